@@ -1,0 +1,70 @@
+"""Progress with a time of arrival: a bar on a terminal, a plain line now and then elsewhere."""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+Item = TypeVar("Item")
+
+PLAIN_INTERVAL_S = 20.0
+
+
+def say(line: str) -> None:
+    """Print one plain line to stderr, where progress belongs; stdout stays for results."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def track(items: Iterable[Item], *, description: str, total: int | None = None) -> Iterator[Item]:
+    """Yield `items` unchanged while showing how many are done and when the rest will be.
+
+    Args:
+      items: what to walk through.
+      description: what is being done, e.g. "preparing slices".
+      total: number of items; `len(items)` when it has a length.
+    """
+    if total is None and hasattr(items, "__len__"):
+        total = len(items)
+    if sys.stderr.isatty():
+        yield from _bar(items, description, total)
+    else:
+        yield from _plain(items, description, total)
+
+
+def _bar(items: Iterable[Item], description: str, total: int | None) -> Iterator[Item]:
+    from rich.console import Console
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=False) as progress:
+        yield from progress.track(items, total=total, description=description)
+
+
+def _plain(items: Iterable[Item], description: str, total: int | None) -> Iterator[Item]:
+    start = last = time.monotonic()
+    for done, item in enumerate(items):
+        now = time.monotonic()
+        if done and now - last >= PLAIN_INTERVAL_S:
+            last = now
+            say(f"{description}: {done}/{total or '?'}{_eta(done, total, now - start)}")
+        yield item
+
+
+def _eta(done: int, total: int | None, elapsed: float) -> str:
+    if not total:
+        return ""
+    return f", about {elapsed / done * (total - done):.0f} s left"
