@@ -1,0 +1,54 @@
+"""The record that every classification data set of ours shares, and how a mask becomes PNG bytes.
+
+One dictionary for `covid_ct_slices` and `ct_phantom`, so that whatever reads the one reads the
+other. Images are handed to TFDS as PNG bytes: without TensorFlow it encodes no arrays.
+"""
+
+import io
+
+import numpy as np
+import tensorflow_datasets as tfds
+from jaxtyping import UInt8
+from PIL import Image
+
+from mgajax.schema import CLASS_NAMES, MASK_ORIGINS, SOURCES
+
+UNKNOWN_AGE: int = -1
+"""What `age` holds where nobody stated one."""
+
+PNG_COMPRESSION: int = 6
+"""zlib level of stored PNGs; higher levels cost build time and save next to nothing on CT."""
+
+
+def slice_features() -> dict[str, tfds.features.FeatureConnector]:
+    """A fresh feature dictionary of one slice; the caller may add features of its own.
+
+    image and lesion_mask are uint8 `[h, w, 1]`, lossless PNG, of the same height and width. The
+    mask is 0 or 255, and all zero where `mask_origin` is "none". `age` is in years, `UNKNOWN_AGE`
+    where unknown; `flags` are comma-joined notes ("upside_down") and mostly empty.
+    """
+    return {
+        "image": tfds.features.Image(shape=(None, None, 1), dtype=np.uint8, encoding_format="png"),
+        "lesion_mask": mask_feature(),
+        "mask_origin": tfds.features.ClassLabel(names=list(MASK_ORIGINS)),
+        "label": tfds.features.ClassLabel(names=list(CLASS_NAMES)),
+        "patient": tfds.features.Text(doc="source-qualified; double identities are merged"),
+        "source": tfds.features.ClassLabel(names=list(SOURCES)),
+        "file_name": tfds.features.Text(),
+        "country": tfds.features.Text(doc="'' where unknown"),
+        "age": tfds.features.Scalar(dtype=np.int32, doc="years; -1 where unknown"),
+        "gender": tfds.features.Text(doc="M, F or '' where unknown"),
+        "flags": tfds.features.Text(doc="comma-joined notes, e.g. upside_down"),
+    }
+
+
+def mask_feature() -> tfds.features.Image:
+    """A binary mask, uint8 `[h, w, 1]` of 0 and 255, stored as lossless PNG."""
+    return tfds.features.Image(shape=(None, None, 1), dtype=np.uint8, encoding_format="png")
+
+
+def encode_png(pixels: UInt8[np.ndarray, "h w"]) -> bytes:
+    """`pixels` as the bytes of an 8-bit grey PNG."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG", compress_level=PNG_COMPRESSION)
+    return buffer.getvalue()
