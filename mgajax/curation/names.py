@@ -1,0 +1,105 @@
+"""What a file name of the curated set says: its archive, its patient, its mask, its orientation.
+
+The names are the set's only complete key, so everything that can be read from them is read here.
+None of it interprets `%`, which 217 names of the Zhao archive contain.
+"""
+
+import re
+from pathlib import PurePath
+
+SOURCE_PREFIXES: dict[str, str] = {
+    "6_rahimzadeh_": "rahimzadeh",
+    "13_bjorke_": "medseg",
+    "14_jun_": "jun",
+    "15_cohen_": "cohen",
+    "16_morozov_": "morozov",
+    "17_zhao_": "zhao",
+}
+"""Name prefix (lower case) -> source. Afshar's slices have none: see `_AFSHAR`."""
+
+_AFSHAR = re.compile(r"((?:P|N|normal|cap|cp)\d+)_\d+", re.IGNORECASE)
+_RAHIMZADEH = re.compile(r"_(patient\d+)_SR_", re.IGNORECASE)
+_MOROZOV = re.compile(r"_study_0*(\d+)_", re.IGNORECASE)
+_CORONACASES = re.compile(r"_coronacases_(case\d+)_", re.IGNORECASE)
+_RADIOPAEDIA = re.compile(r"_radiopaedia_\w*?case(\d+)_", re.IGNORECASE)
+
+RADIOPAEDIA_CASES: dict[int, str] = {
+    11: "74879",
+    12: "74879",
+    13: "74887",
+    14: "75281",
+    15: "75329",
+    16: "75329",
+    17: "75350",
+    18: "75417",
+    19: "74576",
+    20: "74724",
+}
+"""Volume number in a Jun radiopaedia name -> the person's Radiopaedia case id. Twenty volumes come
+from eighteen people: 11 and 12 are one person, 15 and 16 another."""
+
+
+def canonical_name(file_name: str) -> str:
+    """The form under which a CSV row and a file on disk meet.
+
+    Case is folded, and `COVID-19` is put for `positive`: a global replacement that the covid CSV
+    suffered changed two file names in it ("Recurrence-of-positive-SARS-CoV-2..."), so that the
+    rows and the files spell them differently. No two of the 17,104 names meet by this.
+    """
+    return file_name.strip().casefold().replace("positive", "covid-19")
+
+
+def source_of(file_name: str) -> str | None:
+    """The source by the name's prefix, or None for a name of no known archive."""
+    name = file_name.casefold()
+    for prefix, source in SOURCE_PREFIXES.items():
+        if name.startswith(prefix):
+            return source
+    return "afshar" if _AFSHAR.match(file_name) else None
+
+
+def patient_id_from_name(file_name: str) -> str | None:
+    """The patient id as the CSVs spell it, where the name alone tells it; else None.
+
+    It does for Afshar, Rahimzadeh, Morozov and Jun (all ten coronacases people, whose ids are
+    empty in an early release of the CSVs, are found this way). Zhao's, Cohen's and MedSeg's
+    people are known to the CSV alone.
+    """
+    source = source_of(file_name)
+    if source == "afshar":
+        return _group(_AFSHAR, file_name)
+    if source == "rahimzadeh":
+        return _group(_RAHIMZADEH, file_name)
+    if source == "morozov":
+        study = _group(_MOROZOV, file_name)
+        return f"study_id_{study}" if study else None
+    if source == "jun":
+        case = _group(_RADIOPAEDIA, file_name)
+        return RADIOPAEDIA_CASES.get(int(case)) if case else _group(_CORONACASES, file_name)
+    return None
+
+
+def is_upside_down(file_name: str) -> bool:
+    """Whether the slice is stored with the spine at the top: Jun's radiopaedia and all of MedSeg.
+
+    A rule by name: those volumes are oriented differently from the other NIfTI files, and the
+    curated set turned all alike.
+    """
+    name = file_name.casefold()
+    return name.startswith(("14_jun_radiopaedia_", "13_bjorke_"))
+
+
+def mask_names(file_name: str) -> tuple[str, ...]:
+    """Canonical names under which a slice's lesion mask may lie, best first.
+
+    The slice's own name, then the name of the companion lesion set, which drops the number of the
+    archive (`14_Jun_coronacases_case1_100.png` -> `Jun_coronacases_case1_100.png`).
+    """
+    own = canonical_name(PurePath(file_name).stem)
+    short = re.sub(r"^(13|14|16)_", "", own)
+    return (own,) if short == own else (own, short)
+
+
+def _group(pattern: re.Pattern[str], file_name: str) -> str | None:
+    match = pattern.search(file_name)
+    return match.group(1) if match else None
