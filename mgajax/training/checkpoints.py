@@ -1,0 +1,172 @@
+"""Checkpoints: everything that a resume needs, the newest and the best kept, behind one small room.
+
+Orbax writes in the background into a temporary folder and renames it when it is complete, so a
+kill at any moment leaves the older checkpoints as they were.
+"""
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from jax.sharding import Sharding
+from orbax.checkpoint import checkpoint_managers as policies
+
+from mgajax.errors import CheckpointError
+from mgajax.training.early_stopping import EarlyStopping
+from mgajax.training.state import TrainState
+
+METRIC = "validation_cross_entropy"
+"""What "best" means: the lowest of these, the earliest among equals."""
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What a checkpoint gives back."""
+
+    state: TrainState
+    early_stopping: EarlyStopping
+    step: int
+
+
+class Checkpoints:
+    """The checkpoints of one run. Use as a context manager: leaving it waits for the last save."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open or create `folder`; half-written checkpoints in it are ignored."""
+        self.folder = folder.resolve()  # Orbax fails in the background on relative paths
+        newest = policies.LatestN(n=1)
+        best = policies.BestN(
+            n=1, get_metric_fn=_rank, reverse=True, keep_checkpoints_without_metrics=False
+        )
+        options = ocp.CheckpointManagerOptions(
+            best_fn=lambda metrics: metrics[METRIC],  # without it metrics are not written
+            best_mode="min",
+            preservation_policy=policies.AnyPreservationPolicy([newest, best]),
+            cleanup_tmp_directories=True,
+        )
+        with self._explained("open"):
+            self.manager = ocp.CheckpointManager(self.folder, options=options)
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        try:
+            self.wait()
+        except CheckpointError:
+            if error is None:  # otherwise the first error is the one to tell
+                raise
+        finally:
+            self.manager.close()
+
+    def save(
+        self,
+        state: TrainState,
+        *,
+        early_stopping: EarlyStopping,
+        validation_cross_entropy: float | None = None,
+    ) -> None:
+        """Begin to save `state` under its step number; a step that is there already is left alone.
+
+        Raises:
+          CheckpointError: this save could not begin, or the one before it could not be completed.
+        """
+        step = int(state.step)
+        if step in self.manager.all_steps():
+            return
+        metrics = None
+        if validation_cross_entropy is not None:
+            metrics = {METRIC: validation_cross_entropy, "step": step}
+        with self._explained(f"save step {step}"):
+            self.manager.save(
+                step,
+                args=ocp.args.Composite(
+                    state=ocp.args.StandardSave(state),
+                    meta=ocp.args.JsonSave({"early_stopping": early_stopping.to_json()}),
+                ),
+                metrics=metrics,
+            )
+
+    def wait(self) -> None:
+        """Wait until what was begun is complete.
+
+        Raises:
+          CheckpointError: it could not be completed.
+        """
+        with self._explained("complete the last save"):
+            self.manager.wait_until_finished()
+            self.manager.check_for_errors()
+
+    @property
+    def newest(self) -> int | None:
+        """The newest complete step."""
+        return self.manager.latest_step()
+
+    @property
+    def best(self) -> int | None:
+        """The step with the lowest validation cross-entropy; the newest when none was validated."""
+        ranked = []
+        for step in self.manager.all_steps():
+            metrics = self.manager.metrics(step)
+            if metrics:
+                ranked.append(_rank(metrics))
+        return min(ranked)[1] if ranked else self.newest
+
+    def restore(self, like: TrainState, *, step: int, sharding: Sharding) -> Restored:
+        """Read a checkpoint back, onto any number of devices.
+
+        Args:
+          like: a state of the same shapes and types (arrays or `jax.ShapeDtypeStruct`).
+          step: one of the complete steps.
+          sharding: where every leaf goes.
+
+        Raises:
+          CheckpointError: it does not fit `like`, or cannot be read.
+        """
+        target = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), like
+        )
+        with self._explained(f"restore step {step}"):
+            found = self.manager.restore(
+                step,
+                args=ocp.args.Composite(
+                    state=ocp.args.StandardRestore(target), meta=ocp.args.JsonRestore()
+                ),
+            )
+        stopping = EarlyStopping.from_json(found["meta"]["early_stopping"])
+        return Restored(state=found["state"], early_stopping=stopping, step=step)
+
+    @contextlib.contextmanager
+    def _explained(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except CheckpointError:
+            raise
+        except Exception as error:  # Orbax and tensorstore raise many kinds
+            raise CheckpointError(
+                f"{self.folder}: could not {what} ({type(error).__name__}: {_reason(error)}); "
+                f"complete steps there: {self._complete()}; free space or mend the folder, "
+                "then give the same command again to go on from the newest"
+            ) from error
+
+    def _complete(self) -> str:
+        steps = sorted(int(p.name) for p in self.folder.glob("*") if p.name.isdigit())
+        return ", ".join(map(str, steps)) or "none"
+
+
+def _reason(error: Exception) -> str:
+    """The system's word for the fault, if it is told, before the first of a long message."""
+    text = " ".join(str(error).split())
+    code = re.search(r"os_error_code='(\d+)'", text)
+    system = f"{os.strerror(int(code.group(1)))}: " if code else ""
+    return system + text[:160]
+
+
+def _rank(metrics: Any) -> tuple[float, int]:
+    return metrics[METRIC], metrics["step"]

@@ -1,0 +1,172 @@
+"""The one file that names pmap, shard_map and meshes.
+
+A step is written once, over one device's share of the batch, with an `axis_name` for what must be
+summed over devices. `Layout.wrap` spreads it, and all three ways give the same numbers:
+
+- `pmap`: one program a device, batches carry a leading device axis outside the step;
+- `shard_map`: the same step under `jax.shard_map` inside `jax.jit`;
+- `jit`: no axis name; the compiler splits the batch and sums by itself.
+
+The state is replicated without a leading axis in all of them, so one checkpoint serves all.
+`check_vma` is off under shard_map (pmap has no other way): gradients of replicated parameters then
+arrive unsummed, and the step sums them itself. Every replicated output must be reduced by the step.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Literal
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from mgajax.errors import ConfigError
+
+AXIS = "data"
+
+Spread = Literal["replicated", "sharded"]
+
+
+class Parallel(StrEnum):
+    """How a step is spread over devices."""
+
+    PMAP = "pmap"
+    SHARD_MAP = "shard_map"
+    JIT = "jit"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which devices take part, and how a step is spread over them."""
+
+    parallel: Parallel
+    mesh: Mesh
+
+    @property
+    def axis_name(self) -> str | None:
+        """The name over which a step must reduce; None where the compiler does."""
+        return None if self.parallel is Parallel.JIT else AXIS
+
+    @property
+    def num_devices(self) -> int:
+        """Devices over all hosts."""
+        return self.mesh.devices.size
+
+    @property
+    def replicated(self) -> NamedSharding:
+        """The same whole array on every device."""
+        return NamedSharding(self.mesh, PartitionSpec())
+
+    def wrap(
+        self,
+        function: Callable[..., Any],
+        *,
+        inputs: Sequence[Spread],
+        outputs: Spread | tuple[Spread, ...],
+        donate: bool = False,
+    ) -> Callable[..., Any]:
+        """Compile `function` over the devices.
+
+        Args:
+          function: positional arrays in, arrays out, over one device's share of what is sharded.
+          inputs: for each argument, whether it is replicated or split along its first axis.
+          outputs: likewise for the result, or for each member of a tuple of results.
+          donate: the first argument's memory may be reused for the result.
+        """
+        donated = (0,) if donate else ()
+        if self.parallel is Parallel.PMAP:
+            return jax.pmap(
+                function,
+                axis_name=AXIS,
+                in_axes=tuple(_pmap_axis(spread) for spread in inputs),
+                out_axes=_map_spreads(_pmap_axis, outputs),
+                devices=list(self.mesh.devices.flat),
+                donate_argnums=donated,
+            )
+        if self.parallel is Parallel.SHARD_MAP:
+            function = jax.shard_map(
+                function,
+                mesh=self.mesh,
+                in_specs=tuple(_spec(spread) for spread in inputs),
+                out_specs=_map_spreads(_spec, outputs),
+                check_vma=False,
+            )
+        return jax.jit(
+            function,
+            in_shardings=tuple(self._sharding(spread) for spread in inputs),
+            out_shardings=_map_spreads(self._sharding, outputs),
+            donate_argnums=donated,
+        )
+
+    def replicate(self, tree: Any) -> Any:
+        """Put the same arrays on every device."""
+        return jax.tree.map(lambda leaf: jax.device_put(leaf, self.replicated), tree)
+
+    def shard(self, tree: Any) -> Any:
+        """Split arrays of this host's share of a batch over its devices, along the first axis."""
+        return jax.tree.map(self._shard_leaf, tree)
+
+    def gather(self, tree: Any) -> Any:
+        """Sharded results as numpy arrays with one batch axis, in the batch's order."""
+        arrays = jax.device_get(tree)
+        if self.parallel is not Parallel.PMAP:
+            return arrays
+        return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), arrays)
+
+    def _shard_leaf(self, leaf: np.ndarray) -> jax.Array:
+        if self.parallel is Parallel.PMAP:
+            devices = jax.local_device_count() if jax.process_count() > 1 else self.num_devices
+            leaf = leaf.reshape(devices, -1, *leaf.shape[1:])
+        return jax.make_array_from_process_local_data(self._sharding("sharded"), leaf)
+
+    def _sharding(self, spread: Spread) -> NamedSharding:
+        return NamedSharding(self.mesh, _spec(spread))
+
+
+def make_layout(*, parallel: str, devices: int = 0) -> Layout:
+    """The layout over `devices` local devices (0: every device of every host).
+
+    Raises:
+      ConfigError: an unknown `parallel`, or more devices than there are.
+    """
+    if parallel not in list(Parallel):
+        raise ConfigError(f"parallel={parallel!r}: expected one of {', '.join(Parallel)}")
+    available = jax.devices()
+    if devices < 0 or devices > len(available):
+        raise ConfigError(f"devices={devices}: this process sees {len(available)}; use 0 for all")
+    chosen = np.asarray(available[: devices or None])
+    return Layout(parallel=Parallel(parallel), mesh=Mesh(chosen, (AXIS,)))
+
+
+def check_batch_size(batch_size: int, *, layout: Layout, key: str = "batch_size") -> None:
+    """Refuse a batch that does not divide over the devices.
+
+    Raises:
+      ConfigError: names the nearest sizes that do.
+    """
+    devices = layout.num_devices
+    if batch_size >= 1 and batch_size % devices == 0:
+        return
+    below = batch_size // devices * devices
+    fitting = " or ".join(str(size) for size in (below, below + devices) if size > 0)
+    raise ConfigError(f"{key}={batch_size} does not divide by {devices} devices; use {fitting}")
+
+
+def round_up(batch_size: int, *, layout: Layout) -> int:
+    """The smallest multiple of the device count that is at least `batch_size`."""
+    return -(-batch_size // layout.num_devices) * layout.num_devices
+
+
+def _pmap_axis(spread: Spread) -> int | None:
+    return 0 if spread == "sharded" else None
+
+
+def _spec(spread: Spread) -> PartitionSpec:
+    return PartitionSpec(AXIS) if spread == "sharded" else PartitionSpec()
+
+
+def _map_spreads(convert: Callable[[Spread], Any], spreads: Spread | tuple[Spread, ...]) -> Any:
+    if isinstance(spreads, tuple):
+        return tuple(convert(spread) for spread in spreads)
+    return convert(spreads)

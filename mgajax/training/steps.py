@@ -1,0 +1,220 @@
+"""The train step and the predict step: pure functions over one device's share of a batch.
+
+They do no input or output and see no configuration object. With an `axis_name`, sums run over all
+devices, so losses, gradients and batch statistics are those of the global batch.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+from mgajax.data.augmentation import Augmentation, augment, example_keys
+from mgajax.data.loader import Batch, mask_to_float, to_float
+from mgajax.training import losses
+from mgajax.training.state import TrainState
+
+CROSS_ENTROPY = "cross_entropy"
+ATTENTION = "attention"
+
+
+@flax.struct.dataclass
+class Term:
+    """One loss term of a batch, before it is reduced.
+
+    Attributes:
+      values: float32 [b], the loss of each example.
+      weights: float32 [b], 0 for what must not count (padding, no mask known).
+    """
+
+    values: Float[Array, "b"]
+    weights: Float[Array, "b"]
+
+
+@dataclass(frozen=True)
+class StepSettings:
+    """What a step needs beside state and batch; static under jit.
+
+    Attributes:
+      model: a Flax module whose output has `logits`, `attention` and `guided`.
+      optimiser: see `state.make_optimiser`.
+      augmentation: how training examples are varied.
+      attention_kind: `mse` or `l1` (Paper Eq. 4).
+      attention_resize: how a mask is brought to the attention map's size.
+      fixed_weights: weights of the terms when they are not learned.
+      seed: root of all randomness.
+      axis_name: the device axis, or None when the compiler sums by itself.
+    """
+
+    model: Any
+    optimiser: optax.GradientTransformation
+    augmentation: Augmentation
+    attention_kind: str
+    attention_resize: str
+    fixed_weights: dict[str, float]
+    seed: int
+    axis_name: str | None
+
+
+def loss_terms(
+    output: Any, batch: Batch, masks: Float[Array, "b h w 1"], *, settings: StepSettings
+) -> dict[str, Term]:
+    """The loss terms of a classifier: Eq. 5 for every example, Eq. 4 where a mask is known."""
+    terms = {
+        CROSS_ENTROPY: Term(losses.cross_entropy(output.logits, batch.labels), batch.weights),
+    }
+    if output.guided is not None:
+        values = losses.attention_loss(
+            output.attention[output.guided],
+            masks,
+            kind=settings.attention_kind,
+            resize_by=settings.attention_resize,
+        )
+        terms[ATTENTION] = Term(values, batch.weights * batch.mask_weights)
+    return terms
+
+
+def train_step(
+    state: TrainState, batch: Batch, *, settings: StepSettings
+) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
+    """One update on one global batch.
+
+    Args:
+      state: replicated.
+      batch: this device's share; weights are 1 everywhere (training never pads).
+
+    Returns:
+      The next state and float32 scalars, both equal on every device: `loss` (Eq. 6), each term
+      under its name, `weight/TERM` and `log_variance/TERM` as used in this step, `accuracy`,
+      `gradient_norm`.
+    """
+    axis = settings.axis_name
+    images, masks = _augmented(state.step, batch, settings=settings)
+
+    def objective(params: dict[str, Any]) -> tuple[Float[Array, ""], Any]:
+        output, updates = settings.model.apply(
+            {"params": params["model"], "batch_stats": state.batch_stats},
+            images,
+            train=True,
+            mutable=["batch_stats"],
+        )
+        terms = loss_terms(output, batch, masks, settings=settings)
+        means = {name: _share_of_mean(term, axis) for name, term in terms.items()}
+        total = _weighted_total(params["log_variances"], means, settings=settings)
+        return total, (updates["batch_stats"], output.logits, means)
+
+    gradient = jax.grad(objective, has_aux=True)
+    grads, (batch_stats, logits, means) = gradient(state.params)
+    grads = _sum(grads, axis)
+    updates, opt_state = settings.optimiser.update(grads, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    correct = Term((logits.argmax(-1) == batch.labels).astype(jnp.float32), batch.weights)
+    metrics = _loss_metrics(state.params["log_variances"], means, settings=settings) | {
+        "accuracy": _sum(_share_of_mean(correct, axis).share, axis),
+        "gradient_norm": optax.global_norm(grads),
+    }
+    next_state = TrainState(
+        step=state.step + jnp.int32(1),
+        params=params,
+        batch_stats=batch_stats,
+        opt_state=opt_state,
+    )
+    return next_state, metrics
+
+
+def predict_step(
+    state: TrainState, batch: Batch, *, settings: StepSettings
+) -> dict[str, Float[Array, "b ..."]]:
+    """What evaluation needs of each example, unreduced, so that sums can be exact on the host.
+
+    Returns:
+      `logits` [b, k] and each loss term [b], float32, and for a guided model its supervised
+      `attention` map [b, h, w].
+    """
+    output = settings.model.apply(
+        {"params": state.params["model"], "batch_stats": state.batch_stats},
+        to_float(batch.images),
+        train=False,
+    )
+    terms = loss_terms(output, batch, mask_to_float(batch.masks), settings=settings)
+    result = {name: term.values for name, term in terms.items()} | {"logits": output.logits}
+    guided = output.guided or (max(output.attention) if output.attention else None)
+    if guided is not None:
+        result["attention_map"] = output.attention[guided][..., 0]
+    return result
+
+
+@flax.struct.dataclass
+class _Mean:
+    """This device's share of a mean over the global batch, and whether anything counted."""
+
+    share: Float[Array, ""]
+    present: Float[Array, ""]
+
+
+def _share_of_mean(term: Term, axis: str | None) -> _Mean:
+    """Shares sum over the devices to Σ w v / Σ w of the global batch (0 if nothing counts)."""
+    count = lax.stop_gradient(_sum(term.weights.sum(), axis))
+    share = (term.values * term.weights).sum() / jnp.maximum(count, jnp.float32(1))
+    return _Mean(share=share, present=(count > 0).astype(jnp.float32))
+
+
+def _weights(
+    names: tuple[str, ...], log_variances: dict[str, Float[Array, ""]], settings: StepSettings
+) -> Float[Array, "t"]:
+    """The factor of each term: learned (Eq. 6), or fixed."""
+    if log_variances:
+        return losses.uncertainty_weights(jnp.stack([log_variances[name] for name in names]))
+    return jnp.asarray([settings.fixed_weights[name] for name in names], jnp.float32)
+
+
+def _penalty(
+    means: dict[str, _Mean], log_variances: dict[str, Float[Array, ""]]
+) -> Float[Array, ""]:
+    """Σ log σ of Eq. 6 over the terms that counted; a term absent from a batch keeps its σ."""
+    terms = [0.5 * log_variances[name] * means[name].present for name in log_variances]
+    return sum(terms, jnp.zeros((), jnp.float32))
+
+
+def _weighted_total(
+    log_variances: dict[str, Float[Array, ""]], means: dict[str, _Mean], *, settings: StepSettings
+) -> Float[Array, ""]:
+    """This device's share of Eq. 6: the penalty is split evenly over the devices."""
+    weights = _weights(tuple(means), log_variances, settings)
+    shares = jnp.stack([mean.share for mean in means.values()])
+    devices = _sum(jnp.ones((), jnp.float32), settings.axis_name)
+    return (weights * shares).sum() + _penalty(means, log_variances) / devices
+
+
+def _loss_metrics(
+    log_variances: dict[str, Float[Array, ""]], means: dict[str, _Mean], *, settings: StepSettings
+) -> dict[str, Float[Array, ""]]:
+    """Each term, its weight and s as they were in this step, and the total."""
+    weights = _weights(tuple(means), log_variances, settings)
+    values = {name: _sum(mean.share, settings.axis_name) for name, mean in means.items()}
+    total = (weights * jnp.stack(list(values.values()))).sum() + _penalty(means, log_variances)
+    learned = {f"log_variance/{name}": value for name, value in log_variances.items()}
+    factors = {f"weight/{name}": weights[i] for i, name in enumerate(means)}
+    return values | learned | factors | {"loss": total}
+
+
+def _augmented(
+    step: Int[Array, ""], batch: Batch, *, settings: StepSettings
+) -> tuple[Float[Array, "b h w c"], Float[Array, "b h w 1"]]:
+    """Standardised, augmented images and masks; keys by place in the global batch."""
+    local = batch.labels.shape[0]
+    first = 0 if settings.axis_name is None else lax.axis_index(settings.axis_name) * local
+    positions = first + jnp.arange(local, dtype=jnp.int32)
+    keys = example_keys(seed=settings.seed, step=step, positions=positions)
+    images, masks = to_float(batch.images), mask_to_float(batch.masks)
+    return augment(keys, images, masks, settings=settings.augmentation)
+
+
+def _sum(tree: Any, axis: str | None) -> Any:
+    """The sum over all devices; the value itself where the compiler sums."""
+    return tree if axis is None else lax.psum(tree, axis)
