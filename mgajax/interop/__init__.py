@@ -1,0 +1,5 @@
+"""Weights to and from other frameworks."""
+
+from mgajax.interop.torch_weights import from_torch, to_torch
+
+__all__ = ["from_torch", "to_torch"]

@@ -1,0 +1,17 @@
+"""Networks in Flax Linen: `create` one by name, start it with `init_variables`."""
+
+from mgajax.models.blocks import ClassifierOutput
+from mgajax.models.initialise import init_variables, variable_shapes
+from mgajax.models.overview import count, describe
+from mgajax.models.registry import create, names, options
+
+__all__ = [
+    "ClassifierOutput",
+    "count",
+    "create",
+    "describe",
+    "init_variables",
+    "names",
+    "options",
+    "variable_shapes",
+]

@@ -1,0 +1,189 @@
+"""What all networks are made of: convolution, batch normalisation, pooling, the classifier's ends.
+
+Padding is always explicit: with stride 2 and even sizes, "SAME" pads on the other side than the
+public PyTorch definitions do, and weights would not carry over. Layout is NHWC.
+"""
+
+import dataclasses
+import math
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+from mgajax.errors import ConfigError, nearest
+
+DTYPES = ("float32", "bfloat16")
+
+
+@flax.struct.dataclass
+class ClassifierOutput:
+    """What every classifier returns.
+
+    Attributes:
+      logits: float32 `[b, k]`, whatever the compute type.
+      attention: name of a spatial attention map ("stage1", ...) to float32 `[b, h, w, 1]` in
+        (0, 1); empty for networks without attention.
+      guided: the name of the map that the lesion masks supervise (paper Eq. 4); None if none is.
+    """
+
+    logits: Float[Array, "b k"]
+    attention: dict[str, Float[Array, "b _h _w 1"]]
+    guided: str | None = flax.struct.field(pytree_node=False, default=None)
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation over all axes but the last, with PyTorch's bookkeeping.
+
+    Normalises with the biased variance of the batch, found in two passes (the one-pass formula
+    E[x²] − E[x]² loses digits where the mean is large). The running variance receives the unbiased
+    one, n / (n − 1), where n counts the values of a channel over *all* devices of `axis_name`, so
+    that any number of devices gives the numbers of one. Statistics, parameters and arithmetic are
+    float32 under every compute type; only the result is cast.
+
+    Attributes:
+      momentum: share of the old running value that stays (1 − PyTorch's momentum).
+      epsilon: added to the variance.
+      dtype: type of the result.
+      axis_name: mapped axis over which statistics are averaged; None for one device, or under
+        `jit` with sharded arrays, where a mean is global anyway. Shards must be equally large.
+    """
+
+    momentum: float = 0.9
+    epsilon: float = 1e-5
+    dtype: str = "float32"
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "*n c"], *, train: bool) -> Float[Array, "*n c"]:
+        """Normalise `x`; with `train` by the batch's statistics, which update the running ones."""
+        channels = (x.shape[-1],)
+        scale = self.param("scale", nn.initializers.ones, channels, jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, channels, jnp.float32)
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels, jnp.float32)
+        running_var = self.variable("batch_stats", "var", jnp.ones, channels, jnp.float32)
+
+        x = x.astype(jnp.float32)
+        mean, variance = running_mean.value, running_var.value
+        if train:
+            mean, variance = self._mean(x), self._mean(jnp.square(x - self._wide(self._mean(x), x)))
+            if not self.is_initializing():
+                unbiased = variance * self._bessel(x)
+                running_mean.value = self._decay(running_mean.value, mean)
+                running_var.value = self._decay(running_var.value, unbiased)
+        factor = self._wide(scale * lax.rsqrt(variance + self.epsilon), x)
+        y = (x - self._wide(mean, x)) * factor + self._wide(bias, x)
+        return y.astype(self.dtype)
+
+    def _mean(self, x: Array) -> Array:
+        mean = jnp.mean(x, axis=tuple(range(x.ndim - 1)))
+        return mean if self.axis_name is None else lax.pmean(mean, self.axis_name)
+
+    def _bessel(self, x: Array) -> float:
+        n = math.prod(x.shape[:-1])
+        if self.axis_name is not None:
+            n *= int(lax.axis_size(self.axis_name))
+        if n < 2:
+            raise ConfigError(
+                f"batch normalisation {'/'.join(self.path)}: 1 value per channel in training, "
+                "needs at least 2; use a larger batch or image size"
+            )
+        return n / (n - 1)
+
+    def _decay(self, old: Array, new: Array) -> Array:
+        return self.momentum * old + (1.0 - self.momentum) * new
+
+    @staticmethod
+    def _wide(vector: Array, like: Array) -> Array:
+        return vector.reshape((1,) * (like.ndim - 1) + vector.shape)
+
+
+@dataclasses.dataclass(frozen=True)
+class Layers:
+    """Makes the layers of one network, so that they all compute alike.
+
+    Attributes:
+      dtype: compute type, "float32" or "bfloat16"; parameters and statistics stay float32.
+      axis_name: see `BatchNorm`.
+    """
+
+    dtype: str = "float32"
+    axis_name: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.dtype not in DTYPES:
+            raise ConfigError(f"dtype={self.dtype!r}: {nearest(str(self.dtype), DTYPES)}")
+
+    def conv(
+        self, features: int, *, kernel: int, stride: int = 1, bias: bool = False, name: str
+    ) -> nn.Conv:
+        """A square convolution padded by `kernel // 2` on every side."""
+        pad = (kernel // 2, kernel // 2)
+        return nn.Conv(
+            features,
+            (kernel, kernel),
+            strides=(stride, stride),
+            padding=(pad, pad),
+            use_bias=bias,
+            dtype=jnp.dtype(self.dtype),
+            param_dtype=jnp.float32,
+            name=name,
+        )
+
+    def norm(self, *, name: str, momentum: float = 0.9) -> BatchNorm:
+        """A batch normalisation (see `BatchNorm`)."""
+        return BatchNorm(momentum=momentum, dtype=self.dtype, axis_name=self.axis_name, name=name)
+
+
+def max_pool_3x3(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
+    """Maximum over 3×3 windows, stride 2, padding 1 with −∞ (the stem of ResNet and DenseNet).
+
+    A maximum over strided slices, rows first, then columns: on a CPU `lax.reduce_window` costs
+    several times more, above all in the backward pass. Where several values of a window share the
+    maximum, the gradient is divided among them instead of going to the first one.
+    """
+    rows, columns = (x.shape[1] + 1) // 2, (x.shape[2] + 1) // 2
+    x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=-jnp.inf)
+    x = _maximum_of_three(x, axis=1, size=rows)
+    return _maximum_of_three(x, axis=2, size=columns)
+
+
+def _maximum_of_three(x: Array, *, axis: int, size: int) -> Array:
+    first, second, third = (
+        lax.slice_in_dim(x, start, start + 2 * size - 1, stride=2, axis=axis) for start in range(3)
+    )
+    return jnp.maximum(jnp.maximum(first, second), third)
+
+
+class Stem(nn.Module):
+    """7×7 convolution with stride 2, normalisation, ReLU, 3×3 max pool: a quarter of the size."""
+
+    layers: Layers
+
+    @nn.compact
+    def __call__(
+        self, images: Float[Array, "b h w c"], *, train: bool
+    ) -> Float[Array, "b _h _w 64"]:
+        """Map images of any channel count to 64 features."""
+        x = self.layers.conv(64, kernel=7, stride=2, name="conv")(images)
+        x = self.layers.norm(name="norm")(x, train=train)
+        return max_pool_3x3(jax.nn.relu(x))
+
+
+class Head(nn.Module):
+    """Global average pooling and one linear layer, in float32 whatever the compute type."""
+
+    num_classes: int
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b k"]:
+        """Map features to logits."""
+        pooled = jnp.mean(x.astype(jnp.float32), axis=(1, 2))
+        kernel = self.param(
+            "kernel", nn.initializers.lecun_normal(), (x.shape[-1], self.num_classes), jnp.float32
+        )
+        bias = self.param("bias", nn.initializers.zeros, (self.num_classes,), jnp.float32)
+        return jnp.matmul(pooled, kernel) + bias[None, :]

@@ -1,0 +1,141 @@
+"""Convolutional block attention module: a channel gate, then a spatial gate (paper Eq. 1-2).
+
+Two flavours. "paper" follows Eq. 2: the spatial gate sees [mean, max], its 7×7 convolution has
+neither bias nor normalisation, and the channel gate's two layers have no biases. "official" is the
+released code of the CBAM authors: [max, mean], batch normalisation after the 7×7 convolution, and
+biases in the channel gate.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from mgajax.errors import ConfigError, nearest
+from mgajax.models.blocks import Layers
+
+PLACEMENTS = ("last_block", "stage_end", "stage_end_residual", "every_block")
+FLAVOURS = ("paper", "official")
+STAGES = (1, 2, 3, 4)
+REDUCTION = 16
+
+
+@flax.struct.dataclass
+class Attended:
+    """Features `[b, h, w, c]` and the spatial map `[b, h, w, 1]` (float32) that gated them, if any."""
+
+    features: Float[Array, "b h w c"]
+    attention: Float[Array, "b h w 1"] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class AttentionPlan:
+    """Where in the four residual stages attention sits, and of which flavour.
+
+    Attributes:
+      placement: "last_block" (default reading of the paper): in the last block of a stage, before
+        the addition. "every_block": in all of them. "stage_end": after the stage, f → CBAM(f).
+        "stage_end_residual": f → f + CBAM(f).
+      flavour: "paper" or "official", see the module's docstring.
+      stages: stages that get attention, 1-4.
+
+    Note:
+      The paper speaks of three CBAMs, one for each of the first three stages, and of skip
+      connections that carry unattended features past them; only `last_block` gives both.
+    """
+
+    placement: str = "last_block"
+    flavour: str = "paper"
+    stages: tuple[int, ...] = (1, 2, 3)
+
+    def __post_init__(self) -> None:
+        _one_of("placement", self.placement, PLACEMENTS)
+        _one_of("flavour", self.flavour, FLAVOURS)
+        valid = all(stage in STAGES for stage in self.stages)
+        if not self.stages or not valid or len(set(self.stages)) < len(self.stages):
+            raise ConfigError(
+                f"stages={self.stages!r}: expected one or more different stages of {STAGES}, "
+                "for example (1, 2, 3)"
+            )
+
+    def in_block(self, *, stage: int, last: bool) -> bool:
+        """Whether a block of `stage` holds a module on its residual branch."""
+        placed = self.placement == "every_block" or (self.placement == "last_block" and last)
+        return stage in self.stages and placed
+
+    def after_stage(self, stage: int) -> bool:
+        """Whether a module follows `stage`."""
+        return stage in self.stages and self.placement.startswith("stage_end")
+
+
+def attention_plan(*, placement: str, flavour: str, stages: Sequence[int]) -> AttentionPlan:
+    """An `AttentionPlan` from a config's values (lists become tuples).
+
+    Raises:
+      ConfigError: an unknown placement, flavour or stage.
+    """
+    return AttentionPlan(placement=placement, flavour=flavour, stages=tuple(stages))
+
+
+def _one_of(key: str, value: str, valid: tuple[str, ...]) -> None:
+    if value not in valid:
+        raise ConfigError(f"{key}={value!r}: {nearest(str(value), valid)}")
+
+
+class ChannelGate(nn.Module):
+    """Sigmoid weights per channel from the mean and the maximum over space, one shared MLP."""
+
+    layers: Layers
+    flavour: str = "paper"
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b 1 1 c"]:
+        """Return the weights in (0, 1), in the type of `x`."""
+        channels = x.shape[-1]
+        hidden = channels // REDUCTION
+        if hidden < 1:
+            raise ConfigError(f"CBAM on {channels} channels: needs at least {REDUCTION}")
+        bias = self.flavour == "official"
+        reduce = self.layers.conv(hidden, kernel=1, bias=bias, name="reduce")
+        expand = self.layers.conv(channels, kernel=1, bias=bias, name="expand")
+        # A mean over many pixels in bfloat16 would lose digits; the maximum cannot.
+        mean = jnp.mean(x.astype(jnp.float32), axis=(1, 2), keepdims=True).astype(x.dtype)
+        pooled = (mean, jnp.max(x, axis=(1, 2), keepdims=True))
+        total = sum(expand(jax.nn.relu(reduce(vector))).astype(jnp.float32) for vector in pooled)
+        return jax.nn.sigmoid(total).astype(x.dtype)
+
+
+class SpatialGate(nn.Module):
+    """Sigmoid weights per pixel from the mean and the maximum over channels (paper Eq. 2)."""
+
+    layers: Layers
+    flavour: str = "paper"
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b h w 1"]:
+        """Return the map in (0, 1), float32."""
+        mean = jnp.mean(x.astype(jnp.float32), axis=-1, keepdims=True).astype(x.dtype)
+        maximum = jnp.max(x, axis=-1, keepdims=True)
+        pair = (mean, maximum) if self.flavour == "paper" else (maximum, mean)
+        y = self.layers.conv(1, kernel=7, name="conv")(jnp.concatenate(pair, axis=-1))
+        if self.flavour == "official":
+            y = self.layers.norm(momentum=0.99, name="norm")(y, train=train)
+        return jax.nn.sigmoid(y.astype(jnp.float32))
+
+
+class Cbam(nn.Module):
+    """Channel gate, then spatial gate on what it let through."""
+
+    layers: Layers
+    flavour: str = "paper"
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Attended:
+        """Return the gated features and the spatial map."""
+        x = x * ChannelGate(self.layers, self.flavour, name="channel")(x)
+        attention = SpatialGate(self.layers, self.flavour, name="spatial")(x, train=train)
+        return Attended(x * attention.astype(x.dtype), attention)
