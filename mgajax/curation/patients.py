@@ -13,8 +13,8 @@ DOUBLE_IDENTITIES: dict[str, str] = {
     "cohen/66": "zhao/Zhao_Patient 195",
     "zhao/Zhao_Patient 196": "zhao/Zhao_Patient 195",
 }
-"""Second id -> the id kept. All from one paper (Korean J Radiol 2020;21(4):494, doi
-10.3348/kjr.2020.0132), whose figures both archives hold: the pictures correlate at 0.977-0.993.
+"""Second id -> the id kept. All from one paper (doi
+10.3348/kjr.2020.0132), whose figures both archives hold: the pictures correlate at 0.977 to 0.993.
 Left apart, the raw `Patient ID` column would put the same picture into two splits."""
 
 

@@ -1,0 +1,193 @@
+"""The curated set as it is downloaded: where its folders lie, and its three CSV files.
+
+    <manual_dir>/curated_data/[curated_data/]{1NonCOVID,2COVID,3CAP}/*.png
+    <manual_dir>/meta_data_{normal,covid,cap}.csv
+    <manual_dir>/masks/*.png                                               (optional)
+
+The tables exist in two header variants, in mixed encodings, with line breaks inside quotes and
+several spellings of "missing"; `read_rows` hides all of that.
+"""
+
+import csv
+import hashlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mgajax.curation.patients import tidy
+from mgajax.errors import DataError
+from mgajax.schema import CLASS_NAMES
+
+CLASS_FOLDERS: tuple[str, ...] = ("1NonCOVID", "2COVID", "3CAP")
+"""Folder of each class, in the order of `CLASS_NAMES`."""
+
+TABLES: tuple[str, ...] = ("meta_data_normal.csv", "meta_data_covid.csv", "meta_data_cap.csv")
+"""Table of each class, in the order of `CLASS_NAMES`."""
+
+COLUMNS: tuple[str, ...] = ("File name", "Patient ID", "Age", "Gender", "Country")
+"""The columns that are read; both header variants have them. The class column is not among them:
+it has three names in six files, and folder and table say the class already."""
+
+ENCODINGS: tuple[str, ...] = ("utf-8-sig", "cp1252")
+"""Tried in this order. The covid table is cp1252, the others ASCII; a copy saved anew is UTF-8.
+The covid table's bytes are not valid UTF-8, so the order decides nothing wrongly."""
+
+MISSING: frozenset[str] = frozenset({"", "-"})
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the parts of one downloaded copy are.
+
+    Attributes:
+      class_folders: one a class, in the order of `CLASS_NAMES`.
+      tables: one CSV a class, in the same order.
+      mask_folder: the folder of lesion masks, or None.
+    """
+
+    class_folders: tuple[Path, ...]
+    tables: tuple[Path, ...]
+    mask_folder: Path | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the tables, cleaned; `age` is -1 and text is '' where unknown."""
+
+    file_name: str
+    label: int
+    patient_id: str
+    country: str
+    age: int
+    gender: str
+
+
+def find_layout(manual_dir: Path) -> Layout:
+    """Locate class folders, tables and masks under `manual_dir`.
+
+    `manual_dir` may be the folder of the tables or `curated_data` itself, once or twice nested;
+    the tables and `masks/` may lie on any of these levels.
+
+    Raises:
+      DataError: when a class folder or table is missing, or stands in two places.
+    """
+    if not manual_dir.is_dir():
+        raise DataError(f"{manual_dir}: no such folder; pass the folder that holds curated_data/")
+    levels = [manual_dir, manual_dir / "curated_data", manual_dir / "curated_data" / "curated_data"]
+    if manual_dir.name == "curated_data":
+        levels.append(manual_dir.parent)
+    roots = [level for level in levels[:3] if any((level / f).is_dir() for f in CLASS_FOLDERS)]
+    if len(roots) != 1:
+        found = f"found in {' and '.join(map(str, roots))}" if roots else "found none"
+        raise DataError(
+            f"{manual_dir}: expected the class folders {', '.join(CLASS_FOLDERS)} in exactly one of "
+            f"curated_data/ and curated_data/curated_data/, {found}; unpack the download again"
+        )
+    missing = [f for f in CLASS_FOLDERS if not (roots[0] / f).is_dir()]
+    if missing:
+        raise DataError(
+            f"{roots[0]}: class folder {', '.join(missing)} is missing; unpack it again"
+        )
+    masks = [level / "masks" for level in levels if (level / "masks").is_dir()]
+    return Layout(
+        class_folders=tuple(roots[0] / folder for folder in CLASS_FOLDERS),
+        tables=tuple(_find_table(name, levels) for name in TABLES),
+        mask_folder=masks[0] if masks else None,
+    )
+
+
+def _find_table(name: str, levels: Sequence[Path]) -> Path:
+    found = [level / name for level in levels if (level / name).is_file()]
+    if not found:
+        raise DataError(
+            f"{levels[0]}: {name} is missing; it belongs beside curated_data/: download it from the "
+            "data set's page"
+        )
+    contents = {hashlib.sha256(path.read_bytes()).digest() for path in found}
+    if len(contents) > 1:
+        raise DataError(f"{' and '.join(map(str, found))} differ; keep the one of your release")
+    return found[0]
+
+
+def read_rows(layout: Layout) -> list[Row]:
+    """All rows of the three tables: class by class, in file order.
+
+    Raises:
+      DataError: for an unreadable encoding, a missing column, a row of the wrong length.
+    """
+    return [
+        row for label, path in enumerate(layout.tables) for row in read_table(path, label=label)
+    ]
+
+
+def read_table(path: Path, *, label: int) -> list[Row]:
+    """The rows of one table, whose class is `label` (an index into `CLASS_NAMES`).
+
+    Raises:
+      DataError: as `read_rows`.
+    """
+    reader = csv.reader(io.StringIO(_decode(path), newline=""))
+    header = next(reader, [])
+    column = _column_positions(header, path=path)
+    rows = []
+    for values in reader:
+        if not values:
+            continue
+        if len(values) != len(header):
+            raise DataError(
+                f"{path}: the row ending in line {reader.line_num} has {len(values)} values, the "
+                f"header {len(header)}; the file is damaged: download it again"
+            )
+        rows.append(_row({name: tidy(values[at]) for name, at in column.items()}, label=label))
+    if not rows:
+        raise DataError(f"{path}: no row of class {CLASS_NAMES[label]}; download the table again")
+    return rows
+
+
+def _decode(path: Path) -> str:
+    content = path.read_bytes()
+    for encoding in ENCODINGS:
+        try:
+            return content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    raise DataError(f"{path}: neither {' nor '.join(ENCODINGS)}; download the table again")
+
+
+def _column_positions(header: Sequence[str], *, path: Path) -> dict[str, int]:
+    present = {_header_key(name): at for at, name in enumerate(header)}
+    missing = [name for name in COLUMNS if _header_key(name) not in present]
+    if missing:
+        raise DataError(
+            f"{path}: no column {', '.join(map(repr, missing))}; found {', '.join(header) or 'none'};"
+            " restore the name of the release (comma-separated)"
+        )
+    return {name: present[_header_key(name)] for name in COLUMNS}
+
+
+def _header_key(name: str) -> str:
+    return " ".join(tidy(name).casefold().replace("_", " ").split())
+
+
+def _row(values: dict[str, str], *, label: int) -> Row:
+    country = values["Country"]
+    gender = values["Gender"].upper()
+    return Row(
+        file_name=values["File name"],
+        label=label,
+        patient_id=values["Patient ID"],
+        country="" if country in MISSING else country,
+        age=parse_age(values["Age"]),
+        gender=gender if gender in ("M", "F") else "",
+    )
+
+
+def parse_age(text: str) -> int:
+    """Age in whole years, or -1.
+
+    `-`, '' and `0` (ten MedSeg rows) mean missing. A DICOM spelling (`053Y`) and a float left by a
+    spreadsheet (`53.0`) are understood; anything else, or beyond 120, is unknown.
+    """
+    text = text.removesuffix("Y").removesuffix(".0")
+    return int(text) if text.isascii() and text.isdigit() and 0 < int(text) <= 120 else -1

@@ -1,0 +1,176 @@
+"""What was wrong, odd or notable in an input: counted, with examples, and fatal above a share."""
+
+import enum
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from mgajax.errors import DataError
+
+MAX_EXAMPLES = 5
+
+
+class Finding(enum.Enum):
+    """A kind of thing found: its slug and what it means. Damage counts towards the limit."""
+
+    ROW_WITHOUT_FILE = ("row_without_file", "table rows whose picture is not on disk", True)
+    FILE_WITHOUT_ROW = ("file_without_row", "pictures without a table row", True)
+    UNDECODABLE = ("undecodable_image", "pictures that cannot be decoded; left out", True)
+    NO_PATIENT = ("unknown_patient", "pictures of nobody known; left out", True)
+    NO_SOURCE = ("unknown_source", "pictures of no known archive; left out", True)
+    CLASS_CONFLICT = ("class_conflict", "folder contradicts the table; folder taken", True)
+    NAME_TWICE = (
+        "name_found_twice",
+        "names found twice; only the copy that fits the table kept",
+        True,
+    )
+    ROWS_CONFLICT = ("conflicting_rows", "rows of one name disagree on the patient; left out", True)
+    ID_CONFLICT = (
+        "patient_conflict",
+        "patient id of the row differs from the file name's; row taken",
+        True,
+    )
+    MASK_UNDECODABLE = ("undecodable_mask", "masks that cannot be decoded; dropped", True)
+    MASK_SIZE = ("mask_size_mismatch", "masks of another size than their picture; dropped", True)
+    RENAMED = ("renamed_file", "rows matched to a file of another spelling", False)
+    PATIENT_FROM_NAME = (
+        "patient_from_name",
+        "empty patient ids filled in from the file name",
+        False,
+    )
+    SAME_PICTURE = ("second_copy", "second copies of a picture, same patient; kept", False)
+    SAME_PICTURE_OTHER = (
+        "same_picture_two_patients",
+        "a picture under two patients; kept, may leak",
+        False,
+    )
+    NOT_PNG = ("not_png_inside", "pictures called .png that hold another format", False)
+    COLOUR_MODE = (
+        "not_grey_mode",
+        "pictures stored as RGB, RGBA or palette; turned to luma",
+        False,
+    )
+    COLOURED = ("coloured", "pictures with truly coloured pixels", False)
+    SIXTEEN_BIT = ("more_than_8_bit", "pictures of more than 8 bits; stretched min..max", False)
+    BLANK = ("blank", "pictures of one single value", False)
+    UPSIDE_DOWN = ("upside_down", "slices stored upside down (by name); kept and flagged", False)
+    MASK_WITHOUT_SLICE = ("mask_without_slice", "masks whose slice is not in the set", False)
+    MASK_EMPTY = ("empty_mask", "masks without any lesion pixel", False)
+    MASK_ON_NORMAL = ("lesion_on_normal", "lesion masks of slices labelled Normal", False)
+    IGNORED = ("ignored_entry", "entries that are no pictures (hidden files, folders)", False)
+
+    def __init__(self, slug: str, meaning: str, is_damage: bool) -> None:
+        self.slug = slug
+        self.meaning = meaning
+        self.is_damage = is_damage
+
+
+class Findings:
+    """Collects findings by kind; a name is counted once a kind."""
+
+    def __init__(self) -> None:
+        self._names: defaultdict[Finding, dict[str, None]] = defaultdict(dict)
+
+    def note(self, finding: Finding, name: str) -> None:
+        """Record that `finding` holds for the file, row or entry called `name`."""
+        self._names[finding][name] = None
+
+    def names(self, finding: Finding) -> tuple[str, ...]:
+        """All names recorded for `finding`, in order."""
+        return tuple(self._names[finding])
+
+    def damaged(self) -> set[str]:
+        """Names with at least one finding that counts as damage."""
+        return {name for kind, names in self._names.items() if kind.is_damage for name in names}
+
+    def summarised(self) -> Iterator["FindingSummary"]:
+        """One summary a kind that occurred, in the order of `Finding`."""
+        for kind in Finding:
+            names = list(self._names.get(kind, ()))
+            if names:
+                yield FindingSummary(
+                    kind=kind, count=len(names), examples=tuple(sorted(names)[:MAX_EXAMPLES])
+                )
+
+
+@dataclass(frozen=True)
+class FindingSummary:
+    """How often one kind of finding occurred, with up to `MAX_EXAMPLES` names."""
+
+    kind: Finding
+    count: int
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """What an input held, what of it can be used, and what was found on the way.
+
+    Attributes:
+      rows, files, slices: table rows, pictures on disk, slices that can be used.
+      patients: distinct people among the slices.
+      masked: slices with an annotated lesion mask.
+      by_group: slices by `"<class>/<source>"`.
+      findings: in the order of `Finding`.
+      damage_share: names with damage over all names (rows and files together).
+      max_damage_share: the share above which the input is refused.
+    """
+
+    rows: int
+    files: int
+    slices: int
+    patients: int
+    masked: int
+    by_group: dict[str, int]
+    findings: tuple[FindingSummary, ...]
+    damage_share: float
+    max_damage_share: float
+
+    def count(self, finding: Finding) -> int:
+        """How many names `finding` holds for."""
+        return sum(summary.count for summary in self.findings if summary.kind is finding)
+
+    def check(self, *, where: str) -> None:
+        """Refuse an input too damaged to trust.
+
+        Raises:
+          DataError: when `damage_share` exceeds `max_damage_share`; it states counts, share, limit
+            and the way out.
+        """
+        if self.damage_share <= self.max_damage_share:
+            return
+        kinds = [f for f in self.findings if f.kind.is_damage]
+        counts = "; ".join(f"{f.count} {f.kind.meaning} (e.g. {f.examples[0]})" for f in kinds)
+        raise DataError(
+            f"{where}: {self.damage_share:.1%} of the names are damaged or unmatched, more than the "
+            f"limit of {self.max_damage_share:.1%}: {counts}. Repair or download these again, or "
+            "build with the builder config 'partial', which has no limit"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as plain JSON types."""
+        return {
+            "rows": self.rows,
+            "files": self.files,
+            "slices": self.slices,
+            "patients": self.patients,
+            "masked": self.masked,
+            "by_group": dict(self.by_group),
+            "findings": {
+                f.kind.slug: {
+                    "count": f.count,
+                    "damage": f.kind.is_damage,
+                    "meaning": f.kind.meaning,
+                    "examples": list(f.examples),
+                }
+                for f in self.findings
+            },
+            "damage_share": self.damage_share,
+            "max_damage_share": self.max_damage_share,
+        }
+
+
+def count_groups(groups: Iterable[str]) -> dict[str, int]:
+    """Counts of `groups`, sorted by name."""
+    return dict(sorted(Counter(groups).items()))
