@@ -1,0 +1,74 @@
+"""One usable slice of the curated set, and how its picture and mask are read again."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from mgajax.curation.pictures import MaskEncoding, binary_mask, decode_mask, decode_picture
+from mgajax.errors import DataError
+
+
+@dataclass(frozen=True)
+class SliceRecord:
+    """One usable slice.
+
+    Attributes:
+      path, file_name: the picture.
+      label: index into `CLASS_NAMES`, from the folder.
+      source: one of `SOURCES`.
+      patient: key of the person, see `patients.patient_key`.
+      country, age, gender: '' and -1 where unknown.
+      flags: notes, e.g. ("upside_down",).
+      height, width: size in pixels.
+      sha256: of the file's bytes, as verified.
+      is_plain_png: whether the bytes can be stored as they are.
+      mask_path: its annotated lesion mask, of the same size, or None.
+      mask_encoding: how that mask codes lesions.
+    """
+
+    path: Path
+    file_name: str
+    label: int
+    source: str
+    patient: str
+    country: str
+    age: int
+    gender: str
+    flags: tuple[str, ...]
+    height: int
+    width: int
+    sha256: str
+    is_plain_png: bool
+    mask_path: Path | None = None
+    mask_encoding: MaskEncoding = "binary"
+
+
+def read_pixels(record: SliceRecord) -> bytes | UInt8[np.ndarray, "h w"]:
+    """The picture of a catalogued slice: its own bytes where they are a plain PNG, else pixels.
+
+    Raises:
+      DataError: when the file changed since the catalogue was read.
+    """
+    content = record.path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != record.sha256:
+        raise DataError(f"{record.path}: changed while the data set was being built; build again")
+    return content if record.is_plain_png else decode_picture(content, name=str(record.path)).pixels
+
+
+def read_mask(record: SliceRecord) -> UInt8[np.ndarray, "h w"] | None:
+    """The lesion mask of a catalogued slice, 0/255, of the picture's size; None where it has none.
+
+    Raises:
+      DataError: when the file can no longer be decoded, or changed its size.
+    """
+    if record.mask_path is None:
+        return None
+    values = decode_mask(record.mask_path.read_bytes(), name=str(record.mask_path))
+    if values.shape != (record.height, record.width):
+        raise DataError(
+            f"{record.mask_path}: changed while the data set was being built; build again"
+        )
+    return binary_mask(values, encoding=record.mask_encoding, source=record.source)
