@@ -1,0 +1,196 @@
+"""Splits by slice counts: Table 2's, given ones, or shares of each class.
+
+Columns are those of a data set, one entry a row (slice); see `mgajax.data.splits`.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from mgajax.data.exact_counts import exact_parts
+from mgajax.data.patient_groups import (
+    Labels,
+    PatientGroups,
+    Split,
+    Texts,
+    class_counts,
+    group_patients,
+)
+from mgajax.data.patient_walk import cover
+from mgajax.errors import ConfigError, DataError
+from mgajax.schema import CLASS_NAMES, SPLITS
+
+TABLE2_COUNTS: Int64[np.ndarray, "k 3"] = np.array(
+    [[4643, 1736, 514], [5563, 1508, 522], [1773, 643, 202]], np.int64
+)
+"""Slices by class (rows, in the order of the schema) and train, validation, test. Paper Table 2."""
+
+TABLE2_FRACTIONS: tuple[float, ...] = tuple(
+    (TABLE2_COUNTS.sum(axis=0) / TABLE2_COUNTS.sum()).tolist()
+)
+"""Table 2's shares of all slices: 0.700 train, 0.227 validation, 0.072 test."""
+
+_COVER_ORDER = (0, 2, 1)
+"""Which parts a class with few patients reaches first: train, then test, then validation."""
+
+
+def default_split(*, labels: Labels, patients: Texts, sources: Texts, seed: int) -> Split:
+    """The split that a built data set carries: Table 2 where it applies.
+
+    The full curated set (class counts of Table 1) gets Table 2's counts exactly. Any other set,
+    and a full-sized one whose patients cannot meet them, gets Table 2's proportions by class.
+
+    Raises:
+      DataError: unusable columns, see `group_patients`.
+    """
+    groups = group_patients(labels=labels, patients=patients, sources=sources)
+    totals = groups.counts.sum(axis=(0, 2))
+    if (totals == TABLE2_COUNTS.sum(axis=1)).all():
+        split = _split_by_counts("table2", groups, targets=TABLE2_COUNTS, seed=seed)
+        if not split.notes:
+            return split
+    return _stratified("default", groups, shares=_shares_of(TABLE2_COUNTS), seed=seed)
+
+
+def table2_split(*, labels: Labels, patients: Texts, sources: Texts, seed: int) -> Split:
+    """Exactly the slice counts of Table 2, with whole patients; one of very many solutions.
+
+    The paper does not publish its assignment of patients; each seed gives another one with the
+    same counts, with the sources balanced as far as whole patients allow.
+
+    Raises:
+      DataError: the class counts are not those of the full set, or cannot be split like this.
+    """
+    return counts_split(
+        labels=labels,
+        patients=patients,
+        sources=sources,
+        targets=TABLE2_COUNTS,
+        seed=seed,
+        name="table2",
+    )
+
+
+def counts_split(
+    *,
+    labels: Labels,
+    patients: Texts,
+    sources: Texts,
+    targets: np.ndarray | Sequence[Sequence[int]],
+    seed: int,
+    unreachable: Literal["error", "closest"] = "error",
+    name: str = "counts",
+) -> Split:
+    """Given slice counts by class and split, with whole patients.
+
+    Args:
+      labels, patients, sources: columns of the data set [n].
+      targets: slices by class (rows) and train, validation, test; [k, 3], rows sum to the class.
+      seed: chooses among the solutions.
+      unreachable: what to do when no set of patients has these counts: raise, or take the closest
+        counts (smallest sum of deviations) and note them.
+      name: name of the split.
+
+    Raises:
+      DataError: a row of `targets` does not sum to its class's slices, or the counts are
+        unreachable; the class, its target and the closest counts are named.
+    """
+    groups = group_patients(labels=labels, patients=patients, sources=sources)
+    wanted = np.asarray(targets, np.int64)
+    totals = groups.counts.sum(axis=(0, 2))
+    if wanted.shape != (len(CLASS_NAMES), len(SPLITS)) or (wanted < 0).any():
+        raise DataError(
+            f"targets has shape {wanted.shape} and minimum {wanted.min(initial=0)}; expected slices "
+            f">= 0 by class and split, {len(CLASS_NAMES)} rows of {len(SPLITS)}"
+        )
+    for label in np.flatnonzero(wanted.sum(axis=1) != totals):
+        raise DataError(
+            f"split {name!r}: targets of {CLASS_NAMES[label]} {_spell(wanted[label])} sum to "
+            f"{wanted[label].sum()}, but the data set has {totals[label]} slices of it; use "
+            "split kind 'stratified' for a set of another size"
+        )
+    split = _split_by_counts(name, groups, targets=wanted, seed=seed)
+    if split.notes and unreachable == "error":
+        raise DataError(f"split {name!r}: {split.notes[0]}; allow the closest or change the counts")
+    return split
+
+
+def stratified_split(
+    *,
+    labels: Labels,
+    patients: Texts,
+    sources: Texts,
+    fractions: Sequence[float] = TABLE2_FRACTIONS,
+    seed: int,
+) -> Split:
+    """Whole patients, each class divided by `fractions`, its sources as far as possible too.
+
+    A class's counts are those closest to its share that its patients can make (smallest sum of
+    deviations over the splits; in practice exact from a few dozen patients on). A class with fewer patients than splits goes to train first, then test, then
+    validation, one patient each; with at least as many, no split stays without it. What a class
+    misses is in the split's notes.
+
+    Args:
+      labels, patients, sources: columns of the data set [n].
+      fractions: shares of train, validation, test; they sum to 1. Table 2's by default.
+      seed: chooses among the solutions.
+
+    Raises:
+      ConfigError: unusable fractions.
+      DataError: unusable columns, see `group_patients`.
+    """
+    groups = group_patients(labels=labels, patients=patients, sources=sources)
+    shares = np.tile(_checked_fractions(fractions), (len(CLASS_NAMES), 1))
+    return _stratified("stratified", groups, shares=shares, seed=seed)
+
+
+def _split_by_counts(
+    name: str, groups: PatientGroups, *, targets: Int64[np.ndarray, "k 3"], seed: int
+) -> Split:
+    """The closest counts to `targets`; a note for each class that misses them."""
+    parts = exact_parts(counts=groups.counts, targets=targets, rng=np.random.default_rng(seed))
+    reached = class_counts(parts[groups.rows], groups.labels)
+    notes = [
+        f"{CLASS_NAMES[label]} cannot have {_spell(targets[label])} train/validation/test slices "
+        f"with whole patients; closest: {_spell(reached[label])}"
+        for label in np.flatnonzero((reached != targets).any(axis=1))
+    ]
+    return groups.split(name, parts, notes=notes)
+
+
+def _stratified(
+    name: str, groups: PatientGroups, *, shares: Float64[np.ndarray, "k 3"], seed: int
+) -> Split:
+    """Each class by its `shares` as closely as its patients allow, then covered in every part."""
+    totals = groups.counts.sum(axis=(0, 2))
+    targets = np.floor(totals[:, None] * np.cumsum(shares, axis=1) + 0.5).astype(np.int64)
+    targets[:, -1] = totals
+    targets = np.diff(targets, axis=1, prepend=0)
+    parts = exact_parts(counts=groups.counts, targets=targets, rng=np.random.default_rng(seed))
+    orders = [[part for part in _COVER_ORDER if share[part] > 0] for share in shares]
+    cover(parts, groups.counts.sum(axis=2), orders=orders)
+    return groups.split(name, parts, notes=groups.missing(parts[groups.rows]))
+
+
+def _shares_of(counts: Int64[np.ndarray, "k 3"]) -> Float64[np.ndarray, "k 3"]:
+    return counts / counts.sum(axis=1, keepdims=True)
+
+
+def _checked_fractions(fractions: Sequence[float]) -> Float64[np.ndarray, " 3"]:
+    shares = np.asarray(fractions, np.float64)
+    if shares.shape != (3,) or (shares < 0).any() or abs(shares.sum() - 1.0) > 1e-6:
+        raise ConfigError(
+            f"fractions={tuple(fractions)} must be three shares >= 0 (train, validation, test) "
+            "that sum to 1; for example (0.7, 0.15, 0.15)"
+        )
+    if shares[0] == 0:
+        raise ConfigError(
+            f"fractions={tuple(fractions)} leave nothing to train on; raise the first"
+        )
+    return shares
+
+
+def _spell(counts: np.ndarray) -> str:
+    return "/".join(str(int(one)) for one in counts)

@@ -1,0 +1,257 @@
+"""Exact slice counts from whole patients: a subset-sum table read by a stratified random walk.
+
+To put a class's patients into train, validation and test with given slice counts is a subset-sum
+problem in two sums (validation, test; train is what is left). For patients in a fixed order the
+table holds, before each patient, every pair of sums that the remaining patients can still make,
+as one big-integer bit set. A walk through the patients then gives each to a part at random,
+weighted by what its (class, source) stratum still lacks there, but only to parts after which the
+table still holds the wanted pair. So the counts are exact, each seed gives another solution,
+and the sources are as balanced as the patients' sizes allow.
+"""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64, Int, Int64
+
+from mgajax.data.patient_walk import choose_part, largest_first, quotas, walk_by_need
+
+TRAIN, VALIDATION, TEST = range(3)
+
+TABLE_BITS = 1 << 32
+"""Size limit of one class's table (512 MB). The curated set's largest class needs an eighth."""
+
+WALKS = 8
+"""Walks tried for each class; the one with the best source balance is kept."""
+
+GUIDED_PINS = 16
+ALL_PINS = 3**8
+"""Tries for patients with slices in several classes: guided ones, then all if at most this many."""
+
+
+@dataclass(frozen=True)
+class SumTable:
+    """Which (validation, test) sums the patients from a position on can make.
+
+    Attributes:
+      layers: n + 1 bit sets; bit `v * width + t` of layer i is set when patients i.. can make
+        validation sum v and test sum t.
+      width: test sums run over [0, width).
+      height: validation sums run over [0, height).
+    """
+
+    layers: Sequence[bytes]
+    width: int
+    height: int
+
+    def holds(self, position: int, validation: int, test: int) -> bool:
+        """Whether patients from `position` on can make exactly these sums."""
+        if not (0 <= validation < self.height and 0 <= test < self.width):
+            return False
+        bit = validation * self.width + test
+        return bool(self.layers[position][bit >> 3] >> (bit & 7) & 1)
+
+    def closest(self, validation: int, test: int) -> tuple[int, int, int]:
+        """The reachable pair closest to the wanted one: (validation, test, distance).
+
+        The distance is the sum over all three parts of |slices - wanted slices|.
+        """
+        if self.holds(0, validation, test):
+            return validation, test, 0
+        bits = np.unpackbits(np.frombuffer(self.layers[0], np.uint8), bitorder="little")
+        reached = bits[: self.height * self.width].reshape(self.height, self.width)
+        over_v = np.arange(self.height)[:, None] - validation
+        over_t = np.arange(self.width)[None, :] - test
+        distance = np.abs(over_v) + np.abs(over_t) + np.abs(over_v + over_t)
+        distance[reached == 0] = np.iinfo(distance.dtype).max
+        best = int(distance.argmin())
+        return best // self.width, best % self.width, int(distance.flat[best])
+
+
+def sum_table(sizes: Sequence[int], *, validation: int, test: int) -> SumTable:
+    """Fill the table for patients of `sizes` slices, in the order in which they will be walked.
+
+    Sums are kept up to the wanted ones plus the largest patient. The pair closest to the wanted
+    one lies within: from a part that exceeds its count by more, any patient can be moved to train
+    without adding to the distance.
+
+    Args:
+      sizes: slices of each patient, all > 0.
+      validation, test: wanted sums; negative ones count as 0.
+    """
+    largest = max(sizes, default=0)
+    total = sum(sizes)
+    height = min(max(validation, 0) + largest, total) + 1
+    width = min(max(test, 0) + largest, total) + 1
+    every = (1 << height * width) - 1
+    comb = every // ((1 << width) - 1)  # bit 0 of every row
+    columns = {size: (((1 << width) - 1) >> size << size) * comb for size in set(sizes)}
+    layer, layers = 1, []
+    length = (height * width + 7) // 8
+    layers.append(layer.to_bytes(length, "little"))
+    for size in reversed(sizes):
+        in_validation = layer << size * width & every
+        in_test = layer << size & columns[size]  # what spilled into the next row is cut off
+        layer = layer | in_validation | in_test
+        layers.append(layer.to_bytes(length, "little"))
+    return SumTable(layers[::-1], width, height)
+
+
+def exact_parts(
+    *,
+    counts: Int[np.ndarray, "p k s"],
+    targets: Int[np.ndarray, "k 3"],
+    rng: np.random.Generator,
+) -> Int64[np.ndarray, " p"]:
+    """Assign whole patients so that each class has its target slices in train, validation, test.
+
+    When the targets cannot be met, the counts with the smallest sum of deviations are taken. Both
+    are proven for sets of single-class patients whose tables fit `TABLE_BITS`; in larger sets the
+    largest patients are placed by need first. Patients with slices in several classes are placed
+    before the others, in whichever way leaves every class solvable: all combinations are tried up
+    to `ALL_PINS`, a sample beyond (then, and for the closest counts with such patients, the
+    answer is the best one found).
+
+    Args:
+      counts: slices of each patient by class and source.
+      targets: wanted slices by class and part; each row sums to the class's slices.
+      rng: source of the choice among the solutions.
+
+    Returns:
+      The part of each patient: 0 train, 1 validation, 2 test.
+    """
+    by_class = counts.sum(axis=2)
+    sizes = by_class.sum(axis=1)
+    need = quotas(counts, targets)
+    spanning = np.flatnonzero((by_class > 0).sum(axis=1) > 1)
+    single = (by_class > 0).sum(axis=1) == 1
+    parts = np.full(len(counts), -1, np.int64)
+    tails: list[list[int]] = []
+    for label in range(counts.shape[1]):
+        order = largest_first(np.flatnonzero(single & (by_class[:, label] > 0)), sizes, rng=rng)
+        cut = len(order) - _table_patients(sizes[order], targets[label])
+        parts = np.maximum(parts, walk_by_need(counts, need, order=order[:cut], rng=rng))
+        tails.append(order[cut:])
+    open_targets = targets - _placed(by_class, parts)
+    tables = [
+        sum_table(sizes[tail].tolist(), validation=int(want[1]), test=int(want[2]))
+        for tail, want in zip(tails, open_targets, strict=True)
+    ]
+    pins = _pin(spanning, counts=counts, need=need, tables=tables, targets=open_targets, rng=rng)
+    parts[spanning] = pins
+    for patient, part in zip(spanning, pins, strict=True):
+        need[..., part] -= counts[patient]
+    for tail, table, want in zip(tails, tables, targets - _placed(by_class, parts), strict=True):
+        parts[tail] = _best_walk(counts[tail], need, table=table, wanted=want, rng=rng)
+    return parts
+
+
+def _placed(
+    by_class: Int[np.ndarray, "p k"], parts: Int64[np.ndarray, " p"]
+) -> Int64[np.ndarray, "k 3"]:
+    return np.stack([by_class[parts == part].sum(axis=0) for part in range(3)], axis=1)
+
+
+def _table_patients(sizes: Int[np.ndarray, " m"], targets: Int[np.ndarray, " 3"]) -> int:
+    """How many of the last (smallest) patients of a class have a table within `TABLE_BITS`."""
+    number = np.arange(1, len(sizes) + 1)
+    smallest_first = sizes[::-1]
+    slices = np.cumsum(smallest_first)
+    shares = targets / max(int(sizes.sum()), 1)
+    height = slices * shares[VALIDATION] + smallest_first + 1
+    width = slices * shares[TEST] + smallest_first + 1
+    return int(np.count_nonzero(number * height * width <= TABLE_BITS))
+
+
+def _pin(
+    spanning: Int[np.ndarray, " m"],
+    *,
+    counts: Int[np.ndarray, "p k s"],
+    need: Float64[np.ndarray, "k s 3"],
+    tables: Sequence[SumTable],
+    targets: Int[np.ndarray, "k 3"],
+    rng: np.random.Generator,
+) -> Int64[np.ndarray, " m"]:
+    """Parts for the patients with several classes such that every class's table can finish."""
+    by_class = counts[spanning].sum(axis=2)
+
+    def missing(pins: Int64[np.ndarray, " m"]) -> Int64[np.ndarray, "k 3"]:
+        return targets - _placed(by_class, pins)
+
+    def guided() -> Int64[np.ndarray, " m"]:
+        order = largest_first(np.arange(len(spanning)), by_class.sum(axis=1), rng=rng)
+        return walk_by_need(counts[spanning], need.copy(), order=order, rng=rng)
+
+    first = [guided() for _ in range(GUIDED_PINS if len(spanning) else 1)]
+    for pins in itertools.chain(first, _all_pins(len(spanning), rng)):
+        wanted = missing(pins)
+        if all(
+            table.holds(0, int(w[1]), int(w[2])) for table, w in zip(tables, wanted, strict=True)
+        ):
+            return pins
+    distances = [
+        sum(
+            table.closest(int(w[1]), int(w[2]))[2]
+            for table, w in zip(tables, missing(pins), strict=True)
+        )
+        for pins in first
+    ]
+    return first[int(np.argmin(distances))]
+
+
+def _all_pins(number: int, rng: np.random.Generator) -> Iterator[Int64[np.ndarray, " m"]]:
+    """All 3**number combinations of parts in random order, or `ALL_PINS` random ones of them."""
+    if 3**number > ALL_PINS:
+        yield from rng.integers(0, 3, (ALL_PINS, number), dtype=np.int64)
+    elif number:
+        everything = np.array(list(itertools.product(range(3), repeat=number)), np.int64)
+        yield from rng.permutation(everything)
+
+
+def _best_walk(
+    counts: Int[np.ndarray, "m k s"],
+    need: Float64[np.ndarray, "k s 3"],
+    *,
+    table: SumTable,
+    wanted: Int[np.ndarray, " 3"],
+    rng: np.random.Generator,
+) -> Int64[np.ndarray, " m"]:
+    """Of `WALKS` exact walks the one whose strata miss their quotas least."""
+    validation, test, _ = table.closest(int(wanted[VALIDATION]), int(wanted[TEST]))
+    touched = (counts.sum(axis=0) > 0)[:, :, None]
+    best, least = np.zeros(len(counts), np.int64), np.inf
+    for _ in range(WALKS):
+        left = need.copy()
+        parts = _exact_walk(counts, left, table=table, validation=validation, test=test, rng=rng)
+        miss = float((np.where(touched, left, 0.0) ** 2 / (np.abs(need) + 1.0)).sum())
+        if miss < least:
+            best, least = parts, miss
+    return best
+
+
+def _exact_walk(
+    counts: Int[np.ndarray, "m k s"],
+    need: Float64[np.ndarray, "k s 3"],
+    *,
+    table: SumTable,
+    validation: int,
+    test: int,
+    rng: np.random.Generator,
+) -> Int64[np.ndarray, " m"]:
+    """Place the patients so that validation and test get exactly these sums; updates `need`."""
+    parts = np.zeros(len(counts), np.int64)
+    for position, slices in enumerate(counts):
+        size = int(slices.sum())
+        after = {
+            TRAIN: (validation, test),
+            VALIDATION: (validation - size, test),
+            TEST: (validation, test - size),
+        }
+        possible = np.array([table.holds(position + 1, *sums) for sums in after.values()])
+        part = choose_part(slices, need, rng=rng, open_parts=possible)
+        validation, test = after[part]
+        need[..., part] -= slices
+        parts[position] = part
+    return parts

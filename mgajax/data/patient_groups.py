@@ -1,0 +1,248 @@
+"""Rows grouped by patient, and the `Split` that assigns whole patients.
+
+Every split of ours is decided on patients and only then spread over their slices, so that one
+patient in two splits is impossible by construction; `assert_patient_disjoint` checks it again
+wherever a split comes from outside.
+
+Reading: ids are compared stripped (also around the "/" after the source) and case-folded. The
+curated set holds ids with stray (non-breaking) spaces; joining two spellings can only make groups
+larger, never leak.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Int, Int8, Int64
+
+from mgajax.errors import ConfigError, DataError, LeakageError, nearest
+from mgajax.schema import CLASS_NAMES, SPLITS
+
+UNUSED = "unused"
+"""How a row outside all splits (code -1) is written."""
+
+SPLIT_CODES: dict[str, int] = {
+    **{name: code for code, name in enumerate(SPLITS)},
+    UNUSED: -1,
+}
+
+Labels = Int[np.ndarray, " n"] | Sequence[Any]
+"""Class codes [n]: an integer array, or a sequence of integers."""
+
+Texts = np.ndarray | Sequence[str]
+"""One text a row [n]: a string array, or a sequence of strings."""
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Which split each row of a data set belongs to.
+
+    Attributes:
+      name: how it was made, e.g. "table2" or "fraction-0.30".
+      assignment: int8 [n]; 0 train, 1 validation, 2 test, -1 left out.
+      notes: one line for each thing that a reader of results should know, e.g. a class without a
+        patient in validation.
+    """
+
+    name: str
+    assignment: Int8[np.ndarray, " n"]
+    notes: tuple[str, ...] = ()
+
+    def indices(self, split: str) -> Int64[np.ndarray, " m"]:
+        """The rows of `split` ("train", "validation", "test" or "unused"), ascending.
+
+        Raises:
+          ConfigError: no such split name.
+        """
+        return np.flatnonzero(self.assignment == split_code(split)).astype(np.int64)
+
+    def counts(self, labels: Labels) -> dict[str, dict[str, int]]:
+        """Slices by split and class name: `counts(labels)["test"]["CAP"]`; JSON-ready."""
+        table = class_counts(self.assignment, np.asarray(labels))
+        return {
+            split: {name: int(table[label, code]) for label, name in enumerate(CLASS_NAMES)}
+            for code, split in enumerate(SPLITS)
+        }
+
+
+def split_code(split: str) -> int:
+    """The code of a split name.
+
+    Raises:
+      ConfigError: no such split name.
+    """
+    if split not in SPLIT_CODES:
+        raise ConfigError(f"split={split!r} is not known; {nearest(split, list(SPLIT_CODES))}")
+    return SPLIT_CODES[split]
+
+
+@dataclass(frozen=True, eq=False)
+class PatientGroups:
+    """The rows of a data set, grouped by patient.
+
+    Attributes:
+      keys: str [p], the distinct patients, sorted: results do not depend on the order of rows.
+      sources: str [s], the distinct sources, sorted.
+      rows: int64 [n], the patient of every row (index into `keys`).
+      labels: int64 [n], the class of every row.
+      source_codes: int64 [n], the source of every row (index into `sources`).
+      counts: int64 [p, k, s], slices of each patient by class and source.
+    """
+
+    keys: np.ndarray
+    sources: np.ndarray
+    rows: Int64[np.ndarray, " n"]
+    labels: Int64[np.ndarray, " n"]
+    source_codes: Int64[np.ndarray, " n"]
+    counts: Int64[np.ndarray, "p k s"]
+
+    def split(self, name: str, parts: Int[np.ndarray, " p"], *, notes: Sequence[str] = ()) -> Split:
+        """The split that gives every row its patient's part (int [p], codes of `Split`)."""
+        return Split(name, parts.astype(np.int8)[self.rows], tuple(notes))
+
+    def only(self, rows: Bool[np.ndarray, " n"]) -> Int64[np.ndarray, "p k s"]:
+        """`counts` over the rows that are true in `rows`."""
+        counts = np.zeros_like(self.counts)
+        np.add.at(counts, (self.rows[rows], self.labels[rows], self.source_codes[rows]), 1)
+        return counts
+
+    def missing(self, assignment: Int[np.ndarray, " n"]) -> tuple[str, ...]:
+        """A line for each class of the data set that a split lacks."""
+        table = class_counts(assignment, self.labels)
+        return tuple(
+            f"{CLASS_NAMES[label]} has no patient in {' and '.join(lacking)}"
+            for label in np.flatnonzero(self.counts.sum(axis=(0, 2)))
+            if (lacking := [SPLITS[part] for part in np.flatnonzero(table[label] == 0)])
+        )
+
+
+def group_patients(*, labels: Labels, patients: Texts, sources: Texts) -> PatientGroups:
+    """Group rows by patient.
+
+    Args:
+      labels: class codes [n], in [0, k).
+      patients: source-qualified patient ids [n], double identities merged.
+      sources: archive of each row [n].
+
+    Raises:
+      DataError: no rows, columns of different lengths, a label outside the schema, or an empty
+        patient id (all such rows would become one person).
+    """
+    codes = np.asarray(labels, dtype=np.int64)
+    if not len(codes) == len(patients) == len(sources):
+        raise DataError(
+            f"labels ({len(codes)}), patients ({len(patients)}) and sources ({len(sources)}) "
+            "have different lengths; give one of each a row"
+        )
+    if not len(codes):
+        raise DataError("the data set has no rows to split; build it from a non-empty folder")
+    if codes.min() < 0 or codes.max() >= len(CLASS_NAMES):
+        bad = int(np.flatnonzero((codes < 0) | (codes >= len(CLASS_NAMES)))[0])
+        raise DataError(
+            f"row {bad}: label {codes[bad]} is not in 0..{len(CLASS_NAMES) - 1} "
+            f"({', '.join(CLASS_NAMES)}); use the schema's class codes"
+        )
+    keys, rows = np.unique(patient_keys(patients), return_inverse=True)
+    known, source = np.unique(np.asarray(sources, dtype=str), return_inverse=True)
+    counts = np.zeros((len(keys), len(CLASS_NAMES), len(known)), np.int64)
+    np.add.at(counts, (rows, codes, source), 1)
+    return PatientGroups(
+        keys=keys,
+        sources=known,
+        rows=rows.astype(np.int64),
+        labels=codes,
+        source_codes=source.astype(np.int64),
+        counts=counts,
+    )
+
+
+def patient_keys(patients: Texts) -> np.ndarray:
+    """The form in which patient ids are compared: stripped and case-folded, str [n].
+
+    Raises:
+      DataError: an id is empty.
+    """
+    keys = np.array(
+        ["/".join(part.strip() for part in str(one).split("/")).casefold() for one in patients],
+        dtype=str,
+    )
+    if (empty := np.flatnonzero((keys == "") | np.char.endswith(keys, "/"))).size:
+        raise DataError(
+            f"row {empty[0]}: patient id {str(patients[int(empty[0])])!r} is empty "
+            f"({empty.size} rows in all); give every slice its patient"
+        )
+    return keys
+
+
+def class_counts(
+    assignment: Int[np.ndarray, " n"], labels: Int[np.ndarray, " n"]
+) -> Int64[np.ndarray, "k 3"]:
+    """Slices by class and split, left-out rows not counted."""
+    table = np.zeros((len(CLASS_NAMES), len(SPLITS)), np.int64)
+    used = assignment >= 0
+    np.add.at(table, (labels[used], assignment[used]), 1)
+    return table
+
+
+def assert_patient_disjoint(split: Split, patients: Texts) -> None:
+    """Check that no patient stands in two splits.
+
+    Args:
+      split: assignment of n rows; left-out rows do not count.
+      patients: patient ids [n].
+
+    Raises:
+      DataError: `patients` has another length than the split.
+      LeakageError: a patient stands in two splits; the first is named, with its splits.
+    """
+    if len(patients) != len(split.assignment):
+        raise DataError(
+            f"split {split.name!r} has {len(split.assignment)} rows, the data set {len(patients)}; "
+            "make the split from this data set"
+        )
+    keys, rows = np.unique(patient_keys(patients), return_inverse=True)
+    seen = np.zeros((len(keys), len(SPLITS)), bool)
+    used = split.assignment >= 0
+    seen[rows[used], split.assignment[used]] = True
+    if (leaking := np.flatnonzero(seen.sum(axis=1) > 1)).size:
+        first = int(leaking[0])
+        where = " and ".join(name for name, here in zip(SPLITS, seen[first], strict=True) if here)
+        raise LeakageError(
+            f"split {split.name!r}: patient {str(patients[int(np.argmax(rows == first))])!r} is in "
+            f"{where} ({leaking.size} such patients); keep all slices of a patient in one split"
+        )
+
+
+def describe(split: Split, *, labels: Labels, patients: Texts, sources: Texts) -> str:
+    """A text table of slices and patients by class, source and split, and the notes.
+
+    Each cell reads "slices (share of the row) / patients"; the column `unused` appears only when
+    some row is left out.
+    """
+    groups = group_patients(labels=labels, patients=patients, sources=sources)
+    columns = [*SPLITS, UNUSED] if (split.assignment < 0).any() else list(SPLITS)
+    parts = np.stack([groups.only(split.assignment == SPLIT_CODES[name]) for name in columns], 3)
+    lines = [_line("class", "source", [*columns, "all"])]
+    for label, name in enumerate(CLASS_NAMES):
+        present = np.flatnonzero(parts[:, label].any(axis=(0, 2)))
+        for source in present:
+            lines.append(_line(name, str(groups.sources[source]), _cells(parts[:, label, source])))
+        if present.size:
+            lines.append(_line(name, "all", _cells(parts[:, label].sum(axis=1))))
+    lines.append(_line("all", "all", _cells(parts.sum(axis=(1, 2)))))
+    return "\n".join([f"split {split.name}", *lines, *(f"note: {note}" for note in split.notes)])
+
+
+def _cells(counts: Int[np.ndarray, "p c"]) -> list[str]:
+    slices, patients = counts.sum(axis=0), (counts > 0).sum(axis=0)
+    everyone = int((counts.sum(axis=1) > 0).sum())
+    cells = [
+        f"{n} ({n / slices.sum():.1%}) / {people}"
+        for n, people in zip(slices, patients, strict=True)
+    ]
+    return [*cells, f"{slices.sum()} / {everyone}"]
+
+
+def _line(label: str, source: str, cells: Sequence[str]) -> str:
+    return f"{label:<9} {source:<11}" + "".join(f"{cell:>22}" for cell in cells)

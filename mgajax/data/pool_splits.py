@@ -1,0 +1,204 @@
+"""Splits by shares of a pool of patients: fractions for data-size curves, folds, left-out sources.
+
+Columns are those of a data set, one entry a row (slice); see `mgajax.data.splits`.
+"""
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from mgajax.data.count_splits import TABLE2_COUNTS
+from mgajax.data.patient_groups import (
+    Labels,
+    Split,
+    Texts,
+    assert_patient_disjoint,
+    group_patients,
+)
+from mgajax.data.patient_walk import cover, largest_first, quotas, walk_by_need
+from mgajax.errors import ConfigError, DataError, nearest
+
+TABLE2_VALIDATION: float = float(TABLE2_COUNTS[:, 1].sum() / TABLE2_COUNTS[:, :2].sum())
+"""Validation's share of train + validation in Table 2 (0.245): the default where a split is ours."""
+
+
+def fraction_split(
+    base: Split,
+    *,
+    labels: Labels,
+    patients: Texts,
+    sources: Texts | None = None,
+    fraction: float,
+    seed: int,
+) -> Split:
+    """Train on a fraction of `base`'s train + validation, validate on the rest; test is `base`'s.
+
+    Paper §6.3 (10-90 %, and 70-30). Patients stand in one order per seed, evenly mixed over
+    sources, and the first ones train: so the training set at 20 % is part of the one at 30 %, and
+    a curve over fractions shows the added patients alone. A class misses its fraction by at most
+    half a patient; its first patient always trains and, where it has two, its last always
+    validates. Rows left out of `base` stay out.
+
+    Args:
+      base: fixes the test set.
+      labels, patients: columns of the data set [n].
+      sources: mixes the order evenly by source when given [n].
+      fraction: training's share of train + validation, in (0, 1).
+      seed: the order.
+
+    Raises:
+      ConfigError: fraction outside (0, 1).
+      DataError: `base` has no rows in train or validation.
+      LeakageError: a patient of `base` is in two splits.
+    """
+    if not 0.0 < fraction < 1.0:
+        raise ConfigError(f"fraction={fraction!r} is not in (0, 1); for example 0.7 for 70-30")
+    assert_patient_disjoint(base, patients)
+    if sources is None:
+        sources = ["any"] * len(base.assignment)
+    groups = group_patients(labels=labels, patients=patients, sources=sources)
+    pool = (base.assignment == 0) | (base.assignment == 1)
+    if not pool.any():
+        raise DataError(f"split {base.name!r} has no train or validation rows to take a share of")
+    parts = _first_part(groups.only(pool), fraction=fraction, rng=np.random.default_rng(seed))
+    assignment = np.where(pool, parts[groups.rows], base.assignment).astype(np.int8)
+    return Split(f"fraction-{fraction:g}", assignment, groups.missing(assignment))
+
+
+def k_fold(
+    *,
+    labels: Labels,
+    patients: Texts,
+    sources: Texts,
+    k: int,
+    fold: int,
+    seed: int,
+    validation: float = TABLE2_VALIDATION,
+) -> Split:
+    """Fold `fold` of `k` as the test set; over all folds every patient is tested exactly once.
+
+    Patients are dealt to the folds at random by what each (class, source) still lacks there,
+    largest first. A class with fewer patients than folds is absent from some test sets (noted).
+
+    Args:
+      labels, patients, sources: columns of the data set [n].
+      k: number of folds, >= 2.
+      fold: which one is the test set, 0..k-1.
+      seed: the folds; keep it the same over them.
+      validation: share of the other folds that validates, in (0, 1).
+
+    Raises:
+      ConfigError: k, fold or validation out of range.
+      DataError: fewer patients than folds, or unusable columns.
+    """
+    _check_validation(validation)
+    if k < 2:
+        raise ConfigError(f"k={k} folds are too few; use at least 2")
+    if not 0 <= fold < k:
+        raise ConfigError(f"fold={fold} is not in 0..{k - 1}; folds count from 0")
+    groups = group_patients(labels=labels, patients=patients, sources=sources)
+    if len(groups.keys) < k:
+        raise DataError(f"{len(groups.keys)} patients cannot make k={k} folds; use fewer folds")
+    folds = _folds(groups.counts, k=k, rng=np.random.default_rng([seed, k]))
+    rest = np.where((folds == fold)[:, None, None], 0, groups.counts)
+    rng = np.random.default_rng([seed, k, fold])
+    parts = np.where(folds == fold, 2, _first_part(rest, fraction=1.0 - validation, rng=rng))
+    assignment = parts[groups.rows]
+    return groups.split(f"fold-{fold}-of-{k}", parts, notes=groups.missing(assignment))
+
+
+def leave_one_source_out(
+    *,
+    labels: Labels,
+    patients: Texts,
+    sources: Texts,
+    source: str,
+    seed: int,
+    validation: float = TABLE2_VALIDATION,
+) -> Split:
+    """Test on all slices of one source, train and validate on the patients of the others.
+
+    A person who is in that source and in another one (a merged double identity) is tested with
+    the slices of `source`; the other slices are left out, for they would leak.
+
+    Args:
+      labels, patients, sources: columns of the data set [n].
+      source: the source to test on.
+      seed: the division of the others.
+      validation: share of the other sources that validates, in (0, 1).
+
+    Raises:
+      ConfigError: `source` is not in the data set, or validation is out of range.
+      DataError: there is no other source, or unusable columns.
+    """
+    _check_validation(validation)
+    groups = group_patients(labels=labels, patients=patients, sources=sources)
+    if source not in groups.sources:
+        known = [str(one) for one in groups.sources]
+        raise ConfigError(f"source={source!r} is not in the data set; {nearest(source, known)}")
+    test = np.equal(np.asarray(sources, dtype=str), source)
+    tested = groups.only(test).any(axis=(1, 2))
+    rest = np.where(tested[:, None, None], 0, groups.counts)
+    if not rest.any():
+        raise DataError(f"all patients are in source={source!r}; nothing is left to train on")
+    parts = _first_part(rest, fraction=1.0 - validation, rng=np.random.default_rng(seed))
+    elsewhere = tested[groups.rows] & ~test
+    assignment = np.where(test, 2, np.where(elsewhere, -1, parts[groups.rows])).astype(np.int8)
+    notes = list(groups.missing(assignment))
+    if elsewhere.any():
+        notes.append(
+            f"{elsewhere.sum()} slices of {source}'s patients in other sources are left out"
+        )
+    return Split(f"leave-out-{source}", assignment, tuple(notes))
+
+
+def _folds(
+    counts: Int64[np.ndarray, "p k s"], *, k: int, rng: np.random.Generator
+) -> Int64[np.ndarray, " p"]:
+    sizes = counts.sum(axis=(1, 2))
+    need = quotas(counts, np.repeat(counts.sum(axis=(0, 2))[:, None] / k, k, axis=1))
+    order = largest_first(np.arange(len(counts)), sizes, rng=rng)
+    folds = walk_by_need(counts, need, order=order, rng=rng)
+    by_class = counts.sum(axis=2)
+    enough = (by_class > 0).sum(axis=0) >= k
+    cover(folds, by_class, orders=[range(k) if one else () for one in enough])
+    return folds
+
+
+def _first_part(
+    counts: Int64[np.ndarray, "p k s"], *, fraction: float, rng: np.random.Generator
+) -> Int64[np.ndarray, " p"]:
+    """0 for the patients in the first `fraction` of their class's order, 1 for the later ones.
+
+    Each patient counts in the class and source where most of its slices are; patients without
+    slices get 1. Within a stratum the order is random; strata are merged by relative position, so
+    that every prefix holds the sources in proportion.
+    """
+    people, classes, sources = counts.shape
+    sizes = counts.reshape(people, -1)
+    stratum = sizes.argmax(axis=1)
+    size = sizes.sum(axis=1)
+    shuffled = rng.permutation(people)
+    position = np.zeros(people)
+    for one in range(classes * sources):
+        members = shuffled[(stratum[shuffled] == one) & (size[shuffled] > 0)]
+        position[members] = _midpoints(size[members])
+    parts = np.ones(people, np.int64)
+    for label in range(classes):
+        members = shuffled[(stratum[shuffled] // sources == label) & (size[shuffled] > 0)]
+        members = members[np.argsort(position[members], kind="stable")]
+        if not members.size:
+            continue
+        parts[members] = _midpoints(size[members]) > fraction
+        parts[members[-1]] = 1
+        parts[members[0]] = 0
+    return parts
+
+
+def _midpoints(sizes: Int64[np.ndarray, " m"]) -> Float64[np.ndarray, " m"]:
+    """The middle of each of the sizes laid end to end on [0, 1]."""
+    return (np.cumsum(sizes) - sizes / 2) / max(int(sizes.sum()), 1)
+
+
+def _check_validation(validation: float) -> None:
+    if not 0.0 < validation < 1.0:
+        raise ConfigError(f"validation={validation!r} is not in (0, 1); for example 0.2")

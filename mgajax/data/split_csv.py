@@ -1,0 +1,159 @@
+"""`split.csv`: a split as a table that people can read, edit and hand back.
+
+Columns: file_name, label (class name), patient, source, split (train, validation, test, unused).
+"""
+
+import csv
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from mgajax.data.patient_groups import (
+    SPLIT_CODES,
+    UNUSED,
+    Labels,
+    Split,
+    Texts,
+    assert_patient_disjoint,
+)
+from mgajax.errors import DataError, nearest
+from mgajax.schema import CLASS_NAMES
+
+COLUMNS = ("file_name", "label", "patient", "source", "split")
+REQUIRED = ("file_name", "split")
+
+
+def write_split_csv(
+    path: str | os.PathLike[str],
+    *,
+    split: Split,
+    file_names: Texts,
+    labels: Labels,
+    patients: Texts,
+    sources: Texts,
+) -> None:
+    """Write one row a slice, atomically: a reader sees the old file or the whole new one.
+
+    Raises:
+      DataError: the columns have other lengths than the split, or the folder is not writable.
+    """
+    path = Path(path)
+    columns = (file_names, labels, patients, sources)
+    if {len(column) for column in columns} != {len(split.assignment)}:
+        raise DataError(
+            f"{path}: split {split.name!r} has {len(split.assignment)} rows, the columns "
+            f"{[len(column) for column in columns]}; pass those of the same data set"
+        )
+    names = {code: name for name, code in SPLIT_CODES.items()}
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            "w",
+            dir=path.parent,
+            prefix=f".{path.name}.",
+            encoding="utf-8",
+            newline="",
+            delete=False,
+        ) as file:
+            temporary = Path(file.name)
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(COLUMNS)
+            for name, label, patient, source, code in zip(*columns, split.assignment, strict=True):
+                writer.writerow((name, CLASS_NAMES[int(label)], patient, source, names[int(code)]))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        raise DataError(f"{path}: cannot write the split ({error.strerror or error})") from error
+
+
+def split_from_csv(
+    path: str | os.PathLike[str], *, file_names: Texts, labels: Labels, patients: Texts
+) -> Split:
+    """Read a user's split of a data set, matched by file name.
+
+    Only file_name and split are needed. A label column must agree with the data set; a patient
+    column is checked for leakage as the data set's patients are. Slices of the data set that the
+    file does not list are unused (counted in the notes). Rows may be in any order.
+
+    Args:
+      path: the CSV, UTF-8 with a header (a byte-order mark is accepted).
+      file_names, labels, patients: columns of the data set [n].
+
+    Raises:
+      DataError: no such file, a missing column, an unknown or repeated file name, an unknown split
+        name or another label than the data set's; the line is named.
+      LeakageError: a patient stands in two splits.
+    """
+    path = Path(path)
+    row_of = {str(name): row for row, name in enumerate(file_names)}
+    assignment = np.full(len(file_names), -1, np.int8)
+    own_patients = [""] * len(file_names)
+    lines: dict[int, int] = {}
+    for line, record in _records(path):
+        row = row_of.get(record["file_name"])
+        if row is None:
+            raise DataError(
+                f"{path}, line {line}: file_name {record['file_name']!r} is not in the data set; "
+                "remove the row or build the data set with this file"
+            )
+        if row in lines:
+            raise DataError(
+                f"{path}, line {line}: file_name {record['file_name']!r} stands in line "
+                f"{lines[row]} too; keep one of them"
+            )
+        lines[row] = line
+        assignment[row] = _code(record["split"], where=f"{path}, line {line}")
+        _check_label(record.get("label"), int(labels[row]), where=f"{path}, line {line}")
+        own_patients[row] = record.get("patient") or str(patients[row])
+    notes = []
+    if missing := len(file_names) - len(lines):
+        notes.append(f"{missing} slices of the data set are not in {path.name}: {UNUSED}")
+    split = Split(f"csv:{path.name}", assignment, tuple(notes))
+    assert_patient_disjoint(split, patients)
+    listed = np.array(sorted(lines), dtype=np.int64)
+    named = Split(split.name, assignment[listed])
+    assert_patient_disjoint(named, [own_patients[row] for row in listed])
+    return split
+
+
+def _records(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Line numbers and records of the CSV, keys and split names stripped."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, restval="", restkey="")
+            header = [name.strip() for name in reader.fieldnames or ()]
+            for column in REQUIRED:
+                if column not in header:
+                    raise DataError(
+                        f"{path}: column {column!r} is missing, found {header}; "
+                        f"expected {', '.join(COLUMNS)}"
+                    )
+            reader.fieldnames = header
+            for record in reader:
+                yield reader.line_num, {key: str(value).strip() for key, value in record.items()}
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 ({error.reason}); save it as UTF-8 CSV") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot read the split CSV ({error.strerror})") from error
+
+
+def _code(split: str, *, where: str) -> int:
+    if split not in SPLIT_CODES:
+        raise DataError(f"{where}: unknown split {split!r}; {nearest(split, list(SPLIT_CODES))}")
+    return SPLIT_CODES[split]
+
+
+def _check_label(label: str | None, code: int, *, where: str) -> None:
+    if label and label != CLASS_NAMES[code]:
+        raise DataError(
+            f"{where}: label {label!r} differs from the data set's {CLASS_NAMES[code]!r}; "
+            "correct the file, the data set's labels are what is trained on"
+        )
