@@ -1,0 +1,7 @@
+"""`python -m mgajax` is `mgajax`."""
+
+import sys
+
+from mgajax.cli import main
+
+sys.exit(main())

@@ -1,0 +1,89 @@
+"""Does the input keep up? The step on real data against the same step on one fixed batch."""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from mgajax.config import provenance
+from mgajax.data.loader import training_rows
+from mgajax.errors import ConfigError
+from mgajax.progress import track
+from mgajax.training.run import Run, open_run
+
+WARM_UP_STEPS = 3
+BLOCKS = 4
+"""Both ways are timed in turn, so that a drift of the machine meets both alike."""
+
+
+def measure_input(config: ConfigDict, *, steps: int) -> dict[str, Any]:
+    """Time `steps` train steps each way, from the second epoch on, in alternating blocks.
+
+    Returns:
+      Median milliseconds a step with real data (gathered, sent, augmented) and with one batch that
+      is on the device already, and their ratio (1.0: the input costs nothing).
+
+    Raises:
+      ConfigError: fewer than one step a block.
+    """
+    if steps < BLOCKS:
+        raise ConfigError(f"--steps {steps}: give at least {BLOCKS}")
+    with tempfile.TemporaryDirectory(prefix="mgajax-") as folder:
+        run = open_run(config, workdir=Path(folder))
+        real, fixed = _time_both(run, steps=steps // BLOCKS)
+    ratios = [statistics.median(r) / statistics.median(f) for r, f in zip(real, fixed, strict=True)]
+    return {
+        "batch_size": config.batch_size,
+        "image_size": config.data.image_size,
+        "model": config.model.name,
+        "residence": "device" if run.feed.resident else "host",
+        "real_ms": 1e3 * statistics.median(sum(real, [])),
+        "fixed_ms": 1e3 * statistics.median(sum(fixed, [])),
+        "ratio": statistics.median(ratios),
+        "block_ratios": ratios,
+        "steps_each_way": len(sum(real, [])),
+        "devices": [d.device_kind for d in run.layout.mesh.devices.flat],
+        "provenance": provenance(),
+    }
+
+
+def _time_both(run: Run, *, steps: int) -> tuple[list[list[float]], list[list[float]]]:
+    rows = run.rows("train")
+    batch_size = run.config.batch_size
+    first = -(-len(rows) // batch_size)  # the second epoch
+    last = first + WARM_UP_STEPS + BLOCKS * steps
+    real_inputs = run.feed.training(
+        rows, first=first, last=last, batch_size=batch_size, seed=run.config.seed
+    )
+    chosen = training_rows(rows, step=first, batch_size=batch_size, seed=run.config.seed)
+    one = run.feed.inputs(chosen)
+    state = run.fresh_state()
+    state, _ = _timed(run, state, real_inputs, count=WARM_UP_STEPS)
+    real: list[list[float]] = []
+    fixed: list[list[float]] = []
+    for _ in track(range(BLOCKS), description="timing blocks"):
+        state, seconds = _timed(run, state, real_inputs, count=steps)
+        real.append(seconds)
+        state, seconds = _timed(run, state, ((0, one) for _ in range(steps)), count=steps)
+        fixed.append(seconds)
+    return real, fixed
+
+
+def _timed(
+    run: Run, state: Any, inputs: Iterator[tuple[int, Any]], *, count: int
+) -> tuple[Any, list[float]]:
+    """Seconds of each of `count` steps, from asking for the batch to the finished update."""
+    seconds = []
+    for _ in range(count):
+        start = time.perf_counter()
+        _, batch = next(inputs)
+        state, metrics = run.train_step(state, *batch)
+        jax.block_until_ready((state, metrics))
+        seconds.append(time.perf_counter() - start)
+    return state, seconds

@@ -1,0 +1,249 @@
+"""`mgajax COMMAND`: one thin function a command.
+
+Results go to stdout, progress to stderr. Exit code 0, or non-zero with one clear line on stderr;
+a Python traceback only with `--debug`.
+"""
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mgajax import __version__
+from mgajax.errors import ConfigError, MgajaxError
+from mgajax.progress import say
+from mgajax.schema import SPLITS
+
+DATA_DIR = Path("tensorflow_datasets")
+
+EPILOG = """\
+typical order:
+  mgajax quickstart                                      everything on drawn data, minutes on a laptop
+  mgajax build covid_ct_slices --manual_dir DOWNLOADS    the curated set, once
+  mgajax train --config configs/classification/mga_resnet18.py --workdir runs/mga \\
+      --config.data.dir=tensorflow_datasets/covid_ct_slices
+  mgajax evaluate --workdir runs/mga
+
+Research use only: not a medical device.
+"""
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    parser = make_parser()
+    arguments, rest = parser.parse_known_args(words)
+    _quieten(debug=arguments.debug)
+    try:
+        overrides = _overrides(rest, accepted=arguments.takes_overrides)
+        return arguments.run(arguments, overrides) or 0
+    except MgajaxError as error:
+        if arguments.debug:
+            raise
+        say(f"mgajax {arguments.command}: {error}")
+        return error.exit_code
+    except OSError as error:
+        if arguments.debug:
+            raise
+        say(f"mgajax {arguments.command}: {error.strerror or error}: {error.filename or ''}")
+        return 1
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Every command with its options; `--help` teaches."""
+    parser = argparse.ArgumentParser(
+        prog="mgajax",
+        description=__import__("mgajax").__doc__,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"mgajax {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_quickstart(commands)
+    _add_build(commands)
+    _add_train(commands)
+    _add_evaluate(commands)
+    _add_benchmark(commands)
+    return parser
+
+
+def _add_command(commands, name: str, run, *, text: str, epilog: str = "", overrides: bool = False):
+    command = commands.add_parser(
+        name,
+        help=text,
+        description=text,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    command.add_argument("--debug", action="store_true", help="show a traceback on an error")
+    command.set_defaults(run=run, takes_overrides=overrides)
+    return command
+
+
+def _add_quickstart(commands) -> None:
+    command = _add_command(
+        commands,
+        "quickstart",
+        quickstart,
+        text="draw data, train the mask-guided classifier on it, evaluate, draw figures",
+        epilog="Nothing is downloaded. Under five minutes on two CPU cores.",
+    )
+    command.add_argument(
+        "--workdir", type=Path, default=Path("quickstart"), help="where everything goes"
+    )
+
+
+def _add_build(commands) -> None:
+    command = _add_command(
+        commands,
+        "build",
+        build,
+        text="package slices as a data set (ArrayRecord) that training reads",
+        epilog=(
+            "data sets:\n"
+            "  covid_ct_slices   the curated set: --manual_dir holds curated_data/ and, beside it,\n"
+            "                    meta_data_covid.csv, meta_data_normal.csv and meta_data_cap.csv\n"
+            "  ct_phantom        drawn slices with known lesions; needs no --manual_dir"
+        ),
+    )
+    command.add_argument("dataset", help="covid_ct_slices or ct_phantom")
+    command.add_argument("--manual_dir", type=Path, help="what you downloaded")
+    command.add_argument(
+        "--data_dir", type=Path, default=DATA_DIR, help=f"where built sets go (default {DATA_DIR})"
+    )
+    command.add_argument("--builder_config", metavar="NAME", help="a variant of the data set")
+
+
+def _add_train(commands) -> None:
+    command = _add_command(
+        commands,
+        "train",
+        train,
+        text="train a model; goes on by itself when --workdir holds a run",
+        epilog=(
+            "any key of the config file can be set:  --config.batch_size=64\n"
+            "SIGTERM and Ctrl-C save and stop; the same command goes on from there."
+        ),
+        overrides=True,
+    )
+    command.add_argument("--config", type=Path, required=True, help="a file of configs/")
+    command.add_argument("--workdir", type=Path, required=True, help="the run's folder")
+
+
+def _add_evaluate(commands) -> None:
+    command = _add_command(
+        commands,
+        "evaluate",
+        evaluate,
+        text="measure a trained run: metrics with intervals, predictions, figures",
+        epilog="keys that do not change numbers can be set:  --config.devices=1",
+        overrides=True,
+    )
+    command.add_argument("--workdir", type=Path, required=True, help="the run's folder")
+    command.add_argument("--split", choices=SPLITS, default="test", help="default: test")
+    command.add_argument("--out", type=Path, metavar="FILE.json", help="default: in the run")
+
+
+def _add_benchmark(commands) -> None:
+    command = _add_command(
+        commands,
+        "benchmark",
+        benchmark,
+        text="measure: does the input keep up with the step?",
+        epilog="input: the step on real data against the same step on one fixed batch",
+        overrides=True,
+    )
+    command.add_argument("what", choices=("input",))
+    command.add_argument("--config", type=Path, required=True, help="a file of configs/")
+    command.add_argument("--steps", type=int, default=40, help="steps timed each way")
+    command.add_argument("--out", type=Path, metavar="FILE.json", help="also write the figures")
+
+
+def quickstart(arguments: argparse.Namespace, overrides: list[str]) -> None:
+    """Phantom → training → evaluation → figures."""
+    import tfds_builders
+    from mgajax.quickstart import run_quickstart
+
+    built = tfds_builders.build(
+        "ct_phantom", data_dir=arguments.workdir / "data", builder_config="quickstart"
+    )
+    print(run_quickstart(built.directory, workdir=arguments.workdir))
+
+
+def build(arguments: argparse.Namespace, overrides: list[str]) -> None:
+    """Build a data set and say where it is and what was found."""
+    import tfds_builders
+
+    built = tfds_builders.build(
+        arguments.dataset,
+        manual_dir=arguments.manual_dir,
+        data_dir=arguments.data_dir,
+        builder_config=arguments.builder_config,
+    )
+    print(built.summary)
+    print(f"\nbuilt: {built.directory}\nuse:   --config.data.dir={built.directory}")
+
+
+def train(arguments: argparse.Namespace, overrides: list[str]) -> None:
+    """Train, or go on training."""
+    from mgajax import config
+    from mgajax.training.loop import train as run_training
+
+    settings = config.load(arguments.config, overrides=overrides)
+    summary = run_training(settings, workdir=arguments.workdir)
+    print(f"{arguments.workdir}: {summary.steps} steps, ended by {summary.reason}")
+    if summary.best_step is not None:
+        loss = summary.best_cross_entropy
+        print(f"best: step {summary.best_step}, validation cross-entropy {loss:.4f}")
+    if summary.finished:
+        print(f"next:  mgajax evaluate --workdir {arguments.workdir}")
+    else:
+        print("give the same command again to go on")
+
+
+def evaluate(arguments: argparse.Namespace, overrides: list[str]) -> None:
+    """Evaluate the best checkpoint of a run."""
+    from mgajax.evaluation.run import evaluate_run
+
+    done = evaluate_run(
+        arguments.workdir, split=arguments.split, out=arguments.out, overrides=overrides
+    )
+    print(done.table)
+    for path in done.files:
+        print(path)
+
+
+def benchmark(arguments: argparse.Namespace, overrides: list[str]) -> None:
+    """Time a step with and without its input."""
+    from mgajax import config
+    from mgajax.benchmark.input_rate import measure_input
+
+    settings = config.load(arguments.config, overrides=overrides)
+    result = measure_input(settings, steps=arguments.steps)
+    text = json.dumps(result, indent=2)
+    print(text)
+    if arguments.out:
+        arguments.out.write_text(text + "\n")
+
+
+def _overrides(rest: list[str], *, accepted: bool) -> list[str]:
+    """The `--config.key=value` words; any other unknown word is an error."""
+    for word in rest:
+        if not (accepted and word.startswith("--config.")):
+            raise ConfigError(f"unknown argument {word!r}; see --help")
+    return rest
+
+
+def _quieten(*, debug: bool) -> None:
+    """Keep libraries' chatter off the terminal unless asked for."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if not debug:
+        logging.getLogger("absl").setLevel(logging.CRITICAL)
+        logging.getLogger("jax").setLevel(logging.ERROR)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""Where a run's numbers go: `metrics.jsonl` (truth), TensorBoard (curves), and a check that they are finite."""
+
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+from tensorboardX import SummaryWriter
+
+from mgajax.errors import TrainingError
+
+FILE_NAME = "metrics.jsonl"
+
+
+class MetricsLog:
+    """Collects the metrics of each step on the device and reads them now and then.
+
+    Every step is checked, though only every `every`-th is written: fetching each one at once would
+    stall the device. Use as a context manager.
+    """
+
+    def __init__(self, workdir: Path, *, first: int, every: int, batch_size: int, devices: int):
+        """Open the log of a run that goes on after step `first`; rows of later steps are removed,
+        since those steps will be done again."""
+        self.path = workdir / FILE_NAME
+        self.every = max(every, 1)
+        self.images_per_step_and_device = batch_size / devices
+        self.pending: list[tuple[int, Any]] = []
+        self.clock, self.clock_step = time.perf_counter(), first
+        _forget_after(self.path, step=first)
+        self.file = self.path.open("a")
+        self.board = SummaryWriter(str(workdir / "tensorboard"), purge_step=first + 1)
+
+    def __enter__(self) -> "MetricsLog":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+        self.board.close()
+
+    def training(self, step: int, metrics: Any) -> None:
+        """Take the metrics of step number `step` (counted from 1, as steps done).
+
+        Raises:
+          TrainingError: a pending step had a loss or gradient that is not finite.
+        """
+        self.pending.append((step, metrics))
+        if step % self.every == 0:
+            self.flush()
+
+    def flush(self) -> None:
+        """Read what is pending, check every step, and write those that are due.
+
+        Raises:
+          TrainingError: names the first step whose loss or gradient is not finite.
+        """
+        if not self.pending:
+            return
+        steps = [step for step, _ in self.pending]
+        rows = jax.device_get([metrics for _, metrics in self.pending])
+        self.pending.clear()
+        rate = self._images_per_s(steps[-1])
+        for step, row in zip(steps, rows, strict=True):
+            values = {name: float(value) for name, value in row.items()}
+            bad = [name for name, value in values.items() if not math.isfinite(value)]
+            if bad or step % self.every == 0 or step == 1:
+                self.write(step, {"images_per_s_per_device": rate, **values}, split="train")
+            if bad:
+                raise TrainingError(
+                    f"step {step}: {bad[0]} is {values[bad[0]]}; training stopped, the last good "
+                    "checkpoint is kept; try a lower optimiser.learning_rate"
+                )
+
+    def write(self, step: int, values: dict[str, float], *, split: str) -> None:
+        """Append one row; names get the split in front, as `validation/accuracy`."""
+        row = {"step": step} | {f"{split}/{name}": value for name, value in values.items()}
+        self.file.write(json.dumps(row) + "\n")
+        self.file.flush()
+        for name, value in row.items():
+            if name != "step" and math.isfinite(value):
+                self.board.add_scalar(name, value, step)
+
+    def restart_clock(self, step: int) -> None:
+        """Leave what happened since the last step out of the rate."""
+        self.clock, self.clock_step = time.perf_counter(), step
+
+    def _images_per_s(self, step: int) -> float:
+        seconds = time.perf_counter() - self.clock
+        rate = (step - self.clock_step) * self.images_per_step_and_device / max(seconds, 1e-9)
+        self.restart_clock(step)
+        return rate
+
+
+def read_rows(path: Path) -> list[dict[str, float]]:
+    """The rows of a `metrics.jsonl`; a last line cut off by a kill is left out."""
+    rows = []
+    for line in path.read_text().splitlines():
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return rows
+
+
+def _forget_after(path: Path, *, step: int) -> None:
+    if not path.exists():
+        return
+    kept = [json.dumps(row) + "\n" for row in read_rows(path) if row["step"] <= step]
+    partial = path.with_suffix(".partial")
+    partial.write_text("".join(kept))
+    partial.replace(path)

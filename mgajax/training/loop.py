@@ -1,0 +1,190 @@
+"""The training loop. One screen, for every task."""
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from mgajax import models
+from mgajax.progress import say, track
+from mgajax.training import steps
+from mgajax.training.checkpoints import Checkpoints
+from mgajax.training.early_stopping import EarlyStopping
+from mgajax.training.interruption import Interruption
+from mgajax.training.logs import MetricsLog
+from mgajax.training.run import CHECKPOINT_FOLDER, Run, open_run
+from mgajax.training.state import TrainState
+
+SUMMARY_FILE = "summary.json"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a call of `train` ended.
+
+    Attributes:
+      reason: `epochs`, `max_steps`, `early_stopping`, or the name of the signal that stopped it.
+      steps: steps done in all.
+      best_step: the step with the lowest validation cross-entropy.
+      best_cross_entropy: that cross-entropy, None when nothing was validated.
+    """
+
+    reason: str
+    steps: int
+    best_step: int | None
+    best_cross_entropy: float | None
+
+    @property
+    def finished(self) -> bool:
+        """Nothing is left to do: the same command again would train no further."""
+        return not self.reason.startswith("SIG")
+
+
+def train(config: ConfigDict, *, workdir: Path) -> Summary:
+    """Train to the end, going on where `workdir` stopped.
+
+    Steps 0..n follow from (seed, step) alone, so a run that was killed and taken up again equals
+    an undisturbed one, bit for bit on the same devices.
+
+    Raises:
+      ConfigError, DataError, LeakageError: see `open_run`.
+      TrainingError: a loss or gradient is not finite; the last good checkpoint is kept.
+      CheckpointError: a save failed; older checkpoints are kept.
+    """
+    run = open_run(config, workdir=workdir)
+    with Checkpoints(workdir / CHECKPOINT_FOLDER) as checkpoints, Interruption() as interruption:
+        state, stopping = _start(run, checkpoints)
+        first, last = int(state.step), run.total_steps
+        with _log(run, first=first) as log:
+            inputs = run.feed.training(
+                run.rows("train"),
+                first=first,
+                last=first if stopping.stop else last,
+                batch_size=config.batch_size,
+                seed=config.seed,
+            )
+            for step, batch in track(inputs, description="training", total=last - first):
+                state, metrics = run.train_step(state, *batch)
+                done = step + 1
+                log.training(done, metrics)
+                if run.epoch_ends(done):
+                    stopping = _end_epoch(run, state, done, stopping, log, checkpoints)
+                elif interruption.requested or _is_due(done, every=config.checkpoint_every):
+                    log.flush()
+                    checkpoints.save(state, early_stopping=stopping)
+                if interruption.requested or stopping.stop:
+                    break
+            inputs.close()
+    return _summarise(run, int(state.step), stopping, interruption)
+
+
+def _start(run: Run, checkpoints: Checkpoints) -> tuple[TrainState, EarlyStopping]:
+    """The newest checkpoint's state, or a fresh one."""
+    state = run.fresh_state()
+    newest = checkpoints.newest
+    if newest is None:
+        _introduce(run, state)
+        return state, EarlyStopping(patience=run.config.patience)
+    restored = checkpoints.restore(state, step=newest, sharding=run.layout.replicated)
+    say(f"resuming {run.workdir} at step {restored.step} of {run.total_steps}")
+    return restored.state, restored.early_stopping
+
+
+def _introduce(run: Run, state: TrainState) -> None:
+    """Say what is about to be trained, on what."""
+    variables = {"params": state.params["model"], "batch_stats": state.batch_stats}
+    overview = models.describe(variables)
+    (run.workdir / "parameters.txt").write_text(overview + "\n")
+    counts = ", ".join(
+        f"{len(run.rows(name)):,} {name}" for name in ("train", "validation", "test")
+    )
+    say(f"data: {run.config.data.dir} ({counts} slices; split {run.split.name})")
+    say(f"model: {run.config.model.name}, {models.count(variables):,} parameters")
+    say(
+        f"devices: {run.layout.num_devices} by {run.layout.parallel}, batch "
+        f"{run.config.batch_size}, data on the {'device' if run.feed.resident else 'host'}"
+    )
+
+
+def _log(run: Run, *, first: int) -> MetricsLog:
+    return MetricsLog(
+        run.workdir,
+        first=first,
+        every=run.config.log_every,
+        batch_size=run.config.batch_size,
+        devices=run.layout.num_devices,
+    )
+
+
+def _end_epoch(
+    run: Run,
+    state: TrainState,
+    step: int,
+    stopping: EarlyStopping,
+    log: MetricsLog,
+    checkpoints: Checkpoints,
+) -> EarlyStopping:
+    """Validate, log, decide about stopping, save."""
+    log.flush()
+    values = validate(run, state)
+    if not values:
+        checkpoints.save(state, early_stopping=stopping)
+        return stopping
+    loss = values[steps.CROSS_ENTROPY]
+    stopping = stopping.after(loss, step=step)
+    log.write(step, values, split="validation")
+    mark = ", best so far" if stopping.improved else f", best {stopping.best:.4f}"
+    epoch = run.epochs_done(step)
+    accuracy = values["accuracy"]
+    say(f"epoch {epoch}: validation cross-entropy {loss:.4f}{mark}; accuracy {accuracy:.3f}")
+    checkpoints.save(state, early_stopping=stopping, validation_cross_entropy=loss)
+    log.restart_clock(step)
+    return stopping
+
+
+def validate(run: Run, state: TrainState) -> dict[str, float]:
+    """Means over the validation slices, each counted once, summed in float64 on the host.
+
+    Returns:
+      `cross_entropy`, `accuracy`, and `attention` (over slices with a known mask) for a guided
+      model; nothing when the split has no validation slices.
+    """
+    rows = run.rows("validation")
+    if len(rows) == 0:
+        return {}
+    outputs = run.predict(state, rows)
+    labels = run.data.table.labels[rows]
+    values = {
+        steps.CROSS_ENTROPY: float(outputs[steps.CROSS_ENTROPY].mean(dtype=np.float64)),
+        "accuracy": float((outputs["logits"].argmax(-1) == labels).mean(dtype=np.float64)),
+    }
+    known = np.asarray(run.feed.examples.mask_weights)[rows] > 0
+    if steps.ATTENTION in outputs and known.any():
+        values[steps.ATTENTION] = float(outputs[steps.ATTENTION][known].mean(dtype=np.float64))
+    return values
+
+
+def _summarise(run: Run, done: int, stopping: EarlyStopping, interruption: Interruption) -> Summary:
+    if interruption.requested and done < run.total_steps and not stopping.stop:
+        reason = interruption.requested.name
+    elif stopping.stop:
+        reason = "early_stopping"
+    else:
+        reason = "max_steps" if run.config.max_steps == done else "epochs"
+    validated = stopping.best_step >= 0
+    summary = Summary(
+        reason=reason,
+        steps=done,
+        best_step=stopping.best_step if validated else None,
+        best_cross_entropy=stopping.best if validated else None,
+    )
+    content = asdict(summary) | {"finished": summary.finished, "time": time.time()}
+    (run.workdir / SUMMARY_FILE).write_text(json.dumps(content, indent=2) + "\n")
+    return summary
+
+
+def _is_due(step: int, *, every: int) -> bool:
+    return every > 0 and step % every == 0

@@ -1,0 +1,262 @@
+"""A run: its folder, its data and split, its model, and its compiled steps.
+
+The folder holds `config.json` (with versions and git commit), `split.csv`, `checkpoints/`,
+`metrics.jsonl`, TensorBoard events, and later `evaluation/`.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from mgajax import config as configs
+from mgajax import models
+from mgajax.data.augmentation import Augmentation
+from mgajax.data.cache import PreparedSet, prepared_set
+from mgajax.data.loader import evaluation_rows
+from mgajax.data.preparation import Preparation
+from mgajax.data.splits import (
+    Split,
+    assert_patient_disjoint,
+    make_split,
+    split_from_csv,
+    write_split_csv,
+)
+from mgajax.errors import ConfigError, DataError, nearest
+from mgajax.progress import say
+from mgajax.schema import CLASS_NAMES
+from mgajax.training import steps
+from mgajax.training.feed import Feed, make_feed
+from mgajax.training.sharding import Layout, check_batch_size, make_layout, round_up
+from mgajax.training.state import TrainState, create_state, make_optimiser
+
+CONFIG_FILE = "config.json"
+SPLIT_FILE = "split.csv"
+CHECKPOINT_FOLDER = "checkpoints"
+WEIGHTINGS = ("uncertainty", "fixed")
+SPLIT_OPTIONS = {
+    "fraction": ("fraction",),
+    "kfold": ("k", "fold"),
+    "leave_one_source_out": ("source",),
+    "csv": ("path",),
+}
+"""Which keys of `config.split` each kind reads, beside the seed."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """All that stays the same from the first step of a run to its evaluation.
+
+    Attributes:
+      train_step: `(state, *inputs) -> (state, metrics)`.
+      predict_step: `(state, *inputs) -> outputs of each example`.
+    """
+
+    config: ConfigDict
+    workdir: Path
+    data: PreparedSet
+    split: Split
+    layout: Layout
+    feed: Feed
+    model: Any
+    settings: steps.StepSettings
+    train_step: Callable[..., Any]
+    predict_step: Callable[..., Any]
+
+    def rows(self, split: str) -> np.ndarray:
+        """Table rows of a split, int64, without slices that preparation could not read."""
+        chosen = self.split.indices(split)
+        return chosen[self.data.usable[chosen]]
+
+    @property
+    def total_steps(self) -> int:
+        """Steps until the last epoch or `max_steps`, whichever comes first."""
+        return total_steps(self.config, num_examples=len(self.rows("train")))
+
+    def epochs_done(self, step: int) -> int:
+        """Whole passes over the training slices after `step` steps."""
+        return step * self.config.batch_size // len(self.rows("train"))
+
+    def epoch_ends(self, step: int) -> bool:
+        """The step that brought the count to `step` completed an epoch, or was the last."""
+        crossed = self.epochs_done(step) > self.epochs_done(step - 1)
+        return crossed or step == self.total_steps
+
+    def fresh_state(self) -> TrainState:
+        """The state at step 0, on every device."""
+        variables = models.init_variables(
+            self.model, image_size=self.config.data.image_size, channels=1, seed=self.config.seed
+        )
+        terms = (steps.CROSS_ENTROPY, steps.ATTENTION)
+        learned = terms if _learns_weights(self.config, self.model) else ()
+        state = create_state(variables, terms=learned, optimiser=self.settings.optimiser)
+        return self.layout.replicate(state)
+
+    def predict(self, state: TrainState, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Outputs of the predict step for `rows`, in order, each exactly once."""
+        size = round_up(self.config.eval_batch_size, layout=self.layout)
+        batches = evaluation_rows(rows, batch_size=size)
+        # One batch is in flight while the one before it is read back.
+        outputs = [self.predict_step(state, *self.feed.inputs(batch)) for batch in batches]
+        arrays = [self.layout.gather(output) for output in outputs]
+        return {
+            name: np.concatenate([array[name] for array in arrays])[: len(rows)]
+            for name in arrays[0]
+        }
+
+
+def open_run(config: ConfigDict, *, workdir: Path) -> Run:
+    """Make or take up the run in `workdir`.
+
+    Raises:
+      ConfigError: an unusable setting, or `workdir` holds a run with other settings.
+      DataError: the data set is missing, or not the one that the run began with.
+      LeakageError: a patient stands in two splits.
+    """
+    layout = make_layout(parallel=config.parallel, devices=config.devices)
+    check_batch_size(config.batch_size, layout=layout)
+    _check_loss(config)
+    model = _make_model(config, axis_name=layout.axis_name)
+    config_file = workdir / CONFIG_FILE
+    extra: dict[str, Any] = {}
+    if config_file.exists():
+        old, extra = configs.read(config_file)
+        configs.assert_same_run(config, old=old, workdir=workdir)
+    data = _prepare(config)
+    split = _take_split(config, data=data, workdir=workdir, extra=extra)
+    workdir.mkdir(parents=True, exist_ok=True)
+    if not config_file.exists():
+        write_split_csv(split, table=data.table, path=workdir / SPLIT_FILE)
+        marks = {"data_fingerprint": data.fingerprint, "split": split.name}
+        configs.write(config, config_file, extra=marks)
+    return _assemble(config, workdir=workdir, data=data, split=split, layout=layout, model=model)
+
+
+def reopen_run(workdir: Path, *, overrides: dict[str, Any] | None = None) -> Run:
+    """Open the run in `workdir` under its own settings; `overrides` may name RESUMABLE keys.
+
+    Raises:
+      ConfigError: `workdir` holds no run.
+    """
+    config, _ = configs.read(workdir / CONFIG_FILE)
+    with config.unlocked():
+        config.update_from_flattened_dict(overrides or {})
+    return open_run(config, workdir=workdir)
+
+
+def total_steps(config: ConfigDict, *, num_examples: int) -> int:
+    """Steps of `config.epochs` passes over `num_examples`, at most `config.max_steps`."""
+    by_epochs = math.ceil(config.epochs * num_examples / config.batch_size)
+    return min(by_epochs, config.max_steps) if config.max_steps else by_epochs
+
+
+def _prepare(config: ConfigDict) -> PreparedSet:
+    if not config.data.dir:
+        raise ConfigError(
+            "data.dir is empty: give --config.data.dir=FOLDER, as printed by `mgajax build`"
+        )
+    return prepared_set(
+        Path(config.data.dir),
+        settings=Preparation(image_size=config.data.image_size),
+        cache_dir=Path(config.data.cache_dir) if config.data.cache_dir else None,
+    )
+
+
+def _take_split(
+    config: ConfigDict, *, data: PreparedSet, workdir: Path, extra: dict[str, Any]
+) -> Split:
+    """The run's own split when it has one, else a new one; either way free of leakage."""
+    began_with = extra.get("data_fingerprint", data.fingerprint)
+    if began_with != data.fingerprint:
+        raise DataError(
+            f"{config.data.dir} is not the data set that {workdir} began with (fingerprint "
+            f"{data.fingerprint[:12]}, expected {began_with[:12]}); point --config.data.dir at "
+            "the old one, or start in another --workdir"
+        )
+    if extra:
+        split = split_from_csv(workdir / SPLIT_FILE, table=data.table)
+    else:
+        chosen = {key: config.split[key] for key in SPLIT_OPTIONS.get(config.split.kind, ())}
+        split = make_split(data.table, kind=config.split.kind, seed=config.seed, **chosen)
+        for note in split.notes:
+            say(f"split: {note}")
+    assert_patient_disjoint(split, patients=data.table.patients)
+    return split
+
+
+def _assemble(
+    config: ConfigDict,
+    *,
+    workdir: Path,
+    data: PreparedSet,
+    split: Split,
+    layout: Layout,
+    model: Any,
+) -> Run:
+    trained = split.indices("train")
+    num_examples = int(data.usable[trained].sum())
+    if num_examples == 0:
+        raise DataError(f"split {split.name}: no training slices; choose another --config.split")
+    total = total_steps(config, num_examples=num_examples)
+    settings = steps.StepSettings(
+        model=model,
+        optimiser=make_optimiser(config.optimiser, total_steps=total),
+        augmentation=Augmentation(**config.augmentation),
+        attention_kind=config.loss.attention_kind,
+        attention_resize=config.loss.attention_resize,
+        fixed_weights={steps.CROSS_ENTROPY: 1.0, steps.ATTENTION: config.loss.attention_weight},
+        seed=config.seed,
+        axis_name=layout.axis_name,
+    )
+    feed = make_feed(
+        data,
+        layout=layout,
+        residence=config.data.residence,
+        normal_mask=config.data.normal_mask,
+    )
+    train = functools.partial(steps.train_step, settings=settings)
+    predict = functools.partial(steps.predict_step, settings=settings)
+    return Run(
+        config=config,
+        workdir=workdir,
+        data=data,
+        split=split,
+        layout=layout,
+        feed=feed,
+        model=model,
+        settings=settings,
+        train_step=feed.step(train, outputs=("replicated", "replicated"), donate=True),
+        predict_step=feed.step(predict, outputs="sharded"),
+    )
+
+
+def _make_model(config: ConfigDict, *, axis_name: str | None) -> Any:
+    options = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in config.model.options.items()
+    }
+    return models.create(
+        config.model.name,
+        num_classes=len(CLASS_NAMES),
+        dtype=config.model.dtype,
+        axis_name=axis_name,
+        **options,
+    )
+
+
+def _learns_weights(config: ConfigDict, model: Any) -> bool:
+    """Eq. 6 applies where there are two terms to weigh."""
+    return config.loss.weighting == "uncertainty" and config.model.name.startswith("mga")
+
+
+def _check_loss(config: ConfigDict) -> None:
+    if config.loss.weighting not in WEIGHTINGS:
+        raise ConfigError(
+            f"loss.weighting={config.loss.weighting!r}: "
+            f"{nearest(config.loss.weighting, WEIGHTINGS)}"
+        )

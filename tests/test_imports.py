@@ -1,0 +1,88 @@
+"""Imports go one way: sources → slices → batches → step → metrics → report."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+LEAVES = {"schema", "errors", "progress"}
+ALLOWED = {
+    "schema": set(),
+    "errors": set(),
+    "progress": set(),
+    "config": LEAVES,
+    "models": {"errors"},
+    "curation": LEAVES,
+    "data": LEAVES,
+    "training": LEAVES | {"config", "data", "models"},
+    "interop": LEAVES | {"models"},
+    "evaluation": LEAVES | {"config", "data", "models", "training", "reporting"},
+    "reporting": LEAVES,
+    "benchmark": LEAVES | {"config", "data", "models", "training"},
+    "quickstart": LEAVES | {"config", "training", "evaluation", "reporting"},
+    "cli": None,
+    "__main__": {"cli"},
+    "__init__": set(),
+}
+BUILDERS_MAY = LEAVES | {"curation", "data"}
+
+
+def imported(file: Path) -> set[str]:
+    """Full names of the modules that a file imports, wherever in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: relative import"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def rooms(names: set[str]) -> set[str]:
+    """The rooms of mgajax among imported names (`mgajax.data.loader.take` is in `data`)."""
+    parts = [name.split(".") for name in names if name.split(".")[0] == "mgajax"]
+    return {part[1] for part in parts if len(part) > 1 and not part[1].startswith("__")}
+
+
+def files() -> list[Path]:
+    return sorted((ROOT / "mgajax").rglob("*.py"))
+
+
+@pytest.mark.parametrize("file", files(), ids=lambda f: str(f.relative_to(ROOT)))
+def test_room_imports_only_what_lies_before_it(file: Path) -> None:
+    room = file.relative_to(ROOT / "mgajax").parts[0].removesuffix(".py")
+    assert room in ALLOWED, f"{room}: a new room needs a line here"
+    allowed = ALLOWED[room]
+    if allowed is None:
+        return
+    found = rooms(imported(file)) - {room}
+    assert found <= allowed, f"{file.relative_to(ROOT)} imports {sorted(found - allowed)}"
+    assert not any(name.startswith("tfds_builders") for name in imported(file))
+
+
+@pytest.mark.parametrize(
+    "file", sorted((ROOT / "tfds_builders").rglob("*.py")), ids=lambda f: str(f.relative_to(ROOT))
+)
+def test_builders_import_catalogue_and_splits_only(file: Path) -> None:
+    found = rooms(imported(file))
+    assert found <= BUILDERS_MAY, f"{file.relative_to(ROOT)} imports {sorted(found)}"
+
+
+def test_tfds_is_imported_in_the_data_room_and_builders_only() -> None:
+    users = {
+        str(file.relative_to(ROOT))
+        for file in files()
+        if any(name.startswith("tensorflow_datasets") for name in imported(file))
+    }
+    assert all(user.startswith("mgajax/data/") for user in users), users
+
+
+def test_functions_and_files_stay_short() -> None:
+    for file in [*files(), *(ROOT / "tfds_builders").rglob("*.py")]:
+        text = file.read_text()
+        assert text.count("\n") < 400, f"{file}: over 400 lines"
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                assert (node.end_lineno or 0) - node.lineno < 60, f"{file}: {node.name} is long"
