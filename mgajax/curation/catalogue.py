@@ -81,12 +81,14 @@ def read_catalogue(manual_dir: Path, *, max_damage_share: float, masks: Masks = 
     return Catalogue(records=tuple(records), report=report)
 
 
-def input_fingerprint(layout: Layout) -> str:
+def input_fingerprint(layout: Layout, *, masks: Masks = "use") -> str:
     """A quick hash of an input: contents of the tables, names and sizes of pictures and masks."""
     digest = hashlib.sha256()
     for table in layout.tables:
         digest.update(hashlib.sha256(table.read_bytes()).digest())
-    folders = (*layout.class_folders, *((layout.mask_folder,) if layout.mask_folder else ()))
+    folders = [*layout.class_folders]
+    if layout.mask_folder is not None and masks == "use":
+        folders.append(layout.mask_folder)
     for folder in folders:
         for path in sorted(folder.iterdir()):
             digest.update(f"{folder.name}/{path.name}:{path.stat().st_size}\n".encode())

@@ -1,0 +1,226 @@
+"""Build a data set of ours by name: once, whole or not at all, and never from stale input."""
+
+import contextlib
+import dataclasses
+import fcntl
+import importlib
+import io
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import tensorflow_datasets as tfds
+
+from mgajax.errors import ConfigError, DataError, nearest
+from mgajax.progress import say
+
+
+@dataclasses.dataclass(frozen=True)
+class KnownBuilder:
+    """Where a builder class lives, and whether it reads files of the user's."""
+
+    module: str
+    class_name: str
+    reads: Literal["manual_dir", "nothing"]
+
+
+BUILDERS: dict[str, KnownBuilder] = {
+    "covid_ct_slices": KnownBuilder("tfds_builders.covid_ct_slices", "CovidCtSlices", "manual_dir"),
+    "ct_phantom": KnownBuilder("tfds_builders.ct_phantom", "CtPhantom", "nothing"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class BuildResult:
+    """A data set on disk.
+
+    Attributes:
+      dataset_name: its name.
+      directory: its version's folder, which `mgajax.data.table.read_table` reads.
+      status: whether this call built it or found it complete.
+      splits: slices by split.
+      summary: what the builder recorded about its input; {} where it records nothing.
+    """
+
+    dataset_name: str
+    directory: Path
+    status: Literal["built", "reused"]
+    splits: dict[str, int]
+    summary: dict[str, Any]
+
+
+def build(
+    dataset_name: str,
+    *,
+    manual_dir: Path | str | None = None,
+    data_dir: Path | str,
+    builder_config: str | None = None,
+    **options: Any,
+) -> BuildResult:
+    """Build `dataset_name` under `data_dir`, or find it there complete.
+
+    The folder of a version appears by one rename when everything in it is written, so whatever
+    interrupts a build, no later read takes its rest for a data set; the next build clears it away.
+    A second build of the same data set at the same time waits for the first and reuses its result.
+
+    Args:
+      dataset_name: a key of `BUILDERS`.
+      manual_dir: the folder of downloaded files, for builders that read one.
+      data_dir: where data sets lie; created if need be.
+      builder_config: name of one of the builder's configs; its first one by default.
+      **options: fields of the config to change; they become part of the config's name.
+
+    Raises:
+      ConfigError: unknown data set, config or option; manual_dir missing or not wanted.
+      DataError: unusable input; a complete data set built from other input; a failed write.
+    """
+    builder_class, known = _builder_class(dataset_name)
+    config = _config(builder_class, builder_config, options)
+    source = _manual_dir(dataset_name, known, manual_dir)
+    root = Path(data_dir).expanduser().resolve()
+    with _alone(root, dataset_name):
+        builder = builder_class(data_dir=str(root), config=config)
+        directory = Path(builder.data_dir)
+        fingerprint = builder.input_fingerprint(source) if source else None
+        if directory.exists():
+            _check_complete(builder, directory, fingerprint=fingerprint)
+            return _result(builder, directory, status="reused")
+        _clear_leftovers(directory)
+        _prepare(builder, source, root)
+        return _result(builder, directory, status="built")
+
+
+def summary_lines(result: BuildResult) -> list[str]:
+    """`result` for a person: what was built, what was found, where it lies."""
+    summary = result.summary
+    lines = [f"{result.dataset_name}: {result.status} in {result.directory}"]
+    counts = ", ".join(f"{name} {count}" for name, count in result.splits.items())
+    lines.append(f"  slices: {counts}")
+    if "findings" in summary:
+        lines.append(
+            f"  input: {summary['rows']} rows, {summary['files']} pictures -> {summary['slices']} "
+            f"slices of {summary['patients']} patients, {summary['masked']} with a lesion mask"
+        )
+        lines.append(
+            f"  damaged or unmatched: {summary['damage_share']:.2%} of the names "
+            f"(limit {summary['max_damage_share']:.0%})"
+        )
+        for finding in summary["findings"].values():
+            mark = "!" if finding["damage"] else "-"
+            lines.append(
+                f"  {mark} {finding['count']} {finding['meaning']} (e.g. {finding['examples'][0]})"
+            )
+        lines += [f"  - {note}" for note in summary["split_notes"]]
+    return lines
+
+
+def _builder_class(dataset_name: str) -> tuple[Any, KnownBuilder]:
+    known = BUILDERS.get(dataset_name)
+    if known is None:
+        raise ConfigError(
+            f"dataset {dataset_name!r} is unknown; {nearest(dataset_name, [*BUILDERS])}"
+        )
+    return getattr(importlib.import_module(known.module), known.class_name), known
+
+
+def _config(builder_class: Any, name: str | None, options: dict[str, Any]) -> Any:
+    """The builder's config called `name` with `options` put into it."""
+    configs = {config.name: config for config in builder_class.BUILDER_CONFIGS}
+    name = name or next(iter(configs))
+    if name not in configs:
+        raise ConfigError(f"builder_config={name!r} is unknown; {nearest(name, [*configs])}")
+    config = configs[name]
+    if not options:
+        return config
+    inherited = {field.name for field in dataclasses.fields(tfds.core.BuilderConfig)}
+    valid = sorted({field.name for field in dataclasses.fields(config)} - inherited)
+    for option in options:
+        if option not in valid:
+            raise ConfigError(f"option {option!r} is unknown; {nearest(option, valid)}")
+    changed = "-".join(f"{key}_{value}" for key, value in sorted(options.items()))
+    return dataclasses.replace(config, name=f"{name}-{changed}", **options)
+
+
+def _manual_dir(
+    dataset_name: str, known: KnownBuilder, manual_dir: Path | str | None
+) -> Path | None:
+    if known.reads == "nothing":
+        if manual_dir is not None:
+            raise ConfigError(
+                f"manual_dir={manual_dir}: {dataset_name} reads no files; leave it out"
+            )
+        return None
+    if manual_dir is None:
+        raise ConfigError(f"manual_dir is missing: {dataset_name} needs the folder of its download")
+    return Path(manual_dir).expanduser().resolve()
+
+
+@contextlib.contextmanager
+def _alone(root: Path, dataset_name: str) -> Iterator[None]:
+    """Hold the data set's lock, which the system drops when this process ends in any way."""
+    root.mkdir(parents=True, exist_ok=True)
+    with (root / f".{dataset_name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"another process is building {dataset_name} in {root}; waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _clear_leftovers(directory: Path) -> None:
+    """Remove what killed builds of this version left; under the lock nobody writes there."""
+    for leftover in directory.parent.glob(f"incomplete.*_{directory.name}"):
+        say(f"removing the rest of an interrupted build: {leftover}")
+        shutil.rmtree(leftover)
+
+
+def _check_complete(builder: Any, directory: Path, *, fingerprint: str | None) -> None:
+    """Refuse to reuse a folder that lost files, or that was built from other input."""
+    paths = [Path(path) for split in builder.info.splits.values() for path in split.filepaths]
+    lost = [path for path in paths if not path.is_file()]
+    if lost or not paths:
+        what = lost[0].name if lost else "dataset_info.json"
+        raise DataError(f"{directory}: {what} is missing; delete this folder to build anew")
+    if fingerprint is None:
+        return
+    if (builder.info.metadata or {}).get("input_fingerprint") != fingerprint:
+        raise DataError(
+            f"{directory}: was built from other files than those of manual_dir now; delete this "
+            "folder to build anew, or choose another data_dir"
+        )
+
+
+def _prepare(builder: Any, source: Path | None, root: Path) -> None:
+    """Write the data set; TFDS's own bars and notices are kept off stdout, which is for results."""
+    tfds.disable_progress_bar()
+    try:
+        with (
+            tempfile.TemporaryDirectory() as downloads,
+            contextlib.redirect_stdout(io.StringIO()),
+        ):
+            builder.download_and_prepare(
+                download_dir=downloads,
+                download_config=tfds.download.DownloadConfig(
+                    manual_dir=str(source) if source else None
+                ),
+                file_format="array_record",
+            )
+    except OSError as error:
+        raise DataError(
+            f"{root}: the data set could not be written ({error}); nothing is left of it: make room "
+            "or choose another data_dir, and build again"
+        ) from error
+
+
+def _result(builder: Any, directory: Path, *, status: Literal["built", "reused"]) -> BuildResult:
+    metadata = builder.info.metadata or {}
+    return BuildResult(
+        dataset_name=builder.name,
+        directory=directory,
+        status=status,
+        splits={name: split.num_examples for name, split in builder.info.splits.items()},
+        summary=dict(metadata.get("summary", {})),
+    )
