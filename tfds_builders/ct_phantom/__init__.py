@@ -1,0 +1,36 @@
+"""Drawn axial chest slices with exactly known lesions; nothing to download.
+
+The drawing needs numpy and scipy only. `CtPhantom` and `PhantomConfig`, which make a TFDS data set
+of it, are imported when first asked for, so that a machine without TFDS can draw.
+"""
+
+from typing import Any
+
+from tfds_builders.ct_phantom.individual import Patient, draw_patient
+from tfds_builders.ct_phantom.slices import (
+    PhantomSettings,
+    PhantomSlice,
+    draw_slice,
+    iter_patients,
+    iter_slices,
+)
+
+__all__ = [
+    "CtPhantom",
+    "Patient",
+    "PhantomConfig",
+    "PhantomSettings",
+    "PhantomSlice",
+    "draw_patient",
+    "draw_slice",
+    "iter_patients",
+    "iter_slices",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in ("CtPhantom", "PhantomConfig"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from tfds_builders.ct_phantom import builder
+
+    return getattr(builder, name)

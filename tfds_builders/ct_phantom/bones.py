@@ -1,0 +1,162 @@
+"""Skeleton and table: capsules along the rib cage, a vertebra with its canal, sternum, couch."""
+
+import numpy as np
+
+from tfds_builders.ct_phantom.anatomy import Chest, lung_centre
+from tfds_builders.ct_phantom.geometry import (
+    Capsules,
+    Field,
+    capsule_cover,
+    cover,
+    ellipse,
+    intersection,
+    paint,
+)
+from tfds_builders.ct_phantom.individual import Anatomy
+
+CORTEX, MARROW, CARTILAGE = 520.0, 170.0, 95.0
+
+RIB_STEP = 0.44
+"""Radians around a lung between neighbouring ribs where a slice cuts them."""
+
+RIB_TURN = 11.0
+"""Ribs from apex to base: as the level grows, cuts wander forwards by so many steps."""
+
+
+def paint_bones(hu: Field, chest: Chest, anatomy: Anatomy, *, softness: float) -> None:
+    """Paint ribs, shoulder blades, collar bones, spine and sternum over `hu`, in place."""
+    strokes = _joined(
+        [_ribs(chest, anatomy), *_shoulder(chest, anatomy), _spine_arch(chest, anatomy)]
+    )
+    paint(hu, capsule_cover(chest.grid, strokes, softness=softness), CORTEX)
+    hollow = Capsules(strokes.start, strokes.end, strokes.radius - 1.5, strokes.weight)
+    paint(hu, capsule_cover(chest.grid, hollow, softness=softness), MARROW)
+    _paint_vertebra(hu, chest, anatomy, softness=softness)
+    _paint_sternum(hu, chest, anatomy, softness=softness)
+
+
+def _joined(parts: list[Capsules]) -> Capsules:
+    return Capsules(
+        start=np.concatenate([p.start for p in parts]),
+        end=np.concatenate([p.end for p in parts]),
+        radius=np.concatenate([p.radius for p in parts]),
+        weight=np.concatenate([p.weight for p in parts]),
+    )
+
+
+def _capsules(points: list[tuple[float, float, float, float]], radius: float) -> Capsules:
+    """Strokes (x0, y0, x1, y1) of one `radius`, mm."""
+    ends = np.array(points, float).reshape(-1, 4)
+    return Capsules(ends[:, :2], ends[:, 2:], np.full(len(ends), radius), np.ones(len(ends)))
+
+
+def _ribs(chest: Chest, anatomy: Anatomy) -> Capsules:
+    """Ribs run obliquely, so a slice meets each of them as a short stroke along the cage."""
+    wander = chest.level * RIB_TURN + anatomy.rib_phase
+    cuts = np.arange(-3, 4) + (1 - wander % 1.0) - 0.5
+    angles, spans = [], []
+    for cut in cuts:
+        angle = cut * RIB_STEP + 0.12  # 0 lateral, positive towards the back
+        span = 0.10 + 0.07 * np.cos(2.3 * cut + 5 * anatomy.rib_phase)
+        angles += [angle - span, angle]
+        spans += [span, span]
+    start = np.array(angles)
+    end = start + np.array(spans)
+    points, radii = [], []
+    for side in (-1, 1):
+        a = _around(chest, anatomy, side=side, angle=start)
+        b = _around(chest, anatomy, side=side, angle=end)
+        points.append(np.concatenate([a, b], axis=1))
+        radii.append(3.1 + 1.4 * np.clip(start, -0.6, 1.0))
+    ends = np.concatenate(points)
+    keep = np.abs(np.tile(start, 2) - 0.1) < 1.45
+    radius = np.concatenate(radii)
+    return Capsules(ends[keep, :2], ends[keep, 2:], radius[keep], np.ones(int(keep.sum())))
+
+
+def _around(chest: Chest, anatomy: Anatomy, *, side: int, angle: np.ndarray) -> np.ndarray:
+    """Points (x, y) `[n, 2]` in the middle of the chest wall at `angle` around a lung."""
+    margin = 0.42 * anatomy.wall
+    a, b = 0.50 * chest.half_width + margin, chest.half_depth + margin
+    x, y = a * np.cos(angle), b * np.sin(angle)
+    # The tilt of the cavity, as `geometry.ellipse` turns it.
+    tilt = -anatomy.lung_tilt
+    c, s = np.cos(tilt), np.sin(tilt)
+    turned = np.stack([side * (c * x - s * y), s * x + c * y], axis=1)
+    return turned + np.array([lung_centre(chest.half_width, side), 0.06 * chest.half_depth])
+
+
+def _shoulder(chest: Chest, anatomy: Anatomy) -> list[Capsules]:
+    """Shoulder blades above level 0.5, collar bones at the very top."""
+    parts = []
+    w, d, wall = chest.half_width, chest.half_depth, anatomy.wall
+    if chest.level < 0.5:
+        reach = 1 - chest.level
+        for side in (-1, 1):
+            x0, y0 = side * (0.62 * w), 0.92 * d + wall + 2
+            x1, y1 = side * (1.0 * w + 6), 0.42 * d + wall * (0.8 + 0.2 * reach)
+            mid = (0.5 * (x0 + x1) + side * 4, 0.5 * (y0 + y1) + 4)
+            parts.append(_capsules([(x0, y0, *mid), (*mid, x1, y1)], 2.6))
+    if chest.level < 0.2:
+        for side in (-1, 1):
+            x0, x1 = side * 26.0, side * 0.75 * w
+            parts.append(_capsules([(x0, -d - 6, x1, -0.92 * d - 10)], 5.0))
+    return parts
+
+
+def _spine_arch(chest: Chest, anatomy: Anatomy) -> Capsules:
+    """Pedicles, laminae, transverse and spinous processes around the canal."""
+    half, y = anatomy.vertebra, _vertebra_y(chest)
+    back = y + 1.9 * half
+    strokes = []
+    for side in (-1, 1):
+        strokes.append((side * 0.72 * half, y + 0.7 * half, side * 0.80 * half, back - 0.45 * half))
+        strokes.append((side * 0.80 * half, back - 0.45 * half, 0.0, back + 0.15 * half))
+        strokes.append(
+            (side * 0.80 * half, back - 0.45 * half, side * 2.0 * half, back + 0.25 * half)
+        )
+    strokes.append((0.0, back + 0.15 * half, 0.0, back + 1.25 * half))
+    return _capsules(strokes, 3.0)
+
+
+def _vertebra_y(chest: Chest) -> float:
+    return 0.72 * chest.half_depth
+
+
+def _paint_vertebra(hu: Field, chest: Chest, anatomy: Anatomy, *, softness: float) -> None:
+    """The body with its cortex and sponge, and the cord in its canal."""
+    half, y = anatomy.vertebra, _vertebra_y(chest)
+    canal = ellipse(chest.grid, (0.0, y + 1.28 * half), (0.60 * half, 0.48 * half))
+    body = ellipse(chest.grid, (0.0, y), (half, 0.80 * half))
+    body = intersection(body, -canal, rounding=3.0)
+    paint(hu, cover(body, softness=softness), 400.0)
+    paint(hu, cover(body + np.float32(2.0), softness=1.5 * softness), MARROW)
+    paint(hu, cover(canal, softness=softness), 25.0)
+
+
+def _paint_sternum(hu: Field, chest: Chest, anatomy: Anatomy, *, softness: float) -> None:
+    """The breast bone and the cartilage that joins it to the ribs."""
+    if chest.level > 0.86:
+        return
+    y = -1.02 * chest.half_depth - 0.35 * anatomy.wall
+    for side in (-1, 1):
+        cartilage = ellipse(chest.grid, (side * 30.0, y + 2), (16.0, 4.8), tilt=side * 0.28)
+        paint(hu, cover(cartilage, softness=softness), CARTILAGE)
+    bone = ellipse(chest.grid, (0.0, y), (17.0, 5.8))
+    paint(hu, cover(bone, softness=softness), 360.0)
+    paint(hu, cover(bone + np.float32(2.0), softness=softness), 120.0)
+
+
+def paint_table(hu: Field, chest: Chest, *, curve: float, softness: float) -> None:
+    """The couch under the back: two shells of carbon fibre with foam between them, in place.
+
+    `curve` is its rise towards the sides, 1/mm.
+    """
+    # The couch does not bend with the person, but its small ripple there cannot be seen.
+    below = chest.grid.y - np.float32(chest.back + 7) + np.float32(curve) * chest.grid.x**2
+    outside = np.float32(1) - cover(chest.body, softness=softness)
+    foam = cover(np.abs(below - np.float32(11)) - np.float32(11), softness=softness)
+    paint(hu, foam * outside, -960.0)
+    for depth, density in ((0.0, -420.0), (22.0, -300.0)):
+        shell = np.abs(below - np.float32(depth)) - np.float32(1.3)
+        paint(hu, cover(shell, softness=softness) * outside, density)

@@ -1,0 +1,154 @@
+"""What a patient suffers from, as numbers in the chest's own coordinates; no pixels here.
+
+COVID-19: several subpleural foci in both lungs, ground glass with some consolidation.
+CAP: one lobe consolidated up to the fissure, or patches in one lung; often an effusion beside it.
+The mild, the one-sided and the spotted cases that make the two hard to tell apart are drawn too.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Focus:
+    """A lesion shaped like a lens along the pleura or like a ball inside the lung."""
+
+    side: int  # -1: image left (the patient's right lung), 1: image right
+    angle: float  # radians around the lung: 0 lateral, pi/2 at the back
+    distance: float  # of the centre from the lung's middle, 1 at the pleura
+    level: float
+    height: float  # half height, in levels
+    breadth: float  # half extent along the pleura, mm
+    depth: float  # half extent across, mm
+    haze: float  # HU added to the lung (ground glass)
+    solid: float  # share of the focus that is consolidated, 0..1
+    grain: float  # 0 smooth haze .. 1 crazy paving
+
+
+@dataclass(frozen=True)
+class Lobe:
+    """A consolidated lobe: behind (lower) or before (upper) the oblique fissure."""
+
+    side: int
+    behind: bool
+    level: float
+    height: float  # half height, in levels
+    fill: float  # 0: a part of the lobe .. 1: all of it
+    haze: float  # HU added at the margin that is not yet solid
+
+
+@dataclass(frozen=True)
+class Effusion:
+    """Fluid between lung and chest wall, lying at the back."""
+
+    side: int
+    thickness: float  # mm at the bases
+    top: float  # level above which there is none
+
+
+@dataclass(frozen=True)
+class Disease:
+    """All lesions of one patient; the first `len(main)` foci and the lobe are the disease proper."""
+
+    foci: tuple[Focus, ...] = ()
+    lobe: Lobe | None = None
+    effusion: Effusion | None = None
+
+    def nearest_level(self, level: float) -> float:
+        """The level nearest to `level` at which a lesion is well inside the slice."""
+        spans = [(f.level, 0.5 * f.height) for f in self.foci]
+        if self.lobe is not None:
+            spans.append((self.lobe.level, 0.6 * self.lobe.height))
+        if not spans:
+            return level
+        candidates = [float(np.clip(level, middle - half, middle + half)) for middle, half in spans]
+        return min(candidates, key=lambda candidate: abs(candidate - level))
+
+
+def draw_disease(rng: np.random.Generator, *, label: int) -> Disease:
+    """Draw the lesions of a patient of class `label` (index in CLASS_NAMES); none for Normal."""
+    if label == 0:
+        return Disease()
+    return _draw_covid(rng) if label == 1 else _draw_cap(rng)
+
+
+def _draw_covid(rng: np.random.Generator) -> Disease:
+    """Foci in both lungs, most of them behind, below and under the pleura."""
+    severity = float(rng.beta(1.2, 1.9))
+    tilt = float(rng.uniform(0.25, 0.75))  # the share of foci on the image's right
+    count = 4 + int(rng.poisson(2 + 9 * severity))
+    consolidating = rng.random() < 0.55
+    foci = []
+    for index in range(count):
+        # The first two foci make the disease bilateral.
+        side = (-1, 1)[index] if index < 2 else (1 if rng.random() < tilt else -1)
+        central = rng.random() < 0.15
+        size = rng.lognormal(0.0, 0.3) * (0.72 + 0.75 * severity)
+        solid = rng.beta(1.5, 2.5) if consolidating and rng.random() < 0.6 else 0.0
+        foci.append(
+            Focus(
+                side=side,
+                angle=float(np.clip(rng.normal(0.75, 0.65), -1.2, 1.5)),
+                distance=float(rng.uniform(0.3, 0.7) if central else rng.uniform(0.85, 1.0)),
+                level=float(0.30 + 0.62 * rng.beta(1.9, 1.3)),
+                height=float(rng.uniform(0.09, 0.17) * size**0.5 * 1.3),
+                breadth=float(rng.uniform(13, 30) * size),
+                depth=float(rng.uniform(8, 17) * size),
+                haze=float(rng.uniform(140, 420)),
+                solid=float(solid),
+                grain=float(rng.random() ** 2),
+            )
+        )
+    effusion = _draw_effusion(rng, side=int(rng.choice((-1, 1)))) if rng.random() < 0.07 else None
+    return Disease(foci=tuple(foci), effusion=effusion)
+
+
+def _draw_cap(rng: np.random.Generator) -> Disease:
+    """One consolidated lobe or patches in one lung, now and then a few spots in the other."""
+    side = int(rng.choice((-1, 1)))
+    lobar = rng.random() < 0.62
+    lobe = None
+    foci: list[Focus] = []
+    if lobar:
+        behind = bool(rng.random() < 0.65)
+        lobe = Lobe(
+            side=side,
+            behind=behind,
+            level=float(rng.uniform(0.55, 0.75) if behind else rng.uniform(0.32, 0.60)),
+            height=float(rng.uniform(0.20, 0.40)),
+            fill=float(rng.beta(1.6, 1.6)),
+            haze=float(rng.uniform(180, 480)),
+        )
+    for _ in range(int(rng.poisson(1.5)) if lobar else 3 + int(rng.poisson(3))):
+        foci.append(_draw_patch(rng, side=side, small=False))
+    if rng.random() < 0.3:
+        for _ in range(1 + int(rng.poisson(1.2))):
+            foci.append(_draw_patch(rng, side=-side, small=True))
+    effusion = _draw_effusion(rng, side=side) if rng.random() < 0.5 else None
+    return Disease(foci=tuple(foci), lobe=lobe, effusion=effusion)
+
+
+def _draw_patch(rng: np.random.Generator, *, side: int, small: bool) -> Focus:
+    """A bronchopneumonic patch, anywhere in the lung."""
+    scale = 0.4 if small else 1.0
+    return Focus(
+        side=side,
+        angle=float(rng.uniform(-1.2, 1.5)),
+        distance=float(rng.uniform(0.35, 0.98)),
+        level=float(rng.uniform(0.30, 0.88)),
+        height=float(rng.uniform(0.08, 0.16) * scale**0.5),
+        breadth=float(rng.uniform(12, 28) * scale),
+        depth=float(rng.uniform(10, 22) * scale),
+        haze=float(rng.uniform(200, 480)),
+        solid=float(rng.beta(2.0, 1.6)) if rng.random() < 0.75 else 0.0,
+        grain=float(rng.random() ** 3),
+    )
+
+
+def _draw_effusion(rng: np.random.Generator, *, side: int) -> Effusion:
+    return Effusion(
+        side=side,
+        thickness=float(rng.gamma(2.2, 9.0) + 4.0),
+        top=float(rng.uniform(0.25, 0.6)),
+    )

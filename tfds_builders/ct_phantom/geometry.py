@@ -1,0 +1,192 @@
+"""Smooth shapes on a grid in millimetres: distances, coverages, noise, capsules.
+
+Every shape is a *distance field*: negative inside, positive outside, in millimetres. Fields are
+joined by minimum and maximum (sharp or rounded) and become grey values by `cover`, the share of a
+pixel that lies inside. Only + - * / and square roots touch a pixel, and the one matrix product is
+done in float64, so that a drawing does not depend on the machine's vector unit.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import Float, Float32
+
+Field = Float32[np.ndarray, "h w"]
+"""A distance (mm), coverage (0..1) or HU value for each pixel."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Pixel centres of an axial slice, in mm. x grows to the image's right, y to the back."""
+
+    x: Float32[np.ndarray, "h w"]
+    y: Float32[np.ndarray, "h w"]
+    spacing: float
+    left: float
+    top: float
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns)."""
+        return self.x.shape[0], self.x.shape[1]
+
+
+def make_grid(*, height: int, width: int, spacing: float, centre: tuple[float, float]) -> Grid:
+    """The grid of `height` × `width` pixels of `spacing` mm, whose middle lies at `centre` (mm)."""
+    left = centre[0] - 0.5 * (width - 1) * spacing
+    top = centre[1] - 0.5 * (height - 1) * spacing
+    columns = (left + spacing * np.arange(width)).astype(np.float32)
+    rows = (top + spacing * np.arange(height)).astype(np.float32)
+    x, y = np.meshgrid(columns, rows)
+    return Grid(x=x, y=y, spacing=spacing, left=left, top=top)
+
+
+def bent(grid: Grid, *, dx: Field, dy: Field) -> Grid:
+    """The same pixels with coordinates moved by (`dx`, `dy`) mm: whatever is drawn on it bends."""
+    return Grid(grid.x + dx, grid.y + dy, grid.spacing, grid.left, grid.top)
+
+
+def ellipse(
+    grid: Grid, centre: tuple[float, float], radii: tuple[float, float], *, tilt: float = 0.0
+) -> Field:
+    """Distance in mm to an ellipse, `tilt` radians clockwise on the screen (first-order exact)."""
+    f32 = np.float32
+    x, y = grid.x - f32(centre[0]), grid.y - f32(centre[1])
+    if tilt:
+        c, s = f32(np.cos(tilt)), f32(np.sin(tilt))
+        x, y = c * x + s * y, c * y - s * x
+    u, v = x * f32(1 / radii[0]), y * f32(1 / radii[1])
+    norm = np.sqrt(u * u + v * v)
+    u *= f32(1 / radii[0])
+    v *= f32(1 / radii[1])
+    slope = np.sqrt(u * u + v * v)
+    slope += f32(1e-6)
+    return norm * (norm - f32(1)) / slope
+
+
+def union(a: Field, b: Field, *, rounding: float) -> Field:
+    """Distance to a ∪ b whose seam is filled over `rounding` mm (quadratic smooth minimum)."""
+    return -intersection(-a, -b, rounding=rounding)
+
+
+def intersection(a: Field, b: Field, *, rounding: float) -> Field:
+    """Distance to a ∩ b whose edge is rounded over `rounding` mm (quadratic smooth maximum)."""
+    gap = np.maximum(np.float32(rounding) - np.abs(a - b), np.float32(0))
+    gap *= gap
+    gap *= np.float32(0.25 / rounding)
+    gap += np.maximum(a, b)
+    return gap
+
+
+def cover(distance: Field, *, softness: float) -> Field:
+    """Share of each pixel inside: 1 below -softness/2 mm, 0 above softness/2 mm, linear between."""
+    inside = distance * np.float32(-1 / softness)
+    inside += np.float32(0.5)
+    return np.clip(inside, np.float32(0), np.float32(1), out=inside)
+
+
+def paint(hu: Field, inside: Field, value: Field | float) -> None:
+    """Blend `value` (HU) into `hu`, in place, by the coverage `inside`."""
+    difference = (np.float32(value) if isinstance(value, float) else value) - hu
+    difference *= inside
+    hu += difference
+
+
+def smooth_noise(rng: np.random.Generator, *, shape: tuple[int, int], cells: int) -> Field:
+    """Noise of about unit variance whose features are 1/`cells` of the longer side (cubic spline).
+
+    The draw has the same number of random values for every shape of one aspect ratio, so that a
+    slice drawn larger shows the same texture in more pixels.
+    """
+    longer = max(shape)
+    rows, columns = (max(1, round(cells * side / longer)) for side in shape)
+    return spline_field(2.0 * rng.standard_normal((rows + 3, columns + 3)), shape=shape)
+
+
+def spline_field(knots: Float[np.ndarray, "r c"], *, shape: tuple[int, int]) -> Field:
+    """The cubic B-spline surface over `knots` (three more than cells on each side) at `shape`."""
+    rows, columns = knots.shape[0] - 3, knots.shape[1] - 3
+    field = _spline(shape[0], rows) @ knots @ _spline(shape[1], columns).T
+    return field.astype(np.float32)
+
+
+@lru_cache(maxsize=64)
+def _spline(samples: int, cells: int) -> Float[np.ndarray, "samples knots"]:
+    """The matrix that evaluates a uniform cubic B-spline of `cells` intervals at `samples` points."""
+    position = (np.arange(samples) + 0.5) * (cells / samples)
+    first = np.minimum(position.astype(np.int64), cells - 1)
+    t = position - first
+    weights = (
+        (1 - t) ** 3 / 6,
+        (3 * t**3 - 6 * t**2 + 4) / 6,
+        (-3 * t**3 + 3 * t**2 + 3 * t + 1) / 6,
+        t**3 / 6,
+    )
+    matrix = np.zeros((samples, cells + 3))
+    for offset, weight in enumerate(weights):
+        matrix[np.arange(samples), first + offset] = weight
+    return matrix
+
+
+@dataclass(frozen=True)
+class Capsules:
+    """Round-ended strokes: `n` segments in the plane (mm), each with a radius (mm) and a weight."""
+
+    start: Float[np.ndarray, "n 2"]
+    end: Float[np.ndarray, "n 2"]
+    radius: Float[np.ndarray, " n"]
+    weight: Float[np.ndarray, " n"]
+
+
+def capsule_cover(grid: Grid, capsules: Capsules, *, softness: float) -> Field:
+    """The greatest weighted coverage of any capsule at each pixel; 0 where there is none.
+
+    Capsules are drawn in square windows, grouped by the window they need, so that hundreds of
+    strokes cost a few array operations. Give short segments: the window is as long as the segment.
+    """
+    cover_of = np.zeros(grid.shape, np.float32)
+    length = np.abs(capsules.end - capsules.start).max(axis=1, initial=0.0)
+    reach = (0.5 * length + capsules.radius + softness) / grid.spacing
+    lower = 0.0
+    for upper in (2.0, 4.0, 7.0, 12.0, 24.0, 1e9):
+        chosen = np.flatnonzero((reach > lower) & (reach <= upper))
+        lower = upper
+        if chosen.size:
+            half = int(np.ceil(reach[chosen].max()))
+            _splat(cover_of, grid, capsules, chosen=chosen, half=half, softness=softness)
+    return cover_of
+
+
+def _splat(
+    cover_of: Field,
+    grid: Grid,
+    capsules: Capsules,
+    *,
+    chosen: np.ndarray,
+    half: int,
+    softness: float,
+) -> None:
+    """Draw the `chosen` capsules, in place, in windows of 2·`half`+1 pixels."""
+    height, width = grid.shape
+    start = capsules.start[chosen].astype(np.float32)[:, :, None, None]
+    along = capsules.end[chosen].astype(np.float32)[:, :, None, None] - start
+    centre = start + np.float32(0.5) * along
+    origin = np.array([grid.left, grid.top], np.float32)[:, None, None]
+    pixel = np.round((centre - origin) * np.float32(1 / grid.spacing)).astype(np.int64)
+    offset = np.arange(-half, half + 1)
+    columns = pixel[:, 0] + offset[None, :]
+    rows = pixel[:, 1] + offset[:, None]
+    spacing = np.float32(grid.spacing)
+    px = origin[0] + spacing * columns.astype(np.float32) - start[:, 0]
+    py = origin[1] + spacing * rows.astype(np.float32) - start[:, 1]
+    ax, ay = along[:, 0], along[:, 1]
+    share = np.clip((px * ax + py * ay) / (ax * ax + ay * ay + np.float32(1e-6)), 0, 1)
+    dx, dy = px - share * ax, py - share * ay
+    radius = capsules.radius[chosen].astype(np.float32)[:, None, None]
+    value = (radius - np.sqrt(dx * dx + dy * dy)) * np.float32(1 / softness) + np.float32(0.5)
+    # A stroke thinner than a pixel covers only a part of it.
+    value = np.clip(value, 0, np.minimum(1, 2 * radius / softness))
+    value *= capsules.weight[chosen].astype(np.float32)[:, None, None]
+    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width) & (value > 0)
+    np.maximum.at(cover_of.reshape(-1), (rows * width + columns)[inside], value[inside])

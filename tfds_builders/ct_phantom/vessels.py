@@ -1,0 +1,147 @@
+"""Pulmonary vessels as trees in space: they fork, taper and reach every part of the lung.
+
+Ends are strewn through each lung and halved again and again along their widest axis; each half's
+branch runs from its parent towards the half's centre. The radius follows Murray's law, which says
+that the cubes of the daughters' radii add up to the parent's (Murray 1926, PNAS 12:207).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from tfds_builders.ct_phantom.geometry import Capsules
+
+FORKS = 9
+"""Generations of forks: 2⁹ ends in each lung."""
+
+END_RADIUS = 0.62
+"""Radius of the last branches, in mm."""
+
+PIECE = 5.0
+"""Branches are cut into straight pieces of at most this length, in mm."""
+
+
+@dataclass(frozen=True)
+class VesselTree:
+    """Straight pieces of all branches; z is measured downwards from the apex, all in mm."""
+
+    start: Float[np.ndarray, "n 3"]
+    end: Float[np.ndarray, "n 3"]
+    radius: Float[np.ndarray, " n"]
+
+
+def grow_tree(
+    rng: np.random.Generator, *, half_width: float, half_depth: float, height: float
+) -> VesselTree:
+    """Grow the arteries' and veins' trees of both lungs in a chest of the given size (mm)."""
+    starts, ends, radii = [], [], []
+    for side in (-1.0, 1.0):
+        hilum = np.array([side * 0.24 * half_width, 0.10 * half_depth, 0.50 * height])
+        targets = _strewn_ends(
+            rng, side=side, half_width=half_width, half_depth=half_depth, height=height
+        )
+        for start, end, radius in _branches(rng, hilum=hilum, targets=targets):
+            starts.append(start)
+            ends.append(end)
+            radii.append(radius)
+    return _cut(rng, np.concatenate(starts), np.concatenate(ends), np.concatenate(radii))
+
+
+def _strewn_ends(
+    rng: np.random.Generator, *, side: float, half_width: float, half_depth: float, height: float
+) -> Float[np.ndarray, "n 3"]:
+    """Points spread evenly through an egg-shaped lung, wider at the base."""
+    count = 2**FORKS
+    direction = rng.standard_normal((count, 3))
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    ball = direction * rng.random((count, 1)) ** (1 / 3)
+    level = 0.55 + 0.55 * ball[:, 2]
+    breadth = 0.75 + 0.3 * level
+    x = side * half_width * (0.53 + 0.50 * breadth * ball[:, 0])
+    y = half_depth * 0.98 * breadth * ball[:, 1]
+    return np.stack([x, y, level * height], axis=1)
+
+
+def _branches(
+    rng: np.random.Generator, *, hilum: Float[np.ndarray, "3"], targets: Float[np.ndarray, "n 3"]
+) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Starts, ends and radii of the branches, generation by generation."""
+    groups = targets[None]
+    nodes = hilum[None]
+    branches = []
+    for generation in range(FORKS):
+        groups = _halve(groups)
+        parents = np.repeat(nodes, 2, axis=0)
+        reach = rng.uniform(0.34, 0.58, (len(groups), 1)) if generation < FORKS - 1 else 0.9
+        nodes = parents + reach * (groups.mean(axis=1) - parents)
+        ends_fed = groups.shape[1]
+        radius = END_RADIUS * ends_fed ** (1 / 3) * rng.uniform(0.8, 1.15, len(groups))
+        branches.append((parents, nodes, radius))
+    return branches
+
+
+def _halve(groups: Float[np.ndarray, "g m 3"]) -> Float[np.ndarray, "2g m/2 3"]:
+    """Cut each group of points in two at the median of its widest axis."""
+    count, size, _ = groups.shape
+    axis = np.ptp(groups, axis=1).argmax(axis=1)
+    key = np.take_along_axis(groups, axis[:, None, None], axis=2)[:, :, 0]
+    order = np.argsort(key, axis=1, kind="stable")
+    ordered = np.take_along_axis(groups, order[:, :, None], axis=1)
+    return ordered.reshape(2 * count, size // 2, 3)
+
+
+def _cut(
+    rng: np.random.Generator, start: np.ndarray, end: np.ndarray, radius: np.ndarray
+) -> VesselTree:
+    """Cut branches into short pieces along a gentle arc."""
+    along = end - start
+    length = np.linalg.norm(along, axis=1)
+    pieces = np.maximum(1, np.ceil(length / PIECE)).astype(np.int64)
+    branch = np.repeat(np.arange(len(start)), pieces)
+    first = np.repeat(np.cumsum(pieces) - pieces, pieces)
+    step = np.arange(len(branch)) - first
+    bow = (0.14 * length)[:, None] * rng.standard_normal(start.shape)
+
+    def point(share: np.ndarray) -> np.ndarray:
+        arc = (4 * share * (1 - share))[:, None]
+        return start[branch] + share[:, None] * along[branch] + arc * bow[branch]
+
+    return VesselTree(
+        start=point(step / pieces[branch]),
+        end=point((step + 1) / pieces[branch]),
+        radius=radius[branch],
+    )
+
+
+def vessels_at(tree: VesselTree, *, depth: float, thickness: float) -> Capsules:
+    """The pieces that a slice of `thickness` mm at `depth` mm below the apex meets.
+
+    A piece near the slice's face is weighted down: partial volume.
+    """
+    middle = 0.5 * (tree.start[:, 2] + tree.end[:, 2])
+    slant = 0.5 * np.abs(tree.end[:, 2] - tree.start[:, 2])
+    away = np.abs(middle - depth) - slant - tree.radius
+    weight = np.clip(1.0 - np.maximum(away, 0.0) / (0.5 * thickness), 0.0, 1.0)
+    met = np.flatnonzero(weight > 0.05)
+    return Capsules(
+        start=tree.start[met, :2],
+        end=tree.end[met, :2],
+        radius=tree.radius[met],
+        weight=weight[met],
+    )
+
+
+def airways_beside(vessels: Capsules, *, narrowest: float = 1.9) -> Capsules:
+    """Bronchi: they run beside the vessels that are wide enough for them to be seen."""
+    wide = np.flatnonzero(vessels.radius > narrowest)
+    along = vessels.end[wide] - vessels.start[wide]
+    across = np.stack([-along[:, 1], along[:, 0]], axis=1)
+    across /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1.0)
+    shift = across * (1.9 * vessels.radius[wide])[:, None]
+    return Capsules(
+        start=vessels.start[wide] + shift,
+        end=vessels.end[wide] + shift,
+        radius=0.85 * vessels.radius[wide],
+        weight=vessels.weight[wide],
+    )
