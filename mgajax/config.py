@@ -87,6 +87,25 @@ def _unknown_key(file: Path, overrides: Sequence[str]) -> str:
     return f"{file}: an override does not fit"
 
 
+def override_resumable(config: ConfigDict, overrides: Sequence[str]) -> ConfigDict:
+    """A copy of a run's configuration with some of the RESUMABLE keys changed.
+
+    Raises:
+      ConfigError: a key that would change the run's numbers, or a value of another type.
+    """
+    changed = ConfigDict(config)
+    for word in _checked(overrides):
+        key, text = word.removeprefix("--config.").split("=", 1)
+        if key not in RESUMABLE:
+            raise ConfigError(f"--config.{key} cannot change here; {nearest(key, sorted(RESUMABLE))}")
+        kind = type(flatten(config)[key])
+        try:
+            changed.update_from_flattened_dict({key: kind(text)})
+        except ValueError:
+            raise ConfigError(f"{word}: expected {kind.__name__}") from None
+    return changed.lock()
+
+
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
@@ -143,9 +162,13 @@ def read(path: Path) -> tuple[ConfigDict, dict[str, Any]]:
         content = json.loads(path.read_text())
         config = ConfigDict(content.pop("config"))
     except FileNotFoundError:
-        raise ConfigError(f"{path}: not found; --workdir must name a folder that `mgajax train` made") from None
+        raise ConfigError(
+            f"{path}: not found; --workdir must name a folder that `mgajax train` made"
+        ) from None
     except (json.JSONDecodeError, KeyError) as error:
-        raise ConfigError(f"{path}: damaged ({_one_line(error)}); restore it from a copy") from error
+        raise ConfigError(
+            f"{path}: damaged ({_one_line(error)}); restore it from a copy"
+        ) from error
     return config.lock(), content
 
 

@@ -6,7 +6,7 @@ The folder holds `config.json` (with versions and git commit), `split.csv`, `che
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -131,22 +131,23 @@ def open_run(config: ConfigDict, *, workdir: Path) -> Run:
     split = _take_split(config, data=data, workdir=workdir, extra=extra)
     workdir.mkdir(parents=True, exist_ok=True)
     if not config_file.exists():
-        write_split_csv(split, table=data.table, path=workdir / SPLIT_FILE)
+        _write_split(split, data=data, path=workdir / SPLIT_FILE)
         marks = {"data_fingerprint": data.fingerprint, "split": split.name}
         configs.write(config, config_file, extra=marks)
     return _assemble(config, workdir=workdir, data=data, split=split, layout=layout, model=model)
 
 
-def reopen_run(workdir: Path, *, overrides: dict[str, Any] | None = None) -> Run:
-    """Open the run in `workdir` under its own settings; `overrides` may name RESUMABLE keys.
+def reopen_run(workdir: Path, *, overrides: Sequence[str] = ()) -> Run:
+    """Open the run in `workdir` under its own settings.
+
+    Args:
+      overrides: words `--config.key=value` for keys that do not change numbers.
 
     Raises:
-      ConfigError: `workdir` holds no run.
+      ConfigError: `workdir` holds no run, or an override is not among those keys.
     """
     config, _ = configs.read(workdir / CONFIG_FILE)
-    with config.unlocked():
-        config.update_from_flattened_dict(overrides or {})
-    return open_run(config, workdir=workdir)
+    return open_run(configs.override_resumable(config, overrides), workdir=workdir)
 
 
 def total_steps(config: ConfigDict, *, num_examples: int) -> int:
@@ -179,14 +180,31 @@ def _take_split(
             "the old one, or start in another --workdir"
         )
     if extra:
-        split = split_from_csv(workdir / SPLIT_FILE, table=data.table)
+        table = data.table
+        split = split_from_csv(
+            workdir / SPLIT_FILE,
+            file_names=table.file_names,
+            labels=table.labels,
+            patients=table.patients,
+        )
     else:
         chosen = {key: config.split[key] for key in SPLIT_OPTIONS.get(config.split.kind, ())}
         split = make_split(data.table, kind=config.split.kind, seed=config.seed, **chosen)
         for note in split.notes:
             say(f"split: {note}")
-    assert_patient_disjoint(split, patients=data.table.patients)
+    assert_patient_disjoint(split, data.table.patients)
     return split
+
+
+def _write_split(split: Split, *, data: PreparedSet, path: Path) -> None:
+    write_split_csv(
+        path,
+        split=split,
+        file_names=data.table.file_names,
+        labels=data.table.labels,
+        patients=data.table.patients,
+        sources=data.table.sources,
+    )
 
 
 def _assemble(

@@ -1,0 +1,177 @@
+"""`mgajax evaluate`: from a run's best checkpoint to numbers, tables and figures."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from scipy.special import softmax
+
+from mgajax import config as configs
+from mgajax.errors import CheckpointError, DataError
+from mgajax.evaluation.metrics import classification_metrics
+from mgajax.evaluation.overlap import lesion_overlap, overlap_summary
+from mgajax.evaluation.predictions import Predictions
+from mgajax.reporting import figures
+from mgajax.reporting.tables import metrics_table
+from mgajax.training import steps
+from mgajax.training.checkpoints import Checkpoints
+from mgajax.training.logs import FILE_NAME as METRICS_FILE
+from mgajax.training.logs import read_rows
+from mgajax.training.run import CHECKPOINT_FOLDER, Run, reopen_run
+
+FOLDER = "evaluation"
+PANEL_SLICES = 6
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation gives.
+
+    Attributes:
+      metrics: everything that was measured, as written to JSON.
+      table: the main numbers for a terminal.
+      files: what was written.
+    """
+
+    metrics: dict[str, Any]
+    table: str
+    files: tuple[Path, ...]
+
+
+def evaluate_run(
+    workdir: Path,
+    *,
+    split: str = "test",
+    out: Path | None = None,
+    overrides: Sequence[str] = (),
+) -> Evaluation:
+    """Evaluate the best checkpoint (lowest validation cross-entropy) on one split.
+
+    Every slice of the split counts exactly once, on any number of devices and at any batch size.
+
+    Args:
+      workdir: a folder that `mgajax train` made.
+      split: `train`, `validation` or `test`.
+      out: the JSON file; None: `evaluation/SPLIT.json` in the run.
+      overrides: `--config.key=value` for keys that do not change numbers.
+
+    Raises:
+      ConfigError: no run there. CheckpointError: nothing saved yet. DataError: an empty split.
+    """
+    run = reopen_run(workdir, overrides=overrides)
+    rows = run.rows(split)
+    if len(rows) == 0:
+        raise DataError(f"{workdir}: split {split!r} has no slices; choose another --split")
+    step, outputs = _predict_best(run, rows)
+    table = run.data.table
+    predictions = Predictions(
+        file_names=table.file_names[rows],
+        labels=table.labels[rows],
+        probabilities=softmax(outputs["logits"].astype(np.float64), axis=-1),
+        patients=table.patients[rows],
+        sources=table.sources[rows],
+        split=split,
+        overlap=_overlap(run, rows, outputs),
+    ).check(table.file_names[rows])
+    metrics = _measure(run, predictions, step=step, outputs=outputs)
+    folder = workdir / FOLDER
+    folder.mkdir(exist_ok=True)
+    files = _write(run, predictions, metrics, out=out or folder / f"{split}.json")
+    if "attention_map" in outputs:
+        files.append(_panel(run, rows, predictions, outputs, folder / f"{split}_attention.png"))
+    return Evaluation(metrics=metrics, table=metrics_table(metrics), files=tuple(files))
+
+
+def _predict_best(run: Run, rows: np.ndarray) -> tuple[int, dict[str, np.ndarray]]:
+    with Checkpoints(run.workdir / CHECKPOINT_FOLDER) as checkpoints:
+        step = checkpoints.best
+        if step is None:
+            raise CheckpointError(
+                f"{checkpoints.folder}: no complete checkpoint; train first: mgajax train "
+                f"--workdir {run.workdir}"
+            )
+        like = jax.eval_shape(run.fresh_state)
+        restored = checkpoints.restore(like, step=step, sharding=run.layout.replicated)
+    return step, run.predict(restored.state, rows)
+
+
+def _overlap(
+    run: Run, rows: np.ndarray, outputs: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Attention against lesion, for slices whose mask is known; NaN for the others."""
+    if "attention_map" not in outputs:
+        return {}
+    columns = lesion_overlap(outputs["attention_map"], run.data.masks[rows][..., 0])
+    known = np.asarray(run.feed.examples.mask_weights)[rows] > 0
+    return {name: np.where(known, column, np.nan) for name, column in columns.items()}
+
+
+def _measure(
+    run: Run, predictions: Predictions, *, step: int, outputs: dict[str, np.ndarray]
+) -> dict[str, Any]:
+    measured = classification_metrics(
+        predictions.probabilities,
+        predictions.labels,
+        predictions.patients,
+        sources=predictions.sources,
+        seed=run.config.seed,
+    )
+    cross_entropy = float(outputs[steps.CROSS_ENTROPY].mean(dtype=np.float64))
+    head = {
+        "model": run.config.model.name,
+        "split": predictions.split,
+        "split_made_by": run.split.name,
+        "checkpoint_step": step,
+        "cross_entropy": cross_entropy,
+        "data_fingerprint": run.data.fingerprint,
+        "provenance": configs.provenance(),
+    }
+    if predictions.overlap:
+        head["attention_overlap"] = overlap_summary(predictions.overlap, predictions.patients)
+    return head | measured
+
+
+def _write(
+    run: Run, predictions: Predictions, metrics: dict[str, Any], *, out: Path
+) -> list[Path]:
+    folder = run.workdir / FOLDER
+    split = predictions.split
+    partial = out.with_name(out.name + ".partial")
+    partial.write_text(json.dumps(metrics, indent=2) + "\n")
+    partial.replace(out)
+    files = [out, predictions.write_csv(folder / f"{split}_predictions.csv")]
+    labels, chances = predictions.labels, predictions.probabilities
+    files.append(figures.roc_figure(chances, labels, metrics=metrics, path=folder / f"{split}_roc.png"))
+    files.append(figures.confusion_figure(metrics, path=folder / f"{split}_confusion.png"))
+    files.append(figures.calibration_figure(metrics, path=folder / f"{split}_calibration.png"))
+    rows = read_rows(run.workdir / METRICS_FILE)
+    files.append(figures.training_curves(rows, path=folder / "training_curves.png"))
+    return files
+
+
+def _panel(
+    run: Run,
+    rows: np.ndarray,
+    predictions: Predictions,
+    outputs: dict[str, np.ndarray],
+    path: Path,
+) -> Path:
+    """Slices with the largest known lesions of each class, evenly over the classes."""
+    area = np.nan_to_num(predictions.overlap["lesion_area"], nan=-1.0)
+    order = np.lexsort((-area, predictions.labels))
+    chosen: list[int] = []
+    for label in np.unique(predictions.labels):
+        of_class = [i for i in order if predictions.labels[i] == label]
+        chosen += of_class[: PANEL_SLICES // len(np.unique(predictions.labels))]
+    return figures.attention_panel(
+        run.data.images[rows[chosen]][..., 0],
+        run.data.masks[rows[chosen]][..., 0],
+        outputs["attention_map"][chosen],
+        labels=predictions.labels[chosen],
+        probabilities=predictions.probabilities[chosen],
+        path=path,
+    )
