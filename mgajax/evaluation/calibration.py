@@ -1,0 +1,66 @@
+"""Whether a probability of 0.8 is right eight times in ten: reliability bins, ECE and Brier."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+BINS = 15
+"""Bins of equal width over [0, 1], each open on the left: (0, 1/15], … ; 0 falls in the first."""
+
+
+def bin_index(confidence: Float[np.ndarray, "n"], *, bins: int = BINS) -> Int[np.ndarray, "n"]:
+    """The bin (0 … bins-1) of each confidence."""
+    return np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+
+
+def bin_sums(
+    confidence: Float[np.ndarray, "n"], correct: Bool[np.ndarray, "n"], *, bins: int = BINS
+) -> Float[np.ndarray, "n s"]:
+    """Each example's contribution to the reliability sums: confidence minus outcome, in its bin.
+
+    The expected calibration error of any selection of examples is `ece` of their sum.
+    """
+    gaps = np.zeros((len(confidence), bins))
+    gaps[np.arange(len(confidence)), bin_index(confidence, bins=bins)] = confidence - correct
+    return gaps
+
+
+def ece(gaps: Float[np.ndarray, "*r s"], count: Any) -> Any:
+    """Expected calibration error: Σ over bins of |Σ (confidence - outcome)| / n, in [0, 1].
+
+    The same as the usual "bin share × |mean confidence - accuracy|" summed over the bins.
+    """
+    return np.abs(gaps).sum(axis=-1) / count
+
+
+def reliability(
+    confidence: Float[np.ndarray, "n"], correct: Bool[np.ndarray, "n"], *, bins: int = BINS
+) -> list[dict[str, float | int | None]]:
+    """The reliability diagram as a list of bins.
+
+    Returns:
+      For each bin `low`, `high`, `count`, mean `confidence` and `observed` share (None if empty).
+    """
+    index = bin_index(confidence, bins=bins)
+    counts = np.bincount(index, minlength=bins)
+    sums = np.bincount(index, confidence, minlength=bins)
+    hits = np.bincount(index, correct, minlength=bins)
+    return [
+        {
+            "low": i / bins,
+            "high": (i + 1) / bins,
+            "count": int(counts[i]),
+            "confidence": float(sums[i] / counts[i]) if counts[i] else None,
+            "observed": float(hits[i] / counts[i]) if counts[i] else None,
+        }
+        for i in range(bins)
+    ]
+
+
+def brier_terms(
+    probabilities: Float[np.ndarray, "n k"], labels: Int[np.ndarray, "n"]
+) -> Float[np.ndarray, "n"]:
+    """Each example's multi-class Brier score Σ_k (p_k - y_k)², in [0, 2] (Brier 1950)."""
+    truth = np.eye(probabilities.shape[1])[labels]
+    return ((probabilities - truth) ** 2).sum(axis=1)

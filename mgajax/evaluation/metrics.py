@@ -1,0 +1,185 @@
+"""Every number of a classifier's evaluation, from probabilities and labels, ready for JSON."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Num
+
+from mgajax import schema
+from mgajax.errors import ConfigError
+from mgajax.evaluation import bootstrap, point, ranking
+from mgajax.evaluation.checks import Examples, checked_examples
+from mgajax.evaluation.patients import Patients, aggregate
+from mgajax.evaluation.point import Question, Reasons
+from mgajax.evaluation.replicates import replicate_metrics
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """How intervals are made: number of replicates, seed of the draws, confidence."""
+
+    replicates: int
+    seed: int
+    confidence: float
+
+
+def classification_metrics(
+    probabilities: Num[ArrayLike, "..."],
+    labels: Num[ArrayLike, "..."],
+    patients: Sequence[str] | np.ndarray | None = None,
+    *,
+    sources: Sequence[str] | np.ndarray | None = None,
+    class_names: Sequence[str] = schema.CLASS_NAMES,
+    positive: int = schema.COVID,
+    bootstrap: int = 1000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> dict[str, Any]:
+    """Evaluate a classifier, each example counting exactly once.
+
+    Equal inputs in any order give equal bits. Sums are float64.
+
+    Args:
+      probabilities: [n, k], rows that sum to one (softmax of the logits).
+      labels: [n], integers in 0 … k-1.
+      patients: n names; enables `per_patient` and intervals that respect patients.
+      sources: n names; enables `per_source`.
+      class_names: k names in label order.
+      positive: the class of the binary metrics and of the share of positive slices.
+      bootstrap: replicates for the intervals (`bootstrap.py` tells how); 0 leaves them out.
+      seed: of the bootstrap.
+      confidence: coverage of the intervals, in (0, 1).
+
+    Returns:
+      `class_names`, `positive`, and a block over all slices: `n`, `patients`, `three_class`,
+      `covid_vs_rest` (the paper's Table 4), `calibration`, `intervals` (None without bootstrap;
+      same nesting as the values, each leaf `low`, `high`, `replicates`), `undefined`. Then
+      `per_source`, a block for each name, and `per_patient` (None without patients), a block of
+      mean probabilities with `positive_share` and `several_labels`. A value that the data leave
+      undefined is None and `undefined` says why; nothing is NaN.
+
+    Raises:
+      DataError: see `checks.checked_examples`.
+      ConfigError: an unusable argument.
+    """
+    question = Question(tuple(class_names), positive)
+    settings = Intervals(bootstrap, seed, confidence)
+    _check_arguments(question, settings)
+    examples = checked_examples(
+        probabilities, labels, classes=len(class_names), patients=patients, sources=sources
+    )
+    return {
+        "class_names": list(class_names),
+        "positive": class_names[positive],
+        **_block(examples, question, settings),
+        "per_source": {
+            str(name): _block(examples.select(examples.sources == name), question, settings)
+            for name in np.unique([] if examples.sources is None else examples.sources)
+        },
+        "per_patient": _per_patient(examples, question, settings),
+    }
+
+
+def _check_arguments(question: Question, settings: Intervals) -> None:
+    k = len(question.class_names)
+    if len(set(question.class_names)) != k or k < 2:
+        raise ConfigError(
+            f"class_names={question.class_names}, expected two or more, all different"
+        )
+    if not 0 <= question.positive < k:
+        raise ConfigError(f"positive={question.positive}, expected a class code in 0 … {k - 1}")
+    if not 0 < settings.confidence < 1:
+        raise ConfigError(f"confidence={settings.confidence}, expected a share in (0, 1), as 0.95")
+    if settings.replicates < 0:
+        raise ConfigError(f"bootstrap={settings.replicates}, expected 0 (no intervals) or more")
+
+
+def _block(examples: Examples, question: Question, settings: Intervals) -> dict[str, Any]:
+    reasons = Reasons()
+    patients = None if examples.patients is None else len(np.unique(examples.patients))
+    return {
+        "n": len(examples),
+        "patients": patients,
+        "three_class": point.three_class(examples, question=question, reasons=reasons),
+        "covid_vs_rest": point.covid_vs_rest(examples, question=question, reasons=reasons),
+        "calibration": point.calibrated(examples, question=question),
+        "intervals": _intervals(examples, question, settings) if settings.replicates else None,
+        "undefined": reasons.lines,
+    }
+
+
+def _intervals(examples: Examples, question: Question, settings: Intervals) -> dict[str, Any]:
+    clusters = bootstrap.make_clusters(
+        examples.patients, examples.labels, class_names=question.class_names
+    )
+    drawn = _draws(clusters, settings)
+    replicates = replicate_metrics(examples, clusters, drawn, question=question)
+    return {
+        "settings": {
+            "method": "percentile bootstrap over clusters, stratified by class",
+            "unit": clusters.unit,
+            "strata": clusters.sizes(),
+            "replicates": settings.replicates,
+            "seed": settings.seed,
+            "confidence": settings.confidence,
+        },
+        **_leaves(replicates, settings),
+    }
+
+
+def _draws(clusters: bootstrap.Clusters, settings: Intervals) -> np.ndarray:
+    return bootstrap.multiplicities(
+        clusters.stratum, replicates=settings.replicates, seed=settings.seed
+    )
+
+
+def _leaves(tree: dict[str, Any], settings: Intervals) -> dict[str, Any]:
+    return {
+        key: _leaves(value, settings)
+        if isinstance(value, dict)
+        else bootstrap.interval(value, confidence=settings.confidence)
+        for key, value in tree.items()
+    }
+
+
+def _per_patient(
+    examples: Examples, question: Question, settings: Intervals
+) -> dict[str, Any] | None:
+    if examples.patients is None:
+        return None
+    people = aggregate(examples, positive=question.positive)
+    means = Examples(people.probabilities, people.labels, people.names, None)
+    several = {
+        patient: {question.class_names[code]: count for code, count in tally.items()}
+        for patient, tally in people.several_labels.items()
+    }
+    return {
+        **_block(means, question, settings),
+        "positive_share": _positive_share(people, question, settings),
+        "several_labels": several,
+    }
+
+
+def _positive_share(people: Patients, question: Question, settings: Intervals) -> dict[str, Any]:
+    """The share of a patient's slices called positive, as a score for the patient."""
+    truth = people.labels == question.positive
+    once = np.ones((1, len(truth)))
+    scorers = {"roc_auc": ranking.roc_auc, "average_precision": ranking.average_precision}
+    reasons = Reasons()
+    reason = "needs patients of the positive class and others"
+    values = {
+        key: reasons.value(float(score(people.positive_share, truth, once)[0]), key, reason)
+        for key, score in scorers.items()
+    }
+    intervals = None
+    if settings.replicates:
+        clusters = bootstrap.make_clusters(
+            people.names, people.labels, class_names=question.class_names
+        )
+        drawn = _draws(clusters, settings)
+        scored = {k: s(people.positive_share, truth, drawn) for k, s in scorers.items()}
+        intervals = _leaves(scored, settings)
+    return {**values, "intervals": intervals, "undefined": reasons.lines}

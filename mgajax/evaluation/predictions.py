@@ -1,0 +1,231 @@
+"""The predictions of one split as a table: each example exactly once, without loss of a bit."""
+
+import csv
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int, Shaped
+
+from mgajax import schema
+from mgajax.errors import DataError, nearest
+
+LEADING = ("file_name", "split", "label", "predicted")
+TRAILING = ("patient", "source")
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Probabilities beside what is known of each example.
+
+    Attributes:
+      file_names: str [n], unique.
+      labels: integers [n].
+      probabilities: float64 [n, k].
+      patients: str [n].
+      sources: str [n].
+      split: name of the split that all rows belong to.
+      overlap: further float64 columns [n] by name (see `lesion_overlap`); NaN where undefined.
+      class_names: k names in label order.
+    """
+
+    file_names: np.ndarray
+    labels: Int[np.ndarray, "n"]
+    probabilities: Float[np.ndarray, "n k"]
+    patients: np.ndarray
+    sources: np.ndarray
+    split: str
+    overlap: dict[str, np.ndarray] = field(default_factory=dict)
+    class_names: tuple[str, ...] = schema.CLASS_NAMES
+
+    def __post_init__(self) -> None:
+        n = len(self.file_names)
+        columns = {
+            "labels": self.labels,
+            "probabilities": self.probabilities,
+            "patients": self.patients,
+            "sources": self.sources,
+            **self.overlap,
+        }
+        for name, column in columns.items():
+            if len(column) != n:
+                raise DataError(f"predictions: {len(column)} {name}, but {n} file_names")
+
+    def __len__(self) -> int:
+        return len(self.file_names)
+
+    @property
+    def predicted(self) -> Int[np.ndarray, "n"]:
+        """The class of the highest probability; the first of equals."""
+        return self.probabilities.argmax(axis=1)
+
+    def check(self, expected: Sequence[str] | np.ndarray) -> "Predictions":
+        """Make sure that each expected example was predicted exactly once; returns itself.
+
+        Args:
+          expected: the file names of the split, in any order.
+
+        Raises:
+          DataError: an example is missing, foreign or there twice.
+        """
+        _check_once(self.file_names.tolist(), list(expected), what="predictions")
+        return self
+
+    def write_csv(self, path: Path) -> Path:
+        """Write all rows; a reader never sees half a file, and an older one stays until then.
+
+        Floats are written in the shortest form that reads back to the same float64; an undefined
+        overlap is an empty cell. Columns: file_name, split, label, predicted, p_CLASS …, patient,
+        source, then the overlap columns.
+        """
+        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        try:
+            with partial.open("w", encoding="utf-8", newline="") as file:
+                csv.writer(file, lineterminator="\n").writerows(self._lines())
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+        return path
+
+    def _lines(self) -> list[list[str]]:
+        chances = [f"p_{name}" for name in self.class_names]
+        lines = [[*LEADING, *chances, *TRAILING, *self.overlap]]
+        names = self.class_names
+        for i, predicted in enumerate(self.predicted):
+            leading = (self.file_names[i], self.split, names[self.labels[i]], names[predicted])
+            values = map(_text, self.probabilities[i])
+            further = (_text(column[i]) for column in self.overlap.values())
+            lines.append([*leading, *values, self.patients[i], self.sources[i], *further])
+        return lines
+
+
+def read_csv(path: Path) -> Predictions:
+    """Read what `write_csv` wrote.
+
+    Raises:
+      DataError: no such file, a missing column, a row that is short, twice there, of another split,
+        or with an unreadable number, an unknown class or a `predicted` that is not the argmax.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file)
+            rows = list(reader)
+            columns = tuple(reader.fieldnames or ())
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read as predictions: {error}") from error
+    class_names = _class_names(path, columns)
+    _check_cells(path, rows, columns)
+    first = len(LEADING) + len(class_names) + len(TRAILING)
+    chances = _numbers(path, rows, [f"p_{name}" for name in class_names])
+    overlap = _numbers(path, rows, list(columns[first:]))
+    splits = sorted({row["split"] for row in rows})
+    if len(splits) > 1:
+        raise DataError(f"{path}: splits {', '.join(splits)} in one file, expected one split")
+    table = Predictions(
+        file_names=_strings(rows, "file_name"),
+        labels=_codes(path, rows, "label", class_names),
+        probabilities=chances,
+        patients=_strings(rows, "patient"),
+        sources=_strings(rows, "source"),
+        split=splits[0] if splits else "",
+        overlap=dict(zip(columns[first:], overlap.T.copy(), strict=True)),
+        class_names=class_names,
+    )
+    _check_once(table.file_names.tolist(), table.file_names.tolist(), what=str(path))
+    wrong = np.flatnonzero(_codes(path, rows, "predicted", class_names) != table.predicted)
+    if len(wrong):
+        row = int(wrong[0])
+        raise DataError(
+            f"{path}, line {row + 2}: predicted is {rows[row]['predicted']!r}, but the highest "
+            f"probability is that of {class_names[table.predicted[row]]!r}; write the file anew"
+        )
+    return table
+
+
+def once_each(
+    rows: Int[np.ndarray, "m"],
+    values: Shaped[np.ndarray, "m ..."],
+    *,
+    expected: Int[np.ndarray, "n"],
+) -> Shaped[np.ndarray, "n ..."]:
+    """Bring what batches computed into the order of `expected`, dropping the padding.
+
+    Args:
+      rows: the table row of each value, batch after batch; -1 marks padding.
+      values: one entry for each of `rows`.
+      expected: the rows of the split, each once.
+
+    Raises:
+      DataError: a row is missing, foreign or there twice.
+    """
+    kept = rows >= 0
+    _check_once(rows[kept].tolist(), expected.tolist(), what="evaluated rows")
+    order = np.argsort(rows[kept], kind="stable")
+    return values[kept][order[np.searchsorted(rows[kept][order], expected)]]
+
+
+def _check_once(found: list[Any], expected: list[Any], *, what: str) -> None:
+    seen, wanted = Counter(found), Counter(expected)
+    twice = [key for tally in (seen, wanted) for key, count in tally.items() if count > 1]
+    if twice:
+        raise DataError(f"{what}: {len(twice)} are there more than once, first {twice[0]!r}")
+    missing, foreign = wanted.keys() - seen.keys(), seen.keys() - wanted.keys()
+    for kind, keys in (("missing", missing), ("not expected", foreign)):
+        if keys:
+            raise DataError(
+                f"{what}: {len(keys)} of {len(wanted)} {kind}, first {min(keys)!r}; "
+                "each example must be evaluated exactly once"
+            )
+
+
+def _class_names(path: Path, columns: tuple[str, ...]) -> tuple[str, ...]:
+    names = tuple(name.removeprefix("p_") for name in columns if name.startswith("p_"))
+    expected = (*LEADING, *(f"p_{name}" for name in names), *TRAILING)
+    if len(names) < 2 or columns[: len(expected)] != expected:
+        shown = ", ".join(columns) or "nothing"
+        wanted = ", ".join((*LEADING, "p_CLASS …", *TRAILING))
+        raise DataError(f"{path}: columns {shown}; expected {wanted}, then overlap columns")
+    return names
+
+
+def _check_cells(path: Path, rows: list[dict[str, str]], columns: tuple[str, ...]) -> None:
+    for line, row in enumerate(rows, start=2):
+        if None in row or None in row.values():
+            raise DataError(f"{path}, line {line}: not the {len(columns)} cells of the header")
+
+
+def _strings(rows: list[dict[str, str]], column: str) -> np.ndarray:
+    return np.array([row[column] for row in rows], dtype=str)
+
+
+def _codes(
+    path: Path, rows: list[dict[str, str]], column: str, class_names: tuple[str, ...]
+) -> np.ndarray:
+    for line, row in enumerate(rows, start=2):
+        if row[column] not in class_names:
+            hint = nearest(str(row[column]), class_names)
+            raise DataError(f"{path}, line {line}: {column} is {row[column]!r}; {hint}")
+    return np.array([class_names.index(row[column]) for row in rows], dtype=np.int64)
+
+
+def _numbers(path: Path, rows: list[dict[str, str]], columns: list[str]) -> np.ndarray:
+    table = np.empty((len(rows), len(columns)))
+    for i, row in enumerate(rows):
+        for j, column in enumerate(columns):
+            try:
+                table[i, j] = float(row[column]) if row[column] != "" else np.nan
+            except ValueError:
+                raise DataError(
+                    f"{path}, line {i + 2}: {column} is {row[column]!r}, expected a number"
+                ) from None
+    return table
+
+
+def _text(value: float) -> str:
+    return "" if np.isnan(value) else repr(float(value))

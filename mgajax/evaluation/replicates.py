@@ -1,0 +1,135 @@
+"""The metrics of `point` on all bootstrap replicates at once.
+
+Everything but the ranking metrics is a function of sums over examples (the confusion counts, the
+calibration gaps, the losses), so a replicate is one row of a matrix product over clusters.
+"""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from mgajax.evaluation import bootstrap, calibration, ranking
+from mgajax.evaluation.bootstrap import Clusters
+from mgajax.evaluation.checks import Examples
+from mgajax.evaluation.point import Question, normalised
+
+Tree = dict[str, Any]
+
+
+def replicate_metrics(
+    examples: Examples, clusters: Clusters, drawn: Int[np.ndarray, "r c"], *, question: Question
+) -> Tree:
+    """Every metric that gets an interval, in the nesting of the report, float64 [r] each.
+
+    Args:
+      examples: the data.
+      clusters: which examples are drawn together.
+      drawn: multiplicity of each cluster in each replicate.
+      question: classes and the positive one.
+
+    Returns:
+      Values per replicate; NaN where a replicate leaves a value undefined.
+    """
+    k = len(question.class_names)
+    columns = _additive(examples, question=question)
+    totals = {
+        name: drawn @ bootstrap.cluster_sums(values, clusters.member)
+        for name, values in columns.items()
+    }
+    confusion = totals["confusion"].reshape(-1, k, k)
+    n = confusion.sum(axis=(1, 2))
+    areas, precision = _rankings(examples, clusters, drawn, question=question)
+    names = question.class_names
+    three = confusion_scores(confusion, class_names=names)
+    three["roc_auc"] = {**areas, "macro": np.mean([*areas.values()], axis=0)}
+    three["log_loss"] = totals["log_loss"][:, 0] / n
+    binary = binary_scores(confusion, positive=question.positive)
+    binary["roc_auc"] = areas[names[question.positive]]
+    binary["average_precision"] = precision
+    judged = ("top_label", "covid_vs_rest")
+    brier = {name: totals["brier"][:, i] / n for i, name in enumerate(("three_class", judged[1]))}
+    errors = {name: calibration.ece(totals[name], n) for name in judged}
+    return {
+        "three_class": three,
+        "covid_vs_rest": binary,
+        "calibration": {"ece": errors, "brier": brier},
+    }
+
+
+def confusion_scores(
+    confusion: Float[np.ndarray, "r k k"], *, class_names: tuple[str, ...]
+) -> Tree:
+    """Accuracy, per-class and macro scores of each confusion matrix (rows true); NaN for 0/0."""
+    hits = np.diagonal(confusion, axis1=1, axis2=2)
+    true, called = confusion.sum(axis=2), confusion.sum(axis=1)
+    scores = {
+        "precision": _ratio(hits, called),
+        "recall": _ratio(hits, true),
+        "f1": _ratio(2 * hits, true + called),
+    }
+    per_class = {
+        name: {key: score[:, code] for key, score in scores.items()}
+        for code, name in enumerate(class_names)
+    }
+    macro = {f"macro_{key}": score.mean(axis=1) for key, score in scores.items()}
+    accuracy = _ratio(hits.sum(axis=1), confusion.sum(axis=(1, 2)))
+    return {"accuracy": accuracy, **macro, "per_class": per_class}
+
+
+def binary_scores(confusion: Float[np.ndarray, "r k k"], *, positive: int) -> Tree:
+    """Scores of `positive` against all other classes merged; NaN for 0/0."""
+    tp = confusion[:, positive, positive]
+    fn = confusion[:, positive].sum(axis=1) - tp
+    fp = confusion[:, :, positive].sum(axis=1) - tp
+    total = confusion.sum(axis=(1, 2))
+    tn = total - tp - fn - fp
+    return {
+        "accuracy": _ratio(tp + tn, total),
+        "f1": _ratio(2 * tp, 2 * tp + fp + fn),
+        "recall": _ratio(tp, tp + fn),
+        "precision": _ratio(tp, tp + fp),
+        "specificity": _ratio(tn, tn + fp),
+    }
+
+
+def _additive(examples: Examples, *, question: Question) -> dict[str, np.ndarray]:
+    """Each example's contribution [n, ·] to the sums that the metrics are made of."""
+    p, labels, rows = examples.probabilities, examples.labels, np.arange(len(examples))
+    k, predicted = len(question.class_names), examples.predicted
+    confusion = np.zeros((len(examples), k * k))
+    confusion[rows, labels * k + predicted] = 1
+    chosen = normalised(examples)[rows, labels]
+    smallest = np.finfo(np.float64).eps  # the floor that scikit-learn's log_loss has
+    positive = labels == question.positive
+    share = p[:, question.positive]
+    brier = np.stack([calibration.brier_terms(p, labels), (share - positive) ** 2], axis=1)
+    return {
+        "confusion": confusion,
+        "log_loss": -np.log(np.clip(chosen, smallest, 1 - smallest))[:, None],
+        "top_label": calibration.bin_sums(p.max(axis=1), predicted == labels),
+        "covid_vs_rest": calibration.bin_sums(share, positive),
+        "brier": brier,
+    }
+
+
+def _rankings(
+    examples: Examples, clusters: Clusters, drawn: np.ndarray, *, question: Question
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """One-vs-rest AUC of each class, and the positive class's average precision."""
+    areas: dict[str, list[np.ndarray]] = {name: [] for name in question.class_names}
+    precision = []
+    for part in bootstrap.chunks(drawn):
+        weights = part[:, clusters.member]
+        for code, (name, scores) in enumerate(zip(areas, examples.probabilities.T, strict=True)):
+            truth = examples.labels == code
+            areas[name].append(ranking.roc_auc(scores, truth, weights))
+            if code == question.positive:
+                precision.append(ranking.average_precision(scores, truth, weights))
+    return {name: np.concatenate(values) for name, values in areas.items()}, np.concatenate(
+        precision
+    )
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)

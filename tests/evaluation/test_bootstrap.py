@@ -1,0 +1,124 @@
+import warnings
+
+import numpy as np
+import pytest
+from drawn_predictions import CLASS_NAMES, drawn
+
+from mgajax.evaluation import bootstrap, classification_metrics, point, ranking
+from mgajax.evaluation.checks import checked_examples
+from mgajax.evaluation.point import Question, Reasons
+from mgajax.evaluation.replicates import replicate_metrics
+
+QUESTION = Question(CLASS_NAMES, 1)
+
+
+def _examples(**options):
+    data = drawn(**options)
+    return checked_examples(
+        data["probabilities"], data["labels"], classes=3, patients=data["patients"]
+    )
+
+
+def _value(tree, path):
+    for key in path:
+        tree = tree[key]
+    return tree
+
+
+def _paths(tree, path=()):
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _paths(value, (*path, key))
+        else:
+            yield (*path, key)
+
+
+def test_each_replicate_equals_scikit_learn_on_the_resampled_slices():
+    examples = _examples(n=120, people=14)
+    clusters = bootstrap.make_clusters(examples.patients, examples.labels, class_names=CLASS_NAMES)
+    drawn_counts = bootstrap.multiplicities(clusters.stratum, replicates=8, seed=3)
+    found = replicate_metrics(examples, clusters, drawn_counts, question=QUESTION)
+    paths = list(_paths(found))
+    assert len(paths) == 29
+    for r, counts in enumerate(drawn_counts):
+        resampled = examples.select(np.repeat(np.arange(120), counts[clusters.member]))
+        expected = {
+            "three_class": point.three_class(resampled, question=QUESTION, reasons=Reasons()),
+            "covid_vs_rest": point.covid_vs_rest(resampled, question=QUESTION, reasons=Reasons()),
+            "calibration": point.calibrated(resampled, question=QUESTION),
+        }
+        for path in paths:
+            assert _value(found, path)[r] == pytest.approx(_value(expected, path), abs=1e-12), path
+
+
+def test_undefined_replicates_are_nan_without_a_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scores, truth = np.array([0.1, 0.5, 0.5]), np.array([False, True, False])
+        weights = np.array([[1, 0, 1], [0, 2, 0], [1, 1, 1], [0, 0, 0]])
+        area = ranking.roc_auc(scores, truth, weights)
+        precision = ranking.average_precision(scores, truth, weights)
+    np.testing.assert_allclose(area, [np.nan, np.nan, 0.75, np.nan])
+    np.testing.assert_allclose(precision, [np.nan, 1.0, 0.5, np.nan])
+
+
+def test_draws_keep_patients_whole_and_strata_in_size():
+    examples = _examples()
+    clusters = bootstrap.make_clusters(examples.patients, examples.labels, class_names=CLASS_NAMES)
+    counts = bootstrap.multiplicities(clusters.stratum, replicates=40, seed=0)
+    for code, size in enumerate(np.bincount(clusters.stratum)):
+        assert (counts[:, clusters.stratum == code].sum(axis=1) == size).all()
+    for patient in np.unique(examples.patients):
+        assert len(set(clusters.member[examples.patients == patient])) == 1
+    assert sum(clusters.sizes().values()) == len(np.unique(examples.patients))
+    assert (bootstrap.multiplicities(clusters.stratum, replicates=40, seed=1) != counts).any()
+
+
+def test_draws_are_uniform():
+    counts = bootstrap.multiplicities(np.zeros(10, np.int64), replicates=4000, seed=0)
+    np.testing.assert_allclose(counts.mean(axis=0), 1.0, atol=0.06)
+    np.testing.assert_allclose(counts.var(axis=0), 0.9, atol=0.12)
+
+
+def test_patient_with_two_classes_is_a_stratum_of_its_own():
+    patients, labels = np.array(["a", "a", "b", "c"]), np.array([0, 1, 1, 0])
+    clusters = bootstrap.make_clusters(patients, labels, class_names=CLASS_NAMES)
+    assert clusters.sizes() == {"COVID-19": 1, "Normal": 1, "Normal+COVID-19": 1}
+
+
+def test_alike_slices_of_a_patient_widen_the_interval():
+    data = drawn(n=40, people=40)
+    copies = {key: np.repeat(column, 9, axis=0) for key, column in data.items()}
+    by_patient = classification_metrics(**copies)["intervals"]["covid_vs_rest"]["accuracy"]
+    del copies["patients"]
+    result = classification_metrics(**copies)["intervals"]
+    by_slice = result["covid_vs_rest"]["accuracy"]
+    assert result["settings"]["unit"] == "slice"
+    widths = [one["high"] - one["low"] for one in (by_patient, by_slice)]
+    assert widths[0] == pytest.approx(3 * widths[1], rel=0.3)  # the square root of nine copies
+
+
+def test_interval_of_a_share_agrees_with_theory():
+    p = np.repeat([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1]], [300, 100], axis=0)
+    span = classification_metrics(p, np.zeros(400, int))["intervals"]["three_class"]["accuracy"]
+    half = 1.96 * np.sqrt(0.75 * 0.25 / 400)
+    assert span["low"] == pytest.approx(0.75 - half, abs=0.01)
+    assert span["high"] == pytest.approx(0.75 + half, abs=0.01)
+
+
+def test_interval_contains_the_value_and_widens_with_confidence():
+    data = drawn()
+    narrow = classification_metrics(**data, confidence=0.5)
+    wide = classification_metrics(**data, confidence=0.99)
+    inner, outer = (r["intervals"]["three_class"]["macro_f1"] for r in (narrow, wide))
+    assert outer["low"] < inner["low"] < narrow["three_class"]["macro_f1"] < inner["high"]
+    assert inner["high"] < outer["high"]
+
+
+def test_interval_of_few_defined_replicates_is_none():
+    values = np.array([1.0, np.nan, np.nan])
+    assert bootstrap.interval(values, confidence=0.95) == {
+        "low": None,
+        "high": None,
+        "replicates": 1,
+    }

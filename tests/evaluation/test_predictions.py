@@ -1,0 +1,133 @@
+import numpy as np
+import pytest
+from drawn_predictions import drawn
+
+from mgajax.errors import DataError
+from mgajax.evaluation import Predictions
+from mgajax.evaluation.predictions import once_each, read_csv
+
+
+def _predictions(n=30) -> Predictions:
+    data = drawn(n)
+    return Predictions(
+        file_names=np.array([f'slice "{i}", ü.png' for i in range(n)]),
+        labels=data["labels"],
+        probabilities=data["probabilities"].astype(np.float64),
+        patients=data["patients"],
+        sources=data["sources"],
+        split="test",
+        overlap={"rank_auc": np.where(np.arange(n) % 3 == 0, np.nan, np.linspace(0, 1, n) / 3)},
+    )
+
+
+def test_round_trip_keeps_every_bit(tmp_path):
+    first = _predictions()
+    second = read_csv(first.write_csv(tmp_path / "predictions.csv"))
+    for name in ("file_names", "labels", "probabilities", "patients", "sources"):
+        np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
+    np.testing.assert_array_equal(first.overlap["rank_auc"], second.overlap["rank_auc"])
+    assert (second.split, second.class_names) == (first.split, first.class_names)
+    again = second.write_csv(tmp_path / "again.csv")
+    assert again.read_bytes() == (tmp_path / "predictions.csv").read_bytes()
+
+
+def test_header_is_fixed(tmp_path):
+    header = _predictions().write_csv(tmp_path / "p.csv").read_text().split("\n")[0]
+    assert header == (
+        "file_name,split,label,predicted,p_Normal,p_COVID-19,p_CAP,patient,source,rank_auc"
+    )
+
+
+def test_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):
+    path = _predictions().write_csv(tmp_path / "predictions.csv")
+    before = path.read_bytes()
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        _predictions(5).write_csv(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_check_wants_each_example_exactly_once():
+    table = _predictions(4)
+    names = table.file_names.tolist()
+    assert table.check(names[::-1]) is table
+    with pytest.raises(DataError, match=r"1 of 5 missing, first 'x.png'"):
+        table.check([*names, "x.png"])
+    with pytest.raises(DataError, match="1 of 3 not expected"):
+        table.check(names[:3])
+    twice = Predictions(**{**vars(table), "file_names": np.array([*names[:3], names[0]])})
+    with pytest.raises(DataError, match="more than once"):
+        twice.check(names)
+
+
+def test_columns_of_another_length_are_refused():
+    with pytest.raises(DataError, match="3 patients, but 4 file_names"):
+        Predictions(**{**vars(_predictions(4)), "patients": np.array(["a", "b", "c"])})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("p_CAP,", "", "line 2: not the 9 cells of the header"),
+        ("patient,", "person,", "columns .* expected file_name"),
+        (",test,Normal,", ",train,Normal,", "splits test, train in one file"),
+        (",test,Normal,", ",test,Normel,", "did you mean 'Normal'"),
+        (",zhao/0,", "x,zhao/0,", "p_CAP is '.*x', expected a number"),
+    ],
+)
+def test_damaged_file_is_refused_by_line(tmp_path, old, new, words):
+    path = _predictions().write_csv(tmp_path / "predictions.csv")
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(DataError, match=words):
+        read_csv(path)
+
+
+def test_prediction_that_is_not_the_argmax_is_refused(tmp_path):
+    path = _predictions().write_csv(tmp_path / "predictions.csv")
+    lines = path.read_text().split("\n")
+    cells = lines[1].rsplit(",test,", 1)
+    label, predicted, rest = cells[1].split(",", 2)
+    other = "CAP" if predicted != "CAP" else "Normal"
+    lines[1] = f"{cells[0]},test,{label},{other},{rest}"
+    path.write_text("\n".join(lines))
+    with pytest.raises(DataError, match=f"line 2: predicted is '{other}'"):
+        read_csv(path)
+
+
+def test_line_twice_is_refused(tmp_path):
+    path = _predictions().write_csv(tmp_path / "predictions.csv")
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([*lines, lines[1]]))
+    with pytest.raises(DataError, match="more than once"):
+        read_csv(path)
+
+
+def test_missing_file_is_a_clear_error(tmp_path):
+    with pytest.raises(DataError, match="cannot be read as predictions"):
+        read_csv(tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize("batch", [1, 7, 32])
+def test_batches_come_back_in_order_whatever_their_size(batch):
+    expected = np.array([3, 8, 1, 40, 22, 5, 6, 9, 11], np.int64)
+    padded = np.r_[expected, np.full(-len(expected) % batch, -1)]
+    values = np.where(padded < 0, 99.0, padded * 0.5)
+    np.testing.assert_array_equal(once_each(padded, values, expected=expected), expected * 0.5)
+    shuffled = np.random.default_rng(0).permutation(len(padded))
+    again = once_each(padded[shuffled], values[shuffled], expected=expected)
+    np.testing.assert_array_equal(again, expected * 0.5)
+
+
+def test_dropped_or_doubled_row_is_caught():
+    rows = np.array([0, 1, 2, 2])
+    with pytest.raises(DataError, match="more than once, first 2"):
+        once_each(rows, rows, expected=np.arange(3))
+    with pytest.raises(DataError, match="1 of 4 missing, first 3"):
+        once_each(rows[:3], rows[:3], expected=np.arange(4))
