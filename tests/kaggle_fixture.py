@@ -24,11 +24,11 @@ Nesting = Literal["single", "doubled"]
 _CAP = (
     "index,File name,Patient ID,Slices_x,COVID-19 Infection,Columns,Date of Last Calibration,"
     "Diagnosis,Age,Gender,Rows,Slices_y,Country"
-).split(",")
+)
 _OTHER = (
     "index,File name,Patient ID,Gender,Age,Country,COVID-19 Infection,Slice,Case Discussion,"
     "Date,Other diseases,Presentation,RT_PCR_COVID-19,Severity,Slices,mask_file,study_file"
-).split(",")
+)
 
 JPEG_CALLED_PNG = "17_Zhao_2020.03.01.20029769-p21-73%1.png"
 RENAMED_ROW = "17_Zhao_Recurrence-of-COVID-19-SARS-CoV-2-p1-21%0.png"
@@ -187,7 +187,7 @@ def write_picture(path: Path, slice_: Drawn) -> None:
 def write_table(path: Path, slices: Sequence[Drawn], *, headers: Headers) -> None:
     """The class's table: cp1252, LF, quotes where needed, in either header variant."""
     label = TABLES.index(path.name)
-    columns = list(_CAP if label == 2 else _OTHER)
+    columns = (_CAP if label == 2 else _OTHER).split(",")
     if headers == "kaggle" and label == 2:
         columns.remove("COVID-19 Infection")
     if headers == "kaggle" and label != 2:

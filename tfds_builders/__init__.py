@@ -1,0 +1,17 @@
+"""Data sets as TFDS builders, readable without TensorFlow.
+
+`build` makes any of them by name. It is imported when first asked for: reading a built data set,
+and drawing phantoms, need none of it.
+"""
+
+from typing import Any
+
+__all__ = ["BuildResult", "build"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from tfds_builders import building
+
+    return getattr(building, name)

@@ -37,18 +37,27 @@ class BuildResult:
     """A data set on disk.
 
     Attributes:
-      dataset_name: its name.
+      name: data set and config, e.g. "covid_ct_slices/default".
       directory: its version's folder, which `mgajax.data.table.read_table` reads.
       status: whether this call built it or found it complete.
       splits: slices by split.
-      summary: what the builder recorded about its input; {} where it records nothing.
+      record: what the builder recorded about its input, in plain JSON types.
     """
 
-    dataset_name: str
+    name: str
     directory: Path
     status: Literal["built", "reused"]
     splits: dict[str, int]
-    summary: dict[str, Any]
+    record: dict[str, Any]
+
+    @property
+    def summary(self) -> str:
+        """The result for a person: how many slices, and what was found in the input."""
+        counts = ", ".join(f"{count} {split}" for split, count in self.splits.items())
+        lines = [f"{self.name} ({self.status}): {counts} slices"]
+        if "findings" in self.record:
+            lines += _input_lines(self.record)
+        return "\n".join(lines)
 
 
 def build(
@@ -92,28 +101,19 @@ def build(
         return _result(builder, directory, status="built")
 
 
-def summary_lines(result: BuildResult) -> list[str]:
-    """`result` for a person: what was built, what was found, where it lies."""
-    summary = result.summary
-    lines = [f"{result.dataset_name}: {result.status} in {result.directory}"]
-    counts = ", ".join(f"{name} {count}" for name, count in result.splits.items())
-    lines.append(f"  slices: {counts}")
-    if "findings" in summary:
-        lines.append(
-            f"  input: {summary['rows']} rows, {summary['files']} pictures -> {summary['slices']} "
-            f"slices of {summary['patients']} patients, {summary['masked']} with a lesion mask"
-        )
-        lines.append(
-            f"  damaged or unmatched: {summary['damage_share']:.2%} of the names "
-            f"(limit {summary['max_damage_share']:.0%})"
-        )
-        for finding in summary["findings"].values():
-            mark = "!" if finding["damage"] else "-"
-            lines.append(
-                f"  {mark} {finding['count']} {finding['meaning']} (e.g. {finding['examples'][0]})"
-            )
-        lines += [f"  - {note}" for note in summary["split_notes"]]
-    return lines
+def _input_lines(record: dict[str, Any]) -> list[str]:
+    """What the record of a builder that reads files says; `!` marks damage."""
+    lines = [
+        f"  {record['rows']} rows, {record['files']} pictures -> {record['slices']} slices of "
+        f"{record['patients']} patients, {record['masked']} with an annotated lesion mask",
+        f"  {record['damage_share']:.2%} of the names damaged or unmatched (limit "
+        f"{record['max_damage_share']:.0%})",
+    ]
+    for finding in record["findings"].values():
+        mark = "!" if finding["damage"] else "-"
+        example = finding["examples"][0]
+        lines.append(f"  {mark} {finding['count']} {finding['meaning']} (e.g. {example})")
+    return lines + [f"  - {note}" for note in record["split_notes"]]
 
 
 def _builder_class(dataset_name: str) -> tuple[Any, KnownBuilder]:
@@ -218,9 +218,9 @@ def _prepare(builder: Any, source: Path | None, root: Path) -> None:
 def _result(builder: Any, directory: Path, *, status: Literal["built", "reused"]) -> BuildResult:
     metadata = builder.info.metadata or {}
     return BuildResult(
-        dataset_name=builder.name,
+        name=f"{builder.name}/{builder.builder_config.name}",
         directory=directory,
         status=status,
         splits={name: split.num_examples for name, split in builder.info.splits.items()},
-        summary=dict(metadata.get("summary", {})),
+        record=dict(metadata.get("summary", {})),
     )
