@@ -11,11 +11,13 @@ import numpy as np
 from tfds_builders.ct_phantom.geometry import (
     Field,
     Grid,
+    add_ellipse,
     bent,
     cover,
     ellipse,
     intersection,
     paint,
+    paint_ellipse,
     smooth_noise,
     spline_field,
     union,
@@ -108,20 +110,21 @@ def _middle(
     half = anatomy.mediastinum * _profile(
         level, (0, 1.25), (0.2, 1.0), (0.30, 1.15), (0.36, 0.92), (0.5, 1.05), (0.8, 0.85), (1, 0.9)
     )
-    column = ellipse(grid, (2.0, -0.06 * depth), (half, 1.02 * depth))
-    spine = ellipse(grid, (0.0, 0.93 * depth), (anatomy.vertebra + 8, 0.42 * depth))
-    middle = union(column, spine, rounding=12.0)
-    aorta = ellipse(grid, (0.75 * anatomy.vertebra + 6, 0.52 * depth), (13.0, 13.0))
+    spine = anatomy.vertebra
+    middle = ellipse(grid, (2.0, 0.06 * depth), (half, 0.92 * depth))
+    add_ellipse(middle, grid, (0, 0.93 * depth), (spine + 8, 0.42 * depth), rounding=12.0)
     if level > 0.32:
-        middle = union(middle, aorta, rounding=6.0)
+        add_ellipse(middle, grid, (0.75 * spine + 6, 0.52 * depth), (13, 13), rounding=6.0)
     size = _profile(level, (0.42, 0.0), (0.52, 0.72), (0.68, 1.0), (0.88, 0.92), (1, 0.6))
     if size < 0.2:
         return middle, None
+    long = anatomy.heart * size
     heart = ellipse(
-        grid,
-        (6 + 15 * size, -0.32 * depth - 2),
-        (anatomy.heart * size, 0.72 * anatomy.heart * size),
-        tilt=anatomy.heart_tilt,
+        grid, (4 + 14 * size, -0.34 * depth), (long, 0.70 * long), tilt=anatomy.heart_tilt
+    )
+    # The right atrium bulges to the image's left.
+    add_ellipse(
+        heart, grid, (-0.30 * long, -0.22 * depth), (0.40 * long, 0.50 * long), rounding=14.0
     )
     return union(middle, heart - np.float32(3.0), rounding=9.0), heart
 
@@ -130,16 +133,17 @@ def _diaphragm(
     grid: Grid, anatomy: Anatomy, *, level: float, width: float, depth: float
 ) -> Field | None:
     """Liver (image left) and stomach or spleen (image right) rising into the lungs' bases."""
-    domes = []
-    for side, top, reach in ((-1, anatomy.dome, 0.44), (1, anatomy.dome + 0.06, 0.38)):
+    if level <= anatomy.dome:
+        return None
+    domes = np.full(grid.shape, np.float32(1e3))
+    for side, top, reach in ((-1, anatomy.dome, 0.42), (1, anatomy.dome + 0.06, 0.36)):
         sunk = (level - top) / 0.30
         if sunk > 0:
             share = float(np.sqrt(1 - (1 - min(sunk, 1.0)) ** 2))
-            centre = (side * 0.48 * width, -0.10 * depth)
-            domes.append(ellipse(grid, centre, (reach * share * width, 0.92 * share * depth)))
-    if not domes:
-        return None
-    return domes[0] if len(domes) == 1 else np.minimum(domes[0], domes[1])
+            centre = (side * 0.54 * width, -0.06 * depth)
+            radii = (reach * share * width, 0.88 * share * depth)
+            add_ellipse(domes, grid, centre, radii, rounding=1.0, margin=25.0)
+    return domes
 
 
 def _wall(
@@ -163,22 +167,16 @@ def _wall(
         groups.append((0.62, -1.02, 0.42, 8 + 14 * bulk, 0.34))  # pectorals
     for x, y, rx, ry, tilt in groups:
         for side in (-1, 1):
-            part = ellipse(
-                grid, (side * x * width, y * depth), (rx * width + 4, ry), tilt=side * tilt
-            )
-            muscle = union(muscle, part, rounding=12.0)
+            centre, radii = (side * x * width, y * depth), (rx * width + 4, ry)
+            add_ellipse(muscle, grid, centre, radii, tilt=side * tilt, rounding=12.0)
     back = 1.06 * depth + anatomy.wall + 14 + 0.55 * anatomy.fat
     body = muscle - np.float32(anatomy.fat)
     if anatomy.breast and 0.3 < level < 0.9:
         swell = anatomy.breast * _profile(level, (0.3, 0.2), (0.55, 1), (0.75, 0.8), (0.9, 0.1))
         for side in (-1, 1):
-            breast = ellipse(
-                grid,
-                (side * 0.60 * width, -depth - 0.55 * anatomy.wall),
-                (0.42 * width, 20 + 30 * swell),
-                tilt=side * 0.25,
-            )
-            body = union(body, breast, rounding=25.0)
+            centre = (side * 0.60 * width, -depth - 0.55 * anatomy.wall)
+            radii = (0.42 * width, 20 + 30 * swell)
+            add_ellipse(body, grid, centre, radii, tilt=side * 0.25, rounding=25.0)
     return muscle, intersection(body, grid.y - np.float32(back), rounding=26.0), back
 
 
@@ -222,12 +220,11 @@ def _paint_middle(
         muscle = np.float32(BLOOD) + 6 * coarse
         paint(hu, cover(chest.heart, softness=2.5 * softness), muscle)
     for x, y, radius in _great_vessels(chest.level, depth=chest.half_depth, spine=anatomy.vertebra):
-        vessel = ellipse(chest.grid, (x, y), (radius, radius))
-        paint(hu, cover(vessel, softness=1.6 * softness), BLOOD)
+        paint_ellipse(hu, chest.grid, (x, y), (radius, radius), BLOOD, softness=1.6 * softness)
     for x, y, radius in _air_tubes(chest.level, depth=chest.half_depth):
-        tube = ellipse(chest.grid, (x, y), (radius, 0.92 * radius))
-        paint(hu, cover(tube - np.float32(1.8), softness=softness), 20.0)
-        paint(hu, cover(tube, softness=softness), -985.0)
+        for wall, density in ((1.8, 20.0), (0.0, -985.0)):
+            radii = (radius + wall, 0.92 * radius + wall)
+            paint_ellipse(hu, chest.grid, (x, y), radii, density, softness=softness)
     if chest.dome is not None:
         # A dome is cut nearly along its surface: a wide edge is partial volume.
         paint(hu, cover(chest.dome, softness=3 * softness), np.float32(LIVER) + 5 * coarse)
@@ -279,19 +276,19 @@ def lung_ground(
     if confounders.emphysema > 0.25:
         holes = np.clip(coarse + 0.4 * broad - np.float32(1.9 - confounders.emphysema), 0, 0.6)
         ground -= np.float32(190) * holes
-    for side in (-1, 1):
-        line = 1 - np.abs(fissure(chest, side=side)) * np.float32(1 / 1.6)
-        ground += 85 * np.clip(line, 0, 1) * (chest.lungs[side] < 0)
+    line = 1 - np.abs(fissure(chest)) * np.float32(1 / 1.6)
+    ground += 85 * np.clip(line, 0, 1)
     return np.maximum(ground, np.float32(-985))
 
 
-def fissure(chest: Chest, *, side: int) -> Field:
-    """Distance in mm behind (positive) the oblique fissure of the lung on `side`."""
+def fissure(chest: Chest) -> Field:
+    """Distance in mm behind (positive) the oblique fissure, the same on both sides."""
     width = np.float32(0.5 * chest.half_width)
-    across = (chest.grid.x - np.float32(lung_centre(chest.half_width, side))) / width
-    # The fissure runs forwards on its way down.
+    outwards = np.abs(chest.grid.x) * (1 / width) - np.float32(1.04)
+    # The fissure runs forwards on its way down, and bows.
     middle = _profile(chest.level, (0.1, 0.75), (0.4, 0.30), (0.7, -0.20), (1.0, -0.75))
-    y = np.float32(middle * chest.half_depth) + np.float32(0.20 * chest.half_depth) * (
-        across * np.float32(side) * np.float32(0.8) - across * across
-    )
-    return chest.grid.y - y
+    bow = outwards * (np.float32(0.8) - outwards)
+    bow *= np.float32(-0.20 * chest.half_depth)
+    bow += chest.grid.y
+    bow -= np.float32(middle * chest.half_depth)
+    return bow

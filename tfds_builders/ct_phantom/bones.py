@@ -4,6 +4,7 @@ import numpy as np
 
 from tfds_builders.ct_phantom.anatomy import Chest, lung_centre
 from tfds_builders.ct_phantom.geometry import (
+    BEND,
     Capsules,
     Field,
     capsule_cover,
@@ -11,6 +12,9 @@ from tfds_builders.ct_phantom.geometry import (
     ellipse,
     intersection,
     paint,
+    paint_ellipse,
+    part,
+    window,
 )
 from tfds_builders.ct_phantom.individual import Anatomy
 
@@ -57,7 +61,7 @@ def _ribs(chest: Chest, anatomy: Anatomy) -> Capsules:
     angles, spans = [], []
     for cut in cuts:
         angle = cut * RIB_STEP + 0.12  # 0 lateral, positive towards the back
-        span = 0.10 + 0.07 * np.cos(2.3 * cut + 5 * anatomy.rib_phase)
+        span = 0.11 + 0.08 * np.cos(2.3 * cut + 5 * anatomy.rib_phase + 3 * chest.level)
         angles += [angle - span, angle]
         spans += [span, span]
     start = np.array(angles)
@@ -126,12 +130,18 @@ def _vertebra_y(chest: Chest) -> float:
 def _paint_vertebra(hu: Field, chest: Chest, anatomy: Anatomy, *, softness: float) -> None:
     """The body with its cortex and sponge, and the cord in its canal."""
     half, y = anatomy.vertebra, _vertebra_y(chest)
-    canal = ellipse(chest.grid, (0.0, y + 1.28 * half), (0.60 * half, 0.48 * half))
-    body = ellipse(chest.grid, (0.0, y), (half, 0.80 * half))
-    body = intersection(body, -canal, rounding=3.0)
-    paint(hu, cover(body, softness=softness), 400.0)
-    paint(hu, cover(body + np.float32(2.0), softness=1.5 * softness), MARROW)
-    paint(hu, cover(canal, softness=softness), 25.0)
+    behind = (0.0, y + 1.28 * half)
+    at = window(chest.grid, (0.0, y), reach=half + softness + BEND)
+    grid = part(chest.grid, at)
+    body = intersection(
+        ellipse(grid, (0.0, y), (half, 0.80 * half)),
+        -ellipse(grid, behind, (0.60 * half, 0.48 * half)),
+        rounding=3.0,
+    )
+    paint(hu[at], cover(body, softness=softness), 400.0)
+    paint(hu[at], cover(body + np.float32(2.0), softness=1.5 * softness), MARROW)
+    radii = (0.58 * half, 0.46 * half)
+    paint_ellipse(hu, chest.grid, behind, radii, 25.0, softness=softness)
 
 
 def _paint_sternum(hu: Field, chest: Chest, anatomy: Anatomy, *, softness: float) -> None:
@@ -139,12 +149,10 @@ def _paint_sternum(hu: Field, chest: Chest, anatomy: Anatomy, *, softness: float
     if chest.level > 0.86:
         return
     y = -1.02 * chest.half_depth - 0.35 * anatomy.wall
-    for side in (-1, 1):
-        cartilage = ellipse(chest.grid, (side * 30.0, y + 2), (16.0, 4.8), tilt=side * 0.28)
-        paint(hu, cover(cartilage, softness=softness), CARTILAGE)
-    bone = ellipse(chest.grid, (0.0, y), (17.0, 5.8))
-    paint(hu, cover(bone, softness=softness), 360.0)
-    paint(hu, cover(bone + np.float32(2.0), softness=softness), 120.0)
+    parts = [((side * 30.0, y + 2), (16.0, 4.8), side * 0.28, CARTILAGE) for side in (-1, 1)]
+    parts += [((0.0, y), (17.0, 5.8), 0.0, 360.0), ((0.0, y), (15.0, 3.8), 0.0, 120.0)]
+    for centre, radii, tilt, density in parts:
+        paint_ellipse(hu, chest.grid, centre, radii, density, softness=softness, tilt=tilt)
 
 
 def paint_table(hu: Field, chest: Chest, *, curve: float, softness: float) -> None:

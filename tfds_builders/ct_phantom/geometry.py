@@ -15,6 +15,9 @@ from jaxtyping import Float, Float32
 Field = Float32[np.ndarray, "h w"]
 """A distance (mm), coverage (0..1) or HU value for each pixel."""
 
+BEND = 12.0
+"""No deformation moves a point by more than this, in mm; windows are that much wider."""
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -56,13 +59,72 @@ def ellipse(
     if tilt:
         c, s = f32(np.cos(tilt)), f32(np.sin(tilt))
         x, y = c * x + s * y, c * y - s * x
-    u, v = x * f32(1 / radii[0]), y * f32(1 / radii[1])
-    norm = np.sqrt(u * u + v * v)
-    u *= f32(1 / radii[0])
-    v *= f32(1 / radii[1])
-    slope = np.sqrt(u * u + v * v)
-    slope += f32(1e-6)
-    return norm * (norm - f32(1)) / slope
+    x *= x
+    y *= y
+    x *= f32(radii[0] ** -2)
+    y *= f32(radii[1] ** -2)
+    square = x + y
+    x *= f32(radii[0] ** -2)
+    y *= f32(radii[1] ** -2)
+    x += y
+    x += f32(1e-12)
+    square -= np.sqrt(square)
+    square /= np.sqrt(x, out=x)
+    return square
+
+
+def window(grid: Grid, centre: tuple[float, float], *, reach: float) -> tuple[slice, slice]:
+    """Rows and columns of the pixels within `reach` mm of `centre` on each axis; maybe none."""
+    slices = []
+    for middle, first, length in zip(
+        reversed(centre), (grid.top, grid.left), grid.shape, strict=True
+    ):
+        low = int(np.floor((middle - reach - first) / grid.spacing))
+        high = int(np.ceil((middle + reach - first) / grid.spacing)) + 1
+        slices.append(slice(min(max(low, 0), length), min(max(high, 0), length)))
+    return slices[0], slices[1]
+
+
+def part(grid: Grid, at: tuple[slice, slice]) -> Grid:
+    """The pixels of `grid` in a window."""
+    left = grid.left + at[1].start * grid.spacing
+    top = grid.top + at[0].start * grid.spacing
+    return Grid(grid.x[at], grid.y[at], grid.spacing, left, top)
+
+
+def add_ellipse(
+    distance: Field,
+    grid: Grid,
+    centre: tuple[float, float],
+    radii: tuple[float, float],
+    *,
+    rounding: float,
+    tilt: float = 0.0,
+    margin: float = 60.0,
+) -> None:
+    """Unite an ellipse with the shape in `distance`, in place; farther than `margin` mm from the
+    ellipse the field is left as it is, which is too large there but not near any outline."""
+    at = window(grid, centre, reach=max(radii) + margin)
+    if distance[at].size:
+        added = ellipse(part(grid, at), centre, radii, tilt=tilt)
+        distance[at] = union(distance[at], added, rounding=rounding)
+
+
+def paint_ellipse(
+    hu: Field,
+    grid: Grid,
+    centre: tuple[float, float],
+    radii: tuple[float, float],
+    value: float,
+    *,
+    softness: float,
+    tilt: float = 0.0,
+) -> None:
+    """Paint a small ellipse of one density into `hu`, in place, touching only its surroundings."""
+    at = window(grid, centre, reach=max(radii) + softness + BEND)
+    if hu[at].size:
+        shape = ellipse(part(grid, at), centre, radii, tilt=tilt)
+        paint(hu[at], cover(shape, softness=softness), value)
 
 
 def union(a: Field, b: Field, *, rounding: float) -> Field:

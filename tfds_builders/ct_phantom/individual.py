@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from mgajax.schema import CLASS_NAMES, SOURCES
 from tfds_builders.ct_phantom.disease import Disease, draw_disease
-from tfds_builders.ct_phantom.vessels import VesselTree, grow_tree
+from tfds_builders.ct_phantom.vessels import Strands, draw_scars, grow_tree
 
 CLASS_CYCLE: tuple[int, ...] = (1, 0, 2, 1, 0, 1, 0, 2)
 """Classes of eight consecutive patients: three Normal, three COVID-19, two CAP."""
@@ -73,7 +73,8 @@ class Patient:
     anatomy: Anatomy
     confounders: Confounders
     disease: Disease
-    vessels: VesselTree
+    vessels: Strands
+    scars: Strands
 
     @property
     def name(self) -> str:
@@ -106,12 +107,11 @@ def draw_patient(number: int, *, seed: int, slices: int = 8, shortcut: float = 0
     anatomy = _draw_anatomy(rng, gender=gender, age=age)
     confounders = _draw_confounders(rng, label=label, age=age)
     disease = draw_disease(rng, label=label)
-    vessels = grow_tree(
-        rng,
-        half_width=anatomy.chest_width,
-        half_depth=anatomy.chest_depth,
-        height=LUNG_HEIGHT,
-    )
+    lung = {
+        "half_width": anatomy.chest_width,
+        "half_depth": anatomy.chest_depth,
+        "height": LUNG_HEIGHT,
+    }
     return Patient(
         number=number,
         seed=seed,
@@ -123,7 +123,8 @@ def draw_patient(number: int, *, seed: int, slices: int = 8, shortcut: float = 0
         anatomy=anatomy,
         confounders=confounders,
         disease=disease,
-        vessels=vessels,
+        vessels=grow_tree(rng, **lung),
+        scars=draw_scars(rng, count=confounders.scars, **lung),
     )
 
 
@@ -147,7 +148,7 @@ def _draw_anatomy(rng: np.random.Generator, *, gender: str, age: int) -> Anatomy
         chest_depth=float(84 * size * rng.normal(1, 0.05)),
         lung_tilt=float(rng.uniform(0.10, 0.24)),
         mediastinum=float(27 * size * rng.normal(1, 0.08)),
-        heart=float(58 * size * rng.normal(1, 0.07) * (1 + 0.002 * (age - 50))),
+        heart=float(50 * size * rng.normal(1, 0.07) * (1 + 0.002 * (age - 50))),
         heart_tilt=float(rng.uniform(0.35, 0.75)),
         fat=float(7 + 22 * stoutness),
         wall=float(rng.uniform(17, 23) * size),

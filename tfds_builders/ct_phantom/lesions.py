@@ -10,7 +10,16 @@ import numpy as np
 
 from tfds_builders.ct_phantom.anatomy import Chest, fissure, lung_centre
 from tfds_builders.ct_phantom.disease import Disease, Effusion, Focus, Lobe
-from tfds_builders.ct_phantom.geometry import Field, cover, ellipse, paint, smooth_noise
+from tfds_builders.ct_phantom.geometry import (
+    BEND,
+    Field,
+    cover,
+    ellipse,
+    paint,
+    part,
+    smooth_noise,
+    window,
+)
 from tfds_builders.ct_phantom.individual import Anatomy
 
 SOLID = 32.0
@@ -45,44 +54,43 @@ def lesions_at(
         return None
     lump = smooth_noise(rng, shape=shape, cells=11)
     grain = smooth_noise(rng, shape=shape, cells=44)
-    haze, solid, fluid, occupancy = (np.zeros(shape, np.float32) for _ in range(4))
+    lesions = Lesions(*(np.zeros(shape, np.float32) for _ in range(4)))
     for focus in foci:
-        _add_focus(chest, anatomy, focus, lump, grain, haze, solid, occupancy)
+        _add_focus(chest, anatomy, focus, lump=lump, grain=grain, into=lesions)
     if lobe is not None:
-        _add_lobe(chest, lobe, lump, grain, haze, solid, occupancy)
+        _add_lobe(chest, lobe, lump=lump, grain=grain, into=lesions)
     if effusion is not None:
-        fluid = _effusion(chest, effusion, lump)
-        np.maximum(occupancy, fluid, out=occupancy)
-    return Lesions(haze=haze, solid=solid, fluid=fluid, occupancy=occupancy)
+        _raise(lesions.fluid, _effusion(chest, effusion, lump))
+        _raise(lesions.occupancy, lesions.fluid)
+    return lesions
 
 
 def _add_focus(
-    chest: Chest,
-    anatomy: Anatomy,
-    focus: Focus,
-    lump: Field,
-    grain: Field,
-    haze: Field,
-    solid: Field,
-    occupancy: Field,
+    chest: Chest, anatomy: Anatomy, focus: Focus, *, lump: Field, grain: Field, into: Lesions
 ) -> None:
-    """Add one focus to the slice's fields, in place."""
-    x, y = _place(chest, anatomy, focus)
+    """Add one focus to the slice's lesions, in place."""
+    centre = _place(chest, anatomy, focus)
+    at = window(chest.grid, centre, reach=focus.breadth + 1.5 * focus.depth + BEND)
+    lump, grain = lump[at], grain[at]
     # Half axes: along the pleura and across it; the lens turns with the wall.
     turn = focus.side * (focus.angle + 0.5 * np.pi)
-    lens = ellipse(chest.grid, (x, y), (focus.breadth, focus.depth), tilt=turn)
+    lens = ellipse(part(chest.grid, at), centre, (focus.breadth, focus.depth), tilt=turn)
     shrink = 1 - ((chest.level - focus.level) / focus.height) ** 2
     # 1 in the centre, 0 on the outline, less outside; the lumps make the outline irregular.
     inner = np.float32(shrink) - (lens + np.float32(focus.depth)) * np.float32(1 / focus.depth)
-    inner += np.float32(0.30) * lump + np.float32(0.12) * grain
+    inner += np.float32(0.42) * lump + np.float32(0.16) * grain
     inside = np.clip(inner * np.float32(2.4) + np.float32(0.5), 0, 1)
-    inside *= chest.lungs[focus.side] < 0
+    inside *= chest.lungs[focus.side][at] < 0
     texture = 1 + np.float32(0.12) * lump + np.float32(0.20 + 0.35 * focus.grain) * grain
-    np.maximum(haze, np.float32(focus.haze) * inside * np.maximum(texture, 0.1), out=haze)
-    np.maximum(occupancy, inside, out=occupancy)
+    _raise(into.haze[at], np.float32(focus.haze) * inside * np.maximum(texture, np.float32(0.1)))
+    _raise(into.occupancy[at], inside)
     if focus.solid:
         core = np.clip((inner - np.float32(0.95 - 0.95 * focus.solid)) * 2.2, 0, 1)
-        np.maximum(solid, core * inside, out=solid)
+        _raise(into.solid[at], core * inside)
+
+
+def _raise(field: Field, to: Field) -> None:
+    np.maximum(field, to, out=field)
 
 
 def _place(chest: Chest, anatomy: Anatomy, focus: Focus) -> tuple[float, float]:
@@ -94,31 +102,25 @@ def _place(chest: Chest, anatomy: Anatomy, focus: Focus) -> tuple[float, float]:
     return float(x), float(0.06 * chest.half_depth - s * a + c * b)
 
 
-def _add_lobe(
-    chest: Chest,
-    lobe: Lobe,
-    lump: Field,
-    grain: Field,
-    haze: Field,
-    solid: Field,
-    occupancy: Field,
-) -> None:
-    """Add a consolidated lobe to the slice's fields, in place: sharp at the fissure, ragged else."""
-    behind = fissure(chest, side=lobe.side)
-    into = behind if lobe.behind else -behind
+def _add_lobe(chest: Chest, lobe: Lobe, *, lump: Field, grain: Field, into: Lesions) -> None:
+    """Add a consolidated lobe, in place: sharp at the fissure, ragged elsewhere."""
+    behind = fissure(chest)
+    beyond = behind if lobe.behind else -behind
     shrink = 1 - ((chest.level - lobe.level) / lobe.height) ** 2
     reach = np.float32((0.25 + 0.9 * lobe.fill) * chest.half_depth)
     # Disease starts at the pleura and spreads towards the hilum.
     pleura = -chest.cavities[lobe.side]
     spread = np.float32(1.5 * shrink - 0.35) - pleura / reach + np.float32(0.34) * lump
     spread += np.float32(0.10) * grain
-    within = np.clip(into * np.float32(0.6) + np.float32(0.5), 0, 1) * (chest.lungs[lobe.side] < 0)
+    within = np.clip(beyond * np.float32(0.6) + np.float32(0.5), 0, 1) * (
+        chest.lungs[lobe.side] < 0
+    )
     inside = np.clip(spread * np.float32(3.0) + np.float32(0.5), 0, 1) * within
     texture = np.maximum(1 + np.float32(0.28) * grain, np.float32(0.1))
-    np.maximum(haze, np.float32(lobe.haze) * inside * texture, out=haze)
+    _raise(into.haze, np.float32(lobe.haze) * inside * texture)
     core = np.clip((spread - np.float32(0.28)) * 3.0, 0, 1) * within
-    np.maximum(solid, core, out=solid)
-    np.maximum(occupancy, inside, out=occupancy)
+    _raise(into.solid, core)
+    _raise(into.occupancy, inside)
 
 
 def _effusion(chest: Chest, effusion: Effusion, lump: Field) -> Field:

@@ -16,7 +16,7 @@ from tfds_builders.ct_phantom.geometry import Capsules, Field, Grid, capsule_cov
 from tfds_builders.ct_phantom.individual import LUNG_HEIGHT, Patient, draw_patient
 from tfds_builders.ct_phantom.lesions import lesions_at, paint_lesions
 from tfds_builders.ct_phantom.rendering import STYLES, Style, grain_and_blur, to_grey
-from tfds_builders.ct_phantom.vessels import airways_beside, vessels_at
+from tfds_builders.ct_phantom.vessels import airways_beside, strands_at
 
 SMALLEST = 32
 """Pixels; below this nothing of a chest can be told."""
@@ -155,11 +155,13 @@ def _draw_hu(
 def _paint_tubes(
     hu: Field, patient: Patient, chest: Chest, *, inside: Field, thickness: float, softness: float
 ) -> None:
-    """Vessels, then bronchi with their walls, inside the lungs, in place."""
-    vessels = vessels_at(
-        patient.vessels, depth=chest.level * LUNG_HEIGHT, thickness=thickness + 2.0
-    )
+    """Vessels, scars, then bronchi with their walls, inside the lungs, in place."""
+    depth = chest.level * LUNG_HEIGHT
+    vessels = strands_at(patient.vessels, depth=depth, thickness=thickness + 4.0)
     paint(hu, capsule_cover(chest.grid, vessels, softness=softness) * inside, 40.0)
+    if patient.confounders.scars:
+        scars = strands_at(patient.scars, depth=depth, thickness=thickness)
+        paint(hu, capsule_cover(chest.grid, scars, softness=softness) * inside, 20.0)
     airways = airways_beside(vessels)
     wall = Capsules(airways.start, airways.end, airways.radius + 0.8, 0.55 * airways.weight)
     paint(hu, capsule_cover(chest.grid, wall, softness=softness) * inside, -100.0)

@@ -12,10 +12,10 @@ from jaxtyping import Float
 
 from tfds_builders.ct_phantom.geometry import Capsules
 
-FORKS = 9
-"""Generations of forks: 2⁹ ends in each lung."""
+FORKS = 10
+"""Generations of forks: 2¹⁰ ends in each lung."""
 
-END_RADIUS = 0.62
+END_RADIUS = 0.60
 """Radius of the last branches, in mm."""
 
 PIECE = 5.0
@@ -23,8 +23,8 @@ PIECE = 5.0
 
 
 @dataclass(frozen=True)
-class VesselTree:
-    """Straight pieces of all branches; z is measured downwards from the apex, all in mm."""
+class Strands:
+    """Straight pieces of vessels or scars in space; z runs downwards from the apex, all in mm."""
 
     start: Float[np.ndarray, "n 3"]
     end: Float[np.ndarray, "n 3"]
@@ -33,11 +33,11 @@ class VesselTree:
 
 def grow_tree(
     rng: np.random.Generator, *, half_width: float, half_depth: float, height: float
-) -> VesselTree:
+) -> Strands:
     """Grow the arteries' and veins' trees of both lungs in a chest of the given size (mm)."""
     starts, ends, radii = [], [], []
     for side in (-1.0, 1.0):
-        hilum = np.array([side * 0.24 * half_width, 0.10 * half_depth, 0.50 * height])
+        hilum = np.array([side * 0.13 * half_width, 0.10 * half_depth, 0.50 * height])
         targets = _strewn_ends(
             rng, side=side, half_width=half_width, half_depth=half_depth, height=height
         )
@@ -93,7 +93,7 @@ def _halve(groups: Float[np.ndarray, "g m 3"]) -> Float[np.ndarray, "2g m/2 3"]:
 
 def _cut(
     rng: np.random.Generator, start: np.ndarray, end: np.ndarray, radius: np.ndarray
-) -> VesselTree:
+) -> Strands:
     """Cut branches into short pieces along a gentle arc."""
     along = end - start
     length = np.linalg.norm(along, axis=1)
@@ -101,47 +101,69 @@ def _cut(
     branch = np.repeat(np.arange(len(start)), pieces)
     first = np.repeat(np.cumsum(pieces) - pieces, pieces)
     step = np.arange(len(branch)) - first
-    bow = (0.14 * length)[:, None] * rng.standard_normal(start.shape)
+    bow = (0.09 * length)[:, None] * rng.standard_normal(start.shape)
 
     def point(share: np.ndarray) -> np.ndarray:
         arc = (4 * share * (1 - share))[:, None]
         return start[branch] + share[:, None] * along[branch] + arc * bow[branch]
 
-    return VesselTree(
+    return Strands(
         start=point(step / pieces[branch]),
         end=point((step + 1) / pieces[branch]),
         radius=radius[branch],
     )
 
 
-def vessels_at(tree: VesselTree, *, depth: float, thickness: float) -> Capsules:
+def draw_scars(
+    rng: np.random.Generator, *, count: int, half_width: float, half_depth: float, height: float
+) -> Strands:
+    """`count` old nodules and fibrous bands, anywhere in the lungs, more of them low and outside."""
+    share = rng.random((count, 3))
+    side = np.where(rng.random(count) < 0.5, -1.0, 1.0)
+    centre = np.stack(
+        [
+            side * half_width * (0.30 + 0.68 * share[:, 0]),
+            half_depth * (1.7 * share[:, 1] - 0.8),
+            height * (0.15 + 0.8 * share[:, 2] ** 0.7),
+        ],
+        axis=1,
+    )
+    banded = rng.random(count) < 0.5
+    along = rng.standard_normal((count, 3)) * np.array([1.0, 1.0, 0.25])
+    along /= np.linalg.norm(along, axis=1, keepdims=True)
+    along *= (np.where(banded, rng.uniform(6, 20, count), 0.3))[:, None]
+    radius = np.where(banded, rng.uniform(0.7, 1.6, count), rng.uniform(1.6, 4.5, count))
+    return Strands(start=centre - along, end=centre + along, radius=radius)
+
+
+def strands_at(strands: Strands, *, depth: float, thickness: float) -> Capsules:
     """The pieces that a slice of `thickness` mm at `depth` mm below the apex meets.
 
     A piece near the slice's face is weighted down: partial volume.
     """
-    middle = 0.5 * (tree.start[:, 2] + tree.end[:, 2])
-    slant = 0.5 * np.abs(tree.end[:, 2] - tree.start[:, 2])
-    away = np.abs(middle - depth) - slant - tree.radius
+    middle = 0.5 * (strands.start[:, 2] + strands.end[:, 2])
+    slant = 0.5 * np.abs(strands.end[:, 2] - strands.start[:, 2])
+    away = np.abs(middle - depth) - slant - strands.radius
     weight = np.clip(1.0 - np.maximum(away, 0.0) / (0.5 * thickness), 0.0, 1.0)
     met = np.flatnonzero(weight > 0.05)
     return Capsules(
-        start=tree.start[met, :2],
-        end=tree.end[met, :2],
-        radius=tree.radius[met],
+        start=strands.start[met, :2],
+        end=strands.end[met, :2],
+        radius=strands.radius[met],
         weight=weight[met],
     )
 
 
-def airways_beside(vessels: Capsules, *, narrowest: float = 1.9) -> Capsules:
+def airways_beside(vessels: Capsules, *, narrowest: float = 2.2) -> Capsules:
     """Bronchi: they run beside the vessels that are wide enough for them to be seen."""
     wide = np.flatnonzero(vessels.radius > narrowest)
     along = vessels.end[wide] - vessels.start[wide]
     across = np.stack([-along[:, 1], along[:, 0]], axis=1)
     across /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1.0)
-    shift = across * (1.9 * vessels.radius[wide])[:, None]
+    shift = across * (1.7 * vessels.radius[wide])[:, None]
     return Capsules(
         start=vessels.start[wide] + shift,
         end=vessels.end[wide] + shift,
-        radius=0.85 * vessels.radius[wide],
+        radius=0.62 * vessels.radius[wide],
         weight=vessels.weight[wide],
     )
