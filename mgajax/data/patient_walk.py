@@ -35,7 +35,9 @@ def choose_part(
     fits = open_parts & (lack >= np.tensordot(weights, slices, axes=slices.ndim) / 2)
     draw = rng.random()
     if not fits.any():
-        return int(np.where(open_parts, lack, -np.inf).argmax())
+        lack = np.where(open_parts, lack, -np.inf)
+        most = np.flatnonzero(lack == lack.max())
+        return int(most[int(draw * len(most))])
     chances = np.cumsum(np.where(fits, lack, 0.0))
     return int(np.searchsorted(chances, draw * chances[-1], side="right"))
 
@@ -56,6 +58,29 @@ def walk_by_need(
     for patient in order:
         parts[patient] = choose_part(counts[patient], need, rng=rng)
         need[..., parts[patient]] -= counts[patient]
+    return parts
+
+
+def deal(
+    counts: Int64[np.ndarray, "p k s"], *, hands: int, rng: np.random.Generator
+) -> Int64[np.ndarray, " p"]:
+    """Deal patients into `hands` even parts, roughly by falling size.
+
+    Each patient goes where its stratum, its class and the slices of all classes, added up, are
+    fewest so far. Sizes are shaken by up to a half first: another seed deals another way.
+    """
+    sizes = counts.sum(axis=(1, 2))
+    order = np.argsort(-sizes * rng.uniform(0.5, 1.0, len(sizes)), kind="stable")
+    names = rng.permutation(hands)
+    held = np.zeros((*counts.shape[1:], hands), np.int64)
+    parts = np.zeros(len(counts), np.int64)
+    for patient in order:
+        slices = counts[patient]
+        stratum = np.tensordot(slices, held, axes=2) / sizes[patient]
+        label = slices.sum(axis=1) @ held.sum(axis=1) / sizes[patient]
+        fewest = int((stratum + label + held.sum(axis=(0, 1))).argmin())
+        held[..., fewest] += slices
+        parts[patient] = names[fewest]
     return parts
 
 

@@ -14,7 +14,7 @@ from mgajax.data.patient_groups import (
     assert_patient_disjoint,
     group_patients,
 )
-from mgajax.data.patient_walk import cover, largest_first, quotas, walk_by_need
+from mgajax.data.patient_walk import cover, deal
 from mgajax.errors import ConfigError, DataError, nearest
 
 TABLE2_VALIDATION: float = float(TABLE2_COUNTS[:, 1].sum() / TABLE2_COUNTS[:, :2].sum())
@@ -35,8 +35,8 @@ def fraction_split(
     Paper §6.3 (10-90 %, and 70-30). Patients stand in one order per seed, evenly mixed over
     sources, and the first ones train: so the training set at 20 % is part of the one at 30 %, and
     a curve over fractions shows the added patients alone. A class misses its fraction by at most
-    half a patient; its first patient always trains and, where it has two, its last always
-    validates. Rows left out of `base` stay out.
+    half of the patient at the cut, except that its first patient always trains and, where it has
+    two, its last always validates. Rows left out of `base` stay out.
 
     Args:
       base: fixes the test set.
@@ -76,8 +76,7 @@ def k_fold(
 ) -> Split:
     """Fold `fold` of `k` as the test set; over all folds every patient is tested exactly once.
 
-    Patients are dealt to the folds at random by what each (class, source) still lacks there,
-    largest first. A class with fewer patients than folds is absent from some test sets (noted).
+    Patients are dealt so that the folds are even in each class and source. A class with fewer patients than folds is absent from some test sets (noted).
 
     Args:
       labels, patients, sources: columns of the data set [n].
@@ -135,8 +134,8 @@ def leave_one_source_out(
     if source not in groups.sources:
         known = [str(one) for one in groups.sources]
         raise ConfigError(f"source={source!r} is not in the data set; {nearest(source, known)}")
-    test = np.equal(np.asarray(sources, dtype=str), source)
-    tested = groups.only(test).any(axis=(1, 2))
+    test = np.isin(np.asarray(sources, dtype=str), [source])
+    tested = groups.only(test).sum(axis=(1, 2)) > 0
     rest = np.where(tested[:, None, None], 0, groups.counts)
     if not rest.any():
         raise DataError(f"all patients are in source={source!r}; nothing is left to train on")
@@ -154,10 +153,7 @@ def leave_one_source_out(
 def _folds(
     counts: Int64[np.ndarray, "p k s"], *, k: int, rng: np.random.Generator
 ) -> Int64[np.ndarray, " p"]:
-    sizes = counts.sum(axis=(1, 2))
-    need = quotas(counts, np.repeat(counts.sum(axis=(0, 2))[:, None] / k, k, axis=1))
-    order = largest_first(np.arange(len(counts)), sizes, rng=rng)
-    folds = walk_by_need(counts, need, order=order, rng=rng)
+    folds = deal(counts, hands=k, rng=rng)
     by_class = counts.sum(axis=2)
     enough = (by_class > 0).sum(axis=0) >= k
     cover(folds, by_class, orders=[range(k) if one else () for one in enough])

@@ -1,0 +1,127 @@
+"""The real metadata at full size: 17,104 rows, Table 2 exactly, nobody in two splits."""
+
+import csv
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from drawn_columns import (
+    TABLE2,
+    Columns,
+    assert_sources_balanced,
+    assert_whole_patients,
+    columns,
+)
+
+from mgajax.data.splits import (
+    default_split,
+    fraction_split,
+    k_fold,
+    leave_one_source_out,
+    split_from_csv,
+    table2_split,
+    write_split_csv,
+)
+from mgajax.schema import SOURCES
+
+DOUBLE_IDENTITIES = {
+    "cohen/63": "zhao/Zhao_Patient 193",
+    "cohen/64": "zhao/Zhao_Patient 194",
+    "cohen/66": "zhao/Zhao_Patient 195",
+    "zhao/Zhao_Patient 196": "zhao/Zhao_Patient 195",
+}
+PREFIXES = {
+    "6": "rahimzadeh",
+    "13": "medseg",
+    "14": "jun",
+    "15": "cohen",
+    "16": "morozov",
+    "17": "zhao",
+}
+
+
+@pytest.fixture(scope="module")
+def real(shared: Path) -> Columns:
+    """The 17,104 rows of the public metadata, read here without the product's own reader."""
+    rows, names = [], []
+    for label, stem in enumerate(("normal", "covid", "cap")):
+        path = shared / "realdata" / "metadata" / f"meta_data_{stem}.csv"
+        with path.open(encoding="cp1252", newline="") as file:
+            for record in csv.DictReader(file):
+                name = record["File name"]
+                source = PREFIXES.get(name.split("_")[0], "afshar")
+                key = f"{source}/{record['Patient ID'].strip()}"
+                rows.append((label, source, DOUBLE_IDENTITIES.get(key, key)))
+                names.append(name)
+    assert len(rows) == 17_104
+    table = columns(rows)
+    return Columns(table.labels, table.patients, table.sources, np.array(names), table.built_split)
+
+
+def test_real_metadata_gets_table_2_exactly_with_nobody_in_two_splits(real: Columns):
+    assert len(set(real.patients.tolist())) == 460 + 604 + 54
+    previous = None
+    for seed in range(4):
+        start = time.monotonic()
+        split = default_split(**real.by_name, seed=seed)
+        assert time.monotonic() - start < 10
+        assert split.name == "table2"
+        assert split.counts(real.labels) == TABLE2
+        assert_whole_patients(real, split)
+        assert_sources_balanced(real, split, large=600, off=0.03)
+        assert previous is None or (previous != split.assignment).mean() > 0.1
+        previous = split.assignment
+
+
+def test_real_metadata_fractions_folds_and_sources(real: Columns):
+    base = table2_split(**real.by_name, seed=0)
+    before: set[int] = set()
+    for percent in range(10, 100, 10):
+        split = fraction_split(base, **real.by_name, fraction=percent / 100, seed=0)
+        train = set(split.indices("train").tolist())
+        assert before < train
+        before = train
+        np.testing.assert_array_equal(split.indices("test"), base.indices("test"))
+        assert abs(len(train) / (17_104 - 1238) - percent / 100) < 0.005
+        assert_whole_patients(real, split)
+    for source in SOURCES:
+        split = leave_one_source_out(**real.by_name, source=source, seed=0)
+        np.testing.assert_array_equal(split.assignment == 2, real.sources == source)
+        assert_whole_patients(real, split)
+        assert ("CAP has no patient in train and validation" in split.notes) == (source == "afshar")
+        left_out = bool(split.indices("unused").size)
+        assert left_out == (source in ("cohen", "zhao"))
+    tested = sum(
+        (k_fold(**real.by_name, k=5, fold=f, seed=0).assignment == 2) * 1 for f in range(5)
+    )
+    assert (np.asarray(tested) == 1).all()
+
+
+def test_the_example_solution_reads_back_as_a_users_csv(
+    shared: Path, real: Columns, tmp_path: Path
+):
+    """The example lists patients by their raw id; spelt out by file it is a valid user's CSV."""
+    with (shared / "realdata" / "table2_split_example.csv").open(newline="") as file:
+        parts = {row["Patient ID"].strip(): row["split"] for row in csv.DictReader(file)}
+    raw = {second.split("/")[1]: kept.split("/")[1] for second, kept in DOUBLE_IDENTITIES.items()}
+    for second, kept in raw.items():
+        assert parts.get(second, parts[kept]) == parts[kept]
+    spelt = {"train": "train", "val": "validation", "test": "test"}
+    path = tmp_path / "example.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["file_name", "patient", "split"])
+        for name, patient in zip(real.file_names, real.patients, strict=True):
+            writer.writerow([name, patient, spelt[parts[patient.split("/", 1)[1]]]])
+    split = split_from_csv(
+        path, file_names=real.file_names, labels=real.labels, patients=real.patients
+    )
+    assert split.counts(real.labels) == TABLE2
+    assert not split.notes
+    again = tmp_path / "split.csv"
+    write_split_csv(again, split=split, file_names=real.file_names, **real.by_name)
+    back = split_from_csv(
+        again, file_names=real.file_names, labels=real.labels, patients=real.patients
+    )
+    np.testing.assert_array_equal(back.assignment, split.assignment)
