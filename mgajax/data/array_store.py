@@ -1,0 +1,147 @@
+"""A folder of `.npy` files that is whole or absent: written aside, checksummed, renamed into place.
+
+Used by the prepared cache. One process writes while others wait (`locked`); a folder that has been
+published is never written to again, so memory maps of it stay valid when it is replaced.
+"""
+
+import concurrent.futures
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from mgajax.progress import say
+
+MANIFEST: str = "manifest.json"
+ABSENT: str = "absent"
+
+
+class RowWriter:
+    """Writes a uint8 array `[n, ...]` row by row, so that a full disk is an error and no crash.
+
+    (A memory map of a sparse file would end the process with SIGBUS instead.) A context manager;
+    leaving it in good order before all rows are written raises ValueError.
+    """
+
+    def __init__(self, path: Path, *, shape: tuple[int, ...]) -> None:
+        self._shape, self._written = shape, 0
+        self._file = path.open("wb")
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(self._file, header)
+
+    def write(self, row: UInt8[np.ndarray, "..."]) -> None:
+        """Append one row."""
+        self._file.write(np.ascontiguousarray(row).data)
+        self._written += 1
+
+    def __enter__(self) -> "RowWriter":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        with self._file:
+            if kind is None:
+                self._file.flush()
+                os.fsync(self._file.fileno())
+        if kind is None and self._written != self._shape[0]:
+            raise ValueError(f"{self._file.name}: {self._written} of {self._shape[0]} rows written")
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock file `path`; waits for another holder, and says so.
+
+    The operating system frees the lock when its holder dies, so none is ever left behind.
+    """
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"{path.stem}: another process is at work on it; waiting")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def replacing(folder: Path, *, described_by: dict[str, Any]) -> Iterator[Path]:
+    """Give a fresh folder to fill with `.npy` files; publish it as `folder` on a clean exit.
+
+    Call it under `locked`. What interrupted writers left behind is removed first; on an exception
+    `folder` stays as it was. `described_by` is kept in the manifest, beside the checksums.
+    """
+    for leftover in folder.parent.glob(f"{folder.name}.writing-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    fresh = folder.with_name(f"{folder.name}.writing-{os.getpid()}")
+    old = folder.with_name(f"{folder.name}.writing-{os.getpid()}-old")
+    fresh.mkdir()
+    try:
+        yield fresh
+        write_manifest(
+            fresh, described_by | {"files": _digests(fresh, sorted(fresh.glob("*.npy")))}
+        )
+        if folder.exists():
+            folder.rename(old)
+        fresh.rename(folder)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def problem(folder: Path, *, expected: dict[str, Any]) -> str | None:
+    """None when `folder` is whole and described by `expected`; else what is the matter with it.
+
+    Every file is read and hashed, in parallel.
+    """
+    if not folder.is_dir():
+        return ABSENT
+    try:
+        manifest = read_manifest(folder)
+        for key, value in expected.items():
+            if manifest[key] != value:
+                return f"{key} is {manifest[key]!r}, expected {value!r}"
+        digests = _digests(folder, [folder / name for name in manifest["files"]])
+    except (OSError, ValueError, KeyError) as error:
+        return f"damaged ({error})"
+    wrong = [name for name, digest in manifest["files"].items() if digests[name] != digest]
+    return f"damaged ({', '.join(wrong)}: wrong checksum)" if wrong else None
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest's content.
+
+    Raises:
+      OSError, ValueError, KeyError: it is missing, not JSON, or not what was written.
+    """
+    stored = json.loads((folder / MANIFEST).read_text())
+    if _text_digest(stored["content"]) != stored["checksum"]:
+        raise ValueError(f"{MANIFEST}: wrong checksum")
+    return stored["content"]
+
+
+def write_manifest(folder: Path, content: dict[str, Any]) -> None:
+    """Write the manifest in one step."""
+    partial = folder / f"{MANIFEST}.{os.getpid()}"
+    partial.write_text(json.dumps({"content": content, "checksum": _text_digest(content)}))
+    partial.replace(folder / MANIFEST)
+
+
+def _text_digest(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _digests(folder: Path, paths: list[Path]) -> dict[str, str]:
+    def digest(path: Path) -> str:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        return {
+            path.name: value for path, value in zip(paths, pool.map(digest, paths), strict=True)
+        }

@@ -1,0 +1,293 @@
+"""Prepared slices on disk: prepared once, read as memory maps by every later run.
+
+A cache is a folder of `.npy` files and a `manifest.json`. It belongs to one data set and one
+`Preparation`; it appears by one rename and is never written to again, so that a reader sees a
+whole cache or none. Of several processes that need the same cache, one builds and the others wait.
+
+At each opening the complete files are hashed (about a second a gigabyte a core, of data that
+training reads into memory anyway): a flipped bit or a short file is found before it is trained on.
+"""
+
+import concurrent.futures
+import dataclasses
+import hashlib
+import io
+import json
+import os
+import shutil
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from jaxtyping import Bool, Int, Int32, UInt8
+from PIL import Image
+
+from mgajax.data import array_store
+from mgajax.data.preparation import Preparation, PreparedSlice, prepare
+from mgajax.data.table import SliceTable, dataset_directory, iter_encoded, read_table, signature
+from mgajax.errors import DataError
+from mgajax.progress import say, track
+
+FORMAT: int = 1
+CACHE_FOLDER: str = ".mgajax-cache"
+MAX_DAMAGED: float = 0.05
+"""Above this share of undecodable slices a data set is refused."""
+
+DAMAGED: str = "damaged"
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PreparedSet:
+    """All slices of a data set, ready for a model, in the table's order.
+
+    Attributes:
+      table: labels, patients and the rest.
+      images: uint8 [n, s, s, 1], usually a read-only memory map.
+      masks: uint8 [n, s, s, 1], share of lesion in each pixel times 255.
+      settings: how they were prepared.
+      fingerprint: sha256 of the table's fingerprint and the settings.
+      boxes: int32 [n, 4], top, left, bottom, right of what was cut out of each slice.
+      usable: bool [n], False for a slice that could not be decoded (its pictures are zero).
+      notes: str [n], comma-joined flags of the preparation (`PreparedSlice.flags`).
+    """
+
+    table: SliceTable
+    images: UInt8[np.ndarray, "n s s 1"]
+    masks: UInt8[np.ndarray, "n s s 1"]
+    settings: Preparation
+    fingerprint: str
+    boxes: Int32[np.ndarray, "n 4"]
+    usable: Bool[np.ndarray, "n"]
+    notes: np.ndarray
+
+
+def prepared_set(
+    directory: Path | str, *, settings: Preparation, cache_dir: Path | str | None = None
+) -> PreparedSet:
+    """The prepared slices of a built data set; prepares them once and reuses them after.
+
+    Args:
+      directory: a built data set, as for `read_table`.
+      settings: how to prepare.
+      cache_dir: where caches lie; `.mgajax-cache` beside the data set by default, or in the user's
+        cache folder when that place is read-only.
+
+    Raises:
+      DataError: the data set cannot be read, more than `MAX_DAMAGED` of it is damaged, or the cache
+        cannot be written.
+    """
+    place = dataset_directory(directory)
+    folder = _cache_folder(place, settings, cache_dir)
+    expected = {"format": FORMAT, "settings": dataclasses.asdict(settings)}
+    state = {"signature": signature(place)}
+    if array_store.problem(folder, expected=expected | state) is not None:
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with array_store.locked(folder.with_name(folder.name + ".lock")):
+                # Another process may have built it while this one waited.
+                _renew(folder, place=place, expected=expected, state=state, settings=settings)
+        except OSError as error:
+            raise DataError(
+                f"{folder}: the prepared cache cannot be written ({error}); make room or give "
+                f"another cache_dir"
+            ) from error
+    return _open(folder, place=place, settings=settings)
+
+
+def prepared_from_arrays(
+    images: Sequence[UInt8[np.ndarray, "h w"]],
+    masks: Sequence[UInt8[np.ndarray, "h w"]],
+    *,
+    labels: Int[np.ndarray, "n"],
+    patients: Sequence[str],
+    settings: Preparation,
+    sources: Sequence[str] | None = None,
+    file_names: Sequence[str] | None = None,
+    mask_origins: Sequence[str] | None = None,
+    built_split: Int[np.ndarray, "n"] | None = None,
+) -> PreparedSet:
+    """Prepare slices that are in memory: drawn ones, or where no data set can be built.
+
+    Args:
+      images: n slices, each of its own size.
+      masks: their lesion masks, 0 or 255.
+      labels: class codes.
+      patients: one id a slice.
+      settings: how to prepare.
+      sources: the patients' prefix before "/" by default.
+      file_names: "0.png", "1.png", ... by default.
+      mask_origins: "annotated" by default.
+      built_split: all 0 (train) by default.
+    """
+    count = len(images)
+    digest = hashlib.sha256()
+    for row, pair in enumerate(zip(images, masks, strict=True)):
+        digest.update(f"{labels[row]} {patients[row]} {pair[0].shape}".encode())
+        for picture in pair:
+            digest.update(np.ascontiguousarray(picture).data)
+    table = SliceTable(
+        labels=np.asarray(labels, np.int32),
+        patients=np.array(patients, np.str_),
+        sources=np.array(sources or [name.split("/")[0] for name in patients], np.str_),
+        file_names=np.array(file_names or [f"{row}.png" for row in range(count)], np.str_),
+        mask_origins=np.array(mask_origins or ["annotated"] * count, np.str_),
+        built_split=np.zeros(count, np.int8)
+        if built_split is None
+        else built_split.astype(np.int8),
+        fingerprint=digest.hexdigest(),
+        directory=Path(),
+    )
+    slices = list(
+        _ordered(lambda pair: prepare(*pair, settings=settings), zip(images, masks, strict=True))
+    )
+    return PreparedSet(
+        table=table,
+        images=np.stack([s.image for s in slices])[..., None],
+        masks=np.stack([s.mask for s in slices])[..., None],
+        settings=settings,
+        fingerprint=_fingerprint(table.fingerprint, settings),
+        boxes=np.array([s.box for s in slices], np.int32),
+        usable=np.ones(count, bool),
+        notes=np.array([",".join(s.flags) for s in slices], np.str_),
+    )
+
+
+def _renew(
+    folder: Path,
+    *,
+    place: Path,
+    expected: dict[str, Any],
+    state: dict[str, str],
+    settings: Preparation,
+) -> None:
+    """Bring the cache up to date, unless it is; says why when it has to be built again."""
+    problem = array_store.problem(folder, expected=expected | state)
+    if problem is None:
+        return
+    table = read_table(place)
+    content = {"fingerprint": table.fingerprint}
+    if problem != array_store.ABSENT:
+        problem = array_store.problem(folder, expected=expected | content)
+        if problem is None:  # the files' times are new, their content is not
+            manifest = array_store.read_manifest(folder)
+            return array_store.write_manifest(folder, manifest | state)
+        say(f"prepared cache {folder}: {problem}; building it again")
+    _reserve(folder.parent, 2 * len(table) * settings.image_size**2)
+    with array_store.replacing(folder, described_by=expected | state | content) as fresh:
+        columns = _write_pictures(fresh, table=table, settings=settings)
+        for name, column in (columns | table.columns()).items():
+            np.save(fresh / f"{name}.npy", column, allow_pickle=False)
+
+
+def _reserve(root: Path, size: int) -> None:
+    free = shutil.disk_usage(root).free
+    if free < size:
+        raise OSError(f"needs {size / 1e9:.1f} GB, {free / 1e9:.1f} GB are free")
+
+
+def _write_pictures(
+    fresh: Path, *, table: SliceTable, settings: Preparation
+) -> dict[str, np.ndarray]:
+    """Prepare every slice into `fresh`; returns the columns boxes, usable and notes."""
+    shape = (len(table), settings.image_size, settings.image_size, 1)
+    boxes = np.zeros((len(table), 4), np.int32)
+    notes: list[str] = []
+    damaged: list[str] = []
+    prepared = _ordered(
+        lambda job: _prepare_encoded(*job, flags=table.flags[job[0]], settings=settings),
+        iter_encoded(table.directory),
+    )
+    with (
+        array_store.RowWriter(fresh / "images.npy", shape=shape) as images,
+        array_store.RowWriter(fresh / "masks.npy", shape=shape) as masks,
+    ):
+        results = track(prepared, description="preparing slices", total=len(table))
+        for row, result in enumerate(results):
+            if isinstance(result, str):
+                damaged.append(f"{table.file_names[row]} ({result})")
+                result = _nothing(settings)
+            boxes[row] = result.box
+            notes.append(",".join(result.flags))
+            images.write(result.image)
+            masks.write(result.mask)
+    _judge(damaged, table=table)
+    usable = np.array([note != DAMAGED for note in notes])
+    return {"boxes": boxes, "usable": usable, "notes": np.array(notes, np.str_)}
+
+
+def _prepare_encoded(
+    row: int, image: bytes, mask: bytes, *, flags: str, settings: Preparation
+) -> PreparedSlice | str:
+    """One slice from its PNG bytes, or why that is impossible."""
+    try:
+        pictures = [np.asarray(Image.open(io.BytesIO(data)).convert("L")) for data in (image, mask)]
+        if settings.orientation == "upright" and "upside_down" in flags.split(","):
+            pictures = [picture[::-1] for picture in pictures]
+        return prepare(pictures[0], pictures[1], settings=settings)
+    except Exception as error:  # a damaged picture makes Pillow raise almost anything
+        return str(error) or type(error).__name__
+
+
+def _nothing(settings: Preparation) -> PreparedSlice:
+    empty = np.zeros((settings.image_size, settings.image_size), np.uint8)
+    return PreparedSlice(image=empty, mask=empty, box=(0, 0, 0, 0), flags=(DAMAGED,))
+
+
+def _judge(damaged: list[str], *, table: SliceTable) -> None:
+    if not damaged:
+        return
+    found = f"{len(damaged)} of {len(table)} slices cannot be decoded: {', '.join(damaged[:5])}"
+    if len(damaged) > MAX_DAMAGED * len(table):
+        raise DataError(
+            f"{table.directory}: {found}; at most {MAX_DAMAGED:.0%} may be; build the data set again"
+        )
+    say(f"{table.directory}: {found}; left out")
+
+
+def _ordered(function: Callable[[Job], Result], jobs: Iterable[Job]) -> Iterator[Result]:
+    """`map` over threads, in order, with few jobs under way; Pillow and SciPy free the interpreter."""
+    workers = os.cpu_count() or 1
+    pending: deque[concurrent.futures.Future[Result]] = deque()
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        for job in jobs:
+            pending.append(pool.submit(function, job))
+            if len(pending) >= 4 * workers:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+
+
+def _open(folder: Path, *, place: Path, settings: Preparation) -> PreparedSet:
+    content = array_store.read_manifest(folder)["fingerprint"]
+    names = [Path(name).stem for name in array_store.read_manifest(folder)["files"]]
+    pictures = {n: np.load(folder / f"{n}.npy", mmap_mode="r") for n in ("images", "masks")}
+    columns = {n: np.load(folder / f"{n}.npy") for n in names if n not in pictures}
+    own = {name: columns.pop(name) for name in ("boxes", "usable", "notes")}
+    return PreparedSet(
+        table=SliceTable(**columns, fingerprint=content, directory=place),
+        settings=settings,
+        fingerprint=_fingerprint(content, settings),
+        **pictures,
+        **own,
+    )
+
+
+def _fingerprint(content: str, settings: Preparation) -> str:
+    text = json.dumps([FORMAT, content, dataclasses.asdict(settings)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _cache_folder(place: Path, settings: Preparation, cache_dir: Path | str | None) -> Path:
+    """One folder for each data set and settings; movable with the data set when beside it."""
+    choice = hashlib.sha256(json.dumps(dataclasses.asdict(settings)).encode()).hexdigest()[:12]
+    beside = place.parent / CACHE_FOLDER / f"{place.name}-{choice}"
+    if cache_dir is None and (beside.is_dir() or os.access(place.parent, os.W_OK)):
+        return beside
+    home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "mgajax"
+    whose = hashlib.sha256(str(place).encode()).hexdigest()[:12]
+    return Path(cache_dir or home).resolve() / f"{place.name}-{whose}-{choice}"

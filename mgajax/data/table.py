@@ -1,0 +1,210 @@
+"""A built data set as columns, and its pictures as the PNG bytes they are stored in.
+
+The only module of the package that needs tensorflow-datasets, and only once it is called: a
+machine that trains from a prepared cache can do without. TensorFlow itself is never needed.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int8, Int32
+
+from mgajax.errors import DataError
+from mgajax.schema import CLASS_NAMES, MASK_ORIGINS, SOURCES, SPLITS
+
+ENCODED = ("image", "lesion_mask")
+CODED = {"label": CLASS_NAMES, "source": SOURCES, "mask_origin": MASK_ORIGINS}
+TEXT = ("patient", "file_name", "flags")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SliceTable:
+    """One row a slice, in the order train, validation, test of the built data set.
+
+    Attributes:
+      labels: int32 [n], class codes.
+      patients: str [n], source-qualified, double identities merged.
+      sources: str [n], names of `mgajax.schema.SOURCES`.
+      file_names: str [n].
+      mask_origins: str [n], names of `mgajax.schema.MASK_ORIGINS`.
+      built_split: int8 [n], code of the split that the builder chose.
+      fingerprint: sha256 of every row's columns and stored pictures, in order.
+      directory: where the data set lies.
+      flags: str [n], comma-joined notes of the builder such as "upside_down"; all "" by default.
+    """
+
+    labels: Int32[np.ndarray, "n"]
+    patients: np.ndarray
+    sources: np.ndarray
+    file_names: np.ndarray
+    mask_origins: np.ndarray
+    built_split: Int8[np.ndarray, "n"]
+    fingerprint: str
+    directory: Path
+    flags: np.ndarray = dataclasses.field(default_factory=lambda: np.array([], dtype=np.str_))
+
+    def __post_init__(self) -> None:
+        if len(self.flags) == 0:
+            object.__setattr__(self, "flags", np.full(len(self), "", dtype=np.str_))
+        lengths = {name: len(column) for name, column in self.columns().items()}
+        if len(set(lengths.values())) != 1:
+            raise DataError(
+                f"slice table: columns of unequal length {lengths}; expected one length"
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """The columns by name."""
+        fields = dataclasses.fields(self)
+        values = {field.name: getattr(self, field.name) for field in fields}
+        return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+
+
+def read_table(directory: Path | str) -> SliceTable:
+    """Read all columns of a built data set, and fingerprint its content.
+
+    Args:
+      directory: the data set's version folder (`.../ct_phantom/default/1.0.0`), or any folder above
+        it that holds no other data set.
+
+    Raises:
+      DataError: no such folder; no, several or only incomplete data sets in it; a feature is
+        missing or has other class names; a record cannot be read.
+    """
+    place = dataset_directory(directory)
+    digest = hashlib.sha256()
+    rows: list[tuple[Any, ...]] = []
+    for split, record in _records(place, rows=None):
+        codes = [int(record[name]) for name in CODED]
+        texts = [_text(record[name]) for name in TEXT]
+        rows.append((split, *codes, *texts))
+        digest.update(json.dumps(rows[-1]).encode())
+        for name in ENCODED:
+            digest.update(len(record[name]).to_bytes(8, "little"))
+            digest.update(record[name])
+    if not rows:
+        raise DataError(f"{place}: 0 records in {', '.join(SPLITS)}; build the data set again")
+    splits, labels, sources, origins, patients, file_names, flags = zip(*rows, strict=True)
+    return SliceTable(
+        labels=np.array(labels, np.int32),
+        patients=np.array(patients, np.str_),
+        sources=np.array(SOURCES)[list(sources)],
+        file_names=np.array(file_names, np.str_),
+        mask_origins=np.array(MASK_ORIGINS)[list(origins)],
+        built_split=np.array(splits, np.int8),
+        fingerprint=digest.hexdigest(),
+        directory=place,
+        flags=np.array(flags, np.str_),
+    )
+
+
+def iter_encoded(
+    directory: Path | str, *, rows: Sequence[int] | None = None
+) -> Iterator[tuple[int, bytes, bytes]]:
+    """Yield (row, image PNG bytes, lesion mask PNG bytes), undecoded, in the table's order.
+
+    Args:
+      directory: as for `read_table`.
+      rows: which rows, ascending; all by default.
+    """
+    place = dataset_directory(directory)
+    numbers = iter(rows) if rows is not None else None
+    for row, (_, record) in enumerate(_records(place, rows=rows)):
+        number = row if numbers is None else next(numbers)
+        yield number, record["image"], record["lesion_mask"]
+
+
+def signature(directory: Path | str) -> str:
+    """A cheap sign of change: sha256 over name, size and time of each file of the data set.
+
+    While it stays the same the content is taken to be the same; when it differs, only
+    `read_table(directory).fingerprint` tells.
+    """
+    place = dataset_directory(directory)
+    files = sorted(path for path in place.iterdir() if path.is_file())
+    states = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    return hashlib.sha256(json.dumps(states).encode()).hexdigest()
+
+
+def dataset_directory(directory: Path | str) -> Path:
+    """The one folder at or below `directory` that holds a complete data set.
+
+    Raises:
+      DataError: see `read_table`.
+    """
+    top = Path(directory)
+    if not top.is_dir():
+        raise DataError(f"{top}: no such folder; expected a built data set (`mgajax build --help`)")
+    found = [top] if (top / "dataset_info.json").is_file() else _below(top)
+    complete = [path for path in found if "incomplete" not in str(path.relative_to(top.parent))]
+    if len(complete) == 1:
+        return complete[0].resolve()
+    if complete:
+        listing = ", ".join(str(path.relative_to(top)) for path in complete)
+        raise DataError(f"{top}: holds {len(complete)} data sets ({listing}); name one of them")
+    if found:
+        raise DataError(f"{top}: holds only an interrupted build ({found[0]}); build it again")
+    raise DataError(f"{top}: no dataset_info.json in or below it; expected a built data set")
+
+
+def _below(top: Path) -> list[Path]:
+    return sorted(path.parent for path in top.rglob("dataset_info.json"))
+
+
+def _records(place: Path, *, rows: Sequence[int] | None) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield (split code, raw record) of `rows`, or of all, over the splits end to end."""
+    import tensorflow_datasets as tfds
+
+    try:
+        builder = tfds.builder_from_directory(place)
+    except Exception as error:  # whatever a damaged description makes tfds raise
+        raise DataError(f"{place}: not a readable data set ({error}); build it again") from error
+    _check_features(place, builder.info.features)
+    skip = tfds.decode.SkipDecoding()
+    decoders = {
+        name: skip
+        for name, feature in builder.info.features.items()
+        if isinstance(feature, tfds.features.Image)
+    }
+    first = 0
+    for code, split in enumerate(SPLITS):
+        count = builder.info.splits[split].num_examples if split in builder.info.splits else 0
+        places = (
+            range(count) if rows is None else [r - first for r in rows if 0 <= r - first < count]
+        )
+        if places:
+            try:
+                source = builder.as_data_source(split=split, decoders=decoders)
+                for number in places:
+                    yield code, source[number]
+            except (ValueError, RuntimeError, OSError, IndexError) as error:
+                raise DataError(
+                    f"{place}: split {split!r} cannot be read ({error}); expected {count} records; "
+                    f"build the data set again"
+                ) from error
+        first += count
+
+
+def _check_features(place: Path, features: Any) -> None:
+    expected = (*ENCODED, *CODED, *TEXT)
+    if missing := [name for name in expected if name not in features]:
+        raise DataError(
+            f"{place}: feature {missing[0]!r} is missing (found {', '.join(features)}); expected "
+            f"the record of covid_ct_slices or ct_phantom"
+        )
+    for name, names in CODED.items():
+        if (found := tuple(features[name].names)) != names:
+            raise DataError(
+                f"{place}: {name} has the names {found}; expected {names}, in this order"
+            )
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
