@@ -105,7 +105,7 @@ class ChannelGate(nn.Module):
         # A mean over many pixels in bfloat16 would lose digits; the maximum cannot.
         mean = jnp.mean(x.astype(jnp.float32), axis=(1, 2), keepdims=True).astype(x.dtype)
         pixels = x.reshape(x.shape[0], -1, 1, channels)
-        pooled = (mean, peak(pixels, axis=1))
+        pooled = (mean, peak(pixels, 1))
         total = sum(expand(jax.nn.relu(reduce(vector))).astype(jnp.float32) for vector in pooled)
         return jax.nn.sigmoid(total).astype(x.dtype)
 
@@ -120,7 +120,7 @@ class SpatialGate(nn.Module):
     def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b h w 1"]:
         """Return the map in (0, 1), float32."""
         mean = jnp.mean(x.astype(jnp.float32), axis=-1, keepdims=True).astype(x.dtype)
-        maximum = peak(x, axis=-1)
+        maximum = peak(x, -1)
         pair = (mean, maximum) if self.flavour == "paper" else (maximum, mean)
         y = self.layers.conv(1, kernel=7, name="conv")(jnp.concatenate(pair, axis=-1))
         if self.flavour == "official":
