@@ -1,6 +1,6 @@
 """The whole chain on drawn data, small enough for two CPU cores.
 
-    mgajax quickstart
+mgajax quickstart
 """
 
 from ml_collections import ConfigDict
@@ -11,7 +11,7 @@ from configs.classification import mga_resnet18
 def get_config() -> ConfigDict:
     """The proposed model on small slices, for a few epochs at a higher rate."""
     config = mga_resnet18.get_config()
-    config.data.image_size = 96
+    config.preparation.image_size = 96
     config.optimiser.learning_rate = 5e-4
     config.epochs = 8
     config.patience = 0

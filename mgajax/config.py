@@ -97,7 +97,9 @@ def override_resumable(config: ConfigDict, overrides: Sequence[str]) -> ConfigDi
     for word in _checked(overrides):
         key, text = word.removeprefix("--config.").split("=", 1)
         if key not in RESUMABLE:
-            raise ConfigError(f"--config.{key} cannot change here; {nearest(key, sorted(RESUMABLE))}")
+            raise ConfigError(
+                f"--config.{key} cannot change here; {nearest(key, sorted(RESUMABLE))}"
+            )
         kind = type(flatten(config)[key])
         try:
             changed.update_from_flattened_dict({key: kind(text)})

@@ -27,13 +27,26 @@ def get_config() -> ConfigDict:
     config.data.dir = ""
     # Where prepared slices are cached; empty: beside the data set.
     config.data.cache_dir = ""
-    # Side of the model's square input in pixels. The paper does not state it; the first
-    # author's public code uses 224.
-    config.data.image_size = 224
     # Where batches are gathered: auto (device when the set fits), device, or host.
     config.data.residence = "auto"
     # What a Normal slice without any mask says: empty (no lesion by definition) or unknown.
     config.data.normal_mask = "empty"
+
+    # What is done to a slice once, before it is cached (Paper Fig. 3b).
+    config.preparation = ConfigDict()
+    # Side of the model's square input in pixels. The paper does not state it; the first
+    # author's public code uses 224.
+    config.preparation.image_size = 224
+    # What lies outside the body: remove or keep.
+    config.preparation.background = "remove"
+    # Cut to the body's bounding box: foreground or none.
+    config.preparation.crop = "foreground"
+    # Stretch the body's grey levels: foreground or none.
+    config.preparation.normalise = "foreground"
+    # keep pads to a square, stretch distorts to one.
+    config.preparation.aspect = "keep"
+    # stored, or upright to turn over the slices that two sources store upside down.
+    config.preparation.orientation = "stored"
 
     config.split = ConfigDict()
     # built | table2 | stratified | fraction | kfold | leave_one_source_out | csv

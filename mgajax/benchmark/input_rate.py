@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 from ml_collections import ConfigDict
 
 from mgajax.config import provenance
@@ -40,7 +39,7 @@ def measure_input(config: ConfigDict, *, steps: int) -> dict[str, Any]:
     ratios = [statistics.median(r) / statistics.median(f) for r, f in zip(real, fixed, strict=True)]
     return {
         "batch_size": config.batch_size,
-        "image_size": config.data.image_size,
+        "image_size": config.preparation.image_size,
         "model": config.model.name,
         "residence": "device" if run.feed.resident else "host",
         "real_ms": 1e3 * statistics.median(sum(real, [])),

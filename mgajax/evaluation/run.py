@@ -99,9 +99,7 @@ def _predict_best(run: Run, rows: np.ndarray) -> tuple[int, dict[str, np.ndarray
     return step, run.predict(restored.state, rows)
 
 
-def _overlap(
-    run: Run, rows: np.ndarray, outputs: dict[str, np.ndarray]
-) -> dict[str, np.ndarray]:
+def _overlap(run: Run, rows: np.ndarray, outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Attention against lesion, for slices whose mask is known; NaN for the others."""
     if "attention_map" not in outputs:
         return {}
@@ -135,9 +133,7 @@ def _measure(
     return head | measured
 
 
-def _write(
-    run: Run, predictions: Predictions, metrics: dict[str, Any], *, out: Path
-) -> list[Path]:
+def _write(run: Run, predictions: Predictions, metrics: dict[str, Any], *, out: Path) -> list[Path]:
     folder = run.workdir / FOLDER
     split = predictions.split
     partial = out.with_name(out.name + ".partial")
@@ -145,7 +141,9 @@ def _write(
     partial.replace(out)
     files = [out, predictions.write_csv(folder / f"{split}_predictions.csv")]
     labels, chances = predictions.labels, predictions.probabilities
-    files.append(figures.roc_figure(chances, labels, metrics=metrics, path=folder / f"{split}_roc.png"))
+    files.append(
+        figures.roc_figure(chances, labels, metrics=metrics, path=folder / f"{split}_roc.png")
+    )
     files.append(figures.confusion_figure(metrics, path=folder / f"{split}_confusion.png"))
     files.append(figures.calibration_figure(metrics, path=folder / f"{split}_calibration.png"))
     rows = read_rows(run.workdir / METRICS_FILE)

@@ -93,7 +93,7 @@ class MetricsLog:
         return rate
 
 
-def read_rows(path: Path) -> list[dict[str, float]]:
+def read_rows(path: Path) -> list[dict[str, float | int]]:
     """The rows of a `metrics.jsonl`; a last line cut off by a kill is left out."""
     rows = []
     for line in path.read_text().splitlines():

@@ -90,7 +90,10 @@ class Run:
     def fresh_state(self) -> TrainState:
         """The state at step 0, on every device."""
         variables = models.init_variables(
-            self.model, image_size=self.config.data.image_size, channels=1, seed=self.config.seed
+            self.model,
+            image_size=self.config.preparation.image_size,
+            channels=1,
+            seed=self.config.seed,
         )
         terms = (steps.CROSS_ENTROPY, steps.ATTENTION)
         learned = terms if _learns_weights(self.config, self.model) else ()
@@ -163,7 +166,7 @@ def _prepare(config: ConfigDict) -> PreparedSet:
         )
     return prepared_set(
         Path(config.data.dir),
-        settings=Preparation(image_size=config.data.image_size),
+        settings=Preparation(**config.preparation),
         cache_dir=Path(config.data.cache_dir) if config.data.cache_dir else None,
     )
 

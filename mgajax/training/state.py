@@ -3,7 +3,6 @@
 from typing import Any
 
 import flax.struct
-import jax
 import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
@@ -22,10 +21,12 @@ class TrainState(flax.struct.PyTreeNode):
       params: `{"model": ..., "log_variances": {term: float32 scalar}}`, s = log σ² of Eq. 6.
       batch_stats: running statistics of batch normalisation, float32.
       opt_state: the optimiser's.
+
+    Fields are `Any` since JAX and Orbax also fill such a tree with shapes, shardings and markers.
     """
 
-    step: jax.Array
-    params: dict[str, Any]
+    step: Any
+    params: Any
     batch_stats: Any
     opt_state: Any
 

@@ -32,8 +32,8 @@ class Term:
       weights: float32 [b], 0 for what must not count (padding, no mask known).
     """
 
-    values: Float[Array, "b"]
-    weights: Float[Array, "b"]
+    values: Any
+    weights: Any
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def loss_terms(
             output.attention[output.guided],
             masks,
             kind=settings.attention_kind,
-            resize_by=settings.attention_resize,
+            resize=settings.attention_resize,
         )
         terms[ATTENTION] = Term(values, batch.weights * batch.mask_weights)
     return terms
@@ -111,12 +111,13 @@ def train_step(
     gradient = jax.grad(objective, has_aux=True)
     grads, (batch_stats, logits, means) = gradient(state.params)
     grads = _sum(grads, axis)
-    updates, opt_state = settings.optimiser.update(grads, state.opt_state, state.params)
+    with jax.numpy_dtype_promotion("standard"):  # Optax mixes integer counts with floats
+        updates, opt_state = settings.optimiser.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     correct = Term((logits.argmax(-1) == batch.labels).astype(jnp.float32), batch.weights)
     metrics = _loss_metrics(state.params["log_variances"], means, settings=settings) | {
         "accuracy": _sum(_share_of_mean(correct, axis).share, axis),
-        "gradient_norm": optax.global_norm(grads),
+        "gradient_norm": optax.tree.norm(grads),
     }
     next_state = TrainState(
         step=state.step + jnp.int32(1),
@@ -153,8 +154,8 @@ def predict_step(
 class _Mean:
     """This device's share of a mean over the global batch, and whether anything counted."""
 
-    share: Float[Array, ""]
-    present: Float[Array, ""]
+    share: Any
+    present: Any
 
 
 def _share_of_mean(term: Term, axis: str | None) -> _Mean:

@@ -1,0 +1,111 @@
+"""Checkpoints: best and newest stay, whatever happens to a save."""
+
+import resource
+import signal
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from mgajax.errors import CheckpointError
+from mgajax.training.checkpoints import Checkpoints
+from mgajax.training.early_stopping import EarlyStopping
+from mgajax.training.sharding import make_layout
+from mgajax.training.state import TrainState, create_state, make_optimiser
+
+STOPPING = EarlyStopping(patience=3).after(0.25, step=4)
+
+
+def draw_state(*, step: int, seed: int = 0, width: int = 64) -> TrainState:
+    rng = np.random.default_rng(seed)
+    settings = {"learning_rate": 1e-3, "schedule": "cosine", "log_variance_rate": 10.0}
+    optimiser = make_optimiser(ConfigDict(settings), total_steps=10)
+    kernel = jnp.asarray(rng.standard_normal((width, width)), jnp.float32)
+    variables = {
+        "params": {"layer": {"kernel": kernel}},
+        "batch_stats": {"layer": {"mean": jnp.zeros(width, jnp.float32)}},
+    }
+    state = create_state(variables, terms=("cross_entropy",), optimiser=optimiser)
+    return state.replace(step=jnp.int32(step))
+
+
+def save_all(folder: Path, losses: dict[int, float | None]) -> None:
+    with Checkpoints(folder) as checkpoints:
+        for step, loss in losses.items():
+            checkpoints.save(
+                draw_state(step=step, seed=step),
+                early_stopping=STOPPING,
+                validation_cross_entropy=loss,
+            )
+
+
+def test_best_and_newest_are_kept_also_by_a_later_process(tmp_path: Path) -> None:
+    save_all(tmp_path, {1: 3.0, 2: 1.0, 3: 2.0, 4: None})
+    with Checkpoints(tmp_path) as checkpoints:
+        assert (checkpoints.best, checkpoints.newest) == (2, 4)
+    save_all(tmp_path, {5: 1.5, 6: 1.0})
+    with Checkpoints(tmp_path) as checkpoints:
+        assert (checkpoints.best, checkpoints.newest) == (2, 6)  # the earlier of equals
+        assert sorted(checkpoints.manager.all_steps()) == [2, 6]
+
+
+@pytest.mark.parametrize("devices", [1, 4])
+def test_restores_every_bit_onto_any_number_of_devices(tmp_path: Path, devices: int) -> None:
+    save_all(tmp_path, {7: 0.5})
+    layout = make_layout(parallel="pmap", devices=devices)
+    like = jax.eval_shape(lambda: draw_state(step=0))
+    with Checkpoints(tmp_path) as checkpoints:
+        found = checkpoints.restore(like, step=7, sharding=layout.replicated)
+    assert found.early_stopping == STOPPING
+    expected = draw_state(step=7, seed=7)
+    assert jax.tree.structure(found.state) == jax.tree.structure(expected)
+    for leaf, other in zip(jax.tree.leaves(found.state), jax.tree.leaves(expected), strict=True):
+        assert len(leaf.sharding.device_set) == devices
+        np.testing.assert_array_equal(leaf, other)
+
+
+def test_another_model_is_refused_and_nothing_is_lost(tmp_path: Path) -> None:
+    save_all(tmp_path, {7: 0.5})
+    layout = make_layout(parallel="jit", devices=1)
+    like = jax.eval_shape(lambda: draw_state(step=0, width=32))
+    with Checkpoints(tmp_path) as checkpoints:
+        with pytest.raises(CheckpointError, match="could not restore step 7"):
+            checkpoints.restore(like, step=7, sharding=layout.replicated)
+        assert checkpoints.newest == 7
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_full_disk_is_told_and_older_checkpoints_stay(tmp_path: Path) -> None:
+    """A limit on the size of files stands in for a full disk: writes fail half-way."""
+    save_all(tmp_path, {1: 2.0, 2: 1.0})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+        with (
+            pytest.raises(
+                CheckpointError, match=r"File too large.*complete steps there: 2;.*same command"
+            ),
+            Checkpoints(tmp_path) as checkpoints,
+        ):
+            checkpoints.save(
+                draw_state(step=3, seed=3, width=512),
+                early_stopping=STOPPING,
+                validation_cross_entropy=0.5,
+            )
+            checkpoints.wait()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    with Checkpoints(tmp_path) as checkpoints:
+        assert (checkpoints.best, checkpoints.newest) == (2, 2)
+        like = jax.eval_shape(lambda: draw_state(step=0))
+        layout = make_layout(parallel="jit", devices=1)
+        found = checkpoints.restore(like, step=2, sharding=layout.replicated)
+    kernel = found.state.params["model"]["layer"]["kernel"]
+    np.testing.assert_array_equal(
+        kernel, draw_state(step=2, seed=2).params["model"]["layer"]["kernel"]
+    )
