@@ -16,7 +16,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int, Int32, Integer, UInt8
 
-from mgajax.data.cache import PreparedSet
 from mgajax.errors import ConfigError, DataError
 
 AnyArray = jax.Array | np.ndarray
@@ -71,16 +70,6 @@ class Examples:
     def nbytes(self) -> int:
         """Bytes that the arrays take on the host or on one device."""
         return sum(int(array.nbytes) for array in jax.tree.leaves(self))
-
-
-def examples_of(prepared: PreparedSet) -> Examples:
-    """All rows of a prepared set; a mask counts where somebody has looked for lesions."""
-    return Examples(
-        images=prepared.images,
-        masks=prepared.masks,
-        labels=prepared.table.labels,
-        mask_weights=(prepared.table.mask_origins != "none").astype(np.float32),
-    )
 
 
 def take(examples: Examples, rows: Int32[AnyArray, "b"]) -> Batch:
