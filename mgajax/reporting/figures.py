@@ -1,6 +1,6 @@
 """Figures of a run: ROC, confusion, calibration, training curves, attention, contact sheet."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ __all__ = [
     "training_curves",
 ]
 
-Row = dict[str, float]
+Row = Mapping[str, Any]
 
 
 def roc_figure(
@@ -77,8 +77,8 @@ def roc_figure(
         axes.set_ylabel("true positive rate (recall)")
         figure.suptitle(f"ROC of each class, {title_of(metrics)}", x=0.02, ha="left", size=10.5)
         note = f"AUC{_confidence_note(metrics)}"
-        legend = axes.legend(loc="lower right", title=note, alignment="left")
-        legend.get_title().set_fontsize(9)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(loc="lower right", title=note, title_fontsize=9, alignment="left")
     return path
 
 
@@ -248,8 +248,8 @@ def _curves(rows: Sequence[Row], name: str) -> dict[str, tuple[list[float], list
             family, _, member = metric.partition("/")
             if (member and family == name) or metric == name:
                 steps, values = found.setdefault(member or split, ([], []))
-                steps.append(row["step"])
-                values.append(value)
+                steps.append(float(row["step"]))
+                values.append(float(value))
     return found
 
 

@@ -5,14 +5,18 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
+from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
 from matplotlib.patheffects import withStroke
 
 from mgajax import schema
 from mgajax.reporting.style import FAINT, INK, bare, class_colour, drawing
 
-ATTENTION_MAP = "turbo"
-"""Blue to red as the attention grows, as in the paper's Fig. 9, without jet's false edges."""
+ATTENTION_MAP = ListedColormap(colormaps["turbo"](np.linspace(0.07, 0.95, 256)))
+"""Blue to red as the attention grows, as in the paper's Fig. 9: turbo without its dark ends."""
+
+Pictures = Sequence[UInt8[np.ndarray, "_ _"]] | UInt8[np.ndarray, "n _ _"]
 
 
 def attention_panel(
@@ -56,7 +60,7 @@ def attention_panel(
             )
             for axes in (top, bottom):
                 _outline(axes, masks[column])
-            _verdict(top, labels[column], probabilities[column], class_names)
+            _verdict(top, int(labels[column]), probabilities[column], class_names)
             bottom.set_xlabel(f"{heat.min():.2f} – {heat.max():.2f}", size=8.5, color=FAINT)
         grid[0, 0].set_ylabel("slice")
         grid[1, 0].set_ylabel("attention")
@@ -70,12 +74,12 @@ def attention_panel(
 
 
 def dataset_panel(
-    images: Sequence[UInt8[np.ndarray, "_ _"]],
+    images: Pictures,
     *,
     labels: Int[np.ndarray, "n"],
     sources: Sequence[str] | np.ndarray,
     path: Path,
-    masks: Sequence[UInt8[np.ndarray, "_ _"]] | None = None,
+    masks: Pictures | None = None,
     class_names: Sequence[str] = schema.CLASS_NAMES,
 ) -> Path:
     """A contact sheet, classes down and sources across: the first slice of each pair.
@@ -94,21 +98,20 @@ def dataset_panel(
     codes = np.unique(labels).tolist()
     width, height = 1.5 * len(columns) + 0.5, 1.62 * len(codes) + 0.4
     with drawing(path, width=width, height=height) as figure:
-        grid = figure.subplots(len(codes), len(columns), squeeze=False)
         for row, column in np.ndindex(len(codes), len(columns)):
-            axes: Axes = grid[row, column]
-            bare(axes)
+            place = row * len(columns) + column + 1
+            axes = bare(figure.add_subplot(len(codes), len(columns), place))
             found = np.flatnonzero((labels == codes[row]) & (origins == columns[column]))
             if len(found):
                 _slice(axes, images[found[0]])
             if len(found) and masks is not None:
                 _outline(axes, masks[found[0]])
             axes.set_xlabel(f"{len(found):,}", size=8.5, color=FAINT, labelpad=2)
-        for column, name in enumerate(columns):
-            grid[0, column].set_title(name, loc="center")
-        for row, code in enumerate(codes):
-            name = class_names[code]
-            grid[row, 0].set_ylabel(name, color=class_colour(name, code), weight="bold")
+            if row == 0:
+                axes.set_title(columns[column], loc="center")
+            if column == 0:
+                name = class_names[codes[row]]
+                axes.set_ylabel(name, color=class_colour(name, codes[row]), weight="bold")
         title = f"One slice of each class and source; below, how many of {len(labels):,}"
         figure.suptitle(title, x=0.01, ha="left", size=10.5)
     return path
@@ -132,8 +135,8 @@ def _verdict(axes: Axes, label: int, chances: np.ndarray, class_names: Sequence[
     """The true class, and below it the predicted one: plain when right, marked when wrong."""
     called = int(chances.argmax())
     sign = "✓" if called == label else "✗"
-    truth = class_names[int(label)]
-    axes.set_title(f"{truth}", loc="center", color=class_colour(truth, int(label)), pad=16, size=10)
+    truth = class_names[label]
+    axes.set_title(f"{truth}", loc="center", color=class_colour(truth, label), pad=16, size=10)
     axes.text(
         0.5,
         1.02,

@@ -41,7 +41,7 @@ def metrics_table(metrics: dict[str, Any]) -> str:
     sections.append(("calibration", _rows(metrics, "calibration", ECE)))
     overlap = metrics.get("attention_overlap")
     if overlap:
-        name = f"attention, {overlap['slices_with_lesion']:,} slices with lesions"
+        name = f"attention, slices with a lesion: {overlap['slices_with_lesion']:,}"
         rows = [
             (text, with_interval(overlap[k]["mean"], overlap[k])) for k, text in OVERLAP.items()
         ]
