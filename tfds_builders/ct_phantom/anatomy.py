@@ -58,11 +58,11 @@ def lung_centre(chest_width: float, side: int) -> float:
 
 def chest_at(grid: Grid, anatomy: Anatomy, *, level: float) -> Chest:
     """Lay out the chest of `anatomy` at `level` on `grid`."""
-    amplitude = np.float32(2.6)
+    bend = 2.6 * np.random.default_rng(anatomy.bend_seed).standard_normal((2, 7, 7))
     grid = bent(
         grid,
-        dx=amplitude * spline_field(anatomy.bend[0], shape=grid.shape),
-        dy=amplitude * spline_field(anatomy.bend[1], shape=grid.shape),
+        dx=spline_field(bend[0], shape=grid.shape),
+        dy=spline_field(bend[1], shape=grid.shape),
     )
     breadth = _profile(level, (0, 0.42), (0.12, 0.70), (0.3, 0.88), (0.55, 1), (0.8, 1.03), (1, 1))
     width = anatomy.chest_width * breadth
@@ -288,7 +288,7 @@ def fissure(chest: Chest) -> Field:
     # The fissure runs forwards on its way down, and bows.
     middle = _profile(chest.level, (0.1, 0.75), (0.4, 0.30), (0.7, -0.20), (1.0, -0.75))
     bow = outwards * (np.float32(0.8) - outwards)
-    bow *= np.float32(-0.20 * chest.half_depth)
+    bow *= np.float32(-0.34 * chest.half_depth)
     bow += chest.grid.y
     bow -= np.float32(middle * chest.half_depth)
     return bow

@@ -41,6 +41,7 @@ class PhantomConfig(tfds.core.BuilderConfig):
     slices_per_patient: int = PhantomSettings.slices_per_patient
     size: int = PhantomSettings.size
     shortcut: float = PhantomSettings.shortcut
+    severity: float = PhantomSettings.severity
     seed: int = PhantomSettings.seed
 
     @property
@@ -74,6 +75,7 @@ class CtPhantom(tfds.core.GeneratorBasedBuilder):
             patients=80,
             slices_per_patient=4,
             size=128,
+            severity=1.0,
             description="320 small slices: enough to see a network learn on two cores.",
         ),
         PhantomConfig(

@@ -49,7 +49,7 @@ class Effusion:
 
 @dataclass(frozen=True)
 class Disease:
-    """All lesions of one patient; the first `len(main)` foci and the lobe are the disease proper."""
+    """All lesions of one patient; nothing at all in the healthy."""
 
     foci: tuple[Focus, ...] = ()
     lobe: Lobe | None = None
@@ -66,82 +66,84 @@ class Disease:
         return min(candidates, key=lambda candidate: abs(candidate - level))
 
 
-def draw_disease(rng: np.random.Generator, *, label: int) -> Disease:
-    """Draw the lesions of a patient of class `label` (index in CLASS_NAMES); none for Normal."""
+def draw_disease(rng: np.random.Generator, *, label: int, severity: float) -> Disease:
+    """Draw the lesions of a patient of class `label` (index in CLASS_NAMES); none for Normal.
+
+    `severity` in [0, 1] scales how large and dense the lesions of all patients are.
+    """
     if label == 0:
         return Disease()
-    return _draw_covid(rng) if label == 1 else _draw_cap(rng)
+    return (_draw_covid if label == 1 else _draw_cap)(rng, severity=severity)
 
 
-def _draw_covid(rng: np.random.Generator) -> Disease:
+def _draw_covid(rng: np.random.Generator, *, severity: float) -> Disease:
     """Foci in both lungs, most of them behind, below and under the pleura."""
-    severity = float(rng.beta(1.2, 1.9))
-    tilt = float(rng.uniform(0.25, 0.75))  # the share of foci on the image's right
-    count = 4 + int(rng.poisson(2 + 9 * severity))
-    consolidating = rng.random() < 0.55
+    own = float(rng.beta(1.3, 1.6)) * (0.5 + severity)  # this patient's, mild to severe
+    tilt = float(rng.uniform(0.28, 0.72))  # the share of foci on the image's right
+    count = 5 + int(rng.poisson(3 + 8 * own))
+    consolidating = rng.random() < 0.5
     foci = []
     for index in range(count):
         # The first two foci make the disease bilateral.
         side = (-1, 1)[index] if index < 2 else (1 if rng.random() < tilt else -1)
-        central = rng.random() < 0.15
-        size = rng.lognormal(0.0, 0.3) * (0.72 + 0.75 * severity)
+        central = rng.random() < 0.12
+        size = rng.lognormal(0.0, 0.28) * (0.80 + 0.75 * own)
         solid = rng.beta(1.5, 2.5) if consolidating and rng.random() < 0.6 else 0.0
         foci.append(
             Focus(
                 side=side,
-                angle=float(np.clip(rng.normal(0.75, 0.65), -1.2, 1.5)),
+                angle=float(np.clip(rng.normal(0.7, 0.65), -1.2, 1.5)),
                 distance=float(rng.uniform(0.3, 0.7) if central else rng.uniform(0.85, 1.0)),
-                level=float(0.30 + 0.62 * rng.beta(1.9, 1.3)),
-                height=float(rng.uniform(0.09, 0.17) * size**0.5 * 1.3),
-                breadth=float(rng.uniform(13, 30) * size),
-                depth=float(rng.uniform(8, 17) * size),
-                haze=float(rng.uniform(140, 420)),
+                level=float(0.26 + 0.62 * rng.beta(1.6, 1.3)),
+                height=float(rng.uniform(0.14, 0.26) * size**0.5),
+                breadth=float(rng.uniform(15, 34) * size),
+                depth=float(rng.uniform(9, 19) * size),
+                haze=float(rng.uniform(170, 420) * (0.8 + 0.4 * severity)),
                 solid=float(solid),
                 grain=float(rng.random() ** 2),
             )
         )
-    effusion = _draw_effusion(rng, side=int(rng.choice((-1, 1)))) if rng.random() < 0.07 else None
+    effusion = _draw_effusion(rng, side=int(rng.choice((-1, 1)))) if rng.random() < 0.06 else None
     return Disease(foci=tuple(foci), effusion=effusion)
 
 
-def _draw_cap(rng: np.random.Generator) -> Disease:
+def _draw_cap(rng: np.random.Generator, *, severity: float) -> Disease:
     """One consolidated lobe or patches in one lung, now and then a few spots in the other."""
     side = int(rng.choice((-1, 1)))
-    lobar = rng.random() < 0.62
+    lobar = rng.random() < 0.68
     lobe = None
-    foci: list[Focus] = []
     if lobar:
         behind = bool(rng.random() < 0.65)
         lobe = Lobe(
             side=side,
             behind=behind,
-            level=float(rng.uniform(0.55, 0.75) if behind else rng.uniform(0.32, 0.60)),
-            height=float(rng.uniform(0.20, 0.40)),
-            fill=float(rng.beta(1.6, 1.6)),
-            haze=float(rng.uniform(180, 480)),
+            level=float(rng.uniform(0.52, 0.75) if behind else rng.uniform(0.34, 0.60)),
+            height=float(rng.uniform(0.26, 0.48)),
+            fill=float(np.clip(rng.beta(1.8, 1.5) * (0.6 + 0.7 * severity), 0, 1)),
+            haze=float(rng.uniform(200, 480)),
         )
-    for _ in range(int(rng.poisson(1.5)) if lobar else 3 + int(rng.poisson(3))):
-        foci.append(_draw_patch(rng, side=side, small=False))
+    patches = int(rng.poisson(1.5)) if lobar else 3 + int(rng.poisson(3 + 3 * severity))
+    scale = 0.85 + 0.4 * severity
+    foci = [_draw_patch(rng, side=side, scale=scale) for _ in range(patches)]
     if rng.random() < 0.3:
-        for _ in range(1 + int(rng.poisson(1.2))):
-            foci.append(_draw_patch(rng, side=-side, small=True))
-    effusion = _draw_effusion(rng, side=side) if rng.random() < 0.5 else None
+        spots = 1 + int(rng.poisson(1.2))
+        foci += [_draw_patch(rng, side=-side, scale=0.45) for _ in range(spots)]
+    effusion = _draw_effusion(rng, side=side) if rng.random() < 0.55 else None
     return Disease(foci=tuple(foci), lobe=lobe, effusion=effusion)
 
 
-def _draw_patch(rng: np.random.Generator, *, side: int, small: bool) -> Focus:
+def _draw_patch(rng: np.random.Generator, *, side: int, scale: float) -> Focus:
     """A bronchopneumonic patch, anywhere in the lung."""
-    scale = 0.4 if small else 1.0
     return Focus(
         side=side,
         angle=float(rng.uniform(-1.2, 1.5)),
         distance=float(rng.uniform(0.35, 0.98)),
-        level=float(rng.uniform(0.30, 0.88)),
-        height=float(rng.uniform(0.08, 0.16) * scale**0.5),
-        breadth=float(rng.uniform(12, 28) * scale),
-        depth=float(rng.uniform(10, 22) * scale),
-        haze=float(rng.uniform(200, 480)),
-        solid=float(rng.beta(2.0, 1.6)) if rng.random() < 0.75 else 0.0,
+        level=float(rng.uniform(0.28, 0.88)),
+        height=float(rng.uniform(0.12, 0.22) * scale**0.5),
+        breadth=float(rng.uniform(14, 32) * scale),
+        depth=float(rng.uniform(12, 25) * scale),
+        haze=float(rng.uniform(220, 480)),
+        solid=float(rng.beta(2.4, 1.4)) if rng.random() < 0.8 else 0.0,
         grain=float(rng.random() ** 3),
     )
 
@@ -149,6 +151,6 @@ def _draw_patch(rng: np.random.Generator, *, side: int, small: bool) -> Focus:
 def _draw_effusion(rng: np.random.Generator, *, side: int) -> Effusion:
     return Effusion(
         side=side,
-        thickness=float(rng.gamma(2.2, 9.0) + 4.0),
+        thickness=float(rng.gamma(2.4, 10.0) + 5.0),
         top=float(rng.uniform(0.25, 0.6)),
     )

@@ -5,9 +5,9 @@ the same person on every machine, and nobody else has to be drawn for it.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Float
 
 from mgajax.schema import CLASS_NAMES, SOURCES
 from tfds_builders.ct_phantom.disease import Disease, draw_disease
@@ -24,6 +24,9 @@ LEVELS: tuple[float, float] = (0.14, 0.93)
 
 LUNG_HEIGHT = 230.0
 """From level 0 to level 1, in mm."""
+
+DEFAULT_SEVERITY = 0.5
+"""Of lesions, in [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,7 @@ class Anatomy:
     dome: float  # level of the top of the right diaphragm
     rib_phase: float
     fat_share: float  # of the mediastinum, 0..1
-    bend: Float[np.ndarray, "2 7 7"]  # spline knots of the individual's deformation
-    warp_seed: int
+    bend_seed: int  # of the deformation that makes an outline irregular
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,6 @@ class Patient:
     anatomy: Anatomy
     confounders: Confounders
     disease: Disease
-    vessels: Strands
-    scars: Strands
 
     @property
     def name(self) -> str:
@@ -87,17 +87,41 @@ class Patient:
         return f"{self.source}/{self.name}"
 
     @property
+    def vessels(self) -> Strands:
+        """Arteries and veins of both lungs; grown when first asked for, the last few are kept."""
+        return _grown(self.seed, self.number, self.anatomy.chest_width, self.anatomy.chest_depth)
+
+    @property
+    def scars(self) -> Strands:
+        """Old nodules and bands, `confounders.scars` of them."""
+        return draw_scars(
+            np.random.default_rng([self.seed, self.number, 0, 3]),
+            count=self.confounders.scars,
+            half_width=self.anatomy.chest_width,
+            half_depth=self.anatomy.chest_depth,
+            height=LUNG_HEIGHT,
+        )
+
+    @property
     def class_name(self) -> str:
         """The label as a word."""
         return CLASS_NAMES[self.label]
 
 
-def draw_patient(number: int, *, seed: int, slices: int = 8, shortcut: float = 0.0) -> Patient:
+def draw_patient(
+    number: int,
+    *,
+    seed: int,
+    slices: int = 8,
+    shortcut: float = 0.0,
+    severity: float = DEFAULT_SEVERITY,
+) -> Patient:
     """Draw the person with the given `number` (from 0) of the data set `seed`.
 
     The class follows from the number alone (CLASS_CYCLE), so classes hold fixed shares. Sources
     are dealt in turn within each class; `shortcut` is the probability that a patient comes from
-    the source that its class is linked to instead (0: source independent of class).
+    the source that its class is linked to instead (0: source independent of class). `severity`
+    scales the lesions (`disease.draw_disease`).
     """
     rng = np.random.default_rng([seed, number])
     label = CLASS_CYCLE[number % len(CLASS_CYCLE)]
@@ -106,12 +130,7 @@ def draw_patient(number: int, *, seed: int, slices: int = 8, shortcut: float = 0
     age = int(np.clip(rng.normal(53, 17), 18, 92))
     anatomy = _draw_anatomy(rng, gender=gender, age=age)
     confounders = _draw_confounders(rng, label=label, age=age)
-    disease = draw_disease(rng, label=label)
-    lung = {
-        "half_width": anatomy.chest_width,
-        "half_depth": anatomy.chest_depth,
-        "height": LUNG_HEIGHT,
-    }
+    disease = draw_disease(rng, label=label, severity=severity)
     return Patient(
         number=number,
         seed=seed,
@@ -123,9 +142,13 @@ def draw_patient(number: int, *, seed: int, slices: int = 8, shortcut: float = 0
         anatomy=anatomy,
         confounders=confounders,
         disease=disease,
-        vessels=grow_tree(rng, **lung),
-        scars=draw_scars(rng, count=confounders.scars, **lung),
     )
+
+
+@lru_cache(maxsize=4)
+def _grown(seed: int, number: int, half_width: float, half_depth: float) -> Strands:
+    rng = np.random.default_rng([seed, number, 0, 2])
+    return grow_tree(rng, half_width=half_width, half_depth=half_depth, height=LUNG_HEIGHT)
 
 
 def _dealt_source(number: int, *, seed: int) -> str:
@@ -157,20 +180,19 @@ def _draw_anatomy(rng: np.random.Generator, *, gender: str, age: int) -> Anatomy
         dome=float(rng.uniform(0.74, 0.88)),
         rib_phase=float(rng.random()),
         fat_share=float(np.clip(rng.normal(0.35 + 0.4 * stoutness, 0.15), 0.05, 0.95)),
-        bend=rng.standard_normal((2, 7, 7)),
-        warp_seed=int(rng.integers(2**31)),
+        bend_seed=int(rng.integers(2**31)),
     )
 
 
 def _draw_confounders(rng: np.random.Generator, *, label: int, age: int) -> Confounders:
     healthy = label == 0
     return Confounders(
-        expiration=float(np.clip(rng.normal(30, 50), -25, 170)),
-        dependent=float(rng.gamma(1.6, 75.0 if healthy else 50.0)),
-        mosaic=float(rng.gamma(1.3, 22.0)),
+        expiration=float(np.clip(rng.normal(25, 40), -25, 150)),
+        dependent=float(rng.gamma(1.5, 60.0 if healthy else 42.0)),
+        mosaic=float(rng.gamma(1.3, 16.0)),
         emphysema=float(np.clip(rng.normal((age - 55) / 60, 0.35), 0, 1)),
         motion=float(rng.gamma(1.0, 0.8)),
-        scars=int(rng.poisson(1.8 if healthy else 1.0)),
+        scars=int(rng.poisson(1.6 if healthy else 1.0)),
     )
 
 

@@ -13,7 +13,7 @@ from mgajax.errors import ConfigError
 from tfds_builders.ct_phantom.anatomy import LUNG, Chest, chest_at, paint_chest
 from tfds_builders.ct_phantom.bones import paint_bones, paint_table
 from tfds_builders.ct_phantom.geometry import Capsules, Field, Grid, capsule_cover, make_grid, paint
-from tfds_builders.ct_phantom.individual import LUNG_HEIGHT, Patient, draw_patient
+from tfds_builders.ct_phantom.individual import DEFAULT_SEVERITY, LUNG_HEIGHT, Patient, draw_patient
 from tfds_builders.ct_phantom.lesions import lesions_at, paint_lesions
 from tfds_builders.ct_phantom.rendering import STYLES, Style, grain_and_blur, to_grey
 from tfds_builders.ct_phantom.vessels import airways_beside, strands_at
@@ -30,6 +30,7 @@ class PhantomSettings:
     slices_per_patient: int = 8
     size: int = 256  # nominal width in pixels; sources vary around it
     shortcut: float = 0.0  # 0: source independent of class .. 1: source determined by class
+    severity: float = DEFAULT_SEVERITY  # of lesions: 0 subtle .. 1 florid
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -37,11 +38,14 @@ class PhantomSettings:
         for name, least in (("patients", 1), ("slices_per_patient", 1), ("size", SMALLEST)):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name}={getattr(self, name)} must be at least {least}")
-        if not 0.0 <= self.shortcut <= 1.0:
-            raise ConfigError(
-                f"shortcut={self.shortcut} must lie in [0, 1] "
-                "(0: source independent of class, 1: source determined by class)"
-            )
+        for name, meaning in (
+            ("shortcut", "0: source independent of class, 1: source determined by class"),
+            ("severity", "0: subtle lesions, 1: florid ones"),
+        ):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ConfigError(f"{name}={getattr(self, name)} must lie in [0, 1] ({meaning})")
+        if self.seed < 0:
+            raise ConfigError(f"seed={self.seed} must not be negative")
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,7 @@ def iter_patients(settings: PhantomSettings) -> Iterator[Patient]:
             seed=settings.seed,
             slices=settings.slices_per_patient,
             shortcut=settings.shortcut,
+            severity=settings.severity,
         )
 
 

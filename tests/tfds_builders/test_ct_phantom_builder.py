@@ -1,0 +1,119 @@
+"""The phantom as a TFDS data set: records, splits, idempotence, interruption; no TensorFlow."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+from mgajax.errors import ConfigError
+from mgajax.schema import CLASS_NAMES, MASK_ORIGINS, SOURCES, SPLITS
+from tfds_builders import BuildResult, build
+from tfds_builders.ct_phantom import CtPhantom, PhantomConfig, draw_patient, draw_slice
+from tfds_builders.ct_phantom import builder as builder_module
+from tfds_builders.ct_phantom.builder import split_patients
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> BuildResult:
+    return build("ct_phantom", data_dir=tmp_path_factory.mktemp("data"), builder_config="tiny")
+
+
+def records(directory: Path) -> dict[str, list[dict]]:
+    sources = tfds.builder_from_directory(str(directory)).as_data_source()
+    return {split: list(sources[split]) for split in SPLITS}
+
+
+def test_every_slice_is_stored_once_as_it_was_drawn(built):
+    stored = {
+        r["file_name"].decode(): r for rows in records(built.directory).values() for r in rows
+    }
+    assert len(stored) == 24 * 3 == sum(built.splits.values())
+    for number in (0, 1, 2, 23):
+        patient = draw_patient(number, seed=0, slices=3)
+        for index in range(3):
+            one = draw_slice(patient, index=index, size=96)
+            record = stored[one.file_name]
+            for name in ("image", "lesion_mask", "lung_mask"):
+                np.testing.assert_array_equal(record[name][:, :, 0], getattr(one, name))
+            assert record["label"] == patient.label
+            assert record["source"] == SOURCES.index(patient.source)
+            assert record["patient"].decode() == patient.key
+            assert record["age"] == patient.age
+            assert record["gender"].decode() == patient.gender
+            assert record["country"] == b""
+            assert record["flags"].decode() == ",".join(one.flags)
+            assert record["mask_origin"] == MASK_ORIGINS.index("annotated")
+
+
+def test_splits_hold_whole_patients_of_every_class(built):
+    patients = {
+        split: {r["patient"] for r in rows} for split, rows in records(built.directory).items()
+    }
+    assert sum(len(members) for members in patients.values()) == 24
+    assert len(set.union(*patients.values())) == 24
+    for split, rows in records(built.directory).items():
+        assert {r["label"] for r in rows} == set(range(len(CLASS_NAMES))), split
+
+
+def test_tfds_reads_it_by_name_and_tensorflow_stays_away(built):
+    source = tfds.data_source(
+        "ct_phantom/tiny", split="test", data_dir=str(built.directory.parents[2])
+    )
+    assert len(source) == built.splits["test"]
+    assert source[0]["image"].dtype == np.uint8
+    assert "tensorflow" not in sys.modules
+
+
+def test_a_second_build_reuses_the_first(built):
+    before = {file: file.stat().st_mtime_ns for file in built.directory.iterdir()}
+    again = build("ct_phantom", data_dir=built.directory.parents[2], builder_config="tiny")
+    assert again.status == "reused"
+    assert {file: file.stat().st_mtime_ns for file in built.directory.iterdir()} == before
+
+
+def test_dials_of_ones_own_reach_the_records(tmp_path):
+    config = PhantomConfig(name="mine", patients=16, slices_per_patient=1, size=40, shortcut=1.0)
+    builder = CtPhantom(data_dir=str(tmp_path), config=config)
+    builder.download_and_prepare()
+    rows = [r for part in records(Path(builder.data_dir)).values() for r in part]
+    assert len(rows) == 16
+    assert len({(int(r["label"]), int(r["source"])) for r in rows}) == len(CLASS_NAMES)
+    assert builder.info.metadata["summary"]["shortcut"] == 1.0
+
+
+def test_an_interrupted_build_leaves_nothing_that_reads_as_complete(tmp_path, monkeypatch):
+    calls = 0
+
+    def failing(patient, *, index, size):
+        nonlocal calls
+        calls += 1
+        if calls > 20:
+            raise KeyboardInterrupt
+        return draw_slice(patient, index=index, size=size)
+
+    monkeypatch.setattr(builder_module, "draw_slice", failing)
+    with pytest.raises(KeyboardInterrupt):
+        build("ct_phantom", data_dir=tmp_path, builder_config="tiny")
+    assert not list(tmp_path.glob("ct_phantom/tiny/1.0.0/*"))
+    monkeypatch.undo()
+    assert build("ct_phantom", data_dir=tmp_path, builder_config="tiny").status == "built"
+
+
+def test_shipped_configs_are_drawable_and_split():
+    for config in CtPhantom.BUILDER_CONFIGS:
+        assert config.settings.patients == config.patients
+    parts = split_patients(CtPhantom.builder_configs["quickstart"].settings)
+    assert {name: len(members) for name, members in parts.items()} == {
+        "train": 48,
+        "validation": 11,
+        "test": 21,
+    }
+
+
+def test_impossible_dials_stop_the_build(tmp_path):
+    for options, found in (({"shortcut": 2.0}, "shortcut=2.0"), ({"patients": 2}, "patients=2")):
+        with pytest.raises(ConfigError, match=found):
+            build("ct_phantom", data_dir=tmp_path, builder_config="tiny", **options)
+    assert not list(tmp_path.glob("ct_phantom/*/1.0.0"))
