@@ -58,11 +58,11 @@ class Preparation:
     """
 
     image_size: int = 224
-    background: Literal["remove", "keep"] = "remove"
-    crop: Literal["foreground", "none"] = "foreground"
-    normalise: Literal["foreground", "none"] = "foreground"
-    aspect: Literal["keep", "stretch"] = "keep"
-    orientation: Literal["stored", "upright"] = "stored"
+    background: str = "remove"
+    crop: str = "foreground"
+    normalise: str = "foreground"
+    aspect: str = "keep"
+    orientation: str = "stored"
     margin: float = 0.02
     low_percentile: float = 0.5
     high_percentile: float = 99.5
@@ -89,6 +89,10 @@ class Preparation:
                 f"preparation.low_percentile={self.low_percentile}, high_percentile="
                 f"{self.high_percentile}: expected 0 <= low < high <= 100"
             )
+        if not 0.0 <= self.minimum_foreground <= 1.0:
+            raise ConfigError(
+                f"preparation.minimum_foreground={self.minimum_foreground}: expected 0 to 1"
+            )
         if not 0.0 <= self.margin <= 0.5:
             raise ConfigError(f"preparation.margin={self.margin}: expected 0 to 0.5")
 
@@ -112,7 +116,10 @@ class PreparedSlice:
 
 
 def prepare(
-    image: UInt8[np.ndarray, "h w"], mask: UInt8[np.ndarray, "h w"], *, settings: Preparation
+    image: UInt8[np.ndarray, "h w"],
+    mask: UInt8[np.ndarray, "mask_h mask_w"],
+    *,
+    settings: Preparation,
 ) -> PreparedSlice:
     """Remove the background, crop, normalise and resize one slice and its lesion mask.
 
