@@ -39,19 +39,26 @@ def test_unusable_columns_are_refused(changes: dict[str, object], message: str):
         default_split(**{**good, **changes}, seed=0)
 
 
-def test_spellings_of_one_id_are_one_patient():
-    patients = [
-        "jun/\xa074724",
-        "jun/74724",
-        "JUN/74724 ",
-        "zhao/Zhao_Patient 180 ",
-        "zhao/zhao_patient 180",
-    ]
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("jun/\xa074724", "jun/74724"),
+        ("zhao/Zhao_Patient 180 ", "zhao/Zhao_Patient 180"),
+        ("zhao/Zhao_Patient 180", "zhao/zhao_patient 180"),
+        ("jun/74724", "jun /74724"),
+    ],
+)
+def test_spellings_of_one_id_are_one_patient(one: str, other: str):
+    patients = [one, other, "jun/another"]
     with pytest.raises(LeakageError, match="in train and validation"):
-        assert_patient_disjoint(Split("bad", np.array([0, 1, 0, 2, 2], np.int8)), patients)
-    assert_patient_disjoint(Split("good", np.array([0, 0, -1, 2, 2], np.int8)), patients)
-    with pytest.raises(DataError, match="has 2 rows, the data set 5"):
-        assert_patient_disjoint(Split("short", np.zeros(2, np.int8)), patients)
+        assert_patient_disjoint(Split("bad", np.array([0, 1, 2], np.int8)), patients)
+    assert_patient_disjoint(Split("good", np.array([0, 0, 2], np.int8)), patients)
+    assert_patient_disjoint(Split("half", np.array([0, -1, 2], np.int8)), patients)
+
+
+def test_a_split_of_another_data_set_is_refused():
+    with pytest.raises(DataError, match="has 2 rows, the data set 3"):
+        assert_patient_disjoint(Split("short", np.zeros(2, np.int8)), ["a/1", "a/2", "a/3"])
 
 
 def test_describe_counts_slices_and_patients():

@@ -35,6 +35,26 @@ def test_fractions_are_nested_close_and_leave_the_test_set_alone(seed: int):
         assert all(counts[part][name] for part in SPLITS for name in CLASS_NAMES)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_every_fraction_holds_the_sources_in_proportion(seed: int):
+    rows = [(1, source, f"{source}/{n // 5}") for source in ("jun", "zhao") for n in range(100)]
+    table = columns(rows)
+    base = Split("base", np.zeros(200, np.int8))
+    for percent in range(10, 100, 10):
+        split = fraction_split(base, **table.by_name, fraction=percent / 100, seed=seed)
+        for source in ("jun", "zhao"):
+            of_source = table.sources == source
+            assert abs((split.assignment[of_source] == 0).sum() - percent) <= 5
+
+
+@pytest.mark.parametrize(("people", "fraction"), [(1, 0.1), (1, 0.9), (2, 0.1), (2, 0.9)])
+def test_a_class_of_two_patients_both_trains_and_validates(people: int, fraction: float):
+    table = columns([(2, "afshar", f"afshar/{n // 9}") for n in range(9 * people)])
+    base = Split("base", np.ones(9 * people, np.int8))
+    split = fraction_split(base, **table.by_name, fraction=fraction, seed=0)
+    assert [split.indices(part).size for part in ("train", "validation")] == [9, 9 * (people - 1)]
+
+
 def test_fractions_keep_left_out_rows_out_and_refuse_a_leaking_base():
     table = columns([(0, "jun", f"jun/{n // 4}") for n in range(40)])
     codes = np.repeat(np.array([0, 0, 0, 1, 1, 1, 2, 2, -1, -1], np.int8), 4)
@@ -76,6 +96,14 @@ def test_each_patient_can_be_its_own_fold():
     )
     for rows in tested:
         assert len(set(table.patients[rows].tolist())) == 1
+
+
+def test_no_fold_lacks_a_class_that_has_a_patient_for_each():
+    rows = [(0, "jun", "jun/large")] * 200 + [(2, "afshar", f"afshar/{n // 5}") for n in range(10)]
+    table = columns(rows)
+    for fold in range(2):
+        split = k_fold(**table.by_name, k=2, fold=fold, seed=0)
+        assert split.counts(table.labels)["test"]["CAP"] == 5
 
 
 def test_a_class_of_fewer_patients_than_folds_spreads_and_is_noted():

@@ -104,6 +104,13 @@ def test_the_files_own_patient_column_is_checked_too(written: Path):
         read(written)
 
 
+def test_patients_of_the_data_set_count_even_when_the_file_names_others(written: Path):
+    rows = [f"slice_{n}.png,person {n},{'train' if n % 2 else 'test'}" for n in range(60)]
+    written.write_text("\n".join(["file_name,patient,split", *rows]))
+    with pytest.raises(LeakageError, match=r"patient '\w+/\d+' is in train and test"):
+        read(written)
+
+
 def test_files_that_cannot_be_read_are_named(tmp_path: Path):
     with pytest.raises(DataError, match=r"absent\.csv: cannot read"):
         read(tmp_path / "absent.csv")
