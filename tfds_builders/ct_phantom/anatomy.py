@@ -64,10 +64,12 @@ def chest_at(grid: Grid, anatomy: Anatomy, *, level: float) -> Chest:
         dx=spline_field(bend[0], shape=grid.shape),
         dy=spline_field(bend[1], shape=grid.shape),
     )
-    breadth = _profile(level, (0, 0.42), (0.12, 0.70), (0.3, 0.88), (0.55, 1), (0.8, 1.03), (1, 1))
+    breadth = _profile(
+        level, (0.0, 0.42), (0.12, 0.70), (0.3, 0.88), (0.55, 1.0), (0.8, 1.03), (1.0, 1.0)
+    )
     width = anatomy.chest_width * breadth
     depth = anatomy.chest_depth * _profile(
-        level, (0, 0.45), (0.12, 0.68), (0.3, 0.90), (0.55, 1), (0.8, 1.05), (1, 1)
+        level, (0.0, 0.45), (0.12, 0.68), (0.3, 0.90), (0.55, 1.0), (0.8, 1.05), (1.0, 1.0)
     )
     cavities = {
         side: ellipse(
@@ -108,14 +110,21 @@ def _middle(
 ) -> tuple[Field, Field | None]:
     """Everything between the lungs: great vessels, heart and the spine's bulge."""
     half = anatomy.mediastinum * _profile(
-        level, (0, 1.25), (0.2, 1.0), (0.30, 1.15), (0.36, 0.92), (0.5, 1.05), (0.8, 0.85), (1, 0.9)
+        level,
+        (0.0, 1.25),
+        (0.2, 1.0),
+        (0.30, 1.15),
+        (0.36, 0.92),
+        (0.5, 1.05),
+        (0.8, 0.85),
+        (1.0, 0.9),
     )
     spine = anatomy.vertebra
     middle = ellipse(grid, (2.0, 0.06 * depth), (half, 0.92 * depth))
-    add_ellipse(middle, grid, (0, 0.93 * depth), (spine + 8, 0.42 * depth), rounding=12.0)
+    add_ellipse(middle, grid, (0.0, 0.93 * depth), (spine + 8, 0.42 * depth), rounding=12.0)
     if level > 0.32:
-        add_ellipse(middle, grid, (0.75 * spine + 6, 0.52 * depth), (13, 13), rounding=6.0)
-    size = _profile(level, (0.42, 0.0), (0.52, 0.72), (0.68, 1.0), (0.88, 0.92), (1, 0.6))
+        add_ellipse(middle, grid, (0.75 * spine + 6, 0.52 * depth), (13.0, 13.0), rounding=6.0)
+    size = _profile(level, (0.42, 0.0), (0.52, 0.72), (0.68, 1.0), (0.88, 0.92), (1.0, 0.6))
     if size < 0.2:
         return middle, None
     long = anatomy.heart * size
@@ -172,7 +181,7 @@ def _wall(
     back = 1.06 * depth + anatomy.wall + 14 + 0.55 * anatomy.fat
     body = muscle - np.float32(anatomy.fat)
     if anatomy.breast and 0.3 < level < 0.9:
-        swell = anatomy.breast * _profile(level, (0.3, 0.2), (0.55, 1), (0.75, 0.8), (0.9, 0.1))
+        swell = anatomy.breast * _profile(level, (0.3, 0.2), (0.55, 1.0), (0.75, 0.8), (0.9, 0.1))
         for side in (-1, 1):
             centre = (side * 0.60 * width, -depth - 0.55 * anatomy.wall)
             radii = (0.42 * width, 20 + 30 * swell)
@@ -234,7 +243,11 @@ def _great_vessels(level: float, *, depth: float, spine: float) -> list[tuple[fl
     """(x, y, radius) in mm of the large vessels cut across at `level`."""
     vessels = []
     if level < 0.26:  # the three branches of the arch and the brachiocephalic veins
-        vessels += [(-9.0, -0.30 * depth, 7.0), (5.0, -0.22 * depth, 5.0), (15, 0.02 * depth, 5.5)]
+        vessels += [
+            (-9.0, -0.30 * depth, 7.0),
+            (5.0, -0.22 * depth, 5.0),
+            (15.0, 0.02 * depth, 5.5),
+        ]
         vessels += [(-21.0, -0.38 * depth, 8.0), (14.0, -0.48 * depth, 7.0)]
     elif level < 0.35:  # the arch itself, as overlapping circles
         vessels += [(-8 + 6.5 * k, -0.42 * depth + 0.14 * depth * k, 12.5) for k in range(6)]
@@ -253,7 +266,7 @@ def _great_vessels(level: float, *, depth: float, spine: float) -> list[tuple[fl
 def _air_tubes(level: float, *, depth: float) -> list[tuple[float, float, float]]:
     """(x, y, radius) in mm of the trachea or the main bronchi at `level`."""
     if level < 0.40:
-        return [(-1.0, _profile(level, (0, -0.05), (0.4, 0.12)) * depth, 8.5)]
+        return [(-1.0, _profile(level, (0.0, -0.05), (0.4, 0.12)) * depth, 8.5)]
     if level < 0.56:
         apart = 9 + 130 * (level - 0.40)
         return [(side * apart, 0.14 * depth, 6.3) for side in (-1, 1)]

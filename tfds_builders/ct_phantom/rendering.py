@@ -35,7 +35,7 @@ class Style:
 
 STYLES: dict[str, Style] = {
     "zhao": Style(
-        field_of_view=(290, 345),
+        field_of_view=(290.0, 345.0),
         aspect=(0.60, 0.78),
         scale=(0.8, 1.25),
         grey="window",
@@ -45,10 +45,15 @@ STYLES: dict[str, Style] = {
         table="none",
     ),
     "afshar": Style(
-        field_of_view=(340, 400), aspect=(1, 1), scale=(1, 1), grey="minmax", blur=0.8, noise=24.0
+        field_of_view=(340.0, 400.0),
+        aspect=(1.0, 1.0),
+        scale=(1.0, 1.0),
+        grey="minmax",
+        blur=0.8,
+        noise=24.0,
     ),
     "cohen": Style(
-        field_of_view=(320, 365),
+        field_of_view=(320.0, 365.0),
         aspect=(0.74, 0.82),
         scale=(0.9, 1.2),
         grey="window",
@@ -58,9 +63,9 @@ STYLES: dict[str, Style] = {
         noise=26.0,
     ),
     "morozov": Style(
-        field_of_view=(350, 420),
-        aspect=(1, 1),
-        scale=(1, 1),
+        field_of_view=(350.0, 420.0),
+        aspect=(1.0, 1.0),
+        scale=(1.0, 1.0),
         grey="minmax",
         thickness=8.0,
         blur=1.2,
@@ -68,16 +73,16 @@ STYLES: dict[str, Style] = {
         padding="circle",
     ),
     "rahimzadeh": Style(
-        field_of_view=(380, 450),
-        aspect=(1, 1),
-        scale=(1, 1),
+        field_of_view=(380.0, 450.0),
+        aspect=(1.0, 1.0),
+        scale=(1.0, 1.0),
         grey="minmax",
         blur=0.5,
         sharpening=0.5,
         noise=28.0,
     ),
     "jun": Style(
-        field_of_view=(350, 410),
+        field_of_view=(350.0, 410.0),
         aspect=(0.637, 1.0),
         scale=(1.23, 1.23),
         grey="window",
@@ -88,9 +93,9 @@ STYLES: dict[str, Style] = {
         orientation="upside_down",
     ),
     "medseg": Style(
-        field_of_view=(280, 330),
-        aspect=(1, 1),
-        scale=(1, 1),
+        field_of_view=(280.0, 330.0),
+        aspect=(1.0, 1.0),
+        scale=(1.0, 1.0),
         grey="window",
         window=(-560.0, 1550.0),
         blur=0.6,

@@ -71,7 +71,9 @@ def _branches(
     nodes = hilum[None]
     branches = []
     for generation in range(FORKS):
-        groups = _halve(groups)
+        # Axes turned at random, or all forks would lie square to the picture.
+        axes, _ = np.linalg.qr(rng.standard_normal((3, 3)))
+        groups = _halve(groups, axes=axes)
         parents = np.repeat(nodes, 2, axis=0)
         reach = rng.uniform(0.34, 0.58, (len(groups), 1)) if generation < FORKS - 1 else 0.9
         nodes = parents + reach * (groups.mean(axis=1) - parents)
@@ -81,11 +83,14 @@ def _branches(
     return branches
 
 
-def _halve(groups: Float[np.ndarray, "g m 3"]) -> Float[np.ndarray, "2g m/2 3"]:
-    """Cut each group of points in two at the median of its widest axis."""
+def _halve(
+    groups: Float[np.ndarray, "g m 3"], *, axes: Float[np.ndarray, "3 3"]
+) -> Float[np.ndarray, "h l 3"]:
+    """Cut each group of points in two (h = 2g, l = m/2) at the median of its widest of `axes`."""
     count, size, _ = groups.shape
-    axis = np.ptp(groups, axis=1).argmax(axis=1)
-    key = np.take_along_axis(groups, axis[:, None, None], axis=2)[:, :, 0]
+    along = groups @ axes
+    axis = np.ptp(along, axis=1).argmax(axis=1)
+    key = np.take_along_axis(along, axis[:, None, None], axis=2)[:, :, 0]
     order = np.argsort(key, axis=1, kind="stable")
     ordered = np.take_along_axis(groups, order[:, :, None], axis=1)
     return ordered.reshape(2 * count, size // 2, 3)
