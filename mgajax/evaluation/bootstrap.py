@@ -3,8 +3,10 @@
 A cluster is a patient (or a slice where patients are unknown). Resampling is stratified: patients
 are drawn with replacement within their class, because the test sets are made that way (the paper's
 Table 2 fixes the number of each class), and no replicate then lacks a class that the data have.
-Note: the paper gives no intervals, so this design is ours. A stratum of one patient never varies;
-the sizes of the strata are reported for that reason.
+Note: the paper gives no intervals, so this design is ours. A stratum of one patient never varies,
+which is why the sizes of the strata are reported; where all strata are such, there is no interval.
+The interval of a calibration error lies high, because resampling adds noise that the absolute
+values in it cannot cancel.
 """
 
 from collections.abc import Iterator
@@ -66,11 +68,17 @@ def multiplicities(
 ) -> Int[np.ndarray, "r c"]:
     """How often each cluster is drawn in each replicate; every stratum keeps its size.
 
+    Returns:
+      int64 counts; no row at all where no stratum has two clusters, since there is nothing to
+      resample and an interval of width zero would feign certainty.
+
     Raises:
       ConfigError: a negative number of replicates.
     """
     if replicates < 0:
         raise ConfigError(f"bootstrap={replicates}, expected 0 (no intervals) or more replicates")
+    if np.bincount(stratum).max(initial=0) < 2:
+        replicates = 0
     rng = np.random.default_rng(seed)
     drawn = np.zeros((replicates, len(stratum)), np.int64)
     offsets = np.arange(replicates)[:, None]
@@ -92,8 +100,8 @@ def cluster_sums(
 
 
 def chunks(drawn: Int[np.ndarray, "r c"]) -> Iterator[Int[np.ndarray, "q c"]]:
-    """The replicates a few at a time, to bound memory."""
-    for start in range(0, len(drawn), CHUNK):
+    """The replicates a few at a time, to bound memory; at least one part, if an empty one."""
+    for start in range(0, max(len(drawn), 1), CHUNK):
         yield drawn[start : start + CHUNK]
 
 

@@ -6,6 +6,7 @@ map by area averaging, which loses no lesion however small and leaves no thresho
 Cells of equal attention share alike, so that a flat map scores what chance would.
 """
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -46,20 +47,24 @@ def lesion_overlap(
     if attention.shape[0] != masks.shape[0]:
         raise DataError(f"lesion_overlap: {len(attention)} attention maps, but {len(masks)} masks")
     _check_values(attention, "attention", np.inf)
-    masks = masks / np.float32(255) if masks.dtype == np.uint8 else masks.astype(np.float32)
-    _check_values(masks, "masks", 1.0)
-    lesions = area_average(masks, size=(attention.shape[1], attention.shape[2]))
-    rows = [_slice_scores(*pair) for pair in zip(attention, lesions, strict=True)]
+    if masks.dtype not in (np.uint8, np.bool_):
+        _check_values(masks, "masks", 1.0)
+    full = 255 if masks.dtype == np.uint8 else 1
+    size = (attention.shape[1], attention.shape[2])
+    rows = [
+        _slice_scores(one, area_average(mask, size=size) / full)
+        for one, mask in zip(attention, masks, strict=True)
+    ]
     return dict(zip(COLUMNS, np.array(rows, np.float64).reshape(-1, len(COLUMNS)).T, strict=True))
 
 
 def area_average(
-    masks: Float[np.ndarray, "n H W"], *, size: tuple[int, int]
-) -> Float[np.ndarray, "n h w"]:
+    mask: Num[np.ndarray, "H W"] | Bool[np.ndarray, "H W"], *, size: tuple[int, int]
+) -> Float[np.ndarray, "h w"]:
     """Resize by the mean over each cell, pixels that straddle two cells being split by area."""
-    rows = _area_matrix(masks.shape[1], size[0])
-    columns = _area_matrix(masks.shape[2], size[1])
-    return np.clip(rows @ masks.astype(np.float64) @ columns.T, 0.0, 1.0)
+    rows, columns = _area_matrix(mask.shape[0], size[0]), _area_matrix(mask.shape[1], size[1])
+    # Rounding must not leave the range of the mask: 1 - share is used as a weight.
+    return np.clip(rows @ mask.astype(np.float64) @ columns.T, mask.min(), mask.max())
 
 
 def overlap_summary(
@@ -130,6 +135,7 @@ def _check_values(values: np.ndarray, name: str, largest: float) -> None:
         )
 
 
+@functools.cache
 def _area_matrix(old: int, new: int) -> np.ndarray:
     """[new, old]: the share of each new cell that each old pixel covers; rows sum to one."""
     start = np.arange(new)[:, None] * (old / new)

@@ -94,10 +94,16 @@ def test_mask_forms_agree():
 
 @pytest.mark.parametrize("size", [(7, 7), (5, 9), (40, 33)])
 def test_area_average_keeps_the_lesion_area(size):
-    masks = np.random.default_rng(0).uniform(size=(2, 28, 30))
-    small = area_average(masks, size=size)
-    assert small.shape == (2, *size)
-    np.testing.assert_allclose(small.mean(axis=(1, 2)), masks.mean(axis=(1, 2)))
+    mask = np.random.default_rng(0).uniform(size=(28, 30))
+    small = area_average(mask, size=size)
+    assert small.shape == size
+    assert small.mean() == pytest.approx(mask.mean())
+
+
+def test_area_average_is_the_block_mean_where_cells_are_whole_pixels():
+    mask = np.random.default_rng(0).uniform(size=(28, 30))
+    blocks = mask.reshape(7, 4, 5, 6).mean(axis=(1, 3))
+    np.testing.assert_allclose(area_average(mask, size=(7, 5)), blocks)
 
 
 def test_order_of_slices_does_not_matter_to_the_summary():
