@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Int
 
 from mgajax import schema
 from mgajax.errors import DataError, nearest
@@ -146,28 +146,6 @@ def read_csv(path: Path) -> Predictions:
             f"probability is that of {class_names[table.predicted[row]]!r}; write the file anew"
         )
     return table
-
-
-def once_each(
-    rows: Int[np.ndarray, "m"],
-    values: Shaped[np.ndarray, "m ..."],
-    *,
-    expected: Int[np.ndarray, "n"],
-) -> Shaped[np.ndarray, "n ..."]:
-    """Bring what batches computed into the order of `expected`, dropping the padding.
-
-    Args:
-      rows: the table row of each value, batch after batch; -1 marks padding.
-      values: one entry for each of `rows`.
-      expected: the rows of the split, each once.
-
-    Raises:
-      DataError: a row is missing, foreign or there twice.
-    """
-    kept = rows >= 0
-    _check_once(rows[kept].tolist(), expected.tolist(), what="evaluated rows")
-    order = np.argsort(rows[kept], kind="stable")
-    return values[kept][order[np.searchsorted(rows[kept][order], expected)]]
 
 
 def _check_once(found: list[Any], expected: list[Any], *, what: str) -> None:

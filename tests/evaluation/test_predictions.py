@@ -4,7 +4,7 @@ from drawn_predictions import drawn
 
 from mgajax.errors import DataError
 from mgajax.evaluation import Predictions
-from mgajax.evaluation.predictions import once_each, read_csv
+from mgajax.evaluation.predictions import read_csv
 
 
 def _predictions(n=30) -> Predictions:
@@ -112,22 +112,3 @@ def test_line_twice_is_refused(tmp_path):
 def test_missing_file_is_a_clear_error(tmp_path):
     with pytest.raises(DataError, match="cannot be read as predictions"):
         read_csv(tmp_path / "none.csv")
-
-
-@pytest.mark.parametrize("batch", [1, 7, 32])
-def test_batches_come_back_in_order_whatever_their_size(batch):
-    expected = np.array([3, 8, 1, 40, 22, 5, 6, 9, 11], np.int64)
-    padded = np.r_[expected, np.full(-len(expected) % batch, -1)]
-    values = np.where(padded < 0, 99.0, padded * 0.5)
-    np.testing.assert_array_equal(once_each(padded, values, expected=expected), expected * 0.5)
-    shuffled = np.random.default_rng(0).permutation(len(padded))
-    again = once_each(padded[shuffled], values[shuffled], expected=expected)
-    np.testing.assert_array_equal(again, expected * 0.5)
-
-
-def test_dropped_or_doubled_row_is_caught():
-    rows = np.array([0, 1, 2, 2])
-    with pytest.raises(DataError, match="more than once, first 2"):
-        once_each(rows, rows, expected=np.arange(3))
-    with pytest.raises(DataError, match="1 of 4 missing, first 3"):
-        once_each(rows[:3], rows[:3], expected=np.arange(4))
