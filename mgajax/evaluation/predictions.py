@@ -117,7 +117,7 @@ def read_csv(path: Path) -> Predictions:
             reader = csv.DictReader(file)
             rows = list(reader)
             columns = tuple(reader.fieldnames or ())
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read as predictions: {error}") from error
     class_names = _class_names(path, columns)
     _check_cells(path, rows, columns)
@@ -197,7 +197,8 @@ def _numbers(path: Path, rows: list[dict[str, str]], columns: list[str]) -> np.n
     for i, row in enumerate(rows):
         for j, column in enumerate(columns):
             try:
-                table[i, j] = float(row[column]) if row[column] != "" else np.nan
+                undefined = row[column] == "" and not column.startswith("p_")
+                table[i, j] = np.nan if undefined else float(row[column])
             except ValueError:
                 raise DataError(
                     f"{path}, line {i + 2}: {column} is {row[column]!r}, expected a number"

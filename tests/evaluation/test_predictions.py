@@ -77,6 +77,7 @@ def test_columns_of_another_length_are_refused():
         ("patient,", "person,", "columns .* expected file_name"),
         (",test,Normal,", ",train,Normal,", "splits test, train in one file"),
         (",test,Normal,", ",test,Normel,", "did you mean 'Normal'"),
+        (",zhao/0,", ",,zhao/0,", "not the 10 cells"),
         (",zhao/0,", "x,zhao/0,", "p_CAP is '.*x', expected a number"),
     ],
 )
@@ -98,6 +99,16 @@ def test_prediction_that_is_not_the_argmax_is_refused(tmp_path):
     lines[1] = f"{cells[0]},test,{label},{other},{rest}"
     path.write_text("\n".join(lines))
     with pytest.raises(DataError, match=f"line 2: predicted is '{other}'"):
+        read_csv(path)
+
+
+def test_missing_probability_is_refused(tmp_path):
+    path = _predictions().write_csv(tmp_path / "predictions.csv")
+    lines = path.read_text().split("\n")
+    head, _, *tail = lines[3].rsplit(",", 4)  # p_CAP, patient, source, rank_auc
+    lines[3] = ",".join([head, "", *tail])
+    path.write_text("\n".join(lines))
+    with pytest.raises(DataError, match="line 4: p_CAP is '', expected a number"):
         read_csv(path)
 
 
