@@ -179,7 +179,10 @@ def _shares_of(counts: Int64[np.ndarray, "k 3"]) -> Float64[np.ndarray, "k 3"]:
 
 
 def _checked_fractions(fractions: Sequence[float]) -> Float64[np.ndarray, " 3"]:
-    shares = np.asarray(fractions, np.float64)
+    try:
+        shares = np.asarray(fractions, np.float64)
+    except (TypeError, ValueError):
+        shares = np.zeros(0)
     if shares.shape != (3,) or (shares < 0).any() or abs(shares.sum() - 1.0) > 1e-6:
         raise ConfigError(
             f"fractions={tuple(fractions)} must be three shares >= 0 (train, validation, test) "

@@ -20,8 +20,8 @@ from mgajax.data.patient_walk import choose_part, largest_first, quotas, walk_by
 
 TRAIN, VALIDATION, TEST = range(3)
 
-TABLE_BITS = 1 << 31
-"""Size limit of one class's table (256 MB). The curated set's largest class needs a quarter."""
+TABLE_BITS = 1 << 30
+"""Size limit of one class's table (128 MB). The curated set's largest class needs half."""
 
 WALKS = 8
 """Walks tried for each class; the one with the best source balance is kept."""

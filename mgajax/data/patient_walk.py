@@ -38,8 +38,10 @@ def choose_part(
         lack = np.where(open_parts, lack, -np.inf)
         most = np.flatnonzero(lack == lack.max())
         return int(most[int(draw * len(most))])
-    chances = np.cumsum(np.where(fits, lack, 0.0))
-    return int(np.searchsorted(chances, draw * chances[-1], side="right"))
+    fitting = np.flatnonzero(fits)
+    chances = np.cumsum(lack[fitting])
+    drawn = int(np.searchsorted(chances[:-1], draw * chances[-1], side="right"))
+    return int(fitting[drawn])
 
 
 def walk_by_need(

@@ -88,12 +88,17 @@ def split_from_csv(
       file_names, labels, patients: columns of the data set [n].
 
     Raises:
-      DataError: no such file, a missing column, an unknown or repeated file name, an unknown split
-        name or another label than the data set's; the line is named.
+      DataError: no such file or not a CSV, a missing column, an unknown or repeated file name, an
+        unknown split name or another label than the data set's; the line is named.
       LeakageError: a patient stands in two splits.
     """
     path = Path(path)
     row_of = {str(name): row for row, name in enumerate(file_names)}
+    if len(row_of) != len(file_names):
+        raise DataError(
+            f"{path}: {len(file_names) - len(row_of)} file names of the data set repeat, so that "
+            "rows cannot be told apart; build it with unique names"
+        )
     assignment = np.full(len(file_names), -1, np.int8)
     own_patients = [""] * len(file_names)
     lines: dict[int, int] = {}
@@ -141,6 +146,8 @@ def _records(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
                 yield reader.line_num, {key: str(value).strip() for key, value in record.items()}
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 ({error.reason}); save it as UTF-8 CSV") from error
+    except csv.Error as error:
+        raise DataError(f"{path}: not a CSV file ({error}); save it as UTF-8 CSV") from error
     except OSError as error:
         raise DataError(f"{path}: cannot read the split CSV ({error.strerror})") from error
 

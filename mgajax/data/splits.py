@@ -80,15 +80,15 @@ class SliceColumns(Protocol):
 def make_split(table: SliceColumns, *, kind: str, seed: int, **options: Any) -> Split:
     """The split that a configuration asks for, checked for patients in two splits.
 
-    | kind                 | options (defaults)                                              |
-    |----------------------|-----------------------------------------------------------------|
-    | built                | none: the one written in the data set                           |
-    | table2               | none: Table 2's counts; the full set only                       |
-    | stratified           | fractions (Table 2's)                                           |
+    | kind                 | options (defaults)                                                |
+    |----------------------|-------------------------------------------------------------------|
+    | built                | none: the one written in the data set                             |
+    | table2               | none: Table 2's counts; the full set only                         |
+    | stratified           | fractions (Table 2's)                                             |
     | fraction             | fraction; base (built), base_seed (0): where the test set is from |
-    | kfold                | k (5), fold (0), validation (Table 2's share)                   |
-    | leave_one_source_out | source; validation (Table 2's share)                            |
-    | csv                  | path                                                            |
+    | kfold                | k (5), fold (0), validation (Table 2's share)                     |
+    | leave_one_source_out | source; validation (Table 2's share)                              |
+    | csv                  | path                                                              |
 
     Args:
       table: columns of the data set.
@@ -122,7 +122,8 @@ def _check_options(kind: str, options: Mapping[str, Any]) -> None:
             raise ConfigError(f"split option {name}={value!r} is not one of kind={kind!r}; {hint}")
         asked = get_origin(known[name].annotation) or known[name].annotation
         accepted = (int, float) if asked is float else asked
-        if isinstance(value, bool) or not isinstance(value, accepted):
+        text_for_other = isinstance(value, str) and asked is not str
+        if isinstance(value, bool) or text_for_other or not isinstance(value, accepted):
             raise ConfigError(
                 f"split option {name}={value!r} of kind={kind!r} is a {type(value).__name__}; "
                 f"expected {asked.__name__}"

@@ -1,6 +1,7 @@
 """`split.csv`: round trip, and a clear error for everything a hand-edited file can get wrong."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -117,9 +118,18 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path):
     (tmp_path / "latin.csv").write_bytes(b"file_name,split\n\xe9.png,train\n")
     with pytest.raises(DataError, match="not UTF-8"):
         read(tmp_path / "latin.csv")
+    (tmp_path / "image.csv").write_bytes(b"file_name,split\n" + b"x" * 200_000 + b",train\n")
+    with pytest.raises(DataError, match="not a CSV file"):
+        read(tmp_path / "image.csv")
     (tmp_path / "empty.csv").write_text("")
     with pytest.raises(DataError, match="column 'file_name' is missing"):
         read(tmp_path / "empty.csv")
+
+
+def test_a_data_set_with_repeated_file_names_is_refused(written: Path):
+    table = replace(TABLE, file_names=np.full(len(TABLE.labels), "same.png"))
+    with pytest.raises(DataError, match="file names of the data set repeat"):
+        read(written, table)
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(

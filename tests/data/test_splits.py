@@ -103,6 +103,7 @@ def test_make_split_reaches_every_kind(tmp_path: Path):
             "fraction='70%' of kind='fraction' is a str; expected float",
         ),
         ("fraction", {"fraction": 0.7, "base": "csv"}, "base='csv' is not known"),
+        ("stratified", {"fractions": "0.7"}, "fractions='0.7' of kind='stratified' is a str"),
         ("kfold", {"k": True}, "k=True of kind='kfold' is a bool"),
         ("leave_one_source_out", {"source": "medsag"}, "source='medsag' is not in the data set"),
         ("stratified", {"seed": -1}, "seed=-1 is negative"),
