@@ -100,8 +100,8 @@ def prepared_set(
 
 
 def prepared_from_arrays(
-    images: Sequence[UInt8[np.ndarray, "h w"]],
-    masks: Sequence[UInt8[np.ndarray, "h w"]],
+    images: Sequence[UInt8[np.ndarray, "_ _"]],
+    masks: Sequence[UInt8[np.ndarray, "_ _"]],
     *,
     labels: Int[np.ndarray, "n"],
     patients: Sequence[str],
