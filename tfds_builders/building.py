@@ -112,7 +112,7 @@ def _input_lines(record: dict[str, Any]) -> list[str]:
     for finding in record["findings"].values():
         mark = "!" if finding["damage"] else "-"
         example = finding["examples"][0]
-        lines.append(f"  {mark} {finding['count']} {finding['meaning']} (e.g. {example})")
+        lines.append(f"  {mark} {finding['meaning']}: {finding['count']} (e.g. {example})")
     return lines + [f"  - {note}" for note in record["split_notes"]]
 
 
@@ -160,8 +160,12 @@ def _manual_dir(
 @contextlib.contextmanager
 def _alone(root: Path, dataset_name: str) -> Iterator[None]:
     """Hold the data set's lock, which the system drops when this process ends in any way."""
-    root.mkdir(parents=True, exist_ok=True)
-    with (root / f".{dataset_name}.lock").open("w") as lock:
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        lock = (root / f".{dataset_name}.lock").open("w")
+    except OSError as error:
+        raise DataError(f"data_dir={root}: cannot be written ({error}); choose another") from error
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -208,10 +212,11 @@ def _prepare(builder: Any, source: Path | None, root: Path) -> None:
                 ),
                 file_format="array_record",
             )
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # the record writer reports a full disk by the latter
+        reason = " ".join(str(error).split())
         raise DataError(
-            f"{root}: the data set could not be written ({error}); nothing is left of it: make room "
-            "or choose another data_dir, and build again"
+            f"{root}: the data set could not be written ({reason}); nothing is left of it: make "
+            "room or choose another data_dir, and build again"
         ) from error
 
 

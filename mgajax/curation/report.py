@@ -141,7 +141,7 @@ class BuildReport:
         if self.damage_share <= self.max_damage_share:
             return
         kinds = [f for f in self.findings if f.kind.is_damage]
-        counts = "; ".join(f"{f.count} {f.kind.meaning} (e.g. {f.examples[0]})" for f in kinds)
+        counts = "; ".join(f"{f.kind.meaning}: {f.count} (e.g. {f.examples[0]})" for f in kinds)
         raise DataError(
             f"{where}: {self.damage_share:.1%} of the names are damaged or unmatched, more than the "
             f"limit of {self.max_damage_share:.1%}: {counts}. Repair or download these again, or "

@@ -127,8 +127,8 @@ def _split(
     empty = [name for name, members in parts.items() if not members]
     if empty:
         raise DataError(
-            f"split {', '.join(empty)} has no slice: {catalogue.report.patients} patients cannot "
-            f"fill {len(SPLITS)} splits; add patients"
+            f"split {', '.join(empty)} would have no slice: {catalogue.report.patients} patients "
+            "are too few; add patients (three of one class fill every split)"
         )
     summary = {
         **catalogue.report.to_json(),

@@ -1,0 +1,344 @@
+"""The builder of the curated set: records, splits, idempotence, and every way to be interrupted."""
+
+import dataclasses
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from kaggle_fixture import (
+    COLOURED,
+    RENAMED_FILE,
+    SECOND_COPY,
+    SLICES,
+    draw,
+    write_copy,
+)
+from PIL import Image
+from tensorflow_datasets.core.dataset_info import DatasetInfoFileError
+
+from mgajax.data.table import read_table
+from mgajax.errors import ConfigError, DataError
+from mgajax.schema import CLASS_NAMES, MASK_ORIGINS, SOURCES, SPLITS
+from tfds_builders import BuildResult, build
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_copy(tmp_path_factory.mktemp("download"))
+
+
+@pytest.fixture(scope="module")
+def built(copy: Path, tmp_path_factory: pytest.TempPathFactory) -> BuildResult:
+    return build_copy(copy, tmp_path_factory.mktemp("data"))
+
+
+def build_copy(copy: Path, data_dir: Path, **options) -> BuildResult:
+    return build("covid_ct_slices", manual_dir=copy, data_dir=data_dir, **options)
+
+
+def records(directory: Path) -> dict[str, dict]:
+    """All records by file name, with the split they stand in."""
+    sources = tfds.builder_from_directory(str(directory)).as_data_source()
+    found = {}
+    for split in SPLITS:
+        for record in sources[split]:
+            found[record["file_name"].decode()] = {**record, "split": split}
+    return found
+
+
+def assert_same_content(one: Path, other: Path) -> None:
+    """Same records in the same order."""
+    left, right = records(one), records(other)
+    assert list(left) == list(right)
+    for name, record in left.items():
+        for key, value in record.items():
+            np.testing.assert_array_equal(value, right[name][key], err_msg=f"{name} {key}")
+
+
+def test_every_slice_is_there_once_in_a_split_of_whole_patients(built: BuildResult) -> None:
+    found = records(built.directory)
+    assert set(found) == {slice_.on_disk for slice_ in SLICES}
+    assert sum(built.splits.values()) == len(SLICES)
+    splits_of: dict[bytes, set[str]] = {}
+    for record in found.values():
+        splits_of.setdefault(record["patient"], set()).add(record["split"])
+    assert all(len(splits) == 1 for splits in splits_of.values())
+    assert built.splits == dict(Counter(record["split"] for record in found.values()))
+
+
+def test_records_hold_what_the_tables_and_files_say(built: BuildResult) -> None:
+    found = records(built.directory)
+    renamed = found[RENAMED_FILE]
+    assert CLASS_NAMES[renamed["label"]] == "COVID-19"
+    assert SOURCES[renamed["source"]] == "zhao"
+    assert renamed["patient"] == b"zhao/Zhao_Patient 7"
+    assert (renamed["age"], renamed["gender"], renamed["country"]) == (36, b"F", b"China")
+    assert found["13_Bjorke_1.png"]["flags"] == b"upside_down"
+    assert found["13_Bjorke_1.png"]["age"] == -1
+    assert found[SECOND_COPY]["flags"] == b"second_copy"
+    assert found["cap001_11.png"]["flags"] == b""
+
+
+def test_grey_pictures_come_back_pixel_for_pixel(built: BuildResult) -> None:
+    found = records(built.directory)
+    for slice_ in SLICES:
+        image = found[slice_.on_disk]["image"]
+        width, height = slice_.size
+        assert image.shape == (height, width, 1)
+        assert image.dtype == np.uint8
+        if slice_.kind == "PNG" and slice_.mode != "I;16" and slice_.on_disk != COLOURED:
+            np.testing.assert_array_equal(image[..., 0], draw(slice_), err_msg=slice_.name)
+
+
+def test_masks_are_binary_of_the_pictures_size_and_say_where_they_come_from(
+    built: BuildResult,
+) -> None:
+    annotated = {}
+    for name, record in records(built.directory).items():
+        mask = record["lesion_mask"]
+        assert mask.shape == record["image"].shape
+        assert set(np.unique(mask)) <= {0, 255}
+        if MASK_ORIGINS[record["mask_origin"]] == "annotated":
+            annotated[name] = int((mask > 0).sum())
+        else:
+            assert not mask.any()
+    assert annotated == {
+        "14_Jun_coronacases_case1_155.png": 16,
+        "13_Bjorke_1.png": 16,
+        "13_Bjorke_2.png": 0,
+        "16_Morozov_study_0255_13.png": 16,
+    }
+
+
+def test_the_summary_is_printed_and_kept(built: BuildResult) -> None:
+    kept = json.loads((built.directory / "metadata.json").read_text())["summary"]
+    assert kept == built.record
+    assert kept["findings"]["renamed_file"] == {
+        "count": 1,
+        "damage": False,
+        "meaning": "rows matched to a file of another spelling",
+        "examples": [RENAMED_FILE],
+    }
+    assert kept["slices_by_split"]["train"]["COVID-19"] > 0
+    people = sum(sum(counts.values()) for counts in kept["patients_by_split"].values())
+    assert people == kept["patients"]
+    assert f"spelling: 1 (e.g. {RENAMED_FILE})" in built.summary
+    assert "0.00% of the names damaged" in built.summary
+
+
+def test_tfds_reads_it_by_name_and_by_directory(built: BuildResult) -> None:
+    root = built.directory.parents[2]
+    by_name = tfds.data_source("covid_ct_slices", data_dir=str(root), split="test")
+    assert len(by_name) == built.splits["test"]
+    builder = tfds.builder_from_directory(str(built.directory))
+    assert "maftouni2021robust" in builder.info.citation
+    assert "curated" in builder.info.description
+
+
+@pytest.mark.parametrize(
+    ("headers", "nesting", "tables"),
+    [("kaggle", "single", "beside"), ("github", "doubled", "inside")],
+)
+def test_every_layout_gives_the_same_data_set(
+    built: BuildResult, tmp_path: Path, headers, nesting, tables
+) -> None:
+    copy = write_copy(tmp_path / "copy", headers=headers, nesting=nesting, tables=tables)
+    assert_same_content(build_copy(copy, tmp_path / "data").directory, built.directory)
+
+
+def test_a_second_build_reuses_the_first(copy: Path, built: BuildResult) -> None:
+    before = {path: path.stat().st_mtime_ns for path in built.directory.iterdir()}
+    again = build_copy(copy, built.directory.parents[2])
+    assert again == dataclasses.replace(built, status="reused")
+    assert {path: path.stat().st_mtime_ns for path in built.directory.iterdir()} == before
+
+
+def test_a_build_from_other_files_is_not_reused(tmp_path: Path) -> None:
+    copy = write_copy(tmp_path / "copy")
+    directory = build_copy(copy, tmp_path / "data").directory
+    next(copy.glob("curated_data/*/3CAP/cap001_12.png")).unlink()
+    with pytest.raises(DataError, match="built from other files"):
+        build_copy(copy, tmp_path / "data")
+    next(directory.glob("*train*")).unlink()
+    with pytest.raises(DataError, match=r"train.*is missing; delete this folder"):
+        build_copy(copy, tmp_path / "data")
+
+
+def test_configs_and_options(copy: Path, tmp_path: Path) -> None:
+    without = build_copy(copy, tmp_path, builder_config="without_masks")
+    assert without.name == "covid_ct_slices/without_masks"
+    assert without.record["masked"] == 0
+    assert not any(record["lesion_mask"].any() for record in records(without.directory).values())
+    other = build_copy(copy, tmp_path, split_seed=3)
+    assert other.directory.parent.name == "default-split_seed_3"
+    assert other.record["split_seed"] == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"dataset_name": "covid_ct_slice"}, "did you mean 'covid_ct_slices'"),
+        ({"builder_config": "defualt"}, "did you mean 'default'"),
+        ({"split_sed": 1}, "did you mean 'split_seed'"),
+        ({"manual_dir": None}, "manual_dir is missing"),
+        ({"dataset_name": "ct_phantom"}, "reads no files"),
+    ],
+)
+def test_wrong_arguments_are_named(copy: Path, tmp_path: Path, change, message: str) -> None:
+    arguments = {"dataset_name": "covid_ct_slices", "manual_dir": copy, "data_dir": tmp_path}
+    with pytest.raises(ConfigError, match=message):
+        build(**{**arguments, **change})
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def damage(copy: Path) -> None:
+    for name in ("P001_69.png", "P001_70.png"):
+        path = next(copy.glob(f"curated_data/*/2COVID/{name}"))
+        path.write_bytes(path.read_bytes()[:90])
+
+
+def test_damage_above_the_share_fails_the_build_and_below_it_is_reported(tmp_path: Path) -> None:
+    copy = write_copy(tmp_path / "copy")
+    damage(copy)
+    with pytest.raises(DataError, match="cannot be decoded; left out: 2"):
+        build_copy(copy, tmp_path / "data")
+    assert not list((tmp_path / "data").rglob("dataset_info.json"))
+    partial = build_copy(copy, tmp_path / "data", builder_config="partial")
+    assert sum(partial.splits.values()) == len(SLICES) - 2
+    assert partial.record["findings"]["undecodable_image"]["count"] == 2
+    assert "! pictures that cannot be decoded; left out: 2" in partial.summary
+
+
+def test_too_few_people_for_three_splits(tmp_path: Path) -> None:
+    few = [s for s in SLICES if s.name in ("N001_121.png", "P001_69.png", "cap001_11.png")]
+    copy = write_copy(tmp_path / "copy", slices=few)
+    with pytest.raises(DataError, match="validation, test would have no slice: 3 patients are too"):
+        build_copy(copy, tmp_path / "data")
+
+
+KILLED_BUILD = """
+import sys, time
+import tensorflow_datasets as tfds
+from tfds_builders import build
+from tfds_builders.covid_ct_slices import builder
+
+def hang():
+    print("hanging", file=sys.__stdout__, flush=True)
+    time.sleep(600)
+
+moment, copy, data_dir = sys.argv[1:]
+if moment == "in the second split":
+    example = builder._example
+    done = []
+    def slow(record):
+        done.append(record)
+        return example(record) if len(done) < 28 else hang()
+    builder._example = slow
+else:
+    write = tfds.core.DatasetInfo.write_to_directory
+    def slow(self, *args, **options):
+        write(self, *args, **options)
+        hang()
+    tfds.core.DatasetInfo.write_to_directory = slow
+build("covid_ct_slices", manual_dir=copy, data_dir=data_dir)
+"""
+
+
+@pytest.mark.parametrize("moment", ["in the second split", "before the rename"])
+def test_a_killed_build_leaves_nothing_that_reads_as_complete(
+    copy: Path, built: BuildResult, tmp_path: Path, moment: str
+) -> None:
+    command = [sys.executable, "-c", KILLED_BUILD, moment, str(copy), str(tmp_path)]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "hanging\n"
+        os.kill(process.pid, signal.SIGKILL)
+    directory = tmp_path / "covid_ct_slices" / "default" / "1.0.0"
+    (leftover,) = directory.parent.iterdir()
+    assert leftover.name.startswith("incomplete.")
+    with pytest.raises(KeyError, match="has not been generated yet"):
+        tfds.data_source("covid_ct_slices", data_dir=str(tmp_path), split="train", download=False)
+    with pytest.raises(DatasetInfoFileError):
+        tfds.builder_from_directory(str(directory))
+    with pytest.raises(DataError):
+        read_table(tmp_path)
+    again = build_copy(copy, tmp_path)
+    assert again.status == "built"
+    assert [path.name for path in directory.parent.iterdir()] == ["1.0.0"]
+    assert_same_content(again.directory, built.directory)
+
+
+def test_two_builds_at_once_make_one_data_set(copy: Path, tmp_path: Path) -> None:
+    results: list[BuildResult] = []
+    threads = [
+        threading.Thread(target=lambda: results.append(build_copy(copy, tmp_path)))
+        for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert sorted(result.status for result in results) == ["built", "reused"]
+
+
+FULL_DISK = """
+import resource, signal, sys
+from mgajax.errors import DataError
+from tfds_builders import build, building
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+prepare = building._prepare
+def on_full_disk(*args):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))
+    prepare(*args)
+building._prepare = on_full_disk
+try:
+    build("covid_ct_slices", manual_dir=sys.argv[1], data_dir=sys.argv[2])
+except DataError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_is_a_clear_error(copy: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FULL_DISK, str(copy), str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "could not be written" in done.stdout
+    assert "make room" in done.stdout
+    assert done.stdout.count("\n") == 1
+    assert not list((tmp_path / "covid_ct_slices" / "default").iterdir())
+
+
+def test_an_unwritable_data_dir_is_named(copy: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="cannot be written"):
+        build_copy(copy, tmp_path / "file")
+
+
+def test_the_pack_of_real_slices(shared: Path, tmp_path: Path) -> None:
+    pack = shared / "realdata" / "pack_dev"
+    result = build_copy(pack, tmp_path)
+    found = records(result.directory)
+    assert len(found) == 140
+    assert Counter(CLASS_NAMES[r["label"]] for r in found.values()) == {
+        "Normal": 39,
+        "COVID-19": 81,
+        "CAP": 20,
+    }
+    assert sum(r["mask_origin"] == 1 for r in found.values()) == 18
+    for path in sorted(pack.glob("curated_data/*/*"))[::9]:
+        with Image.open(io.BytesIO(path.read_bytes())) as image:
+            np.testing.assert_array_equal(
+                found[path.name]["image"][..., 0], np.asarray(image.convert("L"))
+            )
