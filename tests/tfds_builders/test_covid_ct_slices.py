@@ -4,6 +4,7 @@ import dataclasses
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,19 +17,23 @@ import pytest
 import tensorflow_datasets as tfds
 from kaggle_fixture import (
     COLOURED,
+    FOLDERS,
     RENAMED_FILE,
     SECOND_COPY,
     SLICES,
+    TABLES,
     draw,
     write_copy,
 )
 from PIL import Image
 from tensorflow_datasets.core.dataset_info import DatasetInfoFileError
 
+from mgajax.curation.kaggle_layout import read_table as read_csv
 from mgajax.data.table import read_table
 from mgajax.errors import ConfigError, DataError
 from mgajax.schema import CLASS_NAMES, MASK_ORIGINS, SOURCES, SPLITS
 from tfds_builders import BuildResult, build
+from tfds_builders.features import encode_png
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -342,3 +347,33 @@ def test_the_pack_of_real_slices(shared: Path, tmp_path: Path) -> None:
             np.testing.assert_array_equal(
                 found[path.name]["image"][..., 0], np.asarray(image.convert("L"))
             )
+
+
+def draw_full_set(folder: Path, metadata: Path) -> None:
+    """All 17,104 names of the real tables, with tiny drawn pictures."""
+    for label, table in enumerate(TABLES):
+        shutil.copy(metadata / table, folder)
+        pictures = folder / "curated_data" / FOLDERS[label]
+        pictures.mkdir(parents=True)
+        for number, row in enumerate(read_csv(metadata / table, label=label)):
+            noise = np.random.default_rng([label, number]).integers(0, 256, (4, 4), dtype=np.uint8)
+            name = row.file_name.replace("Recurrence-of-COVID-19", "Recurrence-of-positive")
+            (pictures / name).write_bytes(encode_png(noise))
+
+
+@pytest.mark.slow
+def test_the_full_set_gets_table_2(shared: Path, tmp_path: Path) -> None:
+    draw_full_set(tmp_path, shared / "realdata" / "metadata")
+    result = build_copy(tmp_path, tmp_path / "data")
+    assert result.record["slices_by_split"] == {
+        "train": {"Normal": 4643, "COVID-19": 5563, "CAP": 1773},
+        "validation": {"Normal": 1736, "COVID-19": 1508, "CAP": 643},
+        "test": {"Normal": 514, "COVID-19": 522, "CAP": 202},
+    }
+    assert result.record["patients"] == 1118
+    assert result.record["damage_share"] == 0
+    assert {slug: f["count"] for slug, f in result.record["findings"].items()} == {
+        "renamed_file": 2,
+        "upside_down": 593,
+    }
+    assert build_copy(tmp_path, tmp_path / "data").status == "reused"
