@@ -1,0 +1,1 @@
+"""From downloads to slices: reading, matching, verifying and reporting; nothing here trains."""

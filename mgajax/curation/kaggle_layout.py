@@ -75,8 +75,10 @@ def find_layout(manual_dir: Path) -> Layout:
     if not manual_dir.is_dir():
         raise DataError(f"{manual_dir}: no such folder; pass the folder that holds curated_data/")
     levels = [manual_dir, manual_dir / "curated_data", manual_dir / "curated_data" / "curated_data"]
-    if manual_dir.name == "curated_data":
-        levels.append(manual_dir.parent)
+    above = manual_dir
+    while above.name == "curated_data":
+        above = above.parent
+        levels.append(above)
     roots = [level for level in levels[:3] if any((level / f).is_dir() for f in CLASS_FOLDERS)]
     if len(roots) != 1:
         found = f"found in {' and '.join(map(str, roots))}" if roots else "found none"
@@ -131,15 +133,18 @@ def read_table(path: Path, *, label: int) -> list[Row]:
     header = next(reader, [])
     column = _column_positions(header, path=path)
     rows = []
-    for values in reader:
-        if not values:
-            continue
-        if len(values) != len(header):
-            raise DataError(
-                f"{path}: the row ending in line {reader.line_num} has {len(values)} values, the "
-                f"header {len(header)}; the file is damaged: download it again"
-            )
-        rows.append(_row({name: tidy(values[at]) for name, at in column.items()}, label=label))
+    try:
+        for values in reader:
+            if len(values) not in (0, len(header)):
+                raise csv.Error(f"{len(values)} values, the header has {len(header)}")
+            if values:
+                cells = {name: tidy(values[at]) for name, at in column.items()}
+                rows.append(_row(cells, label=label))
+    except csv.Error as error:
+        raise DataError(
+            f"{path}: damaged in the row ending in line {reader.line_num} ({error}); download the "
+            "table again"
+        ) from error
     if not rows:
         raise DataError(f"{path}: no row of class {CLASS_NAMES[label]}; download the table again")
     return rows

@@ -151,7 +151,12 @@ def test_too_much_damage_is_refused_with_numbers(copy: Path) -> None:
         read(copy, max_damage_share=0.01)
     message = str(caught.value)
     share = 2 / len(SLICES)
-    for part in ("pictures that cannot be decoded; left out: 2", f"{share:.1%}", "1.0%", "'partial'"):
+    for part in (
+        "pictures that cannot be decoded; left out: 2",
+        f"{share:.1%}",
+        "1.0%",
+        "'partial'",
+    ):
         assert part in message
     assert "\n" not in message
     assert read(copy, max_damage_share=share).report.slices == len(SLICES) - 2

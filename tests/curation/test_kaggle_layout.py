@@ -30,8 +30,9 @@ def test_rows_are_the_same_in_every_layout(tmp_path: Path, headers, nesting, tab
 
 
 def test_the_download_may_be_named_by_its_inner_folder(tmp_path: Path) -> None:
-    root = write_copy(tmp_path / "download", nesting="single")
-    assert find_layout(root / "curated_data").tables == find_layout(root).tables
+    root = write_copy(tmp_path / "download", nesting="doubled")
+    for inner in ("curated_data", "curated_data/curated_data"):
+        assert find_layout(root / inner) == find_layout(root)
 
 
 def test_a_table_saved_anew_as_utf8_reads_the_same(tmp_path: Path) -> None:
@@ -79,7 +80,14 @@ def test_a_renamed_column_is_named(tmp_path: Path) -> None:
 def test_a_row_of_the_wrong_length_is_located(tmp_path: Path) -> None:
     table = write_copy(tmp_path) / "meta_data_cap.csv"
     table.write_bytes(table.read_bytes() + b"5,cap009_1.png,cap009\n")
-    with pytest.raises(DataError, match=r"line 7 has 3 values, the header 13"):
+    with pytest.raises(DataError, match=r"line 7 \(3 values, the header has 13\)"):
+        read_table(table, label=2)
+
+
+def test_a_quote_that_never_closes_is_located(tmp_path: Path) -> None:
+    table = write_copy(tmp_path) / "meta_data_cap.csv"
+    table.write_bytes(table.read_bytes() + b'5,"cap009_1.png,' + 150_000 * b"x\n")
+    with pytest.raises(DataError, match=r"damaged in the row ending in line \d+"):
         read_table(table, label=2)
 
 

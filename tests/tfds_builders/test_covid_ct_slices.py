@@ -33,6 +33,7 @@ from mgajax.data.table import read_table
 from mgajax.errors import ConfigError, DataError
 from mgajax.schema import CLASS_NAMES, MASK_ORIGINS, SOURCES, SPLITS
 from tfds_builders import BuildResult, build
+from tfds_builders.covid_ct_slices import CovidCtSlices, builder
 from tfds_builders.features import encode_png
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -146,9 +147,19 @@ def test_tfds_reads_it_by_name_and_by_directory(built: BuildResult) -> None:
     root = built.directory.parents[2]
     by_name = tfds.data_source("covid_ct_slices", data_dir=str(root), split="test")
     assert len(by_name) == built.splits["test"]
-    builder = tfds.builder_from_directory(str(built.directory))
-    assert "maftouni2021robust" in builder.info.citation
-    assert "curated" in builder.info.description
+    found = tfds.builder_from_directory(str(built.directory))
+    assert "maftouni2021robust" in found.info.citation
+    assert "curated" in found.info.description
+
+
+def test_tfds_alone_builds_the_same(copy: Path, built: BuildResult, tmp_path: Path) -> None:
+    own = CovidCtSlices(data_dir=str(tmp_path))
+    own.download_and_prepare(
+        download_dir=str(tmp_path / "downloads"),
+        download_config=tfds.download.DownloadConfig(manual_dir=str(copy)),
+    )
+    assert_same_content(Path(own.data_dir), built.directory)
+    assert build_copy(copy, tmp_path).status == "reused"
 
 
 @pytest.mark.parametrize(
@@ -196,6 +207,8 @@ def test_configs_and_options(copy: Path, tmp_path: Path) -> None:
         ({"dataset_name": "covid_ct_slice"}, "did you mean 'covid_ct_slices'"),
         ({"builder_config": "defualt"}, "did you mean 'default'"),
         ({"split_sed": 1}, "did you mean 'split_seed'"),
+        ({"masks": "ingore"}, "did you mean 'ignore'"),
+        ({"max_damage_share": 5}, "from 0 to 1"),
         ({"manual_dir": None}, "manual_dir is missing"),
         ({"dataset_name": "ct_phantom"}, "reads no files"),
     ],
@@ -230,6 +243,24 @@ def test_too_few_people_for_three_splits(tmp_path: Path) -> None:
     copy = write_copy(tmp_path / "copy", slices=few)
     with pytest.raises(DataError, match="validation, test would have no slice: 3 patients are too"):
         build_copy(copy, tmp_path / "data")
+
+
+def test_a_picture_that_changes_during_the_build_fails_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = write_copy(tmp_path / "copy")
+    split = builder._split
+
+    def split_then_damage(*arguments, **options):
+        parts = split(*arguments, **options)
+        damage(copy)
+        return parts
+
+    monkeypatch.setattr(builder, "_split", split_then_damage)
+    with pytest.raises(DataError, match=r"P001_\d+\.png: changed while") as caught:
+        build_copy(copy, tmp_path / "data")
+    assert "\n" not in str(caught.value)
+    assert not list((tmp_path / "data" / "covid_ct_slices" / "default").iterdir())
 
 
 KILLED_BUILD = """

@@ -10,7 +10,7 @@ is printed, and kept in the data set's `metadata.json`.
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -19,7 +19,7 @@ from mgajax.curation.catalogue import Catalogue, Masks, input_fingerprint, read_
 from mgajax.curation.kaggle_layout import find_layout
 from mgajax.curation.records import SliceRecord, read_mask, read_pixels
 from mgajax.data.splits import default_split
-from mgajax.errors import DataError
+from mgajax.errors import ConfigError, DataError, nearest
 from mgajax.progress import track
 from mgajax.schema import CLASS_NAMES, SPLITS
 from tfds_builders.features import encode_png, slice_features
@@ -36,11 +36,22 @@ class CovidCtSlicesConfig(tfds.core.BuilderConfig):
       max_damage_share: share of names in [0, 1] that may be damaged or unmatched; above it the
         build fails. The published set has none, once its two renamed rows are understood.
       split_seed: which of the many splits with the paper's counts is built.
+
+    Raises:
+      ConfigError: an attribute has an impossible value.
     """
 
     masks: Masks = "use"
     max_damage_share: float = 0.01
     split_seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.masks not in get_args(Masks):
+            raise ConfigError(f"masks={self.masks!r}; {nearest(self.masks, get_args(Masks))}")
+        if not 0 <= self.max_damage_share <= 1:
+            raise ConfigError(
+                f"max_damage_share={self.max_damage_share} is no share; give a number from 0 to 1"
+            )
 
 
 class CovidCtSlices(tfds.core.GeneratorBasedBuilder):
