@@ -121,8 +121,8 @@ def _resample(
 ) -> tuple[Images, Images]:
     """Sample image and mask bilinearly at the same points; 0 outside the frame.
 
-    Both are gathered together, as pixels of two values: half the gathers, and the fastest of the
-    forms tried on a CPU (7 ms for 32 pairs of 224 x 224).
+    Both are gathered together, as pixels of two values. On a CPU 32 pairs of 224 x 224 take about
+    0.08 s of one core, a hundredth of a ResNet18 training step there.
     """
     pairs = jnp.concatenate([grey, masks], axis=-1)
     moved = jax.vmap(_sample)(pairs, matrices)

@@ -27,6 +27,7 @@ IMAGE_STD: float = 0.33165374
 the paper gives none. Fixed, so that a checkpoint means the same on every data set."""
 
 PREFETCH_JOIN_S: float = 5.0
+"""How long closing a prefetch waits for an item that is being made; its thread is a daemon."""
 
 
 @flax.struct.dataclass

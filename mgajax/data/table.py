@@ -19,6 +19,8 @@ from mgajax.schema import CLASS_NAMES, MASK_ORIGINS, SOURCES, SPLITS
 
 ENCODED = ("image", "lesion_mask")
 CODED = {"label": CLASS_NAMES, "source": SOURCES, "mask_origin": MASK_ORIGINS}
+INCOMPLETE = "incomplete"
+"""What TFDS puts into a version folder's name until it is complete."""
 TEXT = ("patient", "file_name", "flags")
 
 
@@ -81,7 +83,7 @@ def read_table(directory: Path | str) -> SliceTable:
     place = dataset_directory(directory)
     digest = hashlib.sha256()
     rows: list[tuple[Any, ...]] = []
-    for split, record in _records(place, rows=None):
+    for _, split, record in _records(place, rows=None):
         codes = [int(record[name]) for name in CODED]
         texts = [_text(record[name]) for name in TEXT]
         rows.append((split, *codes, *texts))
@@ -112,13 +114,10 @@ def iter_encoded(
 
     Args:
       directory: as for `read_table`.
-      rows: which rows, ascending; all by default.
+      rows: which rows; all by default. They come split by split.
     """
-    place = dataset_directory(directory)
-    numbers = iter(rows) if rows is not None else None
-    for row, (_, record) in enumerate(_records(place, rows=rows)):
-        number = row if numbers is None else next(numbers)
-        yield number, record["image"], record["lesion_mask"]
+    for row, _, record in _records(dataset_directory(directory), rows=rows):
+        yield row, record["image"], record["lesion_mask"]
 
 
 def signature(directory: Path | str) -> str:
@@ -143,7 +142,7 @@ def dataset_directory(directory: Path | str) -> Path:
     if not top.is_dir():
         raise DataError(f"{top}: no such folder; expected a built data set (`mgajax build --help`)")
     found = [top] if (top / "dataset_info.json").is_file() else _below(top)
-    complete = [path for path in found if "incomplete" not in str(path.relative_to(top.parent))]
+    complete = [path for path in found if INCOMPLETE not in path.name]
     if len(complete) == 1:
         return complete[0].resolve()
     if complete:
@@ -158,8 +157,10 @@ def _below(top: Path) -> list[Path]:
     return sorted(path.parent for path in top.rglob("dataset_info.json"))
 
 
-def _records(place: Path, *, rows: Sequence[int] | None) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield (split code, raw record) of `rows`, or of all, over the splits end to end."""
+def _records(
+    place: Path, *, rows: Sequence[int] | None
+) -> Iterator[tuple[int, int, dict[str, Any]]]:
+    """Yield (row, split code, raw record) of `rows`, or of all, over the splits end to end."""
     import tensorflow_datasets as tfds
 
     try:
@@ -183,7 +184,7 @@ def _records(place: Path, *, rows: Sequence[int] | None) -> Iterator[tuple[int, 
             try:
                 source = builder.as_data_source(split=split, decoders=decoders)
                 for number in places:
-                    yield code, source[number]
+                    yield first + number, code, source[number]
             except (ValueError, RuntimeError, OSError, IndexError) as error:
                 raise DataError(
                     f"{place}: split {split!r} cannot be read ({error}); expected {count} records; "

@@ -88,6 +88,13 @@ def test_opened_arrays_are_read_only_maps(built: Path) -> None:
     assert not done.images.flags.writeable
 
 
+def test_opening_needs_no_tfds(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with the cache trains without tensorflow-datasets."""
+    first = prepared_set(built, settings=SETTINGS)
+    monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
+    assert_same(first, prepared_set(built, settings=SETTINGS))
+
+
 def test_each_setting_has_its_own_cache(built: Path, builds: list[int]) -> None:
     first = prepared_set(built, settings=SETTINGS)
     other = prepared_set(built, settings=Preparation(image_size=32, crop="none"))

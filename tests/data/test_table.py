@@ -82,7 +82,7 @@ def test_several_data_sets_are_listed(built: Path, tmp_path: Path) -> None:
 
 
 def test_interrupted_build(built: Path, tmp_path: Path) -> None:
-    shutil.copytree(built, tmp_path / "1.0.0.incompleteABC123")
+    shutil.copytree(built, tmp_path / "incomplete.ABC123_1.0.0")
     with pytest.raises(DataError, match="interrupted build"):
         read_table(tmp_path)
 
