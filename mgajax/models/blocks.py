@@ -68,14 +68,17 @@ class BatchNorm(nn.Module):
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels, jnp.float32)
         running_var = self.variable("batch_stats", "var", jnp.ones, channels, jnp.float32)
 
+        # Variables may be numpy arrays (just drawn, or read from a file).
+        scale, bias = jnp.asarray(scale), jnp.asarray(bias)
+        mean, variance = jnp.asarray(running_mean.value), jnp.asarray(running_var.value)
         x = x.astype(jnp.float32)
-        mean, variance = running_mean.value, running_var.value
         if train:
-            mean, variance = self._mean(x), self._mean(jnp.square(x - self._wide(self._mean(x), x)))
+            old_mean, old_variance = mean, variance
+            mean = self._mean(x)
+            variance = self._mean(jnp.square(x - self._wide(mean, x)))
             if not self.is_initializing():
-                unbiased = variance * self._bessel(x)
-                running_mean.value = self._decay(running_mean.value, mean)
-                running_var.value = self._decay(running_var.value, unbiased)
+                running_mean.value = self._decay(old_mean, mean)
+                running_var.value = self._decay(old_variance, variance * self._bessel(x))
         factor = self._wide(scale * lax.rsqrt(variance + self.epsilon), x)
         y = (x - self._wide(mean, x)) * factor + self._wide(bias, x)
         return y.astype(self.dtype)

@@ -1,0 +1,115 @@
+"""Runs a network of ours under weights drawn by name, for comparison with stored references."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from goldens.deterministic_weights import drawn_state
+
+from mgajax import interop, models
+from mgajax.models import ClassifierOutput
+from mgajax.training import losses
+
+
+def shapes_of(names: np.ndarray, shapes: np.ndarray) -> dict[str, tuple[int, ...]]:
+    """Names and "64x3x7x7" strings as a dictionary of shapes."""
+    return {
+        str(name): tuple(int(n) for n in str(shape).split("x") if n)
+        for name, shape in zip(names, shapes, strict=True)
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A network of ours with the drawn weights."""
+
+    name: str
+    options: Mapping[str, Any]
+    model: nn.Module
+    variables: dict[str, Any]
+
+    @classmethod
+    def drawn(cls, name: str, *, shapes: Mapping[str, tuple[int, ...]], **options: Any):
+        """Weights drawn in PyTorch's layout by PyTorch's names, then read by `from_torch`."""
+        variables = interop.from_torch(name, drawn_state(shapes), **options)
+        model = models.create(name, num_classes=3, **options)
+        return cls(name=name, options=options, model=model, variables=variables)
+
+    def torch_names(self, params: Any, statistics: Any) -> dict[str, np.ndarray]:
+        """Gradients (in place of parameters) and statistics by PyTorch's names."""
+        variables = {"params": params, "batch_stats": statistics}
+        return interop.to_torch(self.name, variables, **self.options)
+
+
+@dataclasses.dataclass(frozen=True)
+class Passes:
+    """What one evaluation and one training pass (forward and backward) gave."""
+
+    evaluated: ClassifierOutput
+    trained: ClassifierOutput
+    cross_entropy: np.ndarray
+    loss: float
+    gradients: dict[str, np.ndarray]
+    running: dict[str, np.ndarray]
+    log_variances_gradient: np.ndarray
+    evaluation_gradients: dict[str, np.ndarray]
+
+
+def passes(
+    network: Network,
+    *,
+    images: np.ndarray,
+    labels: np.ndarray,
+    masks: np.ndarray | None = None,
+    log_variances: np.ndarray | None = None,
+    evaluation_gradients: bool = False,
+) -> Passes:
+    """Evaluation and training pass in one compilation.
+
+    The loss is the mean cross-entropy, or Eq. 6 where masks [b, h, w, 1] are given.
+    """
+    s = jnp.zeros(2, jnp.float32) if log_variances is None else jnp.asarray(log_variances)
+    statistics, batch = network.variables["batch_stats"], jnp.asarray(images)
+
+    def objective(params: Any, s: jax.Array, train: bool):
+        variables = {"params": params, "batch_stats": statistics}
+        out, new = network.model.apply(variables, batch, train=train, mutable=["batch_stats"])
+        likelihood = losses.cross_entropy(out.logits, jnp.asarray(labels))
+        loss = jnp.mean(likelihood)
+        if masks is not None:
+            attention = losses.attention_loss(out.attention[out.guided], jnp.asarray(masks))
+            loss = losses.uncertainty_total(jnp.stack([loss, jnp.mean(attention)]), s)
+        return loss, (out, new["batch_stats"], likelihood)
+
+    @jax.jit
+    def run(params: Any, s: jax.Array):
+        gradient = jax.value_and_grad(objective, argnums=(0, 1), has_aux=True)
+        trained = gradient(params, s, True)
+        if evaluation_gradients:
+            return trained, gradient(params, s, False)
+        return trained, (objective(params, s, False), (params, s))
+
+    params = network.variables["params"]
+    (trained, gradients), (evaluated, in_evaluation) = run(params, s)
+    loss, (out, after, likelihood) = trained
+    return Passes(
+        evaluated=evaluated[1][0],
+        trained=out,
+        cross_entropy=np.asarray(likelihood),
+        loss=float(loss),
+        gradients=network.torch_names(gradients[0], statistics),
+        running=network.torch_names(params, after),
+        log_variances_gradient=np.asarray(gradients[1]),
+        evaluation_gradients=network.torch_names(in_evaluation[0], statistics),
+    )
+
+
+def relative_gap(ours: Any, theirs: Any) -> float:
+    """Largest difference over the reference's largest value."""
+    ours, theirs = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
+    assert ours.shape == theirs.shape
+    return float(np.max(np.abs(ours - theirs)) / np.max(np.abs(theirs)))
