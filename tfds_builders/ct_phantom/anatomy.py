@@ -1,10 +1,10 @@
-"""The chest at one level: distance fields of its organs, and its tissues in Hounsfield units.
+"""The chest at one level: distance fields of its organs, and its soft tissues in HU.
 
-Levels run from 0 (apex) to 1 (bases). `chest_at` says where things are, `paint_chest` what they
-look like without disease; lesions, vessels and airways are added by their own modules.
+Levels run from 0 (apex) to 1 (bases). `chest_at` says where things are, `paint_soft_tissue` paints
+the wall and the middle; lungs, vessels, lesions and bones are added by their own modules.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,14 +18,18 @@ from tfds_builders.ct_phantom.geometry import (
     intersection,
     paint,
     paint_ellipse,
+    part,
     smooth_noise,
     spline_field,
     union,
+    window,
 )
-from tfds_builders.ct_phantom.individual import Anatomy, Confounders
+from tfds_builders.ct_phantom.individual import Anatomy
 
-AIR, FAT, MUSCLE, BLOOD, LIVER = -1000.0, -98.0, 52.0, 42.0, 62.0
-LUNG = -862.0
+FAT, MUSCLE, BLOOD, LIVER = -98.0, 52.0, 42.0, 62.0
+
+FAR = 1000.0
+"""A distance that nothing in a chest reaches, mm."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Chest:
     back: float  # y of the lowest skin, mm
 
 
-def _profile(level: float, *points: tuple[float, float]) -> float:
+def profile(level: float, *points: tuple[float, float]) -> float:
     """Piecewise linear in the level, between (level, value) `points`."""
     return float(np.interp(level, [p[0] for p in points], [p[1] for p in points]))
 
@@ -54,6 +58,35 @@ def _profile(level: float, *points: tuple[float, float]) -> float:
 def lung_centre(chest_width: float, side: int) -> float:
     """x of a lung's middle, mm."""
     return 0.52 * chest_width * side
+
+
+def body_window(grid: Grid, anatomy: Anatomy) -> tuple[slice, slice]:
+    """The pixels that the body of `anatomy` can reach at any level."""
+    wide = 1.16 * anatomy.chest_width + anatomy.wall + anatomy.fat + 12
+    deep = 1.06 * anatomy.chest_depth + anatomy.wall + anatomy.fat + 14
+    front = deep + (48 if anatomy.breast else 18)
+    return window(grid, (0.0, 0.5 * (deep - front)), reach=(wide, 0.5 * (front + deep)))
+
+
+def lung_window(grid: Grid, anatomy: Anatomy) -> tuple[slice, slice]:
+    """The pixels that the lungs of `anatomy` can reach at any level."""
+    reach = (1.08 * anatomy.chest_width + 10, 1.10 * anatomy.chest_depth + 10)
+    return window(grid, (0.0, 0.06 * anatomy.chest_depth), reach=reach)
+
+
+def narrowed(chest: Chest, at: tuple[slice, slice]) -> Chest:
+    """The same chest on the pixels of a window; views, no copies."""
+    return replace(
+        chest,
+        grid=part(chest.grid, at),
+        cavities={side: field[at] for side, field in chest.cavities.items()},
+        lungs={side: field[at] for side, field in chest.lungs.items()},
+        mediastinum=chest.mediastinum[at],
+        heart=None if chest.heart is None else chest.heart[at],
+        dome=None if chest.dome is None else chest.dome[at],
+        muscle=chest.muscle[at],
+        body=chest.body[at],
+    )
 
 
 def chest_at(grid: Grid, anatomy: Anatomy, *, level: float) -> Chest:
@@ -64,11 +97,11 @@ def chest_at(grid: Grid, anatomy: Anatomy, *, level: float) -> Chest:
         dx=spline_field(bend[0], shape=grid.shape),
         dy=spline_field(bend[1], shape=grid.shape),
     )
-    breadth = _profile(
+    breadth = profile(
         level, (0.0, 0.42), (0.12, 0.70), (0.3, 0.88), (0.55, 1.0), (0.8, 1.03), (1.0, 1.0)
     )
     width = anatomy.chest_width * breadth
-    depth = anatomy.chest_depth * _profile(
+    depth = anatomy.chest_depth * profile(
         level, (0.0, 0.45), (0.12, 0.68), (0.3, 0.90), (0.55, 1.0), (0.8, 1.05), (1.0, 1.0)
     )
     cavities = {
@@ -109,7 +142,7 @@ def _middle(
     grid: Grid, anatomy: Anatomy, *, level: float, depth: float
 ) -> tuple[Field, Field | None]:
     """Everything between the lungs: great vessels, heart and the spine's bulge."""
-    half = anatomy.mediastinum * _profile(
+    half = anatomy.mediastinum * profile(
         level,
         (0.0, 1.25),
         (0.2, 1.0),
@@ -121,19 +154,28 @@ def _middle(
     )
     spine = anatomy.vertebra
     middle = ellipse(grid, (2.0, 0.06 * depth), (half, 0.92 * depth))
-    add_ellipse(middle, grid, (0.0, 0.93 * depth), (spine + 8, 0.42 * depth), rounding=12.0)
+    add_ellipse(
+        middle, grid, (0.0, 0.93 * depth), (spine + 8, 0.42 * depth), rounding=12.0, margin=25.0
+    )
     if level > 0.32:
-        add_ellipse(middle, grid, (0.75 * spine + 6, 0.52 * depth), (13.0, 13.0), rounding=6.0)
-    size = _profile(level, (0.42, 0.0), (0.52, 0.72), (0.68, 1.0), (0.88, 0.92), (1.0, 0.6))
+        add_ellipse(
+            middle, grid, (0.75 * spine + 6, 0.52 * depth), (13.0, 13.0), rounding=6.0, margin=20.0
+        )
+    size = profile(level, (0.42, 0.0), (0.52, 0.72), (0.68, 1.0), (0.88, 0.92), (1.0, 0.6))
     if size < 0.2:
         return middle, None
     long = anatomy.heart * size
-    heart = ellipse(
-        grid, (4 + 14 * size, -0.34 * depth), (long, 0.70 * long), tilt=anatomy.heart_tilt
-    )
+    heart = np.full(grid.shape, FAR, np.float32)
+    ventricles = ((4 + 14 * size, -0.34 * depth), (long, 0.70 * long))
+    add_ellipse(heart, grid, *ventricles, tilt=anatomy.heart_tilt, rounding=1.0, margin=25.0)
     # The right atrium bulges to the image's left.
     add_ellipse(
-        heart, grid, (-0.30 * long, -0.22 * depth), (0.40 * long, 0.50 * long), rounding=14.0
+        heart,
+        grid,
+        (-0.30 * long, -0.22 * depth),
+        (0.40 * long, 0.50 * long),
+        rounding=14.0,
+        margin=25.0,
     )
     return union(middle, heart - np.float32(3.0), rounding=9.0), heart
 
@@ -144,7 +186,7 @@ def _diaphragm(
     """Liver (image left) and stomach or spleen (image right) rising into the lungs' bases."""
     if level <= anatomy.dome:
         return None
-    domes = np.full(grid.shape, np.float32(1e3))
+    domes = np.full(grid.shape, FAR, np.float32)
     for side, top, reach in ((-1, anatomy.dome, 0.42), (1, anatomy.dome + 0.06, 0.36)):
         sunk = (level - top) / 0.30
         if sunk > 0:
@@ -181,7 +223,7 @@ def _wall(
     back = 1.06 * depth + anatomy.wall + 14 + 0.55 * anatomy.fat
     body = muscle - np.float32(anatomy.fat)
     if anatomy.breast and 0.3 < level < 0.9:
-        swell = anatomy.breast * _profile(level, (0.3, 0.2), (0.55, 1.0), (0.75, 0.8), (0.9, 0.1))
+        swell = anatomy.breast * profile(level, (0.3, 0.2), (0.55, 1.0), (0.75, 0.8), (0.9, 0.1))
         for side in (-1, 1):
             centre = (side * 0.60 * width, -depth - 0.55 * anatomy.wall)
             radii = (0.42 * width, 20 + 30 * swell)
@@ -189,34 +231,19 @@ def _wall(
     return muscle, intersection(body, grid.y - np.float32(back), rounding=26.0), back
 
 
-def paint_chest(
-    chest: Chest,
-    anatomy: Anatomy,
-    confounders: Confounders,
-    *,
-    rng: np.random.Generator,
-    softness: float,
-) -> Field:
-    """Tissues of the chest in HU: wall, mediastinum and lung ground, no vessels or lesions yet."""
-    shape = chest.grid.shape
-    coarse = smooth_noise(rng, shape=shape, cells=26)
-    fine = smooth_noise(rng, shape=shape, cells=64)
-    hu = np.full(shape, AIR, np.float32)
+def paint_soft_tissue(
+    hu: Field, chest: Chest, anatomy: Anatomy, *, rng: np.random.Generator, softness: float
+) -> None:
+    """Paint skin, fat, muscle, mediastinum and the organs below the diaphragm, in place."""
+    coarse = smooth_noise(rng, shape=hu.shape, cells=22)
     body = cover(chest.body, softness=softness)
     paint(hu, body, np.float32(FAT) + 9 * coarse)
     paint(hu, body - cover(chest.body + np.float32(2.2), softness=softness), 10.0)  # skin
-    _paint_muscle(hu, chest, coarse=coarse, fine=fine, softness=softness)
+    # Fat between the bundles streaks the muscle.
+    marbling = np.clip(np.float32(1.15) - np.float32(0.6) * np.abs(coarse), 0.25, 1)
+    marbling *= cover(chest.muscle, softness=2 * softness)
+    paint(hu, marbling, MUSCLE)
     _paint_middle(hu, chest, anatomy, coarse=coarse, softness=softness)
-    ground = lung_ground(chest, confounders, coarse=coarse, fine=fine, rng=rng)
-    for side in (-1, 1):
-        paint(hu, cover(chest.lungs[side], softness=softness), ground)
-    return hu
-
-
-def _paint_muscle(hu: Field, chest: Chest, *, coarse: Field, fine: Field, softness: float) -> None:
-    """Muscle, streaked by the fat between its bundles."""
-    marbling = np.clip(1.15 - 0.55 * np.maximum(coarse + 0.35 * fine, 0), 0.25, 1)
-    paint(hu, cover(chest.muscle, softness=2 * softness) * marbling, MUSCLE)
 
 
 def _paint_middle(
@@ -266,42 +293,8 @@ def _great_vessels(level: float, *, depth: float, spine: float) -> list[tuple[fl
 def _air_tubes(level: float, *, depth: float) -> list[tuple[float, float, float]]:
     """(x, y, radius) in mm of the trachea or the main bronchi at `level`."""
     if level < 0.40:
-        return [(-1.0, _profile(level, (0.0, -0.05), (0.4, 0.12)) * depth, 8.5)]
+        return [(-1.0, profile(level, (0.0, -0.05), (0.4, 0.12)) * depth, 8.5)]
     if level < 0.56:
         apart = 9 + 130 * (level - 0.40)
         return [(side * apart, 0.14 * depth, 6.3) for side in (-1, 1)]
     return []
-
-
-def lung_ground(
-    chest: Chest, confounders: Confounders, *, coarse: Field, fine: Field, rng: np.random.Generator
-) -> Field:
-    """Aerated lung in HU, with gravity, air trapping, emphysema and the fissures."""
-    shape = chest.grid.shape
-    broad = smooth_noise(rng, shape=shape, cells=9)
-    height = chest.grid.y * np.float32(1 / chest.half_depth)  # -1 front .. 1 back
-    ground = np.float32(LUNG + confounders.expiration) + 34 * height + 13 * coarse + 16 * fine
-    ground += np.float32(confounders.mosaic) * broad
-    pleura = np.minimum(chest.lungs[-1], chest.lungs[1])
-    shallow = np.clip(1 + pleura * np.float32(1 / 22), 0, 1)  # 1 at the pleura, 0 at 22 mm
-    hanging = np.clip(2.2 * height - 0.9 + 0.25 * broad, 0, 1) * shallow * shallow
-    ground += np.float32(confounders.dependent) * hanging
-    if confounders.emphysema > 0.25:
-        holes = np.clip(coarse + 0.4 * broad - np.float32(1.9 - confounders.emphysema), 0, 0.6)
-        ground -= np.float32(190) * holes
-    line = 1 - np.abs(fissure(chest)) * np.float32(1 / 1.6)
-    ground += 85 * np.clip(line, 0, 1)
-    return np.maximum(ground, np.float32(-985))
-
-
-def fissure(chest: Chest) -> Field:
-    """Distance in mm behind (positive) the oblique fissure, the same on both sides."""
-    width = np.float32(0.5 * chest.half_width)
-    outwards = np.abs(chest.grid.x) * (1 / width) - np.float32(1.04)
-    # The fissure runs forwards on its way down, and bows.
-    middle = _profile(chest.level, (0.1, 0.75), (0.4, 0.30), (0.7, -0.20), (1.0, -0.75))
-    bow = outwards * (np.float32(0.8) - outwards)
-    bow *= np.float32(-0.34 * chest.half_depth)
-    bow += chest.grid.y
-    bow -= np.float32(middle * chest.half_depth)
-    return bow

@@ -7,6 +7,8 @@ from tfds_builders.ct_phantom.geometry import (
     BEND,
     Capsules,
     Field,
+    Grid,
+    around,
     capsule_cover,
     cover,
     ellipse,
@@ -14,7 +16,6 @@ from tfds_builders.ct_phantom.geometry import (
     paint,
     paint_ellipse,
     part,
-    window,
 )
 from tfds_builders.ct_phantom.individual import Anatomy
 
@@ -131,7 +132,7 @@ def _paint_vertebra(hu: Field, chest: Chest, anatomy: Anatomy, *, softness: floa
     """The body with its cortex and sponge, and the cord in its canal."""
     half, y = anatomy.vertebra, _vertebra_y(chest)
     behind = (0.0, y + 1.28 * half)
-    at = window(chest.grid, (0.0, y), reach=half + softness + BEND)
+    at = around(chest.grid, (0.0, y), (half, half), margin=softness + BEND)
     grid = part(chest.grid, at)
     body = intersection(
         ellipse(grid, (0.0, y), (half, 0.80 * half)),
@@ -155,16 +156,13 @@ def _paint_sternum(hu: Field, chest: Chest, anatomy: Anatomy, *, softness: float
         paint_ellipse(hu, chest.grid, centre, radii, density, softness=softness, tilt=tilt)
 
 
-def paint_table(hu: Field, chest: Chest, *, curve: float, softness: float) -> None:
-    """The couch under the back: two shells of carbon fibre with foam between them, in place.
+def paint_table(hu: Field, grid: Grid, *, back: float, curve: float, softness: float) -> None:
+    """Paint the couch into empty air, in place: two shells of carbon fibre with foam between.
 
-    `curve` is its rise towards the sides, 1/mm.
+    `back` is the y of the lowest skin in mm, `curve` the couch's rise towards its sides in 1/mm.
     """
-    # The couch does not bend with the person, but its small ripple there cannot be seen.
-    below = chest.grid.y - np.float32(chest.back + 7) + np.float32(curve) * chest.grid.x**2
-    outside = np.float32(1) - cover(chest.body, softness=softness)
-    foam = cover(np.abs(below - np.float32(11)) - np.float32(11), softness=softness)
-    paint(hu, foam * outside, -960.0)
+    below = grid.y - np.float32(back + 7) + np.float32(curve) * grid.x * grid.x
+    paint(hu, cover(np.abs(below - np.float32(11)) - np.float32(11), softness=softness), -960.0)
     for depth, density in ((0.0, -420.0), (22.0, -300.0)):
         shell = np.abs(below - np.float32(depth)) - np.float32(1.3)
-        paint(hu, cover(shell, softness=softness) * outside, density)
+        paint(hu, cover(shell, softness=softness), density)

@@ -73,16 +73,32 @@ def ellipse(
     return square
 
 
-def window(grid: Grid, centre: tuple[float, float], *, reach: float) -> tuple[slice, slice]:
-    """Rows and columns of the pixels within `reach` mm of `centre` on each axis; maybe none."""
+def window(
+    grid: Grid, centre: tuple[float, float], *, reach: tuple[float, float]
+) -> tuple[slice, slice]:
+    """Rows and columns of the pixels within `reach` (x, y) mm of `centre`; maybe none."""
     slices = []
-    for middle, first, length in zip(
-        reversed(centre), (grid.top, grid.left), grid.shape, strict=True
-    ):
-        low = int(np.floor((middle - reach - first) / grid.spacing))
-        high = int(np.ceil((middle + reach - first) / grid.spacing)) + 1
+    for axis, first in ((1, grid.top), (0, grid.left)):
+        length = grid.shape[1 - axis]
+        low = int(np.floor((centre[axis] - reach[axis] - first) / grid.spacing))
+        high = int(np.ceil((centre[axis] + reach[axis] - first) / grid.spacing)) + 1
         slices.append(slice(min(max(low, 0), length), min(max(high, 0), length)))
     return slices[0], slices[1]
+
+
+def around(
+    grid: Grid,
+    centre: tuple[float, float],
+    radii: tuple[float, float],
+    *,
+    tilt: float = 0.0,
+    margin: float,
+) -> tuple[slice, slice]:
+    """The window of an ellipse and `margin` mm around it."""
+    c, s = np.cos(tilt) ** 2, np.sin(tilt) ** 2
+    a, b = radii[0] ** 2, radii[1] ** 2
+    reach = (float(np.sqrt(a * c + b * s)) + margin, float(np.sqrt(a * s + b * c)) + margin)
+    return window(grid, centre, reach=reach)
 
 
 def part(grid: Grid, at: tuple[slice, slice]) -> Grid:
@@ -100,11 +116,11 @@ def add_ellipse(
     *,
     rounding: float,
     tilt: float = 0.0,
-    margin: float = 60.0,
+    margin: float = 45.0,
 ) -> None:
     """Unite an ellipse with the shape in `distance`, in place; farther than `margin` mm from the
     ellipse the field is left as it is, which is too large there but not near any outline."""
-    at = window(grid, centre, reach=max(radii) + margin)
+    at = around(grid, centre, radii, tilt=tilt, margin=margin)
     if distance[at].size:
         added = ellipse(part(grid, at), centre, radii, tilt=tilt)
         distance[at] = union(distance[at], added, rounding=rounding)
@@ -121,7 +137,7 @@ def paint_ellipse(
     tilt: float = 0.0,
 ) -> None:
     """Paint a small ellipse of one density into `hu`, in place, touching only its surroundings."""
-    at = window(grid, centre, reach=max(radii) + softness + BEND)
+    at = around(grid, centre, radii, tilt=tilt, margin=softness + BEND)
     if hu[at].size:
         shape = ellipse(part(grid, at), centre, radii, tilt=tilt)
         paint(hu[at], cover(shape, softness=softness), value)
@@ -173,7 +189,7 @@ def spline_field(knots: Float[np.ndarray, "r c"], *, shape: tuple[int, int]) -> 
     return field.astype(np.float32)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=128)
 def _spline(samples: int, cells: int) -> Float[np.ndarray, "samples knots"]:
     """The matrix that evaluates a uniform cubic B-spline of `cells` intervals at `samples` points."""
     position = (np.arange(samples) + 0.5) * (cells / samples)

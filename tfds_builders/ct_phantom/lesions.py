@@ -8,19 +8,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tfds_builders.ct_phantom.anatomy import Chest, fissure, lung_centre
+from tfds_builders.ct_phantom.anatomy import Chest, lung_centre
 from tfds_builders.ct_phantom.disease import Disease, Effusion, Focus, Lobe
 from tfds_builders.ct_phantom.geometry import (
     BEND,
     Field,
+    around,
     cover,
     ellipse,
     paint,
     part,
     smooth_noise,
-    window,
 )
 from tfds_builders.ct_phantom.individual import Anatomy
+from tfds_builders.ct_phantom.lungs import fissure
 
 SOLID = 32.0
 """HU of consolidated lung."""
@@ -52,8 +53,8 @@ def lesions_at(
         effusion = None
     if not foci and lobe is None and effusion is None:
         return None
-    lump = smooth_noise(rng, shape=shape, cells=11)
-    grain = smooth_noise(rng, shape=shape, cells=44)
+    lump = smooth_noise(rng, shape=shape, cells=8)
+    grain = smooth_noise(rng, shape=shape, cells=30)
     lesions = Lesions(*(np.zeros(shape, np.float32) for _ in range(4)))
     for focus in foci:
         _add_focus(chest, anatomy, focus, lump=lump, grain=grain, into=lesions)
@@ -70,10 +71,16 @@ def _add_focus(
 ) -> None:
     """Add one focus to the slice's lesions, in place."""
     centre = _place(chest, anatomy, focus)
-    at = window(chest.grid, centre, reach=focus.breadth + 1.5 * focus.depth + BEND)
-    lump, grain = lump[at], grain[at]
     # Half axes: along the pleura and across it; the lens turns with the wall.
     turn = focus.side * (focus.angle + 0.5 * np.pi)
+    at = around(
+        chest.grid,
+        centre,
+        (focus.breadth, focus.depth),
+        tilt=turn,
+        margin=1.4 * focus.depth + BEND,
+    )
+    lump, grain = lump[at], grain[at]
     lens = ellipse(part(chest.grid, at), centre, (focus.breadth, focus.depth), tilt=turn)
     shrink = 1 - ((chest.level - focus.level) / focus.height) ** 2
     # 1 in the centre, 0 on the outline, less outside; the lumps make the outline irregular.

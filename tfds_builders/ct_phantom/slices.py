@@ -10,13 +10,23 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from mgajax.errors import ConfigError
-from tfds_builders.ct_phantom.anatomy import LUNG, Chest, chest_at, paint_chest
+from tfds_builders.ct_phantom.anatomy import (
+    Chest,
+    body_window,
+    chest_at,
+    lung_window,
+    narrowed,
+    paint_soft_tissue,
+)
 from tfds_builders.ct_phantom.bones import paint_bones, paint_table
-from tfds_builders.ct_phantom.geometry import Capsules, Field, Grid, capsule_cover, make_grid, paint
-from tfds_builders.ct_phantom.individual import DEFAULT_SEVERITY, LUNG_HEIGHT, Patient, draw_patient
+from tfds_builders.ct_phantom.geometry import Field, Grid, make_grid, part
+from tfds_builders.ct_phantom.individual import DEFAULT_SEVERITY, Patient, draw_patient
 from tfds_builders.ct_phantom.lesions import lesions_at, paint_lesions
+from tfds_builders.ct_phantom.lungs import paint_lungs, paint_tubes
 from tfds_builders.ct_phantom.rendering import STYLES, Style, grain_and_blur, to_grey
-from tfds_builders.ct_phantom.vessels import airways_beside, strands_at
+
+AIR = -1000.0
+"""HU."""
 
 SMALLEST = 32
 """Pixels; below this nothing of a chest can be told."""
@@ -94,15 +104,14 @@ def draw_slice(patient: Patient, *, index: int, size: int) -> PhantomSlice:
     style = STYLES[patient.source]
     rng = np.random.default_rng([patient.seed, patient.number, 1 + index])
     grid = _frame(patient, style, size=size)
-    chest = chest_at(grid, patient.anatomy, level=patient.levels[index])
-    hu, lesion = _draw_hu(patient, chest, style, rng=rng)
+    hu, lesion, lung = _draw_hu(patient, grid, style, level=patient.levels[index], rng=rng)
     look = np.random.default_rng([patient.seed, patient.number, 0])
     dose, shift, stretch = look.uniform(0.6, 1.7), look.normal(0, 60), look.uniform(0.85, 1.2)
     hu = _moved(hu, patient.confounders.motion, spacing=grid.spacing, rng=rng)
     hu = grain_and_blur(hu, style, spacing=grid.spacing, dose=dose, rng=rng)
     padded = _padding(grid, style)
     image = to_grey(hu, style, shift=shift, stretch=stretch, padded=padded)
-    lung = (np.minimum(chest.lungs[-1], chest.lungs[1]) < 0) & ~padded
+    lung &= ~padded
     flags = ("upside_down",) if style.orientation == "upside_down" else ()
     image, lesion_mask, lung_mask = (
         _oriented(picture, style) for picture in (image, _mask(lesion & lung), _mask(lung))
@@ -138,48 +147,71 @@ def _frame(patient: Patient, style: Style, *, size: int) -> Grid:
 
 
 def _draw_hu(
-    patient: Patient, chest: Chest, style: Style, *, rng: np.random.Generator
-) -> tuple[Field, Bool[np.ndarray, "h w"]]:
-    """The slice in HU before the scanner's noise, and where disease fills half a pixel or more."""
-    softness = max(1.2 * chest.grid.spacing, 0.35 * style.thickness)
-    hu = paint_chest(chest, patient.anatomy, patient.confounders, rng=rng, softness=softness)
+    patient: Patient, grid: Grid, style: Style, *, level: float, rng: np.random.Generator
+) -> tuple[Field, Bool[np.ndarray, "h w"], Bool[np.ndarray, "h w"]]:
+    """The slice in HU before the scanner's noise, where disease fills half a pixel, and the lungs.
+
+    Body and lungs are drawn in their windows only: most of a picture is air.
+    """
+    softness = max(1.2 * grid.spacing, 0.35 * style.thickness)
+    hu = np.full(grid.shape, AIR, np.float32)
+    lesion, lung = np.zeros(grid.shape, bool), np.zeros(grid.shape, bool)
+    at = body_window(grid, patient.anatomy)
+    chest = chest_at(part(grid, at), patient.anatomy, level=level)
+    if style.table == "shown":
+        paint_table(hu, grid, back=chest.back, curve=0.0006, softness=softness)
+    paint_soft_tissue(hu[at], chest, patient.anatomy, rng=rng, softness=softness)
+    inner = lung_window(chest.grid, patient.anatomy)
+    _draw_lungs(
+        hu[at][inner],
+        patient,
+        narrowed(chest, inner),
+        style,
+        lesion=lesion[at][inner],
+        lung=lung[at][inner],
+        softness=softness,
+        rng=rng,
+    )
+    paint_bones(hu[at], chest, patient.anatomy, softness=softness)
+    return hu, lesion, lung
+
+
+def _draw_lungs(
+    hu: Field,
+    patient: Patient,
+    chest: Chest,
+    style: Style,
+    *,
+    lesion: Bool[np.ndarray, "h w"],
+    lung: Bool[np.ndarray, "h w"],
+    softness: float,
+    rng: np.random.Generator,
+) -> None:
+    """Paint all that lies in the lungs, and fill in the masks, in place."""
+    paint_lungs(hu, chest, patient.confounders, rng=rng, softness=softness)
+    depth = -np.minimum(chest.lungs[-1], chest.lungs[1])
+    inside = np.clip(depth, 0, 1)
+    np.greater(depth, 0, out=lung)
     lesions = lesions_at(chest, patient.anatomy, patient.disease, rng=rng)
-    lesion = np.zeros(hu.shape, bool)
-    inside = np.maximum(*(np.clip(-chest.lungs[side], 0, 1) for side in (-1, 1)))
     if lesions is not None:
         paint_lesions(hu, lesions)
-        lesion = lesions.occupancy >= 0.5
+        np.greater_equal(lesions.occupancy, 0.5, out=lesion)
         inside *= 1 - lesions.fluid
-    _paint_tubes(hu, patient, chest, inside=inside, thickness=style.thickness, softness=softness)
-    paint_bones(hu, chest, patient.anatomy, softness=softness)
-    if style.table == "shown":
-        paint_table(hu, chest, curve=0.0006, softness=softness)
-    return hu, lesion
-
-
-def _paint_tubes(
-    hu: Field, patient: Patient, chest: Chest, *, inside: Field, thickness: float, softness: float
-) -> None:
-    """Vessels, scars, then bronchi with their walls, inside the lungs, in place."""
-    depth = chest.level * LUNG_HEIGHT
-    vessels = strands_at(patient.vessels, depth=depth, thickness=thickness + 4.0)
-    paint(hu, capsule_cover(chest.grid, vessels, softness=softness) * inside, 40.0)
-    if patient.confounders.scars:
-        scars = strands_at(patient.scars, depth=depth, thickness=thickness)
-        paint(hu, capsule_cover(chest.grid, scars, softness=softness) * inside, 20.0)
-    airways = airways_beside(vessels)
-    wall = Capsules(airways.start, airways.end, airways.radius + 0.8, 0.55 * airways.weight)
-    paint(hu, capsule_cover(chest.grid, wall, softness=softness) * inside, -100.0)
-    paint(hu, capsule_cover(chest.grid, airways, softness=softness) * inside, LUNG - 90.0)
+    paint_tubes(hu, chest, patient, inside=inside, thickness=style.thickness, softness=softness)
 
 
 def _moved(hu: Field, motion: float, *, spacing: float, rng: np.random.Generator) -> Field:
-    """A double image where the chest moved by `motion` mm during the turn of the tube."""
+    """A double image where the chest moved by `motion` mm during the turn of the tube.
+
+    The two lie on both sides of where the masks say it is.
+    """
     angle = rng.uniform(0, 2 * np.pi)
     rows, columns = round(motion * np.sin(angle) / spacing), round(motion * np.cos(angle) / spacing)
     if not rows and not columns:
         return hu
-    return np.float32(0.5) * (hu + np.roll(hu, (rows, columns), axis=(0, 1)))
+    before = (rows // 2, columns // 2)
+    after = (before[0] - rows, before[1] - columns)
+    return np.float32(0.5) * (np.roll(hu, before, axis=(0, 1)) + np.roll(hu, after, axis=(0, 1)))
 
 
 def _padding(grid: Grid, style: Style) -> Bool[np.ndarray, "h w"]:

@@ -35,17 +35,15 @@ def grow_tree(
     rng: np.random.Generator, *, half_width: float, half_depth: float, height: float
 ) -> Strands:
     """Grow the arteries' and veins' trees of both lungs in a chest of the given size (mm)."""
-    starts, ends, radii = [], [], []
+    hila, targets = [], []
     for side in (-1.0, 1.0):
-        hilum = np.array([side * 0.13 * half_width, 0.10 * half_depth, 0.50 * height])
-        targets = _strewn_ends(
-            rng, side=side, half_width=half_width, half_depth=half_depth, height=height
+        hila.append([side * 0.13 * half_width, 0.10 * half_depth, 0.50 * height])
+        targets.append(
+            _strewn_ends(
+                rng, side=side, half_width=half_width, half_depth=half_depth, height=height
+            )
         )
-        for start, end, radius in _branches(rng, hilum=hilum, targets=targets):
-            starts.append(start)
-            ends.append(end)
-            radii.append(radius)
-    return _cut(rng, np.concatenate(starts), np.concatenate(ends), np.concatenate(radii))
+    return _cut(rng, *_branches(rng, roots=np.array(hila), targets=np.stack(targets)))
 
 
 def _strewn_ends(
@@ -64,12 +62,14 @@ def _strewn_ends(
 
 
 def _branches(
-    rng: np.random.Generator, *, hilum: Float[np.ndarray, "3"], targets: Float[np.ndarray, "n 3"]
-) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Starts, ends and radii of the branches, generation by generation."""
-    groups = targets[None]
-    nodes = hilum[None]
-    branches = []
+    rng: np.random.Generator,
+    *,
+    roots: Float[np.ndarray, "r 3"],
+    targets: Float[np.ndarray, "r n 3"],
+) -> tuple[Float[np.ndarray, "m 3"], Float[np.ndarray, "m 3"], Float[np.ndarray, " m"]]:
+    """Starts, ends and radii of the branches that lead from each root to its targets."""
+    groups, nodes = targets, roots
+    starts, ends, radii = [], [], []
     for generation in range(FORKS):
         # Axes turned at random, or all forks would lie square to the picture.
         axes, _ = np.linalg.qr(rng.standard_normal((3, 3)))
@@ -78,9 +78,10 @@ def _branches(
         reach = rng.uniform(0.34, 0.58, (len(groups), 1)) if generation < FORKS - 1 else 0.9
         nodes = parents + reach * (groups.mean(axis=1) - parents)
         ends_fed = groups.shape[1]
-        radius = END_RADIUS * ends_fed ** (1 / 3) * rng.uniform(0.8, 1.15, len(groups))
-        branches.append((parents, nodes, radius))
-    return branches
+        starts.append(parents)
+        ends.append(nodes)
+        radii.append(END_RADIUS * ends_fed ** (1 / 3) * rng.uniform(0.8, 1.15, len(groups)))
+    return np.concatenate(starts), np.concatenate(ends), np.concatenate(radii)
 
 
 def _halve(
@@ -89,10 +90,10 @@ def _halve(
     """Cut each group of points in two (h = 2g, l = m/2) at the median of its widest of `axes`."""
     count, size, _ = groups.shape
     along = groups @ axes
-    axis = np.ptp(along, axis=1).argmax(axis=1)
-    key = np.take_along_axis(along, axis[:, None, None], axis=2)[:, :, 0]
+    axis = (along.max(axis=1) - along.min(axis=1)).argmax(axis=1)
+    key = along[np.arange(count), :, axis]
     order = np.argsort(key, axis=1, kind="stable")
-    ordered = np.take_along_axis(groups, order[:, :, None], axis=1)
+    ordered = groups[np.arange(count)[:, None], order]
     return ordered.reshape(2 * count, size // 2, 3)
 
 
