@@ -1,13 +1,18 @@
 """Our networks against PyTorch (float64), weights drawn by name: the committed fixtures."""
 
+import itertools
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from goldens.deterministic_weights import drawn_images
 from goldens.parity import Network, passes, relative_gap, shapes_of
 
 from mgajax import models
+from mgajax.training.losses import ATTENTION_LOSSES, attention_loss
+from mgajax.training.resize import METHODS
 
 FIXTURES = Path(__file__).parent.parent / "goldens" / "classification"
 SIZE = 64
@@ -82,6 +87,15 @@ def test_network_equals_pytorch(case: str) -> None:
     if guided:
         gap = relative_gap(found.log_variances_gradient, golden["log_variances_gradient"])
         assert gap < 1e-4
+        attention = found.trained.attention[found.trained.guided]
+        _assert_attention_losses(attention, golden)
+
+
+def _assert_attention_losses(attention: jax.Array, golden: np.lib.npyio.NpzFile) -> None:
+    """Eq. 4 per example, as MSE and L1, under every way to shrink a mask."""
+    for kind, method in itertools.product(ATTENTION_LOSSES, METHODS):
+        loss = attention_loss(attention, jnp.asarray(drawn_masks()), kind=kind, resize=method)
+        assert relative_gap(loss, golden[f"attention_loss/{kind}/{method}"]) < 1e-4
 
 
 def _assert_gradient_norms(

@@ -1,0 +1,119 @@
+"""PyTorch state dicts in and out: exact, complete, and clear where they do not fit."""
+
+from pathlib import Path
+
+import flax.traverse_util
+import jax
+import numpy as np
+import pytest
+from goldens.deterministic_weights import drawn_state
+from goldens.parity import shapes_of
+
+from mgajax import interop, models
+from mgajax.errors import DataError
+
+FIXTURES = Path(__file__).parent.parent / "goldens" / "classification"
+RELEASED = {"placement": "every_block", "flavour": "official", "stages": (1, 2, 3, 4)}
+CASES = {
+    "resnet18": ("resnet18", {}),
+    "resnet50": ("resnet50", {}),
+    "densenet121": ("densenet121", {}),
+    "resnet18_cbam": ("resnet18_cbam", RELEASED),
+    "mga_simplified": ("mga_resnet18", {"stages": (1,), "mga_stage": 1}),
+    "mga_paper_last_block": ("mga_resnet18", {}),
+    "mga_paper_stage_end": ("mga_resnet18", {"placement": "stage_end"}),
+    "mga_official_stage_end_residual": (
+        "mga_resnet18",
+        {"placement": "stage_end_residual", "flavour": "official"},
+    ),
+    "mga_official_every_block": (
+        "mga_resnet18",
+        {"placement": "every_block", "flavour": "official"},
+    ),
+}
+
+
+def state_of(case: str) -> dict[str, np.ndarray]:
+    """A PyTorch state dict: names and shapes as PyTorch listed them, values drawn by name."""
+    golden = np.load(FIXTURES / f"{case}.npz")
+    return drawn_state(shapes_of(golden["state_names"], golden["state_shapes"]))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_there_and_back_is_exact(case: str) -> None:
+    name, options = CASES[case]
+    state = state_of(case)
+    variables = interop.from_torch(name, state, **options)
+    back = interop.to_torch(name, variables, **options)
+    assert set(back) == set(state)
+    for key, array in state.items():
+        assert back[key].dtype == array.dtype
+        assert np.array_equal(back[key], array), key
+    again = interop.from_torch(name, back, **options)
+    jax.tree.map(np.testing.assert_array_equal, again, variables)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_variables_are_those_of_the_network(case: str) -> None:
+    name, options = CASES[case]
+    state = state_of(case)
+    variables = interop.from_torch(name, state, **options)
+    channels = next(iter(state.values())).shape[1]
+    model = models.create(name, num_classes=3, **options)
+    expected = models.variable_shapes(model, image_size=32, channels=channels)
+    shapes = jax.tree.map(lambda leaf: leaf.shape, expected)
+    assert jax.tree.map(np.shape, variables) == shapes
+
+
+def test_batch_counters_are_ignored() -> None:
+    state = state_of("resnet18") | {"bn1.num_batches_tracked": np.array(7)}
+    assert "bn1.num_batches_tracked" not in interop.to_torch(
+        "resnet18", interop.from_torch("resnet18", state)
+    )
+
+
+def test_layout() -> None:
+    state = state_of("resnet18")
+    params = interop.from_torch("resnet18", state)["params"]
+    kernel = params["stage1"]["block0"]["conv1"]["kernel"]
+    assert kernel[2, 1, 5, 7] == state["layer1.0.conv1.weight"][7, 5, 2, 1]
+    assert params["head"]["kernel"][11, 2] == state["fc.weight"][2, 11]
+
+
+def test_everything_that_does_not_fit_is_named_at_once() -> None:
+    state = state_of("resnet18")
+    del state["layer2.0.bn1.weight"]
+    state["layer9.weight"] = np.zeros(3, np.float32)
+    state["conv1.weight"] = np.zeros((64, 1, 5, 5), np.float32)
+    with pytest.raises(DataError) as caught:
+        interop.from_torch("resnet18", state)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert "1 missing: layer2.0.bn1.weight" in message
+    assert "1 unexpected: layer9.weight" in message
+    assert "conv1.weight (64, 1, 5, 5) instead of (64, 1, 7, 7)" in message
+
+
+@pytest.mark.parametrize("name", ["densenet121", "resnet50"])
+def test_weights_of_another_network(name: str) -> None:
+    with pytest.raises(DataError, match=f"model {name}: .*missing.*unexpected"):
+        interop.from_torch(name, state_of("mga_paper_last_block"))
+
+
+def test_empty_state() -> None:
+    with pytest.raises(DataError, match="missing"):
+        interop.from_torch("resnet18", {})
+
+
+def test_variables_made_with_other_options() -> None:
+    variables = interop.from_torch("mga_resnet18", state_of("mga_paper_last_block"))
+    with pytest.raises(DataError, match="options"):
+        interop.to_torch("mga_resnet18", variables, placement="stage_end")
+
+
+def test_truncated_variables() -> None:
+    variables = interop.from_torch("resnet18", state_of("resnet18"))
+    leaves = flax.traverse_util.flatten_dict(variables)
+    leaves["params", "head", "kernel"] = leaves["params", "head", "kernel"][:-1]
+    with pytest.raises(DataError, match=r"fc\.weight \(3, 511\)"):
+        interop.to_torch("resnet18", flax.traverse_util.unflatten_dict(leaves))

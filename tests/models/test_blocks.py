@@ -1,0 +1,92 @@
+"""Batch normalisation, maxima and pooling, each against plain numpy or a one-line definition."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mgajax.errors import ConfigError
+from mgajax.models.blocks import BatchNorm, max_pool_3x3, peak
+
+
+def normal(*shape: int, seed: int = 0) -> jax.Array:
+    return jnp.asarray(np.random.default_rng(seed).standard_normal(shape), jnp.float32)
+
+
+def normalise(norm: BatchNorm, x: jax.Array) -> tuple[jax.Array, dict]:
+    variables = norm.init(jax.random.key(0), x, train=False)
+    y, new = norm.apply(variables, x, train=True, mutable=["batch_stats"])
+    return y, new["batch_stats"]
+
+
+def test_batch_norm_uses_biased_and_stores_unbiased_variance() -> None:
+    x = normal(2, 3, 3, 5) * 3.0 + 1.0
+    y, statistics = normalise(BatchNorm(momentum=0.75), x)
+    values = np.asarray(x, np.float64).reshape(18, 5)
+    expected = (values - values.mean(0)) / np.sqrt(values.var(0) + 1e-5)
+    np.testing.assert_allclose(np.reshape(y, (18, 5)), expected, atol=2e-6)
+    np.testing.assert_allclose(statistics["mean"], 0.25 * values.mean(0), rtol=1e-5)
+    unbiased = 0.75 + 0.25 * values.var(0, ddof=1)
+    np.testing.assert_allclose(statistics["var"], unbiased, rtol=1e-5)
+
+
+def test_batch_norm_keeps_digits_where_the_mean_is_large() -> None:
+    x = normal(64, 8, 8, 1) + 4000.0
+    _, statistics = normalise(BatchNorm(momentum=0.0), x)
+    assert float(statistics["var"][0]) == pytest.approx(np.asarray(x, np.float64).var(), rel=2e-3)
+
+
+def test_batch_norm_computes_in_float32_under_bfloat16() -> None:
+    x = (normal(64, 8, 8, 4) + 7.0).astype(jnp.bfloat16)
+    y, statistics = normalise(BatchNorm(momentum=0.0, dtype="bfloat16"), x)
+    assert y.dtype == jnp.bfloat16
+    expected = np.asarray(x, np.float64).mean((0, 1, 2))
+    np.testing.assert_allclose(statistics["mean"], expected, rtol=1e-6)
+
+
+def test_batch_norm_refuses_a_single_value() -> None:
+    with pytest.raises(ConfigError, match="1 value per channel"):
+        normalise(BatchNorm(), normal(1, 1, 1, 4))
+
+
+@pytest.mark.parametrize("size", [(7, 8), (12, 12), (1, 2)])
+def test_max_pool_equals_a_window_reduction(size: tuple[int, int]) -> None:
+    x = normal(2, *size, 3)
+    expected = nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
+    upstream = normal(*expected.shape, seed=1)
+    np.testing.assert_array_equal(max_pool_3x3(x), expected)
+
+    def pooled(pool, x):
+        return jnp.sum(pool(x) * upstream)
+
+    reference = jax.grad(
+        lambda x: pooled(
+            lambda x: nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1))), x
+        )
+    )(x)
+    np.testing.assert_allclose(jax.grad(lambda x: pooled(max_pool_3x3, x))(x), reference, rtol=1e-5)
+
+
+def test_the_first_of_equal_values_gets_the_whole_gradient() -> None:
+    flat = jnp.ones((1, 4, 4, 1), jnp.float32)
+    gradient = jax.grad(lambda x: jnp.sum(max_pool_3x3(x)))(flat)
+    assert sorted(np.ravel(gradient)) == [0.0] * 12 + [1.0] * 4
+    gradient = jax.grad(lambda x: jnp.sum(peak(x, 1)))(flat)
+    np.testing.assert_array_equal(gradient[0, 0, :, 0], np.ones(4))
+    assert float(jnp.sum(gradient)) == 4.0
+
+
+@pytest.mark.parametrize("axis", [1, 2, -1])
+def test_peak_is_the_maximum_and_its_gradient_survives_compilation(axis: int) -> None:
+    """The gradient must find the maximum again where the compiler computes the input twice."""
+    x, gate = normal(4, 6, 6, 32), normal(4, 1, 1, 32, seed=1)
+    np.testing.assert_array_equal(peak(x, axis), jnp.max(x, axis=axis, keepdims=True))
+
+    def objective(x, gate):
+        attended = x * jax.nn.sigmoid(gate) * 1.7 + 0.3
+        return jnp.sum(jnp.sin(peak(attended, axis)))
+
+    eager = jax.grad(objective)(x, gate)
+    compiled = jax.jit(jax.grad(objective))(x, gate)
+    np.testing.assert_allclose(compiled, eager, rtol=1e-5, atol=1e-6)

@@ -1,0 +1,71 @@
+"""Golden parameter counts of every network and ablation (three classes, three input channels)."""
+
+import itertools
+
+import pytest
+
+from mgajax import models
+from mgajax.models.cbam import FLAVOURS, PLACEMENTS
+
+RESNET18 = 11_178_051
+COUNTS = {
+    ("resnet18",): RESNET18,
+    ("resnet50",): 23_514_179,
+    ("densenet121",): 6_956_931,
+}
+ATTENTION_COUNTS = {
+    ("paper", "last_block"): 11_189_097,
+    ("paper", "stage_end"): 11_189_097,
+    ("paper", "stage_end_residual"): 11_189_097,
+    ("paper", "every_block"): 11_200_143,
+    ("official", "last_block"): 11_189_579,
+    ("official", "stage_end"): 11_189_579,
+    ("official", "stage_end_residual"): 11_189_579,
+    ("official", "every_block"): 11_201_107,
+}
+STAGE_COUNTS = {
+    (1,): RESNET18 + 2 * 64 * 4 + 98,
+    (2,): RESNET18 + 2 * 128 * 8 + 98,
+    (3,): RESNET18 + 2 * 256 * 16 + 98,
+    (1, 2): RESNET18 + 2 * 64 * 4 + 2 * 128 * 8 + 2 * 98,
+    (1, 2, 3): 11_189_097,
+}
+
+
+def counted(name: str, *, num_classes: int = 3, channels: int = 3, **options) -> int:
+    model = models.create(name, num_classes=num_classes, **options)
+    return models.count(models.variable_shapes(model, image_size=64, channels=channels))
+
+
+def test_every_network_and_every_ablation_has_a_row() -> None:
+    attended = {name for name in models.names() if "placement" in models.options(name)}
+    assert {name for (name,) in COUNTS} | attended == set(models.names())
+    assert set(ATTENTION_COUNTS) == set(itertools.product(FLAVOURS, PLACEMENTS))
+
+
+@pytest.mark.parametrize("name", [name for (name,) in COUNTS])
+def test_backbones(name: str) -> None:
+    assert counted(name) == COUNTS[(name,)]
+
+
+@pytest.mark.parametrize("name", ["resnet18_cbam", "mga_resnet18"])
+@pytest.mark.parametrize(("flavour", "placement"), ATTENTION_COUNTS)
+def test_attention(name: str, flavour: str, placement: str) -> None:
+    expected = ATTENTION_COUNTS[flavour, placement]
+    assert counted(name, flavour=flavour, placement=placement) == expected
+
+
+@pytest.mark.parametrize("stages", STAGE_COUNTS)
+def test_stages(stages: tuple[int, ...]) -> None:
+    assert counted("mga_resnet18", stages=stages, mga_stage=stages[0]) == STAGE_COUNTS[stages]
+
+
+def test_released_networks_with_a_thousand_classes() -> None:
+    assert counted("resnet18", num_classes=1000) == 11_689_512
+    released = {"placement": "every_block", "stages": (1, 2, 3, 4)}
+    assert counted("resnet18_cbam", flavour="official", **released) == 11_267_931
+    assert counted("resnet18_cbam", flavour="paper", **released) == 11_265_875
+
+
+def test_one_input_channel_saves_two_stem_channels() -> None:
+    assert counted("resnet18", channels=1) == RESNET18 - 2 * 49 * 64

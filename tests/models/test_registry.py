@@ -1,0 +1,90 @@
+"""Making networks by name: options, and errors that say what is valid."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from mgajax import models
+from mgajax.errors import ConfigError
+
+SIZE = 64
+
+
+def traced(name: str, *, train: bool = False, **options):
+    """Shapes of the output and of the new statistics, nothing computed."""
+    model = models.create(name, num_classes=3, **options)
+    variables = models.variable_shapes(model, image_size=SIZE, channels=1)
+    images = jax.ShapeDtypeStruct((2, SIZE, SIZE, 1), jnp.float32)
+
+    def forward(variables, images):
+        return model.apply(variables, images, train=train, mutable=["batch_stats"])
+
+    return jax.eval_shape(forward, variables, images)
+
+
+@pytest.mark.parametrize("name", models.names())
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_outputs_and_statistics_are_float32(name: str, dtype: str) -> None:
+    out, new = traced(name, dtype=dtype, train=True)
+    leaves = jax.tree.leaves((out, new))
+    assert {leaf.dtype for leaf in leaves} == {jnp.dtype("float32")}
+    assert out.logits.shape == (2, 3)
+
+
+def test_attention_maps_have_the_size_of_their_stage() -> None:
+    out, _ = traced("resnet18_cbam")
+    shapes = {name: leaf.shape for name, leaf in out.attention.items()}
+    assert shapes == {"stage1": (2, 16, 16, 1), "stage2": (2, 8, 8, 1), "stage3": (2, 4, 4, 1)}
+    assert out.guided is None
+
+
+@pytest.mark.parametrize("stage", [1, 2, 3])
+def test_guided_map(stage: int) -> None:
+    assert traced("mga_resnet18", mga_stage=stage)[0].guided == f"stage{stage}"
+
+
+def test_plain_networks_have_no_attention() -> None:
+    out, _ = traced("densenet121")
+    assert out.attention == {}
+    assert out.guided is None
+
+
+def test_lists_from_a_config_serve_as_stages() -> None:
+    assert list(traced("resnet18_cbam", stages=[1])[0].attention) == ["stage1"]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("resnet81", {}, ["resnet81", "did you mean 'resnet18'", "mga_resnet18"]),
+        ("mga_resnet18", {"placment": "last_block"}, ["placment", "'placement'", "mga_stage"]),
+        ("resnet18", {"flavour": "paper"}, ["resnet18", "flavour", "dtype"]),
+        ("resnet18", {"dtype": "float16"}, ["dtype", "float16", "bfloat16"]),
+        ("resnet18_cbam", {"flavour": "oficial"}, ["flavour", "did you mean 'official'"]),
+        ("resnet18_cbam", {"placement": "first"}, ["placement", "every_block"]),
+        ("resnet18_cbam", {"stages": ()}, ["stages"]),
+        ("resnet18_cbam", {"stages": (0, 1)}, ["stages", "(0, 1)"]),
+        ("resnet18_cbam", {"stages": (1, 1)}, ["stages", "(1, 1)"]),
+        ("mga_resnet18", {"stages": (1,)}, ["mga_stage=3", "stages=(1,)"]),
+        ("mga_resnet18", {"mga_stage": 5}, ["mga_stage=5"]),
+    ],
+)
+def test_errors_name_key_value_and_what_is_valid(name: str, options: dict, words: list) -> None:
+    with pytest.raises(ConfigError) as caught:
+        models.create(name, num_classes=3, **options)
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
+def test_one_class_is_no_classifier() -> None:
+    with pytest.raises(ConfigError, match="num_classes=1"):
+        models.create("resnet18", num_classes=1)
+
+
+def test_description_ends_with_the_totals() -> None:
+    model = models.create("mga_resnet18", num_classes=3)
+    text = models.describe(models.variable_shapes(model, image_size=SIZE, channels=3))
+    assert text.splitlines()[-1].startswith("11,189,097 parameters, 9,600 running statistics")
+    assert "stage3/block1/cbam/spatial/conv/kernel" in text

@@ -1,0 +1,91 @@
+"""Eq. 4-6 against PyTorch's numbers and by hand."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mgajax.errors import ConfigError
+from mgajax.training.losses import (
+    ATTENTION_LOSSES,
+    attention_loss,
+    cross_entropy,
+    uncertainty_total,
+    uncertainty_weights,
+)
+from mgajax.training.resize import METHODS, resize_matrix
+
+FIXTURES = Path(__file__).parent.parent / "goldens" / "classification"
+CASES = sorted(path.stem for path in FIXTURES.glob("mga_*.npz"))
+
+
+def discs(size: int = 64) -> jax.Array:
+    """The masks of the fixtures."""
+    rows, columns = np.mgrid[:size, :size]
+    masks = np.zeros((3, size, size, 1), np.float32)
+    masks[1, :, :, 0] = (rows - 20) ** 2 + (columns - 41) ** 2 < 9**2
+    masks[2, :, :, 0] = (rows - 47) ** 2 + (columns - 10) ** 2 < 14**2
+    return jnp.asarray(masks)
+
+
+def test_cross_entropy_is_the_negative_log_likelihood() -> None:
+    logits = jnp.asarray([[2.0, 0.0, -1.0], [500.0, -500.0, 0.0]], jnp.float32)
+    labels = jnp.asarray([0, 1], jnp.int32)
+    expected = [np.log(np.exp([2.0, 0.0, -1.0]).sum()) - 2.0, 1000.0]
+    np.testing.assert_allclose(cross_entropy(logits, labels), expected, rtol=1e-6)
+    gradient = jax.grad(lambda x: jnp.sum(cross_entropy(x, labels)))(logits)
+    np.testing.assert_allclose(gradient[1], [1.0, -1.0, 0.0], atol=1e-6)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_weighted_total_and_its_gradient_equal_pytorch(case: str) -> None:
+    golden = np.load(FIXTURES / f"{case}.npz")
+    likelihood = golden["train/cross_entropy"].mean()
+    guidance = golden["attention_loss/mse/area"].mean()
+    losses = jnp.asarray([likelihood, guidance], jnp.float32)
+    s = jnp.asarray(golden["log_variances"], jnp.float32)
+    total, gradient = jax.value_and_grad(uncertainty_total, argnums=1)(losses, s)
+    assert float(total) == pytest.approx(float(golden["train/loss"]), rel=1e-5)
+    np.testing.assert_allclose(gradient, golden["log_variances_gradient"], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ATTENTION_LOSSES)
+@pytest.mark.parametrize("method", METHODS)
+def test_attention_loss_is_the_mean_error_over_pixels(kind: str, method: str) -> None:
+    """In float64, from a stored map; `tests/models/test_parity.py` compares with PyTorch."""
+    golden = np.load(FIXTURES / "mga_paper_last_block.npz")
+    attention = golden["eval/stage3"].transpose(0, 2, 3, 1).astype(np.float32)
+    found = attention_loss(jnp.asarray(attention), discs(), kind=kind, resize=method)
+    matrix = resize_matrix(64, attention.shape[1], method=method).astype(np.float64)
+    small = np.einsum("bHW,hH,wW->bhw", np.asarray(discs())[..., 0], matrix, matrix)
+    error = attention[..., 0] - small
+    expected = (np.square(error) if kind == "mse" else np.abs(error)).mean((1, 2))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_attention_loss_by_hand() -> None:
+    half = jnp.full((2, 4, 4, 1), 0.5, jnp.float32)
+    masks = jnp.zeros((2, 8, 8, 1), jnp.float32).at[1].set(1.0)
+    np.testing.assert_allclose(attention_loss(half, masks), [0.25, 0.25])
+    np.testing.assert_allclose(attention_loss(half, masks, kind="l1"), [0.5, 0.5])
+
+
+def test_effective_weights_halve_the_precision() -> None:
+    s = jnp.asarray([0.0, np.log(4.0)], jnp.float32)
+    np.testing.assert_allclose(uncertainty_weights(s), [0.5, 0.125], rtol=1e-6)
+
+
+def test_the_optimal_log_variance_is_the_logarithm_of_the_loss() -> None:
+    losses = jnp.asarray([0.7, 0.03], jnp.float32)
+    gradient = jax.grad(uncertainty_total, argnums=1)(losses, jnp.log(losses))
+    np.testing.assert_allclose(gradient, [0.0, 0.0], atol=1e-6)
+
+
+def test_unknown_kinds_list_the_valid_ones() -> None:
+    maps = jnp.zeros((1, 2, 2, 1), jnp.float32)
+    with pytest.raises(ConfigError, match="did you mean 'mse'"):
+        attention_loss(maps, maps, kind="mes")
+    with pytest.raises(ConfigError, match=r"'cubic'.*area"):
+        attention_loss(maps, maps, resize="cubic")
