@@ -30,8 +30,14 @@ WORKING_SIDE: int = 256
 FRAME_LIMIT: float = 0.15
 """At most this share of a side is taken for a page margin and peeled off."""
 
+PAGE_WHITE: int = 240
+"""From this grey level on a margin is paper; it must not take part in Otsu's threshold."""
+
 SOLIDITY: float = 0.88
 """A body fills at least this share of its convex hull; one that has lost a lung does not."""
+
+SIDE_LOST: float = 0.4
+"""Losing contact with this share of a side of the frame is losing a lung; a table's is shorter."""
 
 Box = tuple[int, int, int, int]
 
@@ -67,7 +73,7 @@ class Preparation:
     low_percentile: float = 0.5
     high_percentile: float = 99.5
     minimum_foreground: float = 0.1
-    version: int = 1
+    version: int = 2
 
     def __post_init__(self) -> None:
         choices = {
@@ -180,9 +186,11 @@ def foreground(
     small = np.asarray(Image.fromarray(image).reduce(factor))
     if small.min() == small.max():
         return None
+    page = _without_margins(small >= PAGE_WHITE)
+    body = np.zeros(small.shape, dtype=bool)
     # Zeros are padding in most renderings, but lungs and air in a mediastinal window.
     for padding in ("ignored", "counted"):
-        body = _body(small > otsu(small, zeros=padding))
+        body[page] = _body(small[page] > otsu(small[page], zeros=padding))
         if body.mean() >= minimum:
             break
     else:
@@ -210,19 +218,24 @@ def otsu(image: UInt8[np.ndarray, "h w"], *, zeros: Literal["ignored", "counted"
 def _body(tissue: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
     """The large bright regions with all that they enclose.
 
-    Tried first without thin lines and small regions, so that a table which hems in air below the
-    back does not count as a wall; where that opens a thin chest wall and loses a lung, with them.
+    Thin lines are left out, so that a table that hems in air below the back does not count as a
+    wall; unless that opens a thin chest wall and loses a lung.
     """
     body = np.zeros_like(tissue)
     frame = _without_margins(tissue)
     tissue = tissue[frame]
     side = max(tissue.shape) / WORKING_SIDE
     thin, thick = round(side), max(1, round(3 * side))
-    found = _large_parts(_fill(_large_parts(tissue, radius=thin)), radius=thick)
-    if _solidity(found) < SOLIDITY:
-        found = _large_parts(_fill(tissue), radius=thick)
-    body[frame] = found
+    with_lines = _large_parts(_fill(tissue), radius=thick)
+    without = _large_parts(_fill(_large_parts(tissue, radius=thin)), radius=thick)
+    body[frame] = with_lines if _lost_lung(without, whole=with_lines) else without
     return body
+
+
+def _lost_lung(body: Bool[np.ndarray, "h w"], *, whole: Bool[np.ndarray, "h w"]) -> bool:
+    """A bay in the outline, or a side of the frame that the body no longer reaches."""
+    lost = whole & ~body
+    return bool(_solidity(body) < SOLIDITY or lost[:, [0, -1]].mean(axis=0).max() > SIDE_LOST)
 
 
 def _without_margins(tissue: Bool[np.ndarray, "h w"]) -> tuple[slice, slice]:
@@ -242,7 +255,7 @@ def _margin(bright: Float[np.ndarray, "n"]) -> int:
     ends = np.flatnonzero(full[:reach]) + 1
     if len(ends) == 0 or (ends[-1] == limit and full[limit]):
         return 0  # no bright line, or a bright band beyond the limit: body cut off by the frame
-    return int(ends[-1])
+    return min(len(even), int(ends[-1]) + 1)  # and the blurred line where it ends
 
 
 def _fill(tissue: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:

@@ -19,8 +19,8 @@ def draw(
 ) -> dict[str, np.ndarray]:
     """A slice as `image`, its `mask` (0/255), and what is true about it: `body` and `lungs`.
 
-    `rendering`: plain | padding_circle | table | touching_table | white_page | frame_line | text |
-    upside_down | cut_lung.
+    `rendering`: plain | padding_circle | table | touching_table | white_page | dark_page | frame_line |
+    text | upside_down | cut_lung.
     """
     rng = np.random.default_rng(seed)
     body = ellipse(size, centre=(0.48 + shift, 0.5), radii=(0.3, 0.42))
@@ -41,7 +41,9 @@ def draw(
     image += rng.normal(0.0, 3.0, image.shape)
     if rendering == "padding_circle":
         image[~ellipse(size, centre=(0.5, 0.5), radii=(0.5, 0.5))] = 0.0
-    if rendering == "white_page":
+    if rendering == "dark_page":
+        image *= 0.3
+    if rendering in ("white_page", "dark_page"):
         image[: size // 12], image[:, : size // 16] = 255.0, 255.0
         body[: size // 12], body[:, : size // 16] = False, False
     if rendering == "frame_line":

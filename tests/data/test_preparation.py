@@ -16,6 +16,7 @@ RENDERINGS = (
     "table",
     "touching_table",
     "white_page",
+    "dark_page",
     "frame_line",
     "text",
     "upside_down",
