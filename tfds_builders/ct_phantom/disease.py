@@ -52,6 +52,7 @@ class Disease:
     """All lesions of one patient; nothing at all in the healthy."""
 
     foci: tuple[Focus, ...] = ()
+    spots: tuple[Focus, ...] = ()  # small, on the other side; no slice is taken because of them
     lobe: Lobe | None = None
     effusion: Effusion | None = None
 
@@ -119,17 +120,16 @@ def _draw_cap(rng: np.random.Generator, *, severity: float) -> Disease:
             behind=behind,
             level=float(rng.uniform(0.52, 0.75) if behind else rng.uniform(0.34, 0.60)),
             height=float(rng.uniform(0.26, 0.48)),
-            fill=float(np.clip(rng.beta(1.8, 1.5) * (0.6 + 0.7 * severity), 0, 1)),
+            fill=float(np.clip(rng.beta(2.2, 1.3) * (0.7 + 0.6 * severity), 0, 1)),
             haze=float(rng.uniform(200, 480)),
         )
-    patches = int(rng.poisson(1.5)) if lobar else 3 + int(rng.poisson(3 + 3 * severity))
+    patches = int(rng.poisson(1.5)) if lobar else 5 + int(rng.poisson(3 + 3 * severity))
     scale = 0.85 + 0.4 * severity
     foci = [_draw_patch(rng, side=side, scale=scale) for _ in range(patches)]
-    if rng.random() < 0.3:
-        spots = 1 + int(rng.poisson(1.2))
-        foci += [_draw_patch(rng, side=-side, scale=0.45) for _ in range(spots)]
+    spotted = 1 + int(rng.poisson(1.2)) if rng.random() < 0.3 else 0
+    spots = [_draw_patch(rng, side=-side, scale=0.45) for _ in range(spotted)]
     effusion = _draw_effusion(rng, side=side) if rng.random() < 0.55 else None
-    return Disease(foci=tuple(foci), lobe=lobe, effusion=effusion)
+    return Disease(foci=tuple(foci), spots=tuple(spots), lobe=lobe, effusion=effusion)
 
 
 def _draw_patch(rng: np.random.Generator, *, side: int, scale: float) -> Focus:
@@ -139,9 +139,9 @@ def _draw_patch(rng: np.random.Generator, *, side: int, scale: float) -> Focus:
         angle=float(rng.uniform(-1.2, 1.5)),
         distance=float(rng.uniform(0.35, 0.98)),
         level=float(rng.uniform(0.28, 0.88)),
-        height=float(rng.uniform(0.12, 0.22) * scale**0.5),
-        breadth=float(rng.uniform(14, 32) * scale),
-        depth=float(rng.uniform(12, 25) * scale),
+        height=float(rng.uniform(0.14, 0.24) * scale**0.5),
+        breadth=float(rng.uniform(16, 36) * scale),
+        depth=float(rng.uniform(13, 28) * scale),
         haze=float(rng.uniform(220, 480)),
         solid=float(rng.beta(2.4, 1.4)) if rng.random() < 0.8 else 0.0,
         grain=float(rng.random() ** 3),

@@ -25,7 +25,7 @@ LEVELS: tuple[float, float] = (0.14, 0.93)
 LUNG_HEIGHT = 230.0
 """From level 0 to level 1, in mm."""
 
-DEFAULT_SEVERITY = 0.5
+DEFAULT_SEVERITY = 0.6
 """Of lesions, in [0, 1]."""
 
 

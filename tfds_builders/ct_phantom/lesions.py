@@ -45,7 +45,7 @@ def lesions_at(
 ) -> Lesions | None:
     """The lesions of `disease` in this slice, or None where the slice has none."""
     shape = chest.grid.shape
-    foci = [f for f in disease.foci if abs(chest.level - f.level) < f.height]
+    foci = [f for f in disease.foci + disease.spots if abs(chest.level - f.level) < f.height]
     lobe, effusion = disease.lobe, disease.effusion
     if lobe is not None and abs(chest.level - lobe.level) >= lobe.height:
         lobe = None
