@@ -62,9 +62,9 @@ def lung_centre(chest_width: float, side: int) -> float:
 
 def body_window(grid: Grid, anatomy: Anatomy) -> tuple[slice, slice]:
     """The pixels that the body of `anatomy` can reach at any level."""
-    wide = 1.16 * anatomy.chest_width + anatomy.wall + anatomy.fat + 12
-    deep = 1.06 * anatomy.chest_depth + anatomy.wall + anatomy.fat + 14
-    front = deep + (48 if anatomy.breast else 18)
+    wide = 1.16 * anatomy.chest_width + anatomy.wall + anatomy.fat
+    deep = 1.06 * anatomy.chest_depth + anatomy.wall + anatomy.fat + 16
+    front = deep + (36 if anatomy.breast else 6)
     return window(grid, (0.0, 0.5 * (deep - front)), reach=(wide, 0.5 * (front + deep)))
 
 
