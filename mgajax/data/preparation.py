@@ -263,9 +263,11 @@ def _fill(tissue: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
 
     Dark regions that touch the frame elsewhere are lungs whose chest wall was cut off.
     """
-    regions, _ = ndimage.label(~tissue)
-    corners = {int(regions[y, x]) for y in (0, -1) for x in (0, -1)} - {0}
-    return ~np.isin(regions, list(corners))
+    regions, count = ndimage.label(~tissue)
+    kept = np.ones(count + 1, dtype=bool)
+    kept[regions[[0, 0, -1, -1], [0, -1, 0, -1]]] = False
+    kept[0] = True
+    return kept[regions]
 
 
 def _large_parts(
@@ -316,13 +318,15 @@ def _stretch(
     picture: UInt8[np.ndarray, "h w"], inside: Bool[np.ndarray, "h w"], settings: Preparation
 ) -> UInt8[np.ndarray, "h w"]:
     """Grey levels between the foreground's two percentiles stretched to 0..255 (a lookup table)."""
-    counts = np.cumsum(np.bincount(picture[inside], minlength=256))
+    source = Image.fromarray(picture)
+    within = Image.fromarray(inside.astype(np.uint8))
+    counts = np.cumsum(source.histogram(within))
     shares = np.array([settings.low_percentile, settings.high_percentile]) / 100.0
     low, high = np.searchsorted(counts, shares * counts[-1])
     if high <= low:
         return picture
     levels = (np.arange(256, dtype=np.float64) - low) * (255.0 / (high - low))
-    return np.clip(np.rint(levels), 0, 255).astype(np.uint8)[picture]
+    return np.asarray(source.point(np.clip(np.rint(levels), 0, 255).astype(int).tolist()))
 
 
 def _lesion_outside(mask: UInt8[np.ndarray, "h w"], inside: Bool[np.ndarray, "h w"]) -> bool:
