@@ -52,33 +52,35 @@ class AttentionPlan:
     flavour: str = "paper"
     stages: tuple[int, ...] = (1, 2, 3)
 
-    def __post_init__(self) -> None:
-        _one_of("placement", self.placement, PLACEMENTS)
-        _one_of("flavour", self.flavour, FLAVOURS)
-        valid = all(stage in STAGES for stage in self.stages)
-        if not self.stages or not valid or len(set(self.stages)) < len(self.stages):
-            raise ConfigError(
-                f"stages={self.stages!r}: expected one or more different stages of {STAGES}, "
-                "for example (1, 2, 3)"
-            )
-
-    def in_block(self, *, stage: int, last: bool) -> bool:
-        """Whether a block of `stage` holds a module on its residual branch."""
+    def flavour_in_block(self, *, stage: int, last: bool) -> str | None:
+        """The flavour on the residual branch of a block of `stage`; None: no attention there."""
         placed = self.placement == "every_block" or (self.placement == "last_block" and last)
-        return stage in self.stages and placed
+        return self.flavour if stage in self.stages and placed else None
 
-    def after_stage(self, stage: int) -> bool:
-        """Whether a module follows `stage`."""
-        return stage in self.stages and self.placement.startswith("stage_end")
+    def flavour_after(self, stage: int) -> str | None:
+        """The flavour of the module that follows `stage`; None: no attention there."""
+        placed = self.placement in ("stage_end", "stage_end_residual")
+        return self.flavour if stage in self.stages and placed else None
+
+
+NO_ATTENTION = AttentionPlan(stages=())
 
 
 def attention_plan(*, placement: str, flavour: str, stages: Sequence[int]) -> AttentionPlan:
     """An `AttentionPlan` from a config's values (lists become tuples).
 
     Raises:
-      ConfigError: an unknown placement, flavour or stage.
+      ConfigError: an unknown placement, flavour or stage, a stage twice, or no stage at all.
     """
-    return AttentionPlan(placement=placement, flavour=flavour, stages=tuple(stages))
+    _one_of("placement", placement, PLACEMENTS)
+    _one_of("flavour", flavour, FLAVOURS)
+    chosen = tuple(stages)
+    if not chosen or not set(chosen) <= set(STAGES) or len(set(chosen)) < len(chosen):
+        raise ConfigError(
+            f"stages={chosen!r}: expected one or more different stages of {STAGES}, "
+            "for example (1, 2, 3)"
+        )
+    return AttentionPlan(placement=placement, flavour=flavour, stages=chosen)
 
 
 def _one_of(key: str, value: str, valid: tuple[str, ...]) -> None:

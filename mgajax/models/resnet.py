@@ -11,12 +11,8 @@ import jax
 from jaxtyping import Array, Float
 
 from mgajax.models.blocks import ClassifierOutput, Head, Layers, Stem
-from mgajax.models.cbam import Attended, AttentionPlan, Cbam, attention_plan
-from mgajax.models.initialise import (
-    OFFICIAL_CBAM_LAWS,
-    RESNET_LAWS,
-    Laws,
-)
+from mgajax.models.cbam import NO_ATTENTION, Attended, AttentionPlan, Cbam, attention_plan
+from mgajax.models.initialise import OFFICIAL_CBAM_LAWS, RESNET_LAWS, Laws
 
 STAGE_WIDTHS = (64, 128, 256, 512)
 
@@ -37,11 +33,7 @@ class BasicBlock(nn.Module):
         y = jax.nn.relu(make.norm(name="norm1")(y, train=train))
         y = make.conv(self.width, kernel=3, name="conv2")(y)
         y = make.norm(name="norm2")(y, train=train)
-        branch = Attended(y)
-        if self.flavour is not None:
-            branch = Cbam(make, self.flavour, name="cbam")(y, train=train)
-        x = _shortcut(x, self.width, stride=self.stride, make=make, train=train)
-        return Attended(jax.nn.relu(branch.features + x), branch.attention)
+        return _join(y, x, block=self, train=train)
 
 
 class BottleneckBlock(nn.Module):
@@ -62,18 +54,18 @@ class BottleneckBlock(nn.Module):
         y = jax.nn.relu(make.norm(name="norm2")(y, train=train))
         y = make.conv(4 * self.width, kernel=1, name="conv3")(y)
         y = make.norm(name="norm3")(y, train=train)
-        branch = Attended(y)
-        if self.flavour is not None:
-            branch = Cbam(make, self.flavour, name="cbam")(y, train=train)
-        x = _shortcut(x, 4 * self.width, stride=self.stride, make=make, train=train)
-        return Attended(jax.nn.relu(branch.features + x), branch.attention)
+        return _join(y, x, block=self, train=train)
 
 
-def _shortcut(x: Array, channels: int, *, stride: int, make: Layers, train: bool) -> Array:
-    if stride == 1 and x.shape[-1] == channels:
-        return x
-    x = make.conv(channels, kernel=1, stride=stride, name="shortcut_conv")(x)
-    return make.norm(name="shortcut_norm")(x, train=train)
+def _join(y: Array, x: Array, *, block: BasicBlock | BottleneckBlock, train: bool) -> Attended:
+    """Gate the branch `y`, bring the shortcut `x` to its shape, add, rectify."""
+    make, branch = block.layers, Attended(y)
+    if block.flavour is not None:
+        branch = Cbam(make, block.flavour, name="cbam")(y, train=train)
+    if x.shape != y.shape:
+        x = make.conv(y.shape[-1], kernel=1, stride=block.stride, name="shortcut_conv")(x)
+        x = make.norm(name="shortcut_norm")(x, train=train)
+    return Attended(jax.nn.relu(branch.features + x), branch.attention)
 
 
 class Stage(nn.Module):
@@ -83,28 +75,29 @@ class Stage(nn.Module):
     number: int
     depth: int
     layers: Layers
-    plan: AttentionPlan | None = None
+    plan: AttentionPlan
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Attended:
         """Return the stage's features and its last attention map."""
-        width, out = STAGE_WIDTHS[self.number - 1], Attended(x)
+        out = Attended(x)
         for index in range(self.depth):
             last = index == self.depth - 1
-            attends = self.plan is not None and self.plan.in_block(stage=self.number, last=last)
-            out = self.block(
-                width,
+            block = self.block(
+                STAGE_WIDTHS[self.number - 1],
                 stride=2 if index == 0 and self.number > 1 else 1,
                 layers=self.layers,
-                flavour=self.plan.flavour if self.plan is not None and attends else None,
+                flavour=self.plan.flavour_in_block(stage=self.number, last=last),
                 name=f"block{index}",
-            )(out.features, train=train)
-        if self.plan is not None and self.plan.after_stage(self.number):
-            gated = Cbam(self.layers, self.plan.flavour, name="cbam")(out.features, train=train)
-            if self.plan.placement == "stage_end_residual":
-                gated = Attended(out.features + gated.features, gated.attention)
-            out = gated
-        return out
+            )
+            out = block(out.features, train=train)
+        flavour = self.plan.flavour_after(self.number)
+        if flavour is None:
+            return out
+        gated = Cbam(self.layers, flavour, name="cbam")(out.features, train=train)
+        if self.plan.placement == "stage_end_residual":
+            return Attended(out.features + gated.features, gated.attention)
+        return gated
 
 
 class ResNet(nn.Module):
@@ -115,7 +108,7 @@ class ResNet(nn.Module):
       block: the residual block.
       depths: blocks in each of the four stages.
       layers: how layers compute.
-      plan: where attention sits; None for a plain ResNet.
+      plan: where attention sits.
       guided: name of the attention map that masks supervise ("stage3"); None if none is.
     """
 
@@ -123,7 +116,7 @@ class ResNet(nn.Module):
     block: type[BasicBlock] | type[BottleneckBlock]
     depths: tuple[int, int, int, int]
     layers: Layers
-    plan: AttentionPlan | None = None
+    plan: AttentionPlan = NO_ATTENTION
     guided: str | None = None
 
     @nn.compact
@@ -144,8 +137,7 @@ class ResNet(nn.Module):
     @property
     def laws(self) -> Laws:
         """How `init_variables` draws the parameters (CBAM's official code has its own rules)."""
-        official = self.plan is not None and self.plan.flavour == "official"
-        return OFFICIAL_CBAM_LAWS if official else RESNET_LAWS
+        return OFFICIAL_CBAM_LAWS if self.plan.flavour == "official" else RESNET_LAWS
 
 
 def resnet18(*, num_classes: int, dtype: str = "float32", axis_name: str | None = None) -> ResNet:
