@@ -250,7 +250,7 @@ def _judge(damaged: list[str], *, table: SliceTable) -> None:
 
 
 def _ordered(function: Callable[[Job], Result], jobs: Iterable[Job]) -> Iterator[Result]:
-    """`map` over threads, in order, with few jobs under way; Pillow and SciPy free the interpreter."""
+    """`map` over threads, in order, with few jobs under way; Pillow frees the interpreter for them."""
     workers = os.cpu_count() or 1
     pending: deque[concurrent.futures.Future[Result]] = deque()
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
