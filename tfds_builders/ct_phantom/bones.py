@@ -9,7 +9,7 @@ from tfds_builders.ct_phantom.geometry import (
     Field,
     Grid,
     around,
-    capsule_cover,
+    capsule_distance,
     cover,
     ellipse,
     intersection,
@@ -33,9 +33,9 @@ def paint_bones(hu: Field, chest: Chest, anatomy: Anatomy, *, softness: float) -
     strokes = _joined(
         [_ribs(chest, anatomy), *_shoulder(chest, anatomy), _spine_arch(chest, anatomy)]
     )
-    paint(hu, capsule_cover(chest.grid, strokes, softness=softness), CORTEX)
-    hollow = Capsules(strokes.start, strokes.end, strokes.radius - 1.5, strokes.weight)
-    paint(hu, capsule_cover(chest.grid, hollow, softness=softness), MARROW)
+    bone = capsule_distance(chest.grid, strokes, softness=softness)
+    paint(hu, cover(bone, softness=softness), CORTEX)
+    paint(hu, cover(bone + np.float32(1.5), softness=softness), MARROW)
     _paint_vertebra(hu, chest, anatomy, softness=softness)
     _paint_sternum(hu, chest, anatomy, softness=softness)
 

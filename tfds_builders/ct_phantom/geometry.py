@@ -6,11 +6,12 @@ pixel that lies inside. Only + - * / and square roots touch a pixel, and the one
 done in float64, so that a drawing does not depend on the machine's vector unit.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, Int
 
 Field = Float32[np.ndarray, "h w"]
 """A distance (mm), coverage (0..1) or HU value for each pixel."""
@@ -218,34 +219,54 @@ class Capsules:
 
 
 def capsule_cover(grid: Grid, capsules: Capsules, *, softness: float) -> Field:
-    """The greatest weighted coverage of any capsule at each pixel; 0 where there is none.
+    """The greatest weighted coverage of any capsule at each pixel; 0 where there is none."""
+    covered = np.zeros(grid.shape, np.float32)
+    for chosen, pixels, depth in _windows(grid, capsules, softness=softness):
+        value = depth * np.float32(1 / softness)
+        value += np.float32(0.5)
+        # A stroke thinner than a pixel covers only a part of it.
+        most = np.minimum(1, capsules.radius[chosen] * (2 / softness)).astype(np.float32)
+        np.clip(value, 0, most[:, None, None], out=value)
+        value *= capsules.weight[chosen].astype(np.float32)[:, None, None]
+        np.maximum.at(covered.reshape(-1), pixels[value > 0], value[value > 0])
+    return covered
 
-    Capsules are drawn in square windows, grouped by the window they need, so that hundreds of
-    strokes cost a few array operations. Give short segments: the window is as long as the segment.
+
+def capsule_distance(grid: Grid, capsules: Capsules, *, softness: float) -> Field:
+    """Distance in mm to the nearest capsule, right up to `softness` mm outside; weights ignored."""
+    distance = np.full(grid.shape, 2 * softness, np.float32)
+    for _, pixels, depth in _windows(grid, capsules, softness=softness):
+        near = depth > -softness
+        np.minimum.at(distance.reshape(-1), pixels[near], -depth[near])
+    return distance
+
+
+def _windows(
+    grid: Grid, capsules: Capsules, *, softness: float
+) -> Iterator[tuple[Int[np.ndarray, " m"], Int[np.ndarray, "m r r"], Float32[np.ndarray, "m r r"]]]:
+    """Square windows around the capsules, those of one size together.
+
+    So hundreds of strokes cost a few array operations. Give short segments: a window is as long as
+    its segment.
+
+    Yields:
+      The capsules of a group, the flat index of each pixel in their windows, and how deep in mm it
+      lies in the capsule (negative outside; very negative off the grid).
     """
-    cover_of = np.zeros(grid.shape, np.float32)
     length = np.abs(capsules.end - capsules.start).max(axis=1, initial=0.0)
     reach = (0.5 * length + capsules.radius + softness) / grid.spacing
     lower = 0.0
-    for upper in (2.0, 4.0, 7.0, 12.0, 24.0, 1e9):
+    for upper in (2.0, 4.0, 7.0, 12.0, 24.0, np.inf):
         chosen = np.flatnonzero((reach > lower) & (reach <= upper))
         lower = upper
         if chosen.size:
-            half = int(np.ceil(reach[chosen].max()))
-            _splat(cover_of, grid, capsules, chosen=chosen, half=half, softness=softness)
-    return cover_of
+            yield chosen, *_depths(grid, capsules, chosen, half=int(np.ceil(reach[chosen].max())))
 
 
-def _splat(
-    cover_of: Field,
-    grid: Grid,
-    capsules: Capsules,
-    *,
-    chosen: np.ndarray,
-    half: int,
-    softness: float,
-) -> None:
-    """Draw the `chosen` capsules, in place, in windows of 2·`half`+1 pixels."""
+def _depths(
+    grid: Grid, capsules: Capsules, chosen: Int[np.ndarray, " m"], *, half: int
+) -> tuple[Int[np.ndarray, "m r r"], Float32[np.ndarray, "m r r"]]:
+    """Flat pixel indices and depths in windows of r = 2·`half` + 1 pixels."""
     height, width = grid.shape
     start = capsules.start[chosen].astype(np.float32)[:, :, None, None]
     along = capsules.end[chosen].astype(np.float32)[:, :, None, None] - start
@@ -259,12 +280,16 @@ def _splat(
     px = origin[0] + spacing * columns.astype(np.float32) - start[:, 0]
     py = origin[1] + spacing * rows.astype(np.float32) - start[:, 1]
     ax, ay = along[:, 0], along[:, 1]
-    share = np.clip((px * ax + py * ay) / (ax * ax + ay * ay + np.float32(1e-6)), 0, 1)
-    dx, dy = px - share * ax, py - share * ay
-    radius = capsules.radius[chosen].astype(np.float32)[:, None, None]
-    value = (radius - np.sqrt(dx * dx + dy * dy)) * np.float32(1 / softness) + np.float32(0.5)
-    # A stroke thinner than a pixel covers only a part of it.
-    value = np.clip(value, 0, np.minimum(1, 2 * radius / softness))
-    value *= capsules.weight[chosen].astype(np.float32)[:, None, None]
-    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width) & (value > 0)
-    np.maximum.at(cover_of.reshape(-1), (rows * width + columns)[inside], value[inside])
+    share = (px * ax + py * ay) * (1 / (ax * ax + ay * ay + np.float32(1e-6)))
+    np.clip(share, 0, 1, out=share)
+    px = px - share * ax
+    py = py - share * ay
+    px *= px
+    py *= py
+    px += py
+    depth = capsules.radius[chosen].astype(np.float32)[:, None, None] - np.sqrt(px, out=px)
+    columns_out = (columns < 0) | (columns >= width)
+    rows_out = (rows < 0) | (rows >= height)
+    if columns_out.any() or rows_out.any():
+        depth[rows_out | columns_out] = -np.inf
+    return np.clip(rows, 0, height - 1) * width + np.clip(columns, 0, width - 1), depth

@@ -18,7 +18,7 @@ FORKS = 10
 END_RADIUS = 0.60
 """Radius of the last branches, in mm."""
 
-PIECE = 5.0
+PIECE = 6.0
 """Branches are cut into straight pieces of at most this length, in mm."""
 
 
@@ -89,10 +89,10 @@ def _halve(
 ) -> Float[np.ndarray, "h l 3"]:
     """Cut each group of points in two (h = 2g, l = m/2) at the median of its widest of `axes`."""
     count, size, _ = groups.shape
-    along = groups @ axes
+    along = (groups.reshape(-1, 3) @ axes).reshape(groups.shape)
     axis = (along.max(axis=1) - along.min(axis=1)).argmax(axis=1)
     key = along[np.arange(count), :, axis]
-    order = np.argsort(key, axis=1, kind="stable")
+    order = np.argsort(key, axis=1)
     ordered = groups[np.arange(count)[:, None], order]
     return ordered.reshape(2 * count, size // 2, 3)
 
