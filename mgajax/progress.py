@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from typing import TypeVar
 
 from rich.progress import (
@@ -32,7 +32,7 @@ def track(items: Iterable[Item], *, description: str, total: int | None = None) 
       description: what is being done, e.g. "preparing slices".
       total: number of items; `len(items)` when it has a length.
     """
-    if total is None and hasattr(items, "__len__"):
+    if total is None and isinstance(items, Sized):
         total = len(items)
     if sys.stderr.isatty():
         yield from _bar(items, description, total)

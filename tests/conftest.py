@@ -23,3 +23,48 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("no ../shared beside the checkout: reference goldens and real data are absent")
     return SHARED
+
+
+SMALL = (
+    "--config.preparation.image_size=32",
+    "--config.batch_size=8",
+    "--config.eval_batch_size=8",
+    "--config.max_steps=6",
+    "--config.epochs=2",
+    "--config.log_every=2",
+    "--config.devices=2",
+)
+
+
+@pytest.fixture(scope="session")
+def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny phantom as a built data set."""
+    import tfds_builders
+
+    folder = tmp_path_factory.mktemp("data")
+    return tfds_builders.build("ct_phantom", data_dir=folder, builder_config="tiny").directory
+
+
+@pytest.fixture(scope="session")
+def small_config(phantom: Path):
+    """Loads a shipped configuration, shrunk to seconds."""
+
+    from mgajax import config as configs
+
+    def load(*overrides: str, model: str = "mga_resnet18"):
+        return configs.load(
+            f"configs/classification/{model}.py",
+            overrides=[*SMALL, f"--config.data.dir={phantom}", *overrides],
+        )
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def trained(small_config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run of six steps. Tests must not change it."""
+    from mgajax.training.loop import train
+
+    workdir = tmp_path_factory.mktemp("runs") / "trained"
+    train(small_config(), workdir=workdir)
+    return workdir

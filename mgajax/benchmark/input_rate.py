@@ -1,5 +1,6 @@
 """Does the input keep up? The step on real data against the same step on one fixed batch."""
 
+import itertools
 import statistics
 import tempfile
 import time
@@ -37,17 +38,18 @@ def measure_input(config: ConfigDict, *, steps: int) -> dict[str, Any]:
         run = open_run(config, workdir=Path(folder))
         real, fixed = _time_both(run, steps=steps // BLOCKS)
     ratios = [statistics.median(r) / statistics.median(f) for r, f in zip(real, fixed, strict=True)]
+    real_s, fixed_s = list(itertools.chain(*real)), list(itertools.chain(*fixed))
     return {
+        "model": config.model.name,
         "batch_size": config.batch_size,
         "image_size": config.preparation.image_size,
-        "model": config.model.name,
         "residence": "device" if run.feed.resident else "host",
-        "real_ms": 1e3 * statistics.median(sum(real, [])),
-        "fixed_ms": 1e3 * statistics.median(sum(fixed, [])),
+        "steps_each_way": len(real_s),
+        "real_ms": 1e3 * statistics.median(real_s),
+        "fixed_ms": 1e3 * statistics.median(fixed_s),
         "ratio": statistics.median(ratios),
         "block_ratios": ratios,
-        "steps_each_way": len(sum(real, [])),
-        "devices": [d.device_kind for d in run.layout.mesh.devices.flat],
+        "devices": [device.device_kind for device in run.layout.mesh.devices.flat],
         "provenance": provenance(),
     }
 

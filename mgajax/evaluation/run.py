@@ -1,4 +1,4 @@
-"""`mgajax evaluate`: from a run's best checkpoint to numbers, tables and figures."""
+"""`mgajax evaluate`: from a run's best checkpoint to numbers, tables and"""
 
 import json
 from collections.abc import Sequence
@@ -15,7 +15,13 @@ from mgajax.errors import CheckpointError, DataError
 from mgajax.evaluation.metrics import classification_metrics
 from mgajax.evaluation.overlap import lesion_overlap, overlap_summary
 from mgajax.evaluation.predictions import Predictions
-from mgajax.reporting import figures
+from mgajax.reporting.figures import (
+    calibration_figure,
+    confusion_figure,
+    roc_figure,
+    training_curves,
+)
+from mgajax.reporting.panels import attention_panel
 from mgajax.reporting.tables import metrics_table
 from mgajax.training import steps
 from mgajax.training.checkpoints import Checkpoints
@@ -141,13 +147,11 @@ def _write(run: Run, predictions: Predictions, metrics: dict[str, Any], *, out: 
     partial.replace(out)
     files = [out, predictions.write_csv(folder / f"{split}_predictions.csv")]
     labels, chances = predictions.labels, predictions.probabilities
-    files.append(
-        figures.roc_figure(chances, labels, metrics=metrics, path=folder / f"{split}_roc.png")
-    )
-    files.append(figures.confusion_figure(metrics, path=folder / f"{split}_confusion.png"))
-    files.append(figures.calibration_figure(metrics, path=folder / f"{split}_calibration.png"))
+    files.append(roc_figure(chances, labels, metrics=metrics, path=folder / f"{split}_roc.png"))
+    files.append(confusion_figure(metrics, path=folder / f"{split}_confusion.png"))
+    files.append(calibration_figure(metrics, path=folder / f"{split}_calibration.png"))
     rows = read_rows(run.workdir / METRICS_FILE)
-    files.append(figures.training_curves(rows, path=folder / "training_curves.png"))
+    files.append(training_curves(rows, path=folder / "training_curves.png"))
     return files
 
 
@@ -165,7 +169,7 @@ def _panel(
     for label in np.unique(predictions.labels):
         of_class = [i for i in order if predictions.labels[i] == label]
         chosen += of_class[: PANEL_SLICES // len(np.unique(predictions.labels))]
-    return figures.attention_panel(
+    return attention_panel(
         run.data.images[rows[chosen]][..., 0],
         run.data.masks[rows[chosen]][..., 0],
         outputs["attention_map"][chosen],

@@ -1,7 +1,7 @@
 """From prepared slices to a step's inputs: which rows, gathered where, placed how."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -11,7 +11,6 @@ import numpy as np
 
 from mgajax.data.cache import PreparedSet
 from mgajax.data.loader import Batch, Examples, host_slice, prefetch, take, training_rows
-from mgajax.errors import ConfigError, nearest
 from mgajax.schema import CLASS_NAMES, MASK_ORIGINS
 from mgajax.training.sharding import Layout, Spread
 
@@ -75,15 +74,15 @@ class Feed:
 
     def training(
         self, rows: np.ndarray, *, first: int, last: int, batch_size: int, seed: int
-    ) -> Iterator[tuple[int, tuple[Any, ...]]]:
+    ) -> Generator[tuple[int, tuple[Any, ...]]]:
         """`(step, inputs)` for steps `first` to `last - 1`, prepared ahead in the background."""
 
-        def produce() -> Iterator[tuple[int, tuple[Any, ...]]]:
+        def produce() -> Generator[tuple[int, tuple[Any, ...]]]:
             for step in range(first, last):
                 chosen = training_rows(rows, step=step, batch_size=batch_size, seed=seed)
                 yield step, self.inputs(chosen)
 
-        return prefetch(produce())
+        yield from prefetch(produce())
 
 
 def make_feed(data: PreparedSet, *, layout: Layout, residence: str, normal_mask: str) -> Feed:
@@ -92,14 +91,7 @@ def make_feed(data: PreparedSet, *, layout: Layout, residence: str, normal_mask:
     Args:
       residence: `auto`, `device` or `host`.
       normal_mask: what a Normal slice without a mask says: `empty` or `unknown`.
-
-    Raises:
-      ConfigError: an unknown residence or reading of masks.
     """
-    if residence not in list(Residence):
-        raise ConfigError(
-            f"data.residence={residence!r}: {nearest(residence, [str(r) for r in Residence])}"
-        )
     examples = Examples(
         images=data.images,
         masks=data.masks,
@@ -119,12 +111,7 @@ def known_masks(data: PreparedSet, *, normal_mask: str) -> np.ndarray:
     The paper supervises attention with a mask on every slice of every class (§5.1, end). Where
     masks have not been predicted yet, a Normal slice counts as known to be empty unless
     `normal_mask` is `unknown`: a slice without disease has no lesion.
-
-    Raises:
-      ConfigError: an unknown `normal_mask`.
     """
-    if normal_mask not in NORMAL_MASKS:
-        raise ConfigError(f"data.normal_mask={normal_mask!r}: {nearest(normal_mask, NORMAL_MASKS)}")
     known = data.table.mask_origins != MASK_ORIGINS[0]
     if normal_mask == "empty":
         known = known | (data.table.labels == CLASS_NAMES.index("Normal"))

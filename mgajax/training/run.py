@@ -27,18 +27,18 @@ from mgajax.data.splits import (
     split_from_csv,
     write_split_csv,
 )
-from mgajax.errors import ConfigError, DataError, nearest
+from mgajax.errors import DataError
 from mgajax.progress import say
 from mgajax.schema import CLASS_NAMES
 from mgajax.training import steps
 from mgajax.training.feed import Feed, make_feed
+from mgajax.training.settings import UNCERTAINTY, check_settings
 from mgajax.training.sharding import Layout, check_batch_size, make_layout, round_up
-from mgajax.training.state import TrainState, create_state, make_optimiser
+from mgajax.training.state import TrainState, create_state, learning_rate, make_optimiser
 
 CONFIG_FILE = "config.json"
 SPLIT_FILE = "split.csv"
 CHECKPOINT_FOLDER = "checkpoints"
-WEIGHTINGS = ("uncertainty", "fixed")
 SPLIT_OPTIONS = {
     "fraction": ("fraction",),
     "kfold": ("k", "fold"),
@@ -63,7 +63,6 @@ class Run:
     split: Split
     layout: Layout
     feed: Feed
-    model: Any
     settings: steps.StepSettings
     train_step: Callable[..., Any]
     predict_step: Callable[..., Any]
@@ -89,14 +88,11 @@ class Run:
 
     def fresh_state(self) -> TrainState:
         """The state at step 0, on every device."""
-        variables = models.init_variables(
-            self.model,
-            image_size=self.config.preparation.image_size,
-            channels=1,
-            seed=self.config.seed,
-        )
-        terms = (steps.CROSS_ENTROPY, steps.ATTENTION)
-        learned = terms if _learns_weights(self.config, self.model) else ()
+        model, size = self.settings.model, self.config.preparation.image_size
+        variables = models.init_variables(model, image_size=size, channels=1, seed=self.config.seed)
+        guided = getattr(model, "guided", None) is not None
+        weighs = guided and self.config.loss.weighting == UNCERTAINTY
+        learned = (steps.CROSS_ENTROPY, steps.ATTENTION) if weighs else ()  # Eq. 6 needs two
         state = create_state(variables, terms=learned, optimiser=self.settings.optimiser)
         return self.layout.replicate(state)
 
@@ -121,23 +117,29 @@ def open_run(config: ConfigDict, *, workdir: Path) -> Run:
       DataError: the data set is missing, or not the one that the run began with.
       LeakageError: a patient stands in two splits.
     """
+    check_settings(config)
     layout = make_layout(parallel=config.parallel, devices=config.devices)
     check_batch_size(config.batch_size, layout=layout)
-    _check_loss(config)
     model = _make_model(config, axis_name=layout.axis_name)
     config_file = workdir / CONFIG_FILE
     extra: dict[str, Any] = {}
     if config_file.exists():
         old, extra = configs.read(config_file)
         configs.assert_same_run(config, old=old, workdir=workdir)
+    augmentation = Augmentation(**config.augmentation)
     data = _prepare(config)
     split = _take_split(config, data=data, workdir=workdir, extra=extra)
-    workdir.mkdir(parents=True, exist_ok=True)
-    if not config_file.exists():
+    settings = _step_settings(
+        config, model=model, layout=layout, augmentation=augmentation, data=data, split=split
+    )
+    if not extra:
+        workdir.mkdir(parents=True, exist_ok=True)
         _write_split(split, data=data, path=workdir / SPLIT_FILE)
         marks = {"data_fingerprint": data.fingerprint, "split": split.name}
         configs.write(config, config_file, extra=marks)
-    return _assemble(config, workdir=workdir, data=data, split=split, layout=layout, model=model)
+    return _compile(
+        config, workdir=workdir, data=data, split=split, layout=layout, settings=settings
+    )
 
 
 def reopen_run(workdir: Path, *, overrides: Sequence[str] = ()) -> Run:
@@ -160,10 +162,6 @@ def total_steps(config: ConfigDict, *, num_examples: int) -> int:
 
 
 def _prepare(config: ConfigDict) -> PreparedSet:
-    if not config.data.dir:
-        raise ConfigError(
-            "data.dir is empty: give --config.data.dir=FOLDER, as printed by `mgajax build`"
-        )
     return prepared_set(
         Path(config.data.dir),
         settings=Preparation(**config.preparation),
@@ -210,36 +208,45 @@ def _write_split(split: Split, *, data: PreparedSet, path: Path) -> None:
     )
 
 
-def _assemble(
+def _step_settings(
     config: ConfigDict,
     *,
-    workdir: Path,
+    model: Any,
+    layout: Layout,
+    augmentation: Augmentation,
     data: PreparedSet,
     split: Split,
-    layout: Layout,
-    model: Any,
-) -> Run:
-    trained = split.indices("train")
-    num_examples = int(data.usable[trained].sum())
+) -> steps.StepSettings:
+    num_examples = int(data.usable[split.indices("train")].sum())
     if num_examples == 0:
         raise DataError(f"split {split.name}: no training slices; choose another --config.split")
     total = total_steps(config, num_examples=num_examples)
-    settings = steps.StepSettings(
+    schedule = learning_rate(config.optimiser, total_steps=total)
+    rate = config.optimiser.log_variance_rate
+    return steps.StepSettings(
         model=model,
-        optimiser=make_optimiser(config.optimiser, total_steps=total),
-        augmentation=Augmentation(**config.augmentation),
+        optimiser=make_optimiser(schedule, log_variance_rate=rate),
+        schedule=schedule,
+        augmentation=augmentation,
         attention_kind=config.loss.attention_kind,
         attention_resize=config.loss.attention_resize,
         fixed_weights={steps.CROSS_ENTROPY: 1.0, steps.ATTENTION: config.loss.attention_weight},
         seed=config.seed,
         axis_name=layout.axis_name,
     )
-    feed = make_feed(
-        data,
-        layout=layout,
-        residence=config.data.residence,
-        normal_mask=config.data.normal_mask,
-    )
+
+
+def _compile(
+    config: ConfigDict,
+    *,
+    workdir: Path,
+    data: PreparedSet,
+    split: Split,
+    layout: Layout,
+    settings: steps.StepSettings,
+) -> Run:
+    residence, normal_mask = config.data.residence, config.data.normal_mask
+    feed = make_feed(data, layout=layout, residence=residence, normal_mask=normal_mask)
     train = functools.partial(steps.train_step, settings=settings)
     predict = functools.partial(steps.predict_step, settings=settings)
     return Run(
@@ -249,7 +256,6 @@ def _assemble(
         split=split,
         layout=layout,
         feed=feed,
-        model=model,
         settings=settings,
         train_step=feed.step(train, outputs=("replicated", "replicated"), donate=True),
         predict_step=feed.step(predict, outputs="sharded"),
@@ -268,16 +274,3 @@ def _make_model(config: ConfigDict, *, axis_name: str | None) -> Any:
         axis_name=axis_name,
         **options,
     )
-
-
-def _learns_weights(config: ConfigDict, model: Any) -> bool:
-    """Eq. 6 applies where there are two terms to weigh."""
-    return config.loss.weighting == "uncertainty" and config.model.name.startswith("mga")
-
-
-def _check_loss(config: ConfigDict) -> None:
-    if config.loss.weighting not in WEIGHTINGS:
-        raise ConfigError(
-            f"loss.weighting={config.loss.weighting!r}: "
-            f"{nearest(config.loss.weighting, WEIGHTINGS)}"
-        )

@@ -43,6 +43,7 @@ class StepSettings:
     Attributes:
       model: a Flax module whose output has `logits`, `attention` and `guided`.
       optimiser: see `state.make_optimiser`.
+      schedule: learning rate by step, for the log.
       augmentation: how training examples are varied.
       attention_kind: `mse` or `l1` (Paper Eq. 4).
       attention_resize: how a mask is brought to the attention map's size.
@@ -53,6 +54,7 @@ class StepSettings:
 
     model: Any
     optimiser: optax.GradientTransformation
+    schedule: optax.Schedule
     augmentation: Augmentation
     attention_kind: str
     attention_resize: str
@@ -91,7 +93,7 @@ def train_step(
     Returns:
       The next state and float32 scalars, both equal on every device: `loss` (Eq. 6), each term
       under its name, `weight/TERM` and `log_variance/TERM` as used in this step, `accuracy`,
-      `gradient_norm`.
+      `gradient_norm`, `learning_rate`.
     """
     axis = settings.axis_name
     images, masks = _augmented(state.step, batch, settings=settings)
@@ -112,12 +114,14 @@ def train_step(
     grads, (batch_stats, logits, means) = gradient(state.params)
     grads = _sum(grads, axis)
     with jax.numpy_dtype_promotion("standard"):  # Optax mixes integer counts with floats
+        learning_rate = settings.schedule(state.step)
         updates, opt_state = settings.optimiser.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     correct = Term((logits.argmax(-1) == batch.labels).astype(jnp.float32), batch.weights)
     metrics = _loss_metrics(state.params["log_variances"], means, settings=settings) | {
         "accuracy": _sum(_share_of_mean(correct, axis).share, axis),
         "gradient_norm": optax.tree.norm(grads),
+        "learning_rate": jnp.asarray(learning_rate, jnp.float32),
     }
     next_state = TrainState(
         step=state.step + jnp.int32(1),

@@ -4,7 +4,7 @@ import functools
 from typing import Any
 
 import numpy as np
-from ml_collections import ConfigDict
+import optax
 
 from mgajax.data.augmentation import Augmentation
 from mgajax.data.loader import Examples
@@ -44,12 +44,11 @@ def small_network(*, axis_name: str | None, guided: str | None = "stage3") -> Re
 
 def step_settings(layout: Layout, *, learning_rate: float = 1e-3) -> steps.StepSettings:
     """Everything on: augmentation, guided attention, learned weights."""
-    optimiser = ConfigDict(
-        {"learning_rate": learning_rate, "schedule": "cosine", "log_variance_rate": 10.0}
-    )
+    schedule = optax.cosine_decay_schedule(learning_rate, decay_steps=100)
     return steps.StepSettings(
         model=small_network(axis_name=layout.axis_name),
-        optimiser=make_optimiser(optimiser, total_steps=100),
+        optimiser=make_optimiser(schedule, log_variance_rate=10.0),
+        schedule=schedule,
         augmentation=Augmentation(),
         attention_kind="mse",
         attention_resize="area",

@@ -1,0 +1,121 @@
+"""Evaluating a run: every slice once, the same numbers on any devices at any batch size."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mgajax.errors import CheckpointError, ConfigError, DataError
+from mgajax.evaluation.predictions import read_csv
+from mgajax.evaluation.run import evaluate_run
+from mgajax.training.run import reopen_run
+
+
+@pytest.fixture(scope="module")
+def copied(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(shutil.copytree(trained, tmp_path_factory.mktemp("runs") / "evaluated"))
+
+
+@pytest.fixture(scope="module")
+def evaluated(copied: Path):
+    return evaluate_run(copied)
+
+
+def test_leaves_numbers_predictions_and_figures(copied: Path, evaluated) -> None:
+    names = {path.name for path in evaluated.files}
+    assert names == {
+        "test.json",
+        "test_predictions.csv",
+        "test_roc.png",
+        "test_confusion.png",
+        "test_calibration.png",
+        "test_attention.png",
+        "training_curves.png",
+    }
+    assert all(path.stat().st_size > 0 for path in evaluated.files)
+    written = json.loads((copied / "evaluation" / "test.json").read_text())
+    assert written == json.loads(json.dumps(evaluated.metrics))
+    assert {"three_class", "covid_vs_rest", "calibration", "per_source", "per_patient"} <= set(
+        written
+    )
+    assert written["attention_overlap"]["slices"] == written["n"]
+    assert "COVID-19 vs rest" in evaluated.table
+
+
+def test_counts_every_slice_of_the_split_once(copied: Path, evaluated) -> None:
+    run = reopen_run(copied)
+    expected = run.data.table.file_names[run.rows("test")]
+    predictions = read_csv(copied / "evaluation" / "test_predictions.csv")
+    assert sorted(predictions.file_names) == sorted(expected)
+    assert evaluated.metrics["n"] == len(expected)
+    confusion = np.array(evaluated.metrics["three_class"]["confusion_matrix"])
+    assert confusion.sum() == len(expected)
+
+
+@pytest.mark.parametrize(
+    ("devices", "batch_size", "parallel"),
+    [
+        (1, 1, "pmap"),
+        (8, 7, "jit"),
+        *[
+            pytest.param(devices, batch_size, parallel, marks=pytest.mark.slow)
+            for devices in (1, 2, 4, 8)
+            for batch_size in (1, 7, 32)
+            for parallel in ("pmap", "shard_map")
+        ],
+    ],
+)
+def test_same_metrics_on_any_devices_at_any_batch_size(
+    copied: Path, evaluated, tmp_path: Path, devices: int, batch_size: int, parallel: str
+) -> None:
+    overrides = [
+        f"--config.devices={devices}",
+        f"--config.eval_batch_size={batch_size}",
+        f"--config.parallel={parallel}",
+    ]
+    other = evaluate_run(copied, out=tmp_path / "other.json", overrides=overrides)
+    for block in ("three_class", "covid_vs_rest", "calibration", "attention_overlap"):
+        assert_close(other.metrics[block], evaluated.metrics[block], where=block)
+    assert other.metrics["cross_entropy"] == pytest.approx(
+        evaluated.metrics["cross_entropy"], abs=1e-6
+    )
+
+
+def assert_close(found, expected, *, where: str) -> None:
+    if isinstance(expected, dict):
+        assert found.keys() == expected.keys(), where
+        for key in expected:
+            assert_close(found[key], expected[key], where=f"{where}.{key}")
+    elif isinstance(expected, list):
+        for index, pair in enumerate(zip(found, expected, strict=True)):
+            assert_close(*pair, where=f"{where}[{index}]")
+    elif isinstance(expected, float):
+        assert found == pytest.approx(expected, abs=1e-6), where
+    else:
+        assert found == expected, where
+
+
+def test_a_folder_without_a_run_and_a_run_without_checkpoints(
+    trained: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="must name a folder that `mgajax train` made"):
+        evaluate_run(tmp_path)
+    bare = tmp_path / "bare"
+    shutil.copytree(trained, bare, ignore=shutil.ignore_patterns("checkpoints"))
+    with pytest.raises(CheckpointError, match="no complete checkpoint; train first"):
+        evaluate_run(bare)
+
+
+def test_an_empty_split_is_refused(copied: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(copied, tmp_path / "run"))
+    lines = (other / "split.csv").read_text().replace(",test\n", ",unused\n")
+    (other / "split.csv").write_text(lines)
+    with pytest.raises(DataError, match="split 'test' has no slices"):
+        evaluate_run(other)
+
+
+def test_keys_that_change_numbers_cannot_be_set(copied: Path) -> None:
+    with pytest.raises(ConfigError, match="seed cannot change here"):
+        evaluate_run(copied, overrides=["--config.seed=1"])

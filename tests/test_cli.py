@@ -1,0 +1,89 @@
+"""The command line: one clear line for every mistake, never a traceback unless asked for."""
+
+from pathlib import Path
+
+import pytest
+
+from mgajax.cli import main
+from mgajax.errors import ConfigError
+
+COMMANDS = ("quickstart", "build", "train", "evaluate", "benchmark")
+MGA = "configs/classification/mga_resnet18.py"
+
+
+def told(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
+    """Exit code and the one line on stderr."""
+    code = main(words)
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1, lines
+    assert "Traceback" not in lines[0]
+    return code, lines[0]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([command, "--help"])
+    assert end.value.code == 0
+    assert f"mgajax {command}" in capsys.readouterr().out
+
+
+def test_the_top_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    text = capsys.readouterr().out
+    assert all(command in text for command in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("train", "--config", MGA, "--workdir", "w"), "data.dir is empty"),
+        (("train", "--config", MGA, "--workdir", "w", "--config.lr=1"), "unknown key --config.lr"),
+        (("train", "--config", MGA, "--workdir", "w", "--lr=1"), "unknown argument '--lr=1'"),
+        (("train", "--config", "none.py", "--workdir", "w"), "no such file"),
+        (("build", "covid_slices"), "covid_ct_slices"),
+        (("build", "covid_ct_slices"), "manual_dir"),
+        (("evaluate", "--workdir", "nowhere"), "nowhere"),
+    ],
+)
+def test_mistakes_are_one_line_and_a_code(
+    words, expected: str, capsys, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, line = told(capsys, *words)
+    assert code == 2
+    assert line.startswith(f"mgajax {words[0]}: ")
+    assert expected in line
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_empty_folder_is_no_data_set(capsys, tmp_path: Path) -> None:
+    words = ("train", "--config", MGA, "--workdir", str(tmp_path / "w"))
+    code, line = told(capsys, *words, f"--config.data.dir={tmp_path}")
+    assert code == 1
+    assert str(tmp_path) in line
+
+
+def test_an_empty_download_folder_is_told(capsys, tmp_path: Path) -> None:
+    (tmp_path / "manual").mkdir()
+    words = ["build", "covid_ct_slices", "--manual_dir", str(tmp_path / "manual")]
+    assert main([*words, "--data_dir", str(tmp_path / "data")]) == 1
+    assert "curated_data" in capsys.readouterr().err
+
+
+def test_debug_gives_the_traceback(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError):
+        main(["evaluate", "--workdir", str(tmp_path), "--debug"])
+
+
+def test_train_and_evaluate_from_the_command_line(phantom: Path, tmp_path: Path, capsys) -> None:
+    workdir = str(tmp_path / "run")
+    shrunk = ["--config.preparation.image_size=32", "--config.batch_size=8", "--config.max_steps=2"]
+    words = ["train", "--config", "configs/classification/resnet18.py", "--workdir", workdir]
+    assert main([*words, f"--config.data.dir={phantom}", *shrunk]) == 0
+    assert "2 steps, ended by max_steps" in capsys.readouterr().out
+    assert main(["evaluate", "--workdir", workdir, "--split", "validation"]) == 0
+    out = capsys.readouterr().out
+    assert "resnet18, validation split" in out
+    assert "attention" not in out

@@ -1,0 +1,43 @@
+"""Run `mgajax` in a process of its own, and disturb it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+PATIENCE_S = 240.0
+
+
+def start(words: list[str], *, cache: Path) -> subprocess.Popen[str]:
+    """Start `mgajax` with one CPU device and a compilation cache shared by all such processes."""
+    environment = os.environ | {
+        "JAX_PLATFORMS": "cpu",
+        "JAX_COMPILATION_CACHE_DIR": str(cache),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "XLA_FLAGS": "",
+    }
+    return subprocess.Popen(
+        [sys.executable, "-m", "mgajax", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+
+
+def disturb(process: subprocess.Popen[str], *, number: signal.Signals, once: Path) -> None:
+    """Send a signal as soon as `once` exists."""
+    end = time.monotonic() + PATIENCE_S
+    while not once.exists():
+        assert process.poll() is None, f"ended too early: {process.communicate()}"
+        assert time.monotonic() < end, f"{once} never came"
+        time.sleep(0.005)
+    process.send_signal(number)
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """Exit code, stdout, stderr."""
+    out, err = process.communicate(timeout=PATIENCE_S)
+    return process.returncode, out, err

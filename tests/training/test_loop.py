@@ -1,0 +1,137 @@
+"""A run from its first step to its end: what it leaves, how it goes on, when it refuses."""
+
+import json
+import shutil
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from mgajax.errors import ConfigError, DataError, TrainingError
+from mgajax.training.checkpoints import Checkpoints
+from mgajax.training.logs import read_rows
+from mgajax.training.loop import train
+from mgajax.training.run import open_run, reopen_run
+
+
+@pytest.fixture
+def copied(trained: Path, tmp_path: Path) -> Path:
+    """A copy of the finished run, free to change."""
+    return Path(shutil.copytree(trained, tmp_path / "run"))
+
+
+def test_a_run_leaves_what_the_readme_promises(trained: Path) -> None:
+    content = json.loads((trained / "config.json").read_text())
+    assert content["config"]["model"]["name"] == "mga_resnet18"
+    assert {"git_commit", "jax", "flax"} <= content["provenance"].keys()
+    assert content["data_fingerprint"]
+    header = (trained / "split.csv").read_text().splitlines()[0]
+    assert header == "file_name,label,patient,source,split"
+    assert "head" in (trained / "parameters.txt").read_text()
+    assert list((trained / "tensorboard").iterdir())
+    summary = json.loads((trained / "summary.json").read_text())
+    assert (summary["reason"], summary["steps"], summary["finished"]) == ("max_steps", 6, True)
+    rows = read_rows(trained / "metrics.jsonl")
+    last = {name for row in rows for name in row}
+    assert {"train/loss", "train/attention", "train/weight/attention", "step"} <= last
+    assert {"train/log_variance/cross_entropy", "train/images_per_s_per_device"} <= last
+    assert {"validation/cross_entropy", "validation/attention", "validation/accuracy"} <= last
+
+
+def test_a_finished_run_is_left_as_it_is(copied: Path, small_config) -> None:
+    before = {path: path.read_bytes() for path in copied.rglob("*") if path.is_file()}
+    summary = train(small_config(), workdir=copied)
+    assert (summary.steps, summary.reason) == (6, "max_steps")
+    for path, content in before.items():
+        if path.suffix in (".csv", ".jsonl") or path.name == "config.json":
+            assert path.read_bytes() == content, path
+    with Checkpoints(copied / "checkpoints") as checkpoints:
+        assert checkpoints.newest == 6
+
+
+def test_another_model_on_an_old_workdir_is_refused(copied: Path, small_config) -> None:
+    with pytest.raises(ConfigError, match="holds a run with model.name='mga_resnet18'"):
+        train(small_config(model="resnet18"), workdir=copied)
+    with pytest.raises(ConfigError, match="optimiser.learning_rate"):
+        train(small_config("--config.optimiser.learning_rate=1e-3"), workdir=copied)
+    with Checkpoints(copied / "checkpoints") as checkpoints:
+        assert checkpoints.newest == 6
+
+
+def test_other_data_on_an_old_workdir_are_refused(copied: Path, small_config) -> None:
+    content = json.loads((copied / "config.json").read_text())
+    content["data_fingerprint"] = "0" * 64
+    (copied / "config.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match="not the data set that"):
+        train(small_config(), workdir=copied)
+
+
+def test_a_split_changed_by_hand_to_leak_is_refused(copied: Path, small_config) -> None:
+    lines = (copied / "split.csv").read_text().splitlines()
+    place = next(i for i, line in enumerate(lines) if line.endswith(",train"))
+    lines[place] = lines[place].removesuffix("train") + "test"
+    (copied / "split.csv").write_text("\n".join(lines) + "\n")
+    with pytest.raises(DataError, match="patient"):
+        train(small_config(), workdir=copied)
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(
+    small_config, tmp_path: Path
+) -> None:
+    config = small_config("--config.optimiser.learning_rate=1e25", "--config.checkpoint_every=1")
+    with pytest.raises(TrainingError, match=r"step \d+: .* last good checkpoint is kept"):
+        train(config, workdir=tmp_path / "run")
+    run = reopen_run(tmp_path / "run")
+    with Checkpoints(tmp_path / "run" / "checkpoints") as checkpoints:
+        newest = checkpoints.newest
+        assert newest is not None
+        found = checkpoints.restore(
+            jax.eval_shape(run.fresh_state), step=newest, sharding=run.layout.replicated
+        )
+    assert int(found.state.step) == newest
+    rows = read_rows(tmp_path / "run" / "metrics.jsonl")
+    assert not np.isfinite(list(rows[-1].values())).all()
+    assert rows[-1]["step"] > newest
+
+
+def test_a_batch_that_does_not_divide_is_refused_before_anything_is_written(
+    small_config, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="batch_size=7 does not divide by 2 devices; use 6 or 8"):
+        train(small_config("--config.batch_size=7"), workdir=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("--config.loss.weighting=equal", "loss.weighting='equal'"),
+        ("--config.optimiser.schedule=linear", "optimiser.schedule='linear'"),
+        ("--config.data.residence=disk", "data.residence='disk'"),
+        ("--config.data.normal_mask=full", "data.normal_mask='full'"),
+        ("--config.model.options.mga_stage=4", "mga_stage=4"),
+        ("--config.split.kind=random", "random"),
+        ("--config.augmentation.flip=2.0", "augmentation.flip=2.0"),
+        ("--config.loss.attention_kind=l3", "l3"),
+        ("--config.loss.attention_resize=cubic", "cubic"),
+        ("--config.batch_size=0", "batch_size=0"),
+        ("--config.epochs=0", "epochs=0"),
+        ("--config.data.dir=", "data.dir is empty"),
+    ],
+)
+def test_unusable_settings_are_refused_before_anything_is_written(
+    small_config, tmp_path: Path, override: str, told: str
+) -> None:
+    with pytest.raises(ConfigError, match=told):
+        open_run(small_config(override), workdir=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("kind", ["stratified", "fraction", "kfold"])
+def test_other_splits_are_made_by_index(small_config, tmp_path: Path, kind: str) -> None:
+    run = open_run(small_config(f"--config.split.kind={kind}"), workdir=tmp_path / kind)
+    again = reopen_run(tmp_path / kind)
+    for split in ("train", "validation", "test"):
+        assert len(run.rows(split)) > 0
+        np.testing.assert_array_equal(again.rows(split), run.rows(split))
