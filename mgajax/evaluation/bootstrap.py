@@ -105,6 +105,13 @@ def chunks(drawn: Int[np.ndarray, "r c"]) -> Iterator[Int[np.ndarray, "q c"]]:
         yield drawn[start : start + CHUNK]
 
 
+def ratio(
+    part: Num[np.ndarray, "*shape"], whole: Num[np.ndarray, "*shape"]
+) -> Float[np.ndarray, "*shape"]:
+    """`part / whole` of each replicate, float64; NaN where `whole` is 0: undefined, not a score."""
+    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
+
+
 def interval(
     replicates: Float[np.ndarray, "r"], *, confidence: float
 ) -> dict[str, float | int | None]:

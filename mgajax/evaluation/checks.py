@@ -14,7 +14,7 @@ SUM_TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)
-class Examples:
+class ScoredExamples:
     """Checked examples in an order that depends on their content alone.
 
     Attributes:
@@ -37,9 +37,9 @@ class Examples:
         """The class of the highest probability; the first of equals."""
         return self.probabilities.argmax(axis=1)
 
-    def select(self, rows: np.ndarray) -> "Examples":
+    def select(self, rows: np.ndarray) -> "ScoredExamples":
         """The examples at `rows` (a mask or indices)."""
-        return Examples(
+        return ScoredExamples(
             probabilities=self.probabilities[rows],
             labels=self.labels[rows],
             patients=None if self.patients is None else self.patients[rows],
@@ -54,7 +54,7 @@ def checked_examples(
     classes: int,
     patients: Sequence[str] | np.ndarray | None = None,
     sources: Sequence[str] | np.ndarray | None = None,
-) -> Examples:
+) -> ScoredExamples:
     """Check the columns and bring them into canonical order (by patient, label, probabilities).
 
     The order makes every sum and every bootstrap draw independent of the order in which the
@@ -71,7 +71,7 @@ def checked_examples(
     names = _checked_names(patients, len(y), "patients")
     origins = _checked_names(sources, len(y), "sources")
     keys = [*p.T[::-1], y] + [column for column in (origins, names) if column is not None]
-    return Examples(p, y, names, origins).select(np.lexsort(keys))
+    return ScoredExamples(p, y, names, origins).select(np.lexsort(keys))
 
 
 def _check_shapes(p: np.ndarray, y: np.ndarray, classes: int) -> None:

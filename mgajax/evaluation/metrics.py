@@ -11,7 +11,7 @@ from jaxtyping import Num
 from mgajax import schema
 from mgajax.errors import ConfigError
 from mgajax.evaluation import bootstrap, point, ranking
-from mgajax.evaluation.checks import Examples, checked_examples
+from mgajax.evaluation.checks import ScoredExamples, checked_examples
 from mgajax.evaluation.patients import Patients, aggregate
 from mgajax.evaluation.point import Question, Reasons
 from mgajax.evaluation.replicates import replicate_metrics
@@ -97,7 +97,7 @@ def _check_arguments(question: Question, settings: Intervals) -> None:
         raise ConfigError(f"bootstrap={settings.replicates}, expected 0 (no intervals) or more")
 
 
-def _block(examples: Examples, question: Question, settings: Intervals) -> dict[str, Any]:
+def _block(examples: ScoredExamples, question: Question, settings: Intervals) -> dict[str, Any]:
     reasons = Reasons()
     patients = None if examples.patients is None else len(np.unique(examples.patients))
     return {
@@ -111,7 +111,7 @@ def _block(examples: Examples, question: Question, settings: Intervals) -> dict[
     }
 
 
-def _intervals(examples: Examples, question: Question, settings: Intervals) -> dict[str, Any]:
+def _intervals(examples: ScoredExamples, question: Question, settings: Intervals) -> dict[str, Any]:
     clusters = bootstrap.make_clusters(
         examples.patients, examples.labels, class_names=question.class_names
     )
@@ -146,12 +146,12 @@ def _leaves(tree: dict[str, Any], settings: Intervals) -> dict[str, Any]:
 
 
 def _per_patient(
-    examples: Examples, question: Question, settings: Intervals
+    examples: ScoredExamples, question: Question, settings: Intervals
 ) -> dict[str, Any] | None:
     if examples.patients is None:
         return None
     people = aggregate(examples, positive=question.positive)
-    means = Examples(people.probabilities, people.labels, people.names, None)
+    means = ScoredExamples(people.probabilities, people.labels, people.names, None)
     several = {
         patient: {question.class_names[code]: count for code, count in tally.items()}
         for patient, tally in people.several_labels.items()

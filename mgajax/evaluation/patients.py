@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int64
 
-from mgajax.evaluation.checks import Examples
+from mgajax.evaluation.checks import ScoredExamples
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Patients:
     several_labels: dict[str, dict[int, int]]
 
 
-def aggregate(examples: Examples, *, positive: int) -> Patients:
+def aggregate(examples: ScoredExamples, *, positive: int) -> Patients:
     """Average the slices of each patient.
 
     Note: a patient whose slices carry several labels (a follow-up scan that has cleared, or a slice

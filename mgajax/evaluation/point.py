@@ -10,7 +10,7 @@ import numpy as np
 from sklearn import metrics as sk
 
 from mgajax.evaluation import calibration
-from mgajax.evaluation.checks import Examples
+from mgajax.evaluation.checks import ScoredExamples
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,9 @@ class Reasons:
         return self.value(mean, path, f"undefined for {', '.join(missing)}")
 
 
-def three_class(examples: Examples, *, question: Question, reasons: Reasons) -> dict[str, Any]:
+def three_class(
+    examples: ScoredExamples, *, question: Question, reasons: Reasons
+) -> dict[str, Any]:
     """Metrics of the k-way decision (argmax) and of the k probabilities, one versus rest."""
     labels, predicted, names = examples.labels, examples.predicted, question.class_names
     codes = list(range(len(names)))
@@ -82,7 +84,9 @@ def three_class(examples: Examples, *, question: Question, reasons: Reasons) -> 
     }
 
 
-def covid_vs_rest(examples: Examples, *, question: Question, reasons: Reasons) -> dict[str, Any]:
+def covid_vs_rest(
+    examples: ScoredExamples, *, question: Question, reasons: Reasons
+) -> dict[str, Any]:
     """The paper's numbers (Tables 4 and 5): the positive class against all others.
 
     Note: the paper does not define them. Its percentages fit whole counts only if accuracy, too,
@@ -115,7 +119,7 @@ def covid_vs_rest(examples: Examples, *, question: Question, reasons: Reasons) -
     }
 
 
-def calibrated(examples: Examples, *, question: Question) -> dict[str, Any]:
+def calibrated(examples: ScoredExamples, *, question: Question) -> dict[str, Any]:
     """Calibration of the winning probability (top label) and of the positive class's."""
     p, n = examples.probabilities, len(examples)
     judged = {
@@ -138,13 +142,13 @@ def calibrated(examples: Examples, *, question: Question) -> dict[str, Any]:
     }
 
 
-def normalised(examples: Examples) -> np.ndarray:
+def normalised(examples: ScoredExamples) -> np.ndarray:
     """The probabilities with rows that sum to one in float64, as the logarithm wants them."""
     p = np.clip(examples.probabilities, 0.0, None)
     return p / p.sum(axis=1, keepdims=True)
 
 
-def _roc_auc(examples: Examples, code: int, path: str, reasons: Reasons) -> float | None:
+def _roc_auc(examples: ScoredExamples, code: int, path: str, reasons: Reasons) -> float | None:
     truth = examples.labels == code
     if truth.all() or not truth.any():
         reason = "all examples are of this class" if truth.any() else "no example of this class"

@@ -7,6 +7,8 @@ each replicate then costs a few cumulative sums.
 import numpy as np
 from jaxtyping import Bool, Float, Num
 
+from mgajax.evaluation.bootstrap import ratio
+
 
 def roc_auc(
     scores: Num[np.ndarray, "n"], positive: Bool[np.ndarray, "n"], weights: Num[np.ndarray, "r n"]
@@ -25,7 +27,7 @@ def roc_auc(
     gained, lost = _by_threshold(scores, positive, weights)
     below = np.cumsum(lost[:, ::-1], axis=1)[:, ::-1] - lost  # negatives under each threshold
     wins = (gained * (below + 0.5 * lost)).sum(axis=1)
-    return _ratio(wins, gained.sum(axis=1) * lost.sum(axis=1))
+    return ratio(wins, gained.sum(axis=1) * lost.sum(axis=1))
 
 
 def average_precision(
@@ -39,8 +41,8 @@ def average_precision(
     """
     gained, lost = _by_threshold(scores, positive, weights)
     hits = np.cumsum(gained, axis=1)
-    precision = np.nan_to_num(_ratio(hits, hits + np.cumsum(lost, axis=1)))
-    return _ratio((gained * precision).sum(axis=1), hits[:, -1])
+    precision = np.nan_to_num(ratio(hits, hits + np.cumsum(lost, axis=1)))
+    return ratio((gained * precision).sum(axis=1), hits[:, -1])
 
 
 def _by_threshold(
@@ -53,7 +55,3 @@ def _by_threshold(
     drawn = weights[:, order].astype(np.float64)
     gained = np.add.reduceat(drawn * positive[order], starts, axis=1)
     return gained, np.add.reduceat(drawn, starts, axis=1) - gained
-
-
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)

@@ -10,15 +10,19 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from mgajax.evaluation import bootstrap, calibration, ranking
-from mgajax.evaluation.bootstrap import Clusters
-from mgajax.evaluation.checks import Examples
+from mgajax.evaluation.bootstrap import Clusters, ratio
+from mgajax.evaluation.checks import ScoredExamples
 from mgajax.evaluation.point import Question, normalised
 
 Tree = dict[str, Any]
 
 
 def replicate_metrics(
-    examples: Examples, clusters: Clusters, drawn: Int[np.ndarray, "r c"], *, question: Question
+    examples: ScoredExamples,
+    clusters: Clusters,
+    drawn: Int[np.ndarray, "r c"],
+    *,
+    question: Question,
 ) -> Tree:
     """Every metric that gets an interval, in the nesting of the report, float64 [r] each.
 
@@ -64,16 +68,16 @@ def confusion_scores(
     hits = np.diagonal(confusion, axis1=1, axis2=2)
     true, called = confusion.sum(axis=2), confusion.sum(axis=1)
     scores = {
-        "precision": _ratio(hits, called),
-        "recall": _ratio(hits, true),
-        "f1": _ratio(2 * hits, true + called),
+        "precision": ratio(hits, called),
+        "recall": ratio(hits, true),
+        "f1": ratio(2 * hits, true + called),
     }
     per_class = {
         name: {key: score[:, code] for key, score in scores.items()}
         for code, name in enumerate(class_names)
     }
     macro = {f"macro_{key}": score.mean(axis=1) for key, score in scores.items()}
-    accuracy = _ratio(hits.sum(axis=1), confusion.sum(axis=(1, 2)))
+    accuracy = ratio(hits.sum(axis=1), confusion.sum(axis=(1, 2)))
     return {"accuracy": accuracy, **macro, "per_class": per_class}
 
 
@@ -85,15 +89,15 @@ def binary_scores(confusion: Float[np.ndarray, "r k k"], *, positive: int) -> Tr
     total = confusion.sum(axis=(1, 2))
     tn = total - tp - fn - fp
     return {
-        "accuracy": _ratio(tp + tn, total),
-        "f1": _ratio(2 * tp, 2 * tp + fp + fn),
-        "recall": _ratio(tp, tp + fn),
-        "precision": _ratio(tp, tp + fp),
-        "specificity": _ratio(tn, tn + fp),
+        "accuracy": ratio(tp + tn, total),
+        "f1": ratio(2 * tp, 2 * tp + fp + fn),
+        "recall": ratio(tp, tp + fn),
+        "precision": ratio(tp, tp + fp),
+        "specificity": ratio(tn, tn + fp),
     }
 
 
-def _additive(examples: Examples, *, question: Question) -> dict[str, np.ndarray]:
+def _additive(examples: ScoredExamples, *, question: Question) -> dict[str, np.ndarray]:
     """Each example's contribution [n, ·] to the sums that the metrics are made of."""
     p, labels, rows = examples.probabilities, examples.labels, np.arange(len(examples))
     k, predicted = len(question.class_names), examples.predicted
@@ -114,7 +118,7 @@ def _additive(examples: Examples, *, question: Question) -> dict[str, np.ndarray
 
 
 def _rankings(
-    examples: Examples, clusters: Clusters, drawn: np.ndarray, *, question: Question
+    examples: ScoredExamples, clusters: Clusters, drawn: np.ndarray, *, question: Question
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """One-vs-rest AUC of each class, and the positive class's average precision."""
     areas: dict[str, list[np.ndarray]] = {name: [] for name in question.class_names}
@@ -129,7 +133,3 @@ def _rankings(
     return {name: np.concatenate(values) for name, values in areas.items()}, np.concatenate(
         precision
     )
-
-
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)

@@ -131,3 +131,8 @@ def test_interval_of_few_defined_replicates_is_none():
         "high": None,
         "replicates": 1,
     }
+
+
+def test_ratio_is_undefined_over_nothing_and_warns_of_nothing():
+    found = bootstrap.ratio(np.array([[1.0, 0.0], [3.0, 0.0]]), np.array([[2.0, 0.0], [1.0, 4.0]]))
+    np.testing.assert_array_equal(found, [[0.5, np.nan], [3.0, 0.0]])
