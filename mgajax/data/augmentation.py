@@ -55,9 +55,6 @@ class Augmentation:
                 raise ConfigError(f"augmentation.{name}={value}: expected 0 (off) to {limit}")
 
 
-NO_AUGMENTATION = Augmentation(**{f.name: 0.0 for f in dataclasses.fields(Augmentation)})
-
-
 def example_keys(
     *, seed: int, step: Int[Array, ""] | int, positions: Int[Array, "b"]
 ) -> Key[Array, "b"]:
@@ -81,7 +78,7 @@ def augment(
       Images and masks of the same form. What comes in from outside the frame is background (grey
       level 0, no lesion). With all amounts 0 the inputs are returned as they are.
     """
-    streams = jax.vmap(lambda key: jax.random.split(key, 3))(keys)
+    streams = jax.vmap(jax.random.split)(keys)
     if _moves(settings) or _recolours(settings):
         grey = images * jnp.float32(IMAGE_STD) + jnp.float32(IMAGE_MEAN)
         if _moves(settings):

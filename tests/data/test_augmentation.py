@@ -10,11 +10,12 @@ import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 from scipy import ndimage
 
-from mgajax.data.augmentation import NO_AUGMENTATION, Augmentation, augment, example_keys
+from mgajax.data.augmentation import Augmentation, augment, example_keys
 from mgajax.data.loader import IMAGE_MEAN, IMAGE_STD, mask_to_float, to_float
 from mgajax.errors import ConfigError
 
 SIDE = 64
+NO_AUGMENTATION = Augmentation(**{f.name: 0.0 for f in dataclasses.fields(Augmentation)})
 apply = jax.jit(augment, static_argnames="settings")
 
 
