@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import fcntl
 import importlib
 import io
 import shutil
@@ -13,6 +12,7 @@ from typing import Any, Literal
 
 import tensorflow_datasets as tfds
 
+from mgajax.data.array_store import locked
 from mgajax.errors import ConfigError, DataError, nearest
 from mgajax.progress import say
 
@@ -160,17 +160,15 @@ def _manual_dir(
 @contextlib.contextmanager
 def _alone(root: Path, dataset_name: str) -> Iterator[None]:
     """Hold the data set's lock, which the system drops when this process ends in any way."""
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        lock = (root / f".{dataset_name}.lock").open("w")
-    except OSError as error:
-        raise DataError(f"data_dir={root}: cannot be written ({error}); choose another") from error
-    with lock:
+    with contextlib.ExitStack() as held:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"another process is building {dataset_name} in {root}; waiting for it")
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            root.mkdir(parents=True, exist_ok=True)
+            lock = locked(root / f".{dataset_name}.lock", guards=f"{dataset_name} in {root}")
+            held.enter_context(lock)
+        except OSError as error:
+            raise DataError(
+                f"data_dir={root}: cannot be written ({error}); choose another"
+            ) from error
         yield
 
 

@@ -1,7 +1,8 @@
 """A folder of `.npy` files that is whole or absent: written aside, checksummed, renamed into place.
 
-Used by the prepared cache. One process writes while others wait (`locked`); a folder that has been
-published is never written to again, so memory maps of it stay valid when it is replaced.
+Used by the prepared cache. One process writes while others wait (`locked`). The arrays of a
+published folder are never written to again, so memory maps of them stay valid when it is replaced;
+only its manifest can be renewed, by one rename (`write_manifest`).
 """
 
 import concurrent.futures
@@ -55,16 +56,19 @@ class RowWriter:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock file `path`; waits for another holder, and says so.
+def locked(path: Path, *, guards: str) -> Iterator[None]:
+    """Hold the lock file `path`; waits for another holder, and says so, naming what it `guards`.
 
     The operating system frees the lock when its holder dies, so none is ever left behind.
+
+    Raises:
+      OSError: the file cannot be opened for writing.
     """
     with path.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say(f"{path.stem}: another process is at work on it; waiting")
+            say(f"{guards}: another process is at work on it; waiting")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

@@ -1,8 +1,9 @@
 """Prepared slices on disk: prepared once, read as memory maps by every later run.
 
 A cache is a folder of `.npy` files and a `manifest.json`. It belongs to one data set and one
-`Preparation`; it appears by one rename and is never written to again, so that a reader sees a
-whole cache or none. Of several processes that need the same cache, one builds and the others wait.
+`Preparation`. It appears by one rename, so that a reader sees a whole cache or none, and its arrays
+are never written to again; only the manifest is, by one rename, when the data set's files got new
+times and kept their content. Of several processes that need one cache, one builds, the others wait.
 
 At each opening the complete files are hashed (about a second a gigabyte a core, of data that
 training reads into memory anyway): a flipped bit or a short file is found before it is trained on.
@@ -88,13 +89,14 @@ def prepared_set(
     if array_store.problem(folder, expected=expected | state) is not None:
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
-            with array_store.locked(folder.with_name(folder.name + ".lock")):
+            lock = folder.with_name(folder.name + ".lock")
+            with array_store.locked(lock, guards=f"prepared cache {folder}"):
                 # Another process may have built it while this one waited.
                 _renew(folder, place=place, expected=expected, state=state, settings=settings)
         except OSError as error:
             raise DataError(
-                f"{folder}: the prepared cache cannot be written ({error}); make room or give "
-                f"another cache_dir"
+                f"{folder}: the prepared cache cannot be written ({error}); make room or set "
+                "--config.data.cache_dir=FOLDER"
             ) from error
     return _open(folder, place=place, settings=settings)
 
@@ -111,7 +113,7 @@ def prepared_from_arrays(
     mask_origins: Sequence[str] | None = None,
     built_split: Int[np.ndarray, "n"] | None = None,
 ) -> PreparedSet:
-    """Prepare slices that are in memory: drawn ones, or where no data set can be built.
+    """Prepare slices that are in memory: for a user's own arrays, and on machines without TFDS.
 
     Args:
       images: n slices, each of its own size.

@@ -251,7 +251,7 @@ def test_two_processes_build_one_cache(built: Path, tmp_path: Path) -> None:
     assert [process.returncode for process in processes] == [0, 0], outputs
     assert flag.read_text() == "built\n"
     assert outputs[0][0] == outputs[1][0]
-    assert any("waiting" in error for _, error in outputs)
+    assert any("another process is at work on it; waiting" in error for _, error in outputs)
 
 
 def test_few_damaged_slices_are_left_out(
@@ -285,7 +285,7 @@ def test_full_disk_is_a_clear_error(built: Path, monkeypatch: pytest.MonkeyPatch
 
     with monkeypatch.context() as patch:
         patch.setattr(array_store.RowWriter, "write", full)
-        with pytest.raises(DataError, match="No space left on device.*another cache_dir"):
+        with pytest.raises(DataError, match="No space left.*set --config.data.cache_dir=FOLDER"):
             prepared_set(built, settings=SETTINGS)
     assert prepared_set(built, settings=SETTINGS).usable.all()
 

@@ -317,7 +317,9 @@ def test_a_killed_build_leaves_nothing_that_reads_as_complete(
     assert_same_content(again.directory, built.directory)
 
 
-def test_two_builds_at_once_make_one_data_set(copy: Path, tmp_path: Path) -> None:
+def test_two_builds_at_once_make_one_data_set(
+    copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     results: list[BuildResult] = []
     threads = [
         threading.Thread(target=lambda: results.append(build_copy(copy, tmp_path)))
@@ -328,6 +330,8 @@ def test_two_builds_at_once_make_one_data_set(copy: Path, tmp_path: Path) -> Non
     for thread in threads:
         thread.join(timeout=60)
     assert sorted(result.status for result in results) == ["built", "reused"]
+    waiting = f"covid_ct_slices in {tmp_path}: another process is at work on it; waiting"
+    assert waiting in capsys.readouterr().err
 
 
 FULL_DISK = """
