@@ -106,7 +106,7 @@ class Predictions:
 
 
 def read_csv(path: Path) -> Predictions:
-    """Read what `write_csv` wrote.
+    """Read what `write_csv` wrote, for a user's own tables and comparisons of runs.
 
     Raises:
       DataError: no such file, a missing column, a row that is short, twice there, of another split,
