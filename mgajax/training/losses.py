@@ -60,12 +60,20 @@ def uncertainty_weights(log_variances: Float[Array, "t"]) -> Float[Array, "t"]:
 
 
 def uncertainty_total(
-    losses: Float[Array, "t"], log_variances: Float[Array, "t"]
+    losses: Float[Array, "t"],
+    log_variances: Float[Array, "t"],
+    *,
+    penalised: Float[Array, "t"] | float = 1.0,
 ) -> Float[Array, ""]:
     """Σ L / (2 σ²) + log σ over the tasks (paper Eq. 6), with the learned s = log σ² (start at 0).
 
     The paper prints 1 / (2 σ²) for both tasks, unlike Kendall et al. (2018), whose classification
     term has 1 / σ². The total may go negative and falls when only s moves, so nothing should be
     stopped or selected by it.
+
+    Args:
+      losses: one a task.
+      log_variances: s of each task.
+      penalised: share of each log σ that counts here (1 for the formula as it stands).
     """
-    return jnp.sum(uncertainty_weights(log_variances) * losses + 0.5 * log_variances)
+    return jnp.sum(uncertainty_weights(log_variances) * losses + 0.5 * log_variances * penalised)

@@ -5,8 +5,13 @@
 
 The networks are those of `torch_networks.py`. A file holds no weights and no images: the tests
 draw both again with `deterministic_weights.py`.
+
+Where two values nearly tie for a maximum, rounding decides which one receives the gradient, and no
+float32 implementation can be held to the reference. So the images are of seed 0 unless
+`IMAGE_SEEDS` names a seed with fewer such ties; PyTorch's own float32 gap is stored and printed.
 """
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +26,7 @@ LABELS = torch.tensor([0, 1, 2])
 SIZE = 64
 LOG_VARIANCES = (0.3, -1.2)
 HEAD = 4
+IMAGE_SEEDS = {"resnet50": 5, "mga_paper_stage_end": 7}
 SHRINK = {
     "area": lambda x, size: F.adaptive_avg_pool2d(x, size),
     "bilinear": lambda x, size: F.interpolate(x, size, mode="bilinear"),
@@ -77,48 +83,86 @@ def attention_losses(attention: Tensor, masks: Tensor) -> dict[str, np.ndarray]:
     return losses
 
 
-def reference(case: str, network: nn.Module) -> dict[str, np.ndarray]:
-    """Evaluation, one training forward and backward pass, and the statistics that it leaves."""
+@dataclasses.dataclass(frozen=True)
+class Pass:
+    """One training forward and backward pass of a network that keeps the gradients."""
+
+    logits: Tensor
+    maps: dict[str, Tensor]
+    cross_entropy: Tensor
+    loss: Tensor
+    log_variances: Tensor
+
+
+def load(network: nn.Module) -> int:
+    """Give a network the weights of its names, in evaluation's state; its number of channels."""
     shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     weights = {name: torch.from_numpy(array) for name, array in drawn_state(shapes).items()}
+    network.zero_grad()
     network.load_state_dict(weights, strict=True)
-    network.double()
-    channels = next(iter(weights.values())).shape[1]
-    images = torch.from_numpy(drawn_images((3, channels, SIZE, SIZE))).double()
+    return next(iter(weights.values())).shape[1]
 
-    with torch.no_grad():
-        logits, maps = network.eval()(images)
-    out = {"channels": np.array(channels), "eval/logits": logits.numpy()}
-    out |= {f"eval/{name}": attention.numpy() for name, attention in maps.items()}
 
+def train(network: nn.Module, images: Tensor, *, guided: str | None) -> Pass:
+    """The mean cross-entropy, or Eq. 6 with Eq. 4 where a map is guided, and its gradients."""
     logits, maps = network.train()(images)
     likelihood = F.cross_entropy(logits, LABELS, reduction="none")
-    loss, log_variances = likelihood.mean(), torch.tensor(LOG_VARIANCES, dtype=torch.float64)
-    guided = guided_stage(case)
+    loss = likelihood.mean()
+    s = torch.tensor(LOG_VARIANCES, dtype=images.dtype, requires_grad=True)
     if guided is not None:
-        log_variances.requires_grad_()
-        error = maps[guided] - F.adaptive_avg_pool2d(drawn_masks(), maps[guided].shape[2:])
-        losses = torch.stack((likelihood.mean(), error.square().mean()))
-        loss = (0.5 * torch.exp(-log_variances) * losses + 0.5 * log_variances).sum()
-        for key, value in attention_losses(maps[guided], drawn_masks()).items():
-            out[f"attention_loss/{key}"] = value
+        masks = F.adaptive_avg_pool2d(drawn_masks(), maps[guided].shape[2:]).to(images.dtype)
+        losses = torch.stack((loss, (maps[guided] - masks).square().mean()))
+        loss = (0.5 * torch.exp(-s) * losses + 0.5 * s).sum()
     loss.backward()
-    if guided is not None:
-        out["log_variances"] = np.array(LOG_VARIANCES)
-        out["log_variances_gradient"] = log_variances.grad.numpy()
+    return Pass(logits, maps, likelihood, loss, s)
 
-    names = [name for name, _ in network.named_parameters()]
-    norms = [parameter.grad.norm().item() for _, parameter in network.named_parameters()]
-    running = {k: v for k, v in network.state_dict().items() if ".running_" in k}
+
+def gradient_norms(network: nn.Module) -> np.ndarray:
+    """The norm of every parameter's gradient, in the order of `named_parameters`."""
+    return np.array([p.grad.double().norm().item() for p in network.parameters()])
+
+
+def rounding(case: str, network: nn.Module, *, seed: int) -> float:
+    """The largest relative change of a gradient's norm between float32 and float64."""
+    norms = []
+    for dtype in (torch.float32, torch.float64):
+        images = torch.from_numpy(drawn_images((3, load(network), SIZE, SIZE), seed=seed))
+        train(network.to(dtype), images.to(dtype), guided=guided_stage(case))
+        norms.append(gradient_norms(network))
+    single, double = norms
+    return float(np.max(np.abs(single - double) / (double + 1e-3 * np.linalg.norm(double))))
+
+
+def reference(case: str, network: nn.Module) -> dict[str, np.ndarray]:
+    """Evaluation, one training forward and backward pass, and the statistics that it leaves."""
+    seed = IMAGE_SEEDS.get(case, 0)
+    gap = rounding(case, network, seed=seed)
+    channels, guided = load(network), guided_stage(case)
+    images = torch.from_numpy(drawn_images((3, channels, SIZE, SIZE), seed=seed)).double()
+    with torch.no_grad():
+        logits, maps = network.eval()(images)
+    out = {"channels": np.array(channels), "seed": np.array(seed), "rounding": np.array(gap)}
+    out["eval/logits"] = logits.numpy()
+    out |= {f"eval/{name}": attention.numpy() for name, attention in maps.items()}
+
+    trained = train(network, images, guided=guided)
+    if guided is not None:
+        for key, value in attention_losses(trained.maps[guided], drawn_masks()).items():
+            out[f"attention_loss/{key}"] = value
+        out["log_variances"] = np.array(LOG_VARIANCES)
+        out["log_variances_gradient"] = trained.log_variances.grad.numpy()
+
+    state = {k: v for k, v in network.state_dict().items() if not k.endswith("batches_tracked")}
+    running = {k: v for k, v in state.items() if ".running_" in k}
     return out | {
         "parameter_count": np.array(sum(p.numel() for p in network.parameters())),
-        "state_names": np.array(list(weights)),
-        "state_shapes": np.array(["x".join(map(str, w.shape)) for w in weights.values()]),
-        "train/logits": logits.detach().numpy(),
-        "train/cross_entropy": likelihood.detach().numpy(),
-        "train/loss": loss.detach().numpy(),
-        "gradient_names": np.array(names),
-        "gradient_norms": np.array(norms),
+        "state_names": np.array(list(state)),
+        "state_shapes": np.array(["x".join(map(str, w.shape)) for w in state.values()]),
+        "train/logits": trained.logits.detach().numpy(),
+        "train/cross_entropy": trained.cross_entropy.detach().numpy(),
+        "train/loss": trained.loss.detach().numpy(),
+        "gradient_names": np.array([name for name, _ in network.named_parameters()]),
+        "gradient_norms": gradient_norms(network),
         "running_names": np.array(list(running)),
         "running_heads": np.concatenate([v.flatten()[:HEAD].numpy() for v in running.values()]),
     }
@@ -143,7 +187,8 @@ def main() -> None:
     for name, arrays in files.items():
         path = OUT / f"{name}.npz"
         np.savez_compressed(path, **arrays)
-        print(f"{path.name:36} {path.stat().st_size / 1000:6.1f} kB")
+        gap = f", float32 gradients off by {arrays['rounding']:.0e}" if "rounding" in arrays else ""
+        print(f"{path.name:36} {path.stat().st_size / 1000:6.1f} kB{gap}", flush=True)
 
 
 if __name__ == "__main__":

@@ -60,7 +60,8 @@ def test_network_equals_pytorch(case: str) -> None:
     golden = np.load(FIXTURES / f"{case}.npz")
     shapes = shapes_of(golden["state_names"], golden["state_shapes"])
     network = Network.drawn(name, shapes=shapes, **options)
-    images = drawn_images((3, int(golden["channels"]), SIZE, SIZE)).transpose(0, 2, 3, 1)
+    shape = (3, int(golden["channels"]), SIZE, SIZE)
+    images = drawn_images(shape, seed=int(golden["seed"])).transpose(0, 2, 3, 1)
     guided = "log_variances" in golden
     found = passes(
         network,
