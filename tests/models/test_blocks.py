@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mgajax.errors import ConfigError
-from mgajax.models.blocks import BatchNorm, max_pool_3x3, peak
+from mgajax.models.blocks import BatchNorm, convolve, max_pool_3x3, peak
 
 
 def normal(*shape: int, seed: int = 0) -> jax.Array:
@@ -90,3 +90,19 @@ def test_peak_is_the_maximum_and_compilation_changes_no_gradient(axis: int) -> N
     eager = jax.grad(objective)(x, gate)
     compiled = jax.jit(jax.grad(objective))(x, gate)
     np.testing.assert_allclose(compiled, eager, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (2, 5), (4, 4), (6, 6)])
+@pytest.mark.parametrize(("taps", "stride"), [(3, 1), (3, 2), (7, 1), (7, 2)])
+def test_small_maps_give_the_sums_of_a_convolution(
+    size: tuple[int, int], taps: int, stride: int
+) -> None:
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.standard_normal((2, *size, 3)), jnp.float32)
+    kernel = jnp.asarray(rng.standard_normal((taps, taps, 3, 4)), jnp.float32)
+    strides, padding = (stride, stride), [(taps // 2, taps // 2)] * 2
+    settings = {"dimension_numbers": ("NHWC", "HWIO", "NHWC")}
+    found = convolve(x, kernel, strides, padding, **settings)
+    wanted = jax.lax.conv_general_dilated(x, kernel, strides, padding, **settings)
+    assert found.shape == wanted.shape
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
