@@ -5,6 +5,7 @@ the wall and the middle; lungs, vessels, lesions and bones are added by their ow
 """
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -91,12 +92,8 @@ def narrowed(chest: Chest, at: tuple[slice, slice]) -> Chest:
 
 def chest_at(grid: Grid, anatomy: Anatomy, *, level: float) -> Chest:
     """Lay out the chest of `anatomy` at `level` on `grid`."""
-    bend = 2.6 * np.random.default_rng(anatomy.bend_seed).standard_normal((2, 7, 7))
-    grid = bent(
-        grid,
-        dx=spline_field(bend[0], shape=grid.shape),
-        dy=spline_field(bend[1], shape=grid.shape),
-    )
+    dx, dy = _bend(anatomy.bend_seed, grid.shape)
+    grid = bent(grid, dx=dx, dy=dy)
     breadth = profile(
         level, (0.0, 0.42), (0.12, 0.70), (0.3, 0.88), (0.55, 1.0), (0.8, 1.03), (1.0, 1.0)
     )
@@ -136,6 +133,13 @@ def chest_at(grid: Grid, anatomy: Anatomy, *, level: float) -> Chest:
         body=body,
         back=back,
     )
+
+
+@lru_cache(maxsize=2)
+def _bend(seed: int, shape: tuple[int, int]) -> tuple[Field, Field]:
+    """How far in mm an individual's shape moves each pixel, the same in all slices."""
+    knots = 2.6 * np.random.default_rng(seed).standard_normal((2, 7, 7))
+    return spline_field(knots[0], shape=shape), spline_field(knots[1], shape=shape)
 
 
 def _middle(

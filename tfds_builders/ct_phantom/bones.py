@@ -161,6 +161,11 @@ def paint_table(hu: Field, grid: Grid, *, back: float, curve: float, softness: f
 
     `back` is the y of the lowest skin in mm, `curve` the couch's rise towards its sides in 1/mm.
     """
+    rise = curve * float(np.square(grid.x[0]).max())
+    rows, columns = grid.shape
+    first = int((back - rise - softness - grid.top) / grid.spacing)  # above it there is none
+    at = (slice(min(max(first, 0), rows), rows), slice(0, columns))
+    hu, grid = hu[at], part(grid, at)
     below = grid.y - np.float32(back + 7) + np.float32(curve) * grid.x * grid.x
     paint(hu, cover(np.abs(below - np.float32(11)) - np.float32(11), softness=softness), -960.0)
     for depth, density in ((0.0, -420.0), (22.0, -300.0)):

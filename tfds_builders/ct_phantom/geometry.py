@@ -6,6 +6,7 @@ pixel that lies inside. Only + - * / and square roots touch a pixel, and the one
 done in float64, so that a drawing does not depend on the machine's vector unit.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -42,7 +43,7 @@ def make_grid(*, height: int, width: int, spacing: float, centre: tuple[float, f
     top = centre[1] - 0.5 * (height - 1) * spacing
     columns = (left + spacing * np.arange(width)).astype(np.float32)
     rows = (top + spacing * np.arange(height)).astype(np.float32)
-    x, y = np.meshgrid(columns, rows)
+    x, y = np.meshgrid(columns, rows, copy=False)
     return Grid(x=x, y=y, spacing=spacing, left=left, top=top)
 
 
@@ -59,7 +60,12 @@ def ellipse(
     x, y = grid.x - f32(centre[0]), grid.y - f32(centre[1])
     if tilt:
         c, s = f32(np.cos(tilt)), f32(np.sin(tilt))
-        x, y = c * x + s * y, c * y - s * x
+        along = c * x
+        along += s * y
+        x *= s
+        y *= c
+        y -= x
+        x = along
     x *= x
     y *= y
     x *= f32(radii[0] ** -2)
@@ -81,8 +87,8 @@ def window(
     slices = []
     for axis, first in ((1, grid.top), (0, grid.left)):
         length = grid.shape[1 - axis]
-        low = int(np.floor((centre[axis] - reach[axis] - first) / grid.spacing))
-        high = int(np.ceil((centre[axis] + reach[axis] - first) / grid.spacing)) + 1
+        low = math.floor((centre[axis] - reach[axis] - first) / grid.spacing)
+        high = math.ceil((centre[axis] + reach[axis] - first) / grid.spacing) + 1
         slices.append(slice(min(max(low, 0), length), min(max(high, 0), length)))
     return slices[0], slices[1]
 
@@ -96,9 +102,9 @@ def around(
     margin: float,
 ) -> tuple[slice, slice]:
     """The window of an ellipse and `margin` mm around it."""
-    c, s = np.cos(tilt) ** 2, np.sin(tilt) ** 2
+    c, s = math.cos(tilt) ** 2, math.sin(tilt) ** 2
     a, b = radii[0] ** 2, radii[1] ** 2
-    reach = (float(np.sqrt(a * c + b * s)) + margin, float(np.sqrt(a * s + b * c)) + margin)
+    reach = (math.sqrt(a * c + b * s) + margin, math.sqrt(a * s + b * c) + margin)
     return window(grid, centre, reach=reach)
 
 
@@ -146,15 +152,24 @@ def paint_ellipse(
 
 def union(a: Field, b: Field, *, rounding: float) -> Field:
     """Distance to a ∪ b whose seam is filled over `rounding` mm (quadratic smooth minimum)."""
-    return -intersection(-a, -b, rounding=rounding)
+    return np.minimum(a, b) - _filling(a, b, rounding=rounding)
 
 
 def intersection(a: Field, b: Field, *, rounding: float) -> Field:
     """Distance to a ∩ b whose edge is rounded over `rounding` mm (quadratic smooth maximum)."""
-    gap = np.maximum(np.float32(rounding) - np.abs(a - b), np.float32(0))
+    filling = _filling(a, b, rounding=rounding)
+    filling += np.maximum(a, b)
+    return filling
+
+
+def _filling(a: Field, b: Field, *, rounding: float) -> Field:
+    """How far a rounded seam departs from the sharp one, mm; 0 away from it."""
+    gap = a - b
+    np.abs(gap, out=gap)
+    np.subtract(np.float32(rounding), gap, out=gap)
+    np.maximum(gap, np.float32(0), out=gap)
     gap *= gap
     gap *= np.float32(0.25 / rounding)
-    gap += np.maximum(a, b)
     return gap
 
 
@@ -221,30 +236,31 @@ class Capsules:
 def capsule_cover(grid: Grid, capsules: Capsules, *, softness: float) -> Field:
     """The greatest weighted coverage of any capsule at each pixel; 0 where there is none."""
     covered = np.zeros(grid.shape, np.float32)
-    for chosen, pixels, depth in _windows(grid, capsules, softness=softness):
+    for chosen, pixels, depth in _windows(grid, capsules, margin=0.5 * softness):
         value = depth * np.float32(1 / softness)
         value += np.float32(0.5)
         # A stroke thinner than a pixel covers only a part of it.
         most = np.minimum(1, capsules.radius[chosen] * (2 / softness)).astype(np.float32)
         np.clip(value, 0, most[:, None, None], out=value)
         value *= capsules.weight[chosen].astype(np.float32)[:, None, None]
-        np.maximum.at(covered.reshape(-1), pixels[value > 0], value[value > 0])
+        hit = value > 0
+        np.maximum.at(covered.reshape(-1), pixels[hit], value[hit])
     return covered
 
 
 def capsule_distance(grid: Grid, capsules: Capsules, *, softness: float) -> Field:
     """Distance in mm to the nearest capsule, right up to `softness` mm outside; weights ignored."""
     distance = np.full(grid.shape, 2 * softness, np.float32)
-    for _, pixels, depth in _windows(grid, capsules, softness=softness):
+    for _, pixels, depth in _windows(grid, capsules, margin=softness):
         near = depth > -softness
         np.minimum.at(distance.reshape(-1), pixels[near], -depth[near])
     return distance
 
 
 def _windows(
-    grid: Grid, capsules: Capsules, *, softness: float
+    grid: Grid, capsules: Capsules, *, margin: float
 ) -> Iterator[tuple[Int[np.ndarray, " m"], Int[np.ndarray, "m r r"], Float32[np.ndarray, "m r r"]]]:
-    """Square windows around the capsules, those of one size together.
+    """Square windows around the capsules and `margin` mm beyond, those of one size together.
 
     So hundreds of strokes cost a few array operations. Give short segments: a window is as long as
     its segment.
@@ -254,7 +270,7 @@ def _windows(
       lies in the capsule (negative outside; very negative off the grid).
     """
     length = np.abs(capsules.end - capsules.start).max(axis=1, initial=0.0)
-    reach = (0.5 * length + capsules.radius + softness) / grid.spacing
+    reach = (0.5 * length + capsules.radius + margin) / grid.spacing
     lower = 0.0
     for upper in (2.0, 4.0, 7.0, 12.0, 24.0, np.inf):
         chosen = np.flatnonzero((reach > lower) & (reach <= upper))
