@@ -5,6 +5,7 @@ a Python traceback only with `--debug`.
 """
 
 import argparse
+import ast
 import json
 import logging
 import os
@@ -47,15 +48,19 @@ def main(words: Sequence[str] | None = None) -> int:
     except OSError as error:
         if arguments.debug:
             raise
-        say(f"mgajax {arguments.command}: {error.strerror or error}: {error.filename or ''}")
+        place = f"{error.filename}: " if error.filename else ""
+        say(f"mgajax {arguments.command}: {place}{error.strerror or error}")
         return 1
+    except KeyboardInterrupt:
+        say(f"mgajax {arguments.command}: interrupted")
+        return 130
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Every command with its options; `--help` teaches."""
     parser = argparse.ArgumentParser(
         prog="mgajax",
-        description=__import__("mgajax").__doc__,
+        description="Mask-guided attention for COVID-19 diagnosis on chest CT, in JAX/Flax.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -115,6 +120,13 @@ def _add_build(commands) -> None:
         "--data_dir", type=Path, default=DATA_DIR, help=f"where built sets go (default {DATA_DIR})"
     )
     command.add_argument("--builder_config", metavar="NAME", help="a variant of the data set")
+    command.add_argument(
+        "--option",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="change a field of that variant, e.g. shortcut=0.5 or patients=500",
+    )
 
 
 def _add_train(commands) -> None:
@@ -182,9 +194,10 @@ def build(arguments: argparse.Namespace, overrides: list[str]) -> None:
         manual_dir=arguments.manual_dir,
         data_dir=arguments.data_dir,
         builder_config=arguments.builder_config,
+        **dict(_option(word) for word in arguments.option),
     )
     print(built.summary)
-    print(f"\nbuilt: {built.directory}\nuse:   --config.data.dir={built.directory}")
+    print(f"\n{built.status}: {built.directory}\nuse: --config.data.dir={built.directory}")
 
 
 def train(arguments: argparse.Namespace, overrides: list[str]) -> None:
@@ -229,11 +242,23 @@ def benchmark(arguments: argparse.Namespace, overrides: list[str]) -> None:
         arguments.out.write_text(text + "\n")
 
 
+def _option(word: str) -> tuple[str, object]:
+    """`key=value` with the value as Python would read it; what it cannot read is text."""
+    key, equals, text = word.partition("=")
+    if not equals:
+        raise ConfigError(f"--option {word}: write KEY=VALUE")
+    try:
+        return key, ast.literal_eval(text)
+    except (SyntaxError, ValueError):
+        return key, text
+
+
 def _overrides(rest: list[str], *, accepted: bool) -> list[str]:
     """The `--config.key=value` words; any other unknown word is an error."""
     for word in rest:
-        if not (accepted and word.startswith("--config.")):
-            raise ConfigError(f"unknown argument {word!r}; see --help")
+        if not (accepted and word.startswith("--config.") and "=" in word):
+            hint = "; a key is set by --config.KEY=VALUE, in one word" if accepted else ""
+            raise ConfigError(f"unknown argument {word!r}{hint}; see --help")
     return rest
 
 

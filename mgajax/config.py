@@ -5,6 +5,7 @@ define cannot be set, so a misspelt key is an error and never a silent no-op.
 """
 
 import importlib.metadata
+import importlib.util
 import json
 import platform
 import subprocess
@@ -34,8 +35,8 @@ RESUMABLE = frozenset(
         "data.residence",
     }
 )
-"""Keys that may change when a run is taken up again: none of them changes its numbers. (The data
-are compared by their fingerprint, not by their folder.)"""
+"""Keys that may change when a run is taken up again: none of them changes its numbers by more than
+rounding. (The data are compared by their fingerprint, not by their folder.)"""
 
 
 def load(path: str | Path, *, overrides: Sequence[str] = ()) -> ConfigDict:
@@ -49,17 +50,37 @@ def load(path: str | Path, *, overrides: Sequence[str] = ()) -> ConfigDict:
       ConfigError: no such file, no such key, or a value of another type.
     """
     file = _find(path)
+    config = _get_config(file)
     values = flags.FlagValues()
-    words = ["mgajax", f"--config={file}", *_checked(overrides)]
-    config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=words)
+    words = ["mgajax", *_checked(overrides)]
     try:
+        config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=words)
         values(words)
-        config: ConfigDict = values.config
     except (AttributeError, KeyError) as error:
-        raise ConfigError(_unknown_key(file, overrides)) from error
+        raise ConfigError(_unknown_key(file, config, overrides)) from error
     except (flags.Error, TypeError, ValueError) as error:
         raise ConfigError(f"{path}: {_one_line(error)}") from error
-    return config.lock()
+    loaded: ConfigDict = values.config
+    return loaded.lock()
+
+
+def _get_config(file: Path) -> ConfigDict:
+    """Run the file under a name of its own and call its `get_config()`."""
+    specification = importlib.util.spec_from_file_location(f"mgajax_config_{file.stem}", file)
+    if specification is None or specification.loader is None:
+        raise ConfigError(f"{file}: not a Python file")
+    module = importlib.util.module_from_spec(specification)
+    try:
+        specification.loader.exec_module(module)
+        config = module.get_config()
+    except Exception as error:  # whatever a user's file raises
+        raise ConfigError(
+            f"{file}: {type(error).__name__}: {_one_line(error)}; expected a function "
+            "get_config() -> ConfigDict"
+        ) from error
+    if not isinstance(config, ConfigDict):
+        raise ConfigError(f"{file}: get_config() gave {type(config).__name__}, expected ConfigDict")
+    return config
 
 
 def _find(path: str | Path) -> Path:
@@ -78,8 +99,8 @@ def _checked(overrides: Sequence[str]) -> list[str]:
     return list(overrides)
 
 
-def _unknown_key(file: Path, overrides: Sequence[str]) -> str:
-    known = list(flatten(load(file)))
+def _unknown_key(file: Path, config: ConfigDict, overrides: Sequence[str]) -> str:
+    known = list(flatten(config))
     for word in overrides:
         key = word.removeprefix("--config.").split("=", 1)[0]
         if key not in known:

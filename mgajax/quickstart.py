@@ -21,7 +21,8 @@ def run_quickstart(data: Path, *, workdir: Path) -> str:
     """
     settings = config.load(CONFIG, overrides=[f"--config.data.dir={data}"])
     run = workdir / "run"
-    train(settings, workdir=run)
+    if not train(settings, workdir=run).finished:
+        return f"stopped; `mgajax quickstart --workdir {workdir}` goes on from there"
     done = evaluate_run(run)
     paths = "\n".join(f"  {path}" for path in (*done.files, run / "metrics.jsonl"))
     return f"{done.table}\n\nmade:\n{paths}"

@@ -41,9 +41,12 @@ def test_the_top_help_lists_every_command(capsys: pytest.CaptureFixture[str]) ->
         (("train", "--config", MGA, "--workdir", "w"), "data.dir is empty"),
         (("train", "--config", MGA, "--workdir", "w", "--config.lr=1"), "unknown key --config.lr"),
         (("train", "--config", MGA, "--workdir", "w", "--lr=1"), "unknown argument '--lr=1'"),
+        (("train", "--config", MGA, "--workdir", "w", "--config.seed", "1"), "in one word"),
         (("train", "--config", "none.py", "--workdir", "w"), "no such file"),
         (("build", "covid_slices"), "covid_ct_slices"),
         (("build", "covid_ct_slices"), "manual_dir"),
+        (("build", "ct_phantom", "--option", "shortcut"), "write KEY=VALUE"),
+        (("build", "ct_phantom", "--option", "shortcuts=1"), "shortcut"),
         (("evaluate", "--workdir", "nowhere"), "nowhere"),
     ],
 )
@@ -70,6 +73,15 @@ def test_an_empty_download_folder_is_told(capsys, tmp_path: Path) -> None:
     words = ["build", "covid_ct_slices", "--manual_dir", str(tmp_path / "manual")]
     assert main([*words, "--data_dir", str(tmp_path / "data")]) == 1
     assert "curated_data" in capsys.readouterr().err
+
+
+def test_ctrl_c_is_one_line(capsys, monkeypatch, tmp_path: Path) -> None:
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mgajax.evaluation.run.evaluate_run", interrupted)
+    code, line = told(capsys, "evaluate", "--workdir", str(tmp_path))
+    assert (code, line) == (130, "mgajax evaluate: interrupted")
 
 
 def test_debug_gives_the_traceback(tmp_path: Path) -> None:

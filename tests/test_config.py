@@ -66,6 +66,28 @@ def test_an_absent_file_lists_the_shipped_ones() -> None:
         configs.load("configs/classification/resnet81.py")
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("x = 1\n", "expected a function get_config"),
+        ("def get_config():\n    return {}['a']\n", "KeyError: 'a'; expected a function"),
+        ("def get_config():\n    return {}\n", "gave dict, expected ConfigDict"),
+        ("def get_config(:\n", "invalid syntax"),
+        ("import absent_package\n", "absent_package"),
+    ],
+)
+def test_a_file_that_gives_no_configuration_is_told(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "mine.py").write_text(text)
+    with pytest.raises(ConfigError, match=told):
+        configs.load(tmp_path / "mine.py", overrides=[])
+
+
+def test_a_damaged_record_of_a_run_is_told(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"config": {"seed"')
+    with pytest.raises(ConfigError, match=r"config\.json: damaged"):
+        configs.read(tmp_path / "config.json")
+
+
 def test_written_and_read_back(tmp_path: Path) -> None:
     config = configs.load(MGA)
     configs.write(config, tmp_path / "config.json", extra={"split": "built"})

@@ -1,21 +1,25 @@
 """Does the input keep up? The step on real data against the same step on one fixed batch."""
 
+import dataclasses
+import functools
 import itertools
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from ml_collections import ConfigDict
 
 from mgajax.config import provenance
-from mgajax.data.loader import training_rows
+from mgajax.data.loader import take, training_rows
 from mgajax.errors import ConfigError
 from mgajax.progress import track
 from mgajax.training.run import Run, open_run
+from mgajax.training.steps import train_step
 
 WARM_UP_STEPS = 3
 BLOCKS = 4
@@ -26,8 +30,8 @@ def measure_input(config: ConfigDict, *, steps: int) -> dict[str, Any]:
     """Time `steps` train steps each way, from the second epoch on, in alternating blocks.
 
     Returns:
-      Median milliseconds a step with real data (gathered, sent, augmented) and with one batch that
-      is on the device already, and their ratio (1.0: the input costs nothing).
+      Median milliseconds a step with real data (chosen, gathered, sent) and with one batch that is
+      on the device already, and their ratio (1.0: the input costs nothing). Both augment.
 
     Raises:
       ConfigError: fewer than one step a block.
@@ -56,35 +60,42 @@ def measure_input(config: ConfigDict, *, steps: int) -> dict[str, Any]:
 
 def _time_both(run: Run, *, steps: int) -> tuple[list[list[float]], list[list[float]]]:
     rows = run.rows("train")
-    batch_size = run.config.batch_size
-    first = -(-len(rows) // batch_size)  # the second epoch
+    settings = {"batch_size": run.config.batch_size, "seed": run.config.seed}
+    first = -(-len(rows) // run.config.batch_size)  # the second epoch
     last = first + WARM_UP_STEPS + BLOCKS * steps
-    real_inputs = run.feed.training(
-        rows, first=first, last=last, batch_size=batch_size, seed=run.config.seed
-    )
-    chosen = training_rows(rows, step=first, batch_size=batch_size, seed=run.config.seed)
-    one = run.feed.inputs(chosen)
+    real_inputs = run.feed.training(rows, first=first, last=last, **settings)
+    fixed_step, batch = _fixed(run, training_rows(rows, step=first, **settings))
+    fixed_inputs = itertools.repeat((first, (batch,)))
     state = run.fresh_state()
-    state, _ = _timed(run, state, real_inputs, count=WARM_UP_STEPS)
+    state, _ = _timed(run.train_step, state, real_inputs, count=WARM_UP_STEPS)
+    state, _ = _timed(fixed_step, state, fixed_inputs, count=WARM_UP_STEPS)
     real: list[list[float]] = []
     fixed: list[list[float]] = []
     for _ in track(range(BLOCKS), description="timing blocks"):
-        state, seconds = _timed(run, state, real_inputs, count=steps)
+        state, seconds = _timed(run.train_step, state, real_inputs, count=steps)
         real.append(seconds)
-        state, seconds = _timed(run, state, ((0, one) for _ in range(steps)), count=steps)
+        state, seconds = _timed(fixed_step, state, fixed_inputs, count=steps)
         fixed.append(seconds)
     return real, fixed
 
 
+def _fixed(run: Run, rows: np.ndarray) -> tuple[Callable[..., Any], Any]:
+    """The train step without any gathering, and one batch that is on the device already."""
+    feed = dataclasses.replace(run.feed, resident=False)
+    step = functools.partial(train_step, settings=run.settings)
+    batch = run.layout.shard(jax.device_get(take(run.feed.examples, rows)))
+    return feed.step(step, outputs=("replicated", "replicated"), donate=True), batch
+
+
 def _timed(
-    run: Run, state: Any, inputs: Iterator[tuple[int, Any]], *, count: int
+    step: Callable[..., Any], state: Any, inputs: Iterator[tuple[int, Any]], *, count: int
 ) -> tuple[Any, list[float]]:
     """Seconds of each of `count` steps, from asking for the batch to the finished update."""
     seconds = []
     for _ in range(count):
         start = time.perf_counter()
         _, batch = next(inputs)
-        state, metrics = run.train_step(state, *batch)
+        state, metrics = step(state, *batch)
         jax.block_until_ready((state, metrics))
         seconds.append(time.perf_counter() - start)
     return state, seconds

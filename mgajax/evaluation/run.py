@@ -1,4 +1,4 @@
-"""`mgajax evaluate`: from a run's best checkpoint to numbers, tables and"""
+"""`mgajax evaluate`: from a run's best checkpoint to numbers, tables and figures."""
 
 import json
 from collections.abc import Sequence
@@ -11,10 +11,11 @@ import numpy as np
 from scipy.special import softmax
 
 from mgajax import config as configs
-from mgajax.errors import CheckpointError, DataError
+from mgajax.errors import CheckpointError, ConfigError, DataError
 from mgajax.evaluation.metrics import classification_metrics
 from mgajax.evaluation.overlap import lesion_overlap, overlap_summary
 from mgajax.evaluation.predictions import Predictions
+from mgajax.progress import say
 from mgajax.reporting.figures import (
     calibration_figure,
     confusion_figure,
@@ -62,12 +63,17 @@ def evaluate_run(
     Args:
       workdir: a folder that `mgajax train` made.
       split: `train`, `validation` or `test`.
-      out: the JSON file; None: `evaluation/SPLIT.json` in the run.
+      out: the JSON file, in a folder that exists; None: `evaluation/SPLIT.json` in the run, where
+        predictions and figures go in any case.
       overrides: `--config.key=value` for keys that do not change numbers.
 
     Raises:
-      ConfigError: no run there. CheckpointError: nothing saved yet. DataError: an empty split.
+      ConfigError: no run there, or no folder for `out`.
+      CheckpointError: nothing saved yet.
+      DataError: an empty split.
     """
+    if out is not None and not out.parent.is_dir():
+        raise ConfigError(f"--out {out}: there is no folder {out.parent}; make it first")
     run = reopen_run(workdir, overrides=overrides)
     rows = run.rows(split)
     if len(rows) == 0:
@@ -82,8 +88,10 @@ def evaluate_run(
         sources=table.sources[rows],
         split=split,
         overlap=_overlap(run, rows, outputs),
-    ).check(table.file_names[rows])
+    )
     metrics = _measure(run, predictions, step=step, outputs=outputs)
+    if metrics["unreadable_slices"]:
+        say(f"{metrics['unreadable_slices']} slices of {split} could not be read and do not count")
     folder = workdir / FOLDER
     folder.mkdir(exist_ok=True)
     files = _write(run, predictions, metrics, out=out or folder / f"{split}.json")
@@ -93,7 +101,7 @@ def evaluate_run(
 
 
 def _predict_best(run: Run, rows: np.ndarray) -> tuple[int, dict[str, np.ndarray]]:
-    with Checkpoints(run.workdir / CHECKPOINT_FOLDER) as checkpoints:
+    with Checkpoints(run.workdir / CHECKPOINT_FOLDER, access="read") as checkpoints:
         step = checkpoints.best
         if step is None:
             raise CheckpointError(
@@ -131,6 +139,7 @@ def _measure(
         "split_made_by": run.split.name,
         "checkpoint_step": step,
         "cross_entropy": cross_entropy,
+        "unreadable_slices": len(run.split.indices(predictions.split)) - len(predictions),
         "data_fingerprint": run.data.fingerprint,
         "provenance": configs.provenance(),
     }

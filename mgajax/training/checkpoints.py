@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import orbax.checkpoint as ocp
@@ -37,8 +37,13 @@ class Restored:
 class Checkpoints:
     """The checkpoints of one run. Use as a context manager: leaving it waits for the last save."""
 
-    def __init__(self, folder: Path) -> None:
-        """Open or create `folder`; half-written checkpoints in it are ignored."""
+    def __init__(self, folder: Path, *, access: Literal["read", "write"] = "write") -> None:
+        """Open `folder`; half-written checkpoints in it are ignored.
+
+        Args:
+          access: only `write`, which one process at a time may have, creates the folder and clears
+            away what a killed process left; `read` leaves a running training alone.
+        """
         self.folder = folder.resolve()  # Orbax fails in the background on relative paths
         newest = policies.LatestN(n=1)
         best = policies.BestN(
@@ -48,8 +53,14 @@ class Checkpoints:
             best_fn=lambda metrics: metrics[METRIC],  # without it metrics are not written
             best_mode="min",
             preservation_policy=policies.AnyPreservationPolicy([newest, best]),
-            cleanup_tmp_directories=True,
+            cleanup_tmp_directories=access == "write",
+            create=access == "write",
+            read_only=access == "read",
         )
+        if access == "read" and not self.folder.is_dir():
+            raise CheckpointError(
+                f"{self.folder}: no such folder; train first: mgajax train --help"
+            )
         with self._explained("open"):
             self.manager = ocp.CheckpointManager(self.folder, options=options)
 

@@ -1,5 +1,6 @@
 """Where a run's numbers go: `metrics.jsonl` (truth), TensorBoard (curves), and a check that they are finite."""
 
+import contextlib
 import json
 import math
 import time
@@ -36,9 +37,11 @@ class MetricsLog:
     def __enter__(self) -> "MetricsLog":
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.file.close()
-        self.board.close()
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        # On a full disk closing fails as well; the first error is the one to tell.
+        with contextlib.suppress(OSError) if error is not None else contextlib.nullcontext():
+            self.file.close()
+            self.board.close()
 
     def training(self, step: int, metrics: Any) -> None:
         """Take the metrics of step number `step` (counted from 1, as steps done).
@@ -68,19 +71,22 @@ class MetricsLog:
             if bad or step % self.every == 0 or step == 1:
                 self.write(step, {"images_per_s_per_device": rate, **values}, split="train")
             if bad:
-                raise TrainingError(
-                    f"step {step}: {bad[0]} is {values[bad[0]]}; training stopped, the last good "
-                    "checkpoint is kept; try a lower optimiser.learning_rate"
-                )
+                raise not_finite(bad[0], values[bad[0]], step=step)
 
     def write(self, step: int, values: dict[str, float], *, split: str) -> None:
         """Append one row; names get the split in front, as `validation/accuracy`."""
         row = {"step": step} | {f"{split}/{name}": value for name, value in values.items()}
-        self.file.write(json.dumps(row) + "\n")
-        self.file.flush()
-        for name, value in row.items():
-            if name != "step" and math.isfinite(value):
-                self.board.add_scalar(name, value, step)
+        try:
+            self.file.write(json.dumps(row) + "\n")
+            self.file.flush()
+            for name, value in row.items():
+                if name != "step" and math.isfinite(value):
+                    self.board.add_scalar(name, value, step)
+        except OSError as error:
+            raise TrainingError(
+                f"{self.path}: cannot be written at step {step} ({error.strerror}); make room, then "
+                "give the same command again to go on from the newest checkpoint"
+            ) from error
 
     def restart_clock(self, step: int) -> None:
         """Leave what happened since the last step out of the rate."""
@@ -91,6 +97,14 @@ class MetricsLog:
         rate = (step - self.clock_step) * self.images_per_step_and_device / max(seconds, 1e-9)
         self.restart_clock(step)
         return rate
+
+
+def not_finite(name: str, value: float, *, step: int) -> TrainingError:
+    """The error that ends a run whose numbers have left the finite ones."""
+    return TrainingError(
+        f"step {step}: {name} is {value}; training stopped, the last good checkpoint is kept; try "
+        "a lower --config.optimiser.learning_rate in another --workdir"
+    )
 
 
 def read_rows(path: Path) -> list[dict[str, float | int]]:

@@ -1,6 +1,7 @@
 """The training loop. One screen, for every task."""
 
 import json
+import math
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,8 +15,8 @@ from mgajax.training import steps
 from mgajax.training.checkpoints import Checkpoints
 from mgajax.training.early_stopping import EarlyStopping
 from mgajax.training.interruption import Interruption
-from mgajax.training.logs import MetricsLog
-from mgajax.training.run import CHECKPOINT_FOLDER, Run, open_run
+from mgajax.training.logs import MetricsLog, not_finite
+from mgajax.training.run import CHECKPOINT_FOLDER, Run, claimed, open_run
 from mgajax.training.state import TrainState
 
 SUMMARY_FILE = "summary.json"
@@ -46,8 +47,9 @@ class Summary:
 def train(config: ConfigDict, *, workdir: Path) -> Summary:
     """Train to the end, going on where `workdir` stopped.
 
-    Steps 0..n follow from (seed, step) alone, so a run that was killed and taken up again equals
-    an undisturbed one, bit for bit on the same devices.
+    Every step follows from the state and (seed, step) alone, so a run that was killed and taken up
+    again equals an undisturbed one: bit for bit on a CPU, and elsewhere as far as the device's own
+    sums are reproducible.
 
     Raises:
       ConfigError, DataError, LeakageError: see `open_run`.
@@ -55,7 +57,11 @@ def train(config: ConfigDict, *, workdir: Path) -> Summary:
       CheckpointError: a save failed; older checkpoints are kept.
     """
     run = open_run(config, workdir=workdir)
-    with Checkpoints(workdir / CHECKPOINT_FOLDER) as checkpoints, Interruption() as interruption:
+    with (
+        claimed(workdir),
+        Checkpoints(workdir / CHECKPOINT_FOLDER) as checkpoints,
+        Interruption() as interruption,
+    ):
         state, stopping = _start(run, checkpoints)
         first, last = int(state.step), run.total_steps
         with _log(run, first=first) as log:
@@ -68,14 +74,14 @@ def train(config: ConfigDict, *, workdir: Path) -> Summary:
             )
             for step, batch in track(inputs, description="training", total=last - first):
                 state, metrics = run.train_step(state, *batch)
-                done = step + 1
+                done, asked_to_stop = step + 1, interruption.requested is not None
                 log.training(done, metrics)
                 if run.epoch_ends(done):
                     stopping = _end_epoch(run, state, done, stopping, log, checkpoints)
-                elif interruption.requested or _is_due(done, every=config.checkpoint_every):
+                elif asked_to_stop or _is_due(done, every=config.checkpoint_every):
                     log.flush()
                     checkpoints.save(state, early_stopping=stopping)
-                if interruption.requested or stopping.stop:
+                if asked_to_stop or stopping.stop:
                     break
             inputs.close()
     return _summarise(run, int(state.step), stopping, interruption)
@@ -134,6 +140,8 @@ def _end_epoch(
         checkpoints.save(state, early_stopping=stopping)
         return stopping
     loss = values[steps.CROSS_ENTROPY]
+    if not math.isfinite(loss):
+        raise not_finite("validation cross-entropy", loss, step=step)
     stopping = stopping.after(loss, step=step)
     log.write(step, values, split="validation")
     mark = ", best so far" if stopping.improved else f", best {stopping.best:.4f}"

@@ -4,9 +4,11 @@ The folder holds `config.json` (with versions and git commit), `split.csv`, `che
 `metrics.jsonl`, TensorBoard events, and later `evaluation/`.
 """
 
+import contextlib
+import fcntl
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,7 @@ from mgajax.data.splits import (
     split_from_csv,
     write_split_csv,
 )
-from mgajax.errors import DataError
+from mgajax.errors import ConfigError, DataError
 from mgajax.progress import say
 from mgajax.schema import CLASS_NAMES
 from mgajax.training import steps
@@ -38,6 +40,7 @@ from mgajax.training.state import TrainState, create_state, learning_rate, make_
 
 CONFIG_FILE = "config.json"
 SPLIT_FILE = "split.csv"
+LOCK_FILE = ".training"
 CHECKPOINT_FOLDER = "checkpoints"
 SPLIT_OPTIONS = {
     "fraction": ("fraction",),
@@ -97,16 +100,26 @@ class Run:
         return self.layout.replicate(state)
 
     def predict(self, state: TrainState, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """Outputs of the predict step for `rows`, in order, each exactly once."""
+        """Outputs of the predict step for `rows` (at least one), in order, each exactly once."""
         size = round_up(self.config.eval_batch_size, layout=self.layout)
         batches = evaluation_rows(rows, batch_size=size)
-        # One batch is in flight while the one before it is read back.
-        outputs = [self.predict_step(state, *self.feed.inputs(batch)) for batch in batches]
-        arrays = [self.layout.gather(output) for output in outputs]
-        return {
-            name: np.concatenate([array[name] for array in arrays])[: len(rows)]
-            for name in arrays[0]
-        }
+        arrays = list(self._in_flight(state, batches))
+        outputs = {name: np.concatenate([array[name] for array in arrays]) for name in arrays[0]}
+        if not np.array_equal(outputs.pop("rows"), np.concatenate(batches)):
+            raise RuntimeError("predictions came back in another order than their rows went out")
+        return {name: array[: len(rows)] for name, array in outputs.items()}
+
+    def _in_flight(
+        self, state: TrainState, batches: list[np.ndarray]
+    ) -> Iterator[dict[str, np.ndarray]]:
+        """Each batch's outputs on the host; the next batch computes while one is read back."""
+        ahead = None
+        for batch in batches:
+            outputs = self.predict_step(state, *self.feed.inputs(batch))
+            if ahead is not None:
+                yield self.layout.gather(ahead)
+            ahead = outputs
+        yield self.layout.gather(ahead)
 
 
 def open_run(config: ConfigDict, *, workdir: Path) -> Run:
@@ -153,6 +166,23 @@ def reopen_run(workdir: Path, *, overrides: Sequence[str] = ()) -> Run:
     """
     config, _ = configs.read(workdir / CONFIG_FILE)
     return open_run(configs.override_resumable(config, overrides), workdir=workdir)
+
+
+@contextlib.contextmanager
+def claimed(workdir: Path) -> Iterator[None]:
+    """Hold a run's folder for this process while it trains.
+
+    Raises:
+      ConfigError: another process is training there.
+    """
+    with (workdir / LOCK_FILE).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(
+                f"{workdir}: another process is training there; wait for it, or use another --workdir"
+            ) from None
+        yield
 
 
 def total_steps(config: ConfigDict, *, num_examples: int) -> int:

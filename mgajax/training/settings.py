@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 
 from ml_collections import ConfigDict
 
-from mgajax.config import flatten
+from mgajax.config import flatten, load
 from mgajax.errors import ConfigError, nearest
 from mgajax.training.feed import NORMAL_MASKS, Residence
 from mgajax.training.losses import ATTENTION_LOSSES
 from mgajax.training.resize import METHODS
 from mgajax.training.state import SCHEDULES
 
+COMMON = "configs/classification/common.py"
 UNCERTAINTY = "uncertainty"
 
 CHOICES: Mapping[str, Sequence[str]] = {
@@ -41,12 +42,18 @@ AT_LEAST: Mapping[str, float] = {
 
 
 def check_settings(config: ConfigDict) -> None:
-    """Refuse values outside their set or range.
+    """Refuse missing keys and values outside their set or range.
 
     Raises:
       ConfigError: names the key, the value and what is valid.
     """
     flat = flatten(config)
+    missing = sorted(flatten(load(COMMON)).keys() - flat.keys())
+    if missing:
+        raise ConfigError(
+            f"{missing[0]} is missing from the configuration; begin with "
+            f"`config = common.get_config()` of {COMMON}, which has every key"
+        )
     for key, valid in CHOICES.items():
         if flat[key] not in valid:
             raise ConfigError(f"{key}={flat[key]!r}: {nearest(str(flat[key]), list(valid))}")

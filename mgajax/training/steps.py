@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Shaped
 
 from mgajax.data.augmentation import Augmentation, augment, example_keys
 from mgajax.data.loader import Batch, mask_to_float, to_float
@@ -93,7 +93,8 @@ def train_step(
     Returns:
       The next state and float32 scalars, both equal on every device: `loss` (Eq. 6), each term
       under its name, `weight/TERM` and `log_variance/TERM` as used in this step, `accuracy`,
-      `gradient_norm`, `learning_rate`.
+      `gradient_norm`, `learning_rate`, and the `parameter_norm` after the update, which tells
+      whether the state can be saved.
     """
     axis = settings.axis_name
     images, masks = _augmented(state.step, batch, settings=settings)
@@ -107,7 +108,10 @@ def train_step(
         )
         terms = loss_terms(output, batch, masks, settings=settings)
         means = {name: _share_of_mean(term, axis) for name, term in terms.items()}
-        total = _weighted_total(params["log_variances"], means, settings=settings)
+        shares = jnp.stack([mean.share for mean in means.values()])
+        devices = _sum(jnp.ones((), jnp.float32), axis)
+        s = params["log_variances"]
+        total = _total(shares, means, s, devices=devices, settings=settings)
         return total, (updates["batch_stats"], output.logits, means)
 
     gradient = jax.grad(objective, has_aux=True)
@@ -121,6 +125,7 @@ def train_step(
     metrics = _loss_metrics(state.params["log_variances"], means, settings=settings) | {
         "accuracy": _sum(_share_of_mean(correct, axis).share, axis),
         "gradient_norm": optax.tree.norm(grads),
+        "parameter_norm": optax.tree.norm(params),
         "learning_rate": jnp.asarray(learning_rate, jnp.float32),
     }
     next_state = TrainState(
@@ -134,12 +139,12 @@ def train_step(
 
 def predict_step(
     state: TrainState, batch: Batch, *, settings: StepSettings
-) -> dict[str, Float[Array, "b ..."]]:
+) -> dict[str, Shaped[Array, "b ..."]]:
     """What evaluation needs of each example, unreduced, so that sums can be exact on the host.
 
     Returns:
-      `logits` [b, k] and each loss term [b], float32, and for a guided model its supervised
-      `attention` map [b, h, w].
+      `rows` int32 [b], as they came; float32 `logits` [b, k] and each loss term [b]; for a model
+      with attention its supervised map, else that of its highest stage, `attention_map` [b, h, w].
     """
     output = settings.model.apply(
         {"params": state.params["model"], "batch_stats": state.batch_stats},
@@ -147,7 +152,8 @@ def predict_step(
         train=False,
     )
     terms = loss_terms(output, batch, mask_to_float(batch.masks), settings=settings)
-    result = {name: term.values for name, term in terms.items()} | {"logits": output.logits}
+    result = {name: term.values for name, term in terms.items()}
+    result |= {"rows": batch.rows, "logits": output.logits}
     guided = output.guided or (max(output.attention) if output.attention else None)
     if guided is not None:
         result["attention_map"] = output.attention[guided][..., 0]
@@ -169,40 +175,45 @@ def _share_of_mean(term: Term, axis: str | None) -> _Mean:
     return _Mean(share=share, present=(count > 0).astype(jnp.float32))
 
 
+def _total(
+    values: Float[Array, "t"],
+    means: dict[str, _Mean],
+    log_variances: dict[str, Float[Array, ""]],
+    *,
+    devices: Float[Array, ""] | float,
+    settings: StepSettings,
+) -> Float[Array, ""]:
+    """Eq. 6, or the sum under fixed weights.
+
+    Args:
+      values: the terms in the order of `means`, whole or this device's shares of them.
+      devices: over how many such totals the penalty log σ is spread. A term of which nothing
+        counts in this batch is not penalised: its σ gets no gradient.
+    """
+    if not log_variances:
+        return (_weights(means, log_variances, settings=settings) * values).sum()
+    s = jnp.stack([log_variances[name] for name in means])
+    penalised = jnp.stack([mean.present for mean in means.values()]) / devices
+    return losses.uncertainty_total(values, s, penalised=penalised)
+
+
 def _weights(
-    names: tuple[str, ...], log_variances: dict[str, Float[Array, ""]], settings: StepSettings
+    means: dict[str, _Mean], log_variances: dict[str, Float[Array, ""]], *, settings: StepSettings
 ) -> Float[Array, "t"]:
     """The factor of each term: learned (Eq. 6), or fixed."""
     if log_variances:
-        return losses.uncertainty_weights(jnp.stack([log_variances[name] for name in names]))
-    return jnp.asarray([settings.fixed_weights[name] for name in names], jnp.float32)
-
-
-def _penalty(
-    means: dict[str, _Mean], log_variances: dict[str, Float[Array, ""]]
-) -> Float[Array, ""]:
-    """Σ log σ of Eq. 6 over the terms that counted; a term absent from a batch keeps its σ."""
-    terms = [0.5 * log_variances[name] * means[name].present for name in log_variances]
-    return sum(terms, jnp.zeros((), jnp.float32))
-
-
-def _weighted_total(
-    log_variances: dict[str, Float[Array, ""]], means: dict[str, _Mean], *, settings: StepSettings
-) -> Float[Array, ""]:
-    """This device's share of Eq. 6: the penalty is split evenly over the devices."""
-    weights = _weights(tuple(means), log_variances, settings)
-    shares = jnp.stack([mean.share for mean in means.values()])
-    devices = _sum(jnp.ones((), jnp.float32), settings.axis_name)
-    return (weights * shares).sum() + _penalty(means, log_variances) / devices
+        return losses.uncertainty_weights(jnp.stack([log_variances[name] for name in means]))
+    return jnp.asarray([settings.fixed_weights[name] for name in means], jnp.float32)
 
 
 def _loss_metrics(
     log_variances: dict[str, Float[Array, ""]], means: dict[str, _Mean], *, settings: StepSettings
 ) -> dict[str, Float[Array, ""]]:
     """Each term, its weight and s as they were in this step, and the total."""
-    weights = _weights(tuple(means), log_variances, settings)
+    weights = _weights(means, log_variances, settings=settings)
     values = {name: _sum(mean.share, settings.axis_name) for name, mean in means.items()}
-    total = (weights * jnp.stack(list(values.values()))).sum() + _penalty(means, log_variances)
+    whole = jnp.stack(list(values.values()))
+    total = _total(whole, means, log_variances, devices=1.0, settings=settings)
     learned = {f"log_variance/{name}": value for name, value in log_variances.items()}
     factors = {f"weight/{name}": weights[i] for i, name in enumerate(means)}
     return values | learned | factors | {"loss": total}

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 PATIENCE_S = 240.0
@@ -27,12 +28,14 @@ def start(words: list[str], *, cache: Path) -> subprocess.Popen[str]:
     )
 
 
-def disturb(process: subprocess.Popen[str], *, number: signal.Signals, once: Path) -> None:
-    """Send a signal as soon as `once` exists."""
+def disturb(
+    process: subprocess.Popen[str], *, number: signal.Signals, once: Callable[[], bool]
+) -> None:
+    """Send a signal as soon as `once()` holds."""
     end = time.monotonic() + PATIENCE_S
-    while not once.exists():
+    while not once():
         assert process.poll() is None, f"ended too early: {process.communicate()}"
-        assert time.monotonic() < end, f"{once} never came"
+        assert time.monotonic() < end, "the moment never came"
         time.sleep(0.005)
     process.send_signal(number)
 

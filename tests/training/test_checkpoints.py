@@ -51,6 +51,24 @@ def test_best_and_newest_are_kept_also_by_a_later_process(tmp_path: Path) -> Non
         assert sorted(checkpoints.manager.all_steps()) == [2, 6]
 
 
+def test_a_reader_leaves_a_running_save_alone(tmp_path: Path) -> None:
+    save_all(tmp_path, {1: 1.0})
+    running = tmp_path / "2.orbax-checkpoint-tmp"
+    running.mkdir()
+    with Checkpoints(tmp_path, access="read") as checkpoints:
+        assert (checkpoints.best, checkpoints.newest) == (1, 1)
+    assert running.is_dir()
+    with Checkpoints(tmp_path) as checkpoints:
+        assert checkpoints.newest == 1
+    assert not running.exists()
+
+
+def test_a_reader_makes_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no such folder; train first"):
+        Checkpoints(tmp_path / "none", access="read")
+    assert not (tmp_path / "none").exists()
+
+
 @pytest.mark.parametrize("devices", [1, 4])
 def test_restores_every_bit_onto_any_number_of_devices(tmp_path: Path, devices: int) -> None:
     save_all(tmp_path, {7: 0.5})

@@ -39,6 +39,19 @@ def test_a_step_that_is_not_due_is_checked_too(tmp_path: Path) -> None:
             log.training(3, {"loss": jnp.float32(jnp.nan), "gradient_norm": jnp.float32(1)})
 
 
+def test_a_full_disk_is_told_with_the_file(tmp_path: Path) -> None:
+    told = r"metrics\.jsonl: cannot be written at step 1 \(No space left on device\); make room"
+    with pytest.raises(TrainingError, match=told):
+        write_to_a_full_disk(tmp_path)
+
+
+def write_to_a_full_disk(folder: Path) -> None:
+    with open_log(folder) as log:
+        log.file.close()
+        log.file = Path("/dev/full").open("w")  # noqa: SIM115 (closed with the log)
+        log.write(1, {"loss": 1.0}, split="train")
+
+
 def test_a_resumed_log_forgets_later_steps_and_half_lines(tmp_path: Path) -> None:
     lines = [json.dumps({"step": step, "train/loss": 1.0}) for step in (1, 3, 6)]
     (tmp_path / FILE_NAME).write_text("\n".join(lines) + '\n{"step": 9, "tra')

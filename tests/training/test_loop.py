@@ -1,18 +1,21 @@
 """A run from its first step to its end: what it leaves, how it goes on, when it refuses."""
 
 import json
+import math
 import shutil
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
 from mgajax.errors import ConfigError, DataError, TrainingError
+from mgajax.training import loop
 from mgajax.training.checkpoints import Checkpoints
 from mgajax.training.logs import read_rows
 from mgajax.training.loop import train
-from mgajax.training.run import open_run, reopen_run
+from mgajax.training.run import claimed, open_run, reopen_run
 
 
 @pytest.fixture
@@ -79,7 +82,7 @@ def test_a_split_changed_by_hand_to_leak_is_refused(copied: Path, small_config) 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(
     small_config, tmp_path: Path
 ) -> None:
-    config = small_config("--config.optimiser.learning_rate=1e25", "--config.checkpoint_every=1")
+    config = small_config("--config.optimiser.learning_rate=1e15", "--config.checkpoint_every=1")
     with pytest.raises(TrainingError, match=r"step \d+: .* last good checkpoint is kept"):
         train(config, workdir=tmp_path / "run")
     run = reopen_run(tmp_path / "run")
@@ -93,6 +96,59 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(
     rows = read_rows(tmp_path / "run" / "metrics.jsonl")
     assert not np.isfinite(list(rows[-1].values())).all()
     assert rows[-1]["step"] > newest
+
+
+def test_a_validation_loss_that_is_not_finite_stops_before_it_is_saved(
+    small_config, tmp_path: Path, monkeypatch
+) -> None:
+    """The last update of an epoch can diverge while every training loss was finite."""
+    good = loop.validate
+    config = small_config("--config.batch_size=16", "--config.max_steps=0", "--config.epochs=3")
+
+    def diverged_after_the_first(run, state):
+        first = run.epochs_done(int(state.step)) == 1
+        return good(run, state) if first else good(run, state) | {"cross_entropy": math.nan}
+
+    monkeypatch.setattr(loop, "validate", diverged_after_the_first)
+    with pytest.raises(TrainingError, match=r"step \d+: validation cross-entropy is nan"):
+        train(config, workdir=tmp_path / "run")
+    run = reopen_run(tmp_path / "run")
+    with Checkpoints(tmp_path / "run" / "checkpoints", access="read") as checkpoints:
+        assert checkpoints.best == checkpoints.newest
+        step = checkpoints.best
+        like = jax.eval_shape(run.fresh_state)
+        found = checkpoints.restore(like, step=step, sharding=run.layout.replicated)
+    assert run.epochs_done(step) == 1
+    assert np.isfinite(found.early_stopping.best)
+    assert np.isfinite(run.predict(found.state, run.rows("test"))["logits"]).all()
+
+
+def test_two_processes_cannot_train_in_one_workdir(copied: Path, small_config) -> None:
+    with (
+        claimed(copied),
+        pytest.raises(ConfigError, match="another process is training there"),
+    ):
+        train(small_config(), workdir=copied)
+    train(small_config(), workdir=copied)
+
+
+def test_a_configuration_that_lacks_a_key_is_refused(small_config, tmp_path: Path) -> None:
+    config = ConfigDict(small_config()).unlock()
+    del config.data["normal_mask"]
+    with pytest.raises(ConfigError, match=r"data\.normal_mask is missing.*common"):
+        train(config, workdir=tmp_path / "run")
+
+
+def test_bfloat16_trains_with_a_float32_state(small_config, tmp_path: Path) -> None:
+    config = small_config("--config.model.dtype=bfloat16", "--config.max_steps=1")
+    train(config, workdir=tmp_path / "run")
+    run = reopen_run(tmp_path / "run")
+    with Checkpoints(tmp_path / "run" / "checkpoints", access="read") as checkpoints:
+        like = jax.eval_shape(run.fresh_state)
+        found = checkpoints.restore(like, step=1, sharding=run.layout.replicated)
+    leaves = jax.tree.leaves((found.state.params, found.state.batch_stats))
+    assert {str(leaf.dtype) for leaf in leaves} == {"float32"}
+    assert all(np.isfinite(leaf).all() for leaf in leaves)
 
 
 def test_a_batch_that_does_not_divide_is_refused_before_anything_is_written(

@@ -2,6 +2,7 @@
 
 import json
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -13,7 +14,7 @@ from mgajax.training.checkpoints import Checkpoints
 from mgajax.training.logs import read_rows
 from mgajax.training.run import reopen_run
 
-STEPS = 20
+STEPS = 30
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +44,16 @@ def undisturbed(words, cache, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return workdir
 
 
+def saved_after(workdir: Path, step: int) -> Callable[[], bool]:
+    """Tells whether a complete checkpoint of a later step has appeared."""
+
+    def appeared() -> bool:
+        names = [path.name for path in (workdir / "checkpoints").glob("*")]
+        return any(name.isdigit() and int(name) > step for name in names)
+
+    return appeared
+
+
 def last_state(workdir: Path):
     run = reopen_run(workdir)
     with Checkpoints(workdir / "checkpoints") as checkpoints:
@@ -58,17 +69,17 @@ def test_killed_and_stopped_and_resumed_equals_undisturbed(
     command = [*words, f"--workdir={workdir}"]
 
     process = start(command, cache=cache)
-    disturb(process, number=signal.SIGTERM, once=workdir / "checkpoints" / "5")
+    disturb(process, number=signal.SIGTERM, once=saved_after(workdir, 0))
     code, out, err = finish(process)
     assert code == 0, err
     assert "ended by SIGTERM" in out
     assert "same command again" in out
     stopped = json.loads((workdir / "summary.json").read_text())
     assert not stopped["finished"]
-    assert 5 <= stopped["steps"] < STEPS
+    assert 5 <= stopped["steps"] < STEPS - 1
 
     process = start(command, cache=cache)
-    disturb(process, number=signal.SIGKILL, once=workdir / "checkpoints" / "10")
+    disturb(process, number=signal.SIGKILL, once=saved_after(workdir, stopped["steps"]))
     code, _, err = finish(process)
     assert code == -signal.SIGKILL
     assert f"resuming {workdir} at step {stopped['steps']}" in err
@@ -94,7 +105,7 @@ def test_the_log_of_a_disturbed_run_has_each_step_once(
     workdir = tmp_path / "killed"
     command = [*words, f"--workdir={workdir}"]
     process = start(command, cache=cache)
-    disturb(process, number=signal.SIGKILL, once=workdir / "checkpoints" / "10")
+    disturb(process, number=signal.SIGKILL, once=saved_after(workdir, 5))
     finish(process)
     code, _, err = finish(start(command, cache=cache))
     assert code == 0, err

@@ -1,0 +1,27 @@
+"""The README's first command, in a process of its own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.slow
+def test_quickstart_learns_and_shows_what_it_made(tmp_path: Path) -> None:
+    workdir = tmp_path / "quickstart"
+    done = subprocess.run(
+        [sys.executable, "-m", "mgajax", "quickstart", "--workdir", str(workdir)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "COVID-19 vs rest" in done.stdout
+    made = [
+        Path(line.strip()) for line in done.stdout.split("made:")[1].splitlines() if line.strip()
+    ]
+    assert len(made) >= 8
+    assert all(path.stat().st_size > 0 for path in made)
+    accuracy = done.stdout.split("3 classes")[1].split("accuracy")[1].split()[0]
+    assert float(accuracy) > 0.45, "chance is a third"
