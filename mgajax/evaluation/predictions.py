@@ -3,10 +3,8 @@
 import csv
 import os
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -62,18 +60,6 @@ class Predictions:
     def predicted(self) -> Int[np.ndarray, "n"]:
         """The class of the highest probability; the first of equals."""
         return self.probabilities.argmax(axis=1)
-
-    def check(self, expected: Sequence[str] | np.ndarray) -> "Predictions":
-        """Make sure that each expected example was predicted exactly once; returns itself.
-
-        Args:
-          expected: the file names of the split, in any order.
-
-        Raises:
-          DataError: an example is missing, foreign or there twice.
-        """
-        _check_once(self.file_names.tolist(), list(expected), what="predictions")
-        return self
 
     def write_csv(self, path: Path) -> Path:
         """Write all rows; a reader never sees half a file, and an older one stays until then.
@@ -137,7 +123,7 @@ def read_csv(path: Path) -> Predictions:
         overlap=dict(zip(columns[first:], overlap.T.copy(), strict=True)),
         class_names=class_names,
     )
-    _check_once(table.file_names.tolist(), table.file_names.tolist(), what=str(path))
+    _check_unique(path, table.file_names)
     wrong = np.flatnonzero(_codes(path, rows, "predicted", class_names) != table.predicted)
     if len(wrong):
         row = int(wrong[0])
@@ -148,18 +134,13 @@ def read_csv(path: Path) -> Predictions:
     return table
 
 
-def _check_once(found: list[Any], expected: list[Any], *, what: str) -> None:
-    seen, wanted = Counter(found), Counter(expected)
-    twice = [key for tally in (seen, wanted) for key, count in tally.items() if count > 1]
+def _check_unique(path: Path, names: np.ndarray) -> None:
+    twice = [name for name, count in Counter(names.tolist()).items() if count > 1]
     if twice:
-        raise DataError(f"{what}: {len(twice)} are there more than once, first {twice[0]!r}")
-    missing, foreign = wanted.keys() - seen.keys(), seen.keys() - wanted.keys()
-    for kind, keys in (("missing", missing), ("not expected", foreign)):
-        if keys:
-            raise DataError(
-                f"{what}: {len(keys)} of {len(wanted)} {kind}, first {min(keys)!r}; "
-                "each example must be evaluated exactly once"
-            )
+        raise DataError(
+            f"{path}: {twice[0]!r} stands in several rows ({len(twice)} such slices), expected each "
+            "slice once; write the file anew"
+        )
 
 
 def _class_names(path: Path, columns: tuple[str, ...]) -> tuple[str, ...]:
