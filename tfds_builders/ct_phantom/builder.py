@@ -72,11 +72,11 @@ class CtPhantom(tfds.core.GeneratorBasedBuilder):
         ),
         PhantomConfig(
             name="quickstart",
-            patients=80,
+            patients=120,
             slices_per_patient=4,
             size=128,
             severity=1.0,
-            description="320 small slices: enough to see a network learn on two cores.",
+            description="480 small slices: enough to see a network learn on two cores.",
         ),
         PhantomConfig(
             name="shortcut",
