@@ -110,7 +110,7 @@ def _predict_best(run: Run, rows: np.ndarray) -> tuple[int, dict[str, np.ndarray
             )
         like = jax.eval_shape(run.fresh_state)
         restored = checkpoints.restore(like, step=step, sharding=run.layout.replicated)
-    return step, run.predict(restored.state, rows)
+    return step, run.predict(restored.state, rows, description="predicting")
 
 
 def _overlap(run: Run, rows: np.ndarray, outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -30,7 +30,7 @@ from mgajax.data.splits import (
     write_split_csv,
 )
 from mgajax.errors import ConfigError, DataError
-from mgajax.progress import say
+from mgajax.progress import say, track
 from mgajax.schema import CLASS_NAMES
 from mgajax.training import steps
 from mgajax.training.feed import Feed, make_feed
@@ -99,11 +99,20 @@ class Run:
         state = create_state(variables, terms=learned, optimiser=self.settings.optimiser)
         return self.layout.replicate(state)
 
-    def predict(self, state: TrainState, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """Outputs of the predict step for `rows` (at least one), in order, each exactly once."""
+    def predict(
+        self, state: TrainState, rows: np.ndarray, *, description: str | None = None
+    ) -> dict[str, np.ndarray]:
+        """Outputs of the predict step for `rows` (at least one), in order, each exactly once.
+
+        Args:
+          description: shown with the progress; None shows nothing.
+        """
         size = round_up(self.config.eval_batch_size, layout=self.layout)
         batches = evaluation_rows(rows, batch_size=size)
-        arrays = list(self._in_flight(state, batches))
+        found = self._in_flight(state, batches)
+        if description is not None:
+            found = track(found, description=description, total=len(batches))
+        arrays = list(found)
         outputs = {name: np.concatenate([array[name] for array in arrays]) for name in arrays[0]}
         if not np.array_equal(outputs.pop("rows"), np.concatenate(batches)):
             raise RuntimeError("predictions came back in another order than their rows went out")
