@@ -13,7 +13,7 @@ from mgajax import models
 from mgajax.models.blocks import Layers
 from mgajax.models.cbam import Cbam
 from mgajax.training.losses import ATTENTION_LOSSES, attention_loss
-from mgajax.training.resize import METHODS
+from mgajax.training.resize import METHODS, resize_masks
 
 BACKBONES = [
     ("resnet18", "resnet18", {}),
@@ -112,6 +112,15 @@ def assert_outputs(found: Passes, golden, here: str, *, masks: np.ndarray) -> No
                     loss = attention_loss(attention, jnp.asarray(masks), kind=kind, resize=method)
                     stored_loss = float(golden[f"{here}/{mode}/{label}/{method}/{stage}"])
                     assert float(jnp.mean(loss)) == pytest.approx(stored_loss, rel=1e-4)
+
+
+@pytest.mark.parametrize("side", [24, 12, 6])
+@pytest.mark.parametrize("method", METHODS)
+def test_resized_masks(goldens: Path, method: str, side: int) -> None:
+    golden = np.load(goldens / "mga_variants_96.npz")
+    masks = nhwc((golden["mask"] > 0).astype(np.float32))
+    found = resize_masks(masks, size=(side, side), method=method)
+    np.testing.assert_allclose(found, nhwc(golden[f"target/{method}/{side}"]), atol=1e-6)
 
 
 @pytest.mark.parametrize("mode", ["eval", "train"])
