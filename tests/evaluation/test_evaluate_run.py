@@ -104,7 +104,7 @@ def test_a_folder_without_a_run_and_a_run_without_checkpoints(
         evaluate_run(tmp_path)
     bare = tmp_path / "bare"
     shutil.copytree(trained, bare, ignore=shutil.ignore_patterns("checkpoints"))
-    with pytest.raises(CheckpointError, match="no complete checkpoint; train first"):
+    with pytest.raises(CheckpointError, match="train first"):
         evaluate_run(bare)
 
 

@@ -106,9 +106,9 @@ def test_shipped_configs_are_drawable_and_split():
         assert config.settings.patients == config.patients
     parts = split_patients(CtPhantom.builder_configs["quickstart"].settings)
     assert {name: len(members) for name, members in parts.items()} == {
-        "train": 48,
-        "validation": 11,
-        "test": 21,
+        "train": 72,
+        "validation": 18,
+        "test": 30,
     }
 
 

@@ -1,7 +1,9 @@
 """Checkpoints: best and newest stay, whatever happens to a save."""
 
+import gc
 import resource
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -16,7 +18,17 @@ from mgajax.training.early_stopping import EarlyStopping
 from mgajax.training.sharding import make_layout
 from mgajax.training.state import TrainState, create_state, make_optimiser
 
+leaves_coroutines = pytest.mark.filterwarnings("ignore")
+"""Orbax abandons coroutines when reading or writing fails; they complain when they are collected."""
+
 STOPPING = EarlyStopping(patience=3).after(0.25, step=4)
+
+
+@pytest.fixture(autouse=True)
+def collected() -> Iterator[None]:
+    """Garbage of a test is collected within it, and not in the middle of a later one."""
+    yield
+    gc.collect()
 
 
 def draw_state(*, step: int, seed: int = 0, width: int = 64) -> TrainState:
@@ -84,6 +96,7 @@ def test_restores_every_bit_onto_any_number_of_devices(tmp_path: Path, devices: 
         np.testing.assert_array_equal(leaf, other)
 
 
+@leaves_coroutines
 def test_another_model_is_refused_and_nothing_is_lost(tmp_path: Path) -> None:
     save_all(tmp_path, {7: 0.5})
     layout = make_layout(parallel="jit", devices=1)
@@ -94,7 +107,7 @@ def test_another_model_is_refused_and_nothing_is_lost(tmp_path: Path) -> None:
         assert checkpoints.newest == 7
 
 
-@pytest.mark.filterwarnings("default")
+@leaves_coroutines
 def test_a_full_disk_is_told_and_older_checkpoints_stay(tmp_path: Path) -> None:
     """A limit on the size of files stands in for a full disk: writes fail half-way."""
     save_all(tmp_path, {1: 2.0, 2: 1.0})
