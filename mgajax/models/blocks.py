@@ -20,7 +20,8 @@ from jaxtyping import Array, Float
 
 from mgajax.errors import ConfigError, nearest
 
-DTYPES = ("float32", "bfloat16")
+DTYPES = ("float32", "bfloat16", "float64")
+"""Compute types; float64 is for checking gradients and needs `jax_enable_x64`."""
 
 
 @flax.struct.dataclass
@@ -48,7 +49,8 @@ class BatchNorm(nn.Module):
     E[x²] − E[x]² loses digits where the mean is large). The running variance receives the unbiased
     one, n / (n − 1), where n counts the values of a channel over *all* devices of `axis_name`, so
     that any number of devices gives the numbers of one. Statistics, parameters and arithmetic are
-    float32 under every compute type; only the result is cast.
+    float32 under every compute type (arithmetic alone is float64 under float64); only the result is
+    cast.
 
     Attributes:
       momentum: share of the old running value that stays (1 − PyTorch's momentum).
@@ -73,9 +75,10 @@ class BatchNorm(nn.Module):
         running_var = self.variable("batch_stats", "var", jnp.ones, channels, jnp.float32)
 
         # Variables may be numpy arrays (just drawn, or read from a file).
-        scale, bias = jnp.asarray(scale), jnp.asarray(bias)
-        mean, variance = jnp.asarray(running_mean.value), jnp.asarray(running_var.value)
-        x = x.astype(jnp.float32)
+        wide = jnp.promote_types(self.dtype, jnp.float32)
+        scale, bias = jnp.asarray(scale, wide), jnp.asarray(bias, wide)
+        mean, variance = jnp.asarray(running_mean.value, wide), jnp.asarray(running_var.value, wide)
+        x = x.astype(wide)
         if train:
             old_mean, old_variance = mean, variance
             mean = self._mean(x)
@@ -103,7 +106,7 @@ class BatchNorm(nn.Module):
         return n / (n - 1)
 
     def _decay(self, old: Array, new: Array) -> Array:
-        return self.momentum * old + (1.0 - self.momentum) * new
+        return (self.momentum * old + (1.0 - self.momentum) * new).astype(jnp.float32)
 
     @staticmethod
     def _wide(vector: Array, like: Array) -> Array:
@@ -115,7 +118,7 @@ class Layers:
     """Makes the layers of one network, so that they all compute alike.
 
     Attributes:
-      dtype: compute type, "float32" or "bfloat16"; parameters and statistics stay float32.
+      dtype: compute type, one of `DTYPES`; parameters and statistics stay float32.
       axis_name: see `BatchNorm`.
     """
 
@@ -125,6 +128,13 @@ class Layers:
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
             raise ConfigError(f"dtype={self.dtype!r}: {nearest(str(self.dtype), DTYPES)}")
+        if self.dtype == "float64" and not jax.config.read("jax_enable_x64"):
+            raise ConfigError("dtype='float64' needs jax_enable_x64=True; training uses float32")
+
+    @property
+    def wide(self) -> str:
+        """The type of what must not be rounded (logits, softmax, attention)."""
+        return "float64" if self.dtype == "float64" else "float32"
 
     def conv(
         self, features: int, *, kernel: int, stride: int = 1, bias: bool = False, name: str

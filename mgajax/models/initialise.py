@@ -33,6 +33,11 @@ def constant(value: float) -> Law:
     return lambda rng, shape, kernel: np.full(shape, value)
 
 
+def normal(deviation: float) -> Law:
+    """Normal with a given deviation."""
+    return lambda rng, shape, kernel: rng.standard_normal(shape) * deviation
+
+
 def normal_fan_out(rng: np.random.Generator, shape: Shape, kernel: Shape) -> np.ndarray:
     """Normal with deviation √(2 / fan_out), fan_out = output channels × window (He et al. 2015)."""
     return rng.standard_normal(shape) * math.sqrt(2.0 / (kernel[-1] * math.prod(kernel[:-2])))

@@ -8,6 +8,7 @@ import flax.linen as nn
 
 from mgajax.errors import ConfigError, nearest
 from mgajax.models.densenet import densenet121
+from mgajax.models.hmsanet import hmsanet
 from mgajax.models.mga import mga_resnet18
 from mgajax.models.resnet import resnet18, resnet18_cbam, resnet50
 
@@ -17,6 +18,7 @@ BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "densenet121": densenet121,
     "resnet18_cbam": resnet18_cbam,
     "mga_resnet18": mga_resnet18,
+    "hmsanet": hmsanet,
 }
 
 
@@ -45,8 +47,8 @@ def create(name: str, *, num_classes: int, **chosen: Any) -> nn.Module:
 
     Returns:
       A flax module: `model.apply(variables, images, train=False)` takes normalised float32 images
-      `[b, h, w, c]` and returns, for a classifier, a `ClassifierOutput`. Start from
-      `init_variables`, which draws parameters as the published networks do; `model.init` does not.
+      `[b, h, w, c]` and returns, for a classifier, a `ClassifierOutput`, for a segmenter, a
+      `SegmenterOutput`. Start from `init_variables`, which draws parameters as the published networks do; `model.init` does not.
 
     Raises:
       ConfigError: an unknown name, option or value; the message lists the valid ones.
