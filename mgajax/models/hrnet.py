@@ -86,14 +86,14 @@ def trunk_plan(trunk: str, *, modules: Sequence[int] | None = None) -> TrunkPlan
 
 
 class ConvNorm(nn.Module):
-    """Convolution, normalisation and, unless `rectify` is "no", ReLU."""
+    """Convolution, normalisation and, ReLU unless `activation` is "none"."""
 
     features: int
     layers: Layers
     kernel: int = 3
     stride: int = 1
     bias: bool = False
-    rectify: str = "yes"
+    activation: str = "relu"
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b h2 w2 d"]:
@@ -102,7 +102,7 @@ class ConvNorm(nn.Module):
             self.features, kernel=self.kernel, stride=self.stride, bias=self.bias, name="conv"
         )(x)
         x = self.layers.norm(name="norm")(x, train=train)
-        return jax.nn.relu(x) if self.rectify == "yes" else x
+        return jax.nn.relu(x) if self.activation == "relu" else x
 
 
 class ExchangeModule(nn.Module):
@@ -138,7 +138,7 @@ class ExchangeModule(nn.Module):
         x, name = branches[source], f"to{target}_from{source}"
         if source > target:
             convert = ConvNorm(
-                self.channels[target], self.layers, kernel=1, rectify="no", name=name
+                self.channels[target], self.layers, kernel=1, activation="none", name=name
             )
             height, width = branches[target].shape[1:3]
             return resize(convert(x, train=train), size=(height, width))
@@ -148,7 +148,7 @@ class ExchangeModule(nn.Module):
                 self.channels[target if last else source],
                 self.layers,
                 stride=2,
-                rectify="no" if last else "yes",
+                activation="none" if last else "relu",
                 name=f"{name}_step{step}",
             )
             x = shrink(x, train=train)

@@ -1,5 +1,6 @@
 """What every segmenter returns."""
 
+import dataclasses
 from typing import Any
 
 import flax.struct
@@ -7,17 +8,18 @@ import flax.struct
 
 @flax.struct.dataclass
 class SegmenterOutput:
-    """Logits at the images' size, and what the loss needs besides.
+    """Scores per pixel, and what else a loss or a picture needs.
 
     Attributes:
-      logits: float32 `[b, h, w, k]`, whatever the compute type.
-      auxiliary: name to further float32 logits `[b, h, w, k]` that the loss may weigh; {} when the
-        network has none.
-      attention: name to float32 maps `[b, h', w', 1]` in (0, 1); {} when the network has none.
+      logits: float32 `[b, h, w, k]` at the size of the images, whatever the compute type.
+      auxiliary: name of a further prediction ("fcn", ...) to float32 logits `[b, h, w, k]` that a
+        training loss weighs in; empty for networks without one.
+      attention: name of a spatial attention map to float32 `[b, h, w, 1]` in (0, 1); empty for
+        networks without attention.
     """
 
     # Not annotated as arrays: JAX rebuilds this tree around shapes, shardings and axes as well,
     # and the annotations are enforced in tests.
     logits: Any
-    auxiliary: dict[str, Any]
-    attention: dict[str, Any]
+    auxiliary: dict[str, Any] = dataclasses.field(default_factory=dict)
+    attention: dict[str, Any] = dataclasses.field(default_factory=dict)
