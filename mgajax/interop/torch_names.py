@@ -98,7 +98,9 @@ _FAMILIES = {
         _UNET, first=("encoder0/conv1", "inc.double_conv.0"), last=("head", "outc.conv")
     ),
     "hmsanet": Family(
-        HMSANET_RULES, first=("backbone/stem1/conv", "backbone.conv1"), last=("ocr/logits", "ocr.cls_head")
+        HMSANET_RULES,
+        first=("backbone/stem1/conv", "backbone.conv1"),
+        last=("ocr/logits", "ocr.cls_head"),
     ),
     "segnet": Family((), first=("conv1_1", "conv1_1"), last=("conv1_1_D", "conv1_1_D")),
     "deeplabv3": Family(

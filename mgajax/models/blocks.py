@@ -24,6 +24,11 @@ DTYPES = ("float32", "bfloat16", "float64")
 """Compute types; float64 is for checking gradients and needs `jax_enable_x64`."""
 
 
+def wide_type(dtype: str) -> str:
+    """At least float32: the type of sums, statistics and logits under a compute type."""
+    return "float64" if dtype == "float64" else "float32"
+
+
 @flax.struct.dataclass
 class ClassifierOutput:
     """What every classifier returns.
@@ -75,7 +80,7 @@ class BatchNorm(nn.Module):
         running_var = self.variable("batch_stats", "var", jnp.ones, channels, jnp.float32)
 
         # Variables may be numpy arrays (just drawn, or read from a file).
-        wide = jnp.promote_types(self.dtype, jnp.float32)
+        wide = wide_type(self.dtype)
         scale, bias = jnp.asarray(scale, wide), jnp.asarray(bias, wide)
         mean, variance = jnp.asarray(running_mean.value, wide), jnp.asarray(running_var.value, wide)
         x = x.astype(wide)
@@ -134,7 +139,7 @@ class Layers:
     @property
     def wide(self) -> str:
         """The type of what must not be rounded (logits, softmax, attention)."""
-        return "float64" if self.dtype == "float64" else "float32"
+        return wide_type(self.dtype)
 
     def conv(
         self, features: int, *, kernel: int, stride: int = 1, bias: bool = False, name: str

@@ -5,17 +5,17 @@ that scale is to be trusted against the finer ones, and the logits are combined 
 as in NVIDIA's semantic-segmentation (BSD-3), two-scale training and n-scale inference alike.
 """
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import flax.linen as nn
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from mgajax.errors import ConfigError
+from mgajax.errors import ConfigError, nearest
 from mgajax.models.blocks import Layers
-from mgajax.models.hrnet import HRNet, TrunkPlan, rematerialised, trunk_plan
+from mgajax.models.hrnet import REMATERIALISATIONS, HRNet, TrunkPlan, rematerialised, trunk_plan
 from mgajax.models.initialise import Laws, constant, normal, uniform_fan_in
 from mgajax.models.interpolation import resize
 from mgajax.models.ocr import HeadPlan, OcrHead, ScaleAttention
@@ -92,20 +92,19 @@ class HMSANet(nn.Module):
         # One scale makes all variables; the others share them.
         seen = self.passes(images, scales=(1.0,) if self.is_initializing() else scales, train=train)
         size = (images.shape[1], images.shape[2])
-        own = {f"scale_{scale}": resize(one.logits, size=size) for scale, one in seen.items()}
+        logits = {scale: one.logits for scale, one in seen.items()}
+        coarse = {scale: one.auxiliary for scale, one in seen.items()}
+        # The largest scale's attention has nobody to give way to.
+        trust = {scale: seen[scale].attention for scale in sorted(seen)[:-1]}
+        own = {f"scale_{scale}": resize(one, size=size) for scale, one in logits.items()}
         return SegmenterOutput(
-            logits=combine({scale: one.logits for scale, one in seen.items()}, attention_of(seen)),
-            auxiliary={
-                "ocr": combine(
-                    {scale: one.auxiliary for scale, one in seen.items()}, attention_of(seen)
-                ),
-                **own,
-            },
-            attention={f"scale_{scale}": a for scale, a in attention_of(seen).items()},
+            logits=combine(logits, trust),
+            auxiliary={"ocr": combine(coarse, trust), **own},
+            attention={f"scale_{scale}": one for scale, one in trust.items()},
         )
 
     def passes(
-        self, images: Float[Array, "b h w c"], *, scales: Sequence[float], train: bool = False
+        self, images: Float[Array, "b h w c"], *, scales: Sequence[float | int], train: bool = False
     ) -> dict[float, ScalePass]:
         """One pass a scale, the smallest first (the order of the running statistics' updates).
 
@@ -132,11 +131,6 @@ class HMSANet(nn.Module):
     def laws(self) -> Laws:
         """How `init_variables` draws the parameters."""
         return HMSANET_LAWS
-
-
-def attention_of(passes: Mapping[float, ScalePass]) -> dict[float, Array]:
-    """The maps that a combination uses: those of every scale but the largest."""
-    return {scale: passes[scale].attention for scale in sorted(passes)[:-1]}
 
 
 def combine(
@@ -181,7 +175,7 @@ def hmsanet(
     num_classes: int,
     trunk: str = "hrnet_w48",
     modules: Sequence[int] | None = None,
-    scales: Sequence[float] = TRAINING_SCALES,
+    scales: Sequence[float | int] = TRAINING_SCALES,
     dropout: float = 0.05,
     remat: str = "none",
     dtype: str = "float32",
@@ -204,20 +198,20 @@ def hmsanet(
     """
     if not 0.0 <= dropout < 1.0:
         raise ConfigError(f"dropout={dropout!r}: expected a share from 0 to below 1")
-    middle = TINY_HEAD if trunk == "hrnet_tiny" else HeadPlan()
-    plan = trunk_plan(trunk, modules=modules)
-    rematerialised(nn.Module(), remat, train=False)
+    head = TINY_HEAD if trunk == "hrnet_tiny" else HeadPlan()
+    if remat not in REMATERIALISATIONS:
+        raise ConfigError(f"remat={remat!r}: {nearest(str(remat), REMATERIALISATIONS)}")
     return HMSANet(
         num_classes,
-        plan,
-        HeadPlan(middle.middle, middle.key, dropout),
+        trunk_plan(trunk, modules=modules),
+        dataclasses.replace(head, dropout=dropout),
         Layers(dtype, axis_name),
         _checked_scales(scales),
         remat,
     )
 
 
-def _checked_scales(scales: Sequence[float]) -> tuple[float, ...]:
+def _checked_scales(scales: Sequence[float | int]) -> tuple[float, ...]:
     numbers = tuple(float(scale) for scale in scales)
     usable = all(math.isfinite(number) and number > 0 for number in numbers)
     if not usable or 1.0 not in numbers or len(set(numbers)) < len(numbers):

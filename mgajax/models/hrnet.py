@@ -6,7 +6,10 @@ convolution, normalisation and a resize to the finer map's exact size.
 """
 
 import dataclasses
-from collections.abc import Sequence
+import functools
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -86,7 +89,7 @@ def trunk_plan(trunk: str, *, modules: Sequence[int] | None = None) -> TrunkPlan
 
 
 class ConvNorm(nn.Module):
-    """Convolution, normalisation and, ReLU unless `activation` is "none"."""
+    """Convolution, normalisation and, unless `activation` is "none", ReLU."""
 
     features: int
     layers: Layers
@@ -128,11 +131,8 @@ class ExchangeModule(nn.Module):
 
     def _received(self, branches: list[Array], target: int, *, train: bool) -> Array:
         """The rectified sum of what all branches send to branch `target`, finest first."""
-        total: Array | None = None
-        for source in range(len(branches)):
-            sent = self._sent(branches, source, target, train=train)
-            total = sent if total is None else total + sent
-        return jax.nn.relu(total)
+        sent = [self._sent(branches, n, target, train=train) for n in range(len(branches))]
+        return jax.nn.relu(functools.reduce(operator.add, sent))
 
     def _sent(self, branches: list[Array], source: int, target: int, *, train: bool) -> Array:
         x, name = branches[source], f"to{target}_from{source}"
@@ -170,7 +170,9 @@ class HRNet(nn.Module):
     remat: str = "none"
 
     @nn.compact
-    def __call__(self, images: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b _h _w _d"]:
+    def __call__(
+        self, images: Float[Array, "b h w c"], *, train: bool
+    ) -> Float[Array, "b _h _w _d"]:
         """Map images to `plan.features` channels at a quarter of their size, rounded up."""
         x = ConvNorm(self.plan.stem, self.layers, stride=2, name="stem1")(images, train=train)
         x = ConvNorm(self.plan.stem, self.layers, stride=2, name="stem2")(x, train=train)
@@ -205,17 +207,11 @@ class HRNet(nn.Module):
         return [*branches, added]
 
 
-def rematerialised(module: nn.Module, remat: str, *, train: bool):
-    """`module` as a function of its arrays alone, which forgets its inside if `remat` says so.
+def rematerialised(module: nn.Module, remat: str, *, train: bool) -> Callable[..., Any]:
+    """`module` as a function of its arrays alone; with "modules" it forgets its inside (`HRNet`)."""
 
-    Raises:
-      ConfigError: unknown `remat`.
-    """
-    if remat not in REMATERIALISATIONS:
-        raise ConfigError(f"remat={remat!r}: {nearest(str(remat), REMATERIALISATIONS)}")
-
-    def forward(module: nn.Module, *arrays):
+    def forward(module: nn.Module, *arrays: Any) -> Any:
         return module(*arrays, train=train)
 
     call = nn.remat(forward) if remat == "modules" else forward
-    return lambda *arrays: call(module, *arrays)
+    return functools.partial(call, module)
