@@ -13,7 +13,7 @@ from mgajax import models
 from mgajax.errors import ConfigError
 from mgajax.models.blocks import Layers
 from mgajax.models.hmsanet import HMSANet, combine
-from mgajax.models.hrnet import TRUNKS, TrunkPlan
+from mgajax.models.hrnet import TRUNKS, HRNet, TrunkPlan
 from mgajax.models.ocr import HeadPlan
 
 COUNTS = {
@@ -141,70 +141,57 @@ def test_two_scales_of_the_network_by_hand() -> None:
     )
 
 
-def test_training_sees_two_scales_whatever_inference_does() -> None:
-    x = images(2, 64, 64, 1)
-    shapes = [
-        jax.eval_shape(
-            lambda v, model=minute(scales=scales): model.apply(
-                v, x, train=True, mutable=["batch_stats"]
-            )[0],
-            variables(),
-        )
-        for scales in ((1.0,), (0.5, 1.0, 2.0))
-    ]
-    assert shapes[0] == shapes[1]
-    assert set(shapes[0].attention) == {"scale_0.5"}
+@pytest.mark.parametrize("scales", [(1.0,), (0.5, 1.0, 2.0)])
+def test_training_sees_two_scales_whatever_inference_does(scales: tuple[float, ...]) -> None:
+    forward = functools.partial(minute(scales=scales).apply, train=True, mutable=["batch_stats"])
+    out, _ = jax.eval_shape(forward, variables(), images(2, 64, 64, 1))
+    assert set(out.attention) == {"scale_0.5"}
+    assert set(out.auxiliary) == {"ocr", "scale_0.5", "scale_1.0"}
 
 
-def test_running_statistics_take_the_low_scale_first() -> None:
-    x, start = images(2, 64, 64, 1), variables()
-    alone = functools.partial(
-        minute().apply, start, train=True, mutable=["batch_stats"], method="passes"
+def test_running_statistics_take_the_low_scale_first_and_dropout_whole_channels() -> None:
+    captured = ("stem1/conv", "ocr/joined", "ocr/dropout")
+    model = minute(dropout=0.5)
+    _, new = model.apply(
+        variables(),
+        images(2, 64, 64, 1),
+        train=True,
+        rngs={"dropout": jax.random.key(0)},
+        mutable=["batch_stats", "intermediates"],
+        capture_intermediates=lambda module, _: "/".join(module.path).endswith(captured),
     )
+    inside = new["intermediates"]
+    low, high = (
+        np.mean(y, axis=(0, 1, 2)) for y in inside["backbone"]["stem1"]["conv"]["__call__"]
+    )
+    running = new["batch_stats"]["backbone"]["stem1"]["norm"]["mean"]
+    np.testing.assert_allclose(running, 0.09 * low + 0.1 * high, atol=1e-6)
 
-    def stem(new: dict) -> np.ndarray:
-        return np.asarray(new["batch_stats"]["backbone"]["stem1"]["norm"]["mean"])
-
-    low, high = (stem(alone(x, scales=(scale,))[1]) / 0.1 for scale in (0.5, 1.0))
-    both = stem(alone(x, scales=(1.0, 0.5))[1])
-    np.testing.assert_allclose(both, 0.09 * low + 0.1 * high, atol=1e-6)
+    whole, dropped = (inside["ocr"][name]["__call__"] for name in ("joined", "dropout"))
+    kept = [np.any(np.asarray(y) != 0, axis=(1, 2), keepdims=True) for y in dropped]
+    assert 0 < np.mean(kept) < 1
+    for before, after, stays in zip(whole, dropped, kept, strict=True):
+        np.testing.assert_allclose(after, 2.0 * np.asarray(before) * stays, rtol=1e-6)
 
 
 def test_rematerialisation_changes_no_number() -> None:
     x, start = images(2, 32, 32, 1), variables()
+    state = {kind: tree["backbone"] for kind, tree in start.items()}
 
     @functools.partial(jax.jit, static_argnames="remat")
     @functools.partial(jax.value_and_grad, has_aux=True)
     def loss(params: dict, remat: str):
-        state = {"params": params, "batch_stats": start["batch_stats"]}
-        seen, new = minute(remat=remat).apply(
-            state, x, scales=(1.0,), train=True, mutable=["batch_stats"], method="passes"
+        trunk = HRNet(minute().trunk, Layers(), remat)
+        features, new = trunk.apply(
+            {**state, "params": params}, x, train=True, mutable=["batch_stats"]
         )
-        logits, auxiliary, attention = seen[1.0]
-        return jnp.mean(jnp.square(logits) * attention) + jnp.mean(auxiliary), new
+        return jnp.mean(jnp.square(features)), new
 
-    kept, again = (loss(start["params"], remat=remat) for remat in ("none", "modules"))
+    kept, again = (loss(state["params"], remat=remat) for remat in ("none", "modules"))
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-5), again, kept)
-    jaxpr = str(jax.make_jaxpr(functools.partial(loss, remat="modules"))(start["params"]))
-    assert "remat" in jaxpr or "checkpoint" in jaxpr
-
-
-def test_dropout_drops_whole_channels_in_training_only() -> None:
-    model = minute(dropout=0.5)
-    x = images(2, 32, 32, 1)
-    run = functools.partial(
-        model.apply,
-        variables(),
-        x,
-        train=True,
-        mutable=["batch_stats", "intermediates"],
-        capture_intermediates=lambda module, _: module.name == "dropout",
-    )
-    _, seen = run(rngs={"dropout": jax.random.key(0)})
-    for dropped in seen["intermediates"]["ocr"]["dropout"]["__call__"]:
-        assert np.mean(np.all(np.asarray(dropped) == 0, axis=(1, 2))) == pytest.approx(0.5, abs=0.2)
-    plain = minute().apply(variables(), x).logits
-    assert np.array_equal(model.apply(variables(), x).logits, plain)
+    for remat, expected in (("none", False), ("modules", True)):
+        traced = jax.make_jaxpr(functools.partial(loss, remat=remat))(state["params"])
+        assert ("prevent_cse" in str(traced)) is expected
 
 
 @pytest.mark.parametrize("trunk", TRUNKS)
@@ -275,6 +262,6 @@ def test_errors_name_option_and_value(options: dict, words: list[str]) -> None:
 
 
 def test_an_image_that_vanishes_at_a_scale() -> None:
-    model = tiny(scales=(0.01, 1.0))
+    model = minute(scales=(0.01, 1.0))
     with pytest.raises(ConfigError, match=r"scales: images of 32×32 pixels vanish at scale 0\.01"):
         model.apply(variables(), images(1, 32, 32, 1))

@@ -8,7 +8,6 @@ import fnmatch
 import functools
 import math
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -76,13 +75,13 @@ def variables(state: dict[str, np.ndarray]) -> dict:
 
 
 @pytest.fixture(scope="module")
-def seen(variables: dict) -> Iterator[tuple[dict[float, ScalePass], dict]]:
+def seen(variables: dict) -> tuple[dict[float, ScalePass], dict]:
     """Every scale's pass over the goldens' image, and what the trunk's layers gave at scale 1."""
     model, x = models.create("hmsanet", num_classes=2), jnp.asarray(nhwc(drawn_images(SHAPE)))
     run = functools.partial(model.apply, variables, x, method="passes")
     passes = run(scales=(0.25, 0.5, 2.0))
     one, inside = run(scales=(1.0,), capture_intermediates=True, mutable=["intermediates"])
-    yield passes | one, inside["intermediates"]
+    return passes | one, inside["intermediates"]
 
 
 @pytest.mark.slow
