@@ -162,7 +162,7 @@ class HRNet(nn.Module):
       plan: widths and depths.
       layers: how layers compute.
       remat: "modules" keeps only what flows between modules and computes their inside again in the
-        backward pass: less memory for about a third more time; "none" keeps everything.
+        backward pass: less memory for a second forward pass; "none" keeps everything.
     """
 
     plan: TrunkPlan

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import lax
 
 from mgajax import models
 from mgajax.errors import ConfigError
@@ -16,6 +17,7 @@ from mgajax.models.hmsanet import HMSANet, combine
 from mgajax.models.hrnet import TRUNKS, HRNet, TrunkPlan
 from mgajax.models.ocr import HeadPlan
 
+FLOAT32 = Layers()
 COUNTS = {
     "hrnet_tiny": 89_036,
     "hrnet_w18": 13_838_242,
@@ -25,10 +27,16 @@ COUNTS = {
 """Two classes, three channels. W48 is the published count, whose trunk has 65,325,120."""
 
 
-def minute(*, scales: tuple[float, ...] = (0.5, 1.0), dropout: float = 0.0, remat: str = "none"):
+def minute(
+    *,
+    scales: tuple[float, ...] = (0.5, 1.0),
+    dropout: float = 0.0,
+    remat: str = "none",
+    layers: Layers = FLOAT32,
+) -> HMSANet:
     """Two branches, one block each, a few channels: what compiles within seconds."""
     trunk = TrunkPlan(4, modules=(1,), blocks=1, stem=4, bottlenecks=1, bottleneck_width=4)
-    return HMSANet(2, trunk, HeadPlan(8, 4, dropout), Layers(), scales, remat)
+    return HMSANet(2, trunk, HeadPlan(8, 4, dropout), layers, scales, remat)
 
 
 @functools.cache
@@ -192,6 +200,56 @@ def test_rematerialisation_changes_no_number() -> None:
     for remat, expected in (("none", False), ("modules", True)):
         traced = jax.make_jaxpr(functools.partial(loss, remat=remat))(state["params"])
         assert ("prevent_cse" in str(traced)) is expected
+
+
+def test_rematerialisation_covers_the_whole_training_pass() -> None:
+    def loss(params: dict, remat: str):
+        out, new = minute(dropout=0.1, remat=remat).apply(
+            {**variables(), "params": params},
+            images(2, 32, 32, 1),
+            train=True,
+            rngs={"dropout": jax.random.key(0)},
+            mutable=["batch_stats"],
+        )
+        return jnp.mean(out.logits), new
+
+    def traced(remat: str):
+        gradient = jax.grad(functools.partial(loss, remat=remat), has_aux=True)
+        return jax.eval_shape(gradient, variables()["params"])
+
+    assert traced("modules") == traced("none")
+
+
+@pytest.mark.slow
+def test_one_image_on_each_of_eight_devices_is_a_batch_of_eight() -> None:
+    if jax.device_count() < 8:
+        pytest.skip("needs 8 devices")
+    start, x = variables(), np.asarray(images(8, 32, 32, 1), np.float64)
+    x[:2] += 3.0  # statistics of their own
+
+    def step(params: dict, share: jax.Array, axis_name: str | None):
+        model = minute(layers=Layers("float64", axis_name))
+        state = {**start, "params": params}
+
+        def loss(params: dict):
+            out, new = model.apply(
+                {**state, "params": params}, share, train=True, mutable=["batch_stats"]
+            )
+            value = jnp.sum(jnp.square(out.logits)) + jnp.sum(out.auxiliary["ocr"])
+            return value / x.size, new["batch_stats"]
+
+        return jax.value_and_grad(loss, has_aux=True)(params)
+
+    def share_step(params: dict, share: jax.Array):
+        (loss, statistics), gradient = step(params, share, "data")
+        return (lax.psum(loss, "data"), statistics), lax.psum(gradient, "data")
+
+    with jax.enable_x64(True):
+        alone = jax.jit(functools.partial(step, axis_name=None))(start["params"], jnp.asarray(x))
+        spread = jax.pmap(share_step, axis_name="data", in_axes=(None, 0), out_axes=None)
+        shared = spread(start["params"], jnp.asarray(x)[:, None])
+    for ours, reference in zip(jax.tree.leaves(shared), jax.tree.leaves(alone), strict=True):
+        np.testing.assert_allclose(ours, reference, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("trunk", TRUNKS)
