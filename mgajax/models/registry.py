@@ -7,9 +7,12 @@ from typing import Any
 import flax.linen as nn
 
 from mgajax.errors import ConfigError, nearest
+from mgajax.models.deeplabv3 import deeplabv3_resnet50, deeplabv3_resnet101
 from mgajax.models.densenet import densenet121
 from mgajax.models.mga import mga_resnet18
 from mgajax.models.resnet import resnet18, resnet18_cbam, resnet50
+from mgajax.models.segnet import segnet
+from mgajax.models.unet import unet
 
 BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "resnet18": resnet18,
@@ -17,6 +20,10 @@ BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "densenet121": densenet121,
     "resnet18_cbam": resnet18_cbam,
     "mga_resnet18": mga_resnet18,
+    "unet": unet,
+    "segnet": segnet,
+    "deeplabv3_resnet50": deeplabv3_resnet50,
+    "deeplabv3_resnet101": deeplabv3_resnet101,
 }
 
 
@@ -45,7 +52,7 @@ def create(name: str, *, num_classes: int, **chosen: Any) -> nn.Module:
 
     Returns:
       A flax module: `model.apply(variables, images, train=False)` takes normalised float32 images
-      `[b, h, w, c]` and returns, for a classifier, a `ClassifierOutput`. Start from
+      `[b, h, w, c]` and returns a `ClassifierOutput` or, for a segmenter, a `SegmenterOutput`. Start from
       `init_variables`, which draws parameters as the published networks do; `model.init` does not.
 
     Raises:

@@ -11,8 +11,8 @@ from goldens.deterministic_weights import drawn_images
 from goldens.parity import Network, passes, relative_gap, shapes_of
 
 from mgajax import models
+from mgajax.resize import METHODS
 from mgajax.training.losses import ATTENTION_LOSSES, attention_loss
-from mgajax.training.resize import METHODS
 
 FIXTURES = Path(__file__).parent.parent / "goldens" / "classification"
 SIZE = 64

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mgajax.training.resize import METHODS, resize_masks, resize_matrix
+from mgajax.resize import METHODS, resize_masks, resize_matrix
 
-FIXTURE = Path(__file__).parent.parent / "goldens" / "classification" / "resize.npz"
+FIXTURE = Path(__file__).parent / "goldens" / "classification" / "resize.npz"
 SIZES = ("7x7", "5x9", "3x28", "21x4", "30x40")
 
 
