@@ -1,4 +1,4 @@
-"""Networks by name. A new one is a line in `BUILDERS`; its keyword arguments are its options."""
+"""Networks by name. A new one is a line in the table of its task; its keyword arguments are its options."""
 
 import inspect
 from collections.abc import Callable
@@ -14,17 +14,20 @@ from mgajax.models.resnet import resnet18, resnet18_cbam, resnet50
 from mgajax.models.segnet import segnet
 from mgajax.models.unet import unet
 
-BUILDERS: dict[str, Callable[..., nn.Module]] = {
+CLASSIFIERS: dict[str, Callable[..., nn.Module]] = {
     "resnet18": resnet18,
     "resnet50": resnet50,
     "densenet121": densenet121,
     "resnet18_cbam": resnet18_cbam,
     "mga_resnet18": mga_resnet18,
+}
+SEGMENTERS: dict[str, Callable[..., nn.Module]] = {
     "unet": unet,
     "segnet": segnet,
     "deeplabv3_resnet50": deeplabv3_resnet50,
     "deeplabv3_resnet101": deeplabv3_resnet101,
 }
+BUILDERS = CLASSIFIERS | SEGMENTERS
 
 
 def names() -> tuple[str, ...]:

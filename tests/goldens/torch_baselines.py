@@ -67,7 +67,9 @@ class UNet(nn.Module):
         for number in range(1, 5):
             self.add_module(f"down{number}", Down(widths[number - 1], widths[number]))
         narrow = (256, 128, 64, 64) if bilinear else (512, 256, 128, 64)
-        for number, (inputs, outputs) in enumerate(zip((1024, 512, 256, 128), narrow), start=1):
+        for number, (inputs, outputs) in enumerate(
+            zip((1024, 512, 256, 128), narrow, strict=True), start=1
+        ):
             self.add_module(f"up{number}", Up(inputs, outputs, bilinear=bilinear))
         self.outc = nn.Sequential(OrderedDict(conv=conv(64, classes, kernel=1, bias=True)))
 
