@@ -142,21 +142,34 @@ class Layers:
         return wide_type(self.dtype)
 
     def conv(
-        self, features: int, *, kernel: int, stride: int = 1, bias: bool = False, name: str
+        self,
+        features: int,
+        *,
+        kernel: int,
+        stride: int = 1,
+        dilation: int = 1,
+        bias: bool = False,
+        name: str,
     ) -> nn.Conv:
-        """A square convolution padded by `kernel // 2` on every side."""
-        pad = (kernel // 2, kernel // 2)
+        """A square convolution padded by `dilation * (kernel // 2)` on every side."""
+        pad = (dilation * (kernel // 2),) * 2
         return nn.Conv(
             features,
             (kernel, kernel),
             strides=(stride, stride),
             padding=(pad, pad),
+            kernel_dilation=(dilation, dilation),
             use_bias=bias,
             conv_general_dilated=convolve,
             dtype=jnp.dtype(self.dtype),
             param_dtype=jnp.float32,
             name=name,
         )
+
+    def class_scores(self, num_classes: int, *, kernel: int = 1, name: str) -> nn.Conv:
+        """The last convolution of a segmenter: with bias, in float32 whatever the compute type."""
+        precise = dataclasses.replace(self, dtype="float32")
+        return precise.conv(num_classes, kernel=kernel, bias=True, name=name)
 
     def norm(self, *, name: str, momentum: float = 0.9) -> BatchNorm:
         """A batch normalisation (see `BatchNorm`)."""

@@ -54,6 +54,12 @@ def uniform_fan_in(rng: np.random.Generator, shape: Shape, kernel: Shape) -> np.
     return rng.uniform(-bound, bound, shape)
 
 
+def uniform_fan_out(rng: np.random.Generator, shape: Shape, kernel: Shape) -> np.ndarray:
+    """Uniform within ±1 / √fan_out: PyTorch's transposed convolutions, whose sides it confuses."""
+    bound = 1.0 / math.sqrt(kernel[-1] * math.prod(kernel[:-2]))
+    return rng.uniform(-bound, bound, shape)
+
+
 _NORMALISATION: Laws = (("*/scale", constant(1.0)), ("*/bias", constant(0.0)))
 
 RESNET_LAWS: Laws = (
