@@ -167,8 +167,8 @@ class Layers:
         )
 
     def class_scores(self, num_classes: int, *, kernel: int = 1, name: str) -> nn.Conv:
-        """The last convolution of a segmenter: with bias, in float32 whatever the compute type."""
-        precise = dataclasses.replace(self, dtype="float32")
+        """The last convolution of a segmenter: with bias, in `wide` whatever the compute type."""
+        precise = dataclasses.replace(self, dtype=self.wide)
         return precise.conv(num_classes, kernel=kernel, bias=True, name=name)
 
     def norm(self, *, name: str, momentum: float = 0.9) -> BatchNorm:

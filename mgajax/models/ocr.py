@@ -85,7 +85,9 @@ class OcrHead(nn.Module):
         """Segment the trunk's features."""
         pixels = ConvNorm(self.plan.middle, self.layers, bias=True, name="pixels")(x, train=train)
         coarse = ConvNorm(x.shape[-1], self.layers, kernel=1, bias=True, name="coarse")
-        auxiliary = self._logits(coarse(x, train=train), "coarse_logits")
+        auxiliary = self.layers.class_scores(self.num_classes, name="coarse_logits")(
+            coarse(x, train=train)
+        )
         # Over the pixels, for each class; the main loss trains the coarse logits through it.
         weights = jax.nn.softmax(auxiliary, axis=(1, 2)).astype(pixels.dtype)
         classes = jnp.einsum("bhwk,bhwc->bkc", weights, pixels)
@@ -97,12 +99,9 @@ class OcrHead(nn.Module):
         )
         drop = nn.Dropout(self.plan.dropout, broadcast_dims=(1, 2), name="dropout")
         features = drop(joined, deterministic=not train)
-        return Segmented(self._logits(features, "logits"), auxiliary, features)
-
-    def _logits(self, x: Array, name: str) -> Array:
-        """Logits in float32 whatever the compute type."""
-        exact = dataclasses.replace(self.layers, dtype=self.layers.wide)
-        return exact.conv(self.num_classes, kernel=1, bias=True, name=name)(x)
+        return Segmented(
+            self.layers.class_scores(self.num_classes, name="logits")(features), auxiliary, features
+        )
 
 
 class ScaleAttention(nn.Module):

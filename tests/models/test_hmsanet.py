@@ -110,11 +110,12 @@ def test_high_attention_trusts_the_low_scale(trusted: float) -> None:
     np.testing.assert_allclose(combined(m, a), expected, atol=1e-12)
 
 
-@pytest.mark.parametrize(("height", "width"), [(64, 64), (50, 67)])
-def test_output_shapes(height: int, width: int) -> None:
-    model = minute(scales=(1.0, 2.0, 0.5))
+@pytest.mark.parametrize(("height", "width", "dtype"), [(64, 64, "float32"), (97, 130, "bfloat16")])
+def test_output_shapes(height: int, width: int, dtype: str) -> None:
+    model = minute(scales=(1.0, 2.0, 0.5), layers=Layers(dtype))
     forward = functools.partial(model.apply, train=False)
     out = jax.eval_shape(forward, variables(), images(2, height, width, 1))
+    assert {leaf.dtype for leaf in jax.tree.leaves(out)} == {jnp.dtype("float32")}
     assert out.logits.shape == (2, height, width, 2)
     assert set(out.auxiliary) == {"ocr", "scale_0.5", "scale_1.0", "scale_2.0"}
     assert {leaf.shape for leaf in out.auxiliary.values()} == {(2, height, width, 2)}
@@ -125,7 +126,7 @@ def test_output_shapes(height: int, width: int) -> None:
 
 
 def test_two_scales_of_the_network_by_hand() -> None:
-    x = images(1, 36, 44, 1)
+    x = images(1, 37, 45, 1)
     out = minute().apply(variables(), x)
     alone = minute(scales=(1.0,))
     fine = alone.apply(variables(), x).logits
@@ -133,12 +134,12 @@ def test_two_scales_of_the_network_by_hand() -> None:
     coarse = alone.apply(variables(), half).logits
     a = np.asarray(out.attention["scale_0.5"])
     assert np.ptp(a) > 0.05
-    expected = resized(a * np.asarray(coarse), 36, 44)
-    expected = expected + (1 - resized(a, 36, 44)) * np.asarray(fine)
+    expected = resized(a * np.asarray(coarse), 37, 45)
+    expected = expected + (1 - resized(a, 37, 45)) * np.asarray(fine)
     np.testing.assert_allclose(out.logits, expected, atol=2e-5)
     np.testing.assert_allclose(out.auxiliary["scale_1.0"], fine, atol=2e-5)
     np.testing.assert_allclose(
-        out.auxiliary["scale_0.5"], resized(np.asarray(coarse), 36, 44), atol=2e-5
+        out.auxiliary["scale_0.5"], resized(np.asarray(coarse), 37, 45), atol=2e-5
     )
 
 
