@@ -229,8 +229,8 @@ def test_training(goldens: Path, variables: dict) -> None:
 @pytest.mark.slow
 def test_training_forward(goldens: Path, variables: dict) -> None:
     golden = np.load(goldens / "train_forward_128_f64.npz")
-    model = models.create("hmsanet", num_classes=2, dropout=0.0, dtype="float64")
     with jax.enable_x64(True):
+        model = models.create("hmsanet", num_classes=2, dropout=0.0, dtype="float64")
         x = jnp.asarray(nhwc(drawn_images(SHAPE)), jnp.float64)
         passes, _ = model.apply(
             variables, x, scales=(0.5, 1.0), train=True, mutable=["batch_stats"], method="passes"
