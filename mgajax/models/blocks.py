@@ -192,14 +192,16 @@ def convolve(
     if max(kernel.shape[:2]) <= min(x.shape[1:3]):
         return lax.conv_general_dilated(x, kernel, strides, padding, **settings)
     x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
+    down, right = settings.get("rhs_dilation") or (1, 1)
+    tall, wide = down * (kernel.shape[0] - 1) + 1, right * (kernel.shape[1] - 1) + 1
     rows, columns = (
-        (side - taps) // stride + 1
-        for side, taps, stride in zip(x.shape[1:3], kernel.shape[:2], strides, strict=True)
+        (side - reach) // stride + 1
+        for side, reach, stride in zip(x.shape[1:3], (tall, wide), strides, strict=True)
     )
     patches = [
         x[:, i : i + rows * strides[0] : strides[0], j : j + columns * strides[1] : strides[1]]
-        for i in range(kernel.shape[0])
-        for j in range(kernel.shape[1])
+        for i in range(0, tall, down)
+        for j in range(0, wide, right)
     ]
     flat = jnp.concatenate([patch[:, :rows, :columns] for patch in patches], axis=-1)
     precision = settings.get("precision")

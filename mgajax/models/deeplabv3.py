@@ -223,12 +223,13 @@ class DeepLabV3(nn.Module):
         third, fourth = DilatedBackbone(self.depths, self.layers, name="backbone")(
             images, train=train
         )
-        settings = {"num_classes": self.num_classes, "layers": self.layers}
-        main = PyramidHead(dropout=self.heads.dropout, name="classifier", **settings)
+        main = PyramidHead(self.num_classes, self.heads.dropout, self.layers, name="classifier")
         logits = resize_features(main(fourth, train=train), size=size)
         if self.heads.auxiliary == "none":
             return SegmenterOutput(logits=logits)
-        second = FcnHead(dropout=self.heads.auxiliary_dropout, name="auxiliary", **settings)
+        second = FcnHead(
+            self.num_classes, self.heads.auxiliary_dropout, self.layers, name="auxiliary"
+        )
         auxiliary = resize_features(second(third, train=train), size=size)
         return SegmenterOutput(logits=logits, auxiliary={"fcn": auxiliary})
 
