@@ -1,10 +1,4 @@
-"""Weights of the public PyTorch definitions in and out, by name; numpy only.
-
-Names are torchvision's for the backbones (`layer1.0.conv1.weight`, `features.denseblock1...`). CBAM
-follows them as `layer3.1.cbam.` inside a block and `cbam3.` after a stage, then `ca.fc.0`, `ca.fc.2`,
-`sa.conv1` in the paper's flavour, `ChannelGate.mlp.1`, `ChannelGate.mlp.3`, `SpatialGate.spatial.conv`,
-`SpatialGate.spatial.bn` in the official one.
-"""
+"""Weights of the public PyTorch definitions in and out, by name; numpy only."""
 
 import dataclasses
 import re
@@ -16,40 +10,11 @@ import numpy as np
 
 from mgajax import models
 from mgajax.errors import DataError
+from mgajax.interop.torch_names import CBAM, Rules, family
 
 COUNTER = "num_batches_tracked"
 """PyTorch's count of training batches: it has no use here and is neither needed nor written."""
 
-_RESNET_NAMES = (
-    (r"^stem/conv", "conv1"),
-    (r"^stem/norm", "bn1"),
-    (r"^head", "fc"),
-    (r"^stage(\d)/cbam", r"cbam\1"),
-    (r"^stage(\d)/block(\d+)", r"layer\1/\2"),
-    (r"/norm(\d)/", r"/bn\1/"),
-    (r"/shortcut_conv/", "/downsample/0/"),
-    (r"/shortcut_norm/", "/downsample/1/"),
-)
-_DENSENET_NAMES = (
-    (r"^head", "classifier"),
-    (r"^stem/(conv|norm)/", r"features/\g<1>0/"),
-    (r"^norm/", "features/norm5/"),
-    (r"^stage(\d)_layer(\d+)", r"features/denseblock\1/denselayer\2"),
-    (r"^transition", "features/transition"),
-)
-_CBAM_NAMES = {
-    "paper": (
-        (r"/channel/reduce/", "/ca/fc/0/"),
-        (r"/channel/expand/", "/ca/fc/2/"),
-        (r"/spatial/conv/", "/sa/conv1/"),
-    ),
-    "official": (
-        (r"/channel/reduce/", "/ChannelGate/mlp/1/"),
-        (r"/channel/expand/", "/ChannelGate/mlp/3/"),
-        (r"/spatial/conv/", "/SpatialGate/spatial/conv/"),
-        (r"/spatial/norm/", "/SpatialGate/spatial/bn/"),
-    ),
-}
 _LEAVES = {
     "kernel": "weight",
     "scale": "weight",
@@ -72,6 +37,9 @@ _LINEAR = _Layout(outward=lambda a: a.T, inward=lambda a: a.T)
 _CONVOLUTION = _Layout(
     outward=lambda a: a.transpose(3, 2, 0, 1), inward=lambda a: a.transpose(2, 3, 1, 0)
 )
+_TRANSPOSED = _Layout(
+    outward=lambda a: a.transpose(2, 3, 0, 1), inward=lambda a: a.transpose(2, 3, 0, 1)
+)
 _POINTWISE_AS_LINEAR = _Layout(outward=lambda a: a[0, 0].T, inward=lambda a: a.T[None, None])
 
 
@@ -89,7 +57,7 @@ def from_torch(name: str, state_dict: Mapping[str, np.ndarray], **options: Any) 
     """Variables of a network from a PyTorch state dict.
 
     Args:
-      name: a classifier's name (`mgajax.models.names()`).
+      name: a network's name (`mgajax.models.names()`).
       state_dict: name to array, as PyTorch lays them out; `num_batches_tracked` is ignored.
       **options: the network's options. The number of classes and of input channels is read from
         the arrays.
@@ -103,8 +71,8 @@ def from_torch(name: str, state_dict: Mapping[str, np.ndarray], **options: Any) 
     """
     entries = _entries(
         name,
-        num_classes=_length(state_dict, _last_name(name), axis=0, default=2),
-        channels=_length(state_dict, _first_name(name), axis=1, default=3),
+        num_classes=_length(state_dict, f"{family(name).last[1]}.weight", axis=0, default=2),
+        channels=_length(state_dict, f"{family(name).first[1]}.weight", axis=1, default=3),
         options=options,
     )
     _check_names(state_dict, entries, model=name)
@@ -129,8 +97,8 @@ def to_torch(name: str, variables: Mapping[str, Any], **options: Any) -> dict[st
     leaves = flax.traverse_util.flatten_dict(dict(variables), sep="/")
     entries = _entries(
         name,
-        num_classes=_length(leaves, "params/head/bias", axis=0, default=2),
-        channels=_length(leaves, "params/stem/conv/kernel", axis=2, default=3),
+        num_classes=_length(leaves, f"params/{family(name).last[0]}/bias", axis=0, default=2),
+        channels=_length(leaves, f"params/{family(name).first[0]}/kernel", axis=2, default=3),
         options=options,
     )
     differing = sorted(set(leaves) ^ {entry.path for entry in entries})
@@ -154,40 +122,30 @@ def _entries(
     model = models.create(name, num_classes=num_classes, **options)
     shapes = models.variable_shapes(model, image_size=64, channels=channels)
     flavour = str(options.get("flavour", models.options(name).get("flavour", "paper")))
-    rules = (*_CBAM_NAMES[flavour], *_family_names(name))
+    rules = (*CBAM[flavour], *family(name).rules)
     return [
         _entry(path, leaf.shape, rules=rules)
         for path, leaf in flax.traverse_util.flatten_dict(shapes, sep="/").items()
     ]
 
 
-def _entry(path: str, shape: tuple[int, ...], *, rules: tuple[tuple[str, str], ...]) -> _Entry:
+def _entry(path: str, shape: tuple[int, ...], *, rules: Rules) -> _Entry:
     layer, _, leaf = path.partition("/")[2].rpartition("/")
     translated = f"{layer}/"
     for pattern, replacement in rules:
         translated = re.sub(pattern, replacement, translated)
     torch_name = f"{translated}{_LEAVES[leaf]}".replace("/", ".")
-    layout = _layout(torch_name, len(shape))
+    layout = _layout(layer, torch_name, len(shape))
     outward_shape = layout.outward(np.empty(shape, np.bool_)).shape
     return _Entry(path=path, name=torch_name, shape=outward_shape, layout=layout)
 
 
-def _layout(torch_name: str, rank: int) -> _Layout:
+def _layout(layer: str, torch_name: str, rank: int) -> _Layout:
     if rank == 4:
+        if layer.endswith("/up"):
+            return _TRANSPOSED
         return _POINTWISE_AS_LINEAR if ".ChannelGate." in torch_name else _CONVOLUTION
     return _LINEAR if rank == 2 else _VECTOR
-
-
-def _family_names(name: str) -> tuple[tuple[str, str], ...]:
-    return _DENSENET_NAMES if name.startswith("densenet") else _RESNET_NAMES
-
-
-def _first_name(name: str) -> str:
-    return "features.conv0.weight" if name.startswith("densenet") else "conv1.weight"
-
-
-def _last_name(name: str) -> str:
-    return "classifier.weight" if name.startswith("densenet") else "fc.weight"
 
 
 def _length(arrays: Mapping[str, Any], key: str, *, axis: int, default: int) -> int:
@@ -215,7 +173,7 @@ def _check_names(arrays: Mapping[str, Any], entries: list[_Entry], *, model: str
     if lines:
         raise DataError(
             f"state dict does not fit model {model}: {'; '.join(lines)}; "
-            "check the model's name and its options (placement, flavour, stages)"
+            f"check the model's name and its options ({', '.join(models.options(model))})"
         )
 
 

@@ -4,9 +4,11 @@ from mgajax.models.blocks import ClassifierOutput
 from mgajax.models.initialise import init_variables, variable_shapes
 from mgajax.models.overview import count, describe
 from mgajax.models.registry import create, names, options
+from mgajax.models.segmentation_output import SegmenterOutput
 
 __all__ = [
     "ClassifierOutput",
+    "SegmenterOutput",
     "count",
     "create",
     "describe",

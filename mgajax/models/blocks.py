@@ -20,7 +20,13 @@ from jaxtyping import Array, Float
 
 from mgajax.errors import ConfigError, nearest
 
-DTYPES = ("float32", "bfloat16")
+DTYPES = ("float32", "bfloat16", "float64")
+"""Compute types; float64 is for checking gradients and needs `jax_enable_x64`."""
+
+
+def wide_type(dtype: str) -> str:
+    """At least float32: the type of sums, statistics and logits under a compute type."""
+    return "float64" if dtype == "float64" else "float32"
 
 
 @flax.struct.dataclass
@@ -48,7 +54,8 @@ class BatchNorm(nn.Module):
     E[x²] − E[x]² loses digits where the mean is large). The running variance receives the unbiased
     one, n / (n − 1), where n counts the values of a channel over *all* devices of `axis_name`, so
     that any number of devices gives the numbers of one. Statistics, parameters and arithmetic are
-    float32 under every compute type; only the result is cast.
+    float32 under every compute type (arithmetic alone is float64 under float64); only the result is
+    cast.
 
     Attributes:
       momentum: share of the old running value that stays (1 − PyTorch's momentum).
@@ -73,9 +80,10 @@ class BatchNorm(nn.Module):
         running_var = self.variable("batch_stats", "var", jnp.ones, channels, jnp.float32)
 
         # Variables may be numpy arrays (just drawn, or read from a file).
-        scale, bias = jnp.asarray(scale), jnp.asarray(bias)
-        mean, variance = jnp.asarray(running_mean.value), jnp.asarray(running_var.value)
-        x = x.astype(jnp.float32)
+        wide = wide_type(self.dtype)
+        scale, bias = jnp.asarray(scale, wide), jnp.asarray(bias, wide)
+        mean, variance = jnp.asarray(running_mean.value, wide), jnp.asarray(running_var.value, wide)
+        x = x.astype(wide)
         if train:
             old_mean, old_variance = mean, variance
             mean = self._mean(x)
@@ -103,7 +111,7 @@ class BatchNorm(nn.Module):
         return n / (n - 1)
 
     def _decay(self, old: Array, new: Array) -> Array:
-        return self.momentum * old + (1.0 - self.momentum) * new
+        return (self.momentum * old + (1.0 - self.momentum) * new).astype(jnp.float32)
 
     @staticmethod
     def _wide(vector: Array, like: Array) -> Array:
@@ -115,7 +123,7 @@ class Layers:
     """Makes the layers of one network, so that they all compute alike.
 
     Attributes:
-      dtype: compute type, "float32" or "bfloat16"; parameters and statistics stay float32.
+      dtype: compute type, one of `DTYPES`; parameters and statistics stay float32.
       axis_name: see `BatchNorm`.
     """
 
@@ -125,23 +133,43 @@ class Layers:
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
             raise ConfigError(f"dtype={self.dtype!r}: {nearest(str(self.dtype), DTYPES)}")
+        if self.dtype == "float64" and not jax.config.read("jax_enable_x64"):
+            raise ConfigError("dtype='float64' needs jax_enable_x64=True; training uses float32")
+
+    @property
+    def wide(self) -> str:
+        """The type of what must not be rounded (logits, softmax, attention)."""
+        return wide_type(self.dtype)
 
     def conv(
-        self, features: int, *, kernel: int, stride: int = 1, bias: bool = False, name: str
+        self,
+        features: int,
+        *,
+        kernel: int,
+        stride: int = 1,
+        dilation: int = 1,
+        bias: bool = False,
+        name: str,
     ) -> nn.Conv:
-        """A square convolution padded by `kernel // 2` on every side."""
-        pad = (kernel // 2, kernel // 2)
+        """A square convolution padded by `dilation * (kernel // 2)` on every side."""
+        pad = (dilation * (kernel // 2),) * 2
         return nn.Conv(
             features,
             (kernel, kernel),
             strides=(stride, stride),
             padding=(pad, pad),
+            kernel_dilation=(dilation, dilation),
             use_bias=bias,
             conv_general_dilated=convolve,
             dtype=jnp.dtype(self.dtype),
             param_dtype=jnp.float32,
             name=name,
         )
+
+    def class_scores(self, num_classes: int, *, kernel: int = 1, name: str) -> nn.Conv:
+        """The last convolution of a segmenter: with bias, in `wide` whatever the compute type."""
+        precise = dataclasses.replace(self, dtype=self.wide)
+        return precise.conv(num_classes, kernel=kernel, bias=True, name=name)
 
     def norm(self, *, name: str, momentum: float = 0.9) -> BatchNorm:
         """A batch normalisation (see `BatchNorm`)."""
@@ -164,14 +192,16 @@ def convolve(
     if max(kernel.shape[:2]) <= min(x.shape[1:3]):
         return lax.conv_general_dilated(x, kernel, strides, padding, **settings)
     x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
+    down, right = settings.get("rhs_dilation") or (1, 1)
+    tall, wide = down * (kernel.shape[0] - 1) + 1, right * (kernel.shape[1] - 1) + 1
     rows, columns = (
-        (side - taps) // stride + 1
-        for side, taps, stride in zip(x.shape[1:3], kernel.shape[:2], strides, strict=True)
+        (side - reach) // stride + 1
+        for side, reach, stride in zip(x.shape[1:3], (tall, wide), strides, strict=True)
     )
     patches = [
         x[:, i : i + rows * strides[0] : strides[0], j : j + columns * strides[1] : strides[1]]
-        for i in range(kernel.shape[0])
-        for j in range(kernel.shape[1])
+        for i in range(0, tall, down)
+        for j in range(0, wide, right)
     ]
     flat = jnp.concatenate([patch[:, :rows, :columns] for patch in patches], axis=-1)
     precision = settings.get("precision")

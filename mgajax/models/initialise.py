@@ -33,6 +33,11 @@ def constant(value: float) -> Law:
     return lambda rng, shape, kernel: np.full(shape, value)
 
 
+def normal(deviation: float) -> Law:
+    """Normal with a given deviation."""
+    return lambda rng, shape, kernel: rng.standard_normal(shape) * deviation
+
+
 def normal_fan_out(rng: np.random.Generator, shape: Shape, kernel: Shape) -> np.ndarray:
     """Normal with deviation √(2 / fan_out), fan_out = output channels × window (He et al. 2015)."""
     return rng.standard_normal(shape) * math.sqrt(2.0 / (kernel[-1] * math.prod(kernel[:-2])))
@@ -46,6 +51,12 @@ def normal_fan_in(rng: np.random.Generator, shape: Shape, kernel: Shape) -> np.n
 def uniform_fan_in(rng: np.random.Generator, shape: Shape, kernel: Shape) -> np.ndarray:
     """Uniform within ±1 / √fan_in: what PyTorch's layers do if nobody says otherwise."""
     bound = 1.0 / math.sqrt(math.prod(kernel[:-1]))
+    return rng.uniform(-bound, bound, shape)
+
+
+def uniform_fan_out(rng: np.random.Generator, shape: Shape, kernel: Shape) -> np.ndarray:
+    """Uniform within ±1 / √fan_out: PyTorch's transposed convolutions, whose sides it confuses."""
+    bound = 1.0 / math.sqrt(kernel[-1] * math.prod(kernel[:-2]))
     return rng.uniform(-bound, bound, shape)
 
 

@@ -1,4 +1,4 @@
-"""Networks by name. A new one is a line in `BUILDERS`; its keyword arguments are its options."""
+"""Networks by name. A new one is a line in the table of its task; its keyword arguments are its options."""
 
 import inspect
 from collections.abc import Callable
@@ -7,17 +7,29 @@ from typing import Any
 import flax.linen as nn
 
 from mgajax.errors import ConfigError, nearest
+from mgajax.models.deeplabv3 import deeplabv3_resnet50, deeplabv3_resnet101
 from mgajax.models.densenet import densenet121
+from mgajax.models.hmsanet import hmsanet
 from mgajax.models.mga import mga_resnet18
 from mgajax.models.resnet import resnet18, resnet18_cbam, resnet50
+from mgajax.models.segnet import segnet
+from mgajax.models.unet import unet
 
-BUILDERS: dict[str, Callable[..., nn.Module]] = {
+CLASSIFIERS: dict[str, Callable[..., nn.Module]] = {
     "resnet18": resnet18,
     "resnet50": resnet50,
     "densenet121": densenet121,
     "resnet18_cbam": resnet18_cbam,
     "mga_resnet18": mga_resnet18,
 }
+SEGMENTERS: dict[str, Callable[..., nn.Module]] = {
+    "hmsanet": hmsanet,
+    "unet": unet,
+    "segnet": segnet,
+    "deeplabv3_resnet50": deeplabv3_resnet50,
+    "deeplabv3_resnet101": deeplabv3_resnet101,
+}
+BUILDERS = CLASSIFIERS | SEGMENTERS
 
 
 def names() -> tuple[str, ...]:
@@ -45,8 +57,9 @@ def create(name: str, *, num_classes: int, **chosen: Any) -> nn.Module:
 
     Returns:
       A flax module: `model.apply(variables, images, train=False)` takes normalised float32 images
-      `[b, h, w, c]` and returns, for a classifier, a `ClassifierOutput`. Start from
-      `init_variables`, which draws parameters as the published networks do; `model.init` does not.
+      `[b, h, w, c]` and returns a `ClassifierOutput` or, for a segmenter, a `SegmenterOutput`.
+      Start from `init_variables`, which draws parameters as the published networks do;
+      `model.init` does not.
 
     Raises:
       ConfigError: an unknown name, option or value; the message lists the valid ones.

@@ -37,12 +37,13 @@ class BasicBlock(nn.Module):
 
 
 class BottleneckBlock(nn.Module):
-    """1×1, 3×3 (with the stride), 1×1 to four times the width, and a shortcut."""
+    """1×1, 3×3 (with the stride and the dilation), 1×1 to four times the width, and a shortcut."""
 
     width: int
     stride: int
     layers: Layers
     flavour: str | None = None
+    dilation: int = 1
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Attended:
@@ -50,8 +51,10 @@ class BottleneckBlock(nn.Module):
         make = self.layers
         y = make.conv(self.width, kernel=1, name="conv1")(x)
         y = jax.nn.relu(make.norm(name="norm1")(y, train=train))
-        y = make.conv(self.width, kernel=3, stride=self.stride, name="conv2")(y)
-        y = jax.nn.relu(make.norm(name="norm2")(y, train=train))
+        window = make.conv(
+            self.width, kernel=3, stride=self.stride, dilation=self.dilation, name="conv2"
+        )
+        y = jax.nn.relu(make.norm(name="norm2")(window(y), train=train))
         y = make.conv(4 * self.width, kernel=1, name="conv3")(y)
         y = make.norm(name="norm3")(y, train=train)
         return _join(y, x, block=self, train=train)

@@ -6,9 +6,9 @@ from ml_collections import ConfigDict
 
 from mgajax.config import flatten, load
 from mgajax.errors import ConfigError, nearest
+from mgajax.resize import METHODS
 from mgajax.training.feed import NORMAL_MASKS, Residence
 from mgajax.training.losses import ATTENTION_LOSSES
-from mgajax.training.resize import METHODS
 from mgajax.training.state import SCHEDULES
 
 COMMON = "configs/classification/common.py"

@@ -4,6 +4,7 @@ The generator of an entry is seeded with the CRC-32 of its name, so order and se
 matter. Shapes and fan-in are those of PyTorch's layout.
 """
 
+import fnmatch
 import math
 import zlib
 from collections.abc import Mapping
@@ -28,13 +29,22 @@ def drawn(name: str, shape: tuple[int, ...]) -> np.ndarray:
     return values.astype(np.float32)
 
 
-def drawn_state(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
-    """All entries of a state dict but PyTorch's batch counters."""
-    return {
+def drawn_state(
+    shapes: Mapping[str, tuple[int, ...]], *, gains: Mapping[str, float] | None = None
+) -> dict[str, np.ndarray]:
+    """All entries of a state dict but PyTorch's batch counters.
+
+    `gains` maps glob patterns of names to factors, for networks whose sums would grow too large.
+    """
+    state = {
         name: drawn(name, tuple(shape))
         for name, shape in shapes.items()
         if not name.endswith("num_batches_tracked")
     }
+    for pattern, gain in (gains or {}).items():
+        for name in fnmatch.filter(state, pattern):
+            state[name] = state[name] * np.float32(gain)
+    return state
 
 
 def drawn_images(shape: tuple[int, ...], *, seed: int = 0) -> np.ndarray:

@@ -11,8 +11,9 @@ from goldens.parity import shapes_of
 
 from mgajax import interop, models
 from mgajax.errors import DataError
+from mgajax.models.registry import SEGMENTERS
 
-FIXTURES = Path(__file__).parent.parent / "goldens" / "classification"
+FIXTURES = Path(__file__).parent.parent / "goldens"
 RELEASED = {"placement": "every_block", "flavour": "official", "stages": (1, 2, 3, 4)}
 CASES = {
     "resnet18": ("resnet18", {}),
@@ -30,12 +31,17 @@ CASES = {
         "mga_resnet18",
         {"placement": "every_block", "flavour": "official"},
     ),
+    "unet": ("unet", {}),
+    "unet_bilinear": ("unet", {"upsampling": "bilinear"}),
+    "segnet": ("segnet", {}),
+    "deeplabv3_resnet50": ("deeplabv3_resnet50", {}),
 }
 
 
 def state_of(case: str) -> dict[str, np.ndarray]:
     """A PyTorch state dict: names and shapes as PyTorch listed them, values drawn by name."""
-    golden = np.load(FIXTURES / f"{case}.npz")
+    (path,) = FIXTURES.glob(f"*/{case}.npz")
+    golden = np.load(path)
     return drawn_state(shapes_of(golden["state_names"], golden["state_shapes"]))
 
 
@@ -59,7 +65,8 @@ def test_variables_are_those_of_the_network(case: str) -> None:
     state = state_of(case)
     variables = interop.from_torch(name, state, **options)
     channels = next(iter(state.values())).shape[1]
-    model = models.create(name, num_classes=3, **options)
+    num_classes = 2 if name in SEGMENTERS else 3
+    model = models.create(name, num_classes=num_classes, **options)
     expected = models.variable_shapes(model, image_size=32, channels=channels)
     shapes = jax.tree.map(lambda leaf: leaf.shape, expected)
     assert jax.tree.map(np.shape, variables) == shapes
@@ -78,6 +85,21 @@ def test_layout() -> None:
     kernel = params["stage1"]["block0"]["conv1"]["kernel"]
     assert kernel[2, 1, 5, 7] == state["layer1.0.conv1.weight"][7, 5, 2, 1]
     assert params["head"]["kernel"][11, 2] == state["fc.weight"][2, 11]
+
+
+def test_layout_of_transposed_convolutions() -> None:
+    state = state_of("unet")
+    kernel = interop.from_torch("unet", state)["params"]["decoder2"]["up"]["kernel"]
+    assert kernel[1, 0, 300, 20] == state["up2.up.weight"][300, 20, 1, 0]
+
+
+def test_deeplab_without_its_auxiliary_head() -> None:
+    state = state_of("deeplabv3_resnet50")
+    with pytest.raises(DataError, match="unexpected: aux_classifier.*options .auxiliary"):
+        interop.from_torch("deeplabv3_resnet50", state, auxiliary="none")
+    main = {key: array for key, array in state.items() if not key.startswith("aux_")}
+    variables = interop.from_torch("deeplabv3_resnet50", main, auxiliary="none")
+    assert set(interop.to_torch("deeplabv3_resnet50", variables, auxiliary="none")) == set(main)
 
 
 def test_everything_that_does_not_fit_is_named_at_once() -> None:

@@ -106,3 +106,16 @@ def test_small_maps_give_the_sums_of_a_convolution(
     wanted = jax.lax.conv_general_dilated(x, kernel, strides, padding, **settings)
     assert found.shape == wanted.shape
     np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("size", "dilation"), [((2, 2), 2), ((1, 3), 4), ((2, 5), 1), ((8, 9), 12)]
+)
+def test_dilated_convolution_equals_that_of_lax(size: tuple[int, int], dilation: int) -> None:
+    x, kernel = normal(2, *size, 3), normal(3, 3, 3, 4, seed=1)
+    settings = {"rhs_dilation": (dilation,) * 2, "dimension_numbers": ("NHWC", "HWIO", "NHWC")}
+    padding = [(dilation, dilation)] * 2
+    found = convolve(x, kernel, (1, 1), padding, **settings)
+    wanted = jax.lax.conv_general_dilated(x, kernel, (1, 1), padding, **settings)
+    assert found.shape == wanted.shape == (2, *size, 4)
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)

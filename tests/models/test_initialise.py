@@ -58,6 +58,13 @@ def test_layers_of_one_shape_start_differently() -> None:
         ),
         ("mga_resnet18", {"flavour": "official"}, "head/kernel", (2 / 512) ** 0.5),
         ("resnet18", {}, "head/kernel", (1 / (3 * 512)) ** 0.5),
+        ("unet", {}, "encoder3/conv2/kernel", (1 / (3 * 9 * 512)) ** 0.5),
+        ("unet", {}, "decoder4/up/kernel", (1 / (3 * 4 * 64)) ** 0.5),
+        ("unet", {}, "decoder4/up/bias", (1 / (3 * 4 * 64)) ** 0.5),
+        ("segnet", {}, "conv3_1_D/kernel", (2 / (9 * 256)) ** 0.5),
+        ("deeplabv3_resnet50", {}, "backbone/stage3/block1/conv2/kernel", (2 / (9 * 256)) ** 0.5),
+        ("deeplabv3_resnet50", {}, "auxiliary/hidden/conv/kernel", (1 / (27 * 1024)) ** 0.5),
+        ("deeplabv3_resnet50", {}, "classifier/head/kernel", (1 / (3 * 256)) ** 0.5),
     ],
 )
 def test_deviations(name: str, options: dict, path: str, deviation: float) -> None:
@@ -75,6 +82,20 @@ def test_constants_and_bounds() -> None:
     assert np.all(drawn["batch_stats/stem/norm/var"] == 1)
     assert 0 < np.abs(drawn["params/head/bias"]).max() <= 512**-0.5
     assert np.all(start("densenet121")["params/head/bias"] == 0)
+
+
+def test_constants_of_the_segmenters() -> None:
+    drawn = start("segnet")
+    assert np.all(drawn["params/conv4_2_D_bn/bias"] == np.float32(0.001))
+    assert np.all(drawn["params/conv4_2_D/bias"] == 0)
+    drawn = start("deeplabv3_resnet50")
+    for layer in (
+        "backbone/stem/norm",
+        "backbone/stage4/block0/shortcut_norm",
+        "auxiliary/hidden/norm",
+    ):
+        assert np.all(drawn[f"params/{layer}/scale"] == 1)
+        assert np.all(drawn[f"params/{layer}/bias"] == 0)
 
 
 def test_official_attention_starts_at_one_half() -> None:

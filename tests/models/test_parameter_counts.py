@@ -6,6 +6,7 @@ import pytest
 
 from mgajax import models
 from mgajax.models.cbam import FLAVOURS, PLACEMENTS
+from mgajax.models.registry import CLASSIFIERS, SEGMENTERS
 
 RESNET18 = 11_178_051
 COUNTS = {
@@ -23,6 +24,17 @@ ATTENTION_COUNTS = {
     ("official", "stage_end_residual"): 11_189_579,
     ("official", "every_block"): 11_201_107,
 }
+SEGMENTER_COUNTS = {
+    ("hmsanet", (("trunk", "hrnet_tiny"),)): 89_036,
+    ("hmsanet", (("trunk", "hrnet_w18"),)): 13_838_242,
+    ("hmsanet", (("trunk", "hrnet_w32"),)): 34_707_748,
+    ("hmsanet", (("trunk", "hrnet_w48"),)): 72_122_452,
+    ("unet", ()): 31_037_698,
+    ("unet", (("upsampling", "bilinear"),)): 17_263_042,
+    ("segnet", ()): 29_444_162,
+    ("deeplabv3_resnet50", ()): 41_994_308,
+    ("deeplabv3_resnet101", ()): 60_986_436,
+}
 STAGE_COUNTS = {
     (1,): RESNET18 + 2 * 64 * 4 + 98,
     (2,): RESNET18 + 2 * 128 * 8 + 98,
@@ -39,7 +51,8 @@ def counted(name: str, *, num_classes: int = 3, channels: int = 3, **options) ->
 
 def test_every_network_and_every_ablation_has_a_row() -> None:
     attended = {name for name in models.names() if "placement" in models.options(name)}
-    assert {name for (name,) in COUNTS} | attended == set(models.names())
+    assert {name for (name,) in COUNTS} | attended == set(CLASSIFIERS)
+    assert {name for name, _ in SEGMENTER_COUNTS} >= set(SEGMENTERS)
     assert set(ATTENTION_COUNTS) == set(itertools.product(FLAVOURS, PLACEMENTS))
 
 
@@ -65,6 +78,22 @@ def test_released_networks_with_a_thousand_classes() -> None:
     released = {"placement": "every_block", "stages": (1, 2, 3, 4)}
     assert counted("resnet18_cbam", flavour="official", **released) == 11_267_931
     assert counted("resnet18_cbam", flavour="paper", **released) == 11_265_875
+
+
+@pytest.mark.parametrize(("name", "options"), SEGMENTER_COUNTS)
+def test_segmenters_of_two_classes(name: str, options: tuple) -> None:
+    assert counted(name, num_classes=2, **dict(options)) == SEGMENTER_COUNTS[name, options]
+
+
+def test_published_counts_of_deeplabv3() -> None:
+    assert counted("deeplabv3_resnet50", num_classes=21) == 42_004_074
+    assert counted("deeplabv3_resnet101", num_classes=21) == 60_996_202
+
+
+def test_the_auxiliary_head_can_be_left_out() -> None:
+    head = 9 * 1024 * 256 + 2 * 256 + 2 * 256 + 2
+    without = counted("deeplabv3_resnet50", num_classes=2, auxiliary="none")
+    assert without == SEGMENTER_COUNTS["deeplabv3_resnet50", ()] - head
 
 
 def test_one_input_channel_saves_two_stem_channels() -> None:

@@ -11,8 +11,9 @@ from goldens.deterministic_weights import drawn_images
 from goldens.parity import Network, passes, relative_gap, shapes_of
 
 from mgajax import models
+from mgajax.models.registry import CLASSIFIERS
+from mgajax.resize import METHODS
 from mgajax.training.losses import ATTENTION_LOSSES, attention_loss
-from mgajax.training.resize import METHODS
 
 FIXTURES = Path(__file__).parent.parent / "goldens" / "classification"
 SIZE = 64
@@ -51,7 +52,7 @@ def drawn_masks() -> np.ndarray:
 def test_every_fixture_has_a_case() -> None:
     stored = {path.stem for path in FIXTURES.glob("*.npz")} - {"resize"}
     assert stored == set(EVERY_NETWORK)
-    assert {name for name, _ in EVERY_NETWORK.values()} == set(models.names())
+    assert {name for name, _ in EVERY_NETWORK.values()} == set(CLASSIFIERS)
 
 
 @pytest.mark.parametrize("case", CASES)

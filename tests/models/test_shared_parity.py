@@ -12,8 +12,8 @@ from goldens.parity import Network, Passes, passes, relative_gap, shapes_of
 from mgajax import models
 from mgajax.models.blocks import Layers
 from mgajax.models.cbam import Cbam
+from mgajax.resize import METHODS, resize_masks
 from mgajax.training.losses import ATTENTION_LOSSES, attention_loss
-from mgajax.training.resize import METHODS, resize_masks
 
 BACKBONES = [
     ("resnet18", "resnet18", {}),

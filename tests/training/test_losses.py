@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mgajax.errors import ConfigError
+from mgajax.resize import METHODS, resize_matrix
 from mgajax.training.losses import (
     ATTENTION_LOSSES,
     attention_loss,
@@ -15,7 +16,6 @@ from mgajax.training.losses import (
     uncertainty_total,
     uncertainty_weights,
 )
-from mgajax.training.resize import METHODS, resize_matrix
 
 FIXTURES = Path(__file__).parent.parent / "goldens" / "classification"
 CASES = sorted(path.stem for path in FIXTURES.glob("mga_*.npz"))

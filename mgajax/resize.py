@@ -1,4 +1,7 @@
-"""Resizing masks as two small matrix products; the matrices are made by numpy from the sizes."""
+"""Resizing as two small matrix products; the matrices are made by numpy from the sizes.
+
+On a CPU this is far cheaper than `jax.image.resize`, and every export format knows a matrix product.
+"""
 
 import functools
 import math
@@ -11,6 +14,7 @@ from jaxtyping import Array, Float
 from mgajax.errors import ConfigError, nearest
 
 METHODS = ("area", "bilinear", "bilinear_antialias", "nearest", "nearest_exact")
+"""Ways to resize a mask."""
 
 
 def resize_masks(
@@ -33,10 +37,29 @@ def resize_masks(
     if method == "area" and height % size[0] == 0 and width % size[1] == 0:
         shape = (masks.shape[0], size[0], height // size[0], size[1], width // size[1], -1)
         return jnp.mean(masks.reshape(shape), axis=(2, 4))
-    rows = jnp.asarray(resize_matrix(height, size[0], method=method))
-    columns = jnp.asarray(resize_matrix(width, size[1], method=method))
+    return resize_features(masks, size=size, method=method)
+
+
+def resize_features(
+    x: Float[Array, "b H W c"], *, size: tuple[int, int], method: str = "bilinear"
+) -> Float[Array, "b h w c"]:
+    """Bring feature maps or logits to `size` (height, width), in their own type.
+
+    Args:
+      x: float32 or bfloat16.
+      size: new height and width.
+      method: one of `METHODS`, or "bilinear_corners": bilinear with the centres of the corner
+        pixels aligned (PyTorch's `align_corners=True`), which shifts everything else a little.
+
+    Raises:
+      ConfigError: unknown method.
+    """
+    if x.shape[1:3] == size:
+        return x
+    rows = jnp.asarray(resize_matrix(x.shape[1], size[0], method=method), x.dtype)
+    columns = jnp.asarray(resize_matrix(x.shape[2], size[1], method=method), x.dtype)
     # Full precision: accelerators would otherwise round the factors to 8 or 10 bits.
-    return jnp.einsum("bHWc,hH,wW->bhwc", masks, rows, columns, precision=lax.Precision.HIGHEST)
+    return jnp.einsum("bHWc,hH,wW->bhwc", x, rows, columns, precision=lax.Precision.HIGHEST)
 
 
 @functools.cache
@@ -46,8 +69,8 @@ def resize_matrix(old: int, new: int, *, method: str) -> Float[np.ndarray, "new 
     Raises:
       ConfigError: unknown method.
     """
-    if method not in METHODS:
-        raise ConfigError(f"mask resize {method!r}: {nearest(method, METHODS)}")
+    if method not in _WEIGHTS:
+        raise ConfigError(f"resize {method!r}: {nearest(method, tuple(_WEIGHTS))}")
     rows = [_WEIGHTS[method](index, old, new) for index in range(new)]
     return np.stack(rows).astype(np.float32)
 
@@ -62,6 +85,12 @@ def _bilinear(index: int, old: int, new: int) -> np.ndarray:
     left = min(int(place), old - 1)
     share = place - left
     return _row(old, (left, min(left + 1, old - 1)), (1.0 - share, share))
+
+
+def _bilinear_corners(index: int, old: int, new: int) -> np.ndarray:
+    place = index * (old - 1) / max(new - 1, 1)
+    left = min(int(place), old - 1)
+    return _row(old, (left, min(left + 1, old - 1)), (1.0 - (place - left), place - left))
 
 
 def _bilinear_antialias(index: int, old: int, new: int) -> np.ndarray:
@@ -89,6 +118,7 @@ def _row(old: int, taps, weights) -> np.ndarray:
 _WEIGHTS = {
     "area": _area,
     "bilinear": _bilinear,
+    "bilinear_corners": _bilinear_corners,
     "bilinear_antialias": _bilinear_antialias,
     "nearest": _nearest,
     "nearest_exact": _nearest_exact,

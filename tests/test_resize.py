@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mgajax.training.resize import METHODS, resize_masks, resize_matrix
+from mgajax.errors import ConfigError
+from mgajax.resize import METHODS, resize_features, resize_masks, resize_matrix
 
-FIXTURE = Path(__file__).parent.parent / "goldens" / "classification" / "resize.npz"
+FIXTURE = Path(__file__).parent / "goldens" / "classification" / "resize.npz"
 SIZES = ("7x7", "5x9", "3x28", "21x4", "30x40")
 
 
@@ -51,3 +52,23 @@ def test_bilinear_equals_jax_without_antialiasing() -> None:
     np.testing.assert_allclose(
         resize_masks(masks, size=(7, 11), method="bilinear"), expected, atol=1e-6
     )
+
+
+@pytest.mark.parametrize(("old", "new"), [(4, 8), (5, 3), (1, 4), (7, 7), (6, 1)])
+def test_aligned_corners_interpolate_between_the_ends(old: int, new: int) -> None:
+    line = np.random.default_rng(0).random(old)
+    places = np.linspace(0, old - 1, new) if new > 1 else np.zeros(1)
+    expected = np.interp(places, np.arange(old), line)
+    matrix = resize_matrix(old, new, method="bilinear_corners")
+    np.testing.assert_allclose(matrix @ line, expected, atol=1e-6)
+
+
+def test_features_keep_their_type() -> None:
+    x = jnp.ones((1, 3, 4, 2), jnp.bfloat16)
+    assert resize_features(x, size=(6, 8)).dtype == jnp.bfloat16
+    assert resize_features(x, size=(3, 4)) is x
+
+
+def test_unknown_method() -> None:
+    with pytest.raises(ConfigError, match="'bilinaer'.*did you mean 'bilinear'"):
+        resize_features(jnp.ones((1, 2, 2, 1)), size=(4, 4), method="bilinaer")

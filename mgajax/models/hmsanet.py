@@ -1,0 +1,222 @@
+"""HMSANet: hierarchical multi-scale attention for segmentation (Tao et al. 2020; paper §4.1, Eq. 1).
+
+One network sees the image at several scales. At each scale it also says, pixel by pixel, how much
+that scale is to be trusted against the finer ones, and the logits are combined accordingly. Numbers
+as in NVIDIA's semantic-segmentation (BSD-3), two-scale training and n-scale inference alike.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import flax.linen as nn
+from jaxtyping import Array, Float
+
+from mgajax.errors import ConfigError, nearest
+from mgajax.models.blocks import Layers
+from mgajax.models.hrnet import REMATERIALISATIONS, HRNet, TrunkPlan, rematerialised, trunk_plan
+from mgajax.models.initialise import Laws, constant, normal, uniform_fan_in
+from mgajax.models.interpolation import resize
+from mgajax.models.ocr import HeadPlan, OcrHead, ScaleAttention
+from mgajax.models.segmentation_output import SegmenterOutput
+
+TRAINING_SCALES = (0.5, 1.0)
+TINY_HEAD = HeadPlan(middle=32, key=16)
+
+HMSANET_LAWS: Laws = (
+    ("*/norm*/scale", constant(1.0)),
+    ("*/norm*/bias", constant(0.0)),
+    ("backbone/*/kernel", normal(0.001)),
+    ("*", uniform_fan_in),
+)
+"""NVIDIA's, before ImageNet weights replace the trunk; the heads are PyTorch's default."""
+
+
+class ScalePass(NamedTuple):
+    """What the network says of one scale, at that scale's image size.
+
+    Attributes:
+      logits: float32 `[b, h, w, k]`.
+      auxiliary: float32 `[b, h, w, k]`, the OCR head's coarse logits.
+      attention: float32 `[b, h, w, 1]` in (0, 1): high trusts this scale, low the finer ones.
+    """
+
+    logits: Array
+    auxiliary: Array
+    attention: Array
+
+
+class HMSANet(nn.Module):
+    """HRNetV2, OCR head and scale attention, applied at several scales with the same weights.
+
+    Attributes:
+      num_classes: number of logits k.
+      trunk: dimensions of the trunk.
+      head: dimensions of the heads.
+      layers: how layers compute.
+      scales: scales of inference, 1 among them; `model.clone(scales=...)` changes them, the
+        variables stay. Training always sees `TRAINING_SCALES`.
+      remat: see `HRNet`; "modules" covers the heads as well.
+    """
+
+    num_classes: int
+    trunk: TrunkPlan
+    head: HeadPlan
+    layers: Layers
+    scales: tuple[float, ...] = TRAINING_SCALES
+    remat: str = "none"
+
+    def setup(self) -> None:
+        """Make the three parts."""
+        self.backbone = HRNet(self.trunk, self.layers, self.remat)
+        self.ocr = OcrHead(self.num_classes, self.head, self.layers)
+        self.scale_attention = ScaleAttention(self.head, self.layers)
+
+    def __call__(self, images: Float[Array, "b h w c"], *, train: bool = False) -> SegmenterOutput:
+        """Segment normalised images, float32 `[b, h, w, c]` of any size and channel count.
+
+        In training, pass `rngs={"dropout": key}` to `apply` (unless the dropout option is 0), and
+        expect two updates of the running statistics: the low scale's, then the high one's.
+
+        Returns:
+          logits: the combination over all scales, `[b, h, w, k]`.
+          auxiliary: "ocr", the coarse logits combined alike, and "scale_0.5", "scale_1.0", ..., each
+            scale's own logits resized to the images' size (supervised multi-scale loss).
+          attention: "scale_0.5", ...: the maps that the combination used, at their scale's size.
+
+        Raises:
+          ConfigError: the images are too small for a scale.
+        """
+        scales = TRAINING_SCALES if train else self.scales
+        # One scale makes all variables; the others share them.
+        seen = self.passes(images, scales=(1.0,) if self.is_initializing() else scales, train=train)
+        size = (images.shape[1], images.shape[2])
+        logits = {scale: one.logits for scale, one in seen.items()}
+        coarse = {scale: one.auxiliary for scale, one in seen.items()}
+        # The largest scale's attention has nobody to give way to.
+        trust = {scale: seen[scale].attention for scale in sorted(seen)[:-1]}
+        own = {f"scale_{scale}": resize(one, size=size) for scale, one in logits.items()}
+        return SegmenterOutput(
+            logits=combine(logits, trust),
+            auxiliary={"ocr": combine(coarse, trust), **own},
+            attention={f"scale_{scale}": one for scale, one in trust.items()},
+        )
+
+    def passes(
+        self, images: Float[Array, "b h w c"], *, scales: Sequence[float | int], train: bool = False
+    ) -> dict[float, ScalePass]:
+        """One pass a scale, the smallest first (the order of the running statistics' updates).
+
+        Raises:
+          ConfigError: the images are too small for a scale.
+        """
+        return {
+            scale: self._pass(_scaled(images, scale=scale), train=train) for scale in sorted(scales)
+        }
+
+    def _pass(self, images: Array, *, train: bool) -> ScalePass:
+        size = (images.shape[1], images.shape[2])
+        segmented = rematerialised(self.ocr, self.remat, train=train)(
+            self.backbone(images, train=train)
+        )
+        attend = rematerialised(self.scale_attention, self.remat, train=train)
+        return ScalePass(
+            logits=resize(segmented.logits, size=size),
+            auxiliary=resize(segmented.auxiliary, size=size),
+            attention=resize(attend(segmented.features), size=size),
+        )
+
+    @property
+    def laws(self) -> Laws:
+        """How `init_variables` draws the parameters."""
+        return HMSANET_LAWS
+
+
+def combine(
+    logits: Mapping[float, Array], attention: Mapping[float, Array]
+) -> Float[Array, "b h w k"]:
+    """Combine the scales' logits, the finest first (paper Eq. 1; n scales by nesting).
+
+    With scales ½, 1 and 2 this is
+    `M = U(α₁·M₁) + U(1 − α₁)·[α₂·M₂ + (1 − α₂)·D(M₃)]`: U and D resize to the images' size, and M
+    are logits, not probabilities. The product is taken before U, as `U(α₁·M₁)` and not
+    `U(α₁)·U(M₁)`, and `U(1 − α₁) = 1 − U(α₁)`. High attention trusts the *lower* scale.
+
+    Args:
+      logits: scale to `[b, h·scale, w·scale, k]`, scale 1 among them.
+      attention: scale to `[b, h·scale, w·scale, 1]` for every scale but the largest.
+    """
+    largest, *rest = sorted(logits, reverse=True)
+    combined = logits[largest]
+    for scale in rest:
+        trust, trusted = attention[scale], attention[scale] * logits[scale]
+        if scale >= 1.0:
+            combined = resize(combined, size=(trusted.shape[1], trusted.shape[2]))
+        else:
+            size = (combined.shape[1], combined.shape[2])
+            trust, trusted = resize(trust, size=size), resize(trusted, size=size)
+        combined = trusted + (1.0 - trust) * combined
+    return combined
+
+
+def _scaled(images: Array, *, scale: float) -> Array:
+    height, width = (math.floor(side * scale) for side in images.shape[1:3])
+    if min(height, width) < 1:
+        raise ConfigError(
+            f"scales: images of {images.shape[1]}×{images.shape[2]} pixels vanish at scale {scale}; "
+            "use larger images or leave this scale out"
+        )
+    return resize(images, size=(height, width))
+
+
+def hmsanet(
+    *,
+    num_classes: int,
+    trunk: str = "hrnet_w48",
+    modules: Sequence[int] | None = None,
+    scales: Sequence[float | int] = TRAINING_SCALES,
+    dropout: float = 0.05,
+    remat: str = "none",
+    dtype: str = "float32",
+    axis_name: str | None = None,
+) -> HMSANet:
+    """HMSANet; 72,122,452 parameters for two classes, three input channels and `hrnet_w48`.
+
+    Args:
+      num_classes: number of logits.
+      trunk: "hrnet_w18", "hrnet_w32", "hrnet_w48" (the paper's) or "hrnet_tiny" (narrow heads too).
+      modules: exchange modules in each stage from the second on; None for the trunk's own.
+      scales: scales of inference, 1 among them.
+      dropout: share of channels dropped before the logits in training.
+      remat: "none" or "modules".
+      dtype: compute type.
+      axis_name: mapped axis for the normalisation's statistics.
+
+    Raises:
+      ConfigError: an option's value cannot be used.
+    """
+    if not 0.0 <= dropout < 1.0:
+        raise ConfigError(f"dropout={dropout!r}: expected a share from 0 to below 1")
+    head = TINY_HEAD if trunk == "hrnet_tiny" else HeadPlan()
+    if remat not in REMATERIALISATIONS:
+        raise ConfigError(f"remat={remat!r}: {nearest(str(remat), REMATERIALISATIONS)}")
+    return HMSANet(
+        num_classes,
+        trunk_plan(trunk, modules=modules),
+        dataclasses.replace(head, dropout=dropout),
+        Layers(dtype, axis_name),
+        _checked_scales(scales),
+        remat,
+    )
+
+
+def _checked_scales(scales: Sequence[float | int]) -> tuple[float, ...]:
+    numbers = tuple(float(scale) for scale in scales)
+    usable = all(math.isfinite(number) and number > 0 for number in numbers)
+    if not usable or 1.0 not in numbers or len(set(numbers)) < len(numbers):
+        raise ConfigError(
+            f"scales={scales!r}: expected different positive numbers, 1.0 among them, such as "
+            "(0.5, 1.0)"
+        )
+    return tuple(sorted(numbers))

@@ -1,0 +1,96 @@
+"""SegNet (Badrinarayanan et al. 2017): VGG-16's convolutions, and their mirror image.
+
+The decoder has no learnt up-sampling: it puts each value back where the encoder's pooling found its
+maximum. Layers carry the names of the authors' Caffe definition (`conv3_2`, `conv3_2_bn`,
+`conv3_2_D`, ...), which is followed here, but for its ceiling in the pooling: as in the PyTorch
+ports an odd last row or column is not pooled.
+"""
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax
+from jaxtyping import Array, Float
+
+from mgajax.errors import ConfigError
+from mgajax.models.blocks import Layers
+from mgajax.models.initialise import Laws, constant, normal_fan_in
+from mgajax.models.segmentation_output import SegmenterOutput
+from mgajax.models.windows import max_pool_2x2, unpool_2x2
+
+ENCODER = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+SMALLEST = 2 ** len(ENCODER)
+
+SEGNET_LAWS: Laws = (
+    ("*/scale", constant(1.0)),
+    ("*_bn/bias", constant(0.001)),
+    ("*/bias", constant(0.0)),
+    ("*/kernel", normal_fan_in),
+)
+"""The authors': He et al.'s law (their encoder starts from VGG-16), normalisation shifted by 0.001."""
+
+
+class SegNet(nn.Module):
+    """Five encoder stages with pooling, five decoder stages with unpooling by the same places.
+
+    Attributes:
+      num_classes: number of logits k a pixel.
+      layers: how layers compute.
+    """
+
+    num_classes: int
+    layers: Layers
+
+    @nn.compact
+    def __call__(self, images: Float[Array, "b h w c"], *, train: bool = False) -> SegmenterOutput:
+        """Segment normalised images, float32 `[b, h, w, c]`, sides of at least 32 pixels.
+
+        Raises:
+          ConfigError: smaller images.
+        """
+        if min(images.shape[1:3]) < SMALLEST:
+            raise ConfigError(
+                f"segnet: images of {images.shape[1]}×{images.shape[2]} pixels; "
+                f"five poolings need sides of at least {SMALLEST}"
+            )
+        x, places, sizes = images, [], []
+        for stage, widths in enumerate(ENCODER, start=1):
+            names = [f"conv{stage}_{number}" for number in range(1, len(widths) + 1)]
+            x = self._convolutions(x, widths, names=names, train=train)
+            sizes.append((x.shape[1], x.shape[2]))
+            pooled = max_pool_2x2(x)
+            x = pooled.values
+            places.append(pooled.places)
+        for stage in range(len(ENCODER), 0, -1):
+            x = unpool_2x2(x, places[stage - 1], size=sizes[stage - 1])
+            widths = _decoder_widths(stage)
+            last = len(ENCODER[stage - 1])
+            names = [f"conv{stage}_{last - index}_D" for index in range(len(widths))]
+            x = self._convolutions(x, widths, names=names, train=train)
+        scores = self.layers.class_scores(self.num_classes, kernel=3, name="conv1_1_D")
+        return SegmenterOutput(logits=scores(x))
+
+    def _convolutions(
+        self, x: Array, widths: Sequence[int], *, names: Sequence[str], train: bool
+    ) -> Array:
+        """3×3 convolution with bias, normalisation, ReLU; once a width."""
+        for width, name in zip(widths, names, strict=True):
+            x = self.layers.conv(width, kernel=3, bias=True, name=name)(x)
+            x = jax.nn.relu(self.layers.norm(name=f"{name}_bn")(x, train=train))
+        return x
+
+    @property
+    def laws(self) -> Laws:
+        """How `init_variables` draws the parameters."""
+        return SEGNET_LAWS
+
+
+def _decoder_widths(stage: int) -> tuple[int, ...]:
+    """A stage's widths mirrored, the last one that of the stage above (the first: the class scores)."""
+    same = ENCODER[stage - 1][1:]
+    return same if stage == 1 else (*same, ENCODER[stage - 2][-1])
+
+
+def segnet(*, num_classes: int, dtype: str = "float32", axis_name: str | None = None) -> SegNet:
+    """SegNet; 29,444,162 parameters for two classes and three input channels."""
+    return SegNet(num_classes, Layers(dtype, axis_name))

@@ -1,0 +1,117 @@
+"""Runs a segmenter of ours under weights drawn by name, for comparison with stored references.
+
+Not compiled: a single pass is quicker without.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from goldens.deterministic_weights import drawn_state
+
+from mgajax import interop, models
+from mgajax.models import SegmenterOutput
+
+DAMPED = {"backbone.layer*.bn3.weight": 0.2}
+WITHOUT_DROPOUT = {"dropout": 0.0, "auxiliary_dropout": 0.0}
+AUXILIARY_WEIGHT = 0.5
+IGNORED = 255
+
+
+def listed_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of a state dict from a listing: a line an entry, `#` starts a comment."""
+    lines = [line.split() for line in path.read_text().splitlines() if not line.startswith("#")]
+    return {name: tuple(map(int, shape.split("x"))) for name, shape, _ in lines}
+
+
+@dataclasses.dataclass(frozen=True)
+class Segmenter:
+    """A network of ours with the drawn weights."""
+
+    name: str
+    options: Mapping[str, Any]
+    model: nn.Module
+    variables: dict[str, Any]
+
+    @classmethod
+    def drawn(
+        cls,
+        name: str,
+        *,
+        shapes: Mapping[str, tuple[int, ...]],
+        gains: Mapping[str, float] = DAMPED,
+        **options: Any,
+    ):
+        """Weights drawn in PyTorch's layout by PyTorch's names, then read by `from_torch`."""
+        if name.startswith("deeplabv3"):
+            options = WITHOUT_DROPOUT | options
+        variables = interop.from_torch(name, drawn_state(shapes, gains=gains), **options)
+        model = models.create(name, num_classes=2, **options)
+        return cls(name=name, options=options, model=model, variables=variables)
+
+    def evaluate(self, images: np.ndarray) -> SegmenterOutput:
+        """One evaluation pass over images [b, h, w, c]."""
+        return self.model.apply(self.variables, jnp.asarray(images), train=False)
+
+    def train(self, images: np.ndarray, truth: np.ndarray) -> "TrainingPass":
+        """One training pass, forward and backward, for the classes `truth` [b, h, w]."""
+        statistics = self.variables["batch_stats"]
+        batch, classes = jnp.asarray(images), jnp.asarray(truth.astype(np.int32))
+
+        def objective(params: Any):
+            variables = {"params": params, "batch_stats": statistics}
+            out, new = self.model.apply(variables, batch, train=True, mutable=["batch_stats"])
+            main = pixel_cross_entropy(out.logits, classes)
+            second = jnp.zeros((), jnp.float32)
+            for logits in out.auxiliary.values():
+                second = second + pixel_cross_entropy(logits, classes)
+            return main + AUXILIARY_WEIGHT * second, (main, second, new["batch_stats"])
+
+        params = jax.tree.map(jnp.asarray, self.variables["params"])
+        (loss, (main, second, after)), gradients = jax.value_and_grad(objective, has_aux=True)(
+            params
+        )
+        return TrainingPass(
+            loss=float(loss),
+            main=float(main),
+            auxiliary=float(second),
+            gradients=self._torch_names(gradients, statistics),
+            running=self._torch_names(params, after),
+        )
+
+    def _torch_names(self, params: Any, statistics: Any) -> dict[str, np.ndarray]:
+        variables = {"params": params, "batch_stats": statistics}
+        return interop.to_torch(self.name, variables, **self.options)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingPass:
+    """Losses, and gradients and statistics by PyTorch's names."""
+
+    loss: float
+    main: float
+    auxiliary: float
+    gradients: dict[str, np.ndarray]
+    running: dict[str, np.ndarray]
+
+    def gradient_norm(self, name: str) -> float:
+        """The norm of one parameter's gradient."""
+        return float(np.linalg.norm(self.gradients[name].astype(np.float64)))
+
+    def total_norm(self) -> float:
+        """The norm of all gradients together."""
+        names = [name for name in self.gradients if ".running_" not in name]
+        return float(np.linalg.norm([self.gradient_norm(name) for name in names]))
+
+
+def pixel_cross_entropy(logits: jax.Array, truth: jax.Array) -> jax.Array:
+    """Mean over the pixels that are not ignored."""
+    counted = truth != IGNORED
+    likely = jax.nn.log_softmax(logits, axis=-1)
+    chosen = truth[..., None] == jnp.arange(logits.shape[-1], dtype=truth.dtype)[None, None, None]
+    return -jnp.sum(jnp.where(chosen, likely, 0.0)) / jnp.sum(counted).astype(jnp.float32)

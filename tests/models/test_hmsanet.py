@@ -1,0 +1,316 @@
+"""HMSANet at its smallest: shapes, the combination of scales, options, parameter counts."""
+
+import functools
+import math
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from mgajax import models
+from mgajax.errors import ConfigError
+from mgajax.models.blocks import Layers
+from mgajax.models.hmsanet import HMSANet, combine
+from mgajax.models.hrnet import HRNet, TrunkPlan
+from mgajax.models.ocr import HeadPlan
+
+FLOAT32 = Layers()
+
+
+def minute(
+    *,
+    scales: tuple[float, ...] = (0.5, 1.0),
+    dropout: float = 0.0,
+    remat: str = "none",
+    layers: Layers = FLOAT32,
+) -> HMSANet:
+    """Two branches, one block each, a few channels: what compiles within seconds."""
+    trunk = TrunkPlan(4, modules=(1,), blocks=1, stem=4, bottlenecks=1, bottleneck_width=4)
+    return HMSANet(2, trunk, HeadPlan(8, 4, dropout), layers, scales, remat)
+
+
+@functools.cache
+def variables() -> dict:
+    """The minute network's, livelier than at the start, where attention is 0.5 nearly everywhere."""
+    drawn = models.init_variables(minute(), image_size=32, channels=1, seed=1)
+    drawn["params"]["scale_attention"]["conv2"]["kernel"] *= 60.0
+    drawn["params"]["backbone"] = jax.tree.map(
+        lambda leaf: leaf * 200.0 if leaf.ndim == 4 else leaf, drawn["params"]["backbone"]
+    )
+    return jax.tree.map(jnp.asarray, drawn)
+
+
+def images(*shape: int) -> jax.Array:
+    return jnp.asarray(np.random.default_rng(5).standard_normal(shape), jnp.float32)
+
+
+def resized(x: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Half-pixel bilinear interpolation, one axis after the other, by numpy's own `interp`."""
+    for axis, new in ((1, height), (2, width)):
+        old = x.shape[axis]
+        places = (np.arange(new) + 0.5) * old / new - 0.5
+        between = functools.partial(np.interp, places, np.arange(old))
+        x = np.apply_along_axis(between, axis, x)
+    return x
+
+
+def drawn_scales(height: int, width: int, scales: tuple[float, ...]) -> tuple[dict, dict]:
+    """Logits and attention as a network might give them, float64."""
+    rng = np.random.default_rng(0)
+    sizes = {s: (math.floor(height * s), math.floor(width * s)) for s in scales}
+    logits = {s: rng.standard_normal((2, *size, 3)) for s, size in sizes.items()}
+    return logits, {s: rng.uniform(size=(2, *size, 1)) for s, size in sizes.items()}
+
+
+def combined(logits: dict, attention: dict) -> np.ndarray:
+    used = sorted(attention)[:-1]
+    with jax.enable_x64(True):
+        return np.asarray(
+            combine(
+                {scale: jnp.asarray(one) for scale, one in logits.items()},
+                {scale: jnp.asarray(attention[scale]) for scale in used},
+            )
+        )
+
+
+@pytest.mark.parametrize(("height", "width"), [(16, 24), (21, 13)])
+def test_three_scales_are_equation_1(height: int, width: int) -> None:
+    m, a = drawn_scales(height, width, (0.5, 1.0, 2.0))
+    up = functools.partial(resized, height=height, width=width)
+    bracket = a[1.0] * m[1.0] + (1 - a[1.0]) * up(m[2.0])
+    expected = up(a[0.5] * m[0.5]) + up(1 - a[0.5]) * bracket
+    np.testing.assert_allclose(combined(m, a), expected, atol=1e-12)
+    other = up(a[0.5]) * up(m[0.5]) + up(1 - a[0.5]) * bracket
+    assert np.abs(other - expected).max() > 0.1
+
+
+def test_a_fourth_scale_nests() -> None:
+    m, a = drawn_scales(20, 28, (0.25, 0.5, 1.0, 2.0))
+    inner = combined({s: m[s] for s in (0.5, 1.0, 2.0)}, {s: a[s] for s in (0.5, 1.0, 2.0)})
+    up = functools.partial(resized, height=20, width=28)
+    expected = up(a[0.25] * m[0.25]) + (1 - up(a[0.25])) * inner
+    np.testing.assert_allclose(combined(m, a), expected, atol=1e-12)
+
+
+def test_scales_above_one_meet_at_the_lower_one() -> None:
+    m, a = drawn_scales(8, 8, (1.0, 1.5, 2.0))
+    middle = a[1.5] * m[1.5] + (1 - a[1.5]) * resized(m[2.0], 12, 12)
+    expected = a[1.0] * m[1.0] + (1 - a[1.0]) * resized(middle, 8, 8)
+    np.testing.assert_allclose(combined(m, a), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("trusted", [0.0, 1.0])
+def test_high_attention_trusts_the_low_scale(trusted: float) -> None:
+    m, a = drawn_scales(16, 16, (0.5, 1.0))
+    a = {scale: np.full_like(one, trusted) for scale, one in a.items()}
+    expected = resized(m[0.5], 16, 16) if trusted else m[1.0]
+    np.testing.assert_allclose(combined(m, a), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize(("height", "width", "dtype"), [(64, 64, "float32"), (97, 130, "bfloat16")])
+def test_output_shapes(height: int, width: int, dtype: str) -> None:
+    model = minute(scales=(1.0, 2.0, 0.5), layers=Layers(dtype))
+    forward = functools.partial(model.apply, train=False)
+    out = jax.eval_shape(forward, variables(), images(2, height, width, 1))
+    assert {leaf.dtype for leaf in jax.tree.leaves(out)} == {jnp.dtype("float32")}
+    assert out.logits.shape == (2, height, width, 2)
+    assert set(out.auxiliary) == {"ocr", "scale_0.5", "scale_1.0", "scale_2.0"}
+    assert {leaf.shape for leaf in out.auxiliary.values()} == {(2, height, width, 2)}
+    assert {name: leaf.shape for name, leaf in out.attention.items()} == {
+        "scale_0.5": (2, height // 2, width // 2, 1),
+        "scale_1.0": (2, height, width, 1),
+    }
+
+
+def test_two_scales_of_the_network_by_hand() -> None:
+    x = images(1, 37, 45, 1)
+    out = minute().apply(variables(), x)
+    alone = minute(scales=(1.0,))
+    fine = alone.apply(variables(), x).logits
+    half = jnp.asarray(resized(np.asarray(x), 18, 22), jnp.float32)
+    coarse = alone.apply(variables(), half).logits
+    a = np.asarray(out.attention["scale_0.5"])
+    assert np.ptp(a) > 0.05
+    expected = resized(a * np.asarray(coarse), 37, 45)
+    expected = expected + (1 - resized(a, 37, 45)) * np.asarray(fine)
+    np.testing.assert_allclose(out.logits, expected, atol=2e-5)
+    np.testing.assert_allclose(out.auxiliary["scale_1.0"], fine, atol=2e-5)
+    np.testing.assert_allclose(
+        out.auxiliary["scale_0.5"], resized(np.asarray(coarse), 37, 45), atol=2e-5
+    )
+
+
+@pytest.mark.parametrize("scales", [(1.0,), (0.5, 1.0, 2.0)])
+def test_training_sees_two_scales_whatever_inference_does(scales: tuple[float, ...]) -> None:
+    forward = functools.partial(minute(scales=scales).apply, train=True, mutable=["batch_stats"])
+    out, _ = jax.eval_shape(forward, variables(), images(2, 64, 64, 1))
+    assert set(out.attention) == {"scale_0.5"}
+    assert set(out.auxiliary) == {"ocr", "scale_0.5", "scale_1.0"}
+
+
+def test_running_statistics_take_the_low_scale_first_and_dropout_whole_channels() -> None:
+    captured = ("stem1/conv", "ocr/joined", "ocr/dropout")
+    model = minute(dropout=0.5)
+    _, new = model.apply(
+        variables(),
+        images(2, 64, 64, 1),
+        train=True,
+        rngs={"dropout": jax.random.key(0)},
+        mutable=["batch_stats", "intermediates"],
+        capture_intermediates=lambda module, _: "/".join(module.path).endswith(captured),
+    )
+    inside = new["intermediates"]
+    low, high = (
+        np.mean(y, axis=(0, 1, 2)) for y in inside["backbone"]["stem1"]["conv"]["__call__"]
+    )
+    running = new["batch_stats"]["backbone"]["stem1"]["norm"]["mean"]
+    np.testing.assert_allclose(running, 0.09 * low + 0.1 * high, atol=1e-6)
+
+    whole, dropped = (inside["ocr"][name]["__call__"] for name in ("joined", "dropout"))
+    kept = [np.any(np.asarray(y) != 0, axis=(1, 2), keepdims=True) for y in dropped]
+    assert 0 < np.mean(kept) < 1
+    for before, after, stays in zip(whole, dropped, kept, strict=True):
+        np.testing.assert_allclose(after, 2.0 * np.asarray(before) * stays, rtol=1e-6)
+
+
+def test_rematerialisation_changes_no_number() -> None:
+    x, start = images(2, 32, 32, 1), variables()
+    state = {kind: tree["backbone"] for kind, tree in start.items()}
+
+    @functools.partial(jax.jit, static_argnames="remat")
+    @functools.partial(jax.value_and_grad, has_aux=True)
+    def loss(params: dict, remat: str):
+        trunk = HRNet(minute().trunk, Layers(), remat)
+        features, new = trunk.apply(
+            {**state, "params": params}, x, train=True, mutable=["batch_stats"]
+        )
+        return jnp.mean(jnp.square(features)), new
+
+    kept, again = (loss(state["params"], remat=remat) for remat in ("none", "modules"))
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-5), again, kept)
+    for remat, expected in (("none", False), ("modules", True)):
+        traced = jax.make_jaxpr(functools.partial(loss, remat=remat))(state["params"])
+        assert ("prevent_cse" in str(traced)) is expected
+
+
+def test_rematerialisation_covers_the_whole_training_pass() -> None:
+    def loss(params: dict, remat: str):
+        out, new = minute(dropout=0.1, remat=remat).apply(
+            {**variables(), "params": params},
+            images(2, 32, 32, 1),
+            train=True,
+            rngs={"dropout": jax.random.key(0)},
+            mutable=["batch_stats"],
+        )
+        return jnp.mean(out.logits), new
+
+    def traced(remat: str):
+        gradient = jax.grad(functools.partial(loss, remat=remat), has_aux=True)
+        return jax.eval_shape(gradient, variables()["params"])
+
+    assert traced("modules") == traced("none")
+
+
+@pytest.mark.slow
+def test_one_image_on_each_of_eight_devices_is_a_batch_of_eight() -> None:
+    if jax.device_count() < 8:
+        pytest.skip("needs 8 devices")
+    start, x = variables(), np.asarray(images(8, 32, 32, 1), np.float64)
+    x[:2] += 3.0  # statistics of their own
+
+    def step(params: dict, share: jax.Array, axis_name: str | None):
+        model = minute(layers=Layers("float64", axis_name))
+        state = {**start, "params": params}
+
+        def loss(params: dict):
+            out, new = model.apply(
+                {**state, "params": params}, share, train=True, mutable=["batch_stats"]
+            )
+            value = jnp.sum(jnp.square(out.logits)) + jnp.sum(out.auxiliary["ocr"])
+            return value / x.size, new["batch_stats"]
+
+        return jax.value_and_grad(loss, has_aux=True)(params)
+
+    def share_step(params: dict, share: jax.Array):
+        (loss, statistics), gradient = step(params, share, "data")
+        return (lax.psum(loss, "data"), statistics), lax.psum(gradient, "data")
+
+    with jax.enable_x64(True):
+        alone = jax.jit(functools.partial(step, axis_name=None))(start["params"], jnp.asarray(x))
+        spread = jax.pmap(share_step, axis_name="data", in_axes=(None, 0), out_axes=None)
+        shared = spread(start["params"], jnp.asarray(x)[:, None])
+    for ours, reference in zip(jax.tree.leaves(shared), jax.tree.leaves(alone), strict=True):
+        np.testing.assert_allclose(ours, reference, rtol=1e-5, atol=1e-6)
+
+
+def test_the_published_trunk_has_its_count() -> None:
+    model = models.create("hmsanet", num_classes=2)
+    backbone = models.variable_shapes(model, image_size=32, channels=3)["params"]["backbone"]
+    assert models.count({"params": backbone}) == 65_325_120
+
+
+def test_module_counts_are_an_option() -> None:
+    fewer = models.create("hmsanet", num_classes=2, trunk="hrnet_w48", modules=[1, 1, 1])
+    shapes = models.variable_shapes(fewer, image_size=64, channels=3)["params"]["backbone"]
+    assert {name for name in shapes if "module" in name} == {
+        "stage2_module0",
+        "stage3_module0",
+        "stage4_module0",
+    }
+
+
+def test_initial_values() -> None:
+    model = models.create("hmsanet", num_classes=2, trunk="hrnet_w18")
+    params = models.init_variables(model, image_size=32, channels=1, seed=0)["params"]
+    trunk = params["backbone"]["stage4_module2"]["branch3_block3"]["conv2"]["kernel"]
+    assert trunk.std() == pytest.approx(0.001, rel=0.01)
+    pixels = params["ocr"]["pixels"]["conv"]
+    bound = (9 * 270) ** -0.5
+    assert 0.99 * bound < np.abs(pixels["kernel"]).max() <= bound
+    assert 0.9 * bound < np.abs(pixels["bias"]).max() <= bound
+    assert np.all(params["ocr"]["pixels"]["norm"]["bias"] == 0)
+    assert np.all(params["scale_attention"]["norm0"]["scale"] == 1)
+
+
+@pytest.mark.slow
+def test_the_largest_network_starts_in_seconds() -> None:
+    begin = time.process_time()
+    model = models.create("hmsanet", num_classes=2)
+    models.init_variables(model, image_size=32, channels=1, seed=0)
+    assert time.process_time() - begin < 10
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"trunk": "hrnet_w84"}, ["trunk='hrnet_w84'", "did you mean 'hrnet_w48'", "hrnet_tiny"]),
+        ({"modules": (1, 4)}, ["modules=(1, 4)", "3 positive", "(1, 4, 3)"]),
+        ({"modules": (1, 0, 3)}, ["modules=(1, 0, 3)"]),
+        ({"scales": (0.5, 2.0)}, ["scales=(0.5, 2.0)", "1.0 among them"]),
+        ({"scales": ()}, ["scales=()"]),
+        ({"scales": (1.0, 1.0)}, ["scales=(1.0, 1.0)", "different"]),
+        ({"scales": (-0.5, 1.0)}, ["scales=(-0.5, 1.0)", "positive"]),
+        ({"scales": (math.nan, 1.0)}, ["scales=(nan, 1.0)"]),
+        ({"remat": "module"}, ["remat='module'", "did you mean 'modules'", "none"]),
+        ({"dropout": 1.0}, ["dropout=1.0"]),
+        ({"dtype": "float16"}, ["dtype='float16'", "bfloat16"]),
+        ({"dtype": "float64"}, ["dtype='float64'", "jax_enable_x64"]),
+        ({"width": 18}, ["hmsanet", "'width'", "trunk"]),
+    ],
+)
+def test_errors_name_option_and_value(options: dict, words: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        models.create("hmsanet", num_classes=2, **options)
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
+def test_an_image_that_vanishes_at_a_scale() -> None:
+    model = minute(scales=(0.01, 1.0))
+    with pytest.raises(ConfigError, match=r"scales: images of 32×32 pixels vanish at scale 0\.01"):
+        model.apply(variables(), images(1, 32, 32, 1))

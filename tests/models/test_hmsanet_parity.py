@@ -1,0 +1,240 @@
+"""HMSANet-W48 against what NVIDIA's network computed (goldens beside the checkout).
+
+Everything runs operation by operation: compiling the whole network takes a CPU many minutes.
+"""
+
+import dataclasses
+import fnmatch
+import functools
+import math
+import zlib
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from goldens.deterministic_weights import drawn, drawn_images
+from goldens.parity import relative_gap
+
+from mgajax import interop, models
+from mgajax.models.hmsanet import ScalePass, combine
+from mgajax.models.interpolation import resize
+
+GAINS = (
+    ("backbone.layer1.*.bn3.weight", 0.2),
+    ("backbone.*.branches.*.bn2.weight", 0.2),
+    ("backbone.*.fuse_layers.*.0.weight", 0.2),
+    ("ocr.ocr_distri_head.object_context_block.f_pixel.2.weight", 0.7),
+    ("ocr.ocr_distri_head.object_context_block.f_object.2.weight", 0.7),
+    ("ocr.cls_head.weight", 0.5),
+    ("ocr.aux_head.2.weight", 0.5),
+    ("scale_attn.conv2.weight", 0.4),
+)
+"""The goldens' damping of some layers; the first pattern that matches counts."""
+
+SCALES = (0.25, 0.5, 1.0, 2.0)
+IGNORED = 255
+SHAPE = (1, 3, 128, 128)
+
+
+@pytest.fixture(scope="module")
+def goldens(shared: Path) -> Path:
+    return shared / "goldens" / "segmentation"
+
+
+@pytest.fixture(scope="module")
+def state(goldens: Path) -> dict[str, np.ndarray]:
+    """NVIDIA's state dict, every array drawn from its name."""
+    lines = (goldens / "hmsanet_state_dict_names.txt").read_text().splitlines()
+    arrays = {}
+    for name, sizes, _ in (line.split() for line in lines if not line.startswith("#")):
+        gain = next((gain for pattern, gain in GAINS if fnmatch.fnmatchcase(name, pattern)), 1.0)
+        shape = tuple(int(n) for n in sizes.split("x"))
+        arrays[name] = _damped(name, shape, gain)
+    return arrays
+
+
+def _damped(name: str, shape: tuple[int, ...], gain: float) -> np.ndarray:
+    """The gain multiplies before the rounding to float32, as in the reference."""
+    if gain == 1.0:
+        return drawn(name, shape)
+    normal = np.random.default_rng(zlib.crc32(name.encode())).standard_normal(shape)
+    if len(shape) == 1:
+        return ((1.0 + 0.1 * normal) * gain).astype(np.float32)
+    return (normal * np.sqrt(2.0 / math.prod(shape[1:])) * gain).astype(np.float32)
+
+
+def nhwc(array: np.ndarray) -> np.ndarray:
+    return array.transpose(0, 2, 3, 1)
+
+
+@pytest.fixture(scope="module")
+def variables(state: dict[str, np.ndarray]) -> dict:
+    return jax.tree.map(jnp.asarray, interop.from_torch("hmsanet", state))
+
+
+@pytest.fixture(scope="module")
+def seen(variables: dict) -> tuple[dict[float, ScalePass], dict]:
+    """Every scale's pass over the goldens' image, and what the trunk's layers gave at scale 1."""
+    model, x = models.create("hmsanet", num_classes=2), jnp.asarray(nhwc(drawn_images(SHAPE)))
+    run = functools.partial(model.apply, variables, x, method="passes")
+    passes = run(scales=(0.25, 0.5, 2.0))
+    one, inside = run(scales=(1.0,), capture_intermediates=True, mutable=["intermediates"])
+    return passes | one, inside["intermediates"]
+
+
+@pytest.mark.slow
+def test_weights_are_the_references(goldens: Path, state: dict[str, np.ndarray]) -> None:
+    golden = np.load(goldens / "weights_check.npz")
+    assert sum(float(a.sum(dtype=np.float64)) for a in state.values()) == pytest.approx(
+        float(golden["sum"]), rel=1e-9
+    )
+    assert sum(float(np.abs(a).sum(dtype=np.float64)) for a in state.values()) == pytest.approx(
+        float(golden["abs_sum"]), rel=1e-9
+    )
+
+
+def test_resizes(goldens: Path) -> None:
+    golden = np.load(goldens / "resize.npz")
+    x = jnp.asarray(nhwc(golden["x"]))
+    for key in set(golden.files) - {"x"}:
+        expected = nhwc(golden[key])
+        found = resize(x, size=(expected.shape[1], expected.shape[2]))
+        assert relative_gap(found, expected) < 1e-5, key
+
+
+@pytest.mark.slow
+def test_trunk(goldens: Path, seen: tuple[dict, dict]) -> None:
+    golden, trunk = np.load(goldens / "trunk_128.npz"), seen[1]["backbone"]
+    features = np.asarray(trunk["__call__"][0])
+    assert relative_gap(features.mean(axis=(0, 1, 2)), golden["feats_mean"]) < 1e-4
+    assert relative_gap(features[:, ::4, ::4, ::8], nhwc(golden["feats_sample"])) < 1e-4
+    compared = 0
+    for stage, modules in ((2, 1), (3, 4), (4, 3)):
+        for module in range(modules):
+            branches = trunk[f"stage{stage}_module{module}"]["__call__"][0]
+            for index, branch in enumerate(branches):
+                key = f"tap_stage{stage}_{module}_{index}_sample"
+                found = np.asarray(branch)[:, ::4, ::4, ::16]
+                assert relative_gap(found, nhwc(golden[key])) < 1e-4, key
+                compared += 1
+    assert compared == 26
+
+
+@pytest.mark.slow
+def test_object_contextual_head(goldens: Path, seen: tuple[dict, dict]) -> None:
+    golden, (passes, inside) = np.load(goldens / "ocr_128.npz"), seen
+    segmented = inside["ocr"]["__call__"][0]
+    assert relative_gap(segmented.logits, nhwc(golden["cls"])) < 1e-4
+    assert relative_gap(segmented.auxiliary, nhwc(golden["aux"])) < 1e-4
+    assert relative_gap(inside["scale_attention"]["__call__"][0], nhwc(golden["attn"])) < 1e-4
+    sampled = np.asarray(segmented.features)[:, ::4, ::4, ::8]
+    assert relative_gap(sampled, nhwc(golden["ocr_feats_sample"])) < 1e-4
+    for key, found in zip(("up_cls", "up_aux", "up_attn"), passes[1.0], strict=True):
+        assert relative_gap(found, nhwc(golden[key])) < 1e-4, key
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("file", "scales"),
+    [
+        ("two_scale_128", (0.5, 1.0)),
+        ("nscale_128_0.5_1.0", (0.5, 1.0)),
+        ("nscale_128_0.5_1.0_2.0", (0.5, 1.0, 2.0)),
+        ("nscale_128_0.25_0.5_1.0_2.0", SCALES),
+    ],
+)
+def test_scales(goldens: Path, seen: tuple[dict, dict], file: str, scales: tuple) -> None:
+    golden, passes = np.load(goldens / f"{file}.npz"), seen[0]
+    combined = combine(
+        {scale: passes[scale].logits for scale in scales},
+        {scale: passes[scale].attention for scale in scales[:-1]},
+    )
+    assert relative_gap(combined, nhwc(golden["pred"])) < 1e-4
+    for key in set(golden.files) - {"pred"}:
+        what, _, scale = key.partition("_")
+        one = passes[{"05x": 0.5, "10x": 1.0}.get(scale) or float(scale[:-1])]
+        found = one.logits if what == "pred" else one.attention
+        expected = nhwc(golden[key])
+        thinning = found.shape[1] // expected.shape[1]
+        assert relative_gap(found[:, ::thinning, ::thinning], expected) < 1e-4, key
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """Losses, their gradients and the new statistics by NVIDIA's names, of one training pass."""
+
+    losses: dict[str, float]
+    gradients: dict[str, dict[str, np.ndarray]]
+    running: dict[str, np.ndarray]
+
+
+def mean_cross_entropy(logits: jax.Array, truth: jax.Array) -> jax.Array:
+    """The mean over all pixels but the ignored ones."""
+    known = truth != IGNORED
+    one_hot = jax.nn.one_hot(jnp.where(known, truth, 0), logits.shape[-1], dtype=logits.dtype)
+    likelihood = jnp.sum(one_hot * jax.nn.log_softmax(logits), axis=-1)
+    total = jnp.sum(jnp.where(known, likelihood, jnp.zeros_like(likelihood)))
+    return -total / jnp.sum(known).astype(logits.dtype)
+
+
+def trained(variables: dict, golden) -> Trained:
+    """A training pass in float64; weights of the scales' own losses 0 and 0.05."""
+    model = models.create("hmsanet", num_classes=2, dropout=0.0, dtype="float64")
+    x = jnp.asarray(nhwc(drawn_images(SHAPE)), jnp.float64)
+    truth = jnp.asarray(golden["gts"].astype(np.int32))
+
+    def losses(params: dict):
+        state = {"params": params, "batch_stats": variables["batch_stats"]}
+        out, new = model.apply(state, x, train=True, mutable=["batch_stats"])
+        main = mean_cross_entropy(out.logits, truth)
+        main = main + 0.4 * mean_cross_entropy(out.auxiliary["ocr"], truth)
+        low, high = (mean_cross_entropy(out.auxiliary[f"scale_{s}"], truth) for s in (0.5, 1.0))
+        return (main, main + 0.05 * (low + high)), new["batch_stats"]
+
+    values, pull, running = jax.vjp(losses, variables["params"], has_aux=True)
+    zero, one = jnp.zeros((), jnp.float64), jnp.ones((), jnp.float64)
+    gradients = {"wt0": pull((one, zero))[0], "wt0.05": pull((zero, one))[0]}
+    named = functools.partial(interop.to_torch, "hmsanet")
+    statistics = variables["batch_stats"]
+    return Trained(
+        losses=dict(zip(gradients, map(float, values), strict=True)),
+        gradients={
+            key: named({"params": g, "batch_stats": statistics}) for key, g in gradients.items()
+        },
+        running=named({"params": variables["params"], "batch_stats": running}),
+    )
+
+
+@pytest.mark.slow
+def test_training(goldens: Path, variables: dict) -> None:
+    golden = np.load(goldens / "train_128_f64.npz")
+    with jax.enable_x64(True):
+        found = trained(variables, golden)
+    for weight, gradients in found.gradients.items():
+        assert found.losses[weight] == pytest.approx(float(golden[f"loss_{weight}"]), rel=1e-6)
+        norms = [np.linalg.norm(gradients[name]) for name in golden["grad_names"]]
+        assert relative_gap(norms, golden[f"gradnorm_{weight}"]) < 1e-5
+        for key in golden.files:
+            if key.startswith("grad_") and key.endswith(f"_{weight}"):
+                name = key.removeprefix("grad_").removesuffix(f"_{weight}")
+                assert relative_gap(gradients[name], golden[key]) < 1e-5, key
+    for key in golden.files:
+        if key.startswith("bn_"):
+            name = key.removeprefix("bn_").replace("_running", ".running")
+            assert relative_gap(found.running[name], golden[key]) < 1e-6, key
+
+
+@pytest.mark.slow
+def test_training_forward(goldens: Path, variables: dict) -> None:
+    golden = np.load(goldens / "train_forward_128_f64.npz")
+    with jax.enable_x64(True):
+        model = models.create("hmsanet", num_classes=2, dropout=0.0, dtype="float64")
+        x = jnp.asarray(nhwc(drawn_images(SHAPE)), jnp.float64)
+        passes, _ = model.apply(
+            variables, x, scales=(0.5, 1.0), train=True, mutable=["batch_stats"], method="passes"
+        )
+    for prefix, scale in (("lo", 0.5), ("hi", 1.0)):
+        for key, found in zip(("cls_out", "aux_out", "logit_attn"), passes[scale], strict=True):
+            assert relative_gap(found, nhwc(golden[f"{prefix}_{key}"])) < 1e-6, key

@@ -1,0 +1,76 @@
+"""U-Net, SegNet and DeepLabV3 against PyTorch (float64), weights drawn by name: the fixtures."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from goldens.deterministic_weights import drawn_images
+from goldens.parity import relative_gap, shapes_of
+from goldens.segmentation_parity import Segmenter
+
+from mgajax import models
+
+FIXTURES = Path(__file__).parent.parent / "goldens" / "segmentation"
+THINNING = 3
+HEAD = 4
+CASES = {
+    "unet": ("unet", {}),
+    "unet_bilinear": ("unet", {"upsampling": "bilinear"}),
+    "segnet": ("segnet", {}),
+    "deeplabv3_resnet50": ("deeplabv3_resnet50", {}),
+}
+
+
+def cases(*, quick: tuple[str, ...]) -> list:
+    return [pytest.param(c, marks=() if c in quick else pytest.mark.slow) for c in CASES]
+
+
+def loaded(case: str):
+    """The fixture, the network with its weights, and the images [b, h, w, c]."""
+    name, options = CASES[case]
+    golden = np.load(FIXTURES / f"{case}.npz")
+    shapes = shapes_of(golden["state_names"], golden["state_shapes"])
+    images = drawn_images(tuple(golden["images_shape"]), seed=int(golden["seed"]))
+    network = Segmenter.drawn(name, shapes=shapes, **options)
+    return golden, network, images.transpose(0, 2, 3, 1)
+
+
+def thinned(logits) -> np.ndarray:
+    """What the fixtures keep of logits, in PyTorch's layout."""
+    return np.transpose(logits, (0, 3, 1, 2))[:, :, ::THINNING, ::THINNING]
+
+
+def test_every_fixture_has_a_case() -> None:
+    assert {path.stem for path in FIXTURES.glob("*.npz")} >= set(CASES)
+
+
+@pytest.mark.parametrize("case", cases(quick=("unet_bilinear", "segnet", "deeplabv3_resnet50")))
+def test_evaluation_equals_pytorch(case: str) -> None:
+    golden, network, images = loaded(case)
+    out = network.evaluate(images)
+    assert models.count(network.variables) == golden["parameter_count"]
+    assert out.logits.shape == (*images.shape[:3], 2)
+    assert relative_gap(thinned(out.logits), golden["eval/logits"]) < 1e-5
+    assert set(out.auxiliary) == ({"fcn"} if "eval/auxiliary" in golden else set())
+    for logits in out.auxiliary.values():
+        assert relative_gap(thinned(logits), golden["eval/auxiliary"]) < 1e-5
+
+
+@pytest.mark.parametrize("case", cases(quick=("unet_bilinear",)))
+def test_training_equals_pytorch(case: str) -> None:
+    golden, network, images = loaded(case)
+    truth = np.random.default_rng(1).integers(0, 2, images.shape[:3])
+    found = network.train(images, truth)
+    assert found.loss == pytest.approx(float(golden["train/loss"]), rel=1e-5)
+    heads = [found.running[key].flatten()[:HEAD] for key in golden["running_names"]]
+    assert relative_gap(np.concatenate(heads), golden["running_heads"]) < 1e-4
+
+    expected = dict(zip(golden["gradient_names"], golden["gradient_norms"], strict=True))
+    total = np.linalg.norm(golden["gradient_norms"])
+    rtol = 5e-3 if case.startswith("deeplabv3") else 1e-3
+    wrong = {
+        key: (found.gradient_norm(key), norm)
+        for key, norm in expected.items()
+        if abs(found.gradient_norm(key) - norm) > rtol * norm + 1e-6 * total
+    }
+    assert not wrong

@@ -1,0 +1,69 @@
+"""U-Net, SegNet and DeepLabV3 against the reference goldens beside the checkout (else skipped)."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from goldens.deterministic_weights import drawn_images
+from goldens.parity import relative_gap
+from goldens.segmentation_parity import DAMPED, Segmenter, listed_shapes
+
+from mgajax import models
+
+HALF = 2.0**-0.5
+# There, a transposed convolution's fan-in is its true one: half of what `drawn` takes for it.
+GAINS = DAMPED | {"up?.up.weight": HALF}
+CASES = {
+    "unet": ("unet", {}, 31_037_698),
+    "unet_bilinear": ("unet", {"upsampling": "bilinear"}, 17_263_042),
+    "segnet": ("segnet", {}, 29_444_162),
+    "deeplabv3_resnet50": ("deeplabv3_resnet50", {}, 41_994_308),
+}
+
+
+@pytest.fixture(scope="module")
+def goldens(shared: Path) -> Path:
+    return shared / "goldens" / "segmentation"
+
+
+def drawn_network(case: str, goldens: Path) -> Segmenter:
+    name, options, _ = CASES[case]
+    shapes = listed_shapes(goldens / f"{case}_state_dict_names.txt")
+    return Segmenter.drawn(name, shapes=shapes, gains=GAINS, **options)
+
+
+def channels_last(shape: tuple[int, ...]) -> np.ndarray:
+    return drawn_images(shape).transpose(0, 2, 3, 1)
+
+
+def channels_first(logits) -> np.ndarray:
+    return np.transpose(logits, (0, 3, 1, 2))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_evaluation(goldens: Path, case: str) -> None:
+    golden, network = np.load(goldens / f"{case}_eval.npz"), drawn_network(case, goldens)
+    assert models.count(network.variables) == CASES[case][2]
+    for prefix, size in (("", (128, 128)), ("odd_", (97, 130))):
+        out = network.evaluate(channels_last((1, 3, *size)))
+        assert relative_gap(channels_first(out.logits), golden[f"{prefix}out"]) < 1e-5
+        assert bool(out.auxiliary) == (f"{prefix}aux" in golden)
+        for logits in out.auxiliary.values():
+            assert relative_gap(channels_first(logits), golden[f"{prefix}aux"]) < 1e-5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_training(goldens: Path, case: str) -> None:
+    golden, network = np.load(goldens / f"{case}_train.npz"), drawn_network(case, goldens)
+    images = channels_last((int(golden["batch"]), 3, 128, 128))
+    found = network.train(images, golden["gts"])
+    assert found.loss == pytest.approx(float(golden["loss"]), rel=1e-5)
+    assert found.main == pytest.approx(float(golden["main"]), rel=1e-5)
+    assert found.auxiliary == pytest.approx(float(golden["aux"]), rel=1e-5)
+    norms = [found.gradient_norm(str(name)) for name in golden["grad_names"]]
+    np.testing.assert_allclose(norms, golden["gradnorm"], rtol=1e-3)
+    assert found.total_norm() == pytest.approx(float(golden["gradnorm_total"]), rel=1e-3)
+    last = found.gradients[str(golden["grad_names"][-1])]
+    assert relative_gap(last, golden["last_grad"]) < 1e-4

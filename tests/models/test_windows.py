@@ -1,0 +1,64 @@
+"""2×2 windows: pooling by places, unpooling, transposed convolution."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from mgajax.models.blocks import Layers
+from mgajax.models.windows import TransposedConv2x2, max_pool_2x2, pad_to, unpool_2x2
+
+
+def drawn(*shape: int) -> jax.Array:
+    return jnp.asarray(np.random.default_rng(0).standard_normal(shape), jnp.float32)
+
+
+@pytest.mark.parametrize("size", [(6, 8), (7, 8), (5, 3)])
+def test_pooling_and_its_gradient(size: tuple[int, int]) -> None:
+    x = drawn(2, *size, 3)
+
+    def plain(x: jax.Array) -> jax.Array:
+        window = (1, 2, 2, 1)
+        return lax.reduce_window(x, -jnp.inf, lax.max, window, window, "VALID")
+
+    pooled = max_pool_2x2(x).values
+    np.testing.assert_array_equal(pooled, plain(x))
+    upstream = drawn(*pooled.shape)
+    ours = jax.grad(lambda x: jnp.sum(max_pool_2x2(x).values * upstream))(x)
+    np.testing.assert_array_equal(ours, jax.grad(lambda x: jnp.sum(plain(x) * upstream))(x))
+
+
+def test_of_equal_values_the_first_wins() -> None:
+    x = jnp.zeros((1, 2, 2, 1), jnp.float32)
+    assert max_pool_2x2(x).places.tolist() == [[[[0]]]]
+    gradient = jax.grad(lambda x: jnp.sum(max_pool_2x2(x).values))(x)
+    assert gradient[0, :, :, 0].tolist() == [[1, 0], [0, 0]]
+
+
+@pytest.mark.parametrize("size", [(6, 8), (7, 9)])
+def test_unpooling_puts_values_back_where_they_were(size: tuple[int, int]) -> None:
+    x = drawn(2, *size, 3)
+    pooled = max_pool_2x2(x)
+    spread = unpool_2x2(pooled.values, pooled.places, size=size)
+    assert spread.shape == x.shape
+    kept = np.asarray(spread) != 0
+    np.testing.assert_array_equal(np.asarray(spread)[kept], np.asarray(x)[kept])
+    assert kept.sum() == pooled.values.size
+    again = max_pool_2x2(jnp.where(spread == 0, -jnp.inf, spread))
+    np.testing.assert_array_equal(again.places, pooled.places)
+
+
+def test_padding_puts_the_smaller_half_first() -> None:
+    x = jnp.ones((1, 1, 1, 1), jnp.float32)
+    assert pad_to(x, size=(2, 4), centred=True)[0, :, :, 0].tolist() == [[0, 1, 0, 0], [0] * 4]
+    assert pad_to(x, size=(2, 2), centred=False)[0, :, :, 0].tolist() == [[1, 0], [0, 0]]
+
+
+def test_transposed_convolution_equals_that_of_lax() -> None:
+    module, x = TransposedConv2x2(5, Layers()), drawn(2, 3, 4, 6)
+    params = {"kernel": drawn(2, 2, 6, 5), "bias": drawn(5)}
+    # That of lax slides its kernel as a convolution does; ours says what a pixel becomes.
+    expected = lax.conv_transpose(x, params["kernel"][::-1, ::-1], (2, 2), "VALID")
+    found = module.apply({"params": params}, x) - params["bias"][None, None, None, :]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
