@@ -54,6 +54,7 @@ def resize_features(
     Raises:
       ConfigError: unknown method.
     """
+    _check_method(method)
     if x.shape[1:3] == size:
         return x
     rows = jnp.asarray(resize_matrix(x.shape[1], size[0], method=method), x.dtype)
@@ -69,10 +70,14 @@ def resize_matrix(old: int, new: int, *, method: str) -> Float[np.ndarray, "new 
     Raises:
       ConfigError: unknown method.
     """
-    if method not in _WEIGHTS:
-        raise ConfigError(f"resize {method!r}: {nearest(method, tuple(_WEIGHTS))}")
+    _check_method(method)
     rows = [_WEIGHTS[method](index, old, new) for index in range(new)]
     return np.stack(rows).astype(np.float32)
+
+
+def _check_method(method: str) -> None:
+    if method not in _WEIGHTS:
+        raise ConfigError(f"resize {method!r}: {nearest(method, tuple(_WEIGHTS))}")
 
 
 def _area(index: int, old: int, new: int) -> np.ndarray:
