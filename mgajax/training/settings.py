@@ -7,6 +7,7 @@ from ml_collections import ConfigDict
 from mgajax.config import flatten, load
 from mgajax.errors import ConfigError, nearest
 from mgajax.resize import METHODS
+from mgajax.models.registry import CLASSIFIERS
 from mgajax.training.feed import NORMAL_MASKS, Residence
 from mgajax.training.losses import ATTENTION_LOSSES
 from mgajax.training.state import SCHEDULES
@@ -16,6 +17,7 @@ UNCERTAINTY = "uncertainty"
 
 CHOICES: Mapping[str, Sequence[str]] = {
     "task": ("classification",),
+    "model.name": tuple(CLASSIFIERS),
     "data.residence": [str(residence) for residence in Residence],
     "data.normal_mask": NORMAL_MASKS,
     "loss.weighting": (UNCERTAINTY, "fixed"),
@@ -23,8 +25,8 @@ CHOICES: Mapping[str, Sequence[str]] = {
     "loss.attention_resize": METHODS,
     "optimiser.schedule": SCHEDULES,
 }
-"""Keys with a closed set of values. (Those of model, split, preparation and augmentation are
-checked by their own rooms.)"""
+"""Keys with a closed set of values. (Options of model, split, preparation and augmentation are
+checked by their own rooms; segmenters have no training loop yet.)"""
 
 AT_LEAST: Mapping[str, float] = {
     "batch_size": 1,

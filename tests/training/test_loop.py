@@ -162,6 +162,7 @@ def test_a_batch_that_does_not_divide_is_refused_before_anything_is_written(
 @pytest.mark.parametrize(
     ("override", "told"),
     [
+        ("--config.model.name=unet", "model.name='unet': valid: resnet18"),
         ("--config.loss.weighting=equal", "loss.weighting='equal'"),
         ("--config.optimiser.schedule=linear", "optimiser.schedule='linear'"),
         ("--config.data.residence=disk", "data.residence='disk'"),
