@@ -6,8 +6,8 @@ from ml_collections import ConfigDict
 
 from mgajax.config import flatten, load
 from mgajax.errors import ConfigError, nearest
-from mgajax.resize import METHODS
 from mgajax.models.registry import CLASSIFIERS
+from mgajax.resize import METHODS
 from mgajax.training.feed import NORMAL_MASKS, Residence
 from mgajax.training.losses import ATTENTION_LOSSES
 from mgajax.training.state import SCHEDULES
