@@ -13,7 +13,6 @@ from mgajax.training.feed import Feed
 from mgajax.training.sharding import make_layout
 
 STEPS, BATCH = 10, 8
-TOLERANCE = {"gradient_norm": 1e-3}
 
 
 @pytest.fixture(scope="module")
@@ -56,11 +55,7 @@ def test_ten_steps_equal_one_device(examples, rows, one_device, parallel, device
         assert row.keys() == other.keys()
         for name in other:
             np.testing.assert_allclose(
-                row[name],
-                other[name],
-                rtol=TOLERANCE.get(name, 1e-4),
-                atol=1e-5,
-                err_msg=f"step {step}, {name}",
+                row[name], other[name], rtol=1e-5, atol=1e-6, err_msg=f"step {step}, {name}"
             )
     for part in ("params", "batch_stats"):
         found, wanted = flat(getattr(state, part)), flat(getattr(expected_state, part))
