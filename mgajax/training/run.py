@@ -75,14 +75,19 @@ class Run:
         chosen = self.split.indices(split)
         return chosen[self.data.usable[chosen]]
 
+    @functools.cached_property
+    def num_training(self) -> int:
+        """Training slices; asked for at every step, counted once."""
+        return len(self.rows("train"))
+
     @property
     def total_steps(self) -> int:
         """Steps until the last epoch or `max_steps`, whichever comes first."""
-        return total_steps(self.config, num_examples=len(self.rows("train")))
+        return total_steps(self.config, num_examples=self.num_training)
 
     def epochs_done(self, step: int) -> int:
         """Whole passes over the training slices after `step` steps."""
-        return step * self.config.batch_size // len(self.rows("train"))
+        return step * self.config.batch_size // self.num_training
 
     def epoch_ends(self, step: int) -> bool:
         """The step that brought the count to `step` completed an epoch, or was the last."""
