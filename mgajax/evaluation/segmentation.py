@@ -2,7 +2,8 @@
 
 Two readings of the same counts. *Pooled*: all pixels of all slices in one confusion, as in the
 paper's Table 3 (its Dice and IoU fit one confusion in each row): large lesions weigh most.
-*Per image*: the mean over slices of each slice's own score.
+*Per image*: the mean over slices of each slice's own score. The paper's Precision and Recall
+columns are probably exchanged; `segmentation_counts.overlap_scores` tells why.
 """
 
 from collections.abc import Iterator, Sequence
