@@ -27,6 +27,11 @@ TABLE2_COUNTS: Int64[np.ndarray, "k 3"] = np.array(
 )
 """Slices by class (rows, in the order of the schema) and train, validation, test. Paper Table 2."""
 
+LESION_COUNTS: Int64[np.ndarray, "k 3"] = np.array(
+    [[0, 0, 0], [2329, 200, 200], [0, 0, 0]], np.int64
+)
+"""The same for the annotated slices of step 1, all of them COVID-19. Paper §5.1."""
+
 TABLE2_FRACTIONS: tuple[float, ...] = tuple(
     (TABLE2_COUNTS.sum(axis=0) / TABLE2_COUNTS.sum()).tolist()
 )
@@ -46,12 +51,21 @@ def default_split(*, labels: Labels, patients: Texts, sources: Texts, seed: int)
       DataError: unusable columns, see `group_patients`.
     """
     groups = group_patients(labels=labels, patients=patients, sources=sources)
-    totals = groups.counts.sum(axis=(0, 2))
-    if (totals == TABLE2_COUNTS.sum(axis=1)).all():
-        split = _split_by_counts("table2", groups, targets=TABLE2_COUNTS, seed=seed)
-        if not split.notes:
-            return split
-    return _stratified("default", groups, shares=_shares_of(TABLE2_COUNTS), seed=seed)
+    return _by_published_counts("table2", groups, counts=TABLE2_COUNTS, seed=seed)
+
+
+def lesion_split(*, labels: Labels, patients: Texts, sources: Texts, seed: int) -> Split:
+    """The split that the built lesion set carries: the paper's 2,329/200/200 where it applies.
+
+    The full set gets these counts exactly, of whole patients and with its sources in proportion as
+    far as whole patients allow. Any other set gets the same proportions. The paper does not say
+    whether its own split kept patients together; `leaking_slices` is the one that does not.
+
+    Raises:
+      DataError: unusable columns, see `group_patients`.
+    """
+    groups = group_patients(labels=labels, patients=patients, sources=sources)
+    return _by_published_counts("lesions", groups, counts=LESION_COUNTS, seed=seed)
 
 
 def table2_split(*, labels: Labels, patients: Texts, sources: Texts, seed: int) -> Split:
@@ -146,6 +160,17 @@ def stratified_split(
     return _stratified("stratified", groups, shares=shares, seed=seed)
 
 
+def _by_published_counts(
+    name: str, groups: PatientGroups, *, counts: Int64[np.ndarray, "k 3"], seed: int
+) -> Split:
+    """Exactly `counts` for a set of their size, else (and where unreachable) their proportions."""
+    if (groups.counts.sum(axis=(0, 2)) == counts.sum(axis=1)).all():
+        split = _split_by_counts(name, groups, targets=counts, seed=seed)
+        if not split.notes:
+            return split
+    return _stratified("default", groups, shares=_shares_of(counts), seed=seed)
+
+
 def _split_by_counts(
     name: str, groups: PatientGroups, *, targets: Int64[np.ndarray, "k 3"], seed: int
 ) -> Split:
@@ -175,7 +200,9 @@ def _stratified(
 
 
 def _shares_of(counts: Int64[np.ndarray, "k 3"]) -> Float64[np.ndarray, "k 3"]:
-    return counts / counts.sum(axis=1, keepdims=True)
+    """Each class's shares; those of all classes together for a class that `counts` lacks."""
+    totals = counts.sum(axis=1, keepdims=True)
+    return np.where(totals > 0, counts / np.maximum(totals, 1), counts.sum(axis=0) / counts.sum())
 
 
 def _checked_fractions(fractions: Sequence[float]) -> Float64[np.ndarray, " 3"]:
