@@ -14,7 +14,12 @@ from mgajax.curation.kaggle_layout import Layout, find_layout, read_rows
 from mgajax.curation.lesion_masks import attach_masks, find_masks
 from mgajax.curation.matching import Match, identify, list_pictures, match_rows
 from mgajax.curation.names import canonical_name
-from mgajax.curation.predicted_masks import masks_digest, predicted_folder, verified_masks
+from mgajax.curation.predicted_masks import (
+    masks_digest,
+    masks_made_by,
+    predicted_folder,
+    verified_masks,
+)
 from mgajax.curation.records import SliceRecord
 from mgajax.curation.report import BuildReport, Finding, Findings, count_groups
 from mgajax.errors import DataError
@@ -62,6 +67,7 @@ def read_catalogue(manual_dir: Path, *, max_damage_share: float, masks: str = "u
         files=len(files),
         names=len(names),
         max_damage_share=max_damage_share,
+        masks=masks,
     )
     report.check(where=str(manual_dir))
     return Catalogue(records=tuple(records), report=report)
@@ -75,6 +81,7 @@ def summarise(
     files: int,
     names: int,
     max_damage_share: float,
+    masks: str = "use",
 ) -> BuildReport:
     """The report on an input.
 
@@ -83,8 +90,9 @@ def summarise(
       findings: what was found, complete.
       rows, files: table rows and pictures that were read.
       names: distinct names among rows and files, of which damage is a share.
-      max_damage_share: see `read_catalogue`.
+      max_damage_share, masks: see `read_catalogue`.
     """
+    folder = predicted_folder(masks)
     return BuildReport(
         rows=rows,
         files=files,
@@ -96,6 +104,7 @@ def summarise(
         findings=tuple(findings.summarised()),
         damage_share=len(findings.damaged()) / max(names, 1),
         max_damage_share=max_damage_share,
+        masks_made_by=masks_made_by(folder) if folder else {},
     )
 
 

@@ -2,12 +2,14 @@
 
 `mgajax segment` writes one PNG a slice, at the slice's own size, called by the stem of the slice's
 file name: 0 and 255, or the probability of lesion times 255. They lie in `masks/` of its output
-folder; either folder may be given.
+folder, beside a `manifest.json` that says what made them; either folder may be given.
 """
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -56,6 +58,17 @@ def masks_name(masks: str) -> str:
     """A `masks` option as part of a file name: a word as it is, a folder by its content's hash."""
     folder = predicted_folder(masks, words=("", *MASK_WORDS))
     return masks if folder is None else masks_digest(folder)[:12]
+
+
+def masks_made_by(folder: Path) -> dict[str, Any]:
+    """What `manifest.json` beside the masks says of their making; {} where it says nothing."""
+    try:
+        made_by = json.loads((folder.parent / "manifest.json").read_text(encoding="utf-8"))[
+            "made_by"
+        ]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return made_by if isinstance(made_by, dict) else {}
 
 
 def verified_masks(

@@ -2,8 +2,8 @@
 
 import enum
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from mgajax.errors import DataError
@@ -136,6 +136,7 @@ class BuildReport:
       findings: in the order of `Finding`.
       damage_share: names with damage over all names (rows and files together).
       max_damage_share: the share above which the input is refused.
+      masks_made_by: what made the predicted masks, where that is known.
     """
 
     rows: int
@@ -148,6 +149,7 @@ class BuildReport:
     findings: tuple[FindingSummary, ...]
     damage_share: float
     max_damage_share: float
+    masks_made_by: Mapping[str, Any] = field(default_factory=dict)
 
     def count(self, finding: Finding) -> int:
         """How many names `finding` holds for."""
@@ -183,6 +185,7 @@ class BuildReport:
             "findings": findings_json(self.findings),
             "damage_share": self.damage_share,
             "max_damage_share": self.max_damage_share,
+            "masks_made_by": dict(self.masks_made_by),
         }
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mgajax.curation.predicted_masks import verified_masks
+from mgajax.curation.predicted_masks import masks_made_by, verified_masks
 from mgajax.curation.report import Findings, findings_json
 from mgajax.schema import CLASS_NAMES
 from tfds_builders.ct_phantom.individual import Patient
@@ -73,6 +73,7 @@ def plan_masks(
         "predicted": len(predicted),
         "unmasked": len(slices) - len(names) - len(predicted),
         "annotated_patients": len(exact),
+        "masks_made_by": masks_made_by(folder) if folder else {},
         "findings": findings_json(findings.summarised()),
     }
     return MaskPlan(names, predicted, summary)
