@@ -19,7 +19,7 @@ from goldens.parity import relative_gap
 
 from mgajax import interop, models
 from mgajax.models.hmsanet import ScalePass, combine
-from mgajax.models.interpolation import resize
+from mgajax.resize import resize_features
 from mgajax.training import segmentation_losses
 
 GAINS = (
@@ -100,7 +100,7 @@ def test_resizes(goldens: Path) -> None:
     x = jnp.asarray(nhwc(golden["x"]))
     for key in set(golden.files) - {"x"}:
         expected = nhwc(golden[key])
-        found = resize(x, size=(expected.shape[1], expected.shape[2]))
+        found = resize_features(x, size=(expected.shape[1], expected.shape[2]))
         assert relative_gap(found, expected) < 1e-5, key
 
 
