@@ -12,7 +12,6 @@ training reads into memory anyway): a flipped bit or a short file is found befor
 import concurrent.futures
 import dataclasses
 import hashlib
-import io
 import json
 import os
 import shutil
@@ -23,10 +22,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Int, Int32, UInt8
-from PIL import Image
 
 from mgajax.data import array_store
-from mgajax.data.preparation import Preparation, PreparedSlice, prepare
+from mgajax.data.preparation import Preparation, PreparedSlice, decode, prepare
 from mgajax.data.table import SliceTable, dataset_directory, iter_encoded, read_table, signature
 from mgajax.errors import DataError
 from mgajax.progress import say, track
@@ -227,9 +225,7 @@ def _prepare_encoded(
 ) -> PreparedSlice | str:
     """One slice from its PNG bytes, or why that is impossible."""
     try:
-        pictures = [np.asarray(Image.open(io.BytesIO(data)).convert("L")) for data in (image, mask)]
-        if settings.orientation == "upright" and "upside_down" in flags.split(","):
-            pictures = [picture[::-1] for picture in pictures]
+        pictures = [decode(data, flags=flags, settings=settings) for data in (image, mask)]
         return prepare(pictures[0], pictures[1], settings=settings)
     except Exception as error:  # a damaged picture makes Pillow raise almost anything
         return str(error) or type(error).__name__
