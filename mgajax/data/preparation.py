@@ -169,6 +169,8 @@ def prepare(
 def decode(data: bytes, *, flags: str, settings: Preparation) -> UInt8[np.ndarray, "h w"]:
     """The grey levels of a stored picture, turned over where `turned_over` says so.
 
+    The file's checksums are verified, since damaged pixels may decode without a complaint.
+
     Args:
       data: a picture file, such as a record's PNG.
       flags: the slice's comma-joined notes (`SliceTable.flags`).
@@ -177,6 +179,7 @@ def decode(data: bytes, *, flags: str, settings: Preparation) -> UInt8[np.ndarra
     Raises:
       Exception: of almost any kind that Pillow raises for a damaged picture.
     """
+    Image.open(io.BytesIO(data)).verify()
     picture = np.asarray(Image.open(io.BytesIO(data)).convert("L"))
     return picture[::-1] if turned_over(flags, settings=settings) else picture
 

@@ -61,7 +61,7 @@ def check_settings(config: ConfigDict) -> None:
       ConfigError: names the key, the value and what is valid.
     """
     flat = flatten(config)
-    task = flat.get("task")
+    task = str(flat.get("task"))
     _check_choice("task", task, valid=list(COMMON))
     missing = sorted(flatten(load(COMMON[task])).keys() - flat.keys())
     if missing:

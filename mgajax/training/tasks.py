@@ -157,7 +157,7 @@ def segmentation(loss: ConfigDict) -> Task:
         else:
             found = {
                 "binary_cross_entropy": _binary_term(output.logits, targets),
-                "rmi": Term(segmentation_losses.rmi(output.logits, targets), batch.weights),
+                "rmi": Term(*segmentation_losses.rmi(output.logits, targets)),
             }
         for name, logits in output.auxiliary.items():
             if name in COARSE_PREDICTIONS:
@@ -202,8 +202,8 @@ def _pixel_term(logits: Float[Array, "b h w k"], targets: Int[Array, "b h w"]) -
 
 
 def _binary_term(logits: Float[Array, "b h w k"], targets: Int[Array, "b h w"]) -> Term:
-    """The reference divides by the valid pixels plus one."""
-    return Term(*segmentation_losses.pixel_binary_cross_entropy(logits, targets), offset=1.0)
+    found = segmentation_losses.pixel_binary_cross_entropy(logits, targets)
+    return Term(*found, offset=segmentation_losses.BINARY_OFFSET)
 
 
 def _lesion_predictions(output: Any) -> dict[str, Array]:

@@ -32,8 +32,8 @@ from mgajax.curation.kaggle_layout import read_table as read_csv
 from mgajax.data.table import read_table
 from mgajax.errors import ConfigError, DataError
 from mgajax.schema import CLASS_NAMES, MASK_ORIGINS, SOURCES, SPLITS
-from tfds_builders import BuildResult, build
-from tfds_builders.covid_ct_slices import CovidCtSlices, builder
+from tfds_builders import BuildResult, build, catalogued
+from tfds_builders.covid_ct_slices import CovidCtSlices
 from tfds_builders.features import encode_png
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -249,14 +249,14 @@ def test_a_picture_that_changes_during_the_build_fails_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy = write_copy(tmp_path / "copy")
-    split = builder._split
+    members = catalogued.members
 
     def split_then_damage(*arguments, **options):
-        parts = split(*arguments, **options)
+        parts = members(*arguments, **options)
         damage(copy)
         return parts
 
-    monkeypatch.setattr(builder, "_split", split_then_damage)
+    monkeypatch.setattr(catalogued, "members", split_then_damage)
     with pytest.raises(DataError, match=r"P001_\d+\.png: changed while") as caught:
         build_copy(copy, tmp_path / "data")
     assert "\n" not in str(caught.value)
@@ -266,8 +266,7 @@ def test_a_picture_that_changes_during_the_build_fails_it(
 KILLED_BUILD = """
 import sys, time
 import tensorflow_datasets as tfds
-from tfds_builders import build
-from tfds_builders.covid_ct_slices import builder
+from tfds_builders import build, catalogued
 
 def hang():
     print("hanging", file=sys.__stdout__, flush=True)
@@ -275,12 +274,12 @@ def hang():
 
 moment, copy, data_dir = sys.argv[1:]
 if moment == "in the second split":
-    example = builder._example
+    example = catalogued.example
     done = []
     def slow(record):
         done.append(record)
         return example(record) if len(done) < 28 else hang()
-    builder._example = slow
+    catalogued.example = slow
 else:
     write = tfds.core.DatasetInfo.write_to_directory
     def slow(self, *args, **options):
