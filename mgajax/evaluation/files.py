@@ -10,9 +10,14 @@ from typing import Any, TextIO
 import numpy as np
 
 
+def write_text(text: str, path: Path) -> Path:
+    """Write a text; a newline is added at its end."""
+    return _write(path, lambda file: file.write(text + "\n"))
+
+
 def write_json(tree: dict[str, Any], path: Path) -> Path:
     """Write a report; NaN, which is no JSON, is refused."""
-    return _write(path, lambda file: file.write(json.dumps(tree, indent=2, allow_nan=False) + "\n"))
+    return write_text(json.dumps(tree, indent=2, allow_nan=False), path)
 
 
 def write_csv(lines: Iterable[Sequence[Any]], path: Path) -> Path:

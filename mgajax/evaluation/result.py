@@ -7,6 +7,9 @@ from typing import Any
 from mgajax import config as configs
 from mgajax.training.run import Run
 
+FOLDER = "evaluation"
+"""In a run's folder: where results go."""
+
 
 @dataclass(frozen=True)
 class Evaluation:

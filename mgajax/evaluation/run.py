@@ -12,7 +12,7 @@ from mgajax.evaluation.files import write_json
 from mgajax.evaluation.metrics import classification_metrics
 from mgajax.evaluation.overlap import lesion_overlap, overlap_summary
 from mgajax.evaluation.predictions import Predictions
-from mgajax.evaluation.result import Evaluation, head
+from mgajax.evaluation.result import FOLDER, Evaluation, head
 from mgajax.evaluation.segmentation_run import evaluate_segmenter
 from mgajax.progress import say
 from mgajax.reporting.figures import (
@@ -30,7 +30,6 @@ from mgajax.training.state import TrainState
 from mgajax.training.tasks import CROSS_ENTROPY, TaskName
 from mgajax.training.trained import best_state
 
-FOLDER = "evaluation"
 PANEL_SLICES = 6
 
 

@@ -154,7 +154,7 @@ def _block(
     counts: SegmentationCounts, patients: np.ndarray | None, settings: Intervals
 ) -> dict[str, Any]:
     once = np.ones((1, len(counts)), np.int64)
-    values = _scores(counts, np.arange(len(counts)), once)
+    values = replicate_scores(counts, np.arange(len(counts)), once)
     reasons = Reasons()
     report: dict[str, dict[str, Any]] = {
         block: {
@@ -203,11 +203,13 @@ def _intervals(
             "seed": settings.seed,
             "confidence": settings.confidence,
         },
-        **interval_tree(_scores(counts, clusters.member, drawn), confidence=settings.confidence),
+        **interval_tree(
+            replicate_scores(counts, clusters.member, drawn), confidence=settings.confidence
+        ),
     }
 
 
-def _scores(
+def replicate_scores(
     counts: SegmentationCounts, member: np.ndarray, drawn: np.ndarray
 ) -> dict[str, dict[str, Float[np.ndarray, "r"]]]:
     """All metrics of each replicate, in the nesting of the report; NaN where undefined.

@@ -42,7 +42,7 @@ LESION = 128
 
 
 @dataclass(frozen=True)
-class _Segmented:
+class Segmented:
     """One slice in its own pixels.
 
     Attributes:
@@ -85,7 +85,7 @@ def evaluate_segmenter(
     """
     rows = np.sort(rows)
     counted, losses = [], []
-    for one in _segmented(run, state, rows, description="segmenting"):
+    for one in segmented(run, state, rows, description="segmenting"):
         counted.append(count_slice(one.predicted, one.truth))
         losses.append((one.cross_entropy * one.pixels, one.pixels))
     counts, (loss, pixels) = collect_counts(counted), np.sum(losses, axis=0)
@@ -116,9 +116,9 @@ def evaluate_segmenter(
     return Evaluation(metrics=metrics, table=segmentation_table(metrics), files=files)
 
 
-def _segmented(
+def segmented(
     run: Run, state: TrainState, rows: Int[np.ndarray, "n"], *, description: str | None = None
-) -> Iterator[_Segmented]:
+) -> Iterator[Segmented]:
     """Segment `rows`, in ascending order, one after another."""
     data = run.data
     stored = iter_encoded(data.table.directory, rows=rows.tolist())
@@ -138,7 +138,7 @@ def _segmented(
                 flags=str(data.table.flags[row]),
             )
             predicted = probabilities >= THRESHOLD
-            yield _Segmented(int(row), image, truth, predicted, float(loss), float(pixels))
+            yield Segmented(int(row), image, truth, predicted, float(loss), float(pixels))
 
 
 def _lines(
@@ -159,7 +159,7 @@ def _panel(
     """Segment a few slices again, and draw them."""
     sources, dice = run.data.table.sources[rows], counts.scores()["dice"]
     chosen = panel_slices(dice, sources=sources, has_lesion=counts.has_lesion)
-    shown = {one.row: one for one in _segmented(run, state, np.sort(rows[chosen]))}
+    shown = {one.row: one for one in segmented(run, state, np.sort(rows[chosen]))}
     slices = [shown[int(row)] for row in rows[chosen]]
     model = written(run.config.model.name)
     return segmentation_panel(

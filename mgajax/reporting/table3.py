@@ -61,6 +61,37 @@ def table3_markdown(results: Results) -> str:
     return f"{table}\n\n{_note(first)}" + (f" {EXCHANGED}" if cited else "")
 
 
+def differences_markdown(differences: Mapping[str, Any]) -> str:
+    """The first model minus each other, with paired intervals; no trailing newline.
+
+    Args:
+      differences: from `evaluation.comparison.paired_differences`.
+    """
+    reference, settings = written(differences["reference"]), differences["settings"]
+    lines = [
+        [f"{reference} minus", *METRICS.values(), "Dice per slice"],
+        ["---"] + ["---:"] * (len(METRICS) + 1),
+    ]
+    for name, blocks in differences["models"].items():
+        cells = [blocks["pooled"][key] for key in METRICS] + [blocks["per_image"]["dice"]]
+        lines.append([written(name), *map(_signed, cells)])
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return (
+        f"{table}\n\nIn percentage points; in brackets {settings['confidence']:.0%} intervals of a "
+        f"paired bootstrap over {settings['clusters']:,} patients. An interval that holds 0 leaves "
+        "open which of the two is better."
+    )
+
+
+def _signed(cell: Mapping[str, Any]) -> str:
+    if cell["value"] is None:
+        return "–"
+    text = f"{100 * cell['value']:+.1f}"
+    if cell["low"] is None:
+        return text
+    return f"{text} [{100 * cell['low']:+.1f}, {100 * cell['high']:+.1f}]"
+
+
 def written(name: str) -> str:
     """A model's name as it is written: "U-Net" for "unet"; other texts as they are."""
     return NAMES.get(name, name)

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from pretended import Predict, segmenter_config, stream_of, untrained
 
-from mgajax import config as configs
 from mgajax.data.table import iter_encoded
 from mgajax.evaluation import segmentation_metrics
 from mgajax.evaluation.run import evaluate_run
@@ -19,50 +19,16 @@ from mgajax.training.early_stopping import EarlyStopping
 from mgajax.training.logs import FILE_NAME as METRICS_FILE
 from mgajax.training.loop import validate
 from mgajax.training.run import CHECKPOINT_FOLDER, Run, open_run
-from mgajax.training.steps import weight_name
 from mgajax.training.tasks import CROSS_ENTROPY
-
-OPTIONS = (
-    "--config.preparation.image_size=64",
-    "--config.batch_size=8",
-    "--config.eval_batch_size=8",
-    "--config.max_steps=1",
-    "--config.devices=1",
-)
-
-
-def _config(phantom: Path, *overrides: str):
-    return configs.load(
-        "configs/segmentation/unet.py",
-        overrides=[*OPTIONS, f"--config.data.dir={phantom}", *overrides],
-    )
 
 
 @pytest.fixture(scope="module")
 def run(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run that nobody trained: data, split and settings only, and a line of its log."""
-    run = open_run(_config(phantom), workdir=tmp_path_factory.mktemp("runs") / "run")
-    (run.workdir / METRICS_FILE).write_text('{"step": 7, "validation/dice": 0.5}\n')
-    return run
+    return untrained(phantom, tmp_path_factory.mktemp("runs") / "run")
 
 
-def _evaluate(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, *, predict):
-    """Evaluate a network that answers `predict(prepared mask as a share of lesion)`."""
-
-    def stream(self, state, rows, *, description=None):
-        for chosen in np.array_split(rows, 3):
-            count = len(chosen)
-            shares = self.data.masks[chosen][..., 0].astype(np.float32) / np.float32(255)
-            yield (
-                chosen,
-                {
-                    "lesion": predict(shares),
-                    CROSS_ENTROPY: chosen.astype(np.float32),
-                    weight_name(CROSS_ENTROPY): np.full(count, 64.0, np.float32),
-                },
-            )
-
-    monkeypatch.setattr(Run, "stream", stream)
+def _evaluate(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, *, predict: Predict):
+    monkeypatch.setattr(Run, "stream", stream_of({"unet": predict}))
     return evaluate_segmenter(
         run,
         state=run.state_shapes(),
@@ -173,7 +139,9 @@ def test_the_panel_shows_the_median_and_the_worst_of_the_largest_sources() -> No
 def test_a_run_with_a_checkpoint_is_evaluated_by_the_same_command(
     phantom: Path, tmp_path: Path
 ) -> None:
-    run = open_run(_config(phantom, "--config.preparation.image_size=32"), workdir=tmp_path / "run")
+    run = open_run(
+        segmenter_config(phantom, "--config.preparation.image_size=32"), workdir=tmp_path / "run"
+    )
     with Checkpoints(run.workdir / CHECKPOINT_FOLDER) as checkpoints:
         checkpoints.save(run.fresh_state(), early_stopping=EarlyStopping(patience=1))
     (run.workdir / METRICS_FILE).write_text("")
