@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+from built_records import records
 from kaggle_fixture import Drawn, draw
 from pairs_fixture import LESION, PAIRS, SIDE, write_pairs
 from PIL import Image
@@ -30,11 +31,6 @@ def built(copy: Path, tmp_path_factory: pytest.TempPathFactory) -> BuildResult:
 
 def build_pairs(copy: Path, data_dir: Path, **options) -> BuildResult:
     return build("covid_ct_lesions", manual_dir=copy, data_dir=data_dir, **options)
-
-
-def records(directory: Path) -> dict[str, dict]:
-    sources = tfds.builder_from_directory(str(directory)).as_data_source()
-    return {r["file_name"].decode(): r for split in SPLITS for r in sources[split]}
 
 
 def test_every_pair_is_there_once_as_it_lies_on_disk(built: BuildResult) -> None:
