@@ -70,6 +70,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_build(commands)
     _add_train(commands)
     _add_evaluate(commands)
+    _add_segment(commands)
     _add_benchmark(commands)
     return parser
 
@@ -159,6 +160,30 @@ def _add_evaluate(commands) -> None:
     command.add_argument("--out", type=Path, metavar="FILE.json", help="default: in the run")
 
 
+def _add_segment(commands) -> None:
+    command = _add_command(
+        commands,
+        "segment",
+        segment,
+        text="write a lesion mask for every slice that has no annotated one",
+        epilog=(
+            "masks go to OUT/masks/NAME.png, each of its slice's own size; OUT/manifest.json says\n"
+            "what made them. Stopped or killed, the same command goes on; it redoes no mask.\n"
+            "keys that do not change numbers can be set:  --config.eval_batch_size=4"
+        ),
+        overrides=True,
+    )
+    command.add_argument("--workdir", type=Path, required=True, help="a segmenter's run")
+    command.add_argument("--data", type=Path, required=True, help="a built data set of slices")
+    command.add_argument("--out", type=Path, required=True, help="where the masks go")
+    command.add_argument(
+        "--scales", metavar="0.5,1.0", help="hmsanet's scales of inference (default: its run's)"
+    )
+    command.add_argument(
+        "--soft", action="store_true", help="write probabilities (0 to 255) instead of 0 and 255"
+    )
+
+
 def _add_benchmark(commands) -> None:
     command = _add_command(
         commands,
@@ -229,6 +254,26 @@ def evaluate(arguments: argparse.Namespace, overrides: list[str]) -> None:
         print(path)
 
 
+def segment(arguments: argparse.Namespace, overrides: list[str]) -> None:
+    """Predict lesion masks for a data set of slices."""
+    from mgajax.inference.segment import segment as write_masks
+
+    done = write_masks(
+        arguments.workdir,
+        data=arguments.data,
+        out=arguments.out,
+        scales=_scales(arguments.scales),
+        kind="soft" if arguments.soft else "binary",
+        overrides=overrides,
+    )
+    print(
+        f"{done.folder}: {done.written} masks written, {done.kept} were there; {done.annotated} "
+        f"slices have an annotated one, {len(done.damaged)} cannot be decoded"
+    )
+    if not done.finished:
+        print("give the same command again to go on")
+
+
 def benchmark(arguments: argparse.Namespace, overrides: list[str]) -> None:
     """Time a step with and without its input."""
     from mgajax import config
@@ -251,6 +296,13 @@ def _option(word: str) -> tuple[str, object]:
         return key, ast.literal_eval(text)
     except (SyntaxError, ValueError):
         return key, text
+
+
+def _scales(text: str | None) -> tuple[float, ...] | None:
+    try:
+        return None if text is None else tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise ConfigError(f"--scales {text}: write numbers such as 0.5,1.0") from None
 
 
 def _overrides(rest: list[str], *, accepted: bool) -> list[str]:

@@ -1,10 +1,12 @@
 """Resizing as two small matrix products; the matrices are made by numpy from the sizes.
 
-On a CPU this is far cheaper than `jax.image.resize`, and every export format knows a matrix product.
+On a CPU this is far cheaper than `jax.image.resize`, its gradient is the transposed product, and
+every export format knows a matrix product.
 """
 
 import functools
 import math
+from collections.abc import Sequence
 
 import jax.numpy as jnp
 import numpy as np
@@ -46,8 +48,8 @@ def resize_features(
     """Bring feature maps or logits to `size` (height, width), in their own type.
 
     Args:
-      x: float32 or bfloat16.
-      size: new height and width.
+      x: any floating type. Bilinear factors are exact in bfloat16 where the ratio is a power of two.
+      size: new height and width, at least 1 each.
       method: one of `METHODS`, or "bilinear_corners": bilinear with the centres of the corner
         pixels aligned (PyTorch's `align_corners=True`), which shifts everything else a little.
 
@@ -59,20 +61,21 @@ def resize_features(
         return x
     rows = jnp.asarray(resize_matrix(x.shape[1], size[0], method=method), x.dtype)
     columns = jnp.asarray(resize_matrix(x.shape[2], size[1], method=method), x.dtype)
-    # Full precision: accelerators would otherwise round the factors to 8 or 10 bits.
+    # One einsum: it takes the cheaper side first. Full precision: accelerators would otherwise
+    # round the factors to 8 or 10 bits.
     return jnp.einsum("bHWc,hH,wW->bhwc", x, rows, columns, precision=lax.Precision.HIGHEST)
 
 
 @functools.cache
 def resize_matrix(old: int, new: int, *, method: str) -> Float[np.ndarray, "new old"]:
-    """The float32 matrix that maps `old` samples to `new` ones; each row sums to one.
+    """The float64 matrix that maps `old` samples to `new` ones; each row sums to one.
 
     Raises:
       ConfigError: unknown method.
     """
     _check_method(method)
     rows = [_WEIGHTS[method](index, old, new) for index in range(new)]
-    return np.stack(rows).astype(np.float32)
+    return np.stack(rows)
 
 
 def _check_method(method: str) -> None:
@@ -114,7 +117,7 @@ def _nearest_exact(index: int, old: int, new: int) -> np.ndarray:
     return _row(old, (min(math.floor((index + 0.5) * old / new), old - 1),), (1.0,))
 
 
-def _row(old: int, taps, weights) -> np.ndarray:
+def _row(old: int, taps: Sequence[int], weights: Sequence[float]) -> np.ndarray:
     row = np.zeros(old)
     np.add.at(row, list(taps), weights)
     return row / row.sum()

@@ -19,6 +19,7 @@ ALLOWED = {
     "training": LEAVES | {"config", "data", "models", "resize"},
     "interop": LEAVES | {"models"},
     "evaluation": LEAVES | {"config", "data", "models", "training", "reporting"},
+    "inference": LEAVES | {"config", "data", "models", "training"},
     "reporting": LEAVES,
     "benchmark": LEAVES | {"config", "data", "models", "training"},
     "quickstart": LEAVES | {"config", "training", "evaluation", "reporting"},

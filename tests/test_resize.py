@@ -31,9 +31,14 @@ def test_fixture_and_methods_agree() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize(("old", "new"), [(224, 14), (21, 5), (5, 21), (9, 9)])
-def test_rows_sum_to_one(method: str, old: int, new: int) -> None:
-    np.testing.assert_allclose(resize_matrix(old, new, method=method).sum(1), 1.0, rtol=1e-6)
+@pytest.mark.parametrize(
+    ("old", "new"), [(224, 14), (21, 5), (5, 21), (9, 9), (1, 5), (5, 1), (33, 17)]
+)
+def test_rows_are_shares(method: str, old: int, new: int) -> None:
+    matrix = resize_matrix(old, new, method=method)
+    assert matrix.shape == (new, old)
+    assert np.all(matrix >= 0)
+    np.testing.assert_allclose(matrix.sum(1), 1.0, rtol=1e-15)
 
 
 def test_area_keeps_the_mass_of_a_small_lesion_where_sampling_loses_it() -> None:
@@ -46,12 +51,27 @@ def test_area_keeps_the_mass_of_a_small_lesion_where_sampling_loses_it() -> None
     assert float(jnp.mean(sampled)) != pytest.approx(disc.mean(), rel=0.2)
 
 
-def test_bilinear_equals_jax_without_antialiasing() -> None:
-    masks = jnp.asarray(np.random.default_rng(0).random((1, 20, 30, 2)), jnp.float32)
-    expected = jax.image.resize(masks, (1, 7, 11, 2), "linear", antialias=False)
-    np.testing.assert_allclose(
-        resize_masks(masks, size=(7, 11), method="bilinear"), expected, atol=1e-6
-    )
+@pytest.mark.parametrize("size", [(7, 5), (26, 20), (19, 3), (13, 4), (1, 1)])
+def test_bilinear_equals_jax_without_antialiasing(size: tuple[int, int]) -> None:
+    x = np.random.default_rng(3).standard_normal((2, 13, 10, 3)).astype(np.float32)
+    expected = jax.image.resize(x, (2, *size, 3), "linear", antialias=False)
+    np.testing.assert_allclose(resize_features(jnp.asarray(x), size=size), expected, atol=3e-6)
+
+
+def test_double_precision_stays() -> None:
+    """Neither the factors nor the sums are rounded; a third of a pixel shows it."""
+    x = np.random.default_rng(3).standard_normal((1, 6, 9, 1))
+    places = np.clip((np.arange(4) + 0.5) * 1.5 - 0.5, 0, 5)
+    expected = np.apply_along_axis(lambda v: np.interp(places, np.arange(6), v), 1, x)
+    with jax.enable_x64(True):
+        found = np.asarray(resize_features(jnp.asarray(x), size=(4, 9)))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-15)
+
+
+def test_one_pixel_fills_the_map() -> None:
+    x = jnp.asarray([[[[0.1, -7.3]]]], jnp.float32)
+    filled = resize_features(x, size=(4, 6))
+    assert np.array_equal(filled, np.broadcast_to(x, (1, 4, 6, 2)))
 
 
 @pytest.mark.parametrize(("old", "new"), [(4, 8), (5, 3), (1, 4), (7, 7), (6, 1)])
@@ -60,7 +80,13 @@ def test_aligned_corners_interpolate_between_the_ends(old: int, new: int) -> Non
     places = np.linspace(0, old - 1, new) if new > 1 else np.zeros(1)
     expected = np.interp(places, np.arange(old), line)
     matrix = resize_matrix(old, new, method="bilinear_corners")
-    np.testing.assert_allclose(matrix @ line, expected, atol=1e-6)
+    np.testing.assert_allclose(matrix @ line, expected, atol=1e-14)
+
+
+@pytest.mark.parametrize("ratio", [2, 4, 8])
+def test_powers_of_two_are_exact_in_bfloat16(ratio: int) -> None:
+    matrix = resize_matrix(8, 8 * ratio, method="bilinear")
+    assert np.array_equal(matrix, np.asarray(jnp.asarray(matrix, jnp.bfloat16), np.float64))
 
 
 def test_features_keep_their_type() -> None:

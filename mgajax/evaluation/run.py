@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 from scipy.special import softmax
 
 from mgajax import config as configs
-from mgajax.errors import CheckpointError, ConfigError, DataError
+from mgajax.errors import ConfigError, DataError
 from mgajax.evaluation.metrics import classification_metrics
 from mgajax.evaluation.overlap import lesion_overlap, overlap_summary
 from mgajax.evaluation.predictions import Predictions
@@ -24,11 +23,11 @@ from mgajax.reporting.figures import (
 )
 from mgajax.reporting.panels import attention_panel
 from mgajax.reporting.tables import metrics_table
-from mgajax.training import steps
-from mgajax.training.checkpoints import Checkpoints
 from mgajax.training.logs import FILE_NAME as METRICS_FILE
 from mgajax.training.logs import read_rows
-from mgajax.training.run import CHECKPOINT_FOLDER, Run, reopen_run
+from mgajax.training.run import Run, reopen_run
+from mgajax.training.tasks import CROSS_ENTROPY
+from mgajax.training.trained import best_state
 
 FOLDER = "evaluation"
 PANEL_SLICES = 6
@@ -78,7 +77,8 @@ def evaluate_run(
     rows = run.rows(split)
     if len(rows) == 0:
         raise DataError(f"{workdir}: split {split!r} has no slices; choose another --split")
-    step, outputs = _predict_best(run, rows)
+    state, step = best_state(workdir, like=run.state_shapes(), layout=run.layout)
+    outputs = run.predict(state, rows, description="predicting")
     table = run.data.table
     predictions = Predictions(
         file_names=table.file_names[rows],
@@ -100,19 +100,6 @@ def evaluate_run(
     return Evaluation(metrics=metrics, table=metrics_table(metrics), files=tuple(files))
 
 
-def _predict_best(run: Run, rows: np.ndarray) -> tuple[int, dict[str, np.ndarray]]:
-    with Checkpoints(run.workdir / CHECKPOINT_FOLDER, access="read") as checkpoints:
-        step = checkpoints.best
-        if step is None:
-            raise CheckpointError(
-                f"{checkpoints.folder}: no complete checkpoint; train first: mgajax train "
-                f"--workdir {run.workdir}"
-            )
-        like = jax.eval_shape(run.fresh_state)
-        restored = checkpoints.restore(like, step=step, sharding=run.layout.replicated)
-    return step, run.predict(restored.state, rows, description="predicting")
-
-
 def _overlap(run: Run, rows: np.ndarray, outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Attention against lesion, for slices whose mask is known; NaN for the others."""
     if "attention_map" not in outputs:
@@ -132,7 +119,7 @@ def _measure(
         sources=predictions.sources,
         seed=run.config.seed,
     )
-    cross_entropy = float(outputs[steps.CROSS_ENTROPY].mean(dtype=np.float64))
+    cross_entropy = float(outputs[CROSS_ENTROPY].mean(dtype=np.float64))
     head = {
         "model": run.config.model.name,
         "split": predictions.split,

@@ -17,9 +17,9 @@ from mgajax.errors import ConfigError, nearest
 from mgajax.models.blocks import Layers
 from mgajax.models.hrnet import REMATERIALISATIONS, HRNet, TrunkPlan, rematerialised, trunk_plan
 from mgajax.models.initialise import Laws, constant, normal, uniform_fan_in
-from mgajax.models.interpolation import resize
 from mgajax.models.ocr import HeadPlan, OcrHead, ScaleAttention
 from mgajax.models.segmentation_output import SegmenterOutput
+from mgajax.resize import resize_features
 
 TRAINING_SCALES = (0.5, 1.0)
 TINY_HEAD = HeadPlan(middle=32, key=16)
@@ -96,7 +96,7 @@ class HMSANet(nn.Module):
         coarse = {scale: one.auxiliary for scale, one in seen.items()}
         # The largest scale's attention has nobody to give way to.
         trust = {scale: seen[scale].attention for scale in sorted(seen)[:-1]}
-        own = {f"scale_{scale}": resize(one, size=size) for scale, one in logits.items()}
+        own = {f"scale_{scale}": resize_features(one, size=size) for scale, one in logits.items()}
         return SegmenterOutput(
             logits=combine(logits, trust),
             auxiliary={"ocr": combine(coarse, trust), **own},
@@ -122,9 +122,9 @@ class HMSANet(nn.Module):
         )
         attend = rematerialised(self.scale_attention, self.remat, train=train)
         return ScalePass(
-            logits=resize(segmented.logits, size=size),
-            auxiliary=resize(segmented.auxiliary, size=size),
-            attention=resize(attend(segmented.features), size=size),
+            logits=resize_features(segmented.logits, size=size),
+            auxiliary=resize_features(segmented.auxiliary, size=size),
+            attention=resize_features(attend(segmented.features), size=size),
         )
 
     @property
@@ -152,10 +152,10 @@ def combine(
     for scale in rest:
         trust, trusted = attention[scale], attention[scale] * logits[scale]
         if scale >= 1.0:
-            combined = resize(combined, size=(trusted.shape[1], trusted.shape[2]))
+            combined = resize_features(combined, size=(trusted.shape[1], trusted.shape[2]))
         else:
             size = (combined.shape[1], combined.shape[2])
-            trust, trusted = resize(trust, size=size), resize(trusted, size=size)
+            trust, trusted = resize_features(trust, size=size), resize_features(trusted, size=size)
         combined = trusted + (1.0 - trust) * combined
     return combined
 
@@ -167,7 +167,7 @@ def _scaled(images: Array, *, scale: float) -> Array:
             f"scales: images of {images.shape[1]}×{images.shape[2]} pixels vanish at scale {scale}; "
             "use larger images or leave this scale out"
         )
-    return resize(images, size=(height, width))
+    return resize_features(images, size=(height, width))
 
 
 def hmsanet(
@@ -206,12 +206,17 @@ def hmsanet(
         trunk_plan(trunk, modules=modules),
         dataclasses.replace(head, dropout=dropout),
         Layers(dtype, axis_name),
-        _checked_scales(scales),
+        checked_scales(scales),
         remat,
     )
 
 
-def _checked_scales(scales: Sequence[float | int]) -> tuple[float, ...]:
+def checked_scales(scales: Sequence[float | int]) -> tuple[float, ...]:
+    """The scales in ascending order, as `model.clone(scales=...)` takes them.
+
+    Raises:
+      ConfigError: one is not positive or comes twice, or 1 is not among them.
+    """
     numbers = tuple(float(scale) for scale in scales)
     usable = all(math.isfinite(number) and number > 0 for number in numbers)
     if not usable or 1.0 not in numbers or len(set(numbers)) < len(numbers):

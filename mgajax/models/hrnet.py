@@ -18,8 +18,8 @@ from jaxtyping import Array, Float
 
 from mgajax.errors import ConfigError, nearest
 from mgajax.models.blocks import Layers
-from mgajax.models.interpolation import resize
 from mgajax.models.resnet import BasicBlock, BottleneckBlock
+from mgajax.resize import resize_features
 
 REMATERIALISATIONS = ("none", "modules")
 
@@ -141,7 +141,7 @@ class ExchangeModule(nn.Module):
                 self.channels[target], self.layers, kernel=1, activation="none", name=name
             )
             height, width = branches[target].shape[1:3]
-            return resize(convert(x, train=train), size=(height, width))
+            return resize_features(convert(x, train=train), size=(height, width))
         for step in range(target - source):
             last = step == target - source - 1
             shrink = ConvNorm(
@@ -193,7 +193,9 @@ class HRNet(nn.Module):
                 )
                 branches = rematerialised(module, self.remat, train=train)(branches)
         height, width = branches[0].shape[1:3]
-        return jnp.concatenate([resize(x, size=(height, width)) for x in branches], axis=-1)
+        return jnp.concatenate(
+            [resize_features(x, size=(height, width)) for x in branches], axis=-1
+        )
 
     def _transition(self, branches: list[Array], stage: int, *, train: bool) -> list[Array]:
         """Add a branch at half the coarsest size; before stage 2, also set the finest one's width."""

@@ -19,7 +19,8 @@ from goldens.parity import relative_gap
 
 from mgajax import interop, models
 from mgajax.models.hmsanet import ScalePass, combine
-from mgajax.models.interpolation import resize
+from mgajax.resize import resize_features
+from mgajax.training import segmentation_losses
 
 GAINS = (
     ("backbone.layer1.*.bn3.weight", 0.2),
@@ -34,7 +35,6 @@ GAINS = (
 """The goldens' damping of some layers; the first pattern that matches counts."""
 
 SCALES = (0.25, 0.5, 1.0, 2.0)
-IGNORED = 255
 SHAPE = (1, 3, 128, 128)
 
 
@@ -100,7 +100,7 @@ def test_resizes(goldens: Path) -> None:
     x = jnp.asarray(nhwc(golden["x"]))
     for key in set(golden.files) - {"x"}:
         expected = nhwc(golden[key])
-        found = resize(x, size=(expected.shape[1], expected.shape[2]))
+        found = resize_features(x, size=(expected.shape[1], expected.shape[2]))
         assert relative_gap(found, expected) < 1e-5, key
 
 
@@ -161,44 +161,71 @@ def test_scales(goldens: Path, seen: tuple[dict, dict], file: str, scales: tuple
         assert relative_gap(found[:, ::thinning, ::thinning], expected) < 1e-4, key
 
 
+def reduced(pair: tuple[jax.Array, jax.Array], *, offset: float = 0.0) -> jax.Array:
+    """What a train step makes of a loss term."""
+    values, weights = pair
+    return jnp.sum(values * weights) / (jnp.sum(weights) + offset)
+
+
+@pytest.mark.slow
+def test_losses_of_the_prediction(goldens: Path, seen: tuple[dict, dict]) -> None:
+    """CE, BCE and ½ BCE + ½ RMI of the two-scale prediction."""
+    golden, passes = np.load(goldens / "rmi_128.npz"), seen[0]
+    logits = combine(
+        {scale: passes[scale].logits for scale in (0.5, 1.0)}, {0.5: passes[0.5].attention}
+    )
+    truth = jnp.asarray(np.load(goldens / "train_128_f64.npz")["gts"].astype(np.int32))
+    binary = reduced(
+        segmentation_losses.pixel_binary_cross_entropy(logits, truth),
+        offset=segmentation_losses.BINARY_OFFSET,
+    )
+    found = {
+        "ce": reduced(segmentation_losses.pixel_cross_entropy(logits, truth)),
+        "bce_only": binary,
+        "rmi": 0.5 * binary + 0.5 * reduced(segmentation_losses.rmi(logits, truth)),
+    }
+    assert set(found) == set(golden.files)
+    for key, value in found.items():
+        assert float(value) == pytest.approx(float(golden[key]), rel=1e-5), key
+
+
 @dataclasses.dataclass(frozen=True)
 class Trained:
     """Losses, their gradients and the new statistics by NVIDIA's names, of one training pass."""
 
+    parts: np.ndarray
     losses: dict[str, float]
     gradients: dict[str, dict[str, np.ndarray]]
     running: dict[str, np.ndarray]
 
 
-def mean_cross_entropy(logits: jax.Array, truth: jax.Array) -> jax.Array:
-    """The mean over all pixels but the ignored ones."""
-    known = truth != IGNORED
-    one_hot = jax.nn.one_hot(jnp.where(known, truth, 0), logits.shape[-1], dtype=logits.dtype)
-    likelihood = jnp.sum(one_hot * jax.nn.log_softmax(logits), axis=-1)
-    total = jnp.sum(jnp.where(known, likelihood, jnp.zeros_like(likelihood)))
-    return -total / jnp.sum(known).astype(logits.dtype)
+def loss_parts(variables: dict, golden, *, dtype: str) -> tuple[jax.Array, dict]:
+    """Cross-entropy of the OCR head, the combination, the low and the high scale; statistics."""
+    model = models.create("hmsanet", num_classes=2, dropout=0.0, dtype=dtype)
+    truth = jnp.asarray(golden["gts"].astype(np.int32))
+    x = jnp.asarray(nhwc(drawn_images((len(truth), *SHAPE[1:]))), dtype)
+    out, new = model.apply(variables, x, train=True, mutable=["batch_stats"])
+    scores = (out.auxiliary["ocr"], out.logits, *(out.auxiliary[f"scale_{s}"] for s in (0.5, 1.0)))
+    pairs = (segmentation_losses.pixel_cross_entropy(one, truth) for one in scores)
+    return jnp.stack([reduced(pair) for pair in pairs]), new["batch_stats"]
 
 
 def trained(variables: dict, golden) -> Trained:
     """A training pass in float64; weights of the scales' own losses 0 and 0.05."""
-    model = models.create("hmsanet", num_classes=2, dropout=0.0, dtype="float64")
-    x = jnp.asarray(nhwc(drawn_images(SHAPE)), jnp.float64)
-    truth = jnp.asarray(golden["gts"].astype(np.int32))
+    statistics = variables["batch_stats"]
 
     def losses(params: dict):
-        state = {"params": params, "batch_stats": variables["batch_stats"]}
-        out, new = model.apply(state, x, train=True, mutable=["batch_stats"])
-        main = mean_cross_entropy(out.logits, truth)
-        main = main + 0.4 * mean_cross_entropy(out.auxiliary["ocr"], truth)
-        low, high = (mean_cross_entropy(out.auxiliary[f"scale_{s}"], truth) for s in (0.5, 1.0))
-        return (main, main + 0.05 * (low + high)), new["batch_stats"]
+        state = {"params": params, "batch_stats": statistics}
+        parts, running = loss_parts(state, golden, dtype="float64")
+        main = 0.4 * parts[0] + parts[1]
+        return (main, main + 0.05 * (parts[2] + parts[3])), (parts, running)
 
-    values, pull, running = jax.vjp(losses, variables["params"], has_aux=True)
+    values, pull, (parts, running) = jax.vjp(losses, variables["params"], has_aux=True)
     zero, one = jnp.zeros((), jnp.float64), jnp.ones((), jnp.float64)
     gradients = {"wt0": pull((one, zero))[0], "wt0.05": pull((zero, one))[0]}
     named = functools.partial(interop.to_torch, "hmsanet")
-    statistics = variables["batch_stats"]
     return Trained(
+        parts=np.asarray(parts),
         losses=dict(zip(gradients, map(float, values), strict=True)),
         gradients={
             key: named({"params": g, "batch_stats": statistics}) for key, g in gradients.items()
@@ -208,14 +235,19 @@ def trained(variables: dict, golden) -> Trained:
 
 
 @pytest.mark.slow
-def test_training(goldens: Path, variables: dict) -> None:
-    golden = np.load(goldens / "train_128_f64.npz")
+@pytest.mark.parametrize("file", ["train_128_f64", "train_128_batch2_f64"])
+def test_training(goldens: Path, variables: dict, file: str) -> None:
+    golden = np.load(goldens / f"{file}.npz")
     with jax.enable_x64(True):
         found = trained(variables, golden)
+    np.testing.assert_allclose(found.parts, golden["parts_wt0.05"], rtol=1e-6)
+    learned = [name for name in found.running if ".running_" not in name]
     for weight, gradients in found.gradients.items():
         assert found.losses[weight] == pytest.approx(float(golden[f"loss_{weight}"]), rel=1e-6)
         norms = [np.linalg.norm(gradients[name]) for name in golden["grad_names"]]
         assert relative_gap(norms, golden[f"gradnorm_{weight}"]) < 1e-5
+        total = np.linalg.norm([np.linalg.norm(gradients[name]) for name in learned])
+        assert total == pytest.approx(float(golden[f"gradnorm_total_{weight}"]), rel=1e-5)
         for key in golden.files:
             if key.startswith("grad_") and key.endswith(f"_{weight}"):
                 name = key.removeprefix("grad_").removesuffix(f"_{weight}")
@@ -224,6 +256,15 @@ def test_training(goldens: Path, variables: dict) -> None:
         if key.startswith("bn_"):
             name = key.removeprefix("bn_").replace("_running", ".running")
             assert relative_gap(found.running[name], golden[key]) < 1e-6, key
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", ["train_128_f64", "train_128_batch2_f64"])
+def test_training_losses_in_float32(goldens: Path, variables: dict, file: str) -> None:
+    """As training computes them: single precision, against the double precision of the reference."""
+    golden = np.load(goldens / f"{file}.npz")
+    parts, _ = loss_parts(variables, golden, dtype="float32")
+    np.testing.assert_allclose(parts, golden["parts_wt0.05"], rtol=1e-5)
 
 
 @pytest.mark.slow
