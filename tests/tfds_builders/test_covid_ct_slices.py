@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
-from built_records import records
+from built_records import assert_same_content, records
 from kaggle_fixture import (
     COLOURED,
     FOLDERS,
@@ -52,15 +52,6 @@ def built(copy: Path, tmp_path_factory: pytest.TempPathFactory) -> BuildResult:
 
 def build_copy(copy: Path, data_dir: Path, **options) -> BuildResult:
     return build("covid_ct_slices", manual_dir=copy, data_dir=data_dir, **options)
-
-
-def assert_same_content(one: Path, other: Path) -> None:
-    """Same records in the same order."""
-    left, right = records(one), records(other)
-    assert list(left) == list(right)
-    for name, record in left.items():
-        for key, value in record.items():
-            np.testing.assert_array_equal(value, right[name][key], err_msg=f"{name} {key}")
 
 
 def test_every_slice_is_there_once_in_a_split_of_whole_patients(built: BuildResult) -> None:
