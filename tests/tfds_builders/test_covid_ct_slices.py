@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+from built_records import assert_same_content, records
 from kaggle_fixture import (
     COLOURED,
     FOLDERS,
@@ -31,7 +32,7 @@ from tensorflow_datasets.core.dataset_info import DatasetInfoFileError
 from mgajax.curation.kaggle_layout import read_table as read_csv
 from mgajax.data.table import read_table
 from mgajax.errors import ConfigError, DataError
-from mgajax.schema import CLASS_NAMES, MASK_ORIGINS, SOURCES, SPLITS
+from mgajax.schema import CLASS_NAMES, MASK_ORIGINS, SOURCES
 from tfds_builders import BuildResult, build, catalogued
 from tfds_builders.covid_ct_slices import CovidCtSlices
 from tfds_builders.features import encode_png
@@ -51,25 +52,6 @@ def built(copy: Path, tmp_path_factory: pytest.TempPathFactory) -> BuildResult:
 
 def build_copy(copy: Path, data_dir: Path, **options) -> BuildResult:
     return build("covid_ct_slices", manual_dir=copy, data_dir=data_dir, **options)
-
-
-def records(directory: Path) -> dict[str, dict]:
-    """All records by file name, with the split they stand in."""
-    sources = tfds.builder_from_directory(str(directory)).as_data_source()
-    found = {}
-    for split in SPLITS:
-        for record in sources[split]:
-            found[record["file_name"].decode()] = {**record, "split": split}
-    return found
-
-
-def assert_same_content(one: Path, other: Path) -> None:
-    """Same records in the same order."""
-    left, right = records(one), records(other)
-    assert list(left) == list(right)
-    for name, record in left.items():
-        for key, value in record.items():
-            np.testing.assert_array_equal(value, right[name][key], err_msg=f"{name} {key}")
 
 
 def test_every_slice_is_there_once_in_a_split_of_whole_patients(built: BuildResult) -> None:
