@@ -199,11 +199,16 @@ class Trained:
     running: dict[str, np.ndarray]
 
 
+def golden_images(batch: int) -> np.ndarray:
+    """NHWC; the second image is of seed 3, which the goldens do not say but the losses confirm."""
+    return nhwc(np.concatenate([drawn_images(SHAPE, seed=seed) for seed in (0, 3)[:batch]]))
+
+
 def loss_parts(variables: dict, golden, *, dtype: str) -> tuple[jax.Array, dict]:
     """Cross-entropy of the OCR head, the combination, the low and the high scale; statistics."""
     model = models.create("hmsanet", num_classes=2, dropout=0.0, dtype=dtype)
     truth = jnp.asarray(golden["gts"].astype(np.int32))
-    x = jnp.asarray(nhwc(drawn_images((len(truth), *SHAPE[1:]))), dtype)
+    x = jnp.asarray(golden_images(len(truth)), dtype)
     out, new = model.apply(variables, x, train=True, mutable=["batch_stats"])
     scores = (out.auxiliary["ocr"], out.logits, *(out.auxiliary[f"scale_{s}"] for s in (0.5, 1.0)))
     pairs = (segmentation_losses.pixel_cross_entropy(one, truth) for one in scores)
