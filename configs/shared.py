@@ -50,7 +50,8 @@ def get_config() -> ConfigDict:
     config.preparation.orientation = "stored"
 
     config.split = ConfigDict()
-    # built | table2 | stratified | fraction | kfold | leave_one_source_out | csv
+    # built | table2 | stratified | fraction | kfold | leave_one_source_out | csv, or leaking_slices:
+    # slices dealt out one by one, so that patients stand in several splits (never for a result).
     config.split.kind = "built"
     # fraction: share of train + validation that trains (Paper §6.3: 0.7 was best); test stays.
     config.split.fraction = 0.7

@@ -7,7 +7,7 @@ import pytest
 from mgajax.cli import main
 from mgajax.errors import ConfigError
 
-COMMANDS = ("quickstart", "build", "train", "evaluate", "segment", "benchmark")
+COMMANDS = ("quickstart", "build", "train", "evaluate", "segment", "benchmark", "experiment")
 SEGMENT = ("--workdir", "w", "--data", "d", "--out", "o")
 MGA = "configs/classification/mga_resnet18.py"
 

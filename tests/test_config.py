@@ -20,12 +20,12 @@ MGA = "configs/classification/mga_resnet18.py"
 
 @pytest.mark.parametrize("file", FILES)
 def test_every_shipped_file_loads_and_names_a_model(file: str) -> None:
-    config = configs.load(file)
-    options = dict(config.model.options.items())
-    models.create(config.model.name, num_classes=3, dtype=config.model.dtype, **options)
-    config.data.unlock()
-    config.data.dir = "somewhere"
-    check_settings(config)
+    loaded = configs.load(file)
+    for config in [loaded] if "task" in loaded else loaded.values():
+        options = dict(config.model.options.items())
+        models.create(config.model.name, num_classes=3, dtype=config.model.dtype, **options)
+        config.data.dir = "somewhere"
+        check_settings(config)
 
 
 def test_the_paper_is_the_default() -> None:

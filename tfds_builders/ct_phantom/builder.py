@@ -104,12 +104,21 @@ class CtPhantom(tfds.core.GeneratorBasedBuilder):
             description="For tests: 72 small slices, built in seconds.",
         ),
         PhantomConfig(
-            name="quickstart",
+            name="small",
             patients=120,
             slices_per_patient=4,
             size=128,
             severity=1.0,
             description="480 small slices: enough to see a network learn on two cores.",
+        ),
+        PhantomConfig(
+            name="quickstart",
+            patients=120,
+            slices_per_patient=4,
+            size=128,
+            severity=1.0,
+            annotated=0.5,
+            description="As small, but lesions are annotated in half of the patients only.",
         ),
         PhantomConfig(
             name="shortcut",
