@@ -9,9 +9,11 @@ import csv
 import os
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Int64
 
 from mgajax.data.leaking_splits import LEAKING_SLICES
 from mgajax.data.patient_groups import (
@@ -102,6 +104,37 @@ def split_from_csv(
         others; the line is named.
       LeakageError: a patient stands in two splits, and the file is not marked.
     """
+    listed = read_split_csv(path, file_names=file_names, labels=labels, patients=patients)
+    split = listed.split
+    assert_patient_disjoint(split, patients)
+    named = Split(split.name, split.assignment[listed.rows], leaks=split.leaks)
+    assert_patient_disjoint(named, [listed.patients[row] for row in listed.rows])
+    return split
+
+
+@dataclass(frozen=True, eq=False)
+class ListedSplit:
+    """A split.csv as it stands, whoever is in two splits.
+
+    Attributes:
+      split: of the data set's n rows.
+      rows: int64 [m], those that the file lists, ascending.
+      patients: of the n rows, as the file names them; the data set's where it does not.
+    """
+
+    split: Split
+    rows: Int64[np.ndarray, " m"]
+    patients: tuple[str, ...]
+
+
+def read_split_csv(
+    path: str | os.PathLike[str], *, file_names: Texts, labels: Labels, patients: Texts
+) -> ListedSplit:
+    """Read a split as `split_from_csv` does, without the check for patients in two splits.
+
+    Raises:
+      DataError: as `split_from_csv`.
+    """
     path = Path(path)
     row_of = {str(name): row for row, name in enumerate(file_names)}
     if len(row_of) != len(file_names):
@@ -134,12 +167,11 @@ def split_from_csv(
     notes = [leakage_note(assignment, patients)] if leaks else []
     if missing := len(file_names) - len(lines):
         notes.append(f"{missing} slices of the data set are not in {path.name}: {UNUSED}")
-    split = Split(f"csv:{path.name}", assignment, tuple(notes), leaks=leaks)
-    assert_patient_disjoint(split, patients)
-    listed = np.array(sorted(lines), dtype=np.int64)
-    named = Split(split.name, assignment[listed], leaks=leaks)
-    assert_patient_disjoint(named, [own_patients[row] for row in listed])
-    return split
+    return ListedSplit(
+        split=Split(f"csv:{path.name}", assignment, tuple(notes), leaks=leaks),
+        rows=np.array(sorted(lines), dtype=np.int64),
+        patients=tuple(own_patients),
+    )
 
 
 def _records(path: Path) -> Iterator[tuple[int, dict[str, str]]]:

@@ -1,0 +1,113 @@
+"""Two slices brought to cover each other, and how alike they then are.
+
+A candidate pair's windows match to a few percent only. The first one's window is moved until both
+show the same (Lucas and Kanade, IJCAI 1981), coarse detail first; top, left, bottom and right move
+each on their own, which covers shifts, crops and changes of size or aspect. What counts is the
+correlation of local contrast after that.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32
+
+from mgajax.audit.windows import correlation, cut, local_contrast
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of an alignment.
+
+    Attributes:
+      size: pixels a side at which the two are compared.
+      coarse, fine: surroundings and blur, see `local_contrast`.
+      steps: how often the window is moved.
+      least: pairs that correlate less at its end are given up.
+    """
+
+    size: int
+    coarse: float
+    fine: float
+    steps: int
+    least: float
+
+
+STAGES: tuple[Stage, ...] = (
+    Stage(size=32, coarse=3.0, fine=1.0, steps=5, least=0.85),
+    Stage(size=64, coarse=4.0, fine=1.0, steps=3, least=0.8),
+    Stage(size=64, coarse=2.0, fine=0.0, steps=3, least=-1.0),
+)
+"""The correlation at the end of the last is the one that is reported."""
+
+FARTHEST = 1 / 16
+"""Share of the window's side that an edge may move in one step."""
+
+
+def align(
+    first: Float32[np.ndarray, "n t t"],
+    second: Float32[np.ndarray, "n t t"],
+    *,
+    windows: Float32[np.ndarray, "n 4"],
+    targets: Float32[np.ndarray, "n 4"],
+) -> tuple[Float32[np.ndarray, "n 4"], Float32[np.ndarray, "n"]]:
+    """Move the windows of `first` until they show what the targets of `second` show.
+
+    Args:
+      first, second: thumbnails of the pairs.
+      windows: where to begin in `first`.
+      targets: the fixed windows of `second`.
+
+    Returns:
+      The moved windows and the correlation there; 0 for pairs that were given up.
+    """
+    windows = windows.copy()
+    scores = np.zeros(len(windows), np.float32)
+    going = np.arange(len(windows))
+    for stage in STAGES:
+        target = _contrast(second[going], targets[going], stage)
+        for _ in range(stage.steps):
+            shown = _contrast(first[going], windows[going], stage)
+            windows[going] = _moved(windows[going], _step(shown, target))
+        alike = correlation(_contrast(first[going], windows[going], stage), target)
+        scores[going] = alike
+        scores[going[alike < stage.least]] = 0.0
+        going = going[alike >= stage.least]
+        if not len(going):
+            break
+    return windows, scores
+
+
+def _contrast(
+    thumbnails: Float32[np.ndarray, "n t t"], windows: Float32[np.ndarray, "n 4"], stage: Stage
+) -> Float32[np.ndarray, "n s s"]:
+    shown = cut(thumbnails, windows, size=stage.size)
+    return local_contrast(shown, coarse=stage.coarse, fine=stage.fine)
+
+
+def _step(
+    shown: Float32[np.ndarray, "n s s"], target: Float32[np.ndarray, "n s s"]
+) -> Float32[np.ndarray, "n 4"]:
+    """How far the edges should move, as shares of the window's sides: one Gauss-Newton step on the
+    squared difference.
+    """
+    size = shown.shape[-1]
+    down, across = np.gradient(shown, axis=(1, 2))
+    place = ((np.arange(size, dtype=np.float32) + np.float32(0.5)) / np.float32(size))[:, None]
+    slopes = [down * (1 - place), across * (1 - place.T), down * place, across * place.T]
+    jacobian = np.stack(slopes, axis=1).reshape(len(shown), 4, -1)
+    difference = (target - shown).reshape(len(shown), -1, 1)
+    normal = jacobian @ jacobian.transpose(0, 2, 1)
+    damping = np.trace(normal, axis1=1, axis2=2)[:, None, None] * np.float32(1e-3) + np.float32(1e-3)
+    step = np.linalg.solve(normal + damping * np.eye(4, dtype=np.float32), jacobian @ difference)
+    return np.clip(step[..., 0] / np.float32(size), -FARTHEST, FARTHEST)
+
+
+def _moved(
+    windows: Float32[np.ndarray, "n 4"], shares: Float32[np.ndarray, "n 4"]
+) -> Float32[np.ndarray, "n 4"]:
+    """Windows with their edges moved, kept within half a frame of the frame."""
+    height, width = windows[:, 2] - windows[:, 0], windows[:, 3] - windows[:, 1]
+    sides = np.stack([height, width, height, width], axis=1)
+    moved = np.clip(windows + shares * sides, -0.5, 1.5)
+    moved[:, 2:] = np.maximum(moved[:, 2:], moved[:, :2] + np.float32(0.1))
+    return moved
