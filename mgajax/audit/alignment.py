@@ -97,7 +97,9 @@ def _step(
     jacobian = np.stack(slopes, axis=1).reshape(len(shown), 4, -1)
     difference = (target - shown).reshape(len(shown), -1, 1)
     normal = jacobian @ jacobian.transpose(0, 2, 1)
-    damping = np.trace(normal, axis1=1, axis2=2)[:, None, None] * np.float32(1e-3) + np.float32(1e-3)
+    damping = np.trace(normal, axis1=1, axis2=2)[:, None, None] * np.float32(1e-3) + np.float32(
+        1e-3
+    )
     step = np.linalg.solve(normal + damping * np.eye(4, dtype=np.float32), jacobian @ difference)
     return np.clip(step[..., 0] / np.float32(size), -FARTHEST, FARTHEST)
 

@@ -42,7 +42,10 @@ class Association:
 
 
 def associate(
-    *, labels: Int[np.ndarray, "n"], sources: Sequence[str] | np.ndarray, people: Int[np.ndarray, "n"]
+    *,
+    labels: Int[np.ndarray, "n"],
+    sources: Sequence[str] | np.ndarray,
+    people: Int[np.ndarray, "n"],
 ) -> Association:
     """Cross-tabulate sources and classes, by slice and by person.
 

@@ -50,12 +50,16 @@ def background_features(
     """
     height, width = picture.shape
     outside = np.zeros(picture.shape, bool) if body is None else ~body
-    edges = [np.s_[0, :], np.s_[-1, :], np.s_[:, 0], np.s_[:, -1]]
     numbers = [height, width, width / height]
-    for edge in edges:
-        levels = picture[edge][outside[edge]]
+    for line, air in zip(_edges(picture), _edges(outside), strict=True):
+        levels = line[air]
         numbers += [levels.mean(), levels.std()] if levels.size else [NONE, NONE]
     return np.array([*numbers, *_levels(picture[outside])], np.float32)
+
+
+def _edges(picture: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Top, bottom, left and right line."""
+    return picture[0], picture[-1], picture[:, 0], picture[:, -1]
 
 
 def _levels(levels: UInt8[np.ndarray, "n"]) -> list[float]:

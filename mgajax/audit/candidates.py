@@ -87,8 +87,8 @@ def find_candidates(
         near = near_pairs(first, second, groups=groups, limit=LIMIT, most=MOST_A_VIEW)
         found.append(near)
         numbers.append(np.full(len(near.first), number, np.int32))
-    near, number = _best_view(joined(found), np.concatenate(numbers))
-    return _laid_over(near, number, views=views, anchors=anchors)
+    near, seen_in = _best_view(joined(found), np.concatenate(numbers))
+    return _laid_over(near, seen_in, views=views, anchors=anchors)
 
 
 def _views(anchors: int) -> Iterator[_View]:

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Int32, UInt8
@@ -93,9 +94,7 @@ def fingerprint_all(
         except DataError:
             return None
 
-    return list(
-        track(map_ordered(one, contents), description="looking at pictures", total=total)
-    )
+    return list(track(map_ordered(one, contents), description="looking at pictures", total=total))
 
 
 def load_fingerprints(path: Path) -> Stored:
@@ -117,7 +116,7 @@ def load_fingerprints(path: Path) -> Stored:
 def store_fingerprints(path: Path, found: Iterable[Fingerprint]) -> None:
     """Write fingerprints for the next audit, atomically."""
     rows = list(found)
-    columns = {
+    columns: dict[str, Any] = {
         field.name: np.array([getattr(row, field.name) for row in rows])
         for field in fields(Fingerprint)
     }

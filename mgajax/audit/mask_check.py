@@ -1,9 +1,9 @@
 """Lesion masks checked against the slices they belong to."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Int32
 
 from mgajax.audit.slices import Slices
 from mgajax.curation.lesion_masks import attach_masks, find_masks
@@ -11,7 +11,7 @@ from mgajax.curation.records import SliceRecord
 from mgajax.errors import DataError
 
 
-def check_masks(slices: Slices, shapes: Sequence[np.ndarray], *, folder: Path | None) -> None:
+def check_masks(slices: Slices, shapes: Int32[np.ndarray, "n 2"], *, folder: Path | None) -> None:
     """Note masks that are damaged, of another size, of nobody, empty, or of a normal slice.
 
     Args:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int32
+from jaxtyping import Int32, UInt8
 
 from mgajax.audit.association import associate
 from mgajax.audit.candidates import CROPS, LIMIT
@@ -31,10 +31,17 @@ CACHE = "fingerprints.npz"
 
 @dataclass(frozen=True)
 class Audited:
-    """An audit's result, and the thumbnails (uint8 [n, t, t]) that its rows point to."""
+    """An audit's result, and what its rows look like.
+
+    Attributes:
+      result: what was found.
+      thumbnails: of all slices, squeezed into squares.
+      shapes: height and width that they had.
+    """
 
     result: AuditResult
-    thumbnails: np.ndarray
+    thumbnails: UInt8[np.ndarray, "n t t"]
+    shapes: Int32[np.ndarray, "n 2"]
 
 
 def audit_folder(
@@ -63,9 +70,10 @@ def audit_folder(
     if any(one.content not in stored for one in prints):
         store_fingerprints(cache / CACHE, {one.content: one for one in prints}.values())
     whole = slices.only(np.array([one is not None for one in found]))
-    check_masks(whole, [one.shape for one in prints], folder=masks or slices.mask_folder)
+    shapes = np.stack([one.shape for one in prints])
+    check_masks(whole, shapes, folder=masks or slices.mask_folder)
     thumbnails = np.stack([one.thumbnail for one in prints])
-    return Audited(_judge(whole, prints, thumbnails, split=split), thumbnails)
+    return Audited(_judge(whole, prints, thumbnails, split=split), thumbnails, shapes)
 
 
 def _judge(

@@ -7,10 +7,16 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Int8, Int32
 
-from mgajax.curation.kaggle_layout import CLASS_FOLDERS, Layout, find_layout, folder_levels, read_rows
+from mgajax.curation.kaggle_layout import (
+    CLASS_FOLDERS,
+    Layout,
+    find_layout,
+    folder_levels,
+    read_rows,
+)
 from mgajax.curation.matching import Match, PictureFile, identify, list_pictures, match_rows
 from mgajax.curation.names import canonical_name
-from mgajax.curation.report import Finding, Findings
+from mgajax.curation.report import Findings
 from mgajax.data.patient_groups import patient_keys
 from mgajax.data.split_csv import read_split_csv
 from mgajax.data.table import dataset_directory, iter_encoded, read_table
@@ -147,12 +153,13 @@ def _matches(layout: Layout, *, findings: Findings) -> list[Match]:
     matches = match_rows(read_rows(layout), files, findings=findings)
     matched = {match.file for match in matches}
     by_name = {canonical_name(match.file.path.name): match for match in matches}
-    return [*matches, *(_second(file, by_name) for file in files if _is_second(file, matched, by_name))]
+    return [
+        *matches,
+        *(_second(file, by_name) for file in files if _is_second(file, matched, by_name)),
+    ]
 
 
-def _is_second(
-    file: PictureFile, matched: set[PictureFile], by_name: dict[str, Match]
-) -> bool:
+def _is_second(file: PictureFile, matched: set[PictureFile], by_name: dict[str, Match]) -> bool:
     return file not in matched and canonical_name(file.path.name) in by_name
 
 

@@ -1,0 +1,63 @@
+"""`mgajax audit`."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+EPILOG = """\
+looks for patients in several splits, the same picture twice (also turned, mirrored, cropped or
+recoded), conflicting labels, damaged and missing files, and for what tells the class without a
+look at the lungs. Writes OUT/audit.html and OUT/audit.json.
+exit code 1 on leakage or a label conflict. Without a split, a picture under two patients counts
+as leakage. A second audit into the same OUT decodes only what is new."""
+
+
+def add_audit(commands: Any, add_command: Any) -> None:
+    """Add the command and its options.
+
+    Args:
+      commands: the parser's commands.
+      add_command: makes one, with the options that all share.
+    """
+    command = add_command(
+        commands,
+        "audit",
+        audit,
+        text="prove a data set clean, or show where it leaks",
+        epilog=EPILOG,
+    )
+    command.add_argument(
+        "--data", type=Path, required=True, help="a built data set, or a folder with curated_data/"
+    )
+    command.add_argument("--masks", type=Path, metavar="DIR", help="lesion masks to check too")
+    command.add_argument(
+        "--split", type=Path, metavar="FILE.csv", help="a split.csv (default: the built split)"
+    )
+    command.add_argument(
+        "--out", type=Path, default=Path("audit"), help="where the report goes (default audit)"
+    )
+
+
+def audit(arguments: argparse.Namespace, overrides: list[str]) -> int:
+    """Audit, write the report, and return the exit code."""
+    from mgajax.audit.page import audit_page
+    from mgajax.audit.run import audit_folder
+    from mgajax.audit.summary import summary
+
+    out = arguments.out
+    done = audit_folder(
+        arguments.data, split=arguments.split, masks=arguments.masks, cache=out / "cache"
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    page = audit_page(done.result, thumbnails=done.thumbnails, shapes=done.shapes)
+    files = {
+        out / "audit.html": page,
+        out / "audit.json": json.dumps(done.result.to_json(), indent=2, ensure_ascii=False) + "\n",
+    }
+    for path, text in files.items():
+        path.write_text(text, encoding="utf-8")
+    print(summary(done.result))
+    for path in files:
+        print(path)
+    return 0 if done.result.is_clean else 1

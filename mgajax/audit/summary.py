@@ -1,0 +1,71 @@
+"""An audit on one screen."""
+
+from mgajax.audit.result import AuditResult, Pair
+from mgajax.audit.shortcut import Told
+
+EXAMPLES = 3
+"""Findings of a kind that are named; the files list all."""
+
+
+def summary(result: AuditResult) -> str:
+    """The main findings as plain text, no trailing newline."""
+    split = f"split: {result.split}" if result.split else "no split known"
+    lines = [
+        f"{result.directory}: {result.slices:,} slices of {result.patients:,} patients, {split}",
+        _line("patients in several splits", len(result.split_patients)),
+        *(
+            f"    {one.patient}: " + ", ".join(f"{s} {n:,}" for s, n in one.slices.items())
+            for one in result.split_patients[:EXAMPLES]
+        ),
+        _line("same picture, two patients", sum(_two_people(pair) for pair in result.pairs)),
+        _line("  of these, leaking", len(result.leaking_pairs)),
+        *_examples([pair for pair in result.pairs if _two_people(pair)]),
+        _line("label conflicts", result.conflicts),
+        *_examples([pair for pair in result.pairs if pair.is_conflict and not _two_people(pair)]),
+        *(f"    {name}: folder contradicts table" for name in result.torn_labels[:EXAMPLES]),
+        _line("copies within a patient", len(result.own_copies)),
+        *_examples(result.own_copies),
+        _line("damaged or missing", result.damaged),
+        *(
+            f"    {finding.kind.meaning}: {finding.count:,} (e.g. {finding.examples[0]})"
+            for finding in result.findings
+            if finding.kind.is_damage
+        ),
+        *_told(result),
+        "clean: no leakage found" if result.is_clean else "NOT CLEAN: see above",
+    ]
+    return "\n".join(lines)
+
+
+def _line(name: str, count: int) -> str:
+    return f"  {name:<28}{count:,}"
+
+
+def _two_people(pair: Pair) -> bool:
+    return pair.first.patient != pair.second.patient
+
+
+def _examples(pairs: list[Pair] | tuple[Pair, ...]) -> list[str]:
+    return [
+        f"    {pair.first.file_name} = {pair.second.file_name} ({pair.words}, "
+        f"{pair.correlation:.3f})"
+        for pair in pairs[:EXAMPLES]
+    ]
+
+
+def _told(result: AuditResult) -> list[str]:
+    shortcut, value = result.shortcut, result.association.v_slices
+    strength = "–" if value is None else f"{value:.2f}"
+    lines = [f"  {'source tells class':<28}Cramér's V {strength}"]
+    if shortcut.background is None:
+        return [*lines, f"  {'background tells class':<28}not checked ({shortcut.left_out})"]
+    note = "above chance" if shortcut.is_above_chance else "not above chance"
+    return [
+        *lines,
+        f"  {'background tells class':<28}{_interval(shortcut.background)}, {note} "
+        f"({shortcut.chance:.2f})",
+    ]
+
+
+def _interval(told: Told) -> str:
+    return f"{told.accuracy:.2f} [{told.low:.2f}, {told.high:.2f}]"
