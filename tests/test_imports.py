@@ -16,6 +16,7 @@ ALLOWED = {
     "models": {"errors", "resize"},
     "curation": LEAVES,
     "data": LEAVES,
+    "audit": LEAVES | {"curation", "data", "reporting"},
     "training": LEAVES | {"config", "data", "models", "resize"},
     "interop": LEAVES | {"models"},
     "evaluation": LEAVES | {"config", "data", "models", "training", "reporting"},

@@ -73,5 +73,5 @@ def _levels(levels: UInt8[np.ndarray, "n"]) -> list[float]:
     spread = float(np.sqrt(histogram @ np.square(values - mean) / count))
     below = np.cumsum(histogram)
     shares = [np.searchsorted(below, share * count) for share in (0.05, 0.25, 0.5, 0.75, 0.95)]
-    used = np.count_nonzero(histogram)
-    return [mean, spread, *map(float, shares), histogram[0] / count, histogram[255] / count, used]
+    extremes = (histogram[0] / count, histogram[255] / count, np.count_nonzero(histogram))
+    return [mean, spread, *map(float, shares), *map(float, extremes)]

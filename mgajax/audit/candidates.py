@@ -21,7 +21,7 @@ MOST_A_VIEW = 2
 MOST = 12
 """Pairs kept for each slice over all views."""
 
-CROPS: tuple[float, ...] = (0.0, 0.12)
+CROPS: tuple[float, ...] = (0.0, 0.06, 0.12)
 """Shares that may be cut off each side of the body, in all combinations."""
 
 CHUNK = 1024

@@ -7,6 +7,7 @@ audit of the same files decodes nothing.
 import hashlib
 import os
 import tempfile
+import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -106,7 +107,7 @@ def load_fingerprints(path: Path) -> Stored:
             columns = [file[field.name] for field in fields(Fingerprint)]
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         say(f"{path}: unusable ({error}); looking at every picture again")
         return {}
     rows = zip(*columns, strict=True)

@@ -20,7 +20,7 @@ def check_masks(slices: Slices, shapes: Int32[np.ndarray, "n 2"], *, folder: Pat
       folder: the masks, named as their slices; None for none.
 
     Raises:
-      DataError: no such folder, or no mask of any slice in it.
+      DataError: no such folder; or one that was asked for holds no mask of any slice.
     """
     if folder is None:
         return
@@ -28,7 +28,7 @@ def check_masks(slices: Slices, shapes: Int32[np.ndarray, "n 2"], *, folder: Pat
         raise DataError(f"--masks {folder}: no such folder; expected one of PNG masks")
     records = [_record(slices, row, shape) for row, shape in enumerate(shapes)]
     masks = find_masks(records, folder=folder, findings=slices.findings)
-    if not masks:
+    if not masks and folder != slices.mask_folder:
         raise DataError(
             f"{folder}: no mask of any of {len(records)} slices (e.g. {records[0].file_name}); "
             "masks carry the names of their slices"

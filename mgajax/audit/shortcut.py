@@ -154,12 +154,12 @@ def _with_interval(
     sampled = _balanced(draws @ counts[1], draws @ counts[0])
     tail = 100 * (1 - CONFIDENCE) / 2
     low, high = np.percentile(sampled, [tail, 100 - tail])
-    value = _balanced(counts[1].sum(axis=0), counts[0].sum(axis=0))
+    (value,) = _balanced(counts[1].sum(axis=0)[None], counts[0].sum(axis=0)[None])
     return Told(float(value), float(low), float(high))
 
 
 def _balanced(
-    right: Float64[np.ndarray, "*draws classes"], total: Float64[np.ndarray, "*draws classes"]
-) -> np.ndarray:
+    right: Float64[np.ndarray, "draws classes"], total: Float64[np.ndarray, "draws classes"]
+) -> Float64[np.ndarray, "draws"]:
     recall = np.divide(right, total, out=np.full(total.shape, np.nan), where=total > 0)
-    return np.nanmean(recall, axis=-1)
+    return np.nanmean(recall, axis=1)
