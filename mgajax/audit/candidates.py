@@ -18,7 +18,7 @@ LIMIT = 76
 MOST_A_VIEW = 2
 """Pairs kept for each slice in each view."""
 
-MOST = 12
+MOST = 6
 """Pairs kept for each slice over all views."""
 
 CROPS: tuple[float, ...] = (0.0, 0.06, 0.12)
@@ -142,5 +142,5 @@ def _laid_over(
         windows=windows,
         targets=targets,
         orientations=turned,
-        distances=near.distances.astype(np.int32),
+        distances=near.distances,
     )

@@ -63,7 +63,7 @@ def audit_page(
     )
 
 
-OWN = "The same person's, in the same class: nothing leaks, but these slices count twice."
+OWN = "The same person's, in the same class: no leak of their own, but these slices count twice."
 
 
 def _verdict(result: AuditResult) -> str:
