@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Int8, Int32
+from jaxtyping import Float32, Int8, Int32, UInt8, UInt64
 
+from mgajax.audit.anchors import ANCHORS
 from mgajax.audit.hashes import SIZE, Near, hashes, joined, near_pairs, strongest
-from mgajax.audit.orientations import ORIENTATIONS, Orientation
+from mgajax.audit.orientations import ORIENTATIONS
 from mgajax.audit.windows import cut, inset
+from mgajax.data.threads import map_ordered
 from mgajax.progress import track
 
 LIMIT = 76
@@ -24,8 +26,13 @@ MOST = 6
 CROPS: tuple[float, ...] = (0.0, 0.06, 0.12)
 """Shares that may be cut off each side of the body, in all combinations."""
 
-CHUNK = 1024
-"""Slices whose windows are cut at a time."""
+SQUARE = 64
+"""Pixels a side of a cut-out anchor."""
+
+CHUNK = 256
+"""Slices that are hashed at a time."""
+
+_NOTHING = np.zeros((0, 0, 0), np.uint8)
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,7 @@ class _View:
 
 
 def find_candidates(
-    thumbnails: np.ndarray,
+    thumbnails: UInt8[np.ndarray, "n t t"],
     anchors: Float32[np.ndarray, "n anchors 4"],
     *,
     groups: Int32[np.ndarray, "n"],
@@ -68,23 +75,25 @@ def find_candidates(
     """Pairs of slices of different groups (people) that look alike at a glance.
 
     Args:
-      thumbnails: uint8 [n, t, t].
+      thumbnails: of whole frames.
       anchors: windows that a copy keeps.
       groups: whose slice each is.
     """
     views = list(_views(anchors.shape[1]))
-    plain = [_hash(thumbnails, anchors[:, at]) for at in range(anchors.shape[1])]
+    squares, plain = _NOTHING, _NOTHING
     found, numbers = [], []
     for number, view in enumerate(track(views, description="comparing hashes")):
-        second = plain[view.anchor]
-        if any(view.margins):
-            first = _hash(thumbnails, inset(anchors[:, view.anchor], view.margins))
-        else:
-            first = plain[view.anchor]
-        if view.orientation:
-            orientation = ORIENTATIONS[view.orientation]
-            second = _hash(thumbnails, anchors[:, view.anchor], orientation=orientation)
-        near = near_pairs(first, second, groups=groups, limit=LIMIT, most=MOST_A_VIEW)
+        if view == _View(view.anchor):  # the first of its anchor
+            squares = _cut_out(thumbnails, anchors[:, view.anchor])
+            plain = _hash(squares)
+        turned = ORIENTATIONS[view.orientation].pictures(squares)
+        near = near_pairs(
+            _hash(squares, margins=view.margins) if any(view.margins) else plain,
+            _hash(turned) if view.orientation else plain,
+            groups=groups,
+            limit=LIMIT,
+            most=MOST_A_VIEW,
+        )
         found.append(near)
         numbers.append(np.full(len(near.first), number, np.int32))
     near, seen_in = _best_view(joined(found), np.concatenate(numbers))
@@ -92,23 +101,41 @@ def find_candidates(
 
 
 def _views(anchors: int) -> Iterator[_View]:
+    """All views, those of one anchor together, the plain one first."""
     for anchor in range(anchors):
         for orientation in range(len(ORIENTATIONS)):
             yield _View(anchor, orientation)
-    for top, left, bottom, right in itertools.product(CROPS, repeat=4):
-        if top or left or bottom or right:
-            yield _View(1, margins=(top, left, bottom, right))
+        if ANCHORS[anchor] == "body":
+            for top, left, bottom, right in itertools.product(CROPS, repeat=4):
+                if any((top, left, bottom, right)):
+                    yield _View(anchor, margins=(top, left, bottom, right))
+
+
+def _cut_out(
+    thumbnails: UInt8[np.ndarray, "n t t"], windows: Float32[np.ndarray, "n 4"]
+) -> UInt8[np.ndarray, "n s s"]:
+    """The windows as squares, which many views are then cut from."""
+
+    def part(at: int) -> UInt8[np.ndarray, "c s s"]:
+        some = thumbnails[at : at + CHUNK].astype(np.float32)
+        return np.rint(cut(some, windows[at : at + CHUNK], size=SQUARE)).astype(np.uint8)
+
+    return np.concatenate(list(map_ordered(part, range(0, len(thumbnails), CHUNK))))
 
 
 def _hash(
-    thumbnails: np.ndarray, windows: np.ndarray, *, orientation: Orientation = ORIENTATIONS[0]
-) -> np.ndarray:
-    """Hashes of the windows, in chunks that fit the caches."""
-    parts = []
-    for at in range(0, len(thumbnails), CHUNK):
-        some = orientation.pictures(thumbnails[at : at + CHUNK].astype(np.float32))
-        parts.append(hashes(cut(some, orientation.windows(windows[at : at + CHUNK]), size=SIZE)))
-    return np.concatenate(parts)
+    squares: UInt8[np.ndarray, "n s s"],
+    *,
+    margins: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0),
+) -> UInt64[np.ndarray, "n words"]:
+    """Hashes of the squares without margins."""
+
+    def part(at: int) -> UInt64[np.ndarray, "c words"]:
+        some = np.ascontiguousarray(squares[at : at + CHUNK]).astype(np.float32)
+        whole = np.tile(np.array([0, 0, 1, 1], np.float32), (len(some), 1))
+        return hashes(cut(some, inset(whole, margins), size=SIZE))
+
+    return np.concatenate(list(map_ordered(part, range(0, len(squares), CHUNK))))
 
 
 def _best_view(near: Near, views: np.ndarray) -> tuple[Near, np.ndarray]:

@@ -17,11 +17,13 @@ from mgajax.progress import track
 SAME = 0.85
 """Correlation of local contrast, once aligned, from which two slices are the same picture.
 
-Measured on 140 real slices of 76 people from all seven archives. Of the 9,730 pairs, those of two
-people reach 0.744 at most (99.9 % stay below 0.60). Copies turned, mirrored, halved in size,
-brightened or saved as JPEG of quality 30 lie above 0.93; so do those that lost up to 10 % on each
-side (99 % of them, 87 % at up to 20 %). Neighbouring slices of one person come to 0.93, so that two
-scans of one person under two ids show as well.
+Measured on 140 real slices of 76 people from all seven archives. Of the pairs of two people, all
+9,400 aligned from each of their anchors, none exceeds 0.744, and 99.9 % stay below 0.60. Copies of
+the 140 reach at least: 0.98 saved as JPEG of quality 30, 0.95 halved in size, 0.98 brightened by a
+gamma of 0.6, 1.00 turned, 0.93 with up to 10 % cut off each side. All of these are found; of those
+with up to 20 % off each side, 93 %; of those in a narrow window that blackens the lungs and bleaches
+the body, 93 %. Neighbouring slices of one person come to 0.93, so that a scan under two ids shows
+even where no slice is the same.
 """
 
 CROPPED = 0.04
