@@ -33,8 +33,8 @@ class Stage:
 
 
 STAGES: tuple[Stage, ...] = (
-    Stage(size=32, coarse=3.0, fine=1.0, steps=5, least=0.85),
-    Stage(size=64, coarse=4.0, fine=1.0, steps=3, least=0.8),
+    Stage(size=32, coarse=3.0, fine=1.0, steps=4, least=0.9),
+    Stage(size=64, coarse=4.0, fine=1.0, steps=3, least=0.85),
     Stage(size=64, coarse=2.0, fine=0.0, steps=3, least=-1.0),
 )
 """The correlation at the end of the last is the one that is reported."""

@@ -20,7 +20,7 @@ LIMIT = 76
 MOST_A_VIEW = 2
 """Pairs kept for each slice in each view."""
 
-MOST = 6
+MOST = 4
 """Pairs kept for each slice over all views."""
 
 CROPS: tuple[float, ...] = (0.0, 0.06, 0.12)

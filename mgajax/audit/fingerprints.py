@@ -101,7 +101,7 @@ def fingerprint_all(
 def load_fingerprints(path: Path) -> Stored:
     """The fingerprints that `store_fingerprints` wrote; none where they cannot be used."""
     try:
-        with np.load(path) as file:
+        with path.open("rb") as opened, np.load(opened) as file:
             if int(file["version"]) != VERSION:
                 return {}
             columns = [file[field.name] for field in fields(Fingerprint)]
