@@ -88,7 +88,9 @@ def _find(path: str | Path) -> Path:
         if candidate.is_file():
             return candidate.resolve()
     shipped = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "configs").rglob("*.py"))
-    known = [name for name in shipped if not name.endswith(("__init__.py", "common.py"))]
+    known = [
+        name for name in shipped if not name.endswith(("__init__.py", "common.py", "shared.py"))
+    ]
     raise ConfigError(f"--config {path}: no such file; {nearest(str(path), known)}")
 
 

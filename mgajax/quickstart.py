@@ -1,28 +1,52 @@
-"""`mgajax quickstart`, after the drawing: train, evaluate, say what there is to look at."""
+"""`mgajax quickstart`: both steps of the paper on drawn slices, one after the other."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from mgajax import config
+from mgajax.evaluation.result import Evaluation
 from mgajax.evaluation.run import evaluate_run
+from mgajax.inference.segment import segment
+from mgajax.progress import say
 from mgajax.training.loop import train
 
-CONFIG = Path("configs/quickstart.py")
+PLAN = Path("configs/quickstart.py")
 
 
-def run_quickstart(data: Path, *, workdir: Path) -> str:
-    """Train the mask-guided classifier on a built data set and evaluate it.
+def run_quickstart(draw: Callable[..., Path], *, workdir: Path) -> str:
+    """Segment the annotated slices, predict the other masks, classify under their guidance.
+
+    The same call goes on where it was stopped.
 
     Args:
-      data: the phantom's folder.
-      workdir: where the run goes, as `workdir/run`.
+      draw: `draw(**options)` builds the phantom with these options and gives its folder; with
+        `masks=FOLDER`, unannotated slices carry the predicted masks of that folder.
+      workdir: gets `segmentation/` and `classification/` (runs) and `masks/`.
 
     Returns:
       The main numbers and the paths of what was made, for a terminal.
     """
-    settings = config.load(CONFIG, overrides=[f"--config.data.dir={data}"])
-    run = workdir / "run"
-    if not train(settings, workdir=run).finished:
-        return f"stopped; `mgajax quickstart --workdir {workdir}` goes on from there"
-    done = evaluate_run(run)
-    paths = "\n".join(f"  {path}" for path in (*done.files, run / "metrics.jsonl"))
-    return f"{done.table}\n\nmade:\n{paths}"
+    plan = config.load(PLAN)
+    again = f"stopped; `mgajax quickstart --workdir {workdir}` goes on from there"
+    say("step 1 of 2: segment lesions")
+    slices = draw()
+    first = _train_and_evaluate(plan.segmentation, data=slices, workdir=workdir / "segmentation")
+    if first is None:
+        return again
+    masks = workdir / "masks"
+    if not segment(workdir / "segmentation", data=slices, out=masks).finished:
+        return again
+    say("step 2 of 2: classify, guided by annotated and predicted masks")
+    second = _train_and_evaluate(
+        plan.classification, data=draw(masks=str(masks)), workdir=workdir / "classification"
+    )
+    if second is None:
+        return again
+    paths = "\n".join(f"  {path}" for path in (*first.files, masks, *second.files))
+    return f"{first.table}\n\n{second.table}\n\nmade:\n{paths}"
+
+
+def _train_and_evaluate(settings, *, data: Path, workdir: Path) -> Evaluation | None:
+    """None when stopped by a signal."""
+    settings.data.dir = str(data)
+    return evaluate_run(workdir) if train(settings, workdir=workdir).finished else None

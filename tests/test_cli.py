@@ -7,7 +7,8 @@ import pytest
 from mgajax.cli import main
 from mgajax.errors import ConfigError
 
-COMMANDS = ("quickstart", "build", "train", "evaluate", "benchmark")
+COMMANDS = ("quickstart", "build", "train", "evaluate", "segment", "benchmark", "experiment")
+SEGMENT = ("--workdir", "w", "--data", "d", "--out", "o")
 MGA = "configs/classification/mga_resnet18.py"
 
 
@@ -48,6 +49,8 @@ def test_the_top_help_lists_every_command(capsys: pytest.CaptureFixture[str]) ->
         (("build", "ct_phantom", "--option", "shortcut"), "write KEY=VALUE"),
         (("build", "ct_phantom", "--option", "shortcuts=1"), "shortcut"),
         (("evaluate", "--workdir", "nowhere"), "nowhere"),
+        (("segment", "--workdir", "nowhere", "--data", "d", "--out", "o"), "nowhere"),
+        (("segment", *SEGMENT, "--scales", "half"), "--scales half: write numbers"),
     ],
 )
 def test_mistakes_are_one_line_and_a_code(

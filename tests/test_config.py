@@ -8,20 +8,24 @@ import pytest
 from mgajax import config as configs
 from mgajax import models
 from mgajax.errors import ConfigError
+from mgajax.training.settings import check_settings
 
 FILES = sorted(
     str(path.relative_to(configs.ROOT))
     for path in (configs.ROOT / "configs").rglob("*.py")
-    if path.name not in ("__init__.py", "common.py")
+    if path.name not in ("__init__.py", "common.py", "shared.py")
 )
 MGA = "configs/classification/mga_resnet18.py"
 
 
 @pytest.mark.parametrize("file", FILES)
 def test_every_shipped_file_loads_and_names_a_model(file: str) -> None:
-    config = configs.load(file)
-    options = dict(config.model.options.items())
-    models.create(config.model.name, num_classes=3, dtype=config.model.dtype, **options)
+    loaded = configs.load(file)
+    for config in [loaded] if "task" in loaded else loaded.values():
+        options = dict(config.model.options.items())
+        models.create(config.model.name, num_classes=3, dtype=config.model.dtype, **options)
+        config.data.dir = "somewhere"
+        check_settings(config)
 
 
 def test_the_paper_is_the_default() -> None:
@@ -31,12 +35,15 @@ def test_the_paper_is_the_default() -> None:
     assert (config.model.options.mga_stage, config.parallel) == (3, "pmap")
 
 
-def test_every_key_has_a_comment() -> None:
-    lines = Path(configs.ROOT, "configs/classification/common.py").read_text().splitlines()
-    lines = [line.strip() for line in lines]
+@pytest.mark.parametrize(
+    "file", ["shared.py", "classification/common.py", "segmentation/common.py"]
+)
+def test_every_block_of_keys_has_a_comment(file: str) -> None:
+    lines = Path(configs.ROOT, "configs", file).read_text().splitlines()
+    lines = [line.strip() for line in lines if "ConfigDict()" not in line]
     for before, line in itertools.pairwise(lines):
-        if line.startswith("config.") and "ConfigDict()" not in line:
-            assert before.startswith(("#", "config.split.k ")) or "config.task" in line, line
+        if line.startswith("config.") and "config.task" not in line:
+            assert before.startswith(("#", "config.")), line
 
 
 def test_overrides_keep_types() -> None:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import tensorflow_datasets as tfds
 
+from mgajax.curation.predicted_masks import masks_name
 from mgajax.data.array_store import locked
 from mgajax.errors import ConfigError, DataError, nearest
 from mgajax.progress import say
@@ -28,6 +29,9 @@ class KnownBuilder:
 
 BUILDERS: dict[str, KnownBuilder] = {
     "covid_ct_slices": KnownBuilder("tfds_builders.covid_ct_slices", "CovidCtSlices", "manual_dir"),
+    "covid_ct_lesions": KnownBuilder(
+        "tfds_builders.covid_ct_lesions", "CovidCtLesions", "manual_dir"
+    ),
     "ct_phantom": KnownBuilder("tfds_builders.ct_phantom", "CtPhantom", "nothing"),
 }
 
@@ -92,7 +96,7 @@ def build(
     with _alone(root, dataset_name):
         builder = builder_class(data_dir=str(root), config=config)
         directory = Path(builder.data_dir)
-        fingerprint = builder.input_fingerprint(source) if source else None
+        fingerprint = builder.input_fingerprint(source)
         if directory.exists():
             _check_complete(builder, directory, fingerprint=fingerprint)
             return _result(builder, directory, status="reused")
@@ -103,17 +107,25 @@ def build(
 
 def _input_lines(record: dict[str, Any]) -> list[str]:
     """What the record of a builder that reads files says; `!` marks damage."""
-    lines = [
-        f"  {record['rows']} rows, {record['files']} pictures -> {record['slices']} slices of "
-        f"{record['patients']} patients, {record['masked']} with an annotated lesion mask",
-        f"  {record['damage_share']:.2%} of the names damaged or unmatched (limit "
-        f"{record['max_damage_share']:.0%})",
-    ]
+    lines = []
+    if "rows" in record:
+        lines += [
+            f"  {record['rows']} rows, {record['files']} pictures -> {record['slices']} slices of "
+            f"{record['patients']} patients",
+            f"  {record['damage_share']:.2%} of the names damaged or unmatched (limit "
+            f"{record['max_damage_share']:.0%})",
+        ]
+    masks = f"{record['masked']} slices with an annotated lesion mask"
+    lines.append(
+        f"  {masks}, {record['predicted']} with a predicted one"
+        if record["predicted"]
+        else f"  {masks}"
+    )
     for finding in record["findings"].values():
         mark = "!" if finding["damage"] else "-"
         example = finding["examples"][0]
         lines.append(f"  {mark} {finding['meaning']}: {finding['count']} (e.g. {example})")
-    return lines + [f"  - {note}" for note in record["split_notes"]]
+    return lines + [f"  - {note}" for note in record.get("split_notes", ())]
 
 
 def _builder_class(dataset_name: str) -> tuple[Any, KnownBuilder]:
@@ -139,8 +151,10 @@ def _config(builder_class: Any, name: str | None, options: dict[str, Any]) -> An
     for option in options:
         if option not in valid:
             raise ConfigError(f"option {option!r} is unknown; {nearest(option, valid)}")
-    changed = "-".join(f"{key}_{value}" for key, value in sorted(options.items()))
-    return dataclasses.replace(config, name=f"{name}-{changed}", **options)
+    changed = dataclasses.replace(config, **options)
+    named = {**options, "masks": masks_name(options["masks"])} if "masks" in options else options
+    changed.name = "-".join([name, *(f"{key}_{value}" for key, value in sorted(named.items()))])
+    return changed
 
 
 def _manual_dir(

@@ -1,6 +1,6 @@
-"""The record that every classification data set of ours shares, and how a mask becomes PNG bytes.
+"""The record that every data set of ours shares, and how a mask becomes PNG bytes.
 
-One dictionary for `covid_ct_slices` and `ct_phantom`, so that whatever reads the one reads the
+One dictionary for `covid_ct_slices`, `covid_ct_lesions` and `ct_phantom`, so that whatever reads the one reads the
 other. Images are handed to TFDS as PNG bytes: without TensorFlow it encodes no arrays.
 """
 
@@ -24,7 +24,8 @@ def slice_features() -> dict[str, tfds.features.FeatureConnector]:
     """A fresh feature dictionary of one slice; the caller may add features of its own.
 
     image and lesion_mask are uint8 `[h, w, 1]`, lossless PNG, of the same height and width. The
-    mask is 0 or 255, and all zero where `mask_origin` is "none". `age` is in years, `UNKNOWN_AGE`
+    mask is 0 or 255, or, where `mask_origin` is "predicted", whatever a segmenter wrote: 0..255,
+    the probability of lesion times 255. It is all zero where `mask_origin` is "none". `age` is in years, `UNKNOWN_AGE`
     where unknown; `flags` are comma-joined notes ("upside_down") and mostly empty.
     """
     return {
@@ -43,7 +44,7 @@ def slice_features() -> dict[str, tfds.features.FeatureConnector]:
 
 
 def mask_feature() -> tfds.features.Image:
-    """A binary mask, uint8 `[h, w, 1]` of 0 and 255, stored as lossless PNG."""
+    """A mask, uint8 `[h, w, 1]` of 0 and 255 (or between, see above), stored as lossless PNG."""
     return tfds.features.Image(shape=(None, None, 1), dtype=np.uint8, encoding_format="png")
 
 

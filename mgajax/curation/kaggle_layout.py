@@ -74,11 +74,7 @@ def find_layout(manual_dir: Path) -> Layout:
     """
     if not manual_dir.is_dir():
         raise DataError(f"{manual_dir}: no such folder; pass the folder that holds curated_data/")
-    levels = [manual_dir, manual_dir / "curated_data", manual_dir / "curated_data" / "curated_data"]
-    above = manual_dir
-    while above.name == "curated_data":
-        above = above.parent
-        levels.append(above)
+    levels = folder_levels(manual_dir)
     roots = [level for level in levels[:3] if any((level / f).is_dir() for f in CLASS_FOLDERS)]
     if len(roots) != 1:
         found = f"found in {' and '.join(map(str, roots))}" if roots else "found none"
@@ -99,17 +95,39 @@ def find_layout(manual_dir: Path) -> Layout:
     )
 
 
+def folder_levels(manual_dir: Path) -> list[Path]:
+    """Where the parts of a download may lie: `manual_dir`, `curated_data` in it once or twice, and
+    what lies above it while it is itself called so. The first three come first.
+    """
+    levels = [manual_dir, manual_dir / "curated_data", manual_dir / "curated_data" / "curated_data"]
+    above = manual_dir
+    while above.name == "curated_data":
+        above = above.parent
+        levels.append(above)
+    return levels
+
+
 def _find_table(name: str, levels: Sequence[Path]) -> Path:
-    found = [level / name for level in levels if (level / name).is_file()]
-    if not found:
+    table = find_table(name, levels)
+    if table is None:
         raise DataError(
             f"{levels[0]}: {name} is missing; it belongs beside curated_data/: download it from the "
             "data set's page"
         )
+    return table
+
+
+def find_table(name: str, levels: Sequence[Path]) -> Path | None:
+    """The table called `name` on one of the levels, or None.
+
+    Raises:
+      DataError: it stands on two levels with different content.
+    """
+    found = [level / name for level in levels if (level / name).is_file()]
     contents = {hashlib.sha256(path.read_bytes()).digest() for path in found}
     if len(contents) > 1:
         raise DataError(f"{' and '.join(map(str, found))} differ; keep the one of your release")
-    return found[0]
+    return found[0] if found else None
 
 
 def read_rows(layout: Layout) -> list[Row]:

@@ -10,11 +10,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Int64, UInt8
 
 from mgajax.curation.names import canonical_name, mask_names
 from mgajax.curation.parallel import in_parallel
-from mgajax.curation.pictures import MaskEncoding, binary_mask, decode_mask, mask_encoding
+from mgajax.curation.pictures import (
+    MAX_LABEL,
+    MaskEncoding,
+    binary_mask,
+    decode_mask,
+    fits_encoding,
+    is_black_and_white,
+    mask_encoding,
+)
 from mgajax.curation.records import SliceRecord
 from mgajax.curation.report import Finding, Findings
 from mgajax.errors import DataError
@@ -23,39 +31,27 @@ from mgajax.schema import CLASS_NAMES
 
 @dataclass(frozen=True)
 class _OpenedMask:
-    """What is kept of a decoded mask: its size, and which values occur in it."""
+    """What is kept of a decoded mask: its size, and how often each value occurs in it."""
 
     path: Path
     shape: tuple[int, ...]
-    values: UInt8[np.ndarray, " v"]
+    histogram: Int64[np.ndarray, "256"]
+
+    @property
+    def values(self) -> UInt8[np.ndarray, " v"]:
+        """The values that occur, ascending."""
+        return np.flatnonzero(self.histogram).astype(np.uint8)
+
+    @property
+    def largest(self) -> int:
+        """The largest value."""
+        return int(self.values[-1])
 
 
-def attach_masks(
+def find_masks(
     records: Sequence[SliceRecord], *, folder: Path, findings: Findings
-) -> list[SliceRecord]:
-    """Give every slice the mask of its name in `folder`, if it decodes and has the slice's size.
-
-    Masks that fail, fit no slice, or are odd are noted in `findings`.
-    """
-    found = _find(records, folder=folder, findings=findings)
-    opened = in_parallel(_open, list(found.values()), description="verifying masks")
-    masks: dict[str, _OpenedMask] = {}
-    for name, mask in zip(found, opened, strict=True):
-        if mask is None:
-            findings.note(Finding.MASK_UNDECODABLE, name)
-        else:
-            masks[name] = mask
-    encodings = _encodings(records, masks)
-    return [
-        _with_mask(record, masks[record.file_name], encodings[record.source], findings=findings)
-        if record.file_name in masks
-        else record
-        for record in records
-    ]
-
-
-def _find(records: Sequence[SliceRecord], *, folder: Path, findings: Findings) -> dict[str, Path]:
-    """File name of a slice -> its mask."""
+) -> dict[str, Path]:
+    """File name of a slice -> the mask of its name in `folder`; masks of no slice are noted."""
     by_name = {
         canonical_name(path.stem): path
         for path in sorted(folder.iterdir())
@@ -73,12 +69,48 @@ def _find(records: Sequence[SliceRecord], *, folder: Path, findings: Findings) -
     return found
 
 
+def attach_masks(
+    records: Sequence[SliceRecord], *, masks: Mapping[str, Path], findings: Findings
+) -> list[SliceRecord]:
+    """Give every slice its annotated mask, if that decodes, is a mask, and has the slice's size.
+
+    Masks that fail or are odd are noted in `findings`.
+
+    Args:
+      records: slices without masks.
+      masks: file name of a slice -> its mask.
+    """
+    opened = _open_all(masks, findings=findings)
+    encodings = _encodings(records, opened)
+    return [
+        _with_mask(record, opened[record.file_name], encodings[record.source], findings=findings)
+        if record.file_name in opened
+        else record
+        for record in records
+    ]
+
+
+def _open_all(masks: Mapping[str, Path], *, findings: Findings) -> dict[str, _OpenedMask]:
+    """The masks that decode and are no photographs, by the slice's file name."""
+    opened = in_parallel(_open, list(masks.values()), description="verifying masks")
+    usable = {}
+    for name, mask in zip(masks, opened, strict=True):
+        if mask is None:
+            findings.note(Finding.MASK_UNDECODABLE, name)
+        elif mask.largest > MAX_LABEL and not is_black_and_white(mask.histogram):
+            findings.note(Finding.MASK_VALUES, name)
+        else:
+            usable[name] = mask
+    return usable
+
+
 def _open(path: Path) -> _OpenedMask | None:
     try:
         values = decode_mask(path.read_bytes(), name=str(path))
     except DataError:
         return None
-    return _OpenedMask(path=path, shape=values.shape, values=np.unique(values))
+    histogram = np.bincount(values.ravel(), minlength=256).astype(np.int64)
+    return _OpenedMask(path=path, shape=values.shape, histogram=histogram)
 
 
 def _encodings(
@@ -88,13 +120,16 @@ def _encodings(
     largest: defaultdict[str, list[int]] = defaultdict(list)
     for record in records:
         if record.file_name in masks:
-            largest[record.source].append(int(masks[record.file_name].values[-1]))
+            largest[record.source].append(masks[record.file_name].largest)
     return {source: mask_encoding(values) for source, values in largest.items()}
 
 
 def _with_mask(
     record: SliceRecord, mask: _OpenedMask, encoding: MaskEncoding, *, findings: Findings
 ) -> SliceRecord:
+    if not fits_encoding(mask.largest, encoding=encoding, source=record.source):
+        findings.note(Finding.MASK_VALUES, record.file_name)
+        return record
     if mask.shape != (record.height, record.width):
         findings.note(Finding.MASK_SIZE, record.file_name)
         return record
@@ -103,4 +138,4 @@ def _with_mask(
         findings.note(Finding.MASK_EMPTY, record.file_name)
     elif record.label == CLASS_NAMES.index("Normal"):
         findings.note(Finding.MASK_ON_NORMAL, record.file_name)
-    return replace(record, mask_path=mask.path, mask_encoding=encoding)
+    return replace(record, mask_origin="annotated", mask_path=mask.path, mask_encoding=encoding)

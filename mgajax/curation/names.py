@@ -1,7 +1,9 @@
 """What a file name of the curated set says: its archive, its patient, its mask, its orientation.
 
 The names are the set's only complete key, so everything that can be read from them is read here.
-None of it interprets `%`, which 217 names of the Zhao archive contain.
+The companion lesion set drops the archive's number and writes `bjorke` in lower case
+(`13_Bjorke_1.png` -> `bjorke_1.png`); both spellings are understood everywhere. Nothing interprets
+`%`, which 217 names of the Zhao archive contain.
 """
 
 import re
@@ -14,8 +16,12 @@ SOURCE_PREFIXES: dict[str, str] = {
     "15_cohen_": "cohen",
     "16_morozov_": "morozov",
     "17_zhao_": "zhao",
+    "bjorke_": "medseg",
+    "jun_": "jun",
+    "morozov_": "morozov",
 }
-"""Name prefix (lower case) -> source. Afshar's slices have none: see `_AFSHAR`."""
+"""Name prefix (lower case) -> source. Afshar's slices have none: see `_AFSHAR`. Those without a
+number are the lesion set's."""
 
 _AFSHAR = re.compile(r"((?:P|N|normal|cap|cp)\d+)_\d+", re.IGNORECASE)
 _RAHIMZADEH = re.compile(r"_(patient\d+)_SR_", re.IGNORECASE)
@@ -85,18 +91,21 @@ def is_upside_down(file_name: str) -> bool:
     A rule by name: those volumes are oriented differently from the other NIfTI files, and the
     curated set turned all alike.
     """
-    name = file_name.casefold()
-    return name.startswith(("14_jun_radiopaedia_", "13_bjorke_"))
+    return pair_name(file_name).startswith(("jun_radiopaedia_", "bjorke_"))
+
+
+def pair_name(file_name: str) -> str:
+    """The canonical name of a slice in the lesion set, without number and suffix.
+
+    `14_Jun_coronacases_case1_100.png` and `Jun_coronacases_case1_100.png` give
+    `jun_coronacases_case1_100`.
+    """
+    return re.sub(r"^(13|14|16)_", "", canonical_name(PurePath(file_name).stem))
 
 
 def mask_names(file_name: str) -> tuple[str, ...]:
-    """Canonical names under which a slice's lesion mask may lie, best first.
-
-    The slice's own name, then the name of the companion lesion set, which drops the number of the
-    archive (`14_Jun_coronacases_case1_100.png` -> `Jun_coronacases_case1_100.png`).
-    """
-    own = canonical_name(PurePath(file_name).stem)
-    short = re.sub(r"^(13|14|16)_", "", own)
+    """Canonical names under which a slice's lesion mask may lie, best first: its own, the pair's."""
+    own, short = canonical_name(PurePath(file_name).stem), pair_name(file_name)
     return (own,) if short == own else (own, short)
 
 

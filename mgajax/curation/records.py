@@ -3,12 +3,17 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from jaxtyping import UInt8
 
-from mgajax.curation.pictures import MaskEncoding, binary_mask, decode_mask, decode_picture
+from mgajax.curation.pictures import MaskEncoding, binary_mask, decode_picture
+from mgajax.curation.predicted_masks import read_values
 from mgajax.errors import DataError
+
+MaskOrigin = Literal["none", "annotated", "predicted"]
+"""The names of `mgajax.schema.MASK_ORIGINS`."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +30,9 @@ class SliceRecord:
       height, width: size in pixels.
       sha256: of the file's bytes, as verified.
       is_plain_png: whether the bytes can be stored as they are.
-      mask_path: its annotated lesion mask, of the same size, or None.
-      mask_encoding: how that mask codes lesions.
+      mask_origin: where its lesion mask comes from.
+      mask_path: that mask, of the same size, or None.
+      mask_encoding: how an annotated mask codes lesions.
     """
 
     path: Path
@@ -42,6 +48,7 @@ class SliceRecord:
     width: int
     sha256: str
     is_plain_png: bool
+    mask_origin: MaskOrigin = "none"
     mask_path: Path | None = None
     mask_encoding: MaskEncoding = "binary"
 
@@ -59,16 +66,16 @@ def read_pixels(record: SliceRecord) -> bytes | UInt8[np.ndarray, "h w"]:
 
 
 def read_mask(record: SliceRecord) -> UInt8[np.ndarray, "h w"] | None:
-    """The lesion mask of a catalogued slice, 0/255, of the picture's size; None where it has none.
+    """The lesion mask of a catalogued slice, of the picture's size; None where it has none.
+
+    An annotated one is 0 or 255, a predicted one is as it was stored (0..255).
 
     Raises:
       DataError: when the file can no longer be decoded, or changed its size.
     """
     if record.mask_path is None:
         return None
-    values = decode_mask(record.mask_path.read_bytes(), name=str(record.mask_path))
-    if values.shape != (record.height, record.width):
-        raise DataError(
-            f"{record.mask_path}: changed while the data set was being built; build again"
-        )
+    values = read_values(record.mask_path, shape=(record.height, record.width))
+    if record.mask_origin == "predicted":
+        return values
     return binary_mask(values, encoding=record.mask_encoding, source=record.source)

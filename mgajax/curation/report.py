@@ -2,8 +2,8 @@
 
 import enum
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from mgajax.errors import DataError
@@ -25,6 +25,7 @@ class Finding(enum.Enum):
         "names found twice; only the copy that fits the table kept",
         True,
     )
+    PAIR_TWICE = ("pair_found_twice", "pairs with two frames or masks; only the first kept", True)
     ROWS_CONFLICT = ("conflicting_rows", "rows of one name disagree on the patient; left out", True)
     ID_CONFLICT = (
         "patient_conflict",
@@ -33,10 +34,29 @@ class Finding(enum.Enum):
     )
     MASK_UNDECODABLE = ("undecodable_mask", "masks that cannot be decoded; dropped", True)
     MASK_SIZE = ("mask_size_mismatch", "masks of another size than their picture; dropped", True)
+    MASK_VALUES = (
+        "unexpected_mask_values",
+        "masks with values that no mask has (a photograph?); dropped",
+        True,
+    )
+    FRAME_WITHOUT_MASK = ("frame_without_mask", "frames without a mask; left out", True)
+    MASK_WITHOUT_FRAME = ("mask_without_frame", "masks without a frame; left out", True)
     RENAMED = ("renamed_file", "rows matched to a file of another spelling", False)
     PATIENT_FROM_NAME = (
         "patient_from_name",
         "empty patient ids filled in from the file name",
+        False,
+    )
+    NO_TABLE = ("no_table", "no classification table; country, age and sex are unknown", False)
+    FRAME_WITHOUT_ROW = ("frame_without_row", "frames that the table does not list", False)
+    ROW_WITHOUT_FRAME = (
+        "row_without_frame",
+        "table rows of the annotated slices whose frame is not on disk",
+        False,
+    )
+    PEOPLE_POOLED = (
+        "people_counted_as_one",
+        "frames counted as one person's, since the table does not say whose all of them are",
         False,
     )
     SAME_PICTURE = ("second_copy", "second copies of a picture, same patient; kept", False)
@@ -56,6 +76,7 @@ class Finding(enum.Enum):
     BLANK = ("blank", "pictures of one single value", False)
     UPSIDE_DOWN = ("upside_down", "slices stored upside down (by name); kept and flagged", False)
     MASK_WITHOUT_SLICE = ("mask_without_slice", "masks whose slice is not in the set", False)
+    NO_MASK = ("no_mask", "slices with neither an annotated nor a predicted mask", False)
     MASK_EMPTY = ("empty_mask", "masks without any lesion pixel", False)
     MASK_ON_NORMAL = ("lesion_on_normal", "lesion masks of slices labelled Normal", False)
     IGNORED = ("ignored_entry", "entries that are no pictures (hidden files, folders)", False)
@@ -110,11 +131,12 @@ class BuildReport:
     Attributes:
       rows, files, slices: table rows, pictures on disk, slices that can be used.
       patients: distinct people among the slices.
-      masked: slices with an annotated lesion mask.
+      masked, predicted: slices with an annotated lesion mask, and with a predicted one.
       by_group: slices by `"<class>/<source>"`.
       findings: in the order of `Finding`.
       damage_share: names with damage over all names (rows and files together).
       max_damage_share: the share above which the input is refused.
+      masks_made_by: what made the predicted masks, where that is known.
     """
 
     rows: int
@@ -122,10 +144,12 @@ class BuildReport:
     slices: int
     patients: int
     masked: int
+    predicted: int
     by_group: dict[str, int]
     findings: tuple[FindingSummary, ...]
     damage_share: float
     max_damage_share: float
+    masks_made_by: Mapping[str, Any] = field(default_factory=dict)
 
     def count(self, finding: Finding) -> int:
         """How many names `finding` holds for."""
@@ -156,19 +180,26 @@ class BuildReport:
             "slices": self.slices,
             "patients": self.patients,
             "masked": self.masked,
+            "predicted": self.predicted,
             "by_group": dict(self.by_group),
-            "findings": {
-                f.kind.slug: {
-                    "count": f.count,
-                    "damage": f.kind.is_damage,
-                    "meaning": f.kind.meaning,
-                    "examples": list(f.examples),
-                }
-                for f in self.findings
-            },
+            "findings": findings_json(self.findings),
             "damage_share": self.damage_share,
             "max_damage_share": self.max_damage_share,
+            "masks_made_by": dict(self.masks_made_by),
         }
+
+
+def findings_json(findings: Iterable[FindingSummary]) -> dict[str, Any]:
+    """Summaries by slug, as plain JSON types."""
+    return {
+        f.kind.slug: {
+            "count": f.count,
+            "damage": f.kind.is_damage,
+            "meaning": f.kind.meaning,
+            "examples": list(f.examples),
+        }
+        for f in findings
+    }
 
 
 def count_groups(groups: Iterable[str]) -> dict[str, int]:

@@ -9,25 +9,22 @@ At each opening the complete files are hashed (about a second a gigabyte a core,
 training reads into memory anyway): a flipped bit or a short file is found before it is trained on.
 """
 
-import concurrent.futures
 import dataclasses
 import hashlib
-import io
 import json
 import os
 import shutil
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int, Int32, UInt8
-from PIL import Image
 
 from mgajax.data import array_store
-from mgajax.data.preparation import Preparation, PreparedSlice, prepare
+from mgajax.data.preparation import Preparation, PreparedSlice, decode, prepare
 from mgajax.data.table import SliceTable, dataset_directory, iter_encoded, read_table, signature
+from mgajax.data.threads import map_ordered
 from mgajax.errors import DataError
 from mgajax.progress import say, track
 
@@ -37,9 +34,6 @@ MAX_DAMAGED: float = 0.05
 """Above this share of undecodable slices a data set is refused."""
 
 DAMAGED: str = "damaged"
-
-Job = TypeVar("Job")
-Result = TypeVar("Result")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -145,7 +139,7 @@ def prepared_from_arrays(
         directory=Path(),
     )
     slices = list(
-        _ordered(lambda pair: prepare(*pair, settings=settings), zip(images, masks, strict=True))
+        map_ordered(lambda pair: prepare(*pair, settings=settings), zip(images, masks, strict=True))
     )
     return PreparedSet(
         table=table,
@@ -200,7 +194,7 @@ def _write_pictures(
     boxes = np.zeros((len(table), 4), np.int32)
     notes: list[str] = []
     damaged: list[str] = []
-    prepared = _ordered(
+    prepared = map_ordered(
         lambda job: _prepare_encoded(*job, flags=table.flags[job[0]], settings=settings),
         iter_encoded(table.directory),
     )
@@ -227,9 +221,7 @@ def _prepare_encoded(
 ) -> PreparedSlice | str:
     """One slice from its PNG bytes, or why that is impossible."""
     try:
-        pictures = [np.asarray(Image.open(io.BytesIO(data)).convert("L")) for data in (image, mask)]
-        if settings.orientation == "upright" and "upside_down" in flags.split(","):
-            pictures = [picture[::-1] for picture in pictures]
+        pictures = [decode(data, flags=flags, settings=settings) for data in (image, mask)]
         return prepare(pictures[0], pictures[1], settings=settings)
     except Exception as error:  # a damaged picture makes Pillow raise almost anything
         return str(error) or type(error).__name__
@@ -249,19 +241,6 @@ def _judge(damaged: list[str], *, table: SliceTable) -> None:
             f"{table.directory}: {found}; at most {MAX_DAMAGED:.0%} may be; build the data set again"
         )
     say(f"{table.directory}: {found}; left out")
-
-
-def _ordered(function: Callable[[Job], Result], jobs: Iterable[Job]) -> Iterator[Result]:
-    """`map` over threads, in order, with few jobs under way; Pillow frees the interpreter for them."""
-    workers = os.cpu_count() or 1
-    pending: deque[concurrent.futures.Future[Result]] = deque()
-    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        for job in jobs:
-            pending.append(pool.submit(function, job))
-            if len(pending) >= 4 * workers:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
 
 
 def _open(folder: Path, *, place: Path, settings: Preparation) -> PreparedSet:

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from mgajax.data.exact_counts import exact_parts
+from mgajax.data.exact_counts import WALKS, exact_parts
 from mgajax.data.patient_groups import (
     Labels,
     PatientGroups,
@@ -27,10 +27,19 @@ TABLE2_COUNTS: Int64[np.ndarray, "k 3"] = np.array(
 )
 """Slices by class (rows, in the order of the schema) and train, validation, test. Paper Table 2."""
 
+LESION_COUNTS: Int64[np.ndarray, "k 3"] = np.array(
+    [[0, 0, 0], [2329, 200, 200], [0, 0, 0]], np.int64
+)
+"""The same for the annotated slices of step 1, all of them COVID-19. Paper §5.1."""
+
 TABLE2_FRACTIONS: tuple[float, ...] = tuple(
     (TABLE2_COUNTS.sum(axis=0) / TABLE2_COUNTS.sum()).tolist()
 )
 """Table 2's shares of all slices: 0.700 train, 0.227 validation, 0.072 test."""
+
+_LESION_WALKS = 50
+"""More than for Table 2: a sixth of the people has two thirds of the slices, so that few solutions
+are well balanced."""
 
 _COVER_ORDER = (0, 2, 1)
 """Which parts a class with few patients reaches first: train, then test, then validation."""
@@ -46,12 +55,23 @@ def default_split(*, labels: Labels, patients: Texts, sources: Texts, seed: int)
       DataError: unusable columns, see `group_patients`.
     """
     groups = group_patients(labels=labels, patients=patients, sources=sources)
-    totals = groups.counts.sum(axis=(0, 2))
-    if (totals == TABLE2_COUNTS.sum(axis=1)).all():
-        split = _split_by_counts("table2", groups, targets=TABLE2_COUNTS, seed=seed)
-        if not split.notes:
-            return split
-    return _stratified("default", groups, shares=_shares_of(TABLE2_COUNTS), seed=seed)
+    return _by_published_counts("table2", groups, counts=TABLE2_COUNTS, seed=seed)
+
+
+def lesion_split(*, labels: Labels, patients: Texts, sources: Texts, seed: int) -> Split:
+    """The split that the built lesion set carries: the paper's 2,329/200/200 where it applies.
+
+    The full set gets these counts exactly, of whole patients and with its sources in proportion as
+    far as whole patients allow. Any other set gets the same proportions. The paper does not say
+    whether its own split kept patients together; `leaking_slices` is the one that does not.
+
+    Raises:
+      DataError: unusable columns, see `group_patients`.
+    """
+    groups = group_patients(labels=labels, patients=patients, sources=sources)
+    return _by_published_counts(
+        "lesions", groups, counts=LESION_COUNTS, seed=seed, walks=_LESION_WALKS
+    )
 
 
 def table2_split(*, labels: Labels, patients: Texts, sources: Texts, seed: int) -> Split:
@@ -146,11 +166,33 @@ def stratified_split(
     return _stratified("stratified", groups, shares=shares, seed=seed)
 
 
+def _by_published_counts(
+    name: str,
+    groups: PatientGroups,
+    *,
+    counts: Int64[np.ndarray, "k 3"],
+    seed: int,
+    walks: int = WALKS,
+) -> Split:
+    """Exactly `counts` for a set of their size, else (and where unreachable) their proportions."""
+    if (groups.counts.sum(axis=(0, 2)) == counts.sum(axis=1)).all():
+        split = _split_by_counts(name, groups, targets=counts, seed=seed, walks=walks)
+        if not split.notes:
+            return split
+    return _stratified("default", groups, shares=_shares_of(counts), seed=seed)
+
+
 def _split_by_counts(
-    name: str, groups: PatientGroups, *, targets: Int64[np.ndarray, "k 3"], seed: int
+    name: str,
+    groups: PatientGroups,
+    *,
+    targets: Int64[np.ndarray, "k 3"],
+    seed: int,
+    walks: int = WALKS,
 ) -> Split:
     """The closest counts to `targets`; a note for each class that misses them."""
-    parts = exact_parts(counts=groups.counts, targets=targets, rng=np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    parts = exact_parts(counts=groups.counts, targets=targets, rng=rng, walks=walks)
     reached = class_counts(parts[groups.rows], groups.labels)
     notes = [
         f"{CLASS_NAMES[label]} cannot have {_spell(targets[label])} train/validation/test slices "
@@ -175,7 +217,9 @@ def _stratified(
 
 
 def _shares_of(counts: Int64[np.ndarray, "k 3"]) -> Float64[np.ndarray, "k 3"]:
-    return counts / counts.sum(axis=1, keepdims=True)
+    """Each class's shares; those of all classes together for a class that `counts` lacks."""
+    totals = counts.sum(axis=1, keepdims=True)
+    return np.where(totals > 0, counts / np.maximum(totals, 1), counts.sum(axis=0) / counts.sum())
 
 
 def _checked_fractions(fractions: Sequence[float]) -> Float64[np.ndarray, " 3"]:

@@ -24,7 +24,7 @@ TABLE_BITS = 1 << 30
 """Size limit of one class's table (128 MB). The curated set's largest class needs half."""
 
 WALKS = 8
-"""Walks tried for each class; the one with the best source balance is kept."""
+"""Walks tried for each class by default."""
 
 GUIDED_PINS = 16
 ALL_PINS = 3**8
@@ -104,6 +104,7 @@ def exact_parts(
     counts: Int[np.ndarray, "p k s"],
     targets: Int[np.ndarray, "k 3"],
     rng: np.random.Generator,
+    walks: int = WALKS,
 ) -> Int64[np.ndarray, " p"]:
     """Assign whole patients so that each class has its target slices in train, validation, test.
 
@@ -118,6 +119,7 @@ def exact_parts(
       counts: slices of each patient by class and source.
       targets: wanted slices by class and part; each row sums to the class's slices.
       rng: source of the choice among the solutions.
+      walks: solutions tried for each class; the one with the best source balance is kept.
 
     Returns:
       The part of each patient: 0 train, 1 validation, 2 test.
@@ -144,7 +146,7 @@ def exact_parts(
     for patient, part in zip(spanning, pins, strict=True):
         need[..., part] -= counts[patient]
     for tail, table, want in zip(tails, tables, targets - _placed(by_class, parts), strict=True):
-        parts[tail] = _best_walk(counts[tail], need, table=table, wanted=want, rng=rng)
+        parts[tail] = _best_walk(counts[tail], need, table=table, wanted=want, rng=rng, walks=walks)
     return parts
 
 
@@ -217,12 +219,13 @@ def _best_walk(
     table: SumTable,
     wanted: Int[np.ndarray, " 3"],
     rng: np.random.Generator,
+    walks: int,
 ) -> Int64[np.ndarray, " m"]:
-    """Of `WALKS` exact walks the one whose strata miss their quotas least."""
+    """Of `walks` exact walks the one whose strata miss their quotas least."""
     validation, test, _ = table.closest(int(wanted[VALIDATION]), int(wanted[TEST]))
     touched = (counts.sum(axis=0) > 0)[:, :, None]
     best, least = np.zeros(len(counts), np.int64), np.inf
-    for _ in range(WALKS):
+    for _ in range(walks):
         left = need.copy()
         parts = _exact_walk(counts, left, table=table, validation=validation, test=test, rng=rng)
         miss = float((np.where(touched, left, 0.0) ** 2 / (np.abs(need) + 1.0)).sum())

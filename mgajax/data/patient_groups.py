@@ -43,11 +43,14 @@ class Split:
       assignment: int8 [n]; 0 train, 1 validation, 2 test, -1 left out.
       notes: one line for each thing that a reader of results should know, e.g. a class without a
         patient in validation.
+      leaks: whether patients stand in several splits on purpose. Only the kind `leaking_slices`
+        says so of itself; it is written into split.csv.
     """
 
     name: str
     assignment: Int8[np.ndarray, " n"]
     notes: tuple[str, ...] = ()
+    leaks: bool = False
 
     def indices(self, split: str) -> Int64[np.ndarray, " m"]:
         """The rows of `split` ("train", "validation", "test" or "unused"), ascending.
@@ -186,7 +189,7 @@ def class_counts(
 
 
 def assert_patient_disjoint(split: Split, patients: Texts) -> None:
-    """Check that no patient stands in two splits.
+    """Check that no patient stands in two splits, unless the split says itself that it leaks.
 
     Args:
       split: assignment of n rows; left-out rows do not count.
@@ -201,10 +204,9 @@ def assert_patient_disjoint(split: Split, patients: Texts) -> None:
             f"split {split.name!r} has {len(split.assignment)} rows, the data set {len(patients)}; "
             "make the split from this data set"
         )
-    keys, rows = np.unique(patient_keys(patients), return_inverse=True)
-    seen = np.zeros((len(keys), len(SPLITS)), bool)
-    used = split.assignment >= 0
-    seen[rows[used], split.assignment[used]] = True
+    if split.leaks:
+        return
+    rows, seen = _splits_of_patients(split.assignment, patients)
     if (leaking := np.flatnonzero(seen.sum(axis=1) > 1)).size:
         first = int(leaking[0])
         where = " and ".join(name for name, here in zip(SPLITS, seen[first], strict=True) if here)
@@ -212,6 +214,28 @@ def assert_patient_disjoint(split: Split, patients: Texts) -> None:
             f"split {split.name!r}: patient {str(patients[int(np.argmax(rows == first))])!r} is in "
             f"{where} ({leaking.size} such patients); keep all slices of a patient in one split"
         )
+
+
+def leakage_note(assignment: Int[np.ndarray, " n"], patients: Texts) -> str:
+    """How many patients stand in several splits, as a line for `Split.notes`."""
+    _, seen = _splits_of_patients(assignment, patients)
+    people = int(seen.any(axis=1).sum())
+    several = int((seen.sum(axis=1) > 1).sum())
+    return (
+        f"LEAKS: {several} of {people} patients stand in several splits, since slices were divided "
+        "and not patients; scores are too good and say nothing about new patients"
+    )
+
+
+def _splits_of_patients(
+    assignment: Int[np.ndarray, " n"], patients: Texts
+) -> tuple[Int64[np.ndarray, " n"], Bool[np.ndarray, "p 3"]]:
+    """The patient (a number) of every row, and in which splits each patient has slices."""
+    keys, rows = np.unique(patient_keys(patients), return_inverse=True)
+    seen = np.zeros((len(keys), len(SPLITS)), bool)
+    used = assignment >= 0
+    seen[rows[used], assignment[used]] = True
+    return rows.astype(np.int64), seen
 
 
 def describe(split: Split, *, labels: Labels, patients: Texts, sources: Texts) -> str:

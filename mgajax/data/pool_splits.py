@@ -3,6 +3,8 @@
 Columns are those of a data set, one entry a row (slice); see `mgajax.data.splits`.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from jaxtyping import Float64, Int64
 
@@ -48,11 +50,11 @@ def fraction_split(
     Raises:
       ConfigError: fraction outside (0, 1).
       DataError: `base` has no rows in train or validation.
-      LeakageError: a patient of `base` is in two splits.
+      LeakageError: a patient of `base` is in two splits, declared or not.
     """
     if not 0.0 < fraction < 1.0:
         raise ConfigError(f"fraction={fraction!r} is not in (0, 1); for example 0.7 for 70-30")
-    assert_patient_disjoint(base, patients)
+    assert_patient_disjoint(replace(base, leaks=False), patients)
     if sources is None:
         sources = ["any"] * len(base.assignment)
     groups = group_patients(labels=labels, patients=patients, sources=sources)

@@ -15,6 +15,7 @@ Everything is deterministic numpy, SciPy and Pillow; the mask follows the pictur
 """
 
 import dataclasses
+import io
 from typing import Literal
 
 import numpy as np
@@ -163,6 +164,29 @@ def prepare(
         box=box,
         flags=tuple(flags),
     )
+
+
+def decode(data: bytes, *, flags: str, settings: Preparation) -> UInt8[np.ndarray, "h w"]:
+    """The grey levels of a stored picture, turned over where `turned_over` says so.
+
+    The file's checksums are verified, since damaged pixels may decode without a complaint.
+
+    Args:
+      data: a picture file, such as a record's PNG.
+      flags: the slice's comma-joined notes (`SliceTable.flags`).
+      settings: how slices are prepared.
+
+    Raises:
+      Exception: of almost any kind that Pillow raises for a damaged picture.
+    """
+    Image.open(io.BytesIO(data)).verify()
+    picture = np.asarray(Image.open(io.BytesIO(data)).convert("L"))
+    return picture[::-1] if turned_over(flags, settings=settings) else picture
+
+
+def turned_over(flags: str, *, settings: Preparation) -> bool:
+    """A slice with these comma-joined notes is mirrored top to bottom before its preparation."""
+    return settings.orientation == "upright" and "upside_down" in flags.split(",")
 
 
 def placement(box: Box, *, settings: Preparation) -> Box:

@@ -1,6 +1,8 @@
 """`split.csv`: a split as a table that people can read, edit and hand back.
 
 Columns: file_name, label (class name), patient, source, split (train, validation, test, unused).
+A split that leaks on purpose has one more, leaks, which holds `leaking_slices` in every row: without
+it a patient in two splits is an error, with it the mark comes back.
 """
 
 import csv
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mgajax.data.leaking_splits import LEAKING_SLICES
 from mgajax.data.patient_groups import (
     SPLIT_CODES,
     UNUSED,
@@ -18,12 +21,15 @@ from mgajax.data.patient_groups import (
     Split,
     Texts,
     assert_patient_disjoint,
+    leakage_note,
 )
 from mgajax.errors import DataError, nearest
 from mgajax.schema import CLASS_NAMES
 
 COLUMNS = ("file_name", "label", "patient", "source", "split")
 REQUIRED = ("file_name", "split")
+LEAKS = "leaks"
+"""The column that a leaking split has beside `COLUMNS`."""
 
 
 def write_split_csv(
@@ -61,9 +67,11 @@ def write_split_csv(
         ) as file:
             temporary = Path(file.name)
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(COLUMNS)
+            mark = (LEAKING_SLICES,) if split.leaks else ()
+            writer.writerow((*COLUMNS, LEAKS) if mark else COLUMNS)
             for name, label, patient, source, code in zip(*columns, split.assignment, strict=True):
-                writer.writerow((name, CLASS_NAMES[int(label)], patient, source, names[int(code)]))
+                cells = (name, CLASS_NAMES[int(label)], patient, source, names[int(code)])
+                writer.writerow((*cells, *mark))
             file.flush()
             os.fsync(file.fileno())
         temporary.chmod(0o644)
@@ -80,8 +88,9 @@ def split_from_csv(
     """Read a user's split of a data set, matched by file name.
 
     Only file_name and split are needed. A label column must agree with the data set; a patient
-    column is checked for leakage as the data set's patients are. Slices of the data set that the
-    file does not list are unused (counted in the notes). Rows may be in any order.
+    column is checked for leakage as the data set's patients are, unless the file is marked as
+    leaking (see above); then so is the split. Slices of the data set that the file does not list
+    are unused (counted in the notes). Rows may be in any order.
 
     Args:
       path: the CSV, UTF-8 with a header (a byte-order mark is accepted).
@@ -89,8 +98,9 @@ def split_from_csv(
 
     Raises:
       DataError: no such file or not a CSV, a missing column, an unknown or repeated file name, an
-        unknown split name or another label than the data set's; the line is named.
-      LeakageError: a patient stands in two splits.
+        unknown split name, another label than the data set's, or a row marked otherwise than the
+        others; the line is named.
+      LeakageError: a patient stands in two splits, and the file is not marked.
     """
     path = Path(path)
     row_of = {str(name): row for row, name in enumerate(file_names)}
@@ -102,6 +112,7 @@ def split_from_csv(
     assignment = np.full(len(file_names), -1, np.int8)
     own_patients = [""] * len(file_names)
     lines: dict[int, int] = {}
+    marks: set[str] = set()
     for line, record in _records(path):
         row = row_of.get(record["file_name"])
         if row is None:
@@ -118,13 +129,15 @@ def split_from_csv(
         assignment[row] = _code(record["split"], where=f"{path}, line {line}")
         _check_label(record.get("label"), int(labels[row]), where=f"{path}, line {line}")
         own_patients[row] = record.get("patient") or str(patients[row])
-    notes = []
+        marks.add(_mark(record.get(LEAKS, ""), marks, where=f"{path}, line {line}"))
+    leaks = LEAKING_SLICES in marks
+    notes = [leakage_note(assignment, patients)] if leaks else []
     if missing := len(file_names) - len(lines):
         notes.append(f"{missing} slices of the data set are not in {path.name}: {UNUSED}")
-    split = Split(f"csv:{path.name}", assignment, tuple(notes))
+    split = Split(f"csv:{path.name}", assignment, tuple(notes), leaks=leaks)
     assert_patient_disjoint(split, patients)
     listed = np.array(sorted(lines), dtype=np.int64)
-    named = Split(split.name, assignment[listed])
+    named = Split(split.name, assignment[listed], leaks=leaks)
     assert_patient_disjoint(named, [own_patients[row] for row in listed])
     return split
 
@@ -156,6 +169,15 @@ def _code(split: str, *, where: str) -> int:
     if split not in SPLIT_CODES:
         raise DataError(f"{where}: unknown split {split!r}; {nearest(split, list(SPLIT_CODES))}")
     return SPLIT_CODES[split]
+
+
+def _mark(mark: str, others: set[str], *, where: str) -> str:
+    if mark not in ("", LEAKING_SLICES) or others - {mark}:
+        raise DataError(
+            f"{where}: {LEAKS} is {mark!r}; expected {LEAKING_SLICES!r} in every row of a split of "
+            "slices, and no such column in one of whole patients"
+        )
+    return mark
 
 
 def _check_label(label: str | None, code: int, *, where: str) -> None:

@@ -3,7 +3,8 @@
 All functions take the columns of a data set, one entry a row (slice): `labels` (class codes of
 `mgajax.schema`), `patients` (source-qualified, double identities merged), `sources`. The same
 columns and seed give the same split, whatever the order of the rows. `make_split` is the one
-entry that a training configuration needs.
+entry that a training configuration needs. The one exception from whole patients is
+`leaking_slices`, which says so in its name, its mark and its notes.
 """
 
 import inspect
@@ -13,13 +14,16 @@ from typing import Any, Protocol, get_origin, runtime_checkable
 import numpy as np
 
 from mgajax.data.count_splits import (
+    LESION_COUNTS,
     TABLE2_COUNTS,
     TABLE2_FRACTIONS,
     counts_split,
     default_split,
+    lesion_split,
     stratified_split,
     table2_split,
 )
+from mgajax.data.leaking_splits import LEAKING_SLICES, leaking_slices
 from mgajax.data.patient_groups import SPLIT_CODES, Split, assert_patient_disjoint, describe
 from mgajax.data.pool_splits import (
     TABLE2_VALIDATION,
@@ -32,6 +36,7 @@ from mgajax.errors import ConfigError, DataError, nearest
 
 __all__ = [
     "KINDS",
+    "LESION_COUNTS",
     "TABLE2_COUNTS",
     "TABLE2_FRACTIONS",
     "TABLE2_VALIDATION",
@@ -43,7 +48,9 @@ __all__ = [
     "describe",
     "fraction_split",
     "k_fold",
+    "leaking_slices",
     "leave_one_source_out",
+    "lesion_split",
     "make_split",
     "split_from_csv",
     "stratified_split",
@@ -89,6 +96,7 @@ def make_split(table: SliceColumns, *, kind: str, seed: int, **options: Any) -> 
     | kfold                | k (5), fold (0), validation (Table 2's share)                     |
     | leave_one_source_out | source; validation (Table 2's share)                              |
     | csv                  | path                                                              |
+    | leaking_slices       | none: the built split's counts by class, of random slices         |
 
     Args:
       table: columns of the data set.
@@ -100,7 +108,8 @@ def make_split(table: SliceColumns, *, kind: str, seed: int, **options: Any) -> 
     Raises:
       ConfigError: unknown kind or option, an option missing, of the wrong type or out of range.
       DataError: the data set cannot be split like this.
-      LeakageError: a patient stands in two splits (kinds built and csv).
+      LeakageError: a patient stands in two splits (kinds built and csv), and the split is not
+        marked as leaking (`Split.leaks`).
     """
     if kind not in KINDS:
         raise ConfigError(f"split kind={kind!r} is not known; {nearest(kind, list(KINDS))}")
@@ -195,6 +204,16 @@ def _csv(table: SliceColumns, *, seed: int, path: str) -> Split:
     )
 
 
+def _leaking_slices(table: SliceColumns, *, seed: int) -> Split:
+    return leaking_slices(
+        _built(table, seed=seed),
+        labels=table.labels,
+        patients=table.patients,
+        file_names=table.file_names,
+        seed=seed,
+    )
+
+
 _BASES = ("built", "table2", "stratified")
 
 KINDS: Mapping[str, Callable[..., Split]] = {
@@ -205,5 +224,6 @@ KINDS: Mapping[str, Callable[..., Split]] = {
     "kfold": _kfold,
     "leave_one_source_out": _leave_one_source_out,
     "csv": _csv,
+    LEAKING_SLICES: _leaking_slices,
 }
 """Every kind of split by its name in a configuration."""

@@ -198,7 +198,7 @@ def _check_features(place: Path, features: Any) -> None:
     if missing := [name for name in expected if name not in features]:
         raise DataError(
             f"{place}: feature {missing[0]!r} is missing (found {', '.join(features)}); expected "
-            f"the record of covid_ct_slices or ct_phantom"
+            "the record of covid_ct_slices, covid_ct_lesions or ct_phantom"
         )
     for name, names in CODED.items():
         if (found := tuple(features[name].names)) != names:

@@ -11,6 +11,7 @@ values in it cannot cancel.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int, Num
@@ -19,6 +20,21 @@ from mgajax.errors import ConfigError
 
 CHUNK = 64
 """Replicates handled at once: bounds the memory at CHUNK × examples × 8 bytes a temporary."""
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """How intervals are made: number of replicates, seed of the draws, confidence."""
+
+    replicates: int
+    seed: int
+    confidence: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.confidence < 1:
+            raise ConfigError(f"confidence={self.confidence}, expected a share in (0, 1), as 0.95")
+        if self.replicates < 0:
+            raise ConfigError(f"bootstrap={self.replicates}, expected 0 (no intervals) or more")
 
 
 @dataclass(frozen=True)
@@ -128,3 +144,13 @@ def interval(
     tail = (1 - confidence) / 2
     low, high = np.quantile(defined, [tail, 1 - tail])
     return {"low": float(low), "high": float(high), "replicates": len(defined)}
+
+
+def interval_tree(replicates: dict[str, Any], *, confidence: float) -> dict[str, Any]:
+    """`interval` of each metric of a nested report, in the same nesting."""
+    return {
+        key: interval_tree(value, confidence=confidence)
+        if isinstance(value, dict)
+        else interval(value, confidence=confidence)
+        for key, value in replicates.items()
+    }

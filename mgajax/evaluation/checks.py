@@ -68,8 +68,8 @@ def checked_examples(
     _check_shapes(p, y, classes)
     _check_probabilities(p := p.astype(np.float64))
     y = _checked_labels(y, classes)
-    names = _checked_names(patients, len(y), "patients")
-    origins = _checked_names(sources, len(y), "sources")
+    names = checked_names(patients, n=len(y), what="patients")
+    origins = checked_names(sources, n=len(y), what="sources")
     keys = [*p.T[::-1], y] + [column for column in (origins, names) if column is not None]
     return ScoredExamples(p, y, names, origins).select(np.lexsort(keys))
 
@@ -111,14 +111,19 @@ def _checked_labels(y: np.ndarray, classes: int) -> np.ndarray:
     return y.astype(np.int64)
 
 
-def _checked_names(
-    names: Sequence[str] | np.ndarray | None, n: int, what: str
+def checked_names(
+    names: Sequence[str] | np.ndarray | None, *, n: int, what: str
 ) -> np.ndarray | None:
+    """A column of names, str [n], or None where unknown.
+
+    Raises:
+      DataError: another number than `n`, or an empty name.
+    """
     if names is None:
         return None
     column = np.asarray(names).astype(str)
     if column.shape != (n,):
-        raise DataError(f"{what}: shape {column.shape}, expected ({n},) as probabilities has rows")
+        raise DataError(f"{what}: shape {column.shape}, expected ({n},), one for each example")
     if (column == "").any():
         row = int(np.flatnonzero(column == "")[0])
         raise DataError(f"{what}[{row}] is empty, expected a name; pass {what}=None if unknown")

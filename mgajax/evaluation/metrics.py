@@ -1,7 +1,6 @@
 """Every number of a classifier's evaluation, from probabilities and labels, ready for JSON."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,19 +10,11 @@ from jaxtyping import Num
 from mgajax import schema
 from mgajax.errors import ConfigError
 from mgajax.evaluation import bootstrap, point, ranking
+from mgajax.evaluation.bootstrap import Intervals, interval_tree
 from mgajax.evaluation.checks import ScoredExamples, checked_examples
 from mgajax.evaluation.patients import Patients, aggregate
 from mgajax.evaluation.point import Question, Reasons
 from mgajax.evaluation.replicates import replicate_metrics
-
-
-@dataclass(frozen=True)
-class Intervals:
-    """How intervals are made: number of replicates, seed of the draws, confidence."""
-
-    replicates: int
-    seed: int
-    confidence: float
 
 
 def classification_metrics(
@@ -67,7 +58,7 @@ def classification_metrics(
     """
     question = Question(tuple(class_names), positive)
     settings = Intervals(bootstrap, seed, confidence)
-    _check_arguments(question, settings)
+    _check_question(question)
     examples = checked_examples(
         probabilities, labels, classes=len(class_names), patients=patients, sources=sources
     )
@@ -83,7 +74,7 @@ def classification_metrics(
     }
 
 
-def _check_arguments(question: Question, settings: Intervals) -> None:
+def _check_question(question: Question) -> None:
     k = len(question.class_names)
     if len(set(question.class_names)) != k or k < 2:
         raise ConfigError(
@@ -91,10 +82,6 @@ def _check_arguments(question: Question, settings: Intervals) -> None:
         )
     if not 0 <= question.positive < k:
         raise ConfigError(f"positive={question.positive}, expected a class code in 0 … {k - 1}")
-    if not 0 < settings.confidence < 1:
-        raise ConfigError(f"confidence={settings.confidence}, expected a share in (0, 1), as 0.95")
-    if settings.replicates < 0:
-        raise ConfigError(f"bootstrap={settings.replicates}, expected 0 (no intervals) or more")
 
 
 def _block(examples: ScoredExamples, question: Question, settings: Intervals) -> dict[str, Any]:
@@ -126,7 +113,7 @@ def _intervals(examples: ScoredExamples, question: Question, settings: Intervals
             "seed": settings.seed,
             "confidence": settings.confidence,
         },
-        **_leaves(replicates, settings),
+        **interval_tree(replicates, confidence=settings.confidence),
     }
 
 
@@ -134,15 +121,6 @@ def _draws(clusters: bootstrap.Clusters, settings: Intervals) -> np.ndarray:
     return bootstrap.multiplicities(
         clusters.stratum, replicates=settings.replicates, seed=settings.seed
     )
-
-
-def _leaves(tree: dict[str, Any], settings: Intervals) -> dict[str, Any]:
-    return {
-        key: _leaves(value, settings)
-        if isinstance(value, dict)
-        else bootstrap.interval(value, confidence=settings.confidence)
-        for key, value in tree.items()
-    }
 
 
 def _per_patient(
@@ -181,5 +159,5 @@ def _positive_share(people: Patients, question: Question, settings: Intervals) -
         )
         drawn = _draws(clusters, settings)
         scored = {k: s(people.positive_share, truth, drawn) for k, s in scorers.items()}
-        intervals = _leaves(scored, settings)
+        intervals = interval_tree(scored, confidence=settings.confidence)
     return {**values, "intervals": intervals, "undefined": reasons.lines}

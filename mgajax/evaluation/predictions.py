@@ -1,7 +1,6 @@
 """The predictions of one split as a table: each example exactly once, without loss of a bit."""
 
 import csv
-import os
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from jaxtyping import Float, Int
 
 from mgajax import schema
 from mgajax.errors import DataError, nearest
+from mgajax.evaluation.files import cell, write_csv
 
 LEADING = ("file_name", "split", "label", "predicted")
 TRAILING = ("patient", "source")
@@ -68,16 +68,7 @@ class Predictions:
         overlap is an empty cell. Columns: file_name, split, label, predicted, p_CLASS …, patient,
         source, then the overlap columns.
         """
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        try:
-            with partial.open("w", encoding="utf-8", newline="") as file:
-                csv.writer(file, lineterminator="\n").writerows(self._lines())
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-        return path
+        return write_csv(self._lines(), path)
 
     def _lines(self) -> list[list[str]]:
         chances = [f"p_{name}" for name in self.class_names]
@@ -85,8 +76,8 @@ class Predictions:
         names = self.class_names
         for i, predicted in enumerate(self.predicted):
             leading = (self.file_names[i], self.split, names[self.labels[i]], names[predicted])
-            values = map(_text, self.probabilities[i])
-            further = (_text(column[i]) for column in self.overlap.values())
+            values = map(cell, self.probabilities[i])
+            further = (cell(column[i]) for column in self.overlap.values())
             lines.append([*leading, *values, self.patients[i], self.sources[i], *further])
         return lines
 
@@ -185,7 +176,3 @@ def _numbers(path: Path, rows: list[dict[str, str]], columns: list[str]) -> np.n
                     f"{path}, line {i + 2}: {column} is {row[column]!r}, expected a number"
                 ) from None
     return table
-
-
-def _text(value: float) -> str:
-    return "" if np.isnan(value) else repr(float(value))

@@ -1,20 +1,19 @@
 """`mgajax evaluate`: from a run's best checkpoint to numbers, tables and figures."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 from scipy.special import softmax
 
-from mgajax import config as configs
-from mgajax.errors import CheckpointError, ConfigError, DataError
+from mgajax.errors import ConfigError, DataError
+from mgajax.evaluation.files import write_json
 from mgajax.evaluation.metrics import classification_metrics
 from mgajax.evaluation.overlap import lesion_overlap, overlap_summary
 from mgajax.evaluation.predictions import Predictions
+from mgajax.evaluation.result import FOLDER, Evaluation, head
+from mgajax.evaluation.segmentation_run import evaluate_segmenter
 from mgajax.progress import say
 from mgajax.reporting.figures import (
     calibration_figure,
@@ -24,29 +23,14 @@ from mgajax.reporting.figures import (
 )
 from mgajax.reporting.panels import attention_panel
 from mgajax.reporting.tables import metrics_table
-from mgajax.training import steps
-from mgajax.training.checkpoints import Checkpoints
 from mgajax.training.logs import FILE_NAME as METRICS_FILE
 from mgajax.training.logs import read_rows
-from mgajax.training.run import CHECKPOINT_FOLDER, Run, reopen_run
+from mgajax.training.run import Run, reopen_run
+from mgajax.training.state import TrainState
+from mgajax.training.tasks import CROSS_ENTROPY, TaskName
+from mgajax.training.trained import best_state
 
-FOLDER = "evaluation"
 PANEL_SLICES = 6
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What an evaluation gives.
-
-    Attributes:
-      metrics: everything that was measured, as written to JSON.
-      table: the main numbers for a terminal.
-      files: what was written.
-    """
-
-    metrics: dict[str, Any]
-    table: str
-    files: tuple[Path, ...]
 
 
 def evaluate_run(
@@ -64,7 +48,7 @@ def evaluate_run(
       workdir: a folder that `mgajax train` made.
       split: `train`, `validation` or `test`.
       out: the JSON file, in a folder that exists; None: `evaluation/SPLIT.json` in the run, where
-        predictions and figures go in any case.
+        tables and figures go in any case.
       overrides: `--config.key=value` for keys that do not change numbers.
 
     Raises:
@@ -78,7 +62,30 @@ def evaluate_run(
     rows = run.rows(split)
     if len(rows) == 0:
         raise DataError(f"{workdir}: split {split!r} has no slices; choose another --split")
-    step, outputs = _predict_best(run, rows)
+    state, step = best_state(workdir, like=run.state_shapes(), layout=run.layout)
+    folder = workdir / FOLDER
+    folder.mkdir(exist_ok=True)
+    out = out or folder / f"{split}.json"
+    segments = run.config.task == TaskName.SEGMENTATION
+    evaluation = (evaluate_segmenter if segments else _evaluate_classifier)(
+        run, state=state, step=step, rows=rows, split=split, out=out, folder=folder
+    )
+    if missing := evaluation.metrics["unreadable_slices"]:
+        say(f"{missing} slices of {split} could not be read and do not count")
+    return evaluation
+
+
+def _evaluate_classifier(
+    run: Run,
+    *,
+    state: TrainState,
+    step: int,
+    rows: np.ndarray,
+    split: str,
+    out: Path,
+    folder: Path,
+) -> Evaluation:
+    outputs = run.predict(state, rows, description="predicting")
     table = run.data.table
     predictions = Predictions(
         file_names=table.file_names[rows],
@@ -90,27 +97,10 @@ def evaluate_run(
         overlap=_overlap(run, rows, outputs),
     )
     metrics = _measure(run, predictions, step=step, outputs=outputs)
-    if metrics["unreadable_slices"]:
-        say(f"{metrics['unreadable_slices']} slices of {split} could not be read and do not count")
-    folder = workdir / FOLDER
-    folder.mkdir(exist_ok=True)
-    files = _write(run, predictions, metrics, out=out or folder / f"{split}.json")
+    files = _write(run, predictions, metrics, out=out, folder=folder)
     if "attention_map" in outputs:
         files.append(_panel(run, rows, predictions, outputs, folder / f"{split}_attention.png"))
     return Evaluation(metrics=metrics, table=metrics_table(metrics), files=tuple(files))
-
-
-def _predict_best(run: Run, rows: np.ndarray) -> tuple[int, dict[str, np.ndarray]]:
-    with Checkpoints(run.workdir / CHECKPOINT_FOLDER, access="read") as checkpoints:
-        step = checkpoints.best
-        if step is None:
-            raise CheckpointError(
-                f"{checkpoints.folder}: no complete checkpoint; train first: mgajax train "
-                f"--workdir {run.workdir}"
-            )
-        like = jax.eval_shape(run.fresh_state)
-        restored = checkpoints.restore(like, step=step, sharding=run.layout.replicated)
-    return step, run.predict(restored.state, rows, description="predicting")
 
 
 def _overlap(run: Run, rows: np.ndarray, outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -132,29 +122,18 @@ def _measure(
         sources=predictions.sources,
         seed=run.config.seed,
     )
-    cross_entropy = float(outputs[steps.CROSS_ENTROPY].mean(dtype=np.float64))
-    head = {
-        "model": run.config.model.name,
-        "split": predictions.split,
-        "split_made_by": run.split.name,
-        "checkpoint_step": step,
-        "cross_entropy": cross_entropy,
-        "unreadable_slices": len(run.split.indices(predictions.split)) - len(predictions),
-        "data_fingerprint": run.data.fingerprint,
-        "provenance": configs.provenance(),
-    }
+    cross_entropy = float(outputs[CROSS_ENTROPY].mean(dtype=np.float64))
+    first = head(run, split=predictions.split, step=step, cross_entropy=cross_entropy)
     if predictions.overlap:
-        head["attention_overlap"] = overlap_summary(predictions.overlap, predictions.patients)
-    return head | measured
+        first["attention_overlap"] = overlap_summary(predictions.overlap, predictions.patients)
+    return first | measured
 
 
-def _write(run: Run, predictions: Predictions, metrics: dict[str, Any], *, out: Path) -> list[Path]:
-    folder = run.workdir / FOLDER
+def _write(
+    run: Run, predictions: Predictions, metrics: dict[str, Any], *, out: Path, folder: Path
+) -> list[Path]:
     split = predictions.split
-    partial = out.with_name(out.name + ".partial")
-    partial.write_text(json.dumps(metrics, indent=2) + "\n")
-    partial.replace(out)
-    files = [out, predictions.write_csv(folder / f"{split}_predictions.csv")]
+    files = [write_json(metrics, out), predictions.write_csv(folder / f"{split}_predictions.csv")]
     labels, chances = predictions.labels, predictions.probabilities
     files.append(roc_figure(chances, labels, metrics=metrics, path=folder / f"{split}_roc.png"))
     files.append(confusion_figure(metrics, path=folder / f"{split}_confusion.png"))

@@ -119,6 +119,36 @@ class BatchNorm(nn.Module):
         return vector.reshape((1,) * (like.ndim - 1) + vector.shape)
 
 
+class Dropout(nn.Module):
+    """Dropout with one key an image, so that any number of devices drops what one would.
+
+    Flax's own draws one mask for a device's whole batch, the same on every device under pmap.
+
+    Attributes:
+      rate: share that is dropped in training; the rest is scaled by 1 / (1 − rate).
+      unit: "element", or "channel" for whole channels of an image (PyTorch's `Dropout2d`).
+      axis_name: mapped axis of the devices, which gives an image's place in the global batch.
+    """
+
+    rate: float
+    unit: str = "element"
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b h w c"]:
+        """Drop in training; needs `rngs={"dropout": key}` then, unless the rate is 0."""
+        if not train or self.rate == 0.0:
+            return x
+        local = x.shape[0]
+        first = 0 if self.axis_name is None else lax.axis_index(self.axis_name) * local
+        places = first + jnp.arange(local, dtype=jnp.int32)
+        keys = jax.vmap(functools.partial(jax.random.fold_in, self.make_rng("dropout")))(places)
+        shape = x.shape[1:] if self.unit == "element" else (1, 1, x.shape[3])
+        keep = jax.vmap(lambda key: jax.random.bernoulli(key, 1.0 - self.rate, shape))(keys)
+        scaled = x / jnp.asarray(1.0 - self.rate, x.dtype)
+        return jnp.where(keep, scaled, jnp.zeros((), x.dtype))
+
+
 @dataclasses.dataclass(frozen=True)
 class Layers:
     """Makes the layers of one network, so that they all compute alike.
@@ -177,6 +207,10 @@ class Layers:
     def norm(self, *, name: str, momentum: float = 0.9) -> BatchNorm:
         """A batch normalisation (see `BatchNorm`)."""
         return BatchNorm(momentum=momentum, dtype=self.dtype, axis_name=self.axis_name, name=name)
+
+    def dropout(self, rate: float, *, unit: str = "element", name: str) -> Dropout:
+        """A dropout (see `Dropout`)."""
+        return Dropout(rate, unit=unit, axis_name=self.axis_name, name=name)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))

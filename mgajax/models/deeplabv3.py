@@ -140,7 +140,7 @@ class PyramidHead(nn.Module):
     def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b h w k"]:
         """Map the fourth stage's features to logits of their size."""
         x = SpatialPyramid(self.layers, name="pyramid")(x, train=train)
-        x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        x = self.layers.dropout(self.dropout, name="dropout")(x, train=train)
         x = ConvNormRelu(HEAD_WIDTH, self.layers, kernel=3, name="hidden")(x, train=train)
         return self.layers.class_scores(self.num_classes, name="head")(x)
 
@@ -157,7 +157,7 @@ class FcnHead(nn.Module):
         """Map the third stage's features to logits of their size."""
         width = x.shape[-1] // 4
         x = ConvNormRelu(width, self.layers, kernel=3, name="hidden")(x, train=train)
-        x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        x = self.layers.dropout(self.dropout, name="dropout")(x, train=train)
         return self.layers.class_scores(self.num_classes, name="head")(x)
 
 

@@ -219,13 +219,18 @@ def hmsanet(
         trunk_plan(trunk, modules=modules),
         dataclasses.replace(head, dropout=dropout),
         Layers(dtype, axis_name),
-        _checked_scales(scales),
+        checked_scales(scales),
         remat,
         repeats,
     )
 
 
-def _checked_scales(scales: Sequence[float | int]) -> tuple[float, ...]:
+def checked_scales(scales: Sequence[float | int]) -> tuple[float, ...]:
+    """The scales in ascending order, as `model.clone(scales=...)` takes them.
+
+    Raises:
+      ConfigError: one is not positive or comes twice, or 1 is not among them.
+    """
     numbers = tuple(float(scale) for scale in scales)
     usable = all(math.isfinite(number) and number > 0 for number in numbers)
     if not usable or 1.0 not in numbers or len(set(numbers)) < len(numbers):

@@ -97,8 +97,8 @@ class OcrHead(nn.Module):
         joined = ConvNorm(self.plan.middle, self.layers, kernel=1, name="joined")(
             jnp.concatenate((context, pixels), axis=-1), train=train
         )
-        drop = nn.Dropout(self.plan.dropout, broadcast_dims=(1, 2), name="dropout")
-        features = drop(joined, deterministic=not train)
+        drop = self.layers.dropout(self.plan.dropout, unit="channel", name="dropout")
+        features = drop(joined, train=train)
         return Segmented(
             self.layers.class_scores(self.num_classes, name="logits")(features), auxiliary, features
         )

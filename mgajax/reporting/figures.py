@@ -206,19 +206,40 @@ TITLES = {
     "learning_rate": "Learning rate",
     "gradient_norm": "Gradient norm",
 }
-"""Panels of the training curves by metric name, in reading order."""
+"""Panels of a classifier's training curves by metric name, in reading order."""
+
+SEGMENTATION_TITLES = {
+    "cross_entropy": "Cross-entropy of pixels",
+    "binary_cross_entropy": "Binary cross-entropy",
+    "rmi": "Region mutual information",
+    "auxiliary": "Auxiliary loss",
+    "scale_0.5": "Loss at scale 0.5",
+    "scale_1.0": "Loss at scale 1.0",
+    "loss": "Weighted total",
+    "dice": "Dice per slice, as prepared",
+    "learning_rate": "Learning rate",
+    "gradient_norm": "Gradient norm",
+}
+"""Panels of a segmenter's training curves."""
 
 
-def training_curves(rows: Sequence[Row], *, path: Path, best_step: int | None = None) -> Path:
-    """Losses, weights, accuracy and rates over the steps of a run, one panel each.
+def training_curves(
+    rows: Sequence[Row],
+    *,
+    path: Path,
+    best_step: int | None = None,
+    titles: Mapping[str, str] = TITLES,
+) -> Path:
+    """Losses, weights, scores and rates over the steps of a run, one panel each.
 
     Args:
       rows: of `metrics.jsonl`: `step` and names such as `train/loss`, `validation/accuracy`,
         `train/weight/attention`. What is not there gets no panel.
       path: PNG to write.
       best_step: the step to mark; None: that of the lowest validation cross-entropy.
+      titles: the panels, by metric name.
     """
-    curves = {name: _curves(rows, name) for name in TITLES}
+    curves = {name: _curves(rows, name) for name in titles}
     shown = {name: found for name, found in curves.items() if found}
     best = _best_step(rows) if best_step is None else best_step
     across = min(3, max(1, len(shown)))
@@ -227,8 +248,8 @@ def training_curves(rows: Sequence[Row], *, path: Path, best_step: int | None = 
         for place, (name, found) in enumerate(shown.items(), start=1):
             axes = figure.add_subplot(down, across, place)
             _draw_curves(axes, found)
-            axes.set_title(TITLES[name])
-            if name == "accuracy":
+            axes.set_title(titles[name])
+            if name in ("accuracy", "dice"):
                 axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
             if place > len(shown) - across:
                 axes.set_xlabel("step")

@@ -18,6 +18,8 @@ CLASS_COLOURS = {"Normal": "#009E73", "COVID-19": "#D55E00", "CAP": "#0072B2"}
 
 FURTHER_COLOURS = ("#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
 TRAIN, VALIDATION = "#0072B2", "#D55E00"
+FOUND, MISSED, SURPLUS = "#56B4E9", "#F0E442", "#D55E00"
+"""Lesion pixels that were found, lesion pixels that were missed, predicted pixels of no lesion."""
 
 DOTS_PER_INCH = 150
 STYLE: dict[str, Any] = {

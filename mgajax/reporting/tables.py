@@ -21,6 +21,8 @@ OVERLAP = {
     "top_area_iou": "IoU, lesion-sized area",
 }
 
+POOLED = {"iou": "IoU", "dice": "Dice", "precision": "precision", "recall": "recall"}
+
 
 def metrics_table(metrics: dict[str, Any]) -> str:
     """The main numbers of an evaluation as plain text, value and interval, no trailing newline.
@@ -46,6 +48,38 @@ def metrics_table(metrics: dict[str, Any]) -> str:
             (text, with_interval(overlap[k]["mean"], overlap[k])) for k, text in OVERLAP.items()
         ]
         sections.append((name, rows))
+    return "\n".join([_headline(metrics), *(line for part in sections for line in _section(*part))])
+
+
+def segmentation_table(metrics: dict[str, Any]) -> str:
+    """The main numbers of a segmenter as plain text, value and interval, no trailing newline.
+
+    Args:
+      metrics: from `segmentation_metrics`.
+    """
+    empty, boundary = metrics["empty_masks"], metrics["boundary"]
+    unit, lesions = boundary["unit"], empty["with_lesion"]
+    per_image = {
+        **POOLED,
+        "hausdorff95": f"HD95, {unit}",
+        "surface_dice": f"surface Dice at {boundary['tolerance']:g} {unit}",
+    }
+    sections = [
+        ("lesion, all pixels pooled", _rows(metrics, "pooled", POOLED)),
+        ("mean over slices", _rows(metrics, "per_image", per_image)),
+    ]
+    if lesions < metrics["n"]:
+        name = f"mean over the {lesions:,} slices with a lesion"
+        sections.append((name, _rows(metrics, "per_image_with_lesion", per_image)))
+        counts = {
+            "lesion in neither": "no_lesion_none_predicted",
+            "in the prediction alone": "no_lesion_but_predicted",
+        }
+    else:
+        counts = {}
+    counts["in the mask alone"] = "lesion_but_none_predicted"
+    rows = [(text, f"{empty[name]:,}") for text, name in counts.items()]
+    sections.append(("slices with an empty mask", rows))
     return "\n".join([_headline(metrics), *(line for part in sections for line in _section(*part))])
 
 

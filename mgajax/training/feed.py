@@ -1,7 +1,7 @@
 """From prepared slices to a step's inputs: which rows, gathered where, placed how."""
 
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -85,18 +85,20 @@ class Feed:
         yield from prefetch(produce())
 
 
-def make_feed(data: PreparedSet, *, layout: Layout, residence: str, normal_mask: str) -> Feed:
+def make_feed(
+    data: PreparedSet, *, layout: Layout, residence: str, mask_weights: np.ndarray
+) -> Feed:
     """A feed over all rows of `data`.
 
     Args:
       residence: `auto`, `device` or `host`.
-      normal_mask: what a Normal slice without a mask says: `empty` or `unknown`.
+      mask_weights: float32 [n], see `known_masks`.
     """
     examples = Examples(
         images=data.images,
         masks=data.masks,
         labels=data.table.labels,
-        mask_weights=known_masks(data, normal_mask=normal_mask),
+        mask_weights=mask_weights,
     )
     fits = examples.nbytes <= RESIDENT_SHARE * _bytes_per_device(layout)
     resident = residence == Residence.DEVICE or (residence == Residence.AUTO and fits)
@@ -105,16 +107,23 @@ def make_feed(data: PreparedSet, *, layout: Layout, residence: str, normal_mask:
     return Feed(examples=examples, layout=layout, resident=resident)
 
 
-def known_masks(data: PreparedSet, *, normal_mask: str) -> np.ndarray:
+def known_masks(
+    data: PreparedSet, *, normal_mask: str, mask_origins: Sequence[str] = MASK_ORIGINS[1:]
+) -> np.ndarray:
     """float32 [n]: 1 where a slice's lesion mask is known.
 
     The paper supervises attention with a mask on every slice of every class (§5.1, end). Where
     masks have not been predicted yet, a Normal slice counts as known to be empty unless
     `normal_mask` is `unknown`: a slice without disease has no lesion.
+
+    Args:
+      normal_mask: what a Normal slice without a mask says: `empty` or `unknown`.
+      mask_origins: whose masks count.
     """
-    known = data.table.mask_origins != MASK_ORIGINS[0]
+    known = np.isin(data.table.mask_origins, mask_origins)
     if normal_mask == "empty":
-        known = known | (data.table.labels == CLASS_NAMES.index("Normal"))
+        nobody = data.table.mask_origins == MASK_ORIGINS[0]
+        known = known | (nobody & (data.table.labels == CLASS_NAMES.index("Normal")))
     return known.astype(np.float32)
 
 

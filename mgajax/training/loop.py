@@ -11,13 +11,14 @@ from ml_collections import ConfigDict
 
 from mgajax import models
 from mgajax.progress import say, track
-from mgajax.training import steps
 from mgajax.training.checkpoints import Checkpoints
 from mgajax.training.early_stopping import EarlyStopping
 from mgajax.training.interruption import Interruption
 from mgajax.training.logs import MetricsLog, not_finite
 from mgajax.training.run import CHECKPOINT_FOLDER, Run, claimed, open_run
 from mgajax.training.state import TrainState
+from mgajax.training.steps import weight_name
+from mgajax.training.tasks import CROSS_ENTROPY
 
 SUMMARY_FILE = "summary.json"
 
@@ -139,40 +140,44 @@ def _end_epoch(
     if not values:
         checkpoints.save(state, early_stopping=stopping)
         return stopping
-    loss = values[steps.CROSS_ENTROPY]
+    loss = values[CROSS_ENTROPY]
     if not math.isfinite(loss):
         raise not_finite("validation cross-entropy", loss, step=step)
     stopping = stopping.after(loss, step=step)
     log.write(step, values, split="validation")
     mark = ", best so far" if stopping.improved else f", best {stopping.best:.4f}"
     epoch = run.epochs_done(step)
-    accuracy = values["accuracy"]
-    say(f"epoch {epoch}: validation cross-entropy {loss:.4f}{mark}; accuracy {accuracy:.3f}")
+    headline = run.settings.task.headline
+    score = f"; {headline} {values[headline]:.3f}" if headline in values else ""
+    say(f"epoch {epoch}: validation cross-entropy {loss:.4f}{mark}{score}")
     checkpoints.save(state, early_stopping=stopping, validation_cross_entropy=loss)
     log.restart_clock(step)
     return stopping
 
 
 def validate(run: Run, state: TrainState) -> dict[str, float]:
-    """Means over the validation slices, each counted once, summed in float64 on the host.
+    """Means of the task's terms and scores over the validation slices, summed in float64.
+
+    Every slice counts once, by its weight: 1, or its valid pixels, or 0 where no mask is known.
 
     Returns:
-      `cross_entropy`, `accuracy`, and `attention` (over slices with a known mask) for a guided
-      model; nothing when the split has no validation slices.
+      Each term and score of which anything counts; nothing when the split has no slices.
     """
     rows = run.rows("validation")
     if len(rows) == 0:
         return {}
-    outputs = run.predict(state, rows)
-    labels = run.data.table.labels[rows]
-    values = {
-        steps.CROSS_ENTROPY: float(outputs[steps.CROSS_ENTROPY].mean(dtype=np.float64)),
-        "accuracy": float((outputs["logits"].argmax(-1) == labels).mean(dtype=np.float64)),
+    outputs: dict[str, list[np.ndarray]] = {}
+    for _, found in run.stream(state, rows):
+        for name, array in found.items():
+            if array.ndim == 1:
+                outputs.setdefault(name, []).append(array.astype(np.float64))
+    columns = {name: np.concatenate(parts) for name, parts in outputs.items()}
+    weighed = {name: columns.get(weight_name(name)) for name in columns}
+    return {
+        name: float((columns[name] * weights).sum() / weights.sum())
+        for name, weights in weighed.items()
+        if weights is not None and weights.sum() > 0
     }
-    known = np.asarray(run.feed.examples.mask_weights)[rows] > 0
-    if steps.ATTENTION in outputs and known.any():
-        values[steps.ATTENTION] = float(outputs[steps.ATTENTION][known].mean(dtype=np.float64))
-    return values
 
 
 def _summarise(run: Run, done: int, stopping: EarlyStopping, interruption: Interruption) -> Summary:

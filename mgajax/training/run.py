@@ -8,7 +8,7 @@ import contextlib
 import fcntl
 import functools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from mgajax import config as configs
-from mgajax import models
 from mgajax.data.augmentation import Augmentation
 from mgajax.data.cache import PreparedSet, prepared_set
 from mgajax.data.loader import evaluation_rows
@@ -31,12 +30,12 @@ from mgajax.data.splits import (
 )
 from mgajax.errors import ConfigError, DataError
 from mgajax.progress import say, track
-from mgajax.schema import CLASS_NAMES
-from mgajax.training import steps
-from mgajax.training.feed import Feed, make_feed
-from mgajax.training.settings import UNCERTAINTY, check_settings
+from mgajax.training import start, steps
+from mgajax.training.feed import Feed, known_masks, make_feed
+from mgajax.training.settings import check_settings
 from mgajax.training.sharding import Layout, check_batch_size, make_layout, round_up
-from mgajax.training.state import TrainState, create_state, learning_rate, make_optimiser
+from mgajax.training.state import TrainState
+from mgajax.training.tasks import make_task
 
 CONFIG_FILE = "config.json"
 SPLIT_FILE = "split.csv"
@@ -56,6 +55,7 @@ class Run:
     """All that stays the same from the first step of a run to its evaluation.
 
     Attributes:
+      usable: bool [n], rows that can be examples: readable, and of a known mask if the task needs it.
       train_step: `(state, *inputs) -> (state, metrics)`.
       predict_step: `(state, *inputs) -> outputs of each example`.
     """
@@ -63,6 +63,7 @@ class Run:
     config: ConfigDict
     workdir: Path
     data: PreparedSet
+    usable: np.ndarray
     split: Split
     layout: Layout
     feed: Feed
@@ -71,9 +72,9 @@ class Run:
     predict_step: Callable[..., Any]
 
     def rows(self, split: str) -> np.ndarray:
-        """Table rows of a split, int64, without slices that preparation could not read."""
+        """Usable table rows of a split, int64."""
         chosen = self.split.indices(split)
-        return chosen[self.data.usable[chosen]]
+        return chosen[self.usable[chosen]]
 
     @functools.cached_property
     def num_training(self) -> int:
@@ -96,13 +97,18 @@ class Run:
 
     def fresh_state(self) -> TrainState:
         """The state at step 0, on every device."""
-        model, size = self.settings.model, self.config.preparation.image_size
-        variables = models.init_variables(model, image_size=size, channels=1, seed=self.config.seed)
-        guided = getattr(model, "guided", None) is not None
-        weighs = guided and self.config.loss.weighting == UNCERTAINTY
-        learned = (steps.CROSS_ENTROPY, steps.ATTENTION) if weighs else ()  # Eq. 6 needs two
-        state = create_state(variables, terms=learned, optimiser=self.settings.optimiser)
+        optimiser, task = self.settings.optimiser, self.settings.task
+        state = start.fresh_state(
+            self.config, model=self.settings.model, task=task, optimiser=optimiser
+        )
         return self.layout.replicate(state)
+
+    def state_shapes(self) -> TrainState:
+        """Shapes and types of the state."""
+        optimiser, task = self.settings.optimiser, self.settings.task
+        return start.state_shapes(
+            self.config, model=self.settings.model, task=task, optimiser=optimiser
+        )
 
     def predict(
         self, state: TrainState, rows: np.ndarray, *, description: str | None = None
@@ -112,16 +118,25 @@ class Run:
         Args:
           description: shown with the progress; None shows nothing.
         """
+        arrays = [outputs for _, outputs in self.stream(state, rows, description=description)]
+        return {name: np.concatenate([array[name] for array in arrays]) for name in arrays[0]}
+
+    def stream(
+        self, state: TrainState, rows: np.ndarray, *, description: str | None = None
+    ) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
+        """`predict` batch by batch, for outputs that are too large to keep: (rows, their outputs)."""
         size = round_up(self.config.eval_batch_size, layout=self.layout)
         batches = evaluation_rows(rows, batch_size=size)
-        found = self._in_flight(state, batches)
+        found: Iterable[dict[str, np.ndarray]] = self._in_flight(state, batches)
         if description is not None:
             found = track(found, description=description, total=len(batches))
-        arrays = list(found)
-        outputs = {name: np.concatenate([array[name] for array in arrays]) for name in arrays[0]}
-        if not np.array_equal(outputs.pop("rows"), np.concatenate(batches)):
-            raise RuntimeError("predictions came back in another order than their rows went out")
-        return {name: array[: len(rows)] for name, array in outputs.items()}
+        for batch, outputs in zip(batches, found, strict=True):
+            if not np.array_equal(outputs.pop("rows"), batch):
+                raise RuntimeError(
+                    "predictions came back in another order than their rows went out"
+                )
+            count = int((batch >= 0).sum())
+            yield batch[:count], {name: array[:count] for name, array in outputs.items()}
 
     def _in_flight(
         self, state: TrainState, batches: list[np.ndarray]
@@ -147,7 +162,8 @@ def open_run(config: ConfigDict, *, workdir: Path) -> Run:
     check_settings(config)
     layout = make_layout(parallel=config.parallel, devices=config.devices)
     check_batch_size(config.batch_size, layout=layout)
-    model = _make_model(config, axis_name=layout.axis_name)
+    model = start.make_model(config, axis_name=layout.axis_name)
+    task = make_task(config, model=model)
     config_file = workdir / CONFIG_FILE
     extra: dict[str, Any] = {}
     if config_file.exists():
@@ -156,17 +172,27 @@ def open_run(config: ConfigDict, *, workdir: Path) -> Run:
     augmentation = Augmentation(**config.augmentation)
     data = _prepare(config)
     split = _take_split(config, data=data, workdir=workdir, extra=extra)
-    settings = _step_settings(
-        config, model=model, layout=layout, augmentation=augmentation, data=data, split=split
+    known = known_masks(data, normal_mask=config.data.normal_mask, mask_origins=task.mask_origins)
+    usable = data.usable & (known > 0) if task.needs_masks else data.usable
+    total = total_steps(config, num_examples=_count_training(split, usable, data=data))
+    optimiser, schedule = start.optimiser_and_schedule(config, total_steps=total)
+    settings = steps.StepSettings(
+        model=model,
+        optimiser=optimiser,
+        schedule=schedule,
+        augmentation=augmentation,
+        task=task,
+        seed=config.seed,
+        axis_name=layout.axis_name,
     )
     if not extra:
         workdir.mkdir(parents=True, exist_ok=True)
         _write_split(split, data=data, path=workdir / SPLIT_FILE)
         marks = {"data_fingerprint": data.fingerprint, "split": split.name}
         configs.write(config, config_file, extra=marks)
-    return _compile(
-        config, workdir=workdir, data=data, split=split, layout=layout, settings=settings
-    )
+    feed = make_feed(data, layout=layout, residence=config.data.residence, mask_weights=known)
+    train, predict = _compiled(feed, settings)
+    return Run(config, workdir, data, usable, split, layout, feed, settings, train, predict)
 
 
 def reopen_run(workdir: Path, *, overrides: Sequence[str] = ()) -> Run:
@@ -241,6 +267,27 @@ def _take_split(
     return split
 
 
+def _count_training(split: Split, usable: np.ndarray, *, data: PreparedSet) -> int:
+    count = int(usable[split.indices("train")].sum())
+    if count == 0:
+        raise DataError(
+            f"{data.table.directory}, split {split.name}: no usable training slice (readable, and "
+            "with an annotated lesion mask if lesions are segmented); choose another "
+            "--config.split or --config.data.dir"
+        )
+    return count
+
+
+def _compiled(feed: Feed, settings: steps.StepSettings) -> tuple[Callable[..., Any], ...]:
+    """The train step and the predict step; they compile when first called."""
+    train = functools.partial(steps.train_step, settings=settings)
+    predict = functools.partial(steps.predict_step, settings=settings)
+    return (
+        feed.step(train, outputs=("replicated", "replicated"), donate=True),
+        feed.step(predict, outputs="sharded"),
+    )
+
+
 def _write_split(split: Split, *, data: PreparedSet, path: Path) -> None:
     write_split_csv(
         path,
@@ -249,72 +296,4 @@ def _write_split(split: Split, *, data: PreparedSet, path: Path) -> None:
         labels=data.table.labels,
         patients=data.table.patients,
         sources=data.table.sources,
-    )
-
-
-def _step_settings(
-    config: ConfigDict,
-    *,
-    model: Any,
-    layout: Layout,
-    augmentation: Augmentation,
-    data: PreparedSet,
-    split: Split,
-) -> steps.StepSettings:
-    num_examples = int(data.usable[split.indices("train")].sum())
-    if num_examples == 0:
-        raise DataError(f"split {split.name}: no training slices; choose another --config.split")
-    total = total_steps(config, num_examples=num_examples)
-    schedule = learning_rate(config.optimiser, total_steps=total)
-    rate = config.optimiser.log_variance_rate
-    return steps.StepSettings(
-        model=model,
-        optimiser=make_optimiser(schedule, log_variance_rate=rate),
-        schedule=schedule,
-        augmentation=augmentation,
-        attention_kind=config.loss.attention_kind,
-        attention_resize=config.loss.attention_resize,
-        fixed_weights={steps.CROSS_ENTROPY: 1.0, steps.ATTENTION: config.loss.attention_weight},
-        seed=config.seed,
-        axis_name=layout.axis_name,
-    )
-
-
-def _compile(
-    config: ConfigDict,
-    *,
-    workdir: Path,
-    data: PreparedSet,
-    split: Split,
-    layout: Layout,
-    settings: steps.StepSettings,
-) -> Run:
-    residence, normal_mask = config.data.residence, config.data.normal_mask
-    feed = make_feed(data, layout=layout, residence=residence, normal_mask=normal_mask)
-    train = functools.partial(steps.train_step, settings=settings)
-    predict = functools.partial(steps.predict_step, settings=settings)
-    return Run(
-        config=config,
-        workdir=workdir,
-        data=data,
-        split=split,
-        layout=layout,
-        feed=feed,
-        settings=settings,
-        train_step=feed.step(train, outputs=("replicated", "replicated"), donate=True),
-        predict_step=feed.step(predict, outputs="sharded"),
-    )
-
-
-def _make_model(config: ConfigDict, *, axis_name: str | None) -> Any:
-    options = {
-        key: tuple(value) if isinstance(value, list) else value
-        for key, value in config.model.options.items()
-    }
-    return models.create(
-        config.model.name,
-        num_classes=len(CLASS_NAMES),
-        dtype=config.model.dtype,
-        axis_name=axis_name,
-        **options,
     )

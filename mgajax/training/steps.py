@@ -18,22 +18,7 @@ from mgajax.data.augmentation import Augmentation, augment, example_keys
 from mgajax.data.loader import Batch, mask_to_float, to_float
 from mgajax.training import losses
 from mgajax.training.state import TrainState
-
-CROSS_ENTROPY = "cross_entropy"
-ATTENTION = "attention"
-
-
-@flax.struct.dataclass
-class Term:
-    """One loss term of a batch, before it is reduced.
-
-    Attributes:
-      values: float32 [b], the loss of each example.
-      weights: float32 [b], 0 for what must not count (padding, no mask known).
-    """
-
-    values: Any
-    weights: Any
+from mgajax.training.tasks import Task, Term, Terms
 
 
 @dataclass(frozen=True)
@@ -41,13 +26,11 @@ class StepSettings:
     """What a step needs beside state and batch; static under jit.
 
     Attributes:
-      model: a Flax module whose output has `logits`, `attention` and `guided`.
+      model: a Flax module; its output is what the task expects.
       optimiser: see `state.make_optimiser`.
       schedule: learning rate by step, for the log.
       augmentation: how training examples are varied.
-      attention_kind: `mse` or `l1` (Paper Eq. 4).
-      attention_resize: how a mask is brought to the attention map's size.
-      fixed_weights: weights of the terms when they are not learned.
+      task: loss terms, scores, predictions.
       seed: root of all randomness.
       axis_name: the device axis, or None when the compiler sums by itself.
     """
@@ -56,29 +39,9 @@ class StepSettings:
     optimiser: optax.GradientTransformation
     schedule: optax.Schedule
     augmentation: Augmentation
-    attention_kind: str
-    attention_resize: str
-    fixed_weights: dict[str, float]
+    task: Task
     seed: int
     axis_name: str | None
-
-
-def loss_terms(
-    output: Any, batch: Batch, masks: Float[Array, "b h w 1"], *, settings: StepSettings
-) -> dict[str, Term]:
-    """The loss terms of a classifier: Eq. 5 for every example, Eq. 4 where a mask is known."""
-    terms = {
-        CROSS_ENTROPY: Term(losses.cross_entropy(output.logits, batch.labels), batch.weights),
-    }
-    if output.guided is not None:
-        values = losses.attention_loss(
-            output.attention[output.guided],
-            masks,
-            kind=settings.attention_kind,
-            resize=settings.attention_resize,
-        )
-        terms[ATTENTION] = Term(values, batch.weights * batch.mask_weights)
-    return terms
 
 
 def train_step(
@@ -92,12 +55,14 @@ def train_step(
 
     Returns:
       The next state and float32 scalars, both equal on every device: `loss` (Eq. 6), each term
-      under its name, `weight/TERM` and `log_variance/TERM` as used in this step, `accuracy`,
+      and score under its name, `weight/TERM` and `log_variance/TERM` as used in this step,
       `gradient_norm`, `learning_rate`, and the `parameter_norm` after the update, which tells
       whether the state can be saved.
     """
     axis = settings.axis_name
+    task = settings.task
     images, masks = _augmented(state.step, batch, settings=settings)
+    rngs = {"dropout": jax.random.fold_in(jax.random.key(settings.seed), state.step)}
 
     def objective(params: dict[str, Any]) -> tuple[Float[Array, ""], Any]:
         output, updates = settings.model.apply(
@@ -105,25 +70,26 @@ def train_step(
             images,
             train=True,
             mutable=["batch_stats"],
+            rngs=rngs,
         )
-        terms = loss_terms(output, batch, masks, settings=settings)
-        means = {name: _share_of_mean(term, axis) for name, term in terms.items()}
+        means = _shares_of_means(task.terms(output, batch, masks), axis)
         shares = jnp.stack([mean.share for mean in means.values()])
         devices = _sum(jnp.ones((), jnp.float32), axis)
         s = params["log_variances"]
         total = _total(shares, means, s, devices=devices, settings=settings)
-        return total, (updates["batch_stats"], output.logits, means)
+        scores = _shares_of_means(task.scores(output, batch, masks), axis)
+        return total, (updates["batch_stats"], means, scores)
 
     gradient = jax.grad(objective, has_aux=True)
-    grads, (batch_stats, logits, means) = gradient(state.params)
+    grads, (batch_stats, means, scores) = gradient(state.params)
     grads = _sum(grads, axis)
     with jax.numpy_dtype_promotion("standard"):  # Optax mixes integer counts with floats
         learning_rate = settings.schedule(state.step)
         updates, opt_state = settings.optimiser.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
-    correct = Term((logits.argmax(-1) == batch.labels).astype(jnp.float32), batch.weights)
-    metrics = _loss_metrics(state.params["log_variances"], means, settings=settings) | {
-        "accuracy": _sum(_share_of_mean(correct, axis).share, axis),
+    measured = {name: _sum(score.share, axis) for name, score in scores.items()}
+    metrics = measured | _loss_metrics(state.params["log_variances"], means, settings=settings)
+    metrics |= {
         "gradient_norm": optax.tree.norm(grads),
         "parameter_norm": optax.tree.norm(params),
         "learning_rate": jnp.asarray(learning_rate, jnp.float32),
@@ -143,21 +109,25 @@ def predict_step(
     """What evaluation needs of each example, unreduced, so that sums can be exact on the host.
 
     Returns:
-      `rows` int32 [b], as they came; float32 `logits` [b, k] and each loss term [b]; for a model
-      with attention its supervised map, else that of its highest stage, `attention_map` [b, h, w].
+      `rows` int32 [b], as they came; float32 [b] for each term and score, its values under its name
+      and its weights under `weight_name` of it; and the task's predictions.
     """
     output = settings.model.apply(
         {"params": state.params["model"], "batch_stats": state.batch_stats},
         to_float(batch.images),
         train=False,
     )
-    terms = loss_terms(output, batch, mask_to_float(batch.masks), settings=settings)
-    result = {name: term.values for name, term in terms.items()}
-    result |= {"rows": batch.rows, "logits": output.logits}
-    guided = output.guided or (max(output.attention) if output.attention else None)
-    if guided is not None:
-        result["attention_map"] = output.attention[guided][..., 0]
-    return result
+    masks = mask_to_float(batch.masks)
+    task = settings.task
+    found = task.terms(output, batch, masks) | task.scores(output, batch, masks)
+    values = {name: term.values for name, term in found.items()}
+    weights = {weight_name(name): term.weights for name, term in found.items()}
+    return {"rows": batch.rows} | values | weights | task.predictions(output)
+
+
+def weight_name(name: str) -> str:
+    """Under which the predict step gives the weights of a term or score."""
+    return f"{name}/weight"
 
 
 @flax.struct.dataclass
@@ -168,10 +138,15 @@ class _Mean:
     present: Any
 
 
+def _shares_of_means(terms: Terms, axis: str | None) -> dict[str, _Mean]:
+    """Shares sum over the devices to the terms' means over the global batch (0 if nothing counts)."""
+    return {name: _share_of_mean(term, axis) for name, term in terms.items()}
+
+
 def _share_of_mean(term: Term, axis: str | None) -> _Mean:
-    """Shares sum over the devices to Σ w v / Σ w of the global batch (0 if nothing counts)."""
     count = lax.stop_gradient(_sum(term.weights.sum(), axis))
-    share = (term.values * term.weights).sum() / jnp.maximum(count, jnp.float32(1))
+    divisor = jnp.maximum(count + jnp.float32(term.offset), jnp.float32(1))
+    share = (term.values * term.weights).sum() / divisor
     return _Mean(share=share, present=(count > 0).astype(jnp.float32))
 
 
@@ -203,7 +178,7 @@ def _weights(
     """The factor of each term: learned (Eq. 6), or fixed."""
     if log_variances:
         return losses.uncertainty_weights(jnp.stack([log_variances[name] for name in means]))
-    return jnp.asarray([settings.fixed_weights[name] for name in means], jnp.float32)
+    return jnp.asarray([settings.task.weights[name] for name in means], jnp.float32)
 
 
 def _loss_metrics(

@@ -213,6 +213,17 @@ def test_bad_masks_are_dropped_and_counted(copy: Path) -> None:
         read(copy)
 
 
+def test_a_photograph_among_the_masks_is_dropped_and_spoils_no_other(copy: Path) -> None:
+    picture = folder(copy, "2COVID") / "13_Bjorke_2.png"
+    shutil.copy(picture, copy / "masks" / "bjorke_2.png")
+    catalogue = read(copy, max_damage_share=0.1)
+    assert names(catalogue, Finding.MASK_VALUES) == ("13_Bjorke_2.png",)
+    assert record(catalogue, "13_Bjorke_2.png").mask_origin == "none"
+    labels = read_mask(record(catalogue, "13_Bjorke_1.png"))
+    assert labels is not None
+    assert (labels > 0).sum() == 16
+
+
 def test_an_empty_class_folder_is_named(copy: Path) -> None:
     for path in folder(copy, "3CAP").iterdir():
         path.unlink()

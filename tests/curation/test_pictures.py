@@ -10,6 +10,8 @@ from mgajax.curation.pictures import (
     binary_mask,
     decode_mask,
     decode_picture,
+    fits_encoding,
+    is_black_and_white,
     mask_encoding,
 )
 from mgajax.errors import DataError
@@ -140,6 +142,58 @@ def test_binary_mask(values, encoding, source, lesion) -> None:
     mask = binary_mask(np.array([values], np.uint8), encoding=encoding, source=source)
     np.testing.assert_array_equal(mask, [lesion])
     assert mask.dtype == np.uint8
+
+
+SQUARE = np.zeros((64, 64), np.uint8)
+SQUARE[8:40, 8:40] = 255
+SPECK = np.zeros((64, 64), np.uint8)
+SPECK[8:11, 8:11] = 255
+GRADIENT = np.add.outer(np.arange(64), np.arange(64)).astype(np.uint8) * 2
+SHADES = np.where(SQUARE > 0, np.uint8(113), np.uint8(0))
+
+
+def blurred(mask: np.ndarray) -> np.ndarray:
+    """As a bilinear resize leaves it."""
+    image = Image.fromarray(mask)
+    return np.asarray(image.resize((40, 40), Image.Resampling.BILINEAR).resize((64, 64)))
+
+
+def jpeg(mask: np.ndarray) -> np.ndarray:
+    return decode_mask(encoded(Image.fromarray(mask), "JPEG", quality=60), name="x.jpg")
+
+
+@pytest.mark.parametrize(
+    ("mask", "expected"),
+    [
+        (SQUARE, True),
+        (SQUARE * 0, True),
+        (blurred(SQUARE), True),
+        (jpeg(SQUARE), True),
+        (blurred(SPECK), True),
+        (GRADIENT, False),
+        (SHADES, False),
+        (SQUARE // 2 + GRADIENT // 2, False),
+    ],
+)
+def test_black_and_white_but_for_blurred_edges(mask: np.ndarray, expected: bool) -> None:
+    histogram = np.bincount(mask.ravel(), minlength=256).astype(np.int64)
+    assert is_black_and_white(histogram) is expected
+
+
+@pytest.mark.parametrize(
+    ("largest", "encoding", "source", "expected"),
+    [
+        (255, "grey", "jun", True),
+        (1, "grey", "jun", True),
+        (3, "grey", "jun", False),
+        (3, "labels", "jun", True),
+        (4, "labels", "jun", False),
+        (4, "labels", "morozov", True),
+        (1, "binary", "medseg", True),
+    ],
+)
+def test_fits_encoding(largest: int, encoding, source: str, expected: bool) -> None:
+    assert fits_encoding(largest, encoding=encoding, source=source) is expected
 
 
 def test_palette_masks_are_read_as_indices() -> None:

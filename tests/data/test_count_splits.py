@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from drawn_columns import (
     TABLE2,
+    Columns,
     assert_sources_balanced,
     assert_whole_patients,
     columns,
@@ -17,11 +18,12 @@ from mgajax.data.splits import (
     TABLE2_COUNTS,
     counts_split,
     default_split,
+    lesion_split,
     stratified_split,
     table2_split,
 )
 from mgajax.errors import ConfigError, DataError
-from mgajax.schema import CLASS_NAMES, SPLITS
+from mgajax.schema import CLASS_NAMES, COVID, SPLITS
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -43,6 +45,38 @@ def test_full_size_drawn_set_gets_table_2_exactly_in_seconds(seed: int):
 def test_sources_are_balanced_as_far_as_table_2_allows():
     table = full_size_columns(0)
     assert_sources_balanced(table, table2_split(**table.by_name, seed=0), large=300, off=0.05)
+
+
+def lesion_columns(seed: int) -> Columns:
+    """Numbers of patients and slices of the lesion set's three sources, sizes drawn."""
+    table = full_size_columns(seed)
+    rows = (table.labels == COVID) & np.isin(table.sources, ["jun", "morozov", "medseg"])
+    return Columns(**{name: column[rows] for name, column in vars(table).items()})
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_lesion_set_gets_the_papers_counts_at_once(seed: int):
+    table = lesion_columns(seed)
+    start = time.process_time()
+    split = lesion_split(**table.by_name, seed=seed)
+    assert time.process_time() - start < 3  # a third of a second without the run-time checks
+    assert split.name == "lesions"
+    assert [split.indices(part).size for part in SPLITS] == [2329, 200, 200]
+    assert_whole_patients(table, split)
+    assert_sources_balanced(table, split, large=700, off=0.05)
+
+
+def test_a_lesion_set_of_another_size_gets_the_same_proportions():
+    table = lesion_columns(0)
+    keep = np.arange(len(table.labels)) % 4 == 0
+    table = Columns(**{name: column[keep] for name, column in vars(table).items()})
+    split = lesion_split(**table.by_name, seed=0)
+    assert split.name == "default"
+    assert [split.indices(part).size for part in SPLITS] == [583, 50, 50]
+    assert_whole_patients(table, split)
+    few = columns([(1, "jun", f"jun/{n // 5}") for n in range(15)])
+    split = lesion_split(**few.by_name, seed=0)
+    assert [split.indices(part).size for part in SPLITS] == [5, 5, 5]
 
 
 def test_unreachable_counts_name_the_class_and_the_closest():

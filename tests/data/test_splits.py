@@ -75,7 +75,7 @@ def test_make_split_reaches_every_kind(tmp_path: Path):
         "leave_one_source_out": {"source": "jun"},
         "csv": {"path": str(tmp_path / "s.csv")},
     }
-    assert set(options) | {"table2"} == set(KINDS)
+    assert set(options) | {"table2", "leaking_slices"} == set(KINDS)
     unset = dict.fromkeys(("k", "fold", "fraction", "fractions", "source", "path", "base"))
     for kind, given in options.items():
         split = make_split(table, kind=kind, seed=0, **{**unset, **given})

@@ -15,17 +15,21 @@ from drawn_columns import (
     columns,
 )
 
+from mgajax.curation.lesion_pairs import ANNOTATED_SOURCES
+from mgajax.curation.names import pair_name, patient_id_from_name, source_of
 from mgajax.curation.patients import patient_key
 from mgajax.data.splits import (
     default_split,
     fraction_split,
     k_fold,
+    leaking_slices,
     leave_one_source_out,
+    lesion_split,
     split_from_csv,
     table2_split,
     write_split_csv,
 )
-from mgajax.schema import SOURCES, SPLITS
+from mgajax.schema import COVID, SOURCES, SPLITS
 
 DOUBLE_IDENTITIES = {
     "cohen/63": "zhao/Zhao_Patient 193",
@@ -103,6 +107,39 @@ def test_real_metadata_fractions_folds_and_sources(real: Columns):
         (k_fold(**real.by_name, k=5, fold=f, seed=0).assignment == 2) * 1 for f in range(5)
     )
     assert (np.asarray(tested) == 1).all()
+
+
+def test_the_lesion_set_gets_the_papers_counts_with_nobody_in_two_splits(real: Columns):
+    """Its frames are the annotated archives' COVID-19 slices, called without their number."""
+    rows = (real.labels == COVID) & np.isin(real.sources, ANNOTATED_SOURCES)
+    table = Columns(**{name: column[rows] for name, column in vars(real).items()})
+    names = [pair_name(str(name)) for name in table.file_names]
+    assert len(set(names)) == 2729
+    assert [source_of(name) for name in names] == table.sources.tolist()
+    for name, patient in zip(names, table.patients, strict=True):
+        told = patient_id_from_name(name)
+        assert told is None or patient == f"{source_of(name)}/{told}"
+    previous = None
+    for seed in range(3):
+        start = time.process_time()
+        split = lesion_split(**table.by_name, seed=seed)
+        assert time.process_time() - start < 3  # a third of a second without the run-time checks
+        assert [split.indices(part).size for part in SPLITS] == [2329, 200, 200]
+        assert_whole_patients(table, split)
+        assert_sources_balanced(table, split, large=700, off=0.05)
+        for part in SPLITS:
+            assert set(table.sources[split.indices(part)]) == set(ANNOTATED_SOURCES)
+        assert previous is None or (previous != split.assignment).mean() > 0.02
+        previous = split.assignment
+    leaking = leaking_slices(
+        split,
+        labels=table.labels,
+        patients=table.patients,
+        file_names=table.file_names,
+        seed=0,
+    )
+    assert leaking.counts(table.labels) == split.counts(table.labels)
+    assert leaking.notes[0].startswith("LEAKS: 7")
 
 
 def test_the_small_real_pack_splits_every_way(shared: Path):

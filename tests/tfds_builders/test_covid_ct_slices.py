@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+from built_records import assert_same_content, records
 from kaggle_fixture import (
     COLOURED,
     FOLDERS,
@@ -31,9 +32,9 @@ from tensorflow_datasets.core.dataset_info import DatasetInfoFileError
 from mgajax.curation.kaggle_layout import read_table as read_csv
 from mgajax.data.table import read_table
 from mgajax.errors import ConfigError, DataError
-from mgajax.schema import CLASS_NAMES, MASK_ORIGINS, SOURCES, SPLITS
-from tfds_builders import BuildResult, build
-from tfds_builders.covid_ct_slices import CovidCtSlices, builder
+from mgajax.schema import CLASS_NAMES, MASK_ORIGINS, SOURCES
+from tfds_builders import BuildResult, build, catalogued
+from tfds_builders.covid_ct_slices import CovidCtSlices
 from tfds_builders.features import encode_png
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,25 +52,6 @@ def built(copy: Path, tmp_path_factory: pytest.TempPathFactory) -> BuildResult:
 
 def build_copy(copy: Path, data_dir: Path, **options) -> BuildResult:
     return build("covid_ct_slices", manual_dir=copy, data_dir=data_dir, **options)
-
-
-def records(directory: Path) -> dict[str, dict]:
-    """All records by file name, with the split they stand in."""
-    sources = tfds.builder_from_directory(str(directory)).as_data_source()
-    found = {}
-    for split in SPLITS:
-        for record in sources[split]:
-            found[record["file_name"].decode()] = {**record, "split": split}
-    return found
-
-
-def assert_same_content(one: Path, other: Path) -> None:
-    """Same records in the same order."""
-    left, right = records(one), records(other)
-    assert list(left) == list(right)
-    for name, record in left.items():
-        for key, value in record.items():
-            np.testing.assert_array_equal(value, right[name][key], err_msg=f"{name} {key}")
 
 
 def test_every_slice_is_there_once_in_a_split_of_whole_patients(built: BuildResult) -> None:
@@ -249,14 +231,14 @@ def test_a_picture_that_changes_during_the_build_fails_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy = write_copy(tmp_path / "copy")
-    split = builder._split
+    members = catalogued.members
 
     def split_then_damage(*arguments, **options):
-        parts = split(*arguments, **options)
+        parts = members(*arguments, **options)
         damage(copy)
         return parts
 
-    monkeypatch.setattr(builder, "_split", split_then_damage)
+    monkeypatch.setattr(catalogued, "members", split_then_damage)
     with pytest.raises(DataError, match=r"P001_\d+\.png: changed while") as caught:
         build_copy(copy, tmp_path / "data")
     assert "\n" not in str(caught.value)
@@ -266,8 +248,7 @@ def test_a_picture_that_changes_during_the_build_fails_it(
 KILLED_BUILD = """
 import sys, time
 import tensorflow_datasets as tfds
-from tfds_builders import build
-from tfds_builders.covid_ct_slices import builder
+from tfds_builders import build, catalogued
 
 def hang():
     print("hanging", file=sys.__stdout__, flush=True)
@@ -275,12 +256,12 @@ def hang():
 
 moment, copy, data_dir = sys.argv[1:]
 if moment == "in the second split":
-    example = builder._example
+    example = catalogued.example
     done = []
     def slow(record):
         done.append(record)
         return example(record) if len(done) < 28 else hang()
-    builder._example = slow
+    catalogued.example = slow
 else:
     write = tfds.core.DatasetInfo.write_to_directory
     def slow(self, *args, **options):

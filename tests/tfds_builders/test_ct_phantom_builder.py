@@ -6,13 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+from PIL import Image
 
+from mgajax.curation.predicted_masks import masks_digest
+from mgajax.data.table import read_table
 from mgajax.errors import ConfigError
 from mgajax.schema import CLASS_NAMES, MASK_ORIGINS, SOURCES, SPLITS
 from tfds_builders import BuildResult, build
 from tfds_builders.ct_phantom import CtPhantom, PhantomConfig, draw_patient, draw_slice
 from tfds_builders.ct_phantom import builder as builder_module
 from tfds_builders.ct_phantom.builder import split_patients
+from tfds_builders.ct_phantom.masks import annotated_patients
+from tfds_builders.ct_phantom.slices import PhantomSettings
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +88,104 @@ def test_dials_of_ones_own_reach_the_records(tmp_path):
     assert builder.info.metadata["summary"]["shortcut"] == 1.0
 
 
+def origins(directory: Path) -> dict[str, set[str]]:
+    """The mask origins of every patient's slices."""
+    found: dict[str, set[str]] = {}
+    for rows in records(directory).values():
+        for r in rows:
+            found.setdefault(r["patient"].decode(), set()).add(MASK_ORIGINS[r["mask_origin"]])
+    return found
+
+
+@pytest.fixture(scope="module")
+def half(tmp_path_factory) -> BuildResult:
+    folder = tmp_path_factory.mktemp("data")
+    return build("ct_phantom", data_dir=folder, builder_config="tiny", annotated=0.5)
+
+
+def test_only_annotated_patients_keep_their_masks(built, half):
+    assert half.name == "ct_phantom/tiny-annotated_0.5"
+    of_patient = origins(half.directory)
+    assert all(len(names) == 1 for names in of_patient.values())
+    assert sum("annotated" in names for names in of_patient.values()) == 5 + 5 + 3
+    whole = {r["file_name"]: r for rows in records(built.directory).values() for r in rows}
+    for rows in records(half.directory).values():
+        for r in rows:
+            exact = whole[r["file_name"]]
+            np.testing.assert_array_equal(r["image"], exact["image"])
+            np.testing.assert_array_equal(r["lung_mask"], exact["lung_mask"])
+            if MASK_ORIGINS[r["mask_origin"]] == "annotated":
+                np.testing.assert_array_equal(r["lesion_mask"], exact["lesion_mask"])
+            else:
+                assert not r["lesion_mask"].any()
+    summary = half.record
+    assert (summary["masked"], summary["unmasked"], summary["predicted"]) == (39, 33, 0)
+    assert "39 slices with an annotated lesion mask" in half.summary
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.5, 1.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_annotated_are_a_share_of_every_class_and_split(share, seed):
+    parts = split_patients(PhantomSettings(patients=80, size=32, seed=seed))
+    chosen = annotated_patients(parts, share=share, seed=seed)
+    for label in range(len(CLASS_NAMES)):
+        of_class = [[p.number for p in m if p.label == label] for m in parts.values()]
+        counts = [sum(n in chosen for n in numbers) for numbers in of_class]
+        sizes = [len(numbers) for numbers in of_class]
+        assert sum(counts) == int(share * sum(sizes) + 0.5)
+        assert all(abs(c - share * s) < 1 for c, s in zip(counts, sizes, strict=True))
+    assert chosen == annotated_patients(parts, share=share, seed=seed)
+    if 0 < share < 1:
+        assert chosen != annotated_patients(parts, share=share, seed=seed + 1)
+
+
+def test_predicted_masks_go_to_the_others(built, half, tmp_path):
+    shapes = {
+        r["file_name"].decode(): r["image"].shape[:2]
+        for rows in records(half.directory).values()
+        for r in rows
+    }
+    folder = tmp_path / "predicted"
+    folder.mkdir()
+    absent, wrong = sorted(
+        r["file_name"].decode()
+        for rows in records(half.directory).values()
+        for r in rows
+        if MASK_ORIGINS[r["mask_origin"]] == "none"
+    )[:2]
+    for name, (height, width) in shapes.items():
+        Image.new("L", (width + (name == wrong), height), 99).save(folder / name)
+    (folder / absent).unlink()
+    options = {"builder_config": "tiny", "annotated": 0.5, "masks": str(folder)}
+    result = build("ct_phantom", data_dir=tmp_path / "data", **options)
+    digest = masks_digest(folder)[:12]
+    assert result.name == f"ct_phantom/tiny-annotated_0.5-masks_{digest}"
+    before = {r["file_name"]: r for rows in records(half.directory).values() for r in rows}
+    for rows in records(result.directory).values():
+        for r in rows:
+            origin, was = MASK_ORIGINS[r["mask_origin"]], before[r["file_name"]]
+            if MASK_ORIGINS[was["mask_origin"]] == "annotated":
+                assert origin == "annotated"
+                np.testing.assert_array_equal(r["lesion_mask"], was["lesion_mask"])
+            elif r["file_name"].decode() in (absent, wrong):
+                assert origin == "none"
+            else:
+                assert origin == "predicted"
+                assert (r["lesion_mask"] == 99).all()
+    findings = result.record["findings"]
+    assert findings["no_mask"]["examples"] == [absent]
+    assert findings["mask_size_mismatch"]["examples"] == [wrong]
+    assert "39 slices with an annotated lesion mask, 31 with a predicted one" in result.summary
+    assert build("ct_phantom", data_dir=tmp_path / "data", **options).status == "reused"
+
+
+def test_telling_all_is_the_data_set_as_ever(built, tmp_path):
+    result = build("ct_phantom", data_dir=tmp_path, builder_config="tiny", annotated=1.0)
+    assert read_table(result.directory).fingerprint == read_table(built.directory).fingerprint
+    assert result.record == built.record
+    assert "masked" not in built.record
+
+
 def test_an_interrupted_build_leaves_nothing_that_reads_as_complete(tmp_path, monkeypatch):
     calls = 0
 
@@ -113,7 +216,12 @@ def test_shipped_configs_are_drawable_and_split():
 
 
 def test_impossible_dials_stop_the_build(tmp_path):
-    for options, found in (({"shortcut": 2.0}, "shortcut=2.0"), ({"patients": 2}, "patients=2")):
+    for options, found in (
+        ({"shortcut": 2.0}, "shortcut=2.0"),
+        ({"patients": 2}, "patients=2"),
+        ({"annotated": 1.5}, "annotated=1.5 must lie in"),
+        ({"masks": "absent"}, "masks='absent': no such folder"),
+    ):
         with pytest.raises(ConfigError, match=found):
             build("ct_phantom", data_dir=tmp_path, builder_config="tiny", **options)
     assert not list(tmp_path.glob("ct_phantom/*/1.0.0"))

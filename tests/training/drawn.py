@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import optax
+from ml_collections import ConfigDict
 
 from mgajax.data.augmentation import Augmentation
 from mgajax.data.loader import Examples
@@ -16,8 +17,17 @@ from mgajax.training import steps
 from mgajax.training.feed import Feed
 from mgajax.training.sharding import Layout
 from mgajax.training.state import TrainState, create_state, make_optimiser
+from mgajax.training.tasks import classification
 
 SIDE = 32
+LOSS = ConfigDict(
+    {
+        "weighting": "uncertainty",
+        "attention_kind": "mse",
+        "attention_resize": "area",
+        "attention_weight": 1.0,
+    }
+)
 
 
 def draw_examples(count: int, *, seed: int = 0) -> Examples:
@@ -54,9 +64,7 @@ def step_settings(layout: Layout, *, learning_rate: float = 1e-4) -> steps.StepS
         optimiser=make_optimiser(schedule, log_variance_rate=10.0),
         schedule=schedule,
         augmentation=Augmentation(),
-        attention_kind="mse",
-        attention_resize="area",
-        fixed_weights={steps.CROSS_ENTROPY: 1.0, steps.ATTENTION: 1.0},
+        task=classification(LOSS, is_guided=True),
         seed=0,
         axis_name=layout.axis_name,
     )
@@ -65,7 +73,7 @@ def step_settings(layout: Layout, *, learning_rate: float = 1e-4) -> steps.StepS
 def start(layout: Layout, settings: steps.StepSettings) -> TrainState:
     """A state at step 0 on every device of `layout`."""
     variables = init_variables(settings.model, image_size=SIDE, channels=1, seed=0)
-    terms = (steps.CROSS_ENTROPY, steps.ATTENTION)
+    terms = settings.task.learned
     return layout.replicate(create_state(variables, terms=terms, optimiser=settings.optimiser))
 
 

@@ -13,12 +13,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
+from jaxtyping import UInt8
 
+from mgajax.curation.predicted_masks import masks_digest, predicted_folder, read_values
 from mgajax.data.splits import stratified_split
 from mgajax.errors import ConfigError
 from mgajax.progress import track
 from mgajax.schema import CLASS_NAMES, SPLITS
 from tfds_builders.ct_phantom.individual import Patient
+from tfds_builders.ct_phantom.masks import MaskPlan, plan_masks
 from tfds_builders.ct_phantom.slices import (
     PhantomSettings,
     PhantomSlice,
@@ -35,7 +38,18 @@ FRACTIONS: tuple[float, float, float] = (0.6, 0.15, 0.25)
 
 @dataclasses.dataclass(eq=False, kw_only=True)
 class PhantomConfig(tfds.core.BuilderConfig):
-    """What is drawn; the fields are those of `PhantomSettings`."""
+    """What is drawn, and what of its lesions is told.
+
+    Attributes:
+      annotated: share of patients, stratified by class, whose slices keep their exact lesion mask.
+        The others get none (`mask_origin` "none", `lesion_mask` all zero).
+      masks: a folder of predicted masks (`mgajax segment`) for these others, or "".
+
+    The other attributes are those of `PhantomSettings`.
+
+    Raises:
+      ConfigError: `annotated` is no share, or `masks` no folder.
+    """
 
     patients: int = PhantomSettings.patients
     slices_per_patient: int = PhantomSettings.slices_per_patient
@@ -43,6 +57,25 @@ class PhantomConfig(tfds.core.BuilderConfig):
     shortcut: float = PhantomSettings.shortcut
     severity: float = PhantomSettings.severity
     seed: int = PhantomSettings.seed
+    annotated: float = 1.0
+    masks: str = ""
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.annotated <= 1.0:
+            raise ConfigError(
+                f"annotated={self.annotated} must lie in [0, 1] (share of patients with exact masks)"
+            )
+        _ = self.mask_folder
+
+    @property
+    def mask_folder(self) -> Path | None:
+        """The folder of predicted masks, if there is one."""
+        return predicted_folder(self.masks, words=("",))
+
+    @property
+    def tells_all(self) -> bool:
+        """Whether every slice has its exact mask."""
+        return self.annotated == 1.0 and not self.masks
 
     @property
     def settings(self) -> PhantomSettings:
@@ -71,12 +104,21 @@ class CtPhantom(tfds.core.GeneratorBasedBuilder):
             description="For tests: 72 small slices, built in seconds.",
         ),
         PhantomConfig(
-            name="quickstart",
+            name="small",
             patients=120,
             slices_per_patient=4,
             size=128,
             severity=1.0,
             description="480 small slices: enough to see a network learn on two cores.",
+        ),
+        PhantomConfig(
+            name="quickstart",
+            patients=120,
+            slices_per_patient=4,
+            size=128,
+            severity=1.0,
+            annotated=0.5,
+            description="As small, but lesions are annotated in half of the patients only.",
         ),
         PhantomConfig(
             name="shortcut",
@@ -99,22 +141,42 @@ class CtPhantom(tfds.core.GeneratorBasedBuilder):
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         del dl_manager  # nothing to download
-        settings = self.builder_config.settings
+        config = self.builder_config
+        settings = config.settings
         parts = split_patients(settings)
-        self.info.metadata.update(summary=_summary(settings, parts))
+        plan = plan_masks(
+            parts,
+            annotated=config.annotated,
+            folder=config.mask_folder,
+            seed=settings.seed,
+            size=settings.size,
+        )
+        summary = _summary(settings, parts)
+        if not config.tells_all:
+            summary |= {"annotated": config.annotated, **plan.summary}
+        self.info.metadata.update(summary=summary)
+        if fingerprint := self.input_fingerprint():
+            self.info.metadata.update(input_fingerprint=fingerprint)
         return {
-            name: self._generate_examples(patients, split=name) for name, patients in parts.items()
+            name: self._generate_examples(patients, split=name, plan=plan)
+            for name, patients in parts.items()
         }
 
+    def input_fingerprint(self, manual_dir: None = None) -> str | None:
+        """A hash of the predicted masks, or None where nothing is read."""
+        del manual_dir  # nothing is read from it
+        folder = self.builder_config.mask_folder
+        return masks_digest(folder) if folder else None
+
     def _generate_examples(
-        self, patients: list[Patient], *, split: str
+        self, patients: list[Patient], *, split: str, plan: MaskPlan
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield (file name, features): the key decides the order, so it is the same every time."""
         size = self.builder_config.size
         for patient in track(patients, description=f"drawing {split}"):
             for index in range(len(patient.levels)):
                 drawn = draw_slice(patient, index=index, size=size)
-                yield drawn.file_name, _example(drawn)
+                yield drawn.file_name, _example(drawn, plan)
 
 
 def split_patients(settings: PhantomSettings) -> dict[str, list[Patient]]:
@@ -158,13 +220,24 @@ def _summary(settings: PhantomSettings, parts: dict[str, list[Patient]]) -> dict
     }
 
 
-def _example(drawn: PhantomSlice) -> dict[str, Any]:
+def _mask(drawn: PhantomSlice, plan: MaskPlan) -> tuple[UInt8[np.ndarray, "h w"], str]:
+    """The lesion mask that is stored, and where it comes from."""
+    if drawn.file_name in plan.annotated:
+        return drawn.lesion_mask, "annotated"
+    if path := plan.predicted.get(drawn.file_name):
+        height, width = drawn.image.shape
+        return read_values(path, shape=(height, width)), "predicted"
+    return np.zeros_like(drawn.lesion_mask), "none"
+
+
+def _example(drawn: PhantomSlice, plan: MaskPlan) -> dict[str, Any]:
     patient = drawn.patient
+    mask, origin = _mask(drawn, plan)
     return {
         "image": encode_png(drawn.image),
-        "lesion_mask": encode_png(drawn.lesion_mask),
+        "lesion_mask": encode_png(mask),
         "lung_mask": encode_png(drawn.lung_mask),
-        "mask_origin": "annotated",
+        "mask_origin": origin,
         "label": patient.label,
         "patient": patient.key,
         "source": patient.source,

@@ -72,8 +72,19 @@ class PhantomSlice:
 
     @property
     def file_name(self) -> str:
-        """`phantom_0001_03.png`: unique within a data set."""
-        return f"{self.patient.name}_{self.index:02d}.png"
+        """See `slice_name`."""
+        return slice_name(self.patient, index=self.index)
+
+
+def slice_name(patient: Patient, *, index: int) -> str:
+    """`phantom_0001_03.png`: unique within a data set."""
+    return f"{patient.name}_{index:02d}.png"
+
+
+def slice_shape(patient: Patient, *, size: int) -> tuple[int, int]:
+    """Height and width of the patient's slices in pixels, without drawing one."""
+    height, width = _frame(patient, STYLES[patient.source], size=size).shape
+    return height, width
 
 
 def iter_patients(settings: PhantomSettings) -> Iterator[Patient]:

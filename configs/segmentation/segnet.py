@@ -1,0 +1,18 @@
+"""SegNet (Table 3, row 1).
+
+    mgajax train --config configs/segmentation/segnet.py --workdir runs/segnet --config.data.dir=DATASET
+
+Reported by the paper: IoU 43.48, Dice 60.60, precision 50.00, recall 76.92 (the last two probably
+exchanged, see `mgajax.evaluation.segmentation`). Not yet measured here on the full set.
+"""
+
+from ml_collections import ConfigDict
+
+from configs.segmentation import common
+
+
+def get_config() -> ConfigDict:
+    """`common.get_config()` with this model."""
+    config = common.get_config()
+    config.model.name = "segnet"
+    return config

@@ -1,0 +1,20 @@
+"""U-Net (Table 3, row 2).
+
+    mgajax train --config configs/segmentation/unet.py --workdir runs/unet --config.data.dir=DATASET
+
+Reported by the paper: IoU 54.05, Dice 70.17, precision 68.50, recall 71.94 (the last two probably
+exchanged, see `mgajax.evaluation.segmentation`). Not yet measured here on the full set.
+"""
+
+from ml_collections import ConfigDict
+
+from configs.segmentation import common
+
+
+def get_config() -> ConfigDict:
+    """`common.get_config()` with this model."""
+    config = common.get_config()
+    config.model.name = "unet"
+    # transposed (learned) or bilinear.
+    config.model.options.upsampling = "transposed"
+    return config

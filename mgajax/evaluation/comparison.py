@@ -1,0 +1,253 @@
+"""Several evaluated segmenters on the same slices: Table 3, paired differences, Fig. 7.
+
+The models see the same patients, so the difference of two is resampled as one number: patients
+that are hard for both cancel, which two separate intervals cannot show.
+"""
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mgajax.data.preparation import decode
+from mgajax.errors import ConfigError, DataError
+from mgajax.evaluation import bootstrap as resampling
+from mgajax.evaluation.bootstrap import Intervals, interval
+from mgajax.evaluation.files import write_json, write_text
+from mgajax.evaluation.result import FOLDER
+from mgajax.evaluation.segmentation import replicate_scores
+from mgajax.evaluation.segmentation_counts import BOUNDARY, PIXELS, SegmentationCounts
+from mgajax.evaluation.segmentation_run import Segmented, panel_slices, segmented
+from mgajax.reporting.segmentation_figures import model_comparison_figure
+from mgajax.reporting.segmentation_panels import segmentation_panel
+from mgajax.reporting.table3 import differences_markdown, table3_markdown, written
+from mgajax.training.run import reopen_run
+from mgajax.training.trained import best_state
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What `mgajax evaluate` left of one run, its slices sorted by file name.
+
+    Attributes:
+      workdir: the run.
+      metrics: the JSON report.
+      file_names: str [n].
+      patients: str [n].
+      sources: str [n].
+      counts: of the n slices.
+    """
+
+    workdir: Path
+    metrics: dict[str, Any]
+    file_names: np.ndarray
+    patients: np.ndarray
+    sources: np.ndarray
+    counts: SegmentationCounts
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a comparison gives.
+
+    Attributes:
+      differences: see `paired_differences`.
+      table: Table 3 and the differences, in Markdown.
+      files: what was written.
+    """
+
+    differences: dict[str, Any]
+    table: str
+    files: tuple[Path, ...]
+
+
+def compare_segmenters(
+    workdirs: Sequence[Path], *, out: Path, split: str = "test", bootstrap: int = 1000
+) -> Comparison:
+    """Compare runs that were evaluated on the same slices; the first is compared with each other.
+
+    Writes `table3.md`, `table3.json` (each report, and the differences), `table3.png` and `fig7.png` into `out`.
+
+    Args:
+      workdirs: two or more folders of runs.
+      out: a folder; made if missing.
+      split: on which they were evaluated.
+      bootstrap: replicates of the paired intervals.
+
+    Raises:
+      ConfigError: fewer than two runs, or a run that has not been evaluated on `split`.
+      DataError: an evaluation that cannot be read, or two of different slices or masks.
+    """
+    if len(workdirs) < 2:
+        raise ConfigError(f"{len(workdirs)} runs to compare; expected two or more --workdir")
+    runs = _by_name([read_evaluated(workdir, split=split) for workdir in workdirs])
+    _check_same_slices(runs)
+    first = next(iter(runs.values()))
+    settings = Intervals(bootstrap, seed=0, confidence=0.95)
+    counts = {name: run.counts for name, run in runs.items()}
+    differences = paired_differences(counts, first.patients, settings=settings)
+    results = {name: run.metrics for name, run in runs.items()}
+    table = f"{table3_markdown(results)}\n\n{differences_markdown(differences)}"
+    out.mkdir(parents=True, exist_ok=True)
+    files = (
+        write_text(table, out / "table3.md"),
+        write_json({"models": results, "differences": differences}, out / "table3.json"),
+        model_comparison_figure(results, path=out / "table3.png"),
+        _panel(runs, out / "fig7.png"),
+    )
+    return Comparison(differences=differences, table=table, files=files)
+
+
+def read_evaluated(workdir: Path, *, split: str) -> Evaluated:
+    """Read back the report and the per-slice table of a segmentation run.
+
+    Raises:
+      ConfigError: not evaluated on `split`, or no segmentation run.
+      DataError: damaged.
+    """
+    report, slices = (workdir / FOLDER / name for name in (f"{split}.json", f"{split}_slices.csv"))
+    if not (report.is_file() and slices.is_file()):
+        raise ConfigError(
+            f"{workdir}: no {FOLDER}/{split}.json with {split}_slices.csv; first: mgajax evaluate "
+            f"--workdir {workdir} --split {split}"
+        )
+    try:
+        metrics = json.loads(report.read_text(encoding="utf-8"))
+        with slices.open(encoding="utf-8", newline="") as file:
+            lines = sorted(csv.DictReader(file), key=lambda line: line["file_name"])
+        boundary = metrics["boundary"]
+        numbers = {
+            name: np.array([dtype(line[name] or "nan") for line in lines])
+            for dtype, names in ((int, PIXELS), (float, BOUNDARY))
+            for name in names
+        }
+        return Evaluated(
+            workdir=workdir,
+            metrics=metrics,
+            file_names=np.array([line["file_name"] for line in lines]),
+            patients=np.array([line["patient"] for line in lines]),
+            sources=np.array([line["source"] for line in lines]),
+            counts=SegmentationCounts(
+                **numbers, tolerance=boundary["tolerance"], unit=boundary["unit"]
+            ),
+        )
+    except (KeyError, ValueError, TypeError) as error:
+        raise DataError(f"{slices}: cannot be read ({error!r}); evaluate the run again") from error
+
+
+def paired_differences(
+    counts: Mapping[str, SegmentationCounts], patients: np.ndarray, *, settings: Intervals
+) -> dict[str, Any]:
+    """The first model's scores minus each other's, with paired bootstrap intervals.
+
+    Args:
+      counts: by model, of the same slices in the same order.
+      patients: str [n].
+      settings: of the bootstrap; whole patients are drawn, the same for all models.
+
+    Returns:
+      `reference` (the first model), `settings`, and `models`: for each other one and each of
+      `pooled`, `per_image` and `per_image_with_lesion`, by metric `value` (None where undefined),
+      `low`, `high` and `replicates`.
+    """
+    reference, *others = counts
+    clusters = resampling.make_clusters(
+        patients, np.zeros(len(patients), int), class_names=("all",)
+    )
+    drawn = resampling.multiplicities(
+        clusters.stratum, replicates=settings.replicates, seed=settings.seed
+    )
+    drawn = np.concatenate([np.ones_like(clusters.stratum)[None], drawn])  # once as they are
+    scores = {name: replicate_scores(own, clusters.member, drawn) for name, own in counts.items()}
+    return {
+        "reference": reference,
+        "settings": {
+            "method": "paired percentile bootstrap over patients",
+            "clusters": len(clusters.stratum),
+            "replicates": settings.replicates,
+            "seed": settings.seed,
+            "confidence": settings.confidence,
+        },
+        "models": {
+            name: {
+                block: {
+                    key: _difference(scores[reference][block][key] - values, settings)
+                    for key, values in scores[name][block].items()
+                }
+                for block in scores[name]
+            }
+            for name in others
+        },
+    }
+
+
+def _difference(values: np.ndarray, settings: Intervals) -> dict[str, Any]:
+    """The difference itself, which comes first, and the interval of its replicates."""
+    value = float(values[0]) if np.isfinite(values[0]) else None
+    return {"value": value, **interval(values[1:], confidence=settings.confidence)}
+
+
+def _by_name(runs: Sequence[Evaluated]) -> dict[str, Evaluated]:
+    """Runs by their model's name, or by their folder's where two have the same model."""
+    names = [run.metrics["model"] for run in runs]
+    if len(set(names)) < len(names):
+        names = [run.workdir.name for run in runs]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"runs to compare: {', '.join(names)}; expected folders of unlike names")
+    return dict(zip(names, runs, strict=True))
+
+
+def _check_same_slices(runs: Mapping[str, Evaluated]) -> None:
+    first, *others = runs.values()
+    for other in others:
+        if not np.array_equal(first.file_names, other.file_names):
+            raise DataError(
+                f"{first.workdir} and {other.workdir} were evaluated on different slices "
+                f"({len(first.file_names)} and {len(other.file_names)}); expected the same"
+            )
+        lesions = [run.counts.true_positive + run.counts.false_negative for run in (first, other)]
+        differ = np.flatnonzero(lesions[0] != lesions[1])
+        if len(differ):
+            raise DataError(
+                f"{first.workdir} and {other.workdir}: the lesion of {first.file_names[differ[0]]} "
+                f"has {lesions[0][differ[0]]} and {lesions[1][differ[0]]} pixels; expected the "
+                "same masks"
+            )
+
+
+def _panel(runs: Mapping[str, Evaluated], path: Path) -> Path:
+    """Fig. 7: slices from the median to the worst mean Dice, segmented again by each model."""
+    first = next(iter(runs.values()))
+    dice = {name: run.counts.scores()["dice"] for name, run in runs.items()}
+    chosen = panel_slices(
+        np.mean([*dice.values()], axis=0),
+        sources=first.sources,
+        has_lesion=first.counts.has_lesion,
+    )
+    names = first.file_names[chosen]
+    shown = {name: _segment_again(run.workdir, names) for name, run in runs.items()}
+    slices = next(iter(shown.values()))
+    return segmentation_panel(
+        [image for image, _ in slices],
+        [one.truth for _, one in slices],
+        {written(name): [one.predicted for _, one in own] for name, own in shown.items()},
+        dice={written(name): column[chosen] for name, column in dice.items()},
+        captions=first.sources[chosen].tolist(),
+        path=path,
+        title="From the median to the worst slice of each source (by the models' mean Dice)",
+    )
+
+
+def _segment_again(workdir: Path, file_names: np.ndarray) -> list[tuple[np.ndarray, Segmented]]:
+    """Picture and segmentation of each slice, in the order of `file_names`."""
+    run = reopen_run(workdir)
+    state, _ = best_state(workdir, like=run.state_shapes(), layout=run.layout)
+    places = {name: row for row, name in enumerate(run.data.table.file_names.tolist())}
+    rows = np.array([places[name] for name in file_names.tolist()], np.int64)
+    found = {one.row: one for one in segmented(run, state, np.sort(rows))}
+    pictures = ((found[row], run.data.settings) for row in rows.tolist())
+    return [(decode(one.image, flags="", settings=settings), one) for one, settings in pictures]

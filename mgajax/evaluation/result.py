@@ -1,0 +1,42 @@
+"""What the evaluation of a run gives, whatever the run has learned."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mgajax import config as configs
+from mgajax.training.run import Run
+
+FOLDER = "evaluation"
+"""In a run's folder: where results go."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation gives.
+
+    Attributes:
+      metrics: everything that was measured, as written to JSON.
+      table: the main numbers for a terminal.
+      files: what was written.
+    """
+
+    metrics: dict[str, Any]
+    table: str
+    files: tuple[Path, ...]
+
+
+def head(run: Run, *, split: str, step: int, cross_entropy: float) -> dict[str, Any]:
+    """What was evaluated: model, split, checkpoint, data, versions; the first part of the JSON."""
+    chosen = run.split.indices(split)
+    return {
+        "task": run.config.task,
+        "model": run.config.model.name,
+        "split": split,
+        "split_made_by": run.split.name,
+        "checkpoint_step": step,
+        "cross_entropy": cross_entropy,
+        "unreadable_slices": int((~run.data.usable[chosen]).sum()),
+        "data_fingerprint": run.data.fingerprint,
+        "provenance": configs.provenance(),
+    }

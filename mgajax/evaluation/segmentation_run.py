@@ -1,0 +1,193 @@
+"""From a segmenter's checkpoint to numbers, tables and pictures, at each slice's own pixels.
+
+The annotation is the mask as it is stored, not as it was prepared: what the preparation cuts off or
+blurs counts against the model. Slices come one after another; only counts are kept.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from mgajax.data.preparation import decode
+from mgajax.data.restoration import restore
+from mgajax.data.table import iter_encoded
+from mgajax.evaluation.files import cell, write_csv, write_json
+from mgajax.evaluation.result import Evaluation, head
+from mgajax.evaluation.segmentation import THRESHOLD, metrics_from_counts
+from mgajax.evaluation.segmentation_counts import (
+    PIXELS,
+    SegmentationCounts,
+    collect_counts,
+    count_slice,
+)
+from mgajax.reporting.figures import SEGMENTATION_TITLES, training_curves
+from mgajax.reporting.segmentation_figures import slice_dice_figure
+from mgajax.reporting.segmentation_panels import segmentation_panel
+from mgajax.reporting.table3 import written
+from mgajax.reporting.tables import segmentation_table
+from mgajax.training.logs import FILE_NAME as METRICS_FILE
+from mgajax.training.logs import read_rows
+from mgajax.training.run import Run
+from mgajax.training.state import TrainState
+from mgajax.training.steps import weight_name
+from mgajax.training.tasks import CROSS_ENTROPY
+
+PANEL_SLICES = 6
+LESION = 128
+"""A stored mask is lesion from this grey level on."""
+
+
+@dataclass(frozen=True)
+class Segmented:
+    """One slice in its own pixels.
+
+    Attributes:
+      row: of the table.
+      image: the stored picture, undecoded.
+      truth: bool [h, w], the stored mask.
+      predicted: bool [h, w].
+      cross_entropy: mean over the prepared slice's pixels.
+      pixels: how many those are.
+    """
+
+    row: int
+    image: bytes
+    truth: Bool[np.ndarray, "h w"]
+    predicted: Bool[np.ndarray, "h w"]
+    cross_entropy: float
+    pixels: float
+
+
+def evaluate_segmenter(
+    run: Run,
+    *,
+    state: TrainState,
+    step: int,
+    rows: Int[np.ndarray, "n"],
+    split: str,
+    out: Path,
+    folder: Path,
+) -> Evaluation:
+    """Evaluate one state of a segmentation run; each slice counts exactly once.
+
+    Args:
+      run: of the task "segmentation".
+      state: what to evaluate.
+      step: of that state.
+      rows: of the table, one or more, each with a known mask.
+      split: their split's name.
+      out: the JSON file.
+      folder: where the per-slice table and the figures go; it exists.
+    """
+    rows = np.sort(rows)
+    counted, losses = [], []
+    for one in segmented(run, state, rows, description="segmenting"):
+        counted.append(count_slice(one.predicted, one.truth))
+        losses.append((one.cross_entropy * one.pixels, one.pixels))
+    counts, (loss, pixels) = collect_counts(counted), np.sum(losses, axis=0)
+    table = run.data.table
+    measured = metrics_from_counts(
+        counts, table.patients[rows], sources=table.sources[rows], seed=run.config.seed
+    )
+    first = head(run, split=split, step=step, cross_entropy=float(loss / pixels))
+    known = len(run.split.indices(split)) - first["unreadable_slices"]
+    first |= {"slices_without_mask": known - len(rows), "threshold": THRESHOLD}
+    metrics = first | measured
+    files = (
+        write_json(metrics, out),
+        write_csv(_lines(run, counts, rows, split), folder / f"{split}_slices.csv"),
+        _panel(run, state, counts, rows, folder / f"{split}_panel.png"),
+        slice_dice_figure(
+            counts.scores()["dice"],
+            sources=table.sources[rows],
+            metrics=metrics,
+            path=folder / f"{split}_dice.png",
+        ),
+        training_curves(
+            read_rows(run.workdir / METRICS_FILE),
+            path=folder / "training_curves.png",
+            titles=SEGMENTATION_TITLES,
+        ),
+    )
+    return Evaluation(metrics=metrics, table=segmentation_table(metrics), files=files)
+
+
+def segmented(
+    run: Run, state: TrainState, rows: Int[np.ndarray, "n"], *, description: str | None = None
+) -> Iterator[Segmented]:
+    """Segment `rows`, in ascending order, one after another."""
+    data = run.data
+    stored = iter_encoded(data.table.directory, rows=rows.tolist())
+    for chosen, outputs in run.stream(state, rows, description=description):
+        losses = outputs[CROSS_ENTROPY], outputs[weight_name(CROSS_ENTROPY)]
+        for row, lesion, loss, pixels in zip(chosen, outputs["lesion"], *losses, strict=True):
+            place, image, mask = next(stored)
+            if place != row:
+                raise RuntimeError(f"row {row} was predicted, but row {place} was read")
+            truth = decode(mask, flags="", settings=data.settings) >= LESION
+            probabilities = restore(
+                lesion,
+                box=data.boxes[row],
+                height=truth.shape[0],
+                width=truth.shape[1],
+                settings=data.settings,
+                flags=str(data.table.flags[row]),
+            )
+            predicted = probabilities >= THRESHOLD
+            yield Segmented(int(row), image, truth, predicted, float(loss), float(pixels))
+
+
+def _lines(
+    run: Run, counts: SegmentationCounts, rows: np.ndarray, split: str
+) -> Iterator[list[Any]]:
+    """The per-slice table: names, pixel counts, scores (empty where undefined)."""
+    table, scores = run.data.table, counts.scores()
+    yield ["file_name", "split", "patient", "source", *PIXELS, *scores]
+    for place, row in enumerate(rows):
+        names = [table.file_names[row], split, table.patients[row], table.sources[row]]
+        pixels = [int(getattr(counts, name)[place]) for name in PIXELS]
+        yield [*names, *pixels, *(cell(score[place]) for score in scores.values())]
+
+
+def _panel(
+    run: Run, state: TrainState, counts: SegmentationCounts, rows: np.ndarray, path: Path
+) -> Path:
+    """Segment a few slices again, and draw them."""
+    sources, dice = run.data.table.sources[rows], counts.scores()["dice"]
+    chosen = panel_slices(dice, sources=sources, has_lesion=counts.has_lesion)
+    shown = {one.row: one for one in segmented(run, state, np.sort(rows[chosen]))}
+    slices = [shown[int(row)] for row in rows[chosen]]
+    model = written(run.config.model.name)
+    return segmentation_panel(
+        [decode(one.image, flags="", settings=run.data.settings) for one in slices],
+        [one.truth for one in slices],
+        {model: [one.predicted for one in slices]},
+        dice={model: dice[chosen]},
+        captions=sources[chosen].tolist(),
+        path=path,
+        title="Median to worst Dice of each source",
+    )
+
+
+def panel_slices(
+    dice: np.ndarray, *, sources: np.ndarray, has_lesion: Bool[np.ndarray, "n"]
+) -> Int[np.ndarray, "m"]:
+    """Up to `PANEL_SLICES` slices to show, from each source's median Dice down to its worst.
+
+    The three sources with the most lesions have equal shares; slices without a lesion are shown
+    only where there are no others.
+    """
+    candidates = np.flatnonzero(has_lesion) if has_lesion.any() else np.arange(len(dice))
+    names, sizes = np.unique(sources[candidates], return_counts=True)
+    largest = names[np.argsort(-sizes, kind="stable")][:3]
+    chosen = []
+    for name in largest:
+        own = candidates[sources[candidates] == name]
+        own = own[np.argsort(dice[own], kind="stable")]
+        places = np.linspace((len(own) - 1) / 2, 0, PANEL_SLICES // len(largest)).round()
+        chosen += [own[int(place)] for place in dict.fromkeys(places.tolist())]
+    return np.array(chosen, np.int64)

@@ -1,0 +1,144 @@
+"""A folder of predicted masks: one PNG a slice, and a manifest that says what made them.
+
+    OUT/masks/NAME.png      NAME is the slice's file name without its suffix
+    OUT/manifest.json       network, checkpoint, settings, data set, versions, counts, damage
+
+A mask appears whole, by one rename, so what a killed process left is either a finished mask or
+none. Masks of two checkpoints, settings or data sets never mix in one folder.
+"""
+
+import contextlib
+import fcntl
+import io
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from mgajax.errors import ConfigError, DataError
+
+MANIFEST = "manifest.json"
+MASKS = "masks"
+LOCK = ".segmenting"
+UNFINISHED = ".writing-"
+"""What the name of a mask begins with while it is being written."""
+
+PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"\x00\x00\x00\x00IEND\xaeB`\x82"
+
+
+@dataclass(frozen=True)
+class MaskFolder:
+    """A folder of masks that this process alone writes to; made by `claimed`."""
+
+    root: Path
+
+    def path(self, name: str) -> Path:
+        """Where the mask of that name (see `mask_names`) lies or will lie."""
+        return self.root / MASKS / f"{name}.png"
+
+    def holds(self, name: str) -> bool:
+        """Whether the mask is there and whole; a power failure can cut even a renamed file."""
+        try:
+            with self.path(name).open("rb") as file:
+                start = file.read(len(PNG_START))
+                file.seek(-len(PNG_END), io.SEEK_END)
+                return start == PNG_START and file.read() == PNG_END
+        except OSError:
+            return False
+
+    def write(self, name: str, pixels: UInt8[np.ndarray, "h w"], *, number: int) -> None:
+        """Write a mask in one step.
+
+        Args:
+          number: different for masks that are written at the same time.
+        """
+        partial = self.root / MASKS / f"{UNFINISHED}{number}"
+        Image.fromarray(pixels).save(partial, format="PNG")
+        partial.replace(self.path(name))
+
+    def describe(self, manifest: Mapping[str, Any]) -> None:
+        """Write the manifest in one step."""
+        partial = self.root / f"{UNFINISHED}{MANIFEST}"
+        with partial.open("w") as file:
+            file.write(json.dumps(manifest, indent=2) + "\n")
+            file.flush()
+            os.fsync(file.fileno())  # without it the masks could not be taken up after a power cut
+        partial.replace(self.root / MANIFEST)
+
+
+def mask_names(file_names: Sequence[str]) -> list[str]:
+    """The names of the slices' masks: the file names without their suffixes.
+
+    Raises:
+      DataError: two slices would share a mask (upper and lower case count as the same, as on many
+        file systems), or a name is empty.
+    """
+    names = [PurePosixPath(file_name).stem for file_name in file_names]
+    first: dict[str, str] = {}
+    for file_name, name in zip(file_names, names, strict=True):
+        if not name:
+            raise DataError(f"slice {file_name!r}: no name for its mask; give every slice a name")
+        if name.casefold() in first:
+            raise DataError(
+                f"slices {first[name.casefold()]!r} and {file_name!r} would share the mask "
+                f"{name}.png; build the data set with different names"
+            )
+        first[name.casefold()] = file_name
+    return names
+
+
+@contextlib.contextmanager
+def claimed(root: Path, *, made_by: Mapping[str, Any]) -> Iterator[MaskFolder]:
+    """Make or take up a folder of masks, and hold it for this process.
+
+    Args:
+      made_by: what decides the masks' content, as JSON would give it back.
+
+    Raises:
+      ConfigError: another process is at work there, its masks were made by something else, or it
+        holds masks and no manifest (they may be annotated ones).
+    """
+    (root / MASKS).mkdir(parents=True, exist_ok=True)
+    with (root / LOCK).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(
+                f"{root}: another process is writing masks there; wait for it, or use another --out"
+            ) from None
+        _check_origin(root, made_by=made_by)
+        for leftover in (root / MASKS).glob(f"{UNFINISHED}*"):
+            leftover.unlink()
+        yield MaskFolder(root)
+
+
+def _check_origin(root: Path, *, made_by: Mapping[str, Any]) -> None:
+    """Refuse masks that something else made; a folder without any may be taken up by anything."""
+    path = root / MANIFEST
+    found = [p.name for p in (root / MASKS).iterdir() if not p.name.startswith(".")]
+    if not found:
+        return
+    if not path.exists():
+        raise ConfigError(
+            f"{root / MASKS} holds {len(found)} files ({found[0]}, ...) and {root} no {MANIFEST} "
+            "that says what made them; give an empty --out"
+        )
+    try:
+        before = json.loads(path.read_text())["made_by"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"{path}: damaged ({error}); give another --out, or remove {root} to start anew"
+        ) from error
+    for key in sorted(before.keys() | made_by.keys()):
+        was, wanted = before.get(key, "(absent)"), made_by.get(key, "(absent)")
+        if was != wanted:
+            raise ConfigError(
+                f"{root} holds masks made with {key}={was!r}, asked for {wanted!r}; give another "
+                "--out, or the old value to go on"
+            )

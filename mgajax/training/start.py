@@ -1,0 +1,70 @@
+"""What a configuration begins with: its model, its optimiser, its state at step 0."""
+
+import functools
+from typing import Any
+
+import jax
+import optax
+from ml_collections import ConfigDict
+
+from mgajax import models
+from mgajax.training.state import TrainState, create_state, learning_rate, make_optimiser
+from mgajax.training.tasks import NUM_CLASSES, Task
+
+CHANNELS = 1
+"""Slices are grey."""
+
+
+def make_model(config: ConfigDict, *, axis_name: str | None) -> Any:
+    """The Flax module that `config.model` describes.
+
+    Raises:
+      ConfigError: an unknown option or value.
+    """
+    options = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in config.model.options.items()
+    }
+    return models.create(
+        config.model.name,
+        num_classes=NUM_CLASSES[config.task],
+        dtype=config.model.dtype,
+        axis_name=axis_name,
+        **options,
+    )
+
+
+def optimiser_and_schedule(
+    config: ConfigDict, *, total_steps: int
+) -> tuple[optax.GradientTransformation, optax.Schedule]:
+    """What `config.optimiser` describes, and its learning rate by step."""
+    settings = config.optimiser
+    schedule = learning_rate(settings, total_steps=total_steps)
+    optimiser = make_optimiser(
+        schedule,
+        name=settings.name,
+        momentum=settings.momentum,
+        weight_decay=settings.weight_decay,
+        log_variance_rate=settings.log_variance_rate,
+    )
+    return optimiser, schedule
+
+
+def fresh_state(
+    config: ConfigDict, *, model: Any, task: Task, optimiser: optax.GradientTransformation
+) -> TrainState:
+    """The state at step 0, on the host."""
+    size = config.preparation.image_size
+    variables = models.init_variables(model, image_size=size, channels=CHANNELS, seed=config.seed)
+    return create_state(variables, terms=task.learned, optimiser=optimiser)
+
+
+def state_shapes(
+    config: ConfigDict, *, model: Any, task: Task, optimiser: optax.GradientTransformation
+) -> TrainState:
+    """Shapes and types of such a state, as `jax.ShapeDtypeStruct`s; nothing is drawn."""
+    size = config.preparation.image_size
+    shapes = models.variable_shapes(model, image_size=size, channels=CHANNELS)
+    create = functools.partial(create_state, terms=task.learned, optimiser=optimiser)
+    state: TrainState = jax.eval_shape(create, shapes)
+    return state

@@ -1,0 +1,211 @@
+"""What is trained: the loss terms, scores and predictions of each task. The loop serves both alike."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Shaped
+from ml_collections import ConfigDict
+
+from mgajax.data.loader import Batch
+from mgajax.schema import CLASS_NAMES, MASK_ORIGINS
+from mgajax.training import losses, segmentation_losses
+
+CROSS_ENTROPY = "cross_entropy"
+ATTENTION = "attention"
+AUXILIARY = "auxiliary"
+UNCERTAINTY = "uncertainty"
+SEGMENTATION_LOSSES = ("cross_entropy", "rmi")
+COARSE_PREDICTIONS = ("ocr", "fcn")
+"""Auxiliary predictions under one weight; the others are the scales' own, under another."""
+
+
+class TaskName(StrEnum):
+    """What a run learns."""
+
+    CLASSIFICATION = "classification"
+    SEGMENTATION = "segmentation"
+
+
+NUM_CLASSES: dict[str, int] = {TaskName.CLASSIFICATION: len(CLASS_NAMES), TaskName.SEGMENTATION: 2}
+"""Of a slice; of a pixel (0 other, 1 lesion)."""
+
+
+@flax.struct.dataclass
+class Term:
+    """One quantity of a batch before it is reduced to Σ w v / (Σ w + offset) of the global batch.
+
+    Attributes:
+      values: float32 [b], one an example (a mean over its pixels, if it has pixels).
+      weights: float32 [b], how much each counts (its pixels); 0 for padding and unknown masks.
+      offset: see above.
+    """
+
+    values: Any
+    weights: Any
+    offset: float = flax.struct.field(pytree_node=False, default=0.0)
+
+
+Terms: TypeAlias = dict[str, Term]
+Measure: TypeAlias = Callable[[Any, Batch, Float[Array, "b h w 1"]], Terms]
+"""(model output, batch, masks) → terms. The masks are those of the batch, augmented, in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What steps, loop and evaluation ask of a task.
+
+    Attributes:
+      terms: what the loss is made of.
+      scores: what is measured beside it; terms and scores are means over validation slices, too.
+      predictions: arrays to keep of each example.
+      weights: the factor of each term, unless it is learned.
+      learned: terms whose weights are learned (Eq. 6); all of them or none.
+      headline: the score to tell after each epoch.
+      mask_origins: whose masks count as known.
+      needs_masks: only slices with a known mask are examples.
+    """
+
+    terms: Measure
+    scores: Measure
+    predictions: Callable[[Any], dict[str, Shaped[Array, "b ..."]]]
+    weights: Mapping[str, float]
+    learned: tuple[str, ...]
+    headline: str
+    mask_origins: tuple[str, ...]
+    needs_masks: bool
+
+
+def make_task(config: ConfigDict, *, model: Any) -> Task:
+    """The task that `config.task` names, for a model."""
+    if config.task == TaskName.SEGMENTATION:
+        return segmentation(config.loss)
+    return classification(config.loss, is_guided=getattr(model, "guided", None) is not None)
+
+
+def classification(loss: ConfigDict, *, is_guided: bool) -> Task:
+    """Eq. 5 for every slice, Eq. 4 for every slice with a known mask, weighed by Eq. 6.
+
+    Args:
+      loss: `attention_kind`, `attention_resize`, `weighting`, `attention_weight`.
+      is_guided: a lesion mask supervises one of the model's attention maps.
+    """
+
+    def terms(output: Any, batch: Batch, masks: Array) -> Terms:
+        found = {CROSS_ENTROPY: Term(_class_loss(output, batch), batch.weights)}
+        if output.guided is not None:
+            values = losses.attention_loss(
+                output.attention[output.guided],
+                masks,
+                kind=loss.attention_kind,
+                resize=loss.attention_resize,
+            )
+            found[ATTENTION] = Term(values, batch.weights * batch.mask_weights)
+        return found
+
+    def scores(output: Any, batch: Batch, masks: Array) -> Terms:
+        correct = (output.logits.argmax(-1) == batch.labels).astype(jnp.float32)
+        return {"accuracy": Term(correct, batch.weights)}
+
+    learns = is_guided and loss.weighting == UNCERTAINTY  # Eq. 6 needs two terms
+    return Task(
+        terms=terms,
+        scores=scores,
+        predictions=_class_predictions,
+        weights={CROSS_ENTROPY: 1.0, ATTENTION: loss.attention_weight},
+        learned=(CROSS_ENTROPY, ATTENTION) if learns else (),
+        headline="accuracy",
+        mask_origins=MASK_ORIGINS[1:],
+        needs_masks=False,
+    )
+
+
+def _class_loss(output: Any, batch: Batch) -> Float[Array, "b"]:
+    return losses.cross_entropy(output.logits, batch.labels)
+
+
+def _class_predictions(output: Any) -> dict[str, Array]:
+    """Logits [b, k], and of a model with attention its supervised map, else its highest stage's."""
+    found = {"logits": output.logits}
+    shown = output.guided or (max(output.attention) if output.attention else None)
+    if shown is not None:
+        found["attention_map"] = output.attention[shown][..., 0]
+    return found
+
+
+def segmentation(loss: ConfigDict) -> Task:
+    """Lesion or not, for each pixel, over the valid pixels of the global batch.
+
+    The main loss is the cross-entropy of the combined logits (Paper §5.1), or half the binary
+    cross-entropy and half the region mutual information (Zhao et al. 2019, as in Tao et al. 2020).
+    Coarse predictions (OCR's, DeepLab's) count with `auxiliary_weight`, each scale's own with
+    `scale_weight`, by cross-entropy or, under `rmi`, by binary cross-entropy.
+
+    Args:
+      loss: `kind`, `auxiliary_weight`, `scale_weight`.
+    """
+    by_pixel = _pixel_term if loss.kind == "cross_entropy" else _binary_term
+
+    def terms(output: Any, batch: Batch, masks: Array) -> Terms:
+        targets = _targets(batch, masks)
+        if loss.kind == "cross_entropy":
+            found = {CROSS_ENTROPY: _pixel_term(output.logits, targets)}
+        else:
+            found = {
+                "binary_cross_entropy": _binary_term(output.logits, targets),
+                "rmi": Term(*segmentation_losses.rmi(output.logits, targets)),
+            }
+        for name, logits in output.auxiliary.items():
+            if name in COARSE_PREDICTIONS:
+                found[AUXILIARY] = by_pixel(logits, targets)
+            elif loss.scale_weight > 0.0:
+                found[name] = by_pixel(logits, targets)
+        return found
+
+    def scores(output: Any, batch: Batch, masks: Array) -> Terms:
+        targets = _targets(batch, masks)
+        return {
+            CROSS_ENTROPY: _pixel_term(output.logits, targets),
+            "dice": Term(*segmentation_losses.lesion_dice(output.logits, targets)),
+        }
+
+    return Task(
+        terms=terms,
+        scores=scores,
+        predictions=_lesion_predictions,
+        weights={
+            CROSS_ENTROPY: 1.0,
+            "binary_cross_entropy": 0.5,
+            "rmi": 0.5,
+            AUXILIARY: loss.auxiliary_weight,
+            "scale_0.5": loss.scale_weight,
+            "scale_1.0": loss.scale_weight,
+        },
+        learned=(),
+        headline="dice",
+        mask_origins=("annotated",),
+        needs_masks=True,
+    )
+
+
+def _targets(batch: Batch, masks: Float[Array, "b h w 1"]) -> Int[Array, "b h w"]:
+    """0, 1 for lesion, or IGNORE where no mask is known and for padding."""
+    return segmentation_losses.lesion_targets(masks, batch.weights * batch.mask_weights)
+
+
+def _pixel_term(logits: Float[Array, "b h w k"], targets: Int[Array, "b h w"]) -> Term:
+    return Term(*segmentation_losses.pixel_cross_entropy(logits, targets))
+
+
+def _binary_term(logits: Float[Array, "b h w k"], targets: Int[Array, "b h w"]) -> Term:
+    found = segmentation_losses.pixel_binary_cross_entropy(logits, targets)
+    return Term(*found, offset=segmentation_losses.BINARY_OFFSET)
+
+
+def _lesion_predictions(output: Any) -> dict[str, Array]:
+    """Probability of lesion, float32 [b, h, w]."""
+    return {"lesion": jax.nn.softmax(output.logits, axis=-1)[..., 1]}

@@ -1,0 +1,84 @@
+"""A trained run without its data: the best checkpoint and what made it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from mgajax import config as configs
+from mgajax.errors import CheckpointError
+from mgajax.training import start
+from mgajax.training.checkpoints import Checkpoints
+from mgajax.training.run import CHECKPOINT_FOLDER, CONFIG_FILE
+from mgajax.training.settings import check_settings
+from mgajax.training.sharding import Layout, make_layout
+from mgajax.training.state import TrainState
+from mgajax.training.tasks import make_task
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The best state of a run, ready to apply.
+
+    Attributes:
+      config: the run's configuration.
+      model: its Flax module.
+      state: of the best checkpoint, on every device of `layout`.
+      layout: the devices.
+      step: how many steps it was trained.
+    """
+
+    config: ConfigDict
+    model: Any
+    state: TrainState
+    layout: Layout
+    step: int
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """What `model.apply` takes."""
+        return {"params": self.state.params["model"], "batch_stats": self.state.batch_stats}
+
+
+def load_trained(workdir: Path, *, overrides: Sequence[str] = ()) -> Trained:
+    """Load the checkpoint with the lowest validation cross-entropy (the newest if none validated).
+
+    Args:
+      workdir: a folder that `mgajax train` made.
+      overrides: `--config.key=value` for keys that do not change numbers.
+
+    Raises:
+      ConfigError: no run there, or a key that would change it.
+      CheckpointError: nothing saved yet, or it cannot be read.
+    """
+    config, _ = configs.read(workdir / CONFIG_FILE)
+    config = configs.override_resumable(config, overrides)
+    check_settings(config)
+    layout = make_layout(parallel=config.parallel, devices=config.devices)
+    model = start.make_model(config, axis_name=layout.axis_name)
+    optimiser, _ = start.optimiser_and_schedule(config, total_steps=1)
+    task = make_task(config, model=model)
+    like = start.state_shapes(config, model=model, task=task, optimiser=optimiser)
+    state, step = best_state(workdir, like=like, layout=layout)
+    return Trained(config=config, model=model, state=state, layout=layout, step=step)
+
+
+def best_state(workdir: Path, *, like: TrainState, layout: Layout) -> tuple[TrainState, int]:
+    """The best checkpoint's state on every device, and its step.
+
+    Args:
+      like: a state of the same shapes and types.
+
+    Raises:
+      CheckpointError: nothing saved yet, or it does not fit.
+    """
+    with Checkpoints(workdir / CHECKPOINT_FOLDER, access="read") as checkpoints:
+        step = checkpoints.best
+        if step is None:
+            raise CheckpointError(
+                f"{checkpoints.folder}: no complete checkpoint; train first: mgajax train "
+                f"--workdir {workdir}"
+            )
+        return checkpoints.restore(like, step=step, sharding=layout.replicated).state, step

@@ -1,0 +1,133 @@
+"""The stream: every picture once, in order, at its own pixels, on any number of devices."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from drawn_runs import WHITE, bright_run, flipped, pixels, untrained_run
+
+from mgajax.data.table import iter_encoded, read_table
+from mgajax.errors import ConfigError
+from mgajax.inference.segmenter import Segmented, Stored, Unreadable, make_segmenter
+from mgajax.training.trained import load_trained
+
+
+@pytest.fixture(scope="module")
+def pictures(slices: Path) -> list[Stored]:
+    table = read_table(slices)
+    return [Stored(row, data, str(table.flags[row])) for row, data, _ in iter_encoded(slices)]
+
+
+def overlap(found: np.ndarray, true: np.ndarray) -> float:
+    union = (found | true).sum()
+    return (found & true).sum() / union if union else 1.0
+
+
+@pytest.mark.parametrize("aspect", ["keep", "stretch"])
+def test_lesions_come_back_where_they_are(pictures: list[Stored], aspect: str) -> None:
+    """Of all sizes, shapes and orientations; the batch size divides nothing."""
+    segmenter = make_segmenter(bright_run(batch_size=10, aspect=aspect))
+    found = list(segmenter.stream(pictures))
+    assert [one.prepared.row for one in found] == [picture.row for picture in pictures]
+    shapes = set()
+    for one, picture in zip(found, pictures, strict=True):
+        lesion = pixels(picture.data) == WHITE
+        restored = one.restored()
+        assert restored.shape == lesion.shape
+        assert overlap(restored >= 0.5, lesion) > 0.8  # some lesions are ten pixels wide
+        shapes.add(lesion.shape)
+    assert len(shapes) > 5
+
+
+def test_a_turned_slice_is_turned_back(pictures: list[Stored]) -> None:
+    """The network saw it upright, its mask lies on the stored picture."""
+    turned = [picture for picture in pictures if picture.flags == "upside_down"]
+    upright, stored = (make_segmenter(bright_run(orientation=way)) for way in ("upright", "stored"))
+    pairs = zip(upright.stream(turned), stored.stream(turned), strict=True)
+    for one, other in pairs:
+        seen, unturned = (p.prepared.image.astype(int) for p in (one, other))
+        assert np.abs(seen - unturned[::-1]).mean() < 0.5 * np.abs(seen - unturned).mean()
+        assert overlap(one.restored() >= 0.5, other.restored() >= 0.5) > 0.8
+
+
+@pytest.mark.parametrize("parallel", ["pmap", "shard_map", "jit"])
+def test_any_number_of_devices_says_the_same(pictures: list[Stored], parallel: str) -> None:
+    one, eight = (
+        list(
+            make_segmenter(bright_run(devices=devices, parallel=way, batch_size=3)).stream(pictures)
+        )
+        for devices, way in ((1, "pmap"), (8, parallel))
+    )
+    for found, other in zip(one, eight, strict=True):
+        np.testing.assert_allclose(found.lesion, other.lesion, atol=1e-6)
+
+
+def test_unreadable_pictures_are_told_in_their_place(pictures: list[Stored]) -> None:
+    damaged = {0, 5, 6, 7, len(pictures) - 1}
+    given = [
+        Stored(p.row, flipped(p.data) if p.row in damaged else p.data, p.flags) for p in pictures
+    ]
+    segmenter = make_segmenter(bright_run(batch_size=2))
+    found = list(segmenter.stream(given))
+    whole = dict(enumerate(segmenter.stream(pictures)))
+    assert {row for row, one in enumerate(found) if isinstance(one, Unreadable)} == damaged
+    for row, one in enumerate(found):
+        if isinstance(one, Unreadable):
+            assert one.row == row
+            assert one.reason
+        else:
+            np.testing.assert_array_equal(one.lesion, whole[row].lesion)
+
+
+def test_nothing_in_nothing_out() -> None:
+    assert list(make_segmenter(bright_run()).stream([])) == []
+
+
+def test_stop_ends_after_what_was_begun(pictures: list[Stored]) -> None:
+    found: list[Segmented | Unreadable] = []
+    segmenter = make_segmenter(bright_run(devices=1, batch_size=2))
+    for one in segmenter.stream(pictures, stop=lambda: found):
+        found.append(one)
+    # Two batches were begun before the first picture came out; the third one was not.
+    assert [one.prepared.row for one in found] == [0, 1, 2, 3]
+
+
+def test_pictures_are_not_read_far_ahead(pictures: list[Stored]) -> None:
+    """A data set larger than memory can be streamed."""
+    read: list[int] = []
+
+    def endless() -> Iterator[Stored]:
+        while True:
+            read.append(len(read))
+            yield pictures[0]
+
+    stream = make_segmenter(bright_run(devices=1, batch_size=1)).stream(endless())
+    next(stream)
+    stream.close()
+    count = len(read)
+    assert count < 1000
+    assert len(read) == count
+
+
+def test_a_classifier_does_not_segment() -> None:
+    run = bright_run()
+    run.config.model.name = "resnet18"
+    with pytest.raises(ConfigError, match=r"model.name='resnet18', which does not segment"):
+        make_segmenter(run)
+
+
+def test_one_scale_networks_refuse_others() -> None:
+    assert make_segmenter(bright_run()).scales == (1.0,)
+    assert make_segmenter(bright_run(), scales=(1.0,)).scales == (1.0,)
+    with pytest.raises(ConfigError, match=r"--scales 0.5,1.0: unet sees one scale"):
+        make_segmenter(bright_run(), scales=(0.5, 1.0))
+
+
+def test_hmsanet_takes_scales(tmp_path: Path) -> None:
+    run = load_trained(untrained_run(tmp_path / "run"))
+    assert make_segmenter(run).model is run.model
+    assert make_segmenter(run).scales == (0.5, 1.0)
+    assert make_segmenter(run, scales=(2.0, 1.0, 0.5)).scales == (0.5, 1.0, 2.0)
+    with pytest.raises(ConfigError, match=r"1.0 among them"):
+        make_segmenter(run, scales=(0.5,))

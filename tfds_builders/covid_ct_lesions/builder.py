@@ -1,0 +1,61 @@
+"""TFDS builder of the companion lesion set: pairs of frames and masks, from a Kaggle download.
+
+    mgajax build covid_ct_lesions --manual_dir DOWNLOAD --data_dir DATA
+
+The record is that of `covid_ct_slices`, so whatever reads the one reads the other. No TensorFlow.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Any, ClassVar
+
+import tensorflow_datasets as tfds
+
+from mgajax.curation.catalogue import Catalogue
+from mgajax.curation.lesion_pairs import find_pairs, pairs_fingerprint, read_pairs
+from mgajax.data.splits import Split, lesion_split
+from tfds_builders.catalogued import CataloguedBuilder, CataloguedConfig
+
+
+@dataclasses.dataclass(eq=False, kw_only=True)
+class CovidCtLesionsConfig(CataloguedConfig):
+    """What is built; see `CataloguedConfig`."""
+
+
+class CovidCtLesions(CataloguedBuilder):
+    """COVID-19 chest CT slices with annotated lesion masks."""
+
+    name = "covid_ct_lesions"
+    FOLDER = Path(__file__).parent
+    HOMEPAGE = (
+        "https://www.kaggle.com/datasets/maedemaftouni/covid19-ct-scan-lesion-segmentation-dataset"
+    )
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": "First version: frames/ and masks/."}
+    BUILDER_CONFIGS: ClassVar[list[CovidCtLesionsConfig]] = [
+        CovidCtLesionsConfig(name="default", description="Every usable pair."),
+        CovidCtLesionsConfig(
+            name="partial",
+            max_damage_share=1.0,
+            description="Takes what is there: any share of frames or masks may be missing.",
+        ),
+    ]
+    MANUAL_DOWNLOAD_INSTRUCTIONS = """
+    Download
+    https://www.kaggle.com/datasets/maedemaftouni/covid19-ct-scan-lesion-segmentation-dataset
+    and unpack it, so that manual_dir holds frames/ and masks/. Put meta_data_covid.csv of
+    https://www.kaggle.com/datasets/maedemaftouni/large-covid19-ct-slice-dataset beside them: it
+    knows whose the MedSeg slices are.
+    """
+
+    def input_fingerprint(self, manual_dir: Path) -> str:
+        """A hash of what would be read from `manual_dir`."""
+        return pairs_fingerprint(find_pairs(manual_dir))
+
+    def read(self, manual_dir: Path) -> Catalogue:
+        """The verified pairs; see `lesion_pairs.read_pairs`."""
+        return read_pairs(manual_dir, max_damage_share=self.builder_config.max_damage_share)
+
+    def split(self, columns: dict[str, Any]) -> Split:
+        """2,329/200/200 for the full set, see `mgajax.data.splits.lesion_split`."""
+        return lesion_split(**columns, seed=self.builder_config.split_seed)

@@ -1,0 +1,101 @@
+"""Which lesion mask each drawn slice is stored with: its exact one, a predicted one, or none.
+
+Real sets have annotated lesions for some people only, and a segmenter fills in the rest; the dials
+`annotated` and `masks` make such a set of drawn slices.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mgajax.curation.predicted_masks import masks_made_by, verified_masks
+from mgajax.curation.report import Findings, findings_json
+from mgajax.schema import CLASS_NAMES
+from tfds_builders.ct_phantom.individual import Patient
+from tfds_builders.ct_phantom.slices import slice_name, slice_shape
+
+Parts = Mapping[str, Sequence[Patient]]
+"""The patients of each split."""
+
+
+@dataclass(frozen=True)
+class MaskPlan:
+    """Where the mask of every slice comes from.
+
+    Attributes:
+      annotated: file names of the slices stored with their exact mask.
+      predicted: file name of a slice -> its predicted mask.
+      summary: counts and findings, in plain JSON types.
+    """
+
+    annotated: frozenset[str]
+    predicted: Mapping[str, Path] = field(default_factory=dict)
+    summary: Mapping[str, Any] = field(default_factory=dict)
+
+
+def plan_masks(
+    parts: Parts, *, annotated: float, folder: Path | None, seed: int, size: int
+) -> MaskPlan:
+    """Choose the annotated patients, and find predicted masks for the slices of the others.
+
+    Args:
+      parts: the patients of each split.
+      annotated: share of patients, in [0, 1].
+      folder: of predicted masks, or None.
+      seed: chooses the patients.
+      size: nominal width of the slices.
+
+    Raises:
+      DataError: `folder` has a mask for none of the slices that need one.
+    """
+    exact = annotated_patients(parts, share=annotated, seed=seed)
+    slices = [
+        (patient, index)
+        for members in parts.values()
+        for patient in members
+        for index in range(len(patient.levels))
+    ]
+    names = frozenset(slice_name(p, index=i) for p, i in slices if p.number in exact)
+    findings = Findings()
+    predicted: dict[str, Path] = {}
+    if folder is not None:
+        shapes = {
+            slice_name(p, index=i): slice_shape(p, size=size)
+            for p, i in slices
+            if p.number not in exact
+        }
+        predicted = verified_masks(shapes, folder=folder, findings=findings)
+    summary = {
+        "masked": len(names),
+        "predicted": len(predicted),
+        "unmasked": len(slices) - len(names) - len(predicted),
+        "annotated_patients": len(exact),
+        "masks_made_by": masks_made_by(folder) if folder else {},
+        "findings": findings_json(findings.summarised()),
+    }
+    return MaskPlan(names, predicted, summary)
+
+
+def annotated_patients(parts: Parts, *, share: float, seed: int) -> frozenset[int]:
+    """Numbers of the patients with exact masks: `share` of each class, spread over its splits.
+
+    Every class has its share to the nearest patient, and each of its splits to within one. The
+    patients of a larger share hold no promise to include those of a smaller one.
+    """
+    chosen: set[int] = set()
+    for label in range(len(CLASS_NAMES)):
+        rng = np.random.default_rng([seed, label])
+        numbers = np.array(list(_shuffled(parts, label=label, rng=rng)), np.int64)
+        steps = np.floor(share * np.arange(len(numbers) + 1) + 0.5)
+        chosen.update(numbers[np.diff(steps) > 0].tolist())
+    return frozenset(chosen)
+
+
+def _shuffled(parts: Parts, *, label: int, rng: np.random.Generator) -> Iterator[int]:
+    """Numbers of a class's patients, split after split, in random order within each."""
+    for members in parts.values():
+        numbers = [patient.number for patient in members if patient.label == label]
+        yield from rng.permutation(np.array(numbers, np.int64)).tolist()
