@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mgajax import models
 from mgajax.models.blocks import Layers
 from mgajax.models.hrnet import REPEATS, HRNet, TrunkPlan
 
@@ -85,3 +86,29 @@ def test_scanning_loops_instead_of_repeating() -> None:
     assert "scan[" in scanned
     assert "scan[" not in unrolled
     assert "prevent_cse" in traced("scanned", remat="modules")
+
+
+def test_scanning_is_an_option_of_the_whole_network() -> None:
+    """Gradients and statistics of the two scales keep their tree."""
+    x = images("float32")
+
+    def shapes(**options):
+        model = models.create(
+            "hmsanet", num_classes=2, trunk="hrnet_tiny", modules=(1, 2), **options
+        )
+        drawn = models.variable_shapes(model, image_size=32, channels=1)
+
+        def loss(params: dict, batch_stats: dict):
+            out, new = model.apply(
+                {"params": params, "batch_stats": batch_stats},
+                x,
+                train=True,
+                rngs={"dropout": jax.random.key(0)},
+                mutable=["batch_stats"],
+            )
+            return jnp.mean(out.logits), new
+
+        gradient = jax.grad(loss, has_aux=True)
+        return jax.eval_shape(gradient, drawn["params"], drawn["batch_stats"])
+
+    assert shapes(repeats="scanned", remat="modules") == shapes()
