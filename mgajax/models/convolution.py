@@ -25,7 +25,12 @@ def convolve(
     On a CPU, XLA leaves its fast convolutions where the kernel is larger than the map: 3×3 over
     2×2 with 512 channels takes a hundred times longer than over 3×3, so that a ResNet at 64² was
     slower than at 96². Small maps occur with small images only, where patches cost no memory.
+    Taps of a dilated kernel that see nothing but padding are left out, which is most of a pyramid's
+    on small maps.
     """
+    kernel, padding = _reaching_taps(
+        kernel, x.shape[1:3], padding, dilation=settings.get("rhs_dilation") or (1, 1)
+    )
     if max(kernel.shape[:2]) <= min(x.shape[1:3]):
         return lax.conv_general_dilated(x, kernel, strides, padding, **settings)
     x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
@@ -43,6 +48,32 @@ def convolve(
     flat = jnp.concatenate([patch[:, :rows, :columns] for patch in patches], axis=-1)
     precision = settings.get("precision")
     return jnp.matmul(flat, kernel.reshape(-1, kernel.shape[-1]), precision=precision)
+
+
+def _reaching_taps(
+    kernel: Array,
+    sides: Sequence[int],
+    padding: Sequence[tuple[int, int]],
+    *,
+    dilation: Sequence[int],
+) -> tuple[Array, list[tuple[int, int]]]:
+    """The part of a kernel whose taps meet the map somewhere, and the padding that fits it.
+
+    Only for padding that keeps the size at stride 1, as all of ours does.
+    """
+    fitting = []
+    for axis, (side, (before, after), step) in enumerate(
+        zip(sides, padding, dilation, strict=True)
+    ):
+        taps = kernel.shape[axis]
+        if before + after == (taps - 1) * step:
+            # A tap's offset from an output's own place must lie within ± (side − 1).
+            first = max(-(-(before - side + 1) // step), 0)
+            last = max(-(-(after - side + 1) // step), 0)
+            kernel = lax.slice_in_dim(kernel, first, taps - last, axis=axis)
+            before, after = before - first * step, after - last * step
+        fitting.append((before, after))
+    return kernel, fitting
 
 
 def convolve_in_loops(

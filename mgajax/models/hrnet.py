@@ -172,9 +172,9 @@ class HRNet(nn.Module):
       remat: "modules" keeps only what flows between modules and computes their inside again in the
         backward pass: less memory for a second forward pass; "none" keeps everything.
       repeats: "scanned" compiles the equal blocks of a branch, and the equal modules of a stage,
-        once and loops over their stacked parameters: a third of the compile time. "unrolled"
-        compiles each by itself. Variables and results are the same; only "unrolled" lets
-        intermediate values be captured.
+        once and loops over their stacked parameters: a third of the compile time, for a copy of
+        the parameters and of their gradients in every pass. "unrolled" compiles each by itself.
+        Variables and results are the same; only "unrolled" lets intermediate values be captured.
     """
 
     plan: TrunkPlan
