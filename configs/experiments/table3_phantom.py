@@ -30,4 +30,5 @@ def get_config() -> ConfigDict:
         config.augmentation.scale = 0.2
         config.augmentation.translate = 0.1
     plan.hmsanet.model.options.trunk = "hrnet_w18"
+    plan.hmsanet.model.options.repeats = "scanned"
     return plan
