@@ -41,6 +41,13 @@ class Finding(enum.Enum):
     )
     FRAME_WITHOUT_MASK = ("frame_without_mask", "frames without a mask; left out", True)
     MASK_WITHOUT_FRAME = ("mask_without_frame", "masks without a frame; left out", True)
+    DAMAGED_SOURCE = ("damaged_source_file", "source files that cannot be read; left out", True)
+    REFUSED_ARCHIVE = ("refused_archive", "zips that are damaged or unsafe; left out", True)
+    LISTED_NOT_FOUND = ("listed_not_found", "files that a table names and nobody has", True)
+    NO_LABEL_ROW = ("no_label_row", "volumes without the label row they should have", True)
+    NO_TABLE_ROW = ("no_table_row", "source pictures that their table does not list", False)
+    NOT_TAKEN = ("not_taken", "source files that the published set leaves out", False)
+    REPEATED_SCAN = ("repeated_scan", "scans that another archive holds too; left out", False)
     RENAMED = ("renamed_file", "rows matched to a file of another spelling", False)
     PATIENT_FROM_NAME = (
         "patient_from_name",

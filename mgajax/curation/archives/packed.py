@@ -1,0 +1,158 @@
+"""Files of a download, unpacked or still in their zips, seen alike.
+
+Nothing is unpacked to disk: members are read in memory. An archive that holds a path outside its
+own folder is refused whole, for whoever unpacks it by other means would be harmed by it.
+"""
+
+import functools
+import os
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from mgajax.curation.report import Finding, Findings
+from mgajax.errors import DataError
+
+MAX_MEMBER_BYTES = 1 << 30
+"""No file of the seven archives is larger; a zip that claims more is not trusted."""
+
+_ZIP_ERRORS = (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError)
+
+
+@dataclass(frozen=True, order=True)
+class SourceFile:
+    """A file of the download.
+
+    Attributes:
+      place: where it lies below the raw folder; for a member of a zip, where it would lie if the
+        zip were unpacked beside itself.
+      path: the file on disk, or the zip that holds it.
+      member: its name in the zip; '' for a plain file.
+    """
+
+    place: PurePosixPath
+    path: Path
+    member: str = ""
+
+    @property
+    def name(self) -> str:
+        """Its file name."""
+        return self.place.name
+
+    @property
+    def origin(self) -> str:
+        """`place` for a plain file, `.../archive.zip!member` for a zip's."""
+        if not self.member:
+            return str(self.place)
+        depth = len(_safe_parts(self.member))
+        folder = PurePosixPath(*self.place.parts[:-depth])
+        return f"{folder / self.path.name}!{self.member}"
+
+    def read(self) -> bytes:
+        """Its content.
+
+        Raises:
+          DataError: the zip's member is damaged, or larger than `MAX_MEMBER_BYTES`.
+          OSError: the file cannot be read.
+        """
+        if not self.member:
+            return self.path.read_bytes()
+        try:
+            archive = _opened(self.path, os.getpid())
+            if archive.getinfo(self.member).file_size > MAX_MEMBER_BYTES:
+                raise DataError(f"{self.origin}: larger than 1 GiB; this is no file of the archive")
+            return archive.read(self.member)
+        except _ZIP_ERRORS as error:
+            raise DataError(
+                f"{self.origin}: damaged in its zip ({error}); download it again"
+            ) from (error)
+
+
+def list_files(raw: Path, *, findings: Findings) -> list[SourceFile]:
+    """Every file below `raw`, those inside of zips included, ordered by place.
+
+    A file that lies there both packed and unpacked is listed once, unpacked. Hidden files and
+    folders, and what macOS adds to zips, are passed over. A zip that is damaged, or refused for a
+    path outside of it, is noted in `findings` and left out.
+
+    Raises:
+      DataError: `raw` is no folder.
+    """
+    if not raw.is_dir():
+        raise DataError(
+            f"{raw}: no such folder; pass the folder that holds the downloaded archives"
+        )
+    files: dict[PurePosixPath, SourceFile] = {}
+    zips = []
+    for path in sorted(raw.rglob("*")):
+        place = PurePosixPath(path.relative_to(raw).as_posix())
+        if _is_clutter(place) or not path.is_file():
+            continue
+        if path.suffix.lower() == ".zip":
+            zips.append((place, path))
+        else:
+            files[place] = SourceFile(place, path)
+    for place, path in zips:
+        try:
+            members = zip_members(path)
+        except DataError as error:
+            findings.note(Finding.REFUSED_ARCHIVE, str(error))
+            continue
+        for member in members:
+            inside = place.parent / PurePosixPath(*_safe_parts(member))
+            if not _is_clutter(inside):
+                files.setdefault(inside, SourceFile(inside, path, member))
+    return sorted(files.values())
+
+
+def zip_members(path: Path) -> list[str]:
+    """The names of the files in a zip.
+
+    Raises:
+      DataError: it is damaged, or a name is absolute or leads out of the archive's folder.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [info.filename for info in archive.infolist() if not info.is_dir()]
+    except _ZIP_ERRORS as error:
+        raise DataError(f"{path}: no readable zip ({error}); download it again") from error
+    for name in names:
+        if not _safe_parts(name):
+            raise DataError(
+                f"{path}: refused, its member {name!r} lies outside the archive's folder; "
+                "download it again from its publisher, and do not unpack this one"
+            )
+    return names
+
+
+def in_folder(files: Iterable[SourceFile], *names: str) -> list[SourceFile]:
+    """The files with a folder above them that is called one of `names`, case ignored."""
+    wanted = {name.casefold() for name in names}
+    return [f for f in files if any(part.casefold() in wanted for part in f.place.parts[:-1])]
+
+
+def named(files: Iterable[SourceFile], *names: str) -> list[SourceFile]:
+    """The files called one of `names`, case ignored."""
+    wanted = {name.casefold() for name in names}
+    return [file for file in files if file.name.casefold() in wanted]
+
+
+def _safe_parts(member: str) -> tuple[str, ...]:
+    """The parts of a member's name, or () for one that is absolute or climbs out."""
+    name = member.replace("\\", "/")
+    path = PurePosixPath(name)
+    drive = len(name) > 1 and name[1] == ":"
+    return () if path.is_absolute() or drive or ".." in path.parts else path.parts
+
+
+def _is_clutter(place: PurePosixPath) -> bool:
+    return any(part.startswith(".") or part == "__MACOSX" for part in place.parts)
+
+
+@functools.lru_cache(maxsize=4)
+def _opened(path: Path, process: int) -> zipfile.ZipFile:
+    """An open zip; kept, since the table of a large one takes long to read, but by one process
+    only: a forked child would move its parent's place in the file.
+    """
+    return zipfile.ZipFile(path)
