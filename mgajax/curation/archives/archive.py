@@ -38,10 +38,36 @@ class ReadOptions:
       unlabelled: what becomes of volumes of a wanted class whose slices nobody has labelled and
         which the published set leaves out: "leave_out", or "select" by the rules of `selection`.
       effusion: whether pleural effusion counts as "lesion" (the paper's Fig. 1) or "background".
+      afshar_labels: which slice labels of COVID-CT-MD: the "first" release, which the published set
+        follows, or the "updated" one.
+      labels: file name -> whether to take it, as a radiologist says; wins over everything.
     """
 
     unlabelled: Literal["leave_out", "select"] = "leave_out"
     effusion: Literal["lesion", "background"] = "lesion"
+    afshar_labels: Literal["first", "updated"] = "first"
+    labels: Mapping[str, bool] = field(default_factory=dict)
+
+    def verdict(self, file_name: str, by_source: bool | None, reason: str) -> "Verdict":
+        """Whether to take a slice: a radiologist's label if there is one, else the source's word.
+
+        A reader need not decode what is not taken (`is_taken` False).
+        """
+        if file_name in self.labels:
+            return Verdict(self.labels[file_name], "radiologist")
+        return Verdict(by_source, reason)
+
+    def speaks_of(self, prefix: str) -> bool:
+        """Whether a radiologist's labels name a slice of the volume whose names begin so."""
+        return any(name.startswith(prefix) for name in self.labels)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a slice is taken (None: the rules of `selection` decide), and why."""
+
+    is_taken: bool | None
+    reason: str
 
 
 @dataclass(frozen=True)
