@@ -3,8 +3,13 @@
 A reader is a module with a function `find`; see `archive`. `READERS` knows them by source.
 """
 
-from mgajax.curation.archives import afshar
+from mgajax.curation.archives import afshar, cohen, rahimzadeh, zhao
 from mgajax.curation.archives.archive import Find
 
-READERS: dict[str, Find] = {"afshar": afshar.find}
+READERS: dict[str, Find] = {
+    "zhao": zhao.find,
+    "afshar": afshar.find,
+    "cohen": cohen.find,
+    "rahimzadeh": rahimzadeh.find,
+}
 """Reader of each source, in the order in which a curation reads them."""

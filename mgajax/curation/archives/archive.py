@@ -40,12 +40,15 @@ class ReadOptions:
       effusion: whether pleural effusion counts as "lesion" (the paper's Fig. 1) or "background".
       afshar_labels: which slice labels of COVID-CT-MD: the "first" release, which the published set
         follows, or the "updated" one.
+      second_copies: what becomes of a picture that one patient has twice (231 normals of
+        COVID-CTset): "merge" leaves out the second, "keep" follows the published set.
       labels: file name -> whether to take it, as a radiologist says; wins over everything.
     """
 
     unlabelled: Literal["leave_out", "select"] = "leave_out"
     effusion: Literal["lesion", "background"] = "lesion"
     afshar_labels: Literal["first", "updated"] = "first"
+    second_copies: Literal["merge", "keep"] = "merge"
     labels: Mapping[str, bool] = field(default_factory=dict)
 
     def verdict(self, file_name: str, by_source: bool | None, reason: str) -> "Verdict":
