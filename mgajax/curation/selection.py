@@ -278,7 +278,7 @@ def _areas(
 ) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "n"]]:
     """Lung and body areas of each slice; with lung masks the whole slice stands for the body."""
     if lungs is not None:
-        areas = [(np.count_nonzero(mask), mask.size) for mask in lungs]
+        areas = [(int(np.count_nonzero(mask)), mask.size) for mask in lungs]
     else:
         steps = [-(-max(plane.shape) // LARGEST_SIDE) for plane in planes]
         areas = [
