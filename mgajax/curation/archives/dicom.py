@@ -1,0 +1,126 @@
+"""CT slices in DICOM: a header without pixels, and the pixels in Hounsfield units.
+
+Compressed pixels (JPEG lossless in COVID-CT-MD) are decoded by pydicom through pylibjpeg.
+"""
+
+import io
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import pydicom
+from jaxtyping import Num
+
+from mgajax.curation.archives.packed import SourceFile
+from mgajax.errors import DataError
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Header:
+    """What is needed of a slice before its pixels.
+
+    Attributes:
+      file: where it was read.
+      instance: its InstanceNumber, 1-based.
+      location: its SliceLocation in mm, else the z of ImagePositionPatient; head is up.
+      texts: other elements by keyword, as text; absent where empty.
+    """
+
+    file: SourceFile
+    instance: int
+    location: float
+    texts: dict[str, str]
+
+
+TEXTS: tuple[str, ...] = (
+    "Columns",
+    "DateOfLastCalibration",
+    "DistanceSourceToDetector",
+    "DistanceSourceToPatient",
+    "ExposureTime",
+    "KVP",
+    "PatientAge",
+    "PatientSex",
+    "PixelSpacing",
+    "Rows",
+    "SliceThickness",
+    "StudyDate",
+    "XRayTubeCurrent",
+)
+"""Keywords that `Header.texts` holds."""
+
+
+def read_header(file: SourceFile) -> Header:
+    """The header of one slice; what follows it in the file may be damaged.
+
+    Raises:
+      DataError: no DICOM, or without the elements that place it in its series.
+    """
+    data = _guarded(
+        lambda: pydicom.dcmread(io.BytesIO(file.read()), stop_before_pixels=True), where=file.origin
+    )
+    try:
+        location = data.get("SliceLocation")
+        if location is None:
+            location = data.ImagePositionPatient[2]
+        instance = int(data.InstanceNumber)
+        texts = {key: _text(data.get(key)) for key in TEXTS}
+    except (AttributeError, TypeError, ValueError, IndexError) as error:
+        raise DataError(
+            f"{file.origin}: its header ends early or does not say where the slice lies ({error}); "
+            "download it again"
+        ) from error
+    return Header(
+        file, instance, float(location), {key: text for key, text in texts.items() if text}
+    )
+
+
+def read_hounsfield(file: SourceFile) -> Num[np.ndarray, "h w"]:
+    """The pixels of one slice in Hounsfield units: stored values times slope plus intercept.
+
+    int32 where slope and intercept are whole numbers, as scanners write them; else float32.
+
+    Raises:
+      DataError: the file is cut off or damaged, is compressed in a way that cannot be decoded, or
+        holds more than one grey picture.
+    """
+    data = _guarded(lambda: pydicom.dcmread(io.BytesIO(file.read())), where=file.origin)
+    stored = _guarded(lambda: data.pixel_array, where=file.origin)
+    if stored.ndim != 2:
+        raise DataError(
+            f"{file.origin}: pixels of shape {stored.shape}, expected one grey slice [h, w]"
+        )
+    slope, intercept = float(data.get("RescaleSlope", 1)), float(data.get("RescaleIntercept", 0))
+    if slope.is_integer() and intercept.is_integer():
+        return stored.astype(np.int32) * int(slope) + int(intercept)
+    return (stored * slope + intercept).astype(np.float32)
+
+
+def _guarded(read: Callable[[], Result], *, where: str) -> Result:
+    """What `read` returns, its many exceptions turned into one kind, its warnings held back.
+
+    pydicom and the decoders behind it document no common error, hence the broad catch.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return read()
+    except DataError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(
+            f"{where}: no complete DICOM slice ({reason}); download it again"
+        ) from error
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, pydicom.multival.MultiValue):
+        return "\\".join(str(part) for part in value)
+    return str(value).strip()
