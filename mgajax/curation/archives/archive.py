@@ -49,7 +49,7 @@ class ReadOptions:
     effusion: Literal["lesion", "background"] = "lesion"
     afshar_labels: Literal["first", "updated"] = "first"
     second_copies: Literal["merge", "keep"] = "merge"
-    labels: Mapping[str, bool] = field(default_factory=dict)
+    labels: Mapping[str, bool] = field(default_factory=dict, repr=False)
 
     def verdict(self, file_name: str, by_source: bool | None, reason: str) -> "Verdict":
         """Whether to take a slice: a radiologist's label if there is one, else the source's word.
@@ -126,7 +126,8 @@ class Unit:
       source: one of `SOURCES`.
       name: unique in the source, e.g. "P001"; a finished unit is recorded under it.
       read: `functools.partial` of a function at module level (it is pickled); given the findings
-        to note damage in, it yields the slices in order.
+        to note damage in, it yields the slices in order. By the `repr` of its arguments a later
+        run tells whether the unit is still the same, so they hold no sets and no open files.
     """
 
     source: str
