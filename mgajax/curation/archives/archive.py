@@ -40,12 +40,15 @@ class ReadOptions:
       effusion: whether pleural effusion counts as "lesion" (the paper's Fig. 1) or "background".
       afshar_labels: which slice labels of COVID-CT-MD: the "first" release, which the published set
         follows, or the "updated" one.
+      jun_infection: labels of infection in Jun's combined masks (unconfirmed; used only where the
+        volume's own infection mask is not there).
       labels: file name -> whether to take it, as a radiologist says; wins over everything.
     """
 
     unlabelled: Literal["leave_out", "select"] = "leave_out"
     effusion: Literal["lesion", "background"] = "lesion"
     afshar_labels: Literal["first", "updated"] = "first"
+    jun_infection: tuple[int, ...] = (3,)
     labels: Mapping[str, bool] = field(default_factory=dict)
 
     def verdict(self, file_name: str, by_source: bool | None, reason: str) -> "Verdict":
@@ -93,6 +96,7 @@ class RawSlice:
       upright_turn: see `Turn`.
       published: the bytes of the published PNG where that is the source's own picture; else None,
         and it is rendered from `values`.
+      lungs: lungs, 0 or 255, of the same size; None where the source does not mark them.
     """
 
     source: str
@@ -110,6 +114,7 @@ class RawSlice:
     metadata: Mapping[str, str] = field(default_factory=dict)
     upright_turn: Turn = "none"
     published: bytes | None = None
+    lungs: UInt8[np.ndarray, "h w"] | None = None
 
 
 Read = Callable[[Findings], Iterator[RawSlice]]
