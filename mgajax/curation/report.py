@@ -41,6 +41,11 @@ class Finding(enum.Enum):
     )
     FRAME_WITHOUT_MASK = ("frame_without_mask", "frames without a mask; left out", True)
     MASK_WITHOUT_FRAME = ("mask_without_frame", "masks without a frame; left out", True)
+    MASK_WITHOUT_VOLUME = (
+        "mask_without_volume",
+        "mask volumes whose CT volume is not there; left out",
+        True,
+    )
     DAMAGED_SOURCE = ("damaged_source_file", "source files that cannot be read; left out", True)
     REFUSED_ARCHIVE = ("refused_archive", "zips that are damaged or unsafe; left out", True)
     LISTED_NOT_FOUND = ("listed_not_found", "files that a table names and nobody has", True)

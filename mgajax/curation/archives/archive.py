@@ -42,6 +42,8 @@ class ReadOptions:
         follows, or the "updated" one.
       second_copies: what becomes of a picture that one patient has twice (231 normals of
         COVID-CTset): "merge" leaves out the second, "keep" follows the published set.
+      jun_infection: labels of infection in Jun's combined masks (unconfirmed; used only where the
+        volume's own infection mask is not there).
       labels: file name -> whether to take it, as a radiologist says; wins over everything.
     """
 
@@ -49,6 +51,7 @@ class ReadOptions:
     effusion: Literal["lesion", "background"] = "lesion"
     afshar_labels: Literal["first", "updated"] = "first"
     second_copies: Literal["merge", "keep"] = "merge"
+    jun_infection: tuple[int, ...] = (3,)
     labels: Mapping[str, bool] = field(default_factory=dict, repr=False)
 
     def verdict(self, file_name: str, by_source: bool | None, reason: str) -> "Verdict":
@@ -96,6 +99,7 @@ class RawSlice:
       upright_turn: see `Turn`.
       published: the bytes of the published PNG where that is the source's own picture; else None,
         and it is rendered from `values`.
+      lungs: lungs, 0 or 255, of the same size; None where the source does not mark them.
     """
 
     source: str
@@ -113,6 +117,7 @@ class RawSlice:
     metadata: Mapping[str, str] = field(default_factory=dict)
     upright_turn: Turn = "none"
     published: bytes | None = None
+    lungs: UInt8[np.ndarray, "h w"] | None = None
 
 
 Read = Callable[[Findings], Iterator[RawSlice]]

@@ -26,14 +26,16 @@ class SourceFile:
 
     Attributes:
       place: where it lies below the raw folder; for a member of a zip, where it would lie if the
-        zip were unpacked beside itself.
+        zip were unpacked beside itself, see `list_files`.
       path: the file on disk, or the zip that holds it.
       member: its name in the zip; '' for a plain file.
+      archive: where that zip lies below the raw folder; '' for a plain file.
     """
 
     place: PurePosixPath
     path: Path
     member: str = ""
+    archive: str = ""
 
     @property
     def name(self) -> str:
@@ -43,11 +45,7 @@ class SourceFile:
     @property
     def origin(self) -> str:
         """`place` for a plain file, `.../archive.zip!member` for a zip's."""
-        if not self.member:
-            return str(self.place)
-        depth = len(_safe_parts(self.member))
-        folder = PurePosixPath(*self.place.parts[:-depth])
-        return f"{folder / self.path.name}!{self.member}"
+        return f"{self.archive}!{self.member}" if self.member else str(self.place)
 
     def read(self) -> bytes:
         """Its content.
@@ -72,6 +70,8 @@ class SourceFile:
 def list_files(raw: Path, *, findings: Findings) -> list[SourceFile]:
     """Every file below `raw`, those inside of zips included, ordered by place.
 
+    A zip is seen as desktops unpack it: beside itself, and into a folder of its own name where it
+    holds files without a folder (the four zips of Jun's archive hold files of the same names).
     A file that lies there both packed and unpacked is listed once, unpacked. Hidden files and
     folders, and what macOS adds to zips, are passed over. A zip that is damaged, or refused for a
     path outside of it, is noted in `findings` and left out.
@@ -99,10 +99,15 @@ def list_files(raw: Path, *, findings: Findings) -> list[SourceFile]:
         except DataError as error:
             findings.note(Finding.REFUSED_ARCHIVE, str(error))
             continue
+        parts = {member: _safe_parts(member) for member in members}
+        is_flat = any(
+            len(one) == 1 and not _is_clutter(PurePosixPath(*one)) for one in parts.values()
+        )
+        folder = place.with_suffix("") if is_flat else place.parent
         for member in members:
-            inside = place.parent / PurePosixPath(*_safe_parts(member))
+            inside = folder.joinpath(*parts[member])
             if not _is_clutter(inside):
-                files.setdefault(inside, SourceFile(inside, path, member))
+                files.setdefault(inside, SourceFile(inside, path, member, str(place)))
     return sorted(files.values())
 
 
