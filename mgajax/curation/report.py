@@ -51,6 +51,7 @@ class Finding(enum.Enum):
     LISTED_NOT_FOUND = ("listed_not_found", "files that a table names and nobody has", True)
     NO_LABEL_ROW = ("no_label_row", "volumes without the label row they should have", True)
     OTHER_LABELS = ("other_labels", "label files taken for want of the wanted release", False)
+    NO_TABLE_ROW = ("no_table_row", "source pictures that their table does not list", False)
     NOT_TAKEN = ("not_taken", "source files that the published set leaves out", False)
     REPEATED_SCAN = ("repeated_scan", "scans that another archive holds too; left out", False)
     RENAMED = ("renamed_file", "rows matched to a file of another spelling", False)
