@@ -1,6 +1,6 @@
 """CT slices in DICOM: a header without pixels, and the pixels in Hounsfield units.
 
-Compressed pixels (JPEG lossless in COVID-CT-MD) are decoded by pydicom through pylibjpeg.
+Compressed pixels (JPEG lossless in COVID-CT-MD) are decoded by pydicom through GDCM.
 """
 
 import io
