@@ -51,7 +51,6 @@ class Finding(enum.Enum):
     LISTED_NOT_FOUND = ("listed_not_found", "files that a table names and nobody has", True)
     NO_LABEL_ROW = ("no_label_row", "volumes without the label row they should have", True)
     OTHER_LABELS = ("other_labels", "label files taken for want of the wanted release", False)
-    NO_TABLE_ROW = ("no_table_row", "source pictures that their table does not list", False)
     NOT_TAKEN = ("not_taken", "source files that the published set leaves out", False)
     REPEATED_SCAN = ("repeated_scan", "scans that another archive holds too; left out", False)
     RENAMED = ("renamed_file", "rows matched to a file of another spelling", False)
@@ -72,6 +71,7 @@ class Finding(enum.Enum):
         "frames counted as one person's, since the table does not say whose all of them are",
         False,
     )
+    MERGED_COPY = ("merged_copy", "second copies of a picture, same patient; left out", False)
     SAME_PICTURE = ("second_copy", "second copies of a picture, same patient; kept", False)
     SAME_PICTURE_OTHER = (
         "same_picture_two_patients",

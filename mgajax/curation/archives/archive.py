@@ -42,6 +42,8 @@ class ReadOptions:
         follows, or the "updated" one.
       jun_infection: labels of infection in Jun's combined masks (unconfirmed; used only where the
         volume's own infection mask is not there).
+      second_copies: what becomes of a picture that one patient has twice (231 normals of
+        COVID-CTset): "merge" leaves out the second, "keep" follows the published set.
       labels: file name -> whether to take it, as a radiologist says; wins over everything.
     """
 
@@ -49,6 +51,7 @@ class ReadOptions:
     effusion: Literal["lesion", "background"] = "lesion"
     afshar_labels: Literal["first", "updated"] = "first"
     jun_infection: tuple[int, ...] = (3,)
+    second_copies: Literal["merge", "keep"] = "merge"
     labels: Mapping[str, bool] = field(default_factory=dict)
 
     def verdict(self, file_name: str, by_source: bool | None, reason: str) -> "Verdict":

@@ -134,7 +134,9 @@ def _read(plan: _Plan, options: ReadOptions, findings: Findings) -> Iterator[Raw
         lesions = _lesions(masks, k, infection=options.jun_infection)
         name = f"{plan.stem}_{k}.png"
         is_wanted = None if lesions is None else bool(lesions.any())
-        verdict = options.verdict(name, is_wanted, "selection" if lesions is None else "lesion mask")
+        verdict = options.verdict(
+            name, is_wanted, "selection" if lesions is None else "lesion mask"
+        )
         if verdict.is_taken is False:
             continue
         yield RawSlice(

@@ -43,7 +43,9 @@ def find(files: Sequence[SourceFile], *, options: ReadOptions, findings: Finding
     """One unit; see `archive.Find`."""
     for file in named(files, *UNUSED):
         findings.note(Finding.NOT_TAKEN, file.origin)
-    images, masks, lungs = (next(iter(named(files, *names)), None) for names in (IMAGES, MASKS, LUNGS))
+    images, masks, lungs = (
+        next(iter(named(files, *names)), None) for names in (IMAGES, MASKS, LUNGS)
+    )
     if images is None:
         if masks is not None:
             findings.note(Finding.MASK_WITHOUT_VOLUME, masks.origin)
@@ -67,7 +69,9 @@ def _read(
 ) -> Iterator[RawSlice]:
     """All slices, by number. They are no neighbours, so they have no position."""
     images = open_volume(files["images"])
-    mask, lungs = (open_mask(files[k], of=images) if k in files else None for k in ("mask", "lungs"))
+    mask, lungs = (
+        open_mask(files[k], of=images) if k in files else None for k in ("mask", "lungs")
+    )
     unit = images.unit()
     for k in range(1, images.depth + 1):
         name = f"13_Bjorke_{k}.png"

@@ -158,9 +158,7 @@ def _note_missing(
         findings.note(Finding.LISTED_NOT_FOUND, listed["mask_file"].lstrip("/"))
 
 
-def _category(
-    study: SourceFile, row: Row | None, *, findings: Findings, has_registry: bool
-) -> str:
+def _category(study: SourceFile, row: Row | None, *, findings: Findings, has_registry: bool) -> str:
     """The grade of a study by its folder, else by the registry; '' where neither knows it."""
     folders = [part.upper() for part in study.place.parts[:-1]]
     by_folder = next((grade for grade in (NORMAL, *COVID_GRADES) if grade in folders), "")
