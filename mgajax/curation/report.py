@@ -50,6 +50,7 @@ class Finding(enum.Enum):
     REFUSED_ARCHIVE = ("refused_archive", "zips that are damaged or unsafe; left out", True)
     LISTED_NOT_FOUND = ("listed_not_found", "files that a table names and nobody has", True)
     NO_LABEL_ROW = ("no_label_row", "volumes without the label row they should have", True)
+    NO_TABLE_ROW = ("no_table_row", "source pictures that their table does not list", False)
     OTHER_LABELS = ("other_labels", "label files taken for want of the wanted release", False)
     NOT_TAKEN = ("not_taken", "source files that the published set leaves out", False)
     REPEATED_SCAN = ("repeated_scan", "scans that another archive holds too; left out", False)
