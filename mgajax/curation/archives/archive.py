@@ -40,19 +40,19 @@ class ReadOptions:
       effusion: whether pleural effusion counts as "lesion" (the paper's Fig. 1) or "background".
       afshar_labels: which slice labels of COVID-CT-MD: the "first" release, which the published set
         follows, or the "updated" one.
-      jun_infection: labels of infection in Jun's combined masks (unconfirmed; used only where the
-        volume's own infection mask is not there).
       second_copies: what becomes of a picture that one patient has twice (231 normals of
         COVID-CTset): "merge" leaves out the second, "keep" follows the published set.
+      jun_infection: labels of infection in Jun's combined masks (unconfirmed; used only where the
+        volume's own infection mask is not there).
       labels: file name -> whether to take it, as a radiologist says; wins over everything.
     """
 
     unlabelled: Literal["leave_out", "select"] = "leave_out"
     effusion: Literal["lesion", "background"] = "lesion"
     afshar_labels: Literal["first", "updated"] = "first"
-    jun_infection: tuple[int, ...] = (3,)
     second_copies: Literal["merge", "keep"] = "merge"
-    labels: Mapping[str, bool] = field(default_factory=dict)
+    jun_infection: tuple[int, ...] = (3,)
+    labels: Mapping[str, bool] = field(default_factory=dict, repr=False)
 
     def verdict(self, file_name: str, by_source: bool | None, reason: str) -> "Verdict":
         """Whether to take a slice: a radiologist's label if there is one, else the source's word.
@@ -131,7 +131,8 @@ class Unit:
       source: one of `SOURCES`.
       name: unique in the source, e.g. "P001"; a finished unit is recorded under it.
       read: `functools.partial` of a function at module level (it is pickled); given the findings
-        to note damage in, it yields the slices in order.
+        to note damage in, it yields the slices in order. By the `repr` of its arguments a later
+        run tells whether the unit is still the same, so they hold no sets and no open files.
     """
 
     source: str

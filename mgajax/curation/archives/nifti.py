@@ -89,7 +89,6 @@ def open_volume(file: SourceFile) -> Volume:
         if content[:2] == _GZIP:
             content = gzip.decompress(content)
         image = nib.Nifti1Image.from_bytes(content)
-        image.dataobj.slope  # noqa: B018  (nibabel checks the scaling when it makes the proxy)
     except _UNREADABLE as error:
         raise DataError(
             f"{file.origin}: no complete NIfTI volume ({error}); download it again"
@@ -102,8 +101,8 @@ def open_volume(file: SourceFile) -> Volume:
             f"{file.origin}: dimensions {' x '.join(map(str, image.shape))}, expected three (columns, "
             "rows, slices); download it again"
         )
-    proxy = image.dataobj
-    needed = int(proxy.offset) + int(np.prod(image.shape)) * proxy.dtype.itemsize
+    voxel = image.header.get_data_dtype().itemsize
+    needed = int(image.header["vox_offset"]) + int(np.prod(image.shape)) * voxel
     if len(content) < needed:
         raise DataError(
             f"{file.origin}: ends after {len(content):,} of {needed:,} bytes; download it again"

@@ -70,7 +70,7 @@ class _Folder:
 
     label: int
     slices: tuple[tuple[_Place, SourceFile], ...]
-    taken: frozenset[str] | None
+    taken: tuple[str, ...] | None
     reason: str
 
 
@@ -131,11 +131,14 @@ def _planned(
 ) -> _Folder | None:
     """What to take of a folder, by its group: "137covid", "normal4"; None for other groups."""
     if group.casefold().endswith("covid"):
-        return _Folder(COVID, slices, covid, "listed" if covid else "selection")
+        if covid is None:
+            return _Folder(COVID, slices, None, "selection")
+        listed = tuple(place.name for place, _ in slices if place.name in covid)
+        return _Folder(COVID, slices, listed, "listed")
     if _NORMAL_GROUP.fullmatch(group):
         first = max((len(slices) - 1) // 2 - NORMAL_STEP * (NORMAL_SLICES // 2), 0)
         middle = slices[first::NORMAL_STEP][:NORMAL_SLICES]
-        return _Folder(0, slices, frozenset(place.name for place, _ in middle), "mid-series")
+        return _Folder(0, slices, tuple(place.name for place, _ in middle), "mid-series")
     findings.note(Finding.NOT_TAKEN, str(slices[0][1].place.parent))
     return None
 
