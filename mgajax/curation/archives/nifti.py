@@ -7,6 +7,7 @@ from 1. The affine is not looked at: the archives disagree about it, and the nam
 import gzip
 import zlib
 from dataclasses import dataclass
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -101,8 +102,8 @@ def open_volume(file: SourceFile) -> Volume:
             f"{file.origin}: dimensions {' x '.join(map(str, image.shape))}, expected three (columns, "
             "rows, slices); download it again"
         )
-    voxel = image.header.get_data_dtype().itemsize
-    needed = int(image.header["vox_offset"]) + int(np.prod(image.shape)) * voxel
+    proxy: Any = image.dataobj
+    needed = int(proxy.offset) + int(np.prod(image.shape)) * proxy.dtype.itemsize
     if len(content) < needed:
         raise DataError(
             f"{file.origin}: ends after {len(content):,} of {needed:,} bytes; download it again"
