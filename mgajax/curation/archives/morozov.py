@@ -190,7 +190,9 @@ def _read(plan: _Plan, options: ReadOptions, findings: Findings) -> Iterator[Raw
     for k in lost:
         findings.note(Finding.LISTED_NOT_FOUND, f"16_Morozov_{plan.name}_{k}.png")
     for k in range(1, volume.depth + 1):
-        lesions = mask and labelled(mask, k, labels=LESION_LABELS, known=LESION_LABELS)
+        lesions = None
+        if mask is not None:
+            lesions = labelled(mask, k, labels=LESION_LABELS, known=LESION_LABELS)
         is_wanted: bool | None = None
         if plan.rule == "lesion mask":
             is_wanted = lesions is not None and bool(lesions.any())

@@ -7,6 +7,7 @@ from 1. The affine is not looked at: the archives disagree about it, and the nam
 import gzip
 import zlib
 from dataclasses import dataclass
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -89,7 +90,6 @@ def open_volume(file: SourceFile) -> Volume:
         if content[:2] == _GZIP:
             content = gzip.decompress(content)
         image = nib.Nifti1Image.from_bytes(content)
-        image.dataobj.slope  # noqa: B018  (nibabel checks the scaling when it makes the proxy)
     except _UNREADABLE as error:
         raise DataError(
             f"{file.origin}: no complete NIfTI volume ({error}); download it again"
@@ -102,7 +102,7 @@ def open_volume(file: SourceFile) -> Volume:
             f"{file.origin}: dimensions {' x '.join(map(str, image.shape))}, expected three (columns, "
             "rows, slices); download it again"
         )
-    proxy = image.dataobj
+    proxy: Any = image.dataobj
     needed = int(proxy.offset) + int(np.prod(image.shape)) * proxy.dtype.itemsize
     if len(content) < needed:
         raise DataError(
