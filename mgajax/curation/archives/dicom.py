@@ -4,14 +4,13 @@ Compressed pixels (JPEG lossless in COVID-CT-MD) are decoded by pydicom through 
 """
 
 import io
-import sys
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import ModuleType
 from typing import TypeVar
 
 import numpy as np
+import pydicom
 from jaxtyping import Num
 
 from mgajax.curation.archives.packed import SourceFile
@@ -62,7 +61,7 @@ def read_header(file: SourceFile) -> Header:
       DataError: no DICOM, or without the elements that place it in its series.
     """
     data = _guarded(
-        lambda: _pydicom().dcmread(io.BytesIO(file.read()), stop_before_pixels=True),
+        lambda: pydicom.dcmread(io.BytesIO(file.read()), stop_before_pixels=True),
         where=file.origin,
     )
     try:
@@ -90,7 +89,7 @@ def read_hounsfield(file: SourceFile) -> Num[np.ndarray, "h w"]:
       DataError: the file is cut off or damaged, is compressed in a way that cannot be decoded, or
         holds more than one grey picture.
     """
-    data = _guarded(lambda: _pydicom().dcmread(io.BytesIO(file.read())), where=file.origin)
+    data = _guarded(lambda: pydicom.dcmread(io.BytesIO(file.read())), where=file.origin)
     stored = _guarded(lambda: data.pixel_array, where=file.origin)
     if stored.ndim != 2:
         raise DataError(
@@ -118,17 +117,6 @@ def _guarded(read: Callable[[], Result], *, where: str) -> Result:
         raise DataError(
             f"{where}: no complete DICOM slice ({reason}); download it again"
         ) from error
-
-
-def _pydicom() -> ModuleType:
-    """pydicom, with GDCM behind it.
-
-    GDCM asks for the module `dl` of Python 2, and would take any folder of that name for it.
-    """
-    sys.modules.setdefault("dl", None)  # type: ignore[arg-type]
-    import pydicom
-
-    return pydicom
 
 
 def _text(value: object) -> str:
