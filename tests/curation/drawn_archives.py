@@ -24,7 +24,7 @@ INTERCEPT = -1024
 
 def series(n: int, *, size: int = 24) -> np.ndarray:
     """Hounsfield units `[n, h, w]` int32, head first, no two slices alike."""
-    volume = np.moveaxis(chest(n, size=size), 2, 0).astype(np.int32)
+    volume = np.moveaxis(chest(depth=n, side=size), 2, 0).astype(np.int32)
     volume[:, 0, 0] = -1000 + np.arange(n)
     return np.clip(volume, INTERCEPT, 3000)
 
@@ -108,7 +108,9 @@ def write_tiff(path: Path, hounsfield: np.ndarray) -> Path:
     return path
 
 
-def picture(kind: str, *, mode: str = "L", seed: int = 0, size: tuple[int, int] = (20, 24)) -> bytes:
+def picture(
+    kind: str, *, mode: str = "L", seed: int = 0, size: tuple[int, int] = (20, 24)
+) -> bytes:
     """A noisy picture's bytes, in any of Pillow's formats and modes."""
     pixels = np.random.default_rng(seed).integers(0, 256, size, dtype=np.uint8)
     buffer = io.BytesIO()
