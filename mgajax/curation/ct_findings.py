@@ -20,7 +20,7 @@ WORDS: dict[str, str] = {
     "nodular": r"nodul",
     "multifocal or multilobar": r"multi-?focal|multi-?lob|multiple (?:\w+ ){0,2}(?:lobes|patchy)",
     "patchy": r"patch(?:y|es)",
-    "septal thickening or reticulation": r"reticul|(?:septal|interstitial|septum)[^.]{0,12}thick|"
+    "reticulation or thick septa": r"reticul|(?:septal|interstitial|septum)[^.]{0,12}thick|"
     r"thicken\w* (?:\w+ ){0,3}(?:interstitium|sept)",
     "crazy paving": r"crazy[ -]?paving|paving[ -]?stones?|cobblestone",
     "diffuse": r"diffus",
@@ -29,7 +29,7 @@ WORDS: dict[str, str] = {
     r"size increase of (?:\w+ ){0,2}vessel",
     "fibrosis": r"fibro(?:sis|tic)",
     "pleural effusion": r"pleural (?:and pericardial )?effusion",
-    "lymph nodes enlarged": r"lymphadenopath|adenopath|lymph nodes?",
+    "lymph nodes": r"lymphadenopath|adenopath|lymph nodes?",
 }
 """Finding -> pattern, matched in lower case; in the order in which ties are listed."""
 

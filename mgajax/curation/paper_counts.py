@@ -26,8 +26,9 @@ TABLE2: dict[str, dict[str, int]] = {
 """Paper, Table 2."""
 
 MEDIAN_AGES: dict[str, float] = {"Normal": 50, "COVID-19": 49, "CAP": 59}
-REPORTS, COUNTRIES, MASKS = 796, 13, 2729
-"""Slices with a report, countries, and lesion masks (paper, section 4)."""
+REPORTS, COUNTRIES, MASKS, MISSING_SEX = 796, 13, 2729, 0.09
+"""Slices with a report, countries, lesion masks (paper, section 4), and the share of slices without
+sex and age (its Table 1)."""
 
 WHY: dict[tuple[str, int], str] = {
     ("jun", COVID): "its 20 volumes come from 18 people, and the tables give people's ids",
