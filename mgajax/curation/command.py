@@ -8,7 +8,7 @@ from pathlib import Path
 from mgajax.errors import ConfigError
 from mgajax.schema import SOURCES
 
-NEEDS: tuple[str, ...] = ("nibabel", "openpyxl", "pyarrow", "pydicom", "pylibjpeg", "tifffile")
+NEEDS: tuple[str, ...] = ("gdcm", "nibabel", "openpyxl", "pyarrow", "pydicom", "tifffile")
 """Modules of the extra `curation`, which nothing else of the package uses."""
 
 EPILOG = """\

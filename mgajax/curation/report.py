@@ -50,6 +50,11 @@ class Finding(enum.Enum):
     REFUSED_ARCHIVE = ("refused_archive", "zips that are damaged or unsafe; left out", True)
     LISTED_NOT_FOUND = ("listed_not_found", "files that a table names and nobody has", True)
     NO_LABEL_ROW = ("no_label_row", "volumes without the label row they should have", True)
+    SERIES_WITH_GAPS = (
+        "series_with_gaps",
+        "series with missing files; the numbers in their names may not be the published ones",
+        False,
+    )
     NO_TABLE_ROW = ("no_table_row", "source pictures that their table does not list", False)
     OTHER_LABELS = ("other_labels", "label files taken for want of the wanted release", False)
     NOT_TAKEN = ("not_taken", "source files that the published set leaves out", False)

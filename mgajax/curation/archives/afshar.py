@@ -23,7 +23,9 @@ from mgajax.curation.archives.afshar_series import Series, read_series
 from mgajax.curation.archives.archive import RawSlice, ReadOptions, Unit
 from mgajax.curation.archives.dicom import Header, read_hounsfield
 from mgajax.curation.archives.packed import SourceFile, named
+from mgajax.curation.archives.published import published_rows
 from mgajax.curation.archives.tables import Row, only, read_csv
+from mgajax.curation.names import source_of
 from mgajax.curation.report import Finding, Findings
 from mgajax.errors import DataError
 from mgajax.schema import CLASS_NAMES, COVID
@@ -40,11 +42,12 @@ LABEL_FILES: dict[str, str] = {
 NORMAL_SLICES = 10
 NORMAL_STEP = 2
 """Of every normal the published set holds ten slices, every second one from the middle of the lung:
-from InstanceNumber round(n / 2) - 8 on in 63 of 76 series of n slices."""
+from InstanceNumber round(n / 2) - 8 on in 63 of 76 series of n slices. Those that the published
+table names are taken instead where that table lies in the raw folder."""
 
 _FOLDER = re.compile(r"(covid-19|cap|normal) (cases|subjects)", re.IGNORECASE)
 
-Rule = Literal["slice label", "mid-lung", "selection"]
+Rule = Literal["slice label", "published", "mid-lung", "selection"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class _Plan:
     files: tuple[SourceFile, ...]
     rule: Rule
     slice_labels: tuple[int, ...]
+    published: tuple[str, ...]
     clinical: Mapping[str, str]
 
 
@@ -70,10 +74,14 @@ def find(files: Sequence[SourceFile], *, options: ReadOptions, findings: Finding
         return []
     rows, release = _label_rows(files, options=options, findings=findings)
     clinical = _clinical(files)
+    normals = _published_normals(files)
     units = []
     for (label, folder), members in sorted(series.items()):
         patient = published_id(folder, label=label, release=release)
-        rule: Rule = "slice label" if folder in rows else "mid-lung" if label == 0 else "selection"
+        published = tuple(sorted(normals.get(patient.text, ())))
+        rule: Rule = "slice label" if folder in rows else "selection"
+        if label == 0:
+            rule = "published" if published else "mid-lung"
         if rule == "selection":
             if patient.is_published:
                 findings.note(Finding.NO_LABEL_ROW, f"{members[0].place.parent} ({folder})")
@@ -86,6 +94,7 @@ def find(files: Sequence[SourceFile], *, options: ReadOptions, findings: Finding
             files=tuple(members),
             rule=rule,
             slice_labels=rows.get(folder, ()),
+            published=published,
             clinical=clinical.get(folder.casefold(), {}),
         )
         units.append(Unit("afshar", plan.patient_id, functools.partial(_read, plan, options)))
@@ -151,6 +160,15 @@ def _labels(file: SourceFile) -> np.ndarray:
     return labels.astype(np.int64)
 
 
+def _published_normals(files: Sequence[SourceFile]) -> dict[str, list[str]]:
+    """Patient -> the names of that patient's slices in the published table, if it is there."""
+    people: defaultdict[str, list[str]] = defaultdict(list)
+    for name in published_rows(files, table="meta_data_normal.csv"):
+        if source_of(name) == "afshar":
+            people[name.rpartition("_")[0]].append(name)
+    return dict(people)
+
+
 def _clinical(files: Sequence[SourceFile]) -> dict[str, Row]:
     """Patient folder, lower case -> its row of Clinical-data.csv (a line of title above it)."""
     table = only(named(files, "Clinical-data.csv"), what="clinical table")
@@ -162,12 +180,11 @@ def _clinical(files: Sequence[SourceFile]) -> dict[str, Row]:
 def _read(plan: _Plan, options: ReadOptions, findings: Findings) -> Iterator[RawSlice]:
     """The wanted slices of one patient, head first."""
     series = read_series(plan.files, findings=findings)
-    is_taken = _taken(plan, series)
     for header in series.headers:
         number = series.number(header)
         name = f"{plan.patient_id}_{number}.png"
-        position = series.position(header)
-        verdict = options.verdict(name, is_taken(header), plan.rule)
+        by_source = _is_taken(plan, header, series, name=name)
+        verdict = options.verdict(name, by_source, plan.rule)
         if verdict.is_taken is False:
             continue
         try:
@@ -182,7 +199,7 @@ def _read(plan: _Plan, options: ReadOptions, findings: Findings) -> Iterator[Raw
             patient_id=plan.patient_id,
             origin=header.file.origin,
             slice_index=number,
-            position=position,
+            position=series.position(header),
             values=values,
             unit="HU",
             is_selected_by_source=verdict.is_taken,
@@ -191,16 +208,17 @@ def _read(plan: _Plan, options: ReadOptions, findings: Findings) -> Iterator[Raw
         )
 
 
-def _taken(plan: _Plan, series: Series):
-    """What the source says of a slice, as a function of its header."""
-    if plan.rule == "selection":
-        return lambda header: None
+def _is_taken(plan: _Plan, header: Header, series: Series, *, name: str) -> bool | None:
+    """What the source says of a slice."""
     if plan.rule == "slice label":
-        marked = {at for at, label in enumerate(plan.slice_labels) if label}
-        return lambda header: series.position(header) in marked
-    first = round(series.length / 2) - 8
-    wanted = range(first, first + NORMAL_STEP * NORMAL_SLICES, NORMAL_STEP)
-    return lambda header: header.instance in wanted
+        position = series.position(header)
+        return position < len(plan.slice_labels) and plan.slice_labels[position] == 1
+    if plan.rule == "published":
+        return name in plan.published
+    if plan.rule == "mid-lung":
+        first = round(series.length / 2) - 8
+        return header.instance in range(first, first + NORMAL_STEP * NORMAL_SLICES, NORMAL_STEP)
+    return None
 
 
 def _metadata(header: Header, plan: _Plan, *, length: int) -> dict[str, str]:

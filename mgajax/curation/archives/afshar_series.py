@@ -81,7 +81,12 @@ def read_series(files: Sequence[SourceFile], *, findings: Findings) -> Series:
                 f"{instances[-1]}, so that slice labels cannot be placed; download it again"
             )
         positions = {instance: instance - 1 for instance in instances}
-    return Series(tuple(headers), positions, length=_length(headers, files=files))
+    length = _length(headers)
+    if length is None:
+        length = max(len(files), instances[-1])
+        if length > len(files):
+            findings.note(Finding.SERIES_WITH_GAPS, str(where))
+    return Series(tuple(headers), positions, length=length)
 
 
 def lexicographic_rank(instance: int, *, length: int) -> int:
@@ -93,19 +98,17 @@ def lexicographic_rank(instance: int, *, length: int) -> int:
     return 1 + sum(str(other) < str(instance) for other in range(1, length + 1))
 
 
-def _length(headers: Sequence[Header], *, files: Sequence[SourceFile]) -> int:
-    """How many slices the series had when it was whole.
+def _length(headers: Sequence[Header]) -> int | None:
+    """How many slices the series had when it was whole, where its file names tell.
 
-    Some series have their ranks in their file names (`98C14734-ASSH_102.dcm`); then it is the
-    smallest length in which all ranks come out so. Else it is the number of files, or the largest
-    InstanceNumber where that is larger.
+    Some series have their ranks in their file names (`98C14734-ASSH_102.dcm`): then it is the
+    smallest length in which all ranks come out so.
     """
-    least = max(len(files), *(header.instance for header in headers))
     named = [(h.instance, _RANK_IN_NAME.fullmatch(h.file.name)) for h in headers]
     ranks = {instance: int(match.group(1)) for instance, match in named if match}
     if len(ranks) < len(headers):
-        return least
-    for length in range(max(least, *ranks.values()), LONGEST):
+        return None
+    for length in range(max(*ranks, *ranks.values(), 1), LONGEST):
         if all(lexicographic_rank(i, length=length) == rank for i, rank in ranks.items()):
             return length
-    return least
+    return None

@@ -1,11 +1,11 @@
 """CT slices in DICOM: a header without pixels, and the pixels in Hounsfield units.
 
-Compressed pixels (JPEG lossless in COVID-CT-MD) are decoded by pydicom through pylibjpeg.
+Compressed pixels (JPEG lossless in COVID-CT-MD) are decoded by pydicom through GDCM.
 """
 
 import io
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -61,7 +61,8 @@ def read_header(file: SourceFile) -> Header:
       DataError: no DICOM, or without the elements that place it in its series.
     """
     data = _guarded(
-        lambda: pydicom.dcmread(io.BytesIO(file.read()), stop_before_pixels=True), where=file.origin
+        lambda: pydicom.dcmread(io.BytesIO(file.read()), stop_before_pixels=True),
+        where=file.origin,
     )
     try:
         location = data.get("SliceLocation")
@@ -121,6 +122,6 @@ def _guarded(read: Callable[[], Result], *, where: str) -> Result:
 def _text(value: object) -> str:
     if value is None:
         return ""
-    if isinstance(value, pydicom.multival.MultiValue):
+    if isinstance(value, Sequence) and not isinstance(value, str):
         return "\\".join(str(part) for part in value)
     return str(value).strip()

@@ -14,7 +14,7 @@ import hashlib
 import io
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,10 +23,13 @@ from jaxtyping import Num
 
 from mgajax.curation.archives.archive import RawSlice, ReadOptions, Unit, Values
 from mgajax.curation.archives.packed import SourceFile, named
+from mgajax.curation.archives.published import published_rows
 from mgajax.curation.archives.tables import Row, only, read_csv
 from mgajax.curation.report import Finding, Findings
 from mgajax.errors import DataError
 from mgajax.schema import COVID
+
+PREFIX = "6_Rahimzadeh_"
 
 INTERCEPT = -1024
 """Stored values are Hounsfield units plus 1024 (Patients_metadata.csv: slope 1)."""
@@ -35,7 +38,7 @@ NORMAL_SLICES = 3
 NORMAL_STEP = 5
 """Of each folder of a normal the published set holds three slices, five apart. Where they begin
 follows no rule that its names show (12, 17, 22 in 243 of 351 folders), so they are taken around
-the middle of the series; a table of the published names, given as labels, takes exactly those."""
+the middle of the series, unless the published table lies in the raw folder and names them."""
 
 _FLAT = re.compile(r"(\w+?)_(patient\d+)_(SR_\d)_IM(\d+)\.tiff?", re.IGNORECASE)
 _NESTED = re.compile(r"(?:.*/)?([^/]+)/(patient\d+)/(SR_\d)/IM(\d+)\.tiff?", re.IGNORECASE)
@@ -84,14 +87,19 @@ def find(files: Sequence[SourceFile], *, options: ReadOptions, findings: Finding
     if not series:
         return []
     covid = _labelled_covid(files)
+    normal = {
+        name.removeprefix(PREFIX).removesuffix(".png")
+        for name in published_rows(files, table="meta_data_normal.csv")
+        if name.startswith(PREFIX)
+    }
     details = _details(files)
     people: defaultdict[str, list[_Folder]] = defaultdict(list)
     for (group, patient), slices in sorted(series.items()):
-        folder = _planned(group, tuple(slices), covid=covid, findings=findings)
+        folder = _planned(group, tuple(slices), covid=covid, normal=normal, findings=findings)
         if folder is not None:
             people[patient].append(folder)
     present = {place.name for slices in series.values() for place, _ in slices}
-    for name in sorted((covid or frozenset()) - present):
+    for name in sorted(normal.union(covid or ()) - present):
         findings.note(Finding.LISTED_NOT_FOUND, name)
     return [
         Unit(
@@ -127,15 +135,22 @@ def _planned(
     slices: tuple[tuple[_Place, SourceFile], ...],
     *,
     covid: frozenset[str] | None,
+    normal: Collection[str],
     findings: Findings,
 ) -> _Folder | None:
-    """What to take of a folder, by its group: "137covid", "normal4"; None for other groups."""
+    """What to take of a folder, by its group: "137covid", "normal4"; None for other groups.
+
+    `covid` are the labelled slices, `normal` those of the published table (none without it).
+    """
     if group.casefold().endswith("covid"):
         if covid is None:
             return _Folder(COVID, slices, None, "selection")
         listed = tuple(place.name for place, _ in slices if place.name in covid)
         return _Folder(COVID, slices, listed, "listed")
     if _NORMAL_GROUP.fullmatch(group):
+        published = tuple(place.name for place, _ in slices if place.name in normal)
+        if published:
+            return _Folder(0, slices, published, "published")
         first = max((len(slices) - 1) // 2 - NORMAL_STEP * (NORMAL_SLICES // 2), 0)
         middle = slices[first::NORMAL_STEP][:NORMAL_SLICES]
         return _Folder(0, slices, tuple(place.name for place, _ in middle), "mid-series")
@@ -170,7 +185,7 @@ def _read(
     seen: set[bytes] = set()
     for folder in folders:
         for position, (place, file) in enumerate(folder.slices):
-            name = f"6_Rahimzadeh_{place.name}.png"
+            name = f"{PREFIX}{place.name}.png"
             by_source = None if folder.taken is None else place.name in folder.taken
             verdict = options.verdict(name, by_source, folder.reason)
             if verdict.is_taken is False:
