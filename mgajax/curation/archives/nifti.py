@@ -141,6 +141,8 @@ def labelled(
       DataError: it holds another value.
     """
     values = mask.plane(k)
+    if not values.any():
+        return np.zeros(values.shape, np.uint8)
     strange = np.setdiff1d(values, (0, *known))
     if strange.size:
         raise DataError(
