@@ -1,5 +1,6 @@
 """Damaged, incomplete and hostile archives: one clear report each, and the rest is read."""
 
+import contextlib
 import zipfile
 from pathlib import Path
 
@@ -22,8 +23,9 @@ from test_archive_readers import read
 from mgajax.curation.archives import READERS
 from mgajax.curation.archives.archive import ReadOptions
 from mgajax.curation.archives.packed import list_files, zip_members
+from mgajax.curation.curate import curate
 from mgajax.curation.report import Finding, Findings
-from mgajax.errors import DataError
+from mgajax.errors import DataError, MgajaxError
 
 
 def cut(path: Path, *, keep: float) -> None:
@@ -215,3 +217,31 @@ def test_cohen_table_without_its_names(tmp_path: Path) -> None:
 def test_raw_folder_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such folder"):
         list_files(tmp_path / "nowhere", findings=Findings())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random_damage_is_always_told(tmp_path: Path, seed: int) -> None:
+    """Whatever bytes change in whatever file, a curation ends well or with an error of ours."""
+    rng = np.random.default_rng(seed)
+    raw = tmp_path / "raw"
+    labelled_series(raw / "COVID-CT-MD", positions=(1, 2), n=4)
+    write_tiff(raw / "COVID-CTset" / "137covid" / "patient1" / "SR_4" / "IM00001.tif", series(1)[0])
+    (raw / "COVID-CTset" / "all.csv").write_text(
+        "filename,class\n137covid_patient1_SR_4_IM00001.tif,covid\n"
+    )
+    write_zip(raw / "COVID-CT" / "x.zip", {"CT_COVID/a.png": picture("PNG")})
+    zhao_workbook(
+        raw / "COVID-CT" / "COVID-CT-MetaInfo.xlsx", [{"File name": "a", "Patient ID": "Patient 1"}]
+    )
+    files = [path for path in sorted(raw.rglob("*")) if path.is_file()]
+    for trial in range(12):
+        path = files[rng.integers(len(files))]
+        whole = path.read_bytes()
+        damaged = bytearray(whole[: rng.integers(1, len(whole) + 1)] if trial % 3 == 0 else whole)
+        for at in rng.integers(0, len(damaged), 10):
+            damaged[at] = rng.integers(256)
+        path.write_bytes(damaged)
+        with contextlib.suppress(MgajaxError):
+            curate(raw, out=tmp_path / str(trial))
+        path.write_bytes(whole)
+    assert curate(raw, out=tmp_path / "whole").slices == 4

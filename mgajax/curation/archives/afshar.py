@@ -148,9 +148,11 @@ def _label_rows(
 
 
 def _labels(file: SourceFile) -> np.ndarray:
+    """The label array. numpy parses its header as Python, with as many errors: a broad catch."""
+    content = file.read()
     try:
-        labels = np.load(io.BytesIO(file.read()), allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        labels = np.load(io.BytesIO(content), allow_pickle=False)
+    except Exception as error:
         raise DataError(f"{file.origin}: no readable array ({error}); download it again") from error
     if labels.ndim != 2 or not np.isin(labels, (0, 1)).all():
         raise DataError(

@@ -60,24 +60,7 @@ def read_header(file: SourceFile) -> Header:
     Raises:
       DataError: no DICOM, or without the elements that place it in its series.
     """
-    data = _guarded(
-        lambda: pydicom.dcmread(io.BytesIO(file.read()), stop_before_pixels=True),
-        where=file.origin,
-    )
-    try:
-        location = data.get("SliceLocation")
-        if location is None:
-            location = data.ImagePositionPatient[2]
-        instance = int(data.InstanceNumber)
-        texts = {key: _text(data.get(key)) for key in TEXTS}
-    except (AttributeError, TypeError, ValueError, IndexError) as error:
-        raise DataError(
-            f"{file.origin}: its header ends early or does not say where the slice lies ({error}); "
-            "download it again"
-        ) from error
-    return Header(
-        file, instance, float(location), {key: text for key, text in texts.items() if text}
-    )
+    return _guarded(lambda: _header(file), where=file.origin)
 
 
 def read_hounsfield(file: SourceFile) -> Num[np.ndarray, "h w"]:
@@ -89,22 +72,42 @@ def read_hounsfield(file: SourceFile) -> Num[np.ndarray, "h w"]:
       DataError: the file is cut off or damaged, is compressed in a way that cannot be decoded, or
         holds more than one grey picture.
     """
-    data = _guarded(lambda: pydicom.dcmread(io.BytesIO(file.read())), where=file.origin)
-    stored = _guarded(lambda: data.pixel_array, where=file.origin)
-    if stored.ndim != 2:
+    stored, slope, intercept = _guarded(lambda: _stored(file), where=file.origin)
+    if stored.ndim != 2 or not stored.size:
         raise DataError(
             f"{file.origin}: pixels of shape {stored.shape}, expected one grey slice [h, w]"
         )
-    slope, intercept = float(data.get("RescaleSlope", 1)), float(data.get("RescaleIntercept", 0))
     if slope.is_integer() and intercept.is_integer():
         return stored.astype(np.int32) * int(slope) + int(intercept)
     return (stored * slope + intercept).astype(np.float32)
 
 
+def _header(file: SourceFile) -> Header:
+    data = pydicom.dcmread(io.BytesIO(file.read()), stop_before_pixels=True)
+    location = data.get("SliceLocation")
+    if location is None:
+        location = data.ImagePositionPatient[2]
+    texts = {key: _text(data.get(key)) for key in TEXTS}
+    return Header(
+        file=file,
+        instance=int(data.InstanceNumber),
+        location=float(location),
+        texts={key: text for key, text in texts.items() if text},
+    )
+
+
+def _stored(file: SourceFile) -> tuple[np.ndarray, float, float]:
+    """Stored values, rescale slope and rescale intercept."""
+    data = pydicom.dcmread(io.BytesIO(file.read()))
+    slope, intercept = data.get("RescaleSlope", 1), data.get("RescaleIntercept", 0)
+    return data.pixel_array, float(slope), float(intercept)
+
+
 def _guarded(read: Callable[[], Result], *, where: str) -> Result:
     """What `read` returns, its many exceptions turned into one kind, its warnings held back.
 
-    pydicom and the decoders behind it document no common error, hence the broad catch.
+    pydicom converts values when they are asked for, and neither it nor the decoders behind it
+    document a common error, hence the broad catch.
     """
     try:
         with warnings.catch_warnings():

@@ -23,6 +23,7 @@ _ZIP_ERRORS = (
     zlib.error,
     OSError,
     EOFError,
+    KeyError,
     RuntimeError,
     NotImplementedError,
 )
@@ -68,7 +69,7 @@ class SourceFile:
             except OSError as error:
                 raise DataError(f"{self.origin}: cannot be read ({error.strerror})") from error
         try:
-            archive = _opened(self.path, os.getpid())
+            archive = _opened(self.path, os.getpid(), self.path.stat().st_mtime_ns)
             if archive.getinfo(self.member).file_size > MAX_MEMBER_BYTES:
                 raise DataError(f"{self.origin}: larger than 1 GiB; this is no file of the archive")
             return archive.read(self.member)
@@ -167,8 +168,8 @@ def _is_clutter(place: PurePosixPath) -> bool:
 
 
 @functools.lru_cache(maxsize=4)
-def _opened(path: Path, process: int) -> zipfile.ZipFile:
-    """An open zip; kept, since the table of a large one takes long to read, but by one process
-    only: a forked child would move its parent's place in the file.
+def _opened(path: Path, process: int, changed: int) -> zipfile.ZipFile:
+    """An open zip; kept while it does not change, since the table of a large one takes long to
+    read, and by one process only: a forked child would move its parent's place in the file.
     """
     return zipfile.ZipFile(path)

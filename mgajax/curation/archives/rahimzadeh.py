@@ -230,8 +230,11 @@ def read_tiff(file: SourceFile) -> tuple[Num[np.ndarray, "h w"], Values]:
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise DataError(f"{file.origin}: no complete TIFF ({reason}); download it again") from error
-    if stored.ndim != 2:
-        raise DataError(f"{file.origin}: pixels of shape {stored.shape}, expected one slice [h, w]")
+    if stored.ndim != 2 or not stored.size or not np.isfinite(stored).all():
+        raise DataError(
+            f"{file.origin}: {stored.dtype} pixels of shape {stored.shape}, expected one slice "
+            "[h, w] of finite values; download it again"
+        )
     if np.issubdtype(stored.dtype, np.integer):
         return stored.astype(np.int32) + INTERCEPT, "HU"
     return stored.astype(np.float32), "grey"

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -43,17 +42,20 @@ def read_xlsx(file: SourceFile, *, needs: Sequence[str], sheet: str | None = Non
       needs: keys that must be there.
       sheet: its name; the first sheet where the workbook has none of that name.
 
+    openpyxl documents no common error, hence the broad catch.
+
     Raises:
       DataError: unreadable, or without a needed column.
     """
     import openpyxl
 
+    content = file.read()
     try:
-        book = openpyxl.load_workbook(io.BytesIO(file.read()), read_only=True, data_only=True)
+        book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
         name = sheet if sheet in book.sheetnames else book.sheetnames[0]
         table = [[_text(cell) for cell in row] for row in book[name].iter_rows(values_only=True)]
         book.close()
-    except (OSError, KeyError, ValueError, IndexError, zipfile.BadZipFile) as error:
+    except Exception as error:
         raise DataError(f"{file.origin}: no readable XLSX ({error}); download it again") from error
     return list(_rows(table, needs=needs, where=file.origin))
 
