@@ -42,9 +42,9 @@ class Window:
 
 
 WINDOWS: Mapping[str, Window] = {
-    "lung": Window(-600, 1500),
-    "mediastinum": Window(50, 350),
-    "bone": Window(400, 1800),
+    "lung": Window(-600.0, 1500.0),
+    "mediastinum": Window(50.0, 350.0),
+    "bone": Window(400.0, 1800.0),
 }
 """Windows by name, as radiology uses them. COVID-CT-MD's own headers say 50/350 and -600/1200."""
 

@@ -230,7 +230,7 @@ def test_cohen_tables_of_three_releases(tmp_path: Path, header: str, row: str) -
     slices = read("cohen", tmp_path)
     (one,) = slices.values()
     assert (one.file_name, one.patient_id) == ("15_Cohen_e79-l-d.png", "17")
-    assert one.metadata["Country"] == "Korea"
+    assert one.metadata["Country"] == "South Korea"
     assert one.published is not None
     stored = decode_picture(one.published, name="")
     assert (stored.kind, stored.mode) == ("PNG", "RGB")

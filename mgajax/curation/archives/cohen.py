@@ -44,6 +44,9 @@ COLUMNS: dict[str, str] = {
 }
 """Column of metadata.csv -> column of the published table."""
 
+COUNTRIES: dict[str, str] = {"Korea": "South Korea"}
+"""Country of a `location` -> the published spelling, where they differ."""
+
 
 def find(files: Sequence[SourceFile], *, options: ReadOptions, findings: Findings) -> list[Unit]:
     """A unit a patient; see `archive.Find`.
@@ -134,5 +137,6 @@ def _as_png(content: bytes, picture: Picture) -> bytes:
 
 def _metadata(row: Row) -> dict[str, str]:
     found = {column: row.get(key, "") for key, column in COLUMNS.items()}
-    found["Country"] = row.get("location", "").rpartition(",")[2].strip(". ")
+    country = row.get("location", "").rpartition(",")[2].strip(". ")
+    found["Country"] = COUNTRIES.get(country, country)
     return {column: text for column, text in found.items() if text}

@@ -124,4 +124,6 @@ def _text(value: object) -> str:
         return ""
     if isinstance(value, Sequence) and not isinstance(value, str):
         return "\\".join(str(part) for part in value)
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
     return str(value).strip()

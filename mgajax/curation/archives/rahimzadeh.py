@@ -219,12 +219,15 @@ def _read(
 def read_tiff(file: SourceFile) -> tuple[Num[np.ndarray, "h w"], Values]:
     """One grey slice: int32 in Hounsfield units for whole numbers, else float32 grey levels.
 
+    tifffile and its decoders document no common error, hence the broad catch.
+
     Raises:
       DataError: damaged, or not one grey picture.
     """
+    content = file.read()
     try:
-        stored = tifffile.imread(io.BytesIO(file.read()))
-    except (tifffile.TiffFileError, ValueError, TypeError, IndexError, KeyError, EOFError) as error:
+        stored = tifffile.imread(io.BytesIO(content))
+    except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise DataError(f"{file.origin}: no complete TIFF ({reason}); download it again") from error
     if stored.ndim != 2:
