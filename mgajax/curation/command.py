@@ -70,6 +70,13 @@ def _add_choices(command: argparse.ArgumentParser) -> None:
         "lung area and likeness (default: leave_out)",
     )
     command.add_argument(
+        "--most_alike",
+        type=float,
+        metavar="R",
+        help="with --unlabelled=select: neighbours that correlate at least so count as one "
+        "(default: 0.985)",
+    )
+    command.add_argument(
         "--effusion",
         choices=("lesion", "background"),
         default="lesion",
@@ -100,7 +107,7 @@ def run(arguments: argparse.Namespace, overrides: list[str]) -> None:
     from mgajax.curation.archives.archive import ReadOptions
     from mgajax.curation.curate import Settings, curate
     from mgajax.curation.rendering import find_window
-    from mgajax.curation.selection import read_rulings
+    from mgajax.curation.selection import MOST_ALIKE, read_rulings
 
     settings = Settings(
         window=find_window(arguments.window),
@@ -112,6 +119,7 @@ def run(arguments: argparse.Namespace, overrides: list[str]) -> None:
             second_copies=arguments.second_copies,
         ),
         rulings=read_rulings(arguments.labels) if arguments.labels else {},
+        most_alike=MOST_ALIKE if arguments.most_alike is None else arguments.most_alike,
     )
     report = curate(
         arguments.raw,

@@ -118,10 +118,12 @@ def picture(
     return buffer.getvalue()
 
 
-def write_zip(path: Path, members: Mapping[str, bytes]) -> Path:
+def write_zip(
+    path: Path, members: Mapping[str, bytes], *, compression: int = zipfile.ZIP_STORED
+) -> Path:
     """A zip of the given members, under exactly these names."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path, "w") as archive:
+    with zipfile.ZipFile(path, "w", compression) as archive:
         for name, content in members.items():
             archive.writestr(name, content)
     return path

@@ -1,5 +1,6 @@
 """Damaged, incomplete and hostile archives: one clear report each, and the rest is read."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from drawn_archives import (
 )
 from test_archive_readers import read
 
+from mgajax.curation.archives import READERS
+from mgajax.curation.archives.archive import ReadOptions
 from mgajax.curation.archives.packed import list_files, zip_members
 from mgajax.curation.report import Finding, Findings
 from mgajax.errors import DataError
@@ -120,12 +123,13 @@ def test_damaged_zip(tmp_path: Path) -> None:
     assert "no readable zip" in findings.names(Finding.REFUSED_ARCHIVE)[0]
 
 
-def test_damaged_member_of_a_zip(tmp_path: Path) -> None:
-    """A wrong checksum inside a zip costs one picture."""
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_damaged_member_of_a_zip(tmp_path: Path, compression: int) -> None:
+    """A damaged stream inside a zip costs one picture."""
     pictures = {f"CT_COVID/{name}.png": picture("PNG", seed=k) for k, name in enumerate("ab")}
-    path = write_zip(tmp_path / "CT_COVID.zip", pictures)
+    path = write_zip(tmp_path / "CT_COVID.zip", pictures, compression=compression)
     content = bytearray(path.read_bytes())
-    content[200] ^= 0xFF
+    content[60:200] = bytes(140)
     path.write_bytes(content)
     rows = [{"File name": name, "Patient ID": "Patient 1"} for name in "ab"]
     zhao_workbook(tmp_path / "COVID-CT-MetaInfo.xlsx", rows)
@@ -184,6 +188,22 @@ def test_damaged_tiff(tmp_path: Path, damage: str) -> None:
     assert list(slices) == ["6_Rahimzadeh_137covid_patient1_SR_4_IM00001.png"]
     (report,) = findings.names(Finding.DAMAGED_SOURCE)
     assert report.startswith("137covid/patient1/SR_4/IM00000.tif: ")
+
+
+def test_a_file_that_cannot_be_opened(tmp_path: Path) -> None:
+    """It vanished, or its disk fails, after the files were listed."""
+    folder = tmp_path / "137covid" / "patient1" / "SR_4"
+    path = write_tiff(folder / "IM00000.tif", series(1)[0])
+    findings = Findings()
+    (unit,) = READERS["rahimzadeh"](
+        list_files(tmp_path, findings=findings), options=ReadOptions(), findings=findings
+    )
+    path.unlink()
+    assert list(unit.read(findings)) == []
+    (report,) = findings.names(Finding.DAMAGED_SOURCE)
+    assert (
+        report == "137covid/patient1/SR_4/IM00000.tif: cannot be read (No such file or directory)"
+    )
 
 
 def test_cohen_table_without_its_names(tmp_path: Path) -> None:

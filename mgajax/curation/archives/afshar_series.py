@@ -60,7 +60,7 @@ def read_series(files: Sequence[SourceFile], *, findings: Findings) -> Series:
     for file in files:
         try:
             headers.append(read_header(file))
-        except (DataError, OSError) as error:
+        except DataError as error:
             findings.note(Finding.DAMAGED_SOURCE, str(error))
             lost += 1
     where = files[0].place.parent

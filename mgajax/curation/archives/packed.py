@@ -7,6 +7,7 @@ own folder is refused whole, for whoever unpacks it by other means would be harm
 import functools
 import os
 import zipfile
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -17,7 +18,14 @@ from mgajax.errors import DataError
 MAX_MEMBER_BYTES = 1 << 30
 """No file of the seven archives is larger; a zip that claims more is not trusted."""
 
-_ZIP_ERRORS = (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError)
+_ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    OSError,
+    EOFError,
+    RuntimeError,
+    NotImplementedError,
+)
 
 
 @dataclass(frozen=True, order=True)
@@ -51,11 +59,14 @@ class SourceFile:
         """Its content.
 
         Raises:
-          DataError: the zip's member is damaged, or larger than `MAX_MEMBER_BYTES`.
-          OSError: the file cannot be read.
+          DataError: the file cannot be read; the zip's member is damaged, or larger than
+            `MAX_MEMBER_BYTES`.
         """
         if not self.member:
-            return self.path.read_bytes()
+            try:
+                return self.path.read_bytes()
+            except OSError as error:
+                raise DataError(f"{self.origin}: cannot be read ({error.strerror})") from error
         try:
             archive = _opened(self.path, os.getpid())
             if archive.getinfo(self.member).file_size > MAX_MEMBER_BYTES:
@@ -64,7 +75,7 @@ class SourceFile:
         except _ZIP_ERRORS as error:
             raise DataError(
                 f"{self.origin}: damaged in its zip ({error}); download it again"
-            ) from (error)
+            ) from error
 
 
 def list_files(raw: Path, *, findings: Findings) -> list[SourceFile]:

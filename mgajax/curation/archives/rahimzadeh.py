@@ -192,7 +192,7 @@ def _read(
                 continue
             try:
                 values, unit = read_tiff(file)
-            except (DataError, OSError) as error:
+            except DataError as error:
                 findings.note(Finding.DAMAGED_SOURCE, str(error))
                 continue
             digest = hashlib.sha256(values.tobytes()).digest()

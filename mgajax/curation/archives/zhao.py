@@ -119,7 +119,7 @@ def _read(
         try:
             content = file.read()
             picture = decode_picture(content, name=file.origin)
-        except (DataError, OSError) as error:
+        except DataError as error:
             findings.note(Finding.DAMAGED_SOURCE, str(error))
             continue
         yield RawSlice(
