@@ -211,7 +211,10 @@ def _selected(slices: Iterator[RawSlice], *, settings: Settings) -> Iterator[tup
             yield slice_, slice_.reason
     if not held:
         return
-    if any(slice_.unit != "HU" for slice_ in held if slice_.is_selected_by_source is None):
+    lungs = [slice_.lungs for slice_ in held if slice_.lungs is not None]
+    has_lungs = len(lungs) == len(held)
+    unsaid = [slice_ for slice_ in held if slice_.is_selected_by_source is None]
+    if not has_lungs and any(slice_.unit != "HU" for slice_ in unsaid):
         raise DataError(
             f"{held[0].origin}: grey levels without labels, whose lungs cannot be found; give a "
             "radiologist's labels"
@@ -220,6 +223,7 @@ def _selected(slices: Iterator[RawSlice], *, settings: Settings) -> Iterator[tup
         [slice_.values for slice_ in held],
         annotated=np.array([slice_.is_selected_by_source is True for slice_ in held]),
         ruled=[False if slice_.is_selected_by_source is False else None for slice_ in held],
+        lungs=lungs if has_lungs else None,
         rule=settings.lung_rule,
         most_alike=settings.most_alike,
     )

@@ -25,7 +25,7 @@ TABLE2: dict[str, dict[str, int]] = {
 }
 """Paper, Table 2."""
 
-MEDIAN_AGES: dict[str, float] = {"Normal": 50, "COVID-19": 49, "CAP": 59}
+MEDIAN_AGES: dict[str, float] = {"Normal": 50.0, "COVID-19": 49.0, "CAP": 59.0}
 REPORTS, COUNTRIES, MASKS, MISSING_SEX = 796, 13, 2729, 0.09
 """Slices with a report, countries, lesion masks (paper, section 4), and the share of slices without
 sex and age (its Table 1)."""

@@ -7,6 +7,10 @@ import pytest
 from drawn_volumes import chest, chest_slice
 
 from mgajax.curation import selection
+from mgajax.curation.archives.afshar_series import read_series
+from mgajax.curation.archives.dicom import read_hounsfield
+from mgajax.curation.archives.packed import in_folder, list_files
+from mgajax.curation.report import Findings
 from mgajax.curation.selection import LungRule, Ruling, likeness, lung_area, middle_run, select
 from mgajax.errors import DataError
 
@@ -160,3 +164,15 @@ def test_bad_lists_are_refused(tmp_path: Path, text: str, message: str) -> None:
     path.write_text(text)
     with pytest.raises(DataError, match=message):
         selection.read_rulings(path)
+
+
+def test_real_chest_is_cut_at_apex_and_base(shared: Path) -> None:
+    raw = shared / "realdata" / "pack_dev" / "raw" / "COVID-CT-MD" / "COVID-19 subjects"
+    findings = Findings()
+    series = read_series(in_folder(list_files(raw, findings=findings), "P001"), findings=findings)
+    headers = sorted(series.headers, key=lambda header: header.instance)
+    got = select([read_hounsfield(header.file) for header in headers])
+    kept = [header.instance for header, keep in zip(headers, got.keep, strict=True) if keep]
+    assert kept == list(range(33, 122, 8)), "every eighth image is there; 1 is the neck, 145 below"
+    assert 0.4 < got.lung_shares.max() < 0.5
+    assert got.reasons[0] == "too little lung", "the trachea alone"

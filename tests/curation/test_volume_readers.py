@@ -26,6 +26,7 @@ from mgajax.curation.archives import READERS, jun, morozov
 from mgajax.curation.archives.archive import RawSlice, ReadOptions
 from mgajax.curation.archives.nifti import open_mask, open_volume
 from mgajax.curation.archives.packed import SourceFile, list_files
+from mgajax.curation.curate import Settings, curate
 from mgajax.curation.report import Finding, Findings
 from mgajax.errors import DataError
 from mgajax.schema import COVID
@@ -222,6 +223,32 @@ def test_jun_without_any_infection_mask_is_left_out_or_selected(tmp_path: Path) 
     assert len(unmasked) == 6
     assert all(one.is_selected_by_source is None and one.mask is None for one in unmasked)
     assert all(one.lungs is not None for one in unmasked)
+
+
+def test_lung_masks_decide_where_grey_levels_cannot(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    jun_archive(raw)
+    for folder in ("Infection_Mask", "Lung_and_Infection_Mask"):
+        (raw / folder / "radiopaedia_14_85914_0.nii.gz").unlink()
+    settings = Settings(options=ReadOptions(unlabelled="select"), most_alike=1.1)
+    curate(raw, out=tmp_path / "out", settings=settings)
+    names = {path.name for path in (tmp_path / "out/curated_data/2COVID").iterdir()}
+    assert {name for name in names if "case13" in name} == {
+        f"14_Jun_radiopaedia_14_85914_0_case13_{k}.png" for k in range(1, 6)
+    }
+
+
+def test_a_damaged_volume_is_reported_and_the_others_stay(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    morozov_archive(raw)
+    broken = raw / "studies/CT-0/study_0001.nii.gz"
+    broken.write_bytes(broken.read_bytes()[:900])
+    report = curate(raw, out=tmp_path / "out")
+    assert report.by_group == {"COVID-19/morozov": 3, "Normal/morozov": 20}
+    assert report.damaged == 1
+    (told,) = report.findings["damaged_source_file"]["examples"]
+    assert told.startswith("studies/CT-0/study_0001.nii.gz: no complete NIfTI volume (")
+    assert told.endswith("download it again")
 
 
 def test_scans_in_another_archives_folder_are_not_juns(tmp_path: Path) -> None:

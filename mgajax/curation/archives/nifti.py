@@ -143,10 +143,10 @@ def labelled(
     values = mask.plane(k)
     if not values.any():
         return np.zeros(values.shape, np.uint8)
-    strange = np.setdiff1d(values, (0, *known))
+    strange = values[~np.isin(values, (0, *known))]
     if strange.size:
         raise DataError(
-            f"{mask.origin}: value {strange[0]:g} in plane {k}; expected 0 and "
+            f"{mask.origin}: value {strange.min():g} in plane {k}; expected 0 and "
             f"{', '.join(map(str, known))}"
         )
     return np.where(np.isin(values, labels), np.uint8(255), np.uint8(0))
