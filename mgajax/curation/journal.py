@@ -153,7 +153,7 @@ class Journal:
 
 
 def inputs_digest(unit: Unit) -> str:
-    """A hash of what `unit` was told to read: files, sizes left out, labels and table rows."""
+    """A hash of what `unit` was told to read: files in their versions, labels and table rows."""
     return hashlib.sha256(repr(getattr(unit.read, "args", unit.name)).encode()).hexdigest()
 
 

@@ -167,6 +167,19 @@ def test_what_is_lost_or_changed_is_done_again(raw: Path, tmp_path: Path) -> Non
     assert not (out / "curated_data" / "2COVID" / "P001_5.png").exists()
 
 
+def test_a_replaced_file_is_read_again(raw: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    curate(raw, out=out)
+    path = raw / "COVID-CT-MD" / "COVID-19 subjects" / "P001" / "IM0003.dcm"
+    write_dicom(path, series(6)[0], instance=3)
+    zipped(tmp_path / "drawn", raw / "COVID-CT" / "CT_COVID.zip")
+    report = curate(raw, out=out)
+    assert report.skipped == report.units - 1, "the zip is new, and what it holds is not"
+    rows = {row["file_name"]: row for row in table(out / "catalogue.csv")}
+    stored = (out / rows["P001_3.png"]["picture"]).read_bytes()
+    assert hashlib.sha256(stored).hexdigest() == rows["P001_3.png"]["sha256"]
+
+
 def test_damage_is_skipped_counted_and_mended(raw: Path, tmp_path: Path) -> None:
     path = raw / "COVID-CT-MD" / "COVID-19 subjects" / "P001" / "IM0003.dcm"
     whole = path.read_bytes()

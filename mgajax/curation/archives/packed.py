@@ -39,12 +39,14 @@ class SourceFile:
       path: the file on disk, or the zip that holds it.
       member: its name in the zip; '' for a plain file.
       archive: where that zip lies below the raw folder; '' for a plain file.
+      version: by what a changed file is told: size and time of change, or the zip's checksum of it.
     """
 
     place: PurePosixPath
     path: Path
     member: str = ""
     archive: str = ""
+    version: str = ""
 
     @property
     def name(self) -> str:
@@ -104,7 +106,9 @@ def list_files(raw: Path, *, findings: Findings) -> list[SourceFile]:
         if path.suffix.lower() == ".zip":
             zips.append((place, path))
         else:
-            files[place] = SourceFile(place, path)
+            status = path.stat()
+            version = f"{status.st_size}@{status.st_mtime_ns}"
+            files[place] = SourceFile(place, path, version=version)
     for place, path in zips:
         try:
             members = zip_members(path)
@@ -116,31 +120,32 @@ def list_files(raw: Path, *, findings: Findings) -> list[SourceFile]:
             len(one) == 1 and not _is_clutter(PurePosixPath(*one)) for one in parts.values()
         )
         folder = place.with_suffix("") if is_flat else place.parent
-        for member in members:
+        for member, checksum in members.items():
             inside = folder.joinpath(*parts[member])
             if not _is_clutter(inside):
-                files.setdefault(inside, SourceFile(inside, path, member, str(place)))
+                file = SourceFile(inside, path, member, str(place), version=f"{checksum:08x}")
+                files.setdefault(inside, file)
     return sorted(files.values())
 
 
-def zip_members(path: Path) -> list[str]:
-    """The names of the files in a zip.
+def zip_members(path: Path) -> dict[str, int]:
+    """The names of the files in a zip, each with its CRC-32.
 
     Raises:
       DataError: it is damaged, or a name is absolute or leads out of the archive's folder.
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            names = [info.filename for info in archive.infolist() if not info.is_dir()]
+            members = {i.filename: i.CRC for i in archive.infolist() if not i.is_dir()}
     except _ZIP_ERRORS as error:
         raise DataError(f"{path}: no readable zip ({error}); download it again") from error
-    for name in names:
+    for name in members:
         if not _safe_parts(name):
             raise DataError(
                 f"{path}: refused, its member {name!r} lies outside the archive's folder; "
                 "download it again from its publisher, and do not unpack this one"
             )
-    return names
+    return members
 
 
 def in_folder(files: Iterable[SourceFile], *names: str) -> list[SourceFile]:
