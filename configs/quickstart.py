@@ -24,6 +24,7 @@ def segmentation() -> ConfigDict:
     """HMSANet with the smallest trunk."""
     config = hmsanet.get_config()
     config.model.options.trunk = "hrnet_tiny"
+    config.model.options.repeats = "scanned"
     config.preparation.image_size = 128
     config.batch_size = 8
     config.eval_batch_size = 16

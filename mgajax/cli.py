@@ -6,7 +6,6 @@ a Python traceback only with `--debug`.
 
 import argparse
 import ast
-import json
 import logging
 import os
 import sys
@@ -14,7 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mgajax import __version__
+from mgajax.benchmark.command import add_benchmark
+from mgajax.curation.command import add_curate
 from mgajax.errors import ConfigError, MgajaxError
+from mgajax.experiments.command import add_experiment
+from mgajax.inference.command import add_segment
 from mgajax.progress import say
 from mgajax.schema import SPLITS
 
@@ -74,12 +77,14 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"mgajax {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_quickstart(commands)
+    add_curate(commands, _add_command)
     _add_build(commands)
+    _add_report(commands)
     _add_train(commands)
     _add_evaluate(commands)
-    _add_segment(commands)
-    _add_benchmark(commands)
-    _add_experiment(commands)
+    add_segment(commands, _add_command)
+    add_experiment(commands, _add_command)
+    add_benchmark(commands, _add_command)
     return parser
 
 
@@ -141,6 +146,19 @@ def _add_build(commands) -> None:
     )
 
 
+def _add_report(commands) -> None:
+    command = _add_command(
+        commands,
+        "report",
+        report,
+        text="describe a curated set: Tables 1 and 2, Figures 3 and 4, a data card",
+        epilog="--dataset is a folder with curated_data/ and its tables, or the tables alone",
+    )
+    command.add_argument("--dataset", type=Path, required=True, help="the set's folder")
+    command.add_argument("--out", type=Path, required=True, help="where card and figures go")
+    command.add_argument("--split", type=Path, metavar="FILE.csv", help="for Table 2: a split.csv")
+
+
 def _add_train(commands) -> None:
     command = _add_command(
         commands,
@@ -169,63 +187,6 @@ def _add_evaluate(commands) -> None:
     command.add_argument("--workdir", type=Path, required=True, help="the run's folder")
     command.add_argument("--split", choices=SPLITS, default="test", help="default: test")
     command.add_argument("--out", type=Path, metavar="FILE.json", help="default: in the run")
-
-
-def _add_segment(commands) -> None:
-    command = _add_command(
-        commands,
-        "segment",
-        segment,
-        text="write a lesion mask for every slice that has no annotated one",
-        epilog=(
-            "masks go to OUT/masks/NAME.png, each of its slice's own size; OUT/manifest.json says\n"
-            "what made them. Stopped or killed, the same command goes on; it redoes no mask.\n"
-            "keys that do not change numbers can be set:  --config.eval_batch_size=4"
-        ),
-        overrides=True,
-    )
-    command.add_argument("--workdir", type=Path, required=True, help="a segmenter's run")
-    command.add_argument("--data", type=Path, required=True, help="a built data set of slices")
-    command.add_argument("--out", type=Path, required=True, help="where the masks go")
-    command.add_argument(
-        "--scales", metavar="0.5,1.0", help="hmsanet's scales of inference (default: its run's)"
-    )
-    command.add_argument(
-        "--soft", action="store_true", help="write probabilities (0 to 255) instead of 0 and 255"
-    )
-
-
-def _add_benchmark(commands) -> None:
-    command = _add_command(
-        commands,
-        "benchmark",
-        benchmark,
-        text="measure: does the input keep up with the step?",
-        epilog="input: the step on real data against the same step on one fixed batch",
-        overrides=True,
-    )
-    command.add_argument("what", choices=("input",))
-    command.add_argument("--config", type=Path, required=True, help="a file of configs/")
-    command.add_argument("--steps", type=int, default=40, help="steps timed each way")
-    command.add_argument("--out", type=Path, metavar="FILE.json", help="also write the figures")
-
-
-def _add_experiment(commands) -> None:
-    command = _add_command(
-        commands,
-        "experiment",
-        experiment,
-        text="run a table of the paper: train, evaluate, compare",
-        epilog=(
-            "table3: HMSANet, U-Net, SegNet and DeepLabV3 on the same slices, and Fig. 7\n"
-            "Stopped, the same command goes on. A key of one model:  --config.unet.epochs=50"
-        ),
-        overrides=True,
-    )
-    command.add_argument("name", choices=("table3",))
-    command.add_argument("--data", type=Path, required=True, help="a built data set")
-    command.add_argument("--workdir", type=Path, required=True, help="gets a run for each model")
-    command.add_argument("--plan", type=Path, help="a file of configs/experiments/")
 
 
 def quickstart(arguments: argparse.Namespace, overrides: list[str]) -> None:
@@ -258,6 +219,16 @@ def build(arguments: argparse.Namespace, overrides: list[str]) -> None:
     print(f"\n{built.status}: {built.directory}\nuse: --config.data.dir={built.directory}")
 
 
+def report(arguments: argparse.Namespace, overrides: list[str]) -> None:
+    """Describe a curated set."""
+    from mgajax.dataset_report import report_dataset
+
+    done = report_dataset(arguments.dataset, out=arguments.out, split=arguments.split)
+    print(f"{done.slices} slices of {done.patients} patients")
+    for path in done.files:
+        print(path)
+
+
 def train(arguments: argparse.Namespace, overrides: list[str]) -> None:
     """Train, or go on training."""
     from mgajax import config
@@ -287,57 +258,6 @@ def evaluate(arguments: argparse.Namespace, overrides: list[str]) -> None:
         print(path)
 
 
-def segment(arguments: argparse.Namespace, overrides: list[str]) -> None:
-    """Predict lesion masks for a data set of slices."""
-    from mgajax.inference.segment import segment as write_masks
-
-    done = write_masks(
-        arguments.workdir,
-        data=arguments.data,
-        out=arguments.out,
-        scales=_scales(arguments.scales),
-        kind="soft" if arguments.soft else "binary",
-        overrides=overrides,
-    )
-    print(
-        f"{done.folder}: {done.written} masks written, {done.kept} were there; {done.annotated} "
-        f"slices have an annotated one, {len(done.damaged)} cannot be decoded"
-    )
-    if not done.finished:
-        print("give the same command again to go on")
-
-
-def benchmark(arguments: argparse.Namespace, overrides: list[str]) -> None:
-    """Time a step with and without its input."""
-    from mgajax import config
-    from mgajax.benchmark.input_rate import measure_input
-
-    settings = config.load(arguments.config, overrides=overrides)
-    result = measure_input(settings, steps=arguments.steps)
-    text = json.dumps(result, indent=2)
-    print(text)
-    if arguments.out:
-        arguments.out.write_text(text + "\n")
-
-
-def experiment(arguments: argparse.Namespace, overrides: list[str]) -> None:
-    """Run one table of the paper."""
-    from mgajax.experiments import table3
-
-    done = table3.run_table3(
-        data=arguments.data,
-        workdir=arguments.workdir,
-        plan=arguments.plan or table3.PLAN,
-        overrides=overrides,
-    )
-    if done is None:
-        print("stopped; give the same command again to go on")
-        return
-    print(done.table)
-    for path in done.files:
-        print(path)
-
-
 def _option(word: str) -> tuple[str, object]:
     """`key=value` with the value as Python would read it; what it cannot read is text."""
     key, equals, text = word.partition("=")
@@ -347,13 +267,6 @@ def _option(word: str) -> tuple[str, object]:
         return key, ast.literal_eval(text)
     except (SyntaxError, ValueError):
         return key, text
-
-
-def _scales(text: str | None) -> tuple[float, ...] | None:
-    try:
-        return None if text is None else tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise ConfigError(f"--scales {text}: write numbers such as 0.5,1.0") from None
 
 
 def _overrides(rest: list[str], *, accepted: bool) -> list[str]:

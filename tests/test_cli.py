@@ -7,7 +7,17 @@ import pytest
 from mgajax.cli import main
 from mgajax.errors import ConfigError
 
-COMMANDS = ("quickstart", "build", "train", "evaluate", "segment", "benchmark", "experiment")
+COMMANDS = (
+    "quickstart",
+    "curate",
+    "build",
+    "report",
+    "train",
+    "evaluate",
+    "segment",
+    "benchmark",
+    "experiment",
+)
 SEGMENT = ("--workdir", "w", "--data", "d", "--out", "o")
 MGA = "configs/classification/mga_resnet18.py"
 

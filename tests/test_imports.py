@@ -25,6 +25,7 @@ ALLOWED = {
     "benchmark": LEAVES | {"config", "data", "models", "training"},
     "experiments": LEAVES | {"config", "training", "evaluation"},
     "quickstart": LEAVES | {"config", "training", "evaluation", "inference"},
+    "dataset_report": LEAVES | {"curation", "data", "reporting"},
     "cli": None,
     "__main__": {"cli"},
     "__init__": set(),

@@ -1,5 +1,6 @@
 """The README's first command, in a process of its own."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,12 @@ def test_quickstart_learns_and_shows_what_it_made(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "COVID-19 vs rest" in done.stdout
+    pooled = done.stdout.split("all pixels pooled")[1]
+    assert float(pooled.split("Dice")[1].split()[0]) > 0.4, "a mask of everything reaches 0.1"
+    masks = list((workdir / "masks" / "masks").glob("*.png"))
+    manifest = json.loads((workdir / "masks" / "manifest.json").read_text())
+    assert manifest["finished"]
+    assert len(masks) == manifest["counts"]["masks"] > 100
     made = [
         Path(line.strip()) for line in done.stdout.split("made:")[1].splitlines() if line.strip()
     ]

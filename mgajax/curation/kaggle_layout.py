@@ -11,7 +11,7 @@ several spellings of "missing"; `read_rows` hides all of that.
 import csv
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,10 @@ TABLES: tuple[str, ...] = ("meta_data_normal.csv", "meta_data_covid.csv", "meta_
 COLUMNS: tuple[str, ...] = ("File name", "Patient ID", "Age", "Gender", "Country")
 """The columns that are read; both header variants have them. The class column is not among them:
 it has three names in six files, and folder and table say the class already."""
+
+REPORT_COLUMNS: tuple[str, ...] = ("finding", "Severity")
+"""Columns that hold what a report or a caption says of the CT (Zhao, Cohen, Jun's radiopaedia
+cases); read where they are there. `Presentation` and `Case Discussion` tell of the illness."""
 
 ENCODINGS: tuple[str, ...] = ("utf-8-sig", "cp1252")
 """Tried in this order. The covid table is cp1252, the others ASCII; a copy saved anew is UTF-8.
@@ -53,7 +57,10 @@ class Layout:
 
 @dataclass(frozen=True)
 class Row:
-    """One row of the tables, cleaned; `age` is -1 and text is '' where unknown."""
+    """One row of the tables, cleaned; `age` is -1 and text is '' where unknown.
+
+    `report` joins the `REPORT_COLUMNS`.
+    """
 
     file_name: str
     label: int
@@ -61,6 +68,7 @@ class Row:
     country: str
     age: int
     gender: str
+    report: str = ""
 
 
 def find_layout(manual_dir: Path) -> Layout:
@@ -186,7 +194,8 @@ def _column_positions(header: Sequence[str], *, path: Path) -> dict[str, int]:
             f"{path}: no column {', '.join(map(repr, missing))}; found {', '.join(header) or 'none'};"
             " restore the name of the release (comma-separated)"
         )
-    return {name: present[_header_key(name)] for name in COLUMNS}
+    wanted = [*COLUMNS, *(name for name in REPORT_COLUMNS if _header_key(name) in present)]
+    return {name: present[_header_key(name)] for name in wanted}
 
 
 def _header_key(name: str) -> str:
@@ -203,7 +212,14 @@ def _row(values: dict[str, str], *, label: int) -> Row:
         country="" if country in MISSING else country,
         age=parse_age(values["Age"]),
         gender=gender if gender in ("M", "F") else "",
+        report=joined_report(values),
     )
+
+
+def joined_report(cells: Mapping[str, str]) -> str:
+    """The texts of `REPORT_COLUMNS` in one; '' where there are none."""
+    texts = [tidy(cells.get(name)) for name in REPORT_COLUMNS]
+    return " ".join(text for text in texts if text not in MISSING)
 
 
 def parse_age(text: str) -> int:

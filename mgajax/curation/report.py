@@ -41,6 +41,24 @@ class Finding(enum.Enum):
     )
     FRAME_WITHOUT_MASK = ("frame_without_mask", "frames without a mask; left out", True)
     MASK_WITHOUT_FRAME = ("mask_without_frame", "masks without a frame; left out", True)
+    MASK_WITHOUT_VOLUME = (
+        "mask_without_volume",
+        "mask volumes whose CT volume is not there; left out",
+        True,
+    )
+    DAMAGED_SOURCE = ("damaged_source_file", "source files that cannot be read; left out", True)
+    REFUSED_ARCHIVE = ("refused_archive", "zips that are damaged or unsafe; left out", True)
+    LISTED_NOT_FOUND = ("listed_not_found", "files that a table names and nobody has", True)
+    NO_LABEL_ROW = ("no_label_row", "volumes without the label row they should have", True)
+    SERIES_WITH_GAPS = (
+        "series_with_gaps",
+        "series with missing files; the numbers in their names may not be the published ones",
+        False,
+    )
+    NO_TABLE_ROW = ("no_table_row", "source pictures that their table does not list", False)
+    OTHER_LABELS = ("other_labels", "label files taken for want of the wanted release", False)
+    NOT_TAKEN = ("not_taken", "source files that the published set leaves out", False)
+    REPEATED_SCAN = ("repeated_scan", "scans that another archive holds too; left out", False)
     RENAMED = ("renamed_file", "rows matched to a file of another spelling", False)
     PATIENT_FROM_NAME = (
         "patient_from_name",
@@ -59,6 +77,7 @@ class Finding(enum.Enum):
         "frames counted as one person's, since the table does not say whose all of them are",
         False,
     )
+    MERGED_COPY = ("merged_copy", "second copies of a picture, same patient; left out", False)
     SAME_PICTURE = ("second_copy", "second copies of a picture, same patient; kept", False)
     SAME_PICTURE_OTHER = (
         "same_picture_two_patients",

@@ -104,11 +104,15 @@ def _evaluate_classifier(
 
 
 def _overlap(run: Run, rows: np.ndarray, outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Attention against lesion, for slices whose mask is known; NaN for the others."""
+    """Attention against lesion, for slices whose mask is known; NaN for the others.
+
+    A mask that a network predicted is no truth to measure by: it counts in training only.
+    """
     if "attention_map" not in outputs:
         return {}
     columns = lesion_overlap(outputs["attention_map"], run.data.masks[rows][..., 0])
     known = np.asarray(run.feed.examples.mask_weights)[rows] > 0
+    known &= run.data.table.mask_origins[rows] != "predicted"
     return {name: np.where(known, column, np.nan) for name, column in columns.items()}
 
 

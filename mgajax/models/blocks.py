@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -19,6 +19,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from mgajax.errors import ConfigError, nearest
+from mgajax.models.convolution import convolve
 
 DTYPES = ("float32", "bfloat16", "float64")
 """Compute types; float64 is for checking gradients and needs `jax_enable_x64`."""
@@ -155,10 +156,12 @@ class Layers:
     Attributes:
       dtype: compute type, one of `DTYPES`; parameters and statistics stay float32.
       axis_name: see `BatchNorm`.
+      convolution: what its convolutions call, like `lax.conv_general_dilated`.
     """
 
     dtype: str = "float32"
     axis_name: str | None = None
+    convolution: Callable[..., Array] = convolve
 
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
@@ -190,7 +193,7 @@ class Layers:
             padding=(pad, pad),
             kernel_dilation=(dilation, dilation),
             use_bias=bias,
-            conv_general_dilated=convolve,
+            conv_general_dilated=self.convolution,
             dtype=jnp.dtype(self.dtype),
             param_dtype=jnp.float32,
             name=name,
@@ -208,38 +211,6 @@ class Layers:
     def dropout(self, rate: float, *, unit: str = "element", name: str) -> Dropout:
         """A dropout (see `Dropout`)."""
         return Dropout(rate, unit=unit, axis_name=self.axis_name, name=name)
-
-
-def convolve(
-    x: Float[Array, "b h w c"],
-    kernel: Float[Array, "k l c d"],
-    strides: Sequence[int],
-    padding: Sequence[tuple[int, int]],
-    **settings: Any,
-) -> Float[Array, "b h2 w2 d"]:
-    """`lax.conv_general_dilated`, and the same sums as one matrix product where the map is small.
-
-    On a CPU, XLA leaves its fast convolutions where the kernel is larger than the map: 3×3 over
-    2×2 with 512 channels takes a hundred times longer than over 3×3, so that a ResNet at 64² was
-    slower than at 96². Small maps occur with small images only, where patches cost no memory.
-    """
-    if max(kernel.shape[:2]) <= min(x.shape[1:3]):
-        return lax.conv_general_dilated(x, kernel, strides, padding, **settings)
-    x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
-    down, right = settings.get("rhs_dilation") or (1, 1)
-    tall, wide = down * (kernel.shape[0] - 1) + 1, right * (kernel.shape[1] - 1) + 1
-    rows, columns = (
-        (side - reach) // stride + 1
-        for side, reach, stride in zip(x.shape[1:3], (tall, wide), strides, strict=True)
-    )
-    patches = [
-        x[:, i : i + rows * strides[0] : strides[0], j : j + columns * strides[1] : strides[1]]
-        for i in range(0, tall, down)
-        for j in range(0, wide, right)
-    ]
-    flat = jnp.concatenate([patch[:, :rows, :columns] for patch in patches], axis=-1)
-    precision = settings.get("precision")
-    return jnp.matmul(flat, kernel.reshape(-1, kernel.shape[-1]), precision=precision)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))

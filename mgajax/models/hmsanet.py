@@ -15,7 +15,14 @@ from jaxtyping import Array, Float
 
 from mgajax.errors import ConfigError, nearest
 from mgajax.models.blocks import Layers
-from mgajax.models.hrnet import REMATERIALISATIONS, HRNet, TrunkPlan, rematerialised, trunk_plan
+from mgajax.models.hrnet import (
+    REMATERIALISATIONS,
+    REPEATS,
+    HRNet,
+    TrunkPlan,
+    rematerialised,
+    trunk_plan,
+)
 from mgajax.models.initialise import Laws, constant, normal, uniform_fan_in
 from mgajax.models.ocr import HeadPlan, OcrHead, ScaleAttention
 from mgajax.models.segmentation_output import SegmenterOutput
@@ -58,6 +65,7 @@ class HMSANet(nn.Module):
       scales: scales of inference, 1 among them; `model.clone(scales=...)` changes them, the
         variables stay. Training always sees `TRAINING_SCALES`.
       remat: see `HRNet`; "modules" covers the heads as well.
+      repeats: see `HRNet`.
     """
 
     num_classes: int
@@ -66,10 +74,11 @@ class HMSANet(nn.Module):
     layers: Layers
     scales: tuple[float, ...] = TRAINING_SCALES
     remat: str = "none"
+    repeats: str = "unrolled"
 
     def setup(self) -> None:
         """Make the three parts."""
-        self.backbone = HRNet(self.trunk, self.layers, self.remat)
+        self.backbone = HRNet(self.trunk, self.layers, self.remat, self.repeats)
         self.ocr = OcrHead(self.num_classes, self.head, self.layers)
         self.scale_attention = ScaleAttention(self.head, self.layers)
 
@@ -178,6 +187,7 @@ def hmsanet(
     scales: Sequence[float | int] = TRAINING_SCALES,
     dropout: float = 0.05,
     remat: str = "none",
+    repeats: str = "unrolled",
     dtype: str = "float32",
     axis_name: str | None = None,
 ) -> HMSANet:
@@ -190,6 +200,7 @@ def hmsanet(
       scales: scales of inference, 1 among them.
       dropout: share of channels dropped before the logits in training.
       remat: "none" or "modules".
+      repeats: "unrolled", or "scanned" for a third of the compile time (see `HRNet`).
       dtype: compute type.
       axis_name: mapped axis for the normalisation's statistics.
 
@@ -201,6 +212,8 @@ def hmsanet(
     head = TINY_HEAD if trunk == "hrnet_tiny" else HeadPlan()
     if remat not in REMATERIALISATIONS:
         raise ConfigError(f"remat={remat!r}: {nearest(str(remat), REMATERIALISATIONS)}")
+    if repeats not in REPEATS:
+        raise ConfigError(f"repeats={repeats!r}: {nearest(str(repeats), REPEATS)}")
     return HMSANet(
         num_classes,
         trunk_plan(trunk, modules=modules),
@@ -208,6 +221,7 @@ def hmsanet(
         Layers(dtype, axis_name),
         checked_scales(scales),
         remat,
+        repeats,
     )
 
 

@@ -18,10 +18,12 @@ from jaxtyping import Array, Float
 
 from mgajax.errors import ConfigError, nearest
 from mgajax.models.blocks import Layers
+from mgajax.models.convolution import convolve_in_loops
 from mgajax.models.resnet import BasicBlock, BottleneckBlock
 from mgajax.resize import resize_features
 
 REMATERIALISATIONS = ("none", "modules")
+REPEATS = ("unrolled", "scanned")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,11 +111,15 @@ class ConvNorm(nn.Module):
 
 
 class ExchangeModule(nn.Module):
-    """Residual blocks on every branch, then every branch receives the sum of all of them."""
+    """Residual blocks on every branch, then every branch receives the sum of all of them.
+
+    `repeats`: see `HRNet`.
+    """
 
     channels: tuple[int, ...]
     blocks: int
     layers: Layers
+    repeats: str = "unrolled"
 
     @nn.compact
     def __call__(self, branches: list[Array], *, train: bool) -> list[Array]:
@@ -122,12 +128,14 @@ class ExchangeModule(nn.Module):
         return [self._received(inner, target, train=train) for target in range(len(inner))]
 
     def _branch(self, x: Array, number: int, *, train: bool) -> Array:
-        for index in range(self.blocks):
-            block = BasicBlock(
-                self.channels[number], 1, self.layers, name=f"branch{number}_block{index}"
-            )
-            x = block(x, train=train).features
-        return x
+        return repeated(
+            self,
+            functools.partial(BasicBlock, self.channels[number], 1, self.layers),
+            lambda block, x: block(x, train=train).features,
+            x,
+            names=[f"branch{number}_block{index}" for index in range(self.blocks)],
+            repeats=self.repeats,
+        )
 
     def _received(self, branches: list[Array], target: int, *, train: bool) -> Array:
         """The rectified sum of what all branches send to branch `target`, finest first."""
@@ -163,17 +171,24 @@ class HRNet(nn.Module):
       layers: how layers compute.
       remat: "modules" keeps only what flows between modules and computes their inside again in the
         backward pass: less memory for a second forward pass; "none" keeps everything.
+      repeats: "scanned" compiles the equal blocks of a branch, and the equal modules of a stage,
+        once and loops over their stacked parameters: a third of the compile time, for a copy of
+        the parameters and of their gradients in every pass. "unrolled" compiles each by itself.
+        Variables and results are the same; only "unrolled" lets intermediate values be captured.
     """
 
     plan: TrunkPlan
     layers: Layers
     remat: str = "none"
+    repeats: str = "unrolled"
 
     @nn.compact
     def __call__(
         self, images: Float[Array, "b h w c"], *, train: bool
     ) -> Float[Array, "b _h _w _d"]:
         """Map images to `plan.features` channels at a quarter of their size, rounded up."""
+        looped = dataclasses.replace(self.layers, convolution=convolve_in_loops)
+        inner = looped if self.repeats == "scanned" else self.layers
         x = ConvNorm(self.plan.stem, self.layers, stride=2, name="stem1")(images, train=train)
         x = ConvNorm(self.plan.stem, self.layers, stride=2, name="stem2")(x, train=train)
         for index in range(self.plan.bottlenecks):
@@ -184,14 +199,20 @@ class HRNet(nn.Module):
         branches = [x]
         for stage, modules in enumerate(self.plan.modules, start=2):
             branches = self._transition(branches, stage, train=train)
-            for index in range(modules):
-                module = ExchangeModule(
+            branches = repeated(
+                self,
+                functools.partial(
+                    ExchangeModule,
                     self.plan.channels(stage),
                     self.plan.blocks,
-                    self.layers,
-                    name=f"stage{stage}_module{index}",
-                )
-                branches = rematerialised(module, self.remat, train=train)(branches)
+                    inner,
+                    self.repeats,
+                ),
+                lambda module, x: rematerialised(module, self.remat, train=train)(x),
+                branches,
+                names=[f"stage{stage}_module{index}" for index in range(modules)],
+                repeats=self.repeats,
+            )
         height, width = branches[0].shape[1:3]
         return jnp.concatenate(
             [resize_features(x, size=(height, width)) for x in branches], axis=-1
@@ -207,6 +228,43 @@ class HRNet(nn.Module):
                 ConvNorm(channels[0], self.layers, name=f"{name}0")(branches[0], train=train)
             ]
         return [*branches, added]
+
+
+def repeated(
+    parent: nn.Module,
+    make: Callable[..., nn.Module],
+    call: Callable[[nn.Module, Any], Any],
+    x: Any,
+    *,
+    names: Sequence[str],
+    repeats: str,
+) -> Any:
+    """Apply modules of one making one after the other, as submodules `names` of `parent`.
+
+    Args:
+      parent: whose variables hold one entry a name, under either value of `repeats`.
+      make: makes a module from the arguments `name` or `parent`.
+      call: applies a module to features of any structure and returns the like.
+      x: the first one's input.
+      names: in order.
+      repeats: "unrolled" or "scanned" (see `HRNet`).
+    """
+    if repeats == "unrolled" or len(names) == 1 or parent.is_initializing():
+        for name in names:
+            x = call(make(name=name), x)
+        return x
+    module, own = make(parent=None), parent.variables
+    updated = ["batch_stats"] if parent.is_mutable_collection("batch_stats") else []
+    each = [{kind: own[kind][name] for kind in ("params", "batch_stats")} for name in names]
+
+    def one(x: Any, variables: Any) -> tuple[Any, Any]:
+        return module.apply(variables, x, method=call, mutable=updated)
+
+    x, new = jax.lax.scan(one, x, jax.tree.map(lambda *leaves: jnp.stack(leaves), *each))
+    for kind in updated:
+        for index, name in enumerate(names):
+            parent.put_variable(kind, name, jax.tree.map(operator.itemgetter(index), new[kind]))
+    return x
 
 
 def rematerialised(module: nn.Module, remat: str, *, train: bool) -> Callable[..., Any]:

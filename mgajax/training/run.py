@@ -242,7 +242,8 @@ def _prepare(config: ConfigDict) -> PreparedSet:
 def _take_split(
     config: ConfigDict, *, data: PreparedSet, workdir: Path, extra: dict[str, Any]
 ) -> Split:
-    """The run's own split when it has one, else a new one; either way free of leakage."""
+    """The run's own split when it has one, else a new one; free of leakage unless it says itself
+    that it leaks."""
     began_with = extra.get("data_fingerprint", data.fingerprint)
     if began_with != data.fingerprint:
         raise DataError(
@@ -261,8 +262,8 @@ def _take_split(
     else:
         chosen = {key: config.split[key] for key in SPLIT_OPTIONS.get(config.split.kind, ())}
         split = make_split(data.table, kind=config.split.kind, seed=config.seed, **chosen)
-        for note in split.notes:
-            say(f"split: {note}")
+    for note in split.notes:
+        say(f"split: {note}")
     assert_patient_disjoint(split, data.table.patients)
     return split
 

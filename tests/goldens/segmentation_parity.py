@@ -16,11 +16,11 @@ from goldens.deterministic_weights import drawn_state
 
 from mgajax import interop, models
 from mgajax.models import SegmenterOutput
+from mgajax.training.segmentation_losses import pixel_cross_entropy
 
 DAMPED = {"backbone.layer*.bn3.weight": 0.2}
 WITHOUT_DROPOUT = {"dropout": 0.0, "auxiliary_dropout": 0.0}
 AUXILIARY_WEIGHT = 0.5
-IGNORED = 255
 
 
 def listed_shapes(path: Path) -> dict[str, tuple[int, ...]]:
@@ -66,10 +66,10 @@ class Segmenter:
         def objective(params: Any):
             variables = {"params": params, "batch_stats": statistics}
             out, new = self.model.apply(variables, batch, train=True, mutable=["batch_stats"])
-            main = pixel_cross_entropy(out.logits, classes)
+            main = mean_cross_entropy(out.logits, classes)
             second = jnp.zeros((), jnp.float32)
             for logits in out.auxiliary.values():
-                second = second + pixel_cross_entropy(logits, classes)
+                second = second + mean_cross_entropy(logits, classes)
             return main + AUXILIARY_WEIGHT * second, (main, second, new["batch_stats"])
 
         params = jax.tree.map(jnp.asarray, self.variables["params"])
@@ -109,9 +109,7 @@ class TrainingPass:
         return float(np.linalg.norm([self.gradient_norm(name) for name in names]))
 
 
-def pixel_cross_entropy(logits: jax.Array, truth: jax.Array) -> jax.Array:
+def mean_cross_entropy(logits: jax.Array, truth: jax.Array) -> jax.Array:
     """Mean over the pixels that are not ignored."""
-    counted = truth != IGNORED
-    likely = jax.nn.log_softmax(logits, axis=-1)
-    chosen = truth[..., None] == jnp.arange(logits.shape[-1], dtype=truth.dtype)[None, None, None]
-    return -jnp.sum(jnp.where(chosen, likely, 0.0)) / jnp.sum(counted).astype(jnp.float32)
+    means, counts = pixel_cross_entropy(logits, truth)
+    return jnp.sum(means * counts) / jnp.sum(counts)

@@ -109,7 +109,8 @@ def test_small_maps_give_the_sums_of_a_convolution(
 
 
 @pytest.mark.parametrize(
-    ("size", "dilation"), [((2, 2), 2), ((1, 3), 4), ((2, 5), 1), ((8, 9), 12)]
+    ("size", "dilation"),
+    [((2, 2), 2), ((1, 3), 4), ((2, 5), 1), ((8, 9), 12), ((12, 13), 12), ((5, 7), 4), ((6, 6), 5)],
 )
 def test_dilated_convolution_equals_that_of_lax(size: tuple[int, int], dilation: int) -> None:
     x, kernel = normal(2, *size, 3), normal(3, 3, 3, 4, seed=1)

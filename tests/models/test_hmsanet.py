@@ -322,6 +322,7 @@ def test_the_largest_network_starts_in_seconds() -> None:
         ({"scales": (-0.5, 1.0)}, ["scales=(-0.5, 1.0)", "positive"]),
         ({"scales": (math.nan, 1.0)}, ["scales=(nan, 1.0)"]),
         ({"remat": "module"}, ["remat='module'", "did you mean 'modules'", "none"]),
+        ({"repeats": "scaned"}, ["repeats='scaned'", "did you mean 'scanned'", "unrolled"]),
         ({"dropout": 1.0}, ["dropout=1.0"]),
         ({"dtype": "float16"}, ["dtype='float16'", "bfloat16"]),
         ({"dtype": "float64"}, ["dtype='float64'", "jax_enable_x64"]),

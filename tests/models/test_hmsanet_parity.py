@@ -161,6 +161,14 @@ def test_scales(goldens: Path, seen: tuple[dict, dict], file: str, scales: tuple
         assert relative_gap(found[:, ::thinning, ::thinning], expected) < 1e-4, key
 
 
+@pytest.mark.slow
+def test_scanned_modules_give_the_same_prediction(goldens: Path, variables: dict) -> None:
+    golden = np.load(goldens / "two_scale_128.npz")
+    model = models.create("hmsanet", num_classes=2, repeats="scanned")
+    found = model.apply(variables, jnp.asarray(golden_images(1)))
+    assert relative_gap(found.logits, nhwc(golden["pred"])) < 1e-4
+
+
 def reduced(pair: tuple[jax.Array, jax.Array], *, offset: float = 0.0) -> jax.Array:
     """What a train step makes of a loss term."""
     values, weights = pair

@@ -1,0 +1,142 @@
+"""Cohen: covid-chestxray-dataset (ieee8023), of which the set takes the axial CT pictures.
+
+    metadata.csv   images/*.{jpg,jpeg,png}   volumes/*.nii.gz (elsewhere)
+
+The table has changed its columns often: names differ in case and padding, `modality` came later
+(before, `view` said "CT"), and a finding became a path ("Pneumonia/Viral/COVID-19").
+"""
+
+import functools
+import io
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+from PIL import Image
+
+from mgajax.curation.archives.archive import RawSlice, ReadOptions, Unit
+from mgajax.curation.archives.packed import SourceFile, named
+from mgajax.curation.archives.tables import Row, column_key, read_csv
+from mgajax.curation.pictures import Picture, decode_picture
+from mgajax.curation.report import Finding, Findings
+from mgajax.errors import DataError
+from mgajax.schema import COVID
+
+NEEDS = ("patientid", "view", "filename")
+
+PHOTOGRAPHED: frozenset[str] = frozenset(str(patient) for patient in range(32, 40))
+"""Patients 32 to 39 are photographs of a screen; the published set leaves them out."""
+
+COLUMNS: dict[str, str] = {
+    "age": "Age",
+    "sex": "Gender",
+    "date": "Date",
+    "url": "Link",
+    "doi": "doi",
+    "license": "license",
+    "clinical_notes": "finding",
+    "rt_pcr_positive": "RT_PCR_positive",
+    "survival": "survival",
+    "intubated": "intubated",
+    "intubation_present": "intubation_present",
+    "went_icu": "went_icu",
+    "in_icu": "in_icu",
+    "needed_supplemental_o2": "needed_supplemental_O2",
+}
+"""Column of metadata.csv -> column of the published table."""
+
+COUNTRIES: dict[str, str] = {"Korea": "South Korea"}
+"""Country of a `location` -> the published spelling, where they differ."""
+
+
+def find(files: Sequence[SourceFile], *, options: ReadOptions, findings: Findings) -> list[Unit]:
+    """A unit a patient; see `archive.Find`.
+
+    Raises:
+      DataError: the table is damaged, or lacks a column that it has always had.
+    """
+    people: defaultdict[str, dict[str, tuple[SourceFile, Row]]] = defaultdict(dict)
+    for table in named(files, "metadata.csv"):
+        if not _is_cohens(table):
+            continue
+        beside = {f.name: f for f in files if f.place.parent == table.place.parent / "images"}
+        for row in read_csv(table, needs=NEEDS):
+            name = row["filename"]
+            if not _is_wanted(row, findings=findings):
+                continue
+            if name in beside:
+                people[row["patientid"]].setdefault(name, (beside[name], row))
+            else:
+                findings.note(Finding.LISTED_NOT_FOUND, f"images/{name}")
+    return [
+        Unit("cohen", person, functools.partial(_read, tuple(pairs.values()), options))
+        for person, pairs in sorted(people.items())
+    ]
+
+
+def _is_cohens(table: SourceFile) -> bool:
+    """Whether a metadata.csv is this archive's (the mirror of Jun's has one too)."""
+    header = table.read().split(b"\n", 1)[0].decode("cp1252", errors="replace")
+    return "patientid" in [column_key(name) for name in header.split(",")]
+
+
+def _is_wanted(row: Row, *, findings: Findings) -> bool:
+    """Whether it is an axial CT picture of a COVID patient; CT pictures left out are noted."""
+    view = row["view"].casefold()
+    if row.get("modality", view).casefold() != "ct" and not view.startswith("ct"):
+        return False
+    name = row["filename"]
+    if row.get("folder") == "volumes" or name.lower().endswith((".nii", ".nii.gz")):
+        findings.note(Finding.REPEATED_SCAN, name)
+        return False
+    is_axial = view in ("axial", "ct", "ct axial")
+    is_covid = "covid-19" in row.get("finding", "covid-19").casefold()
+    if not is_axial or not is_covid or row["patientid"] in PHOTOGRAPHED:
+        findings.note(Finding.NOT_TAKEN, f"images/{name}")
+        return False
+    return True
+
+
+def _read(
+    pairs: Sequence[tuple[SourceFile, Row]], options: ReadOptions, findings: Findings
+) -> Iterator[RawSlice]:
+    for file, row in pairs:
+        name = f"15_Cohen_{file.place.stem}.png"
+        verdict = options.verdict(name, True, "axial CT")
+        if verdict.is_taken is False:
+            continue
+        try:
+            content = file.read()
+            picture = decode_picture(content, name=file.origin)
+        except DataError as error:
+            findings.note(Finding.DAMAGED_SOURCE, str(error))
+            continue
+        yield RawSlice(
+            source="cohen",
+            label=COVID,
+            file_name=name,
+            patient_id=row["patientid"],
+            origin=file.origin,
+            slice_index=None,
+            values=picture.pixels,
+            unit="grey",
+            is_selected_by_source=verdict.is_taken,
+            reason=verdict.reason,
+            metadata=_metadata(row),
+            published=_as_png(content, picture),
+        )
+
+
+def _as_png(content: bytes, picture: Picture) -> bytes:
+    """The published set's file: a PNG as it is, any other saved as one in its own colours."""
+    if picture.kind == "PNG":
+        return content
+    buffer = io.BytesIO()
+    Image.open(io.BytesIO(content)).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def _metadata(row: Row) -> dict[str, str]:
+    found = {column: row.get(key, "") for key, column in COLUMNS.items()}
+    country = row.get("location", "").rpartition(",")[2].strip(". ")
+    found["Country"] = COUNTRIES.get(country, country)
+    return {column: text for column, text in found.items() if text}

@@ -1,0 +1,180 @@
+"""Files of a download, unpacked or still in their zips, seen alike.
+
+Nothing is unpacked to disk: members are read in memory. An archive that holds a path outside its
+own folder is refused whole, for whoever unpacks it by other means would be harmed by it.
+"""
+
+import functools
+import os
+import zipfile
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from mgajax.curation.report import Finding, Findings
+from mgajax.errors import DataError
+
+MAX_MEMBER_BYTES = 1 << 30
+"""No file of the seven archives is larger; a zip that claims more is not trusted."""
+
+_ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    OSError,
+    EOFError,
+    KeyError,
+    RuntimeError,
+    NotImplementedError,
+)
+
+
+@dataclass(frozen=True, order=True)
+class SourceFile:
+    """A file of the download.
+
+    Attributes:
+      place: where it lies below the raw folder; for a member of a zip, where it would lie if the
+        zip were unpacked beside itself, see `list_files`.
+      path: the file on disk, or the zip that holds it.
+      member: its name in the zip; '' for a plain file.
+      archive: where that zip lies below the raw folder; '' for a plain file.
+      version: by what a changed file is told: size and time of change, or the zip's checksum of it.
+    """
+
+    place: PurePosixPath
+    path: Path
+    member: str = ""
+    archive: str = ""
+    version: str = ""
+
+    @property
+    def name(self) -> str:
+        """Its file name."""
+        return self.place.name
+
+    @property
+    def origin(self) -> str:
+        """`place` for a plain file, `.../archive.zip!member` for a zip's."""
+        return f"{self.archive}!{self.member}" if self.member else str(self.place)
+
+    def read(self) -> bytes:
+        """Its content.
+
+        Raises:
+          DataError: the file cannot be read; the zip's member is damaged, or larger than
+            `MAX_MEMBER_BYTES`.
+        """
+        if not self.member:
+            try:
+                return self.path.read_bytes()
+            except OSError as error:
+                raise DataError(f"{self.origin}: cannot be read ({error.strerror})") from error
+        try:
+            archive = _opened(self.path, os.getpid(), self.path.stat().st_mtime_ns)
+            if archive.getinfo(self.member).file_size > MAX_MEMBER_BYTES:
+                raise DataError(f"{self.origin}: larger than 1 GiB; this is no file of the archive")
+            return archive.read(self.member)
+        except _ZIP_ERRORS as error:
+            raise DataError(
+                f"{self.origin}: damaged in its zip ({error}); download it again"
+            ) from error
+
+
+def list_files(raw: Path, *, findings: Findings) -> list[SourceFile]:
+    """Every file below `raw`, those inside of zips included, ordered by place.
+
+    A zip is seen as desktops unpack it: beside itself, and into a folder of its own name where it
+    holds files without a folder (the four zips of Jun's archive hold files of the same names).
+    A file that lies there both packed and unpacked is listed once, unpacked. Hidden files and
+    folders, and what macOS adds to zips, are passed over. A zip that is damaged, or refused for a
+    path outside of it, is noted in `findings` and left out.
+
+    Raises:
+      DataError: `raw` is no folder.
+    """
+    if not raw.is_dir():
+        raise DataError(
+            f"{raw}: no such folder; pass the folder that holds the downloaded archives"
+        )
+    files: dict[PurePosixPath, SourceFile] = {}
+    zips = []
+    for path in sorted(raw.rglob("*")):
+        place = PurePosixPath(path.relative_to(raw).as_posix())
+        if _is_clutter(place) or not path.is_file():
+            continue
+        if path.suffix.lower() == ".zip":
+            zips.append((place, path))
+        else:
+            status = path.stat()
+            version = f"{status.st_size}@{status.st_mtime_ns}"
+            files[place] = SourceFile(place, path, version=version)
+    for place, path in zips:
+        try:
+            members = zip_members(path)
+        except DataError as error:
+            findings.note(Finding.REFUSED_ARCHIVE, str(error))
+            continue
+        parts = {member: _safe_parts(member) for member in members}
+        is_flat = any(
+            len(one) == 1 and not _is_clutter(PurePosixPath(*one)) for one in parts.values()
+        )
+        folder = place.with_suffix("") if is_flat else place.parent
+        for member, checksum in members.items():
+            inside = folder.joinpath(*parts[member])
+            if not _is_clutter(inside):
+                file = SourceFile(inside, path, member, str(place), version=f"{checksum:08x}")
+                files.setdefault(inside, file)
+    return sorted(files.values())
+
+
+def zip_members(path: Path) -> dict[str, int]:
+    """The names of the files in a zip, each with its CRC-32.
+
+    Raises:
+      DataError: it is damaged, or a name is absolute or leads out of the archive's folder.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = {i.filename: i.CRC for i in archive.infolist() if not i.is_dir()}
+    except _ZIP_ERRORS as error:
+        raise DataError(f"{path}: no readable zip ({error}); download it again") from error
+    for name in members:
+        if not _safe_parts(name):
+            raise DataError(
+                f"{path}: refused, its member {name!r} lies outside the archive's folder; "
+                "download it again from its publisher, and do not unpack this one"
+            )
+    return members
+
+
+def in_folder(files: Iterable[SourceFile], *names: str) -> list[SourceFile]:
+    """The files with a folder above them that is called one of `names`, case ignored."""
+    wanted = {name.casefold() for name in names}
+    return [f for f in files if any(part.casefold() in wanted for part in f.place.parts[:-1])]
+
+
+def named(files: Iterable[SourceFile], *names: str) -> list[SourceFile]:
+    """The files called one of `names`, case ignored."""
+    wanted = {name.casefold() for name in names}
+    return [file for file in files if file.name.casefold() in wanted]
+
+
+def _safe_parts(member: str) -> tuple[str, ...]:
+    """The parts of a member's name, or () for one that is absolute or climbs out."""
+    name = member.replace("\\", "/")
+    path = PurePosixPath(name)
+    drive = len(name) > 1 and name[1] == ":"
+    return () if path.is_absolute() or drive or ".." in path.parts else path.parts
+
+
+def _is_clutter(place: PurePosixPath) -> bool:
+    return any(part.startswith(".") or part == "__MACOSX" for part in place.parts)
+
+
+@functools.lru_cache(maxsize=4)
+def _opened(path: Path, process: int, changed: int) -> zipfile.ZipFile:
+    """An open zip; kept while it does not change, since the table of a large one takes long to
+    read, and by one process only: a forked child would move its parent's place in the file.
+    """
+    return zipfile.ZipFile(path)

@@ -1,0 +1,140 @@
+"""`mgajax curate`: its options, and what it prints."""
+
+import argparse
+import importlib.util
+import os
+from pathlib import Path
+
+from mgajax.errors import ConfigError
+from mgajax.schema import SOURCES
+
+NEEDS: tuple[str, ...] = ("gdcm", "nibabel", "openpyxl", "pyarrow", "pydicom", "tifffile")
+"""Modules of the extra `curation`, which nothing else of the package uses."""
+
+EPILOG = """\
+Give the folder that holds the downloads, unpacked or zipped, with the names of their own folders:
+  COVID-CT/  COVID-CT-MD/  covid-chestxray-dataset/  MosMedData/  COVID-CTset/  COVID-19-CT-Seg/  MedSeg/
+Written: OUT/curated_data, OUT/masks, OUT/meta_data_*.csv, OUT/catalogue.{csv,parquet},
+OUT/summary.json. Interrupted? Give the same command again. Then:
+  mgajax build covid_ct_slices --manual_dir OUT
+"""
+
+
+def add_curate(commands, add_command) -> None:
+    """Add the command to the parser's `commands` by `add_command` of the command line."""
+    command = add_command(
+        commands,
+        "curate",
+        run,
+        text="rebuild the curated set from the seven archives, with a catalogue of every slice",
+        epilog=EPILOG,
+    )
+    command.add_argument("--raw", type=Path, required=True, help="folder of the downloads")
+    command.add_argument("--out", type=Path, required=True, help="where the set goes")
+    command.add_argument(
+        "--sources", default="", metavar="A,B", help=f"some of {','.join(SOURCES)} (default: all)"
+    )
+    command.add_argument(
+        "--window",
+        default="published",
+        help="published (each slice from its minimum to its maximum), lung, mediastinum, bone, or "
+        "CENTRE/WIDTH in HU, e.g. --window=-600/1500 (default: published)",
+    )
+    command.add_argument(
+        "--orientation",
+        choices=("published", "upright"),
+        default="published",
+        help="upright turns the slices that were published upside down (default: published)",
+    )
+    command.add_argument(
+        "--labels",
+        type=Path,
+        metavar="CSV",
+        help="a radiologist's word, which wins: file_name,label[,keep]",
+    )
+    _add_choices(command)
+    command.add_argument(
+        "--workers",
+        type=int,
+        default=os.cpu_count() or 1,
+        help="processes, each with one volume in memory (default: one a core)",
+    )
+
+
+def _add_choices(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--unlabelled",
+        choices=("leave_out", "select"),
+        default="leave_out",
+        help="volumes that nobody labelled and the published set leaves out; select takes them, by "
+        "lung area and likeness (default: leave_out)",
+    )
+    command.add_argument(
+        "--most_alike",
+        type=float,
+        metavar="R",
+        help="with --unlabelled=select: neighbours that correlate at least so count as one "
+        "(default: 0.985)",
+    )
+    command.add_argument(
+        "--effusion",
+        choices=("lesion", "background"),
+        default="lesion",
+        help="what pleural effusion is in MedSeg's masks (default: lesion)",
+    )
+    command.add_argument(
+        "--afshar_labels",
+        choices=("first", "updated"),
+        default="first",
+        help="release of COVID-CT-MD's slice labels (default: first, as published)",
+    )
+    command.add_argument(
+        "--second_copies",
+        choices=("merge", "keep"),
+        default="merge",
+        help="COVID-CTset's pictures that one patient has twice; the published set keeps them "
+        "(default: merge)",
+    )
+
+
+def run(arguments: argparse.Namespace, overrides: list[str]) -> None:
+    """Curate, and say what OUT holds and what was found."""
+    missing = [name for name in NEEDS if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ConfigError(
+            f"mgajax curate needs {', '.join(missing)}: pip install 'mgajax[curation]'"
+        )
+    from mgajax.curation.archives.archive import ReadOptions
+    from mgajax.curation.curate import Settings, curate
+    from mgajax.curation.rendering import find_window
+    from mgajax.curation.selection import MOST_ALIKE, read_rulings
+
+    settings = Settings(
+        window=find_window(arguments.window),
+        orientation=arguments.orientation,
+        options=ReadOptions(
+            unlabelled=arguments.unlabelled,
+            effusion=arguments.effusion,
+            afshar_labels=arguments.afshar_labels,
+            second_copies=arguments.second_copies,
+        ),
+        rulings=read_rulings(arguments.labels) if arguments.labels else {},
+        most_alike=MOST_ALIKE if arguments.most_alike is None else arguments.most_alike,
+    )
+    report = curate(
+        arguments.raw,
+        out=arguments.out,
+        sources=tuple(filter(None, arguments.sources.split(","))),
+        settings=settings,
+        workers=arguments.workers,
+    )
+    for group, count in report.by_group.items():
+        print(f"{count:7,}  {group}")
+    print(
+        f"{report.slices:7,}  slices of {report.patients} patients, {report.masked} with a mask; "
+        f"{report.skipped} of {report.units} volumes and patients were done before"
+    )
+    for found in report.findings.values():
+        kind = "damage" if found["damage"] else "note"
+        print(f"{kind}: {found['count']} {found['meaning']} (e.g. {found['examples'][0]})")
+    print(f"\n{arguments.out}: summary.json, catalogue.csv, catalogue.parquet")

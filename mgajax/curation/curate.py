@@ -1,0 +1,311 @@
+"""The curated set rebuilt from what a person downloads from the seven archives.
+
+    OUT/curated_data/{1NonCOVID,2COVID,3CAP}/*.png     OUT/masks/*.png
+    OUT/meta_data_{normal,covid,cap}.csv               the layout of the published set
+    OUT/catalogue.{csv,parquet}                        one row a slice: how it was made
+    OUT/summary.json                                   counts, and all that was found
+    OUT/curation/                                      what is finished, see `journal`
+
+Units are read by processes, each holding one volume; a file that cannot be read is reported,
+counted and left out.
+"""
+
+import concurrent.futures
+import dataclasses
+import functools
+import hashlib
+import json
+import multiprocessing
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+
+from mgajax.curation.archives import READERS
+from mgajax.curation.archives.archive import RawSlice, ReadOptions, Unit
+from mgajax.curation.archives.packed import list_files
+from mgajax.curation.curated_tables import write_tables
+from mgajax.curation.journal import CuratedSlice, Finished, Journal, inputs_digest, write_whole
+from mgajax.curation.kaggle_layout import CLASS_FOLDERS
+from mgajax.curation.patients import patient_key
+from mgajax.curation.rendering import Orientation, Window, render
+from mgajax.curation.report import Finding, Findings, count_groups, findings_json
+from mgajax.curation.selection import MOST_ALIKE, LungRule, Ruling, select
+from mgajax.errors import ConfigError, DataError, nearest
+from mgajax.progress import track
+from mgajax.schema import CLASS_NAMES
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What every slice of one output folder is made with.
+
+    Attributes:
+      window: None: the stretch of the published set; see `rendering`.
+      orientation: "published", or "upright" for all.
+      options: what the readers may choose.
+      rulings: a radiologist's word, by file name; it wins over every label and rule.
+      lung_rule, most_alike: see `selection`; for slices of which the source says nothing.
+    """
+
+    window: Window | None = None
+    orientation: Orientation = "published"
+    options: ReadOptions = field(default_factory=ReadOptions)
+    rulings: Mapping[str, Ruling] = field(default_factory=dict)
+    lung_rule: LungRule = field(default_factory=LungRule)
+    most_alike: float = MOST_ALIKE
+
+    def to_json(self) -> dict[str, Any]:
+        """The settings as plain JSON types; rulings by their hash."""
+        rulings = {name: dataclasses.astuple(word) for name, word in self.rulings.items()}
+        text = json.dumps(rulings, sort_keys=True)
+        options = dataclasses.asdict(self.options)
+        del options["labels"]
+        return {
+            "window": "published" if self.window is None else str(self.window),
+            "orientation": self.orientation,
+            **options,
+            "rulings": hashlib.sha256(text.encode()).hexdigest() if rulings else "",
+            **{f"lung_rule.{key}": v for key, v in dataclasses.asdict(self.lung_rule).items()},
+            "most_alike": self.most_alike,
+        }
+
+
+@dataclass(frozen=True)
+class CurationReport:
+    """What a curation made of its input.
+
+    Attributes:
+      units, skipped: pieces of work in all, and those that an earlier run had finished.
+      slices, patients, masked: what OUT holds now.
+      by_group: slices by `"<class>/<source>"`.
+      findings: what was found, by slug, as `report.findings_json`.
+    """
+
+    units: int
+    skipped: int
+    slices: int
+    patients: int
+    masked: int
+    by_group: Mapping[str, int]
+    findings: Mapping[str, Any]
+
+    @property
+    def damaged(self) -> int:
+        """Names with a finding that counts as damage."""
+        return sum(found["count"] for found in self.findings.values() if found["damage"])
+
+
+def curate(
+    raw: Path,
+    *,
+    out: Path,
+    sources: Sequence[str] = (),
+    settings: Settings | None = None,
+    workers: int = 1,
+) -> CurationReport:
+    """Read the archives under `raw` and write the curated set to `out`; continue if it is there.
+
+    Args:
+      raw: the folder that holds the downloads, unpacked or zipped, in any arrangement.
+      out: where the set goes.
+      sources: which of `SOURCES` to read; none: all.
+      settings: how; None: as published.
+      workers: processes, each holding at most one volume in memory; 1 works in this one.
+
+    Raises:
+      ConfigError: an unknown source, or `out` was made with other settings.
+      DataError: no archive under `raw`, or a table that an archive cannot be read without.
+    """
+    settings = settings or Settings()
+    findings = Findings()
+    units = find_units(raw, sources=sources, settings=settings, findings=findings)
+    journal = Journal(out, settings=settings.to_json())
+    for folder in (*(f"curated_data/{name}" for name in CLASS_FOLDERS), "masks"):
+        (out / folder).mkdir(parents=True, exist_ok=True)
+    todo = [unit for unit in units if journal.finished(unit) is None]
+    work = functools.partial(curate_unit, journal=journal, settings=settings)
+    for _ in track(
+        _performed(work, todo, workers=workers), description="curating", total=len(todo)
+    ):
+        pass
+    return _concluded(journal, findings=findings, units=len(units), skipped=len(units) - len(todo))
+
+
+def find_units(
+    raw: Path, *, sources: Sequence[str], settings: Settings, findings: Findings
+) -> list[Unit]:
+    """What there is to read under `raw`, source by source.
+
+    Raises:
+      ConfigError, DataError: see `curate`.
+    """
+    for source in sources:
+        if source not in READERS:
+            raise ConfigError(f"source {source!r}: {nearest(source, tuple(READERS))}")
+    files = list_files(raw, findings=findings)
+    labels = {name: ruling.keep for name, ruling in settings.rulings.items()}
+    options = dataclasses.replace(settings.options, labels=labels)
+    units = [
+        unit
+        for source in sources or READERS
+        for unit in READERS[source](files, options=options, findings=findings)
+    ]
+    if not units:
+        raise DataError(
+            f"{raw}: nothing of {', '.join(sources or READERS)} among its {len(files)} files; give "
+            "the folder that holds the downloads, with the names of their folders kept"
+        )
+    return units
+
+
+def curate_unit(unit: Unit, *, journal: Journal, settings: Settings) -> None:
+    """Read, select, render and write one unit, and record it as finished."""
+    journal.forget(unit)
+    findings = Findings()
+    rows: list[CuratedSlice] = []
+    try:
+        for slice_, reason in _selected(unit.read(findings), settings=settings):
+            rows.append(_written(slice_, reason=reason, out=journal.out, settings=settings))
+    except DataError as error:
+        findings.note(Finding.DAMAGED_SOURCE, str(error))
+    kinds = {kind: findings.names(kind) for kind in Finding if findings.names(kind)}
+    journal.write(
+        unit, Finished(unit.source, unit.name, inputs_digest(unit), tuple(rows), findings=kinds)
+    )
+
+
+def _performed(work, todo: Sequence[Unit], *, workers: int) -> Iterator[None]:
+    """Do `work` on every unit, in this process or in `workers` fresh ones."""
+    if workers <= 1 or len(todo) <= 1:
+        yield from map(work, todo)
+        return
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
+        futures = [pool.submit(work, unit) for unit in todo]
+        try:
+            for future in concurrent.futures.as_completed(futures):
+                yield future.result()
+        except concurrent.futures.process.BrokenProcessPool as error:
+            raise DataError(
+                "a worker process ended (out of memory?); run again with fewer --workers: what is "
+                "finished stays"
+            ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _selected(slices: Iterator[RawSlice], *, settings: Settings) -> Iterator[tuple[RawSlice, str]]:
+    """The slices to keep, each with what selected it.
+
+    From the first slice on of which the source says nothing, the volume is held until its end,
+    since the rules of `selection` compare its slices.
+    """
+    held: list[RawSlice] = []
+    for slice_ in slices:
+        if held or slice_.is_selected_by_source is None:
+            held.append(slice_)
+        elif slice_.is_selected_by_source:
+            yield slice_, slice_.reason
+    if not held:
+        return
+    lungs = [slice_.lungs for slice_ in held if slice_.lungs is not None]
+    has_lungs = len(lungs) == len(held)
+    unsaid = [slice_ for slice_ in held if slice_.is_selected_by_source is None]
+    if not has_lungs and any(slice_.unit != "HU" for slice_ in unsaid):
+        raise DataError(
+            f"{held[0].origin}: grey levels without labels, whose lungs cannot be found; give a "
+            "radiologist's labels"
+        )
+    selection = select(
+        [slice_.values for slice_ in held],
+        annotated=np.array([slice_.is_selected_by_source is True for slice_ in held]),
+        ruled=[False if slice_.is_selected_by_source is False else None for slice_ in held],
+        lungs=lungs if has_lungs else None,
+        rule=settings.lung_rule,
+        most_alike=settings.most_alike,
+    )
+    for slice_, keep, reason in zip(held, selection.keep, selection.reasons, strict=True):
+        if keep:
+            yield slice_, slice_.reason if slice_.is_selected_by_source else reason
+
+
+def _written(slice_: RawSlice, *, reason: str, out: Path, settings: Settings) -> CuratedSlice:
+    """Render and write one slice and its mask; its row of the catalogue."""
+    if PurePath(slice_.file_name).name != slice_.file_name:
+        raise DataError(f"{slice_.origin}: {slice_.file_name!r} is no file name; left out")
+    ruling = settings.rulings.get(slice_.file_name)
+    label = slice_.label if ruling is None else ruling.label
+    rendered = render(slice_, window=settings.window, orientation=settings.orientation)
+    picture = f"curated_data/{CLASS_FOLDERS[label]}/{slice_.file_name}"
+    mask = f"masks/{slice_.file_name}" if rendered.mask_png is not None else ""
+    write_whole(out / picture, rendered.png)
+    if rendered.mask_png is not None:
+        write_whole(out / mask, rendered.mask_png)
+    metadata = dict(slice_.metadata)
+    return CuratedSlice(
+        file_name=slice_.file_name,
+        class_name=CLASS_NAMES[label],
+        source=slice_.source,
+        patient_id=slice_.patient_id,
+        patient=patient_key(slice_.source, slice_.patient_id),
+        origin=slice_.origin,
+        slice_index=slice_.slice_index,
+        position=slice_.position,
+        picture=picture,
+        mask=mask,
+        sha256=hashlib.sha256(rendered.png).hexdigest(),
+        height=rendered.height,
+        width=rendered.width,
+        unit=slice_.unit,
+        value_min=float(slice_.values.min()),
+        value_max=float(slice_.values.max()),
+        rendering=rendered.rendering,
+        low=rendered.low,
+        high=rendered.high,
+        is_flipped=rendered.is_flipped,
+        lesion_share=None if slice_.mask is None else float((slice_.mask > 0).mean()),
+        selection=reason,
+        country=metadata.pop("Country", ""),
+        age=metadata.pop("Age", ""),
+        gender=metadata.pop("Gender", ""),
+        metadata=metadata,
+    )
+
+
+def _concluded(journal: Journal, *, findings: Findings, units: int, skipped: int) -> CurationReport:
+    """Write the tables and the summary of all that `journal` holds."""
+    slices: list[CuratedSlice] = []
+    for record in journal.all_finished():
+        slices.extend(record.slices)
+        for kind, names in record.findings.items():
+            for name in names:
+                findings.note(kind, name)
+    slices.sort(key=lambda row: (CLASS_NAMES.index(row.class_name), row.file_name))
+    _check_unique(slices)
+    write_tables(slices, out=journal.out)
+    report = CurationReport(
+        units=units,
+        skipped=skipped,
+        slices=len(slices),
+        patients=len({row.patient for row in slices}),
+        masked=sum(bool(row.mask) for row in slices),
+        by_group=count_groups(f"{row.class_name}/{row.source}" for row in slices),
+        findings=findings_json(findings.summarised()),
+    )
+    summary = dataclasses.asdict(report) | {"damaged": report.damaged}
+    write_whole(journal.out / "summary.json", json.dumps(summary, indent=1).encode())
+    return report
+
+
+def _check_unique(slices: Sequence[CuratedSlice]) -> None:
+    origins: dict[str, str] = {}
+    for row in slices:
+        other = origins.setdefault(row.file_name.casefold(), row.origin)
+        if other != row.origin:
+            raise DataError(
+                f"{row.file_name}: comes from {other} and from {row.origin}; leave one out of the "
+                "raw folder and give another --out"
+            )

@@ -1,0 +1,310 @@
+"""`mgajax report --dataset DIR`: what a curated set holds, as a card, tables and figures.
+
+Above all rooms that it draws from: `curation` counts, `data` prepares the slices of Figure 3, and
+`reporting` draws.
+"""
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mgajax.curation import paper_counts as paper
+from mgajax.curation.kaggle_layout import CLASS_FOLDERS, folder_levels
+from mgajax.curation.names import canonical_name
+from mgajax.curation.pictures import decode_picture
+from mgajax.curation.statistics import (
+    Figure4,
+    SliceFacts,
+    SourceRow,
+    figure4,
+    read_facts,
+    read_split,
+    table1,
+    table2,
+    total_row,
+)
+from mgajax.data.preparation import Preparation, prepare
+from mgajax.errors import ConfigError, DataError
+from mgajax.reporting.dataset_card import Picture, Section, Table, card_html, card_markdown
+from mgajax.reporting.dataset_figures import preparation_panel, statistics_figure
+from mgajax.schema import CLASS_NAMES, COVID, SOURCES
+
+WORDING = {"published": "as the tables print them", "trusted": "without those that are invented"}
+
+
+@dataclass(frozen=True)
+class DatasetReport:
+    """What was written, and the counts of the slices it tells of."""
+
+    files: tuple[Path, ...]
+    slices: int
+    patients: int
+
+
+def report_dataset(folder: Path, *, out: Path, split: Path | None = None) -> DatasetReport:
+    """Describe the curated set in `folder`: Table 1, Table 2, Figures 3 and 4, and a card.
+
+    Written to `out`: `card.html`, `card.md`, `table1.csv`, `table2.csv` (with a split),
+    `figure4.png`, `figure4_trusted.png` (where some ages are invented), `figure3.png` (where the
+    pictures are there) and `statistics.json`.
+
+    Args:
+      folder: of a rebuilt or a downloaded set, see `curation.statistics.read_facts`.
+      out: folder to write to.
+      split: a CSV of who is in which split, by slice (a run's `split.csv`) or by patient.
+
+    Raises:
+      ConfigError: no such folder.
+      DataError: it is no curated set, a table is damaged, or the split names none of its slices.
+    """
+    if not folder.is_dir():
+        raise ConfigError(f"--dataset {folder}: no such folder; give the folder of a curated set")
+    facts = read_facts(folder)
+    rows = [*table1(facts), total_row(facts)]
+    splits = _splits(facts, split=split)
+    out.mkdir(parents=True, exist_ok=True)
+    published, trusted = (figure4(facts, demographics=kind) for kind in ("published", "trusted"))
+    drawn = _figures(facts, published, trusted, out=out)
+    panel = _figure3(facts, folder=folder, path=out / "figure3.png")
+    sections = [
+        Section("Sources (Table 1)", (_table1(rows), *_table1_notes(facts, rows))),
+        *([Section("Splits (Table 2)", _table2(splits))] if splits else []),
+        *([Section("Slices (Figure 3)", (panel,))] if panel else []),
+        Section("People and findings (Figure 4)", (*drawn, *_figure4_notes(published, trusted))),
+        Section("Lesion masks", (_masks(rows),)),
+    ]
+    title = f"{len(facts):,} CT slices of {len({fact.patient for fact in facts}):,} people"
+    (out / "card.md").write_text(card_markdown(title, sections), encoding="utf-8")
+    (out / "card.html").write_text(card_html(title, sections), encoding="utf-8")
+    _write_csv(out / "table1.csv", _table1(rows))
+    if splits:
+        _write_csv(out / "table2.csv", _split_table(splits))
+    summary = _summary(facts, rows, splits, published=published, trusted=trusted)
+    (out / "statistics.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
+    return DatasetReport(
+        files=tuple(sorted(path for path in out.iterdir() if path.is_file())),
+        slices=len(facts),
+        patients=len({fact.patient for fact in facts}),
+    )
+
+
+def _splits(facts: Sequence[SliceFacts], *, split: Path | None) -> dict[str, dict[str, int]]:
+    if split is None:
+        return {}
+    counts = table2(facts, split_of=read_split(split))
+    if sum(counts.get("unused", {}).values()) == len(facts):
+        raise DataError(f"{split}: names none of the {len(facts):,} slices; give this set's split")
+    return counts
+
+
+def _table1(rows: Sequence[SourceRow]) -> Table:
+    """One row a source and one for all; numbers of slices and of cases by class."""
+    names = [f"{name} {what}" for name in CLASS_NAMES for what in ("slices", "cases")]
+    header = ("source", "countries", *names, "masks", "age known", "sex known", "stored as")
+    lines = []
+    for row in rows:
+        pairs = zip(row.slices, row.cases, strict=True)
+        counts = [f"{count:,}" if count else "–" for pair in pairs for count in pair]
+        people = [f"{known / row.total:.0%}" if known else "–" for known in _known(row)]
+        where = ", ".join(row.countries) if len(row.countries) < 4 else f"{len(row.countries)}"
+        masks = f"{row.masked:,}" if row.masked else "–"
+        lines.append((row.source, where or "–", *counts, masks, *people, row.stored_as))
+    return Table(header, tuple(lines))
+
+
+def _known(row: SourceRow) -> tuple[int, int]:
+    return row.age_known, row.gender_known
+
+
+def _table1_notes(facts: Sequence[SliceFacts], rows: Sequence[SourceRow]) -> list[str]:
+    cases, people = sum(rows[-1].cases), len({fact.patient for fact in facts})
+    notes = [
+        f"Cases are patient ids as each archive gives them, {cases:,} in all; {people:,} people are "
+        "left when double identities are merged. Ages and sexes that the published tables invent "
+        "(MosMedData) or borrow from another scan do not count as known."
+    ]
+    if not paper.is_whole_set(facts):
+        return notes
+    found = paper.differences(facts)
+    if not found:
+        return [*notes, "All counts are the paper's."]
+    told = "; ".join(
+        f"{one.source} {one.class_name} {one.what} {one.here:,} here, {one.paper:,} in the paper"
+        + (f" ({one.why})" if one.why else "")
+        for one in found
+    )
+    return [*notes, f"All other counts are the paper's, but: {told}."]
+
+
+def _split_table(splits: Mapping[str, Mapping[str, int]]) -> Table:
+    names = [CLASS_NAMES[code] for code in (COVID, 0, 2)]
+    lines = [
+        (split, *(f"{counts[name]:,}" for name in names), f"{sum(counts.values()):,}")
+        for split, counts in splits.items()
+    ]
+    return Table(("split", *names, "total"), tuple(lines))
+
+
+def _table2(splits: Mapping[str, Mapping[str, int]]) -> tuple[Table | str, ...]:
+    fits = paper.fits_table2(splits)
+    return (
+        (_split_table(splits), "Every count is the paper's Table 2.")
+        if fits
+        else (_split_table(splits),)
+    )
+
+
+def _figures(
+    facts: Sequence[SliceFacts], published: Figure4, trusted: Figure4, *, out: Path
+) -> list[Picture]:
+    """Figure 4, and once more without invented ages and sexes where there are any."""
+    kinds = {"published": (published, "figure4.png")}
+    if any(not fact.is_trusted and (fact.gender or fact.age >= 0) for fact in facts):
+        kinds["trusted"] = (trusted, "figure4_trusted.png")
+    pictures = []
+    for kind, (data, name) in kinds.items():
+        note = f"; ages and sexes {WORDING[kind]}" if len(kinds) > 1 else ""
+        path = statistics_figure(
+            countries=data.countries,
+            genders=data.genders,
+            ages=data.ages,
+            findings=data.findings.counts,
+            reports=data.findings.reports,
+            path=out / name,
+            note=note,
+        )
+        pictures.append(Picture(path, f"Countries, sex, age and CT findings by slices{note}"))
+    return pictures
+
+
+def _figure4_notes(published: Figure4, trusted: Figure4) -> list[str]:
+    findings = published.findings
+    slices = sum(published.countries.values())
+    missing = sum(counts[""] for counts in published.genders.values())
+    return [
+        f"Countries: {sum(map(bool, published.countries))} (paper: {paper.COUNTRIES}). Sex is missing "
+        f"in {missing / slices:.0%} of the slices as the tables print it (paper: "
+        f"{paper.MISSING_SEX:.0%}). Male and female slices: {_sexes(published)}; without invented "
+        f"ones {_sexes(trusted)}.",
+        f"Median ages over slices: {_medians(published.median_ages())}; without invented ones "
+        f"{_medians(trusted.median_ages())} (paper: {_medians(paper.MEDIAN_AGES)}).",
+        f"{findings.reports:,} slices of COVID-19 have a report or caption, and "
+        f"{findings.naming:,} of these name at least one of the findings looked for; the paper "
+        f"speaks of {paper.REPORTS} and does not say how it counted.",
+    ]
+
+
+def _sexes(data: Figure4) -> str:
+    return ", ".join(
+        f"{name} {counts['M']:,} and {counts['F']:,}"
+        for name, counts in data.genders.items()
+        if sum(counts.values())
+    )
+
+
+def _medians(ages: Mapping[str, float | None]) -> str:
+    known = [f"{name} {age:g}" for name, age in ages.items() if age is not None]
+    return ", ".join(known) or "unknown"
+
+
+def _masks(rows: Sequence[SourceRow]) -> Table | str:
+    if not rows[-1].masked:
+        return f"No masks lie beside these tables. The paper has {paper.MASKS:,}."
+    lines = [
+        (row.source, f"{row.masked:,}", f"{row.slices[COVID]:,}", f"{_share(row):.0%}")
+        for row in rows
+        if row.slices[COVID]
+    ]
+    return Table(("source", "annotated masks", "COVID-19 slices", "share"), tuple(lines))
+
+
+def _share(row: SourceRow) -> float:
+    return row.masked / row.slices[COVID]
+
+
+def _figure3(facts: Sequence[SliceFacts], *, folder: Path, path: Path) -> Picture | None:
+    """One slice of each source before and after preparation: of COVID-19 where there is one, from
+    the middle of its names on the first that opens.
+    """
+    pictures = _pictures(folder)
+    before, after, sources, classes = [], [], [], []
+    for source in SOURCES:
+        own = [f for f in facts if f.source == source and canonical_name(f.file_name) in pictures]
+        own = [fact for fact in own if fact.label == COVID] or own
+        for fact in sorted(own, key=lambda fact: fact.file_name)[len(own) // 2 :]:
+            place = pictures[canonical_name(fact.file_name)]
+            try:
+                pixels = decode_picture(place.read_bytes(), name=str(place)).pixels
+            except DataError:
+                continue
+            prepared = prepare(pixels, np.zeros_like(pixels), settings=Preparation())
+            before.append(pixels)
+            after.append(prepared.image)
+            sources.append(source)
+            classes.append(CLASS_NAMES[fact.label])
+            break
+    if not before:
+        return None
+    preparation_panel(before, after, titles=sources, classes=classes, path=path)
+    return Picture(path, "A slice of each source as published and as a model sees it")
+
+
+def _pictures(folder: Path) -> dict[str, Path]:
+    """Canonical name -> picture, in the class folders of a copy; {} where only tables are there."""
+    found: dict[str, Path] = {}
+    for level in folder_levels(folder):
+        for name in CLASS_FOLDERS:
+            if (level / name).is_dir():
+                found |= {canonical_name(p.name): p for p in sorted((level / name).iterdir())}
+    return found
+
+
+def _write_csv(path: Path, table: Table) -> None:
+    """A table's cells without separators of thousands, dashes as empty."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(table.header)
+        for row in table.rows:
+            writer.writerow(["" if cell == "–" else _plain(cell) for cell in row])
+
+
+def _plain(cell: str) -> str:
+    bare = cell.replace(",", "")
+    return bare if bare.isdigit() else cell
+
+
+def _summary(
+    facts: Sequence[SliceFacts],
+    rows: Sequence[SourceRow],
+    splits: Mapping[str, Mapping[str, int]],
+    *,
+    published: Figure4,
+    trusted: Figure4,
+) -> dict[str, Any]:
+    """All numbers of the card as plain JSON types."""
+    people = {
+        kind: {
+            "genders": {n: {k or "unknown": v for k, v in g.items()} for n, g in d.genders.items()},
+            "median_ages": d.median_ages(),
+            "ages_known": {name: len(values) for name, values in d.ages.items()},
+        }
+        for kind, d in (("published", published), ("trusted", trusted))
+    }
+    return {
+        "slices": len(facts),
+        "people": len({fact.patient for fact in facts}),
+        "classes": list(CLASS_NAMES),
+        "table1": [asdict(row) for row in rows],
+        "table2": {split: dict(counts) for split, counts in splits.items()},
+        "countries": {name or "unknown": n for name, n in published.countries.items()},
+        "demographics": people,
+        "findings": asdict(published.findings),
+        "differences_from_paper": (
+            [asdict(one) for one in paper.differences(facts)] if paper.is_whole_set(facts) else None
+        ),
+    }

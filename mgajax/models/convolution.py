@@ -1,0 +1,146 @@
+"""Convolutions that are quick where XLA's CPU compiler is not. Layout is NHWC, kernels are HWIO."""
+
+import functools
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+Pads: TypeAlias = tuple[tuple[int, int], ...]
+_LAYOUT = ("NHWC", "HWIO", "NHWC")
+
+
+def convolve(
+    x: Float[Array, "b h w c"],
+    kernel: Float[Array, "k l c d"],
+    strides: Sequence[int],
+    padding: Sequence[tuple[int, int]],
+    **settings: Any,
+) -> Float[Array, "b h2 w2 d"]:
+    """`lax.conv_general_dilated`, and the same sums as one matrix product where the map is small.
+
+    On a CPU, XLA leaves its fast convolutions where the kernel is larger than the map: 3×3 over
+    2×2 with 512 channels takes a hundred times longer than over 3×3, so that a ResNet at 64² was
+    slower than at 96². Small maps occur with small images only, where patches cost no memory.
+    Taps of a dilated kernel that see nothing but padding are left out, which is most of a pyramid's
+    on small maps.
+    """
+    kernel, padding = _reaching_taps(
+        kernel, x.shape[1:3], padding, dilation=settings.get("rhs_dilation") or (1, 1)
+    )
+    if max(kernel.shape[:2]) <= min(x.shape[1:3]):
+        return lax.conv_general_dilated(x, kernel, strides, padding, **settings)
+    x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
+    down, right = settings.get("rhs_dilation") or (1, 1)
+    tall, wide = down * (kernel.shape[0] - 1) + 1, right * (kernel.shape[1] - 1) + 1
+    rows, columns = (
+        (side - reach) // stride + 1
+        for side, reach, stride in zip(x.shape[1:3], (tall, wide), strides, strict=True)
+    )
+    patches = [
+        x[:, i : i + rows * strides[0] : strides[0], j : j + columns * strides[1] : strides[1]]
+        for i in range(0, tall, down)
+        for j in range(0, wide, right)
+    ]
+    flat = jnp.concatenate([patch[:, :rows, :columns] for patch in patches], axis=-1)
+    precision = settings.get("precision")
+    return jnp.matmul(flat, kernel.reshape(-1, kernel.shape[-1]), precision=precision)
+
+
+def _reaching_taps(
+    kernel: Array,
+    sides: Sequence[int],
+    padding: Sequence[tuple[int, int]],
+    *,
+    dilation: Sequence[int],
+) -> tuple[Array, list[tuple[int, int]]]:
+    """The part of a kernel whose taps meet the map somewhere, and the padding that fits it.
+
+    Only for padding that keeps the size at stride 1, as all of ours does.
+    """
+    fitting = []
+    for axis, (side, (before, after), step) in enumerate(
+        zip(sides, padding, dilation, strict=True)
+    ):
+        taps = kernel.shape[axis]
+        if before + after == (taps - 1) * step:
+            # A tap's offset from an output's own place must lie within ± (side − 1).
+            first = max(-(-(before - side + 1) // step), 0)
+            last = max(-(-(after - side + 1) // step), 0)
+            kernel = lax.slice_in_dim(kernel, first, taps - last, axis=axis)
+            before, after = before - first * step, after - last * step
+        fitting.append((before, after))
+    return kernel, fitting
+
+
+def convolve_in_loops(
+    x: Float[Array, "b h w c"],
+    kernel: Float[Array, "k l c d"],
+    strides: Sequence[int],
+    padding: Sequence[tuple[int, int]],
+    **settings: Any,
+) -> Float[Array, "b h2 w2 d"]:
+    """`convolve` for the body of a loop (`lax.scan`), without dilation or groups; no forward mode.
+
+    On a CPU, XLA brings convolutions into the layout of its fast ones in the entry computation
+    only. JAX's gradients of convolutions are in other layouts, and inside a loop they take ten
+    times as long. Here the transposes are written out. Accelerators get `convolve`: their libraries
+    know the gradients by the form that JAX gives them.
+    """
+    if jax.default_backend() != "cpu" or max(kernel.shape[:2]) > min(x.shape[1:3]):
+        return convolve(x, kernel, strides, padding, **settings)
+    pads = tuple((before, after) for before, after in padding)
+    return _convolve(x, kernel, tuple(strides), pads, settings.get("precision"))
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def _convolve(x: Array, kernel: Array, strides: tuple[int, ...], pads: Pads, precision: Any):
+    return lax.conv_general_dilated(
+        x, kernel, strides, pads, dimension_numbers=_LAYOUT, precision=precision
+    )
+
+
+def _forward(x: Array, kernel: Array, strides: tuple[int, ...], pads: Pads, precision: Any):
+    return _convolve(x, kernel, strides, pads, precision), (x, kernel)
+
+
+def _backward(
+    strides: tuple[int, ...],
+    pads: Pads,
+    precision: Any,
+    residuals: tuple[Array, Array],
+    cotangent: Array,
+) -> tuple[Array, Array]:
+    x, kernel = residuals
+    sides = list(
+        zip(x.shape[1:3], kernel.shape[:2], cotangent.shape[1:3], strides, pads, strict=True)
+    )
+    # The cotangent, spread by the stride and padded so that x's size comes out, with the kernel
+    # turned round; and x with the cotangent for a kernel, summed over the batch.
+    spread = [
+        (window - 1 - before, size + before - 1 - (new - 1) * stride)
+        for size, window, new, stride, (before, _) in sides
+    ]
+    margins = [
+        (before, (new - 1) * stride + window - size - before)
+        for size, window, new, stride, (before, _) in sides
+    ]
+    convolution = functools.partial(
+        lax.conv_general_dilated,
+        window_strides=(1, 1),
+        dimension_numbers=_LAYOUT,
+        precision=precision,
+    )
+    turned = jnp.flip(kernel, (0, 1)).transpose(0, 1, 3, 2)
+    to_x = convolution(cotangent, turned, padding=spread, lhs_dilation=strides)
+    batch_last = x.transpose(3, 1, 2, 0)
+    to_kernel = convolution(
+        batch_last, cotangent.transpose(1, 2, 0, 3), padding=margins, rhs_dilation=strides
+    )
+    return to_x, to_kernel.transpose(1, 2, 0, 3)
+
+
+_convolve.defvjp(_forward, _backward)

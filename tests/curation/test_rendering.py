@@ -1,0 +1,87 @@
+"""The published stretch, windows, and turning slices upright."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mgajax.curation.archives.archive import RawSlice
+from mgajax.curation.pictures import decode_picture
+from mgajax.curation.rendering import WINDOWS, Window, find_window, render
+from mgajax.errors import ConfigError
+
+
+def raw(values: np.ndarray, **attributes: object) -> RawSlice:
+    common = {"source": "jun", "label": 1, "file_name": "a.png", "patient_id": "1", "origin": "a"}
+    common |= {"slice_index": 1, "unit": "HU"} | attributes
+    return RawSlice(values=values, **common)
+
+
+def pixels(png: bytes) -> np.ndarray:
+    return np.array(Image.open(io.BytesIO(png)))
+
+
+RAMP = np.array([[-1024, -600, 0], [150, 1000, 3071]], np.int32)
+
+
+def test_published_stretch_is_what_sixteen_bit_pictures_get() -> None:
+    """The rule by which the package turns 16-bit pictures to 8 bits, and the published one."""
+    done = render(raw(RAMP), window=None, orientation="published")
+    buffer = io.BytesIO()
+    Image.fromarray((RAMP + 1024).astype(np.uint16)).save(buffer, format="PNG")
+    expected = decode_picture(buffer.getvalue(), name="").pixels
+    np.testing.assert_array_equal(pixels(done.png), expected)
+    assert (done.rendering, done.low, done.high) == ("min-max", -1024, 3071)
+
+
+def test_window_clips_and_spreads() -> None:
+    done = render(raw(RAMP), window=WINDOWS["lung"], orientation="published")
+    assert pixels(done.png).tolist() == [[55, 128, 230], [255, 255, 255]]
+    assert (done.rendering, done.low, done.high) == ("-600/1500", -1350, 150)
+
+
+def test_flat_slice_is_black() -> None:
+    flat = np.full((2, 2), 7, np.int16)
+    assert pixels(render(raw(flat), window=None, orientation="published").png).max() == 0
+
+
+def test_windows_do_not_apply_to_grey_levels() -> None:
+    grey = np.array([[10, 20], [30, 40]], np.uint8)
+    done = render(raw(grey, unit="grey"), window=WINDOWS["lung"], orientation="published")
+    assert pixels(done.png).tolist() == [[0, 85], [170, 255]]
+    assert done.rendering == "min-max"
+
+
+def test_pictures_of_the_source_stay_as_they_are() -> None:
+    done = render(raw(RAMP, unit="grey", published=b"bytes"), window=None, orientation="upright")
+    assert (done.png, done.rendering) == (b"bytes", "as published")
+
+
+@pytest.mark.parametrize("orientation", ["published", "upright"])
+def test_upright_flips_picture_and_mask(orientation: str) -> None:
+    mask = np.array([[255, 0, 0], [0, 0, 0]], np.uint8)
+    turned = raw(RAMP, mask=mask, upright_turn="flip_vertical")
+    plain = render(raw(RAMP, mask=mask), window=None, orientation=orientation)
+    done = render(turned, window=None, orientation=orientation)
+    assert done.is_flipped == (orientation == "upright")
+    assert done.mask_png is not None
+    assert plain.mask_png is not None
+    step = -1 if orientation == "upright" else 1
+    np.testing.assert_array_equal(pixels(done.png)[::step], pixels(plain.png))
+    np.testing.assert_array_equal(pixels(done.mask_png)[::step], mask)
+    np.testing.assert_array_equal(pixels(plain.mask_png), mask)
+
+
+def test_files_are_plain_grey_pngs() -> None:
+    done = render(raw(RAMP), window=None, orientation="published")
+    assert decode_picture(done.png, name="").is_plain_png
+
+
+def test_window_names() -> None:
+    assert find_window("published") is None
+    assert find_window("lung") == Window(-600.0, 1500.0)
+    assert find_window("40/400") == Window(40.0, 400.0)
+    for wrong in ("lungs", "40/-3", "40", "a/b", "nan/1"):
+        with pytest.raises(ConfigError, match=r"window .*CENTRE/WIDTH"):
+            find_window(wrong)

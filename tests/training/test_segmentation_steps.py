@@ -1,0 +1,153 @@
+"""The step that trains segmenters: the same numbers on any number of devices, and which they are."""
+
+import functools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from drawn import SIDE, draw_examples
+from ml_collections import ConfigDict
+
+from mgajax.data.augmentation import Augmentation
+from mgajax.data.loader import training_rows
+from mgajax.models.blocks import Layers
+from mgajax.models.segmentation_output import SegmenterOutput
+from mgajax.training import steps
+from mgajax.training.feed import Feed
+from mgajax.training.sharding import Layout, make_layout
+from mgajax.training.state import TrainState, create_state, make_optimiser
+from mgajax.training.tasks import segmentation
+
+STEPS, BATCH = 3, 8
+
+
+class SmallSegmenter(nn.Module):
+    """Three layers with everything that could differ between devices: statistics and dropout."""
+
+    layers: Layers
+
+    @nn.compact
+    def __call__(self, images, *, train: bool) -> SegmenterOutput:
+        x = jax.nn.relu(
+            self.layers.norm(name="norm")(
+                self.layers.conv(8, kernel=3, name="conv")(images), train=train
+            )
+        )
+        x = self.layers.dropout(0.3, unit="channel", name="dropout")(x, train=train)
+        scores = {
+            name: self.layers.class_scores(2, name=name.replace(".", "_"))(x)
+            for name in ("main", "ocr", "scale_0.5", "scale_1.0")
+        }
+        return SegmenterOutput(logits=scores.pop("main"), auxiliary=scores)
+
+
+def loss_settings(**changed) -> ConfigDict:
+    return ConfigDict(
+        {"kind": "cross_entropy", "auxiliary_weight": 0.4, "scale_weight": 0.05} | changed
+    )
+
+
+def step_settings(layout: Layout, loss: ConfigDict, **optimiser) -> steps.StepSettings:
+    schedule = optax.constant_schedule(0.01)
+    return steps.StepSettings(
+        model=SmallSegmenter(Layers("float32", layout.axis_name)),
+        optimiser=make_optimiser(
+            schedule, **({"name": "sgd", "momentum": 0.9, "weight_decay": 5e-4} | optimiser)
+        ),
+        schedule=schedule,
+        augmentation=Augmentation(rotation_degrees=0.0, scale=0.5, translate=0.25),
+        task=segmentation(loss),
+        seed=0,
+        axis_name=layout.axis_name,
+    )
+
+
+def start(layout: Layout, settings: steps.StepSettings) -> TrainState:
+    plain = SmallSegmenter(Layers())
+    variables = plain.init(jax.random.key(1), jnp.zeros((1, SIDE, SIDE, 1)), train=False)
+    return layout.replicate(create_state(variables, terms=(), optimiser=settings.optimiser))
+
+
+def train(
+    layout: Layout, loss: ConfigDict, *, count: int = STEPS
+) -> tuple[TrainState, list[dict[str, float]]]:
+    known = np.tile(np.array([1, 1, 0], np.float32), 8)  # unknown masks spread unevenly
+    examples = draw_examples(24).replace(mask_weights=known)
+    settings = step_settings(layout, loss)
+    feed = Feed(examples=examples, layout=layout, resident=False)
+    function = functools.partial(steps.train_step, settings=settings)
+    step = feed.step(function, outputs=("replicated", "replicated"), donate=True)
+    state, logged = start(layout, settings), []
+    for number in range(count):
+        rows = training_rows(np.arange(24), step=number, batch_size=BATCH, seed=0)
+        state, metrics = step(state, *feed.inputs(rows))
+        logged.append({name: float(value) for name, value in metrics.items()})
+    return state, logged
+
+
+@pytest.mark.parametrize(("kind", "parallel"), [("cross_entropy", "pmap"), ("rmi", "shard_map")])
+def test_one_image_on_each_of_eight_devices_equals_a_batch_of_eight(
+    kind: str, parallel: str
+) -> None:
+    loss = loss_settings(kind=kind)
+    expected_state, expected = train(make_layout(parallel="jit", devices=1), loss)
+    state, logged = train(make_layout(parallel=parallel, devices=8), loss)
+    for row, other in zip(logged, expected, strict=True):
+        assert row.keys() == other.keys()
+        for name in other:
+            assert row[name] == pytest.approx(other[name], rel=1e-5, abs=1e-6), name
+    jax.tree.map(
+        functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6),
+        jax.device_get((state.params, state.batch_stats)),
+        jax.device_get((expected_state.params, expected_state.batch_stats)),
+    )
+
+
+def test_the_loss_is_the_weighted_sum_of_its_terms() -> None:
+    layout = make_layout(parallel="jit", devices=1)
+    _, (first,) = train(layout, loss_settings(), count=1)
+    expected = first["cross_entropy"] + 0.4 * first["auxiliary"]
+    expected += 0.05 * (first["scale_0.5"] + first["scale_1.0"])
+    assert first["loss"] == pytest.approx(expected, rel=1e-6)
+    _, (first,) = train(layout, loss_settings(kind="rmi", scale_weight=0.0), count=1)
+    expected = 0.5 * first["binary_cross_entropy"] + 0.5 * first["rmi"] + 0.4 * first["auxiliary"]
+    assert first["loss"] == pytest.approx(expected, rel=1e-6)
+    assert "scale_0.5" not in first
+    assert "cross_entropy" in first, "validation and the log always have it"
+
+
+def test_sgd_decays_weights_before_the_momentum() -> None:
+    optimiser = make_optimiser(
+        optax.constant_schedule(0.1), name="sgd", momentum=0.9, weight_decay=0.5
+    )
+    params = {"model": {"w": jnp.float32(2.0)}, "log_variances": {}}
+    state = optimiser.init(params)
+    weight, buffer = 2.0, 0.0
+    for gradient in (1.0, -3.0, 0.5):
+        grads = {"model": {"w": jnp.float32(gradient)}, "log_variances": {}}
+        with jax.numpy_dtype_promotion("standard"):
+            updates, state = optimiser.update(grads, state, params)
+        params = optax.apply_updates(params, updates)
+        buffer = 0.9 * buffer + gradient + 0.5 * weight
+        weight -= 0.1 * buffer
+        assert float(params["model"]["w"]) == pytest.approx(weight, rel=1e-6)
+
+
+def test_prediction_counts_known_pixels_and_gives_probabilities() -> None:
+    layout = make_layout(parallel="pmap", devices=4)
+    settings = step_settings(layout, loss_settings())
+    examples, state = draw_examples(6), start(layout, settings)
+    feed = Feed(examples=examples, layout=layout, resident=False)
+    predict = feed.step(functools.partial(steps.predict_step, settings=settings), outputs="sharded")
+    rows = np.array([3, 0, 5, -1], np.int32)
+    found = layout.gather(predict(state, *feed.inputs(rows)))
+    assert found["lesion"].shape == (4, SIDE, SIDE)
+    known = np.where(rows >= 0, examples.mask_weights[rows], 0.0)
+    np.testing.assert_array_equal(found["cross_entropy/weight"], known * SIDE**2)
+    actual = examples.masks[rows, ..., 0] >= 128
+    likelihoods = np.where(actual, found["lesion"], 1.0 - found["lesion"]).astype(np.float64)
+    expected = -np.log(likelihoods).mean(axis=(1, 2)) * known
+    np.testing.assert_allclose(found["cross_entropy"], expected, rtol=1e-5, atol=1e-7)
