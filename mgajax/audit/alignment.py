@@ -3,7 +3,7 @@
 A candidate pair's windows match to a few percent only. The first one's window is moved until both
 show the same (Lucas and Kanade, IJCAI 1981), coarse detail first; top, left, bottom and right move
 each on their own, which covers shifts, crops and changes of size or aspect. What counts is the
-correlation of local contrast after that.
+correlation of local contrast after that, field by field.
 """
 
 from dataclasses import dataclass
@@ -35,9 +35,18 @@ class Stage:
 STAGES: tuple[Stage, ...] = (
     Stage(size=32, coarse=3.0, fine=1.0, steps=4, least=0.9),
     Stage(size=64, coarse=4.0, fine=1.0, steps=3, least=0.85),
-    Stage(size=64, coarse=2.0, fine=0.0, steps=3, least=-1.0),
+    Stage(size=64, coarse=2.0, fine=0.0, steps=3, least=0.75),
+    Stage(size=96, coarse=2.0, fine=0.0, steps=2, least=0.6),
 )
-"""The correlation at the end of the last is the one that is reported."""
+
+FIELDS = 4
+"""Fields a side in which the aligned pair is judged, each on its own."""
+
+WORSE_FIELDS = 20
+"""Percentile of the fields' correlations that counts: text and arrows may spoil three of sixteen."""
+
+EMPTY_FIELD = 0.25
+"""A field with less contrast than this share of the mean is air, and says nothing."""
 
 FARTHEST = 1 / 16
 """Share of the window's side that an edge may move in one step."""
@@ -58,7 +67,7 @@ def align(
       targets: the fixed windows of `second`.
 
     Returns:
-      The moved windows and the correlation there; 0 for pairs that were given up.
+      The moved windows, and the `agreement` there; 0 for pairs that were given up.
     """
     windows = windows.copy()
     scores = np.zeros(len(windows), np.float32)
@@ -68,13 +77,35 @@ def align(
         for _ in range(stage.steps):
             shown = _contrast(first[going], windows[going], stage)
             windows[going] = _moved(windows[going], _step(shown, target))
-        alike = correlation(_contrast(first[going], windows[going], stage), target)
-        scores[going] = alike
-        scores[going[alike < stage.least]] = 0.0
-        going = going[alike >= stage.least]
+        shown = _contrast(first[going], windows[going], stage)
+        hopeful = correlation(shown, target) >= stage.least
+        going, shown, target = going[hopeful], shown[hopeful], target[hopeful]
         if not len(going):
-            break
+            return windows, scores
+    scores[going] = agreement(shown, target)
     return windows, scores
+
+
+def agreement(
+    first: Float32[np.ndarray, "n s s"], second: Float32[np.ndarray, "n s s"]
+) -> Float32[np.ndarray, "n"]:
+    """How alike two local contrasts are where they are least alike, in [-1, 1].
+
+    The correlation of each of `FIELDS` x `FIELDS` fields, and of those the low percentile: two
+    people's ribs may fall on each other, but then their lungs do not. 0 where all is flat.
+    """
+    size = first.shape[-1] // FIELDS
+    fields = [
+        x.reshape(len(x), FIELDS, size, FIELDS, size).swapaxes(2, 3).reshape(-1, size, size)
+        for x in (first, second)
+    ]
+    alike = correlation(*fields).reshape(len(first), -1)
+    spread = (x.std(axis=(1, 2)) for x in fields)
+    contrast = np.prod(np.stack(list(spread)), axis=0).reshape(len(first), -1)
+    told = contrast > np.float32(EMPTY_FIELD) * contrast.mean(axis=1, keepdims=True)
+    rows = zip(alike, told, strict=True)
+    values = [np.percentile(row[here], WORSE_FIELDS) if here.any() else 0.0 for row, here in rows]
+    return np.array(values, np.float32)
 
 
 def _contrast(
