@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mgajax import __version__
+from mgajax.audit.command import add_audit
 from mgajax.benchmark.command import add_benchmark
 from mgajax.curation.command import add_curate
 from mgajax.errors import ConfigError, MgajaxError
@@ -78,6 +79,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_quickstart(commands)
     add_curate(commands, _add_command)
+    add_audit(commands, _add_command)
     _add_build(commands)
     _add_report(commands)
     _add_train(commands)

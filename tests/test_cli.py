@@ -10,6 +10,7 @@ from mgajax.errors import ConfigError
 COMMANDS = (
     "quickstart",
     "curate",
+    "audit",
     "build",
     "report",
     "train",
