@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import flax.linen as nn
-import jax
 import numpy as np
 from jaxtyping import Array, Float, Float32, UInt8
 
@@ -17,11 +16,9 @@ from mgajax.data.threads import map_ordered
 from mgajax.errors import ConfigError
 from mgajax.models.hmsanet import HMSANet, checked_scales
 from mgajax.models.registry import SEGMENTERS
+from mgajax.training.segmentation_losses import lesion_probability
 from mgajax.training.sharding import Layout, round_up
 from mgajax.training.trained import Trained
-
-LESION = 1
-"""The class of lesion among a segmenter's logits."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +187,7 @@ def _at_scales(model: nn.Module, scales: Sequence[float] | None, *, name: str) -
 def _compiled(model: nn.Module, *, layout: Layout) -> Callable[..., Any]:
     def lesion(variables: dict[str, Any], images: UInt8[Array, "b s s 1"]) -> Float[Array, "b s s"]:
         output: Any = model.apply(variables, to_float(images), train=False)
-        return jax.nn.softmax(output.logits, axis=-1)[..., LESION]
+        return lesion_probability(output.logits)
 
     return layout.wrap(lesion, inputs=("replicated", "sharded"), outputs="sharded")
 

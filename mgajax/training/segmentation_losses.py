@@ -129,6 +129,11 @@ def rmi(
     return jnp.where(present, values, 0.0), present.astype(values.dtype)
 
 
+def lesion_probability(logits: Float[Array, "b h w k"]) -> Float[Array, "b h w"]:
+    """Each pixel's probability of lesion: its share of softmax(logits)."""
+    return jax.nn.softmax(logits, axis=-1)[..., LESION]
+
+
 def lesion_dice(
     logits: Float[Array, "b h w k"], targets: Int[Array, "b h w"]
 ) -> tuple[Float[Array, "b"], Float[Array, "b"]]:
@@ -140,7 +145,7 @@ def lesion_dice(
     """
     known = targets != IGNORE
     actual = known & (targets == LESION)
-    predicted = known & (jax.nn.softmax(logits, axis=-1)[..., LESION] >= 0.5)
+    predicted = known & (lesion_probability(logits) >= 0.5)
     both, either = (
         jnp.sum(region, axis=(1, 2), dtype=logits.dtype)
         for region in (actual & predicted, actual | predicted)

@@ -6,7 +6,6 @@ from enum import StrEnum
 from typing import Any, TypeAlias
 
 import flax.struct
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 from ml_collections import ConfigDict
@@ -208,4 +207,4 @@ def _binary_term(logits: Float[Array, "b h w k"], targets: Int[Array, "b h w"]) 
 
 def _lesion_predictions(output: Any) -> dict[str, Array]:
     """Probability of lesion, float32 [b, h, w]."""
-    return {"lesion": jax.nn.softmax(output.logits, axis=-1)[..., 1]}
+    return {"lesion": segmentation_losses.lesion_probability(output.logits)}
