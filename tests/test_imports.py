@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-LEAVES = {"schema", "errors", "progress"}
+LEAVES = {"schema", "errors", "progress", "locks"}
 ALLOWED = {
     "schema": set(),
     "errors": set(),
     "progress": set(),
+    "locks": {"errors", "progress"},
     "resize": {"errors"},
     "config": LEAVES,
     "models": {"errors", "resize"},

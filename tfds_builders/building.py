@@ -13,8 +13,8 @@ from typing import Any, Literal
 import tensorflow_datasets as tfds
 
 from mgajax.curation.predicted_masks import masks_name
-from mgajax.data.array_store import locked
 from mgajax.errors import ConfigError, DataError, nearest
+from mgajax.locks import locked
 from mgajax.progress import say
 
 

@@ -7,7 +7,6 @@ only its manifest can be renewed, by one rename (`write_manifest`).
 
 import concurrent.futures
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -18,8 +17,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
-
-from mgajax.progress import say
 
 MANIFEST: str = "manifest.json"
 ABSENT: str = "absent"
@@ -56,28 +53,10 @@ class RowWriter:
 
 
 @contextlib.contextmanager
-def locked(path: Path, *, guards: str) -> Iterator[None]:
-    """Hold the lock file `path`; waits for another holder, and says so, naming what it `guards`.
-
-    The operating system frees the lock when its holder dies, so none is ever left behind.
-
-    Raises:
-      OSError: the file cannot be opened for writing.
-    """
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"{guards}: another process is at work on it; waiting")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-@contextlib.contextmanager
 def replacing(folder: Path, *, described_by: dict[str, Any]) -> Iterator[Path]:
     """Give a fresh folder to fill with `.npy` files; publish it as `folder` on a clean exit.
 
-    Call it under `locked`. What interrupted writers left behind is removed first; on an exception
+    Call it under `locks.locked`. What interrupted writers left behind is removed first; on an exception
     `folder` stays as it was. `described_by` is kept in the manifest, beside the checksums.
     """
     for leftover in folder.parent.glob(f"{folder.name}.writing-*"):

@@ -26,6 +26,7 @@ from mgajax.data.preparation import Preparation, PreparedSlice, decode, prepare
 from mgajax.data.table import SliceTable, dataset_directory, iter_encoded, read_table, signature
 from mgajax.data.threads import map_ordered
 from mgajax.errors import DataError
+from mgajax.locks import locked
 from mgajax.progress import say, track
 
 FORMAT: int = 1
@@ -84,7 +85,7 @@ def prepared_set(
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             lock = folder.with_name(folder.name + ".lock")
-            with array_store.locked(lock, guards=f"prepared cache {folder}"):
+            with locked(lock, guards=f"prepared cache {folder}"):
                 # Another process may have built it while this one waited.
                 _renew(folder, place=place, expected=expected, state=state, settings=settings)
         except OSError as error:

@@ -8,7 +8,6 @@ none. Masks of two checkpoints, settings or data sets never mix in one folder.
 """
 
 import contextlib
-import fcntl
 import io
 import json
 import os
@@ -22,6 +21,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from mgajax.errors import ConfigError, DataError
+from mgajax.locks import locked
 
 MANIFEST = "manifest.json"
 MASKS = "masks"
@@ -105,13 +105,8 @@ def claimed(root: Path, *, made_by: Mapping[str, Any]) -> Iterator[MaskFolder]:
         holds masks and no manifest (they may be annotated ones).
     """
     (root / MASKS).mkdir(parents=True, exist_ok=True)
-    with (root / LOCK).open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigError(
-                f"{root}: another process is writing masks there; wait for it, or use another --out"
-            ) from None
+    busy = f"{root}: another process is writing masks there; wait for it, or use another --out"
+    with locked(root / LOCK, guards=str(root), refusal=busy):
         _check_origin(root, made_by=made_by)
         for leftover in (root / MASKS).glob(f"{UNFINISHED}*"):
             leftover.unlink()

@@ -5,7 +5,6 @@ The folder holds `config.json` (with versions and git commit), `split.csv`, `che
 """
 
 import contextlib
-import fcntl
 import functools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,7 +27,8 @@ from mgajax.data.splits import (
     split_from_csv,
     write_split_csv,
 )
-from mgajax.errors import ConfigError, DataError
+from mgajax.errors import DataError
+from mgajax.locks import locked
 from mgajax.progress import say, track
 from mgajax.training import start, steps
 from mgajax.training.feed import Feed, known_masks, make_feed
@@ -208,21 +208,14 @@ def reopen_run(workdir: Path, *, overrides: Sequence[str] = ()) -> Run:
     return open_run(configs.override_resumable(config, overrides), workdir=workdir)
 
 
-@contextlib.contextmanager
-def claimed(workdir: Path) -> Iterator[None]:
+def claimed(workdir: Path) -> contextlib.AbstractContextManager[None]:
     """Hold a run's folder for this process while it trains.
 
     Raises:
-      ConfigError: another process is training there.
+      ConfigError: on entering, if another process is training there.
     """
-    with (workdir / LOCK_FILE).open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigError(
-                f"{workdir}: another process is training there; wait for it, or use another --workdir"
-            ) from None
-        yield
+    busy = f"{workdir}: another process is training there; wait for it, or use another --workdir"
+    return locked(workdir / LOCK_FILE, guards=str(workdir), refusal=busy)
 
 
 def total_steps(config: ConfigDict, *, num_examples: int) -> int:
