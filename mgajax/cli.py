@@ -78,7 +78,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"mgajax {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_quickstart(commands)
-    add_curate(commands, _add_command)
+    add_curate(commands, _add_command, describe=_describe)
     add_audit(commands, _add_command)
     _add_build(commands)
     _add_report(commands)
@@ -229,6 +229,13 @@ def report(arguments: argparse.Namespace, overrides: list[str]) -> None:
     print(f"{done.slices} slices of {done.patients} patients")
     for path in done.files:
         print(path)
+
+
+def _describe(folder: Path) -> None:
+    """The card of a set that was just curated, in its `card/`."""
+    from mgajax.dataset_report import report_dataset
+
+    report_dataset(folder, out=folder / "card")
 
 
 def train(arguments: argparse.Namespace, overrides: list[str]) -> None:

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mgajax.curation.inspection import Candidate, inspect
-from mgajax.curation.kaggle_layout import Layout, find_layout, read_rows
+from mgajax.curation.kaggle_layout import Layout, Row, find_layout, read_rows
 from mgajax.curation.lesion_masks import attach_masks, find_masks
-from mgajax.curation.matching import Match, identify, list_pictures, match_rows
+from mgajax.curation.matching import Match, PictureFile, identify, list_pictures, match_rows
 from mgajax.curation.names import canonical_name
 from mgajax.curation.predicted_masks import (
     masks_digest,
@@ -44,17 +44,14 @@ def read_catalogue(manual_dir: Path, *, max_damage_share: float, masks: str = "u
         masks, which are then given to the slices without an annotated one.
 
     Raises:
-      DataError: for missing parts, unreadable tables, an empty class, or too much damage.
+      DataError: for missing parts, unreadable tables, a class with a table or pictures alone, or too
+        much damage.
     """
     layout = find_layout(manual_dir)
     findings = Findings()
     files = list_pictures(layout, findings=findings)
-    for label, folder in enumerate(layout.class_folders):
-        if not any(file.label == label for file in files):
-            raise DataError(
-                f"{folder}: no picture of class {CLASS_NAMES[label]}; unpack the download again"
-            )
     rows = read_rows(layout)
+    _check_classes(rows, files, layout=layout, findings=findings)
     candidates = _candidates(match_rows(rows, files, findings=findings), findings=findings)
     records = inspect(candidates, findings=findings)
     records = _with_masks(records, layout=layout, masks=masks, findings=findings)
@@ -71,6 +68,22 @@ def read_catalogue(manual_dir: Path, *, max_damage_share: float, masks: str = "u
     )
     report.check(where=str(manual_dir))
     return Catalogue(records=tuple(records), report=report)
+
+
+def _check_classes(
+    rows: Sequence[Row], files: Sequence[PictureFile], *, layout: Layout, findings: Findings
+) -> None:
+    """Refuse a class with a table or with pictures alone; note one of which there is nothing."""
+    for label, (folder, table) in enumerate(zip(layout.class_folders, layout.tables, strict=True)):
+        name = CLASS_NAMES[label]
+        has_rows = any(row.label == label for row in rows)
+        has_pictures = any(file.label == label for file in files)
+        if has_rows and not has_pictures:
+            raise DataError(f"{folder}: no picture of class {name}; unpack the download again")
+        if has_pictures and not has_rows:
+            raise DataError(f"{table}: no row of class {name}; download the table again")
+        if not has_rows:
+            findings.note(Finding.NO_CLASS, name)
 
 
 def summarise(

@@ -1,8 +1,10 @@
 """`mgajax curate`: its options, and what it prints."""
 
 import argparse
+import functools
 import importlib.util
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from mgajax.errors import ConfigError
@@ -15,17 +17,22 @@ EPILOG = """\
 Give the folder that holds the downloads, unpacked or zipped, with the names of their own folders:
   COVID-CT/  COVID-CT-MD/  covid-chestxray-dataset/  MosMedData/  COVID-CTset/  COVID-19-CT-Seg/  MedSeg/
 Written: OUT/curated_data, OUT/masks, OUT/meta_data_*.csv, OUT/catalogue.{csv,parquet},
-OUT/summary.json. Interrupted? Give the same command again. Then:
+OUT/summary.json, OUT/card (what `mgajax report` says of it). Interrupted? Give the same command
+again. Then:
+  mgajax audit --data OUT
   mgajax build covid_ct_slices --manual_dir OUT
 """
 
+Describe = Callable[[Path], object]
+"""Writes the data card of a curated set; its room lies above this one."""
 
-def add_curate(commands, add_command) -> None:
+
+def add_curate(commands, add_command, *, describe: Describe) -> None:
     """Add the command to the parser's `commands` by `add_command` of the command line."""
     command = add_command(
         commands,
         "curate",
-        run,
+        functools.partial(run, describe=describe),
         text="rebuild the curated set from the seven archives, with a catalogue of every slice",
         epilog=EPILOG,
     )
@@ -77,6 +84,14 @@ def _add_choices(command: argparse.ArgumentParser) -> None:
         "(default: 0.985)",
     )
     command.add_argument(
+        "--lung_rule",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="with --unlabelled=select: when a slice shows enough lung; air_below (HU, default -320), "
+        "smallest_part, least_of_body, least_of_widest (shares, default 0.01, 0.08, 1/3)",
+    )
+    command.add_argument(
         "--effusion",
         choices=("lesion", "background"),
         default="lesion",
@@ -89,6 +104,14 @@ def _add_choices(command: argparse.ArgumentParser) -> None:
         help="release of COVID-CT-MD's slice labels (default: first, as published)",
     )
     command.add_argument(
+        "--jun_infection",
+        type=_labels,
+        default=(3,),
+        metavar="N,M",
+        help="labels of infection in Jun's combined masks; used where a volume has no infection mask "
+        "of its own (default: 3)",
+    )
+    command.add_argument(
         "--second_copies",
         choices=("merge", "keep"),
         default="merge",
@@ -97,17 +120,19 @@ def _add_choices(command: argparse.ArgumentParser) -> None:
     )
 
 
-def run(arguments: argparse.Namespace, overrides: list[str]) -> None:
-    """Curate, and say what OUT holds and what was found."""
+def _labels(text: str) -> tuple[int, ...]:
+    return tuple(int(word) for word in text.split(","))
+
+
+def run(arguments: argparse.Namespace, overrides: list[str], *, describe: Describe) -> None:
+    """Curate, describe what OUT holds, and say what was found."""
     missing = [name for name in NEEDS if importlib.util.find_spec(name) is None]
     if missing:
-        raise ConfigError(
-            f"mgajax curate needs {', '.join(missing)}: pip install 'mgajax[curation]'"
-        )
+        raise ConfigError(f"not installed: {', '.join(missing)}; pip install 'mgajax[curation]'")
     from mgajax.curation.archives.archive import ReadOptions
     from mgajax.curation.curate import Settings, curate
     from mgajax.curation.rendering import find_window
-    from mgajax.curation.selection import MOST_ALIKE, read_rulings
+    from mgajax.curation.selection import MOST_ALIKE, lung_rule, read_rulings
 
     settings = Settings(
         window=find_window(arguments.window),
@@ -117,7 +142,9 @@ def run(arguments: argparse.Namespace, overrides: list[str]) -> None:
             effusion=arguments.effusion,
             afshar_labels=arguments.afshar_labels,
             second_copies=arguments.second_copies,
+            jun_infection=arguments.jun_infection,
         ),
+        lung_rule=lung_rule(arguments.lung_rule),
         rulings=read_rulings(arguments.labels) if arguments.labels else {},
         most_alike=MOST_ALIKE if arguments.most_alike is None else arguments.most_alike,
     )
@@ -137,4 +164,8 @@ def run(arguments: argparse.Namespace, overrides: list[str]) -> None:
     for found in report.findings.values():
         kind = "damage" if found["damage"] else "note"
         print(f"{kind}: {found['count']} {found['meaning']} (e.g. {found['examples'][0]})")
-    print(f"\n{arguments.out}: summary.json, catalogue.csv, catalogue.parquet")
+    written = ["summary.json", "catalogue.csv", "catalogue.parquet"]
+    if report.slices:
+        describe(arguments.out)
+        written.append("card/card.html")
+    print(f"\n{arguments.out}: {', '.join(written)}")

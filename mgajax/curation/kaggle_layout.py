@@ -17,7 +17,6 @@ from pathlib import Path
 
 from mgajax.curation.patients import tidy
 from mgajax.errors import DataError
-from mgajax.schema import CLASS_NAMES
 
 CLASS_FOLDERS: tuple[str, ...] = ("1NonCOVID", "2COVID", "3CAP")
 """Folder of each class, in the order of `CLASS_NAMES`."""
@@ -152,6 +151,8 @@ def read_rows(layout: Layout) -> list[Row]:
 def read_table(path: Path, *, label: int) -> list[Row]:
     """The rows of one table, whose class is `label` (an index into `CLASS_NAMES`).
 
+    A table of nothing but its header is one of a set without that class.
+
     Raises:
       DataError: as `read_rows`.
     """
@@ -171,8 +172,6 @@ def read_table(path: Path, *, label: int) -> list[Row]:
             f"{path}: damaged in the row ending in line {reader.line_num} ({error}); download the "
             "table again"
         ) from error
-    if not rows:
-        raise DataError(f"{path}: no row of class {CLASS_NAMES[label]}; download the table again")
     return rows
 
 

@@ -65,6 +65,7 @@ class Finding(enum.Enum):
         "empty patient ids filled in from the file name",
         False,
     )
+    NO_CLASS = ("no_slice_of_class", "classes of which the set holds nothing", False)
     NO_TABLE = ("no_table", "no classification table; country, age and sex are unknown", False)
     FRAME_WITHOUT_ROW = ("frame_without_row", "frames that the table does not list", False)
     ROW_WITHOUT_FRAME = (

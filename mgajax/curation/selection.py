@@ -11,7 +11,7 @@ All functions are pure; none keeps more than the slices it was given.
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Num
 from scipy import ndimage
 
-from mgajax.errors import DataError, nearest
+from mgajax.errors import ConfigError, DataError, nearest
 from mgajax.schema import CLASS_NAMES
 
 Reason = Literal["radiologist", "annotated", "lung", "too little lung", "near-identical"]
@@ -62,6 +62,27 @@ class LungRule:
     smallest_part: float = 0.01
     least_of_body: float = 0.08
     least_of_widest: float = 1 / 3
+
+
+def lung_rule(words: Sequence[str]) -> LungRule:
+    """The rule with fields set by words `KEY=VALUE`, e.g. `least_of_body=0.1`.
+
+    Raises:
+      ConfigError: an unknown field, or a value that is no number of its range.
+    """
+    rule = LungRule()
+    for word in words:
+        key, _, text = word.partition("=")
+        if key not in asdict(rule):
+            raise ConfigError(f"--lung_rule {word}: {nearest(key, tuple(asdict(rule)))}")
+        try:
+            value = float(text)
+        except ValueError as error:
+            raise ConfigError(f"--lung_rule {word}: {text!r} is no number") from error
+        if key != "air_below" and not 0 <= value <= 1:
+            raise ConfigError(f"--lung_rule {word}: a share lies between 0 and 1")
+        rule = replace(rule, **{key: value})
+    return rule
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Pictures of a data set: whose slices they are, and what preparation makes of them."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -73,7 +74,8 @@ def preparation_panel(
       path: PNG to write.
     """
     n = len(before)
-    with drawing(path, width=1.5 * n + 0.4, height=3.75) as figure:
+    width = 1.5 * n + 0.4
+    with drawing(path, width=width, height=3.75) as figure:
         grid = figure.subplots(2, n, squeeze=False)
         for column in range(n):
             for row, image in enumerate((before[column], after[column])):
@@ -84,7 +86,7 @@ def preparation_panel(
         grid[0, 0].set_ylabel("(a) published")
         grid[1, 0].set_ylabel("(b) prepared")
         title = "One slice of each source; background removed, cropped, grey levels stretched"
-        figure.suptitle(title, x=0.01, ha="left", size=10.5)
+        figure.suptitle(textwrap.fill(title, int(12 * width)), x=0.01, ha="left", size=10.5)
     return path
 
 

@@ -231,6 +231,23 @@ def test_an_empty_class_folder_is_named(copy: Path) -> None:
         read(copy, max_damage_share=1.0)
 
 
+def test_an_empty_table_of_pictures_is_named(copy: Path) -> None:
+    table = copy / "meta_data_cap.csv"
+    table.write_bytes(table.read_bytes().splitlines(keepends=True)[0])
+    with pytest.raises(DataError, match=r"meta_data_cap\.csv: no row of class CAP"):
+        read(copy, max_damage_share=1.0)
+
+
+def test_a_set_without_a_class_is_read_and_says_so(copy: Path) -> None:
+    for path in folder(copy, "3CAP").iterdir():
+        path.unlink()
+    table = copy / "meta_data_cap.csv"
+    table.write_bytes(table.read_bytes().splitlines(keepends=True)[0])
+    catalogue = read(copy, max_damage_share=0.5)
+    assert names(catalogue, Finding.NO_CLASS) == ("CAP",)
+    assert {record.label for record in catalogue.records} == {0, 1}
+
+
 def test_a_file_that_changes_during_the_build_is_refused(copy: Path) -> None:
     catalogue = read(copy)
     changed = record(catalogue, "P001_69.png")
