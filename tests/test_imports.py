@@ -22,6 +22,7 @@ ALLOWED = {
     "interop": LEAVES | {"models"},
     "evaluation": LEAVES | {"config", "data", "models", "training", "reporting"},
     "inference": LEAVES | {"config", "data", "models", "training"},
+    "explanation": LEAVES | {"config", "data", "models", "training", "evaluation", "reporting"},
     "reporting": LEAVES,
     "benchmark": LEAVES | {"config", "data", "models", "training"},
     "experiments": LEAVES | {"config", "training", "evaluation"},

@@ -35,7 +35,7 @@ class ClassifierOutput:
     """What every classifier returns.
 
     Attributes:
-      logits: float32 `[b, k]`, whatever the compute type.
+      logits: float32 `[b, k]` (float64 under the compute type float64).
       attention: name of a spatial attention map ("stage1", ...) to float32 `[b, h, w, 1]` in
         (0, 1); empty for networks without attention.
       guided: the name of the map that the lesion masks supervise (paper Eq. 4); None if none is.
@@ -241,12 +241,15 @@ def _peak_backward(axis: int, residuals: tuple[Array, Array], cotangent: Array) 
 peak.defvjp(_peak_forward, _peak_backward)
 
 
+@jax.jit
 def max_pool_3x3(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
     """Maximum over 3×3 windows, stride 2, padding 1 with −∞ (the stem of ResNet and DenseNet).
 
     A choice between nine strided slices: forward and backward it costs a quarter of
     `lax.reduce_window` on a CPU. By comparison, not `jnp.maximum`, which costs three times as much
     and has the weakness explained in `peak`. Of equal values the first in reading order wins.
+
+    Under `jit` for its name alone, by which `mgajax.explanation` knows these choices for a maximum.
     """
     rows, columns = (x.shape[1] + 1) // 2, (x.shape[2] + 1) // 2
     x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=-jnp.inf)
@@ -273,16 +276,17 @@ class Stem(nn.Module):
 
 
 class Head(nn.Module):
-    """Global average pooling and one linear layer, in float32 whatever the compute type."""
+    """Global average pooling and one linear layer, at least in float32 (see `wide_type`)."""
 
     num_classes: int
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b k"]:
         """Map features to logits."""
-        pooled = jnp.mean(x.astype(jnp.float32), axis=(1, 2))
+        wide = wide_type(str(x.dtype))
+        pooled = jnp.mean(x.astype(wide), axis=(1, 2))
         kernel = self.param(
             "kernel", nn.initializers.lecun_normal(), (x.shape[-1], self.num_classes), jnp.float32
         )
         bias = self.param("bias", nn.initializers.zeros, (self.num_classes,), jnp.float32)
-        return jnp.matmul(pooled, kernel) + bias[None, :]
+        return jnp.matmul(pooled, jnp.asarray(kernel, wide)) + jnp.asarray(bias, wide)[None, :]

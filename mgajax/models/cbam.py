@@ -105,10 +105,11 @@ class ChannelGate(nn.Module):
         reduce = self.layers.conv(hidden, kernel=1, bias=bias, name="reduce")
         expand = self.layers.conv(channels, kernel=1, bias=bias, name="expand")
         # A mean over many pixels in bfloat16 would lose digits; the maximum cannot.
-        mean = jnp.mean(x.astype(jnp.float32), axis=(1, 2), keepdims=True).astype(x.dtype)
+        wide = self.layers.wide
+        mean = jnp.mean(x.astype(wide), axis=(1, 2), keepdims=True).astype(x.dtype)
         pixels = x.reshape(x.shape[0], -1, 1, channels)
         pooled = (mean, peak(pixels, 1))
-        total = sum(expand(jax.nn.relu(reduce(vector))).astype(jnp.float32) for vector in pooled)
+        total = sum(expand(jax.nn.relu(reduce(vector))).astype(wide) for vector in pooled)
         return jax.nn.sigmoid(total).astype(x.dtype)
 
 
@@ -120,14 +121,15 @@ class SpatialGate(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b h w 1"]:
-        """Return the map in (0, 1), float32."""
-        mean = jnp.mean(x.astype(jnp.float32), axis=-1, keepdims=True).astype(x.dtype)
+        """Return the map in (0, 1), float32 (float64 under that compute type)."""
+        wide = self.layers.wide
+        mean = jnp.mean(x.astype(wide), axis=-1, keepdims=True).astype(x.dtype)
         maximum = peak(x, -1)
         pair = (mean, maximum) if self.flavour == "paper" else (maximum, mean)
         y = self.layers.conv(1, kernel=7, name="conv")(jnp.concatenate(pair, axis=-1))
         if self.flavour == "official":
             y = self.layers.norm(momentum=0.99, name="norm")(y, train=train)
-        return jax.nn.sigmoid(y.astype(jnp.float32))
+        return jax.nn.sigmoid(y.astype(wide))
 
 
 class Cbam(nn.Module):

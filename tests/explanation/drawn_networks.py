@@ -1,0 +1,72 @@
+"""Networks and inputs for the tests of explanations."""
+
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
+from goldens.deterministic_weights import drawn, drawn_images
+from goldens.parity import Network, shapes_of
+
+
+def golden_network(shared: Path, name: str, **options: Any) -> Network:
+    """A network of the reference goldens with its drawn weights, three channels and classes."""
+    folder = shared / "goldens" / "classification"
+    base = np.load(folder / "resnet18.npz")
+    shapes = shapes_of(base["state_names"], base["state_shapes"])
+    if "placement" in options:
+        variants = np.load(folder / "mga_variants_96.npz")
+        flavour = {"paper": "eq2"}.get(options["flavour"], options["flavour"])
+        here = f"{flavour}/{options['placement']}"
+        shapes |= shapes_of(variants[f"{here}/names"], variants[f"{here}/shapes"])
+    return Network.drawn(name, shapes=shapes, **options)
+
+
+def golden_inputs(kind: str, *, dtype: Any = np.float32) -> tuple[np.ndarray, np.ndarray]:
+    """The goldens' image and its baseline, [1, 64, 64, 3]; `kind` is "black" or "random"."""
+    image = drawn_images((1, 3, 64, 64)).transpose(0, 2, 3, 1)
+    other = (0.5 * np.random.default_rng(1).standard_normal((1, 3, 64, 64))).astype(np.float32)
+    baseline = np.zeros_like(image) if kind == "black" else other.transpose(0, 2, 3, 1)
+    return image.astype(dtype), baseline.astype(dtype)
+
+
+class Mlp(nn.Module):
+    """6-8-5-3 with ReLU between."""
+
+    @nn.compact
+    def __call__(self, x, *, train: bool = False):
+        for number, width in enumerate((8, 5), start=1):
+            x = nn.relu(nn.Dense(width, name=f"fc{number}")(x))
+        return nn.Dense(3, name="fc3")(x)
+
+
+class ConvNet(nn.Module):
+    """3×3 convolution, ReLU, 2×2 pool, two linear layers."""
+
+    pool: str
+
+    @nn.compact
+    def __call__(self, x, *, train: bool = False):
+        x = nn.relu(nn.Conv(4, (3, 3), padding="VALID", name="conv1")(x))
+        pool = nn.max_pool if self.pool == "maxpool" else nn.avg_pool
+        x = pool(x, (2, 2), strides=(2, 2)).transpose(0, 3, 1, 2)
+        x = nn.relu(nn.Dense(16, name="fc1")(x.reshape(x.shape[0], -1)))
+        return nn.Dense(3, name="fc2")(x)
+
+
+def small_variables(shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:
+    """Drawn weights of a small network, by PyTorch's shapes of its kernels."""
+    params = {}
+    for name, shape in shapes.items():
+        kernel = drawn(f"{name}.weight", shape)
+        kernel = kernel.transpose(2, 3, 1, 0) if kernel.ndim == 4 else kernel.T
+        params[name] = {
+            "kernel": jnp.asarray(kernel),
+            "bias": jnp.asarray(drawn(f"{name}.bias", (shape[0],))),
+        }
+    return {"params": params}
+
+
+MLP = {"fc1": (8, 6), "fc2": (5, 8), "fc3": (3, 5)}
+CONV = {"conv1": (4, 1, 3, 3), "fc1": (16, 64), "fc2": (3, 16)}
