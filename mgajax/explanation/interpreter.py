@@ -1,0 +1,125 @@
+"""Walks the operations of a traced network on pairs of values, by `rules`.
+
+The network is traced to a jaxpr, the list of primitive operations that JAX compiles, so no second
+copy of a model is needed: what our modules, or a user's, do is what is explained.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.extend as jex
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from mgajax.errors import ConfigError
+from mgajax.explanation.difference import Difference, Parts, last_mixer
+from mgajax.explanation.equation import Operation, Value, bound, inner_jaxpr
+from mgajax.explanation.one_variable import Nonlinear
+from mgajax.explanation.rules import RULES, WHOLE, Rule, mixing
+
+LOOPS = ("cond", "scan", "while")
+"""Operations with operations inside that are more than a call of them."""
+
+
+def propagate(
+    function: Callable[[Array], Array],
+    *,
+    image: Float[Array, "b *size"],
+    baseline: Float[Array, "b *size"],
+    parts: Parts,
+    nonlinear: Nonlinear,
+) -> Difference:
+    """The difference of a function's output, and its parts as linear functions of `parts`.
+
+    Args:
+      function: traceable; arrays in, one array out.
+      image: its argument.
+      baseline: its other argument.
+      parts: of the difference of the two, one or two.
+      nonlinear: the rule for functions of one variable.
+
+    Raises:
+      ConfigError: the function contains an operation without a rule.
+    """
+    traced = jax.make_jaxpr(function)(image)
+    (output,) = _run(traced, [Difference(image, baseline, parts)], nonlinear)
+    if isinstance(output, Difference):
+        return output
+    # Nothing of the input reaches the output.
+    return Difference(output, output, tuple(jnp.zeros_like(output) for _ in parts))
+
+
+def _run(closed: Any, arguments: Sequence[Value], nonlinear: Nonlinear) -> list[Value]:
+    jaxpr = closed.jaxpr
+    known: dict[Any, Value] = dict(zip(jaxpr.constvars, map(_array, closed.consts), strict=True))
+    known |= zip(jaxpr.invars, arguments, strict=True)
+
+    def read(atom: Any) -> Value:
+        return _array(atom.val) if isinstance(atom, jex.core.Literal) else known[atom]
+
+    for equation in _needed(jaxpr):
+        results = _results(equation, tuple(map(read, equation.invars)), nonlinear)
+        known |= zip(equation.outvars, results, strict=True)
+    return [read(atom) for atom in jaxpr.outvars]
+
+
+def _array(constant: Any) -> Array:
+    """A constant of the network: JAX keeps some as numpy arrays."""
+    return constant if isinstance(constant, jax.Array) else jnp.asarray(constant)
+
+
+def _needed(jaxpr: Any) -> list[Any]:
+    """The equations that the outputs depend on, in order."""
+    wanted = {v for v in jaxpr.outvars if not isinstance(v, jex.core.Literal)}
+    kept = []
+    for equation in reversed(jaxpr.eqns):
+        if wanted.intersection(equation.outvars):
+            kept.append(equation)
+            wanted |= {v for v in equation.invars if not isinstance(v, jex.core.Literal)}
+    return kept[::-1]
+
+
+def _results(equation: Any, operands: tuple[Value, ...], nonlinear: Nonlinear) -> list[Value]:
+    differs = any(isinstance(value, Difference) for value in operands)
+    inner, name = inner_jaxpr(equation), equation.primitive.name
+    whole = WHOLE.get(str(equation.params.get("name"))) if inner is not None and differs else None
+    if whole is not None:
+        run, name = jex.core.jaxpr_as_fun(inner), equation.params["name"]
+        operation = Operation(name, lambda *values: run(*values)[0], operands)
+        return [_difference(operation, whole, nonlinear)]
+    if inner is not None and name not in LOOPS:
+        return _run(inner, operands, nonlinear)
+    run = bound(equation)
+    if not differs:
+        results = run(*operands)
+        return list(results) if equation.primitive.multiple_results else [results]
+    rule = RULES.get(name)
+    if rule is None:
+        raise _without_rule(name)
+    operation = Operation(name, run, operands, axes=tuple(equation.params.get("axes", ())))
+    return [_difference(operation, rule, nonlinear)]
+
+
+def _difference(operation: Operation, rule: Rule, nonlinear: Nonlinear) -> Difference:
+    try:
+        parts = rule(operation, nonlinear)
+    except NotImplementedError as error:
+        raise _without_rule(operation.name, because=str(error)) from error
+    mixer = _mixer(operation) if rule is mixing else last_mixer(operation.operands)
+    return Difference(operation.under_input, operation.under_baseline, parts, mixer)
+
+
+def _mixer(operation: Operation) -> str:
+    """A product of feature maps is a convolution, too: `mgajax.models.convolution` has small ones."""
+    flat = operation.name == "dot_general" and operation.differing[0].input.ndim <= 2
+    return "dense" if flat else "convolution"
+
+
+def _without_rule(name: str, *, because: str = "") -> ConfigError:
+    detail = f" ({because})" if because else ""
+    return ConfigError(
+        f"DeepLIFT has no rule for the operation {name!r}{detail}; use integrated_gradients, or "
+        f"write the network with supported operations: {', '.join(sorted(RULES))}; or with the "
+        f"jitted functions {', '.join(sorted(WHOLE))}"
+    )

@@ -1,0 +1,276 @@
+"""How each operation passes a difference on. `RULES` is the list of what is supported.
+
+A rule takes an `Operation` and the parts' rule for functions of one variable, and gives the parts
+of the output. Each obeys: operand parts that sum to the operands' changes become output parts that
+sum to the output's change. See docs/explanation.md for where each comes from.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array
+
+from mgajax.explanation.difference import (
+    Difference,
+    Parts,
+    added,
+    by_net_sign,
+    exchanged,
+    scaled,
+)
+from mgajax.explanation.equation import Operation
+from mgajax.explanation.one_variable import Function, Nonlinear, one_variable
+from mgajax.models.blocks import max_pool_3x3
+
+Rule: TypeAlias = Callable[[Operation, Nonlinear], Parts]
+
+
+def structural(operation: Operation, nonlinear: Nonlinear) -> Parts:
+    """Sums, copies and moves, all with weights ≥ 0: each part by itself."""
+    values = operation.differing
+    points = [v.middle for v in values]
+    count = len(values[0].parts)
+    return tuple(
+        operation.along(points, [value.parts[part] for value in values]) for part in range(count)
+    )
+
+
+def identity(operation: Operation, nonlinear: Nonlinear) -> Parts:
+    """What stops gradients stops no difference (a softmax subtracts its maximum so)."""
+    return operation.differing[0].parts
+
+
+def difference_of_two(operation: Operation, nonlinear: Nonlinear) -> Parts:
+    """a − b: what pushed b up pushes the result down."""
+    parts = [v.parts for v in operation.differing]
+    if 1 in operation.places:
+        parts[-1] = exchanged(parts[-1])
+    points = [v.middle for v in operation.differing]
+    return tuple(operation.along(points, directions) for directions in zip(*parts, strict=True))
+
+
+def negative(operation: Operation, nonlinear: Nonlinear) -> Parts:
+    """−a."""
+    return scaled(
+        operation.differing[0].parts, jnp.asarray(-1.0, operation.operands[0].input.dtype)
+    )
+
+
+def product(operation: Operation, nonlinear: Nonlinear) -> Parts:
+    """a · b, element by element: Δ(ab) = mean(a) Δb + mean(b) Δa, or a constant times Δ."""
+
+    def one_operand(place: int) -> Parts:
+        return scaled(operation.operands[place].parts, _middle(operation.operands[1 - place]))
+
+    return _sum_over_operands(operation, one_operand)
+
+
+def quotient(operation: Operation, nonlinear: Nonlinear) -> Parts:
+    """a / b as a · (1 / b): the reciprocal by the rule of one variable, then the product rule."""
+    above, below = operation.operands
+    if not isinstance(below, Difference):
+        return scaled(above.parts, 1 / below)
+    reciprocal = Function(lambda x: 1 / x, everywhere=False)
+    inverse = Difference(
+        1 / below.input, 1 / below.baseline, one_variable(reciprocal, below, nonlinear)
+    )
+    of_inverse = scaled(inverse.parts, _middle(above))
+    if not isinstance(above, Difference):
+        return of_inverse
+    return added(of_inverse, scaled(above.parts, inverse.middle))
+
+
+def mixing(operation: Operation, nonlinear: Nonlinear) -> Parts:
+    """Convolution and matrix product: linear in each operand, products by the product rule.
+
+    With two parts, weight times change goes up or down by its own sign.
+    """
+
+    def one_operand(place: int) -> Parts:
+        value, weights = operation.operands[place], _middle(operation.operands[1 - place])
+
+        def mixed(change: Array, weights: Array) -> Array:
+            return operation.run(*((weights, change) if place else (change, weights)))
+
+        if len(value.parts) == 1:
+            return (mixed(value.parts[0], weights),)
+        both = jnp.stack(by_net_sign(value))
+        rose_up, fell_up = jax.vmap(mixed, (0, None))(both, jnp.maximum(weights, 0.0))
+        rose_down, fell_down = jax.vmap(mixed, (0, None))(both, jnp.minimum(weights, 0.0))
+        return (rose_up + fell_down, rose_down + fell_up)
+
+    return _sum_over_operands(operation, one_operand)
+
+
+def selection(operation: Operation, nonlinear: Nonlinear) -> Parts:
+    """A maximum or minimum over values that all may differ: the cross rule, on each part.
+
+    With c = max(out, out₀), the winner under the input gets c − out₀, the winner under the baseline
+    out − c, each as a share in [0, 1] of its own change. Windows may overlap.
+    """
+    values = operation.differing
+    out, before = operation.under_input, operation.under_baseline
+    lowest = operation.name.removeprefix("reduce_").startswith(("min", "window_min"))
+    between = (jnp.minimum if lowest else jnp.maximum)(out, before)
+    moves = [jnp.stack([v.change, *v.parts]) for v in values]
+    totals = [jnp.zeros_like(out) for _ in values[0].parts]
+    for points, amount in (
+        ([v.input for v in values], between - before),
+        ([v.baseline for v in values], out - between),
+    ):
+        change, *parts = jax.vmap(functools.partial(_picked, operation, points))(moves)
+        ratio = amount / jnp.where(change == 0, 1.0, change)
+        # Rounding must not leave the range.
+        share = jnp.where(change == 0, 0.0, jnp.clip(ratio, 0.0, 1.0))
+        totals = [total + share * part for total, part in zip(totals, parts, strict=True)]
+    return tuple(totals)
+
+
+def largest_of_two(operation: Operation, nonlinear: Nonlinear) -> Parts:
+    """max(a, b) or min(a, b): one variable if the other is a constant (ReLU), else the cross rule."""
+    if len(operation.places) == 2:
+        return selection(operation, nonlinear)
+    constant = operation.operands[1 - operation.places[0]]
+    sign = 1.0 if operation.name == "max" else -1.0
+    function = Function(operation.at, slope=lambda x: (sign * x > sign * constant).astype(x.dtype))
+    return one_variable(function, operation.differing[0], nonlinear)
+
+
+def clamped(operation: Operation, nonlinear: Nonlinear) -> Parts:
+    """clamp(low, x, high) with constant bounds."""
+    low, value, high = operation.operands
+    if operation.places != (1,):
+        raise NotImplementedError("bounds that depend on the input")
+    function = Function(operation.at, slope=lambda x: ((x > low) & (x < high)).astype(x.dtype))
+    return one_variable(function, value, nonlinear)
+
+
+def choice(operation: Operation, nonlinear: Nonlinear) -> Parts:
+    """`where` by a condition that is the same under input and baseline."""
+    if 0 in operation.places:
+        raise NotImplementedError("a choice by a condition that depends on the input")
+    return structural(operation, nonlinear)
+
+
+def elementwise(*, everywhere: bool) -> Rule:
+    """A smooth function of one variable, defined for all numbers or not."""
+
+    def rule(operation: Operation, nonlinear: Nonlinear) -> Parts:
+        if len(operation.places) != 1:
+            raise NotImplementedError("two operands that both depend on the input")
+        function = Function(operation.at, everywhere=everywhere)
+        return one_variable(function, operation.differing[0], nonlinear)
+
+    return rule
+
+
+def moved(operation: Operation, nonlinear: Nonlinear) -> Parts:
+    """Indexing by places that are the same under input and baseline."""
+    if operation.places != (0,):
+        raise NotImplementedError("places that depend on the input")
+    return structural(operation, nonlinear)
+
+
+def _middle(value: Difference | Array) -> Array:
+    return value.middle if isinstance(value, Difference) else value
+
+
+def _sum_over_operands(operation: Operation, share: Callable[[int], Parts]) -> Parts:
+    return functools.reduce(added, map(share, operation.places))
+
+
+def _picked(operation: Operation, points: Sequence[Array], values: Sequence[Array]) -> Array:
+    """Of `values`, those that the selection chooses at `points`."""
+    if operation.name in ("reduce_max", "reduce_min"):
+        return _picked_over_axes(operation, points[0], values[0])
+    return operation.along(points, values)
+
+
+def _picked_over_axes(operation: Operation, point: Array, values: Array) -> Array:
+    """By the place of the first winner, not by equality as JAX's own derivative does it: compilers
+    may round a recomputed value otherwise (see `mgajax.models.blocks.peak`)."""
+    shape = jax.eval_shape(operation.at, point).shape
+    axes = [axis for axis in range(point.ndim) if axis in operation.axes]
+    order = [axis for axis in range(point.ndim) if axis not in axes] + axes
+    flat = point.transpose(order).reshape(*shape, -1)
+    winner = (jnp.argmax if operation.name == "reduce_max" else jnp.argmin)(
+        flat, axis=-1, keepdims=True
+    )
+    places = lax.broadcasted_iota(winner.dtype, flat.shape, len(shape))
+    chosen = values.transpose(order).reshape(flat.shape)
+    return jnp.sum(jnp.where(places == winner, chosen, 0.0), axis=-1)
+
+
+RULES: dict[str, Rule] = {
+    **dict.fromkeys(
+        (
+            "add",
+            "add_any",
+            "broadcast_in_dim",
+            "concatenate",
+            "convert_element_type",
+            "copy",
+            "copy_p",
+            "cumsum",
+            "expand_dims",
+            "pad",
+            "reduce_precision",
+            "reduce_sum",
+            "reduce_window_sum",
+            "reshape",
+            "rev",
+            "slice",
+            "squeeze",
+            "transpose",
+        ),
+        structural,
+    ),
+    **dict.fromkeys(("gather", "dynamic_slice"), moved),
+    "stop_gradient": identity,
+    "sub": difference_of_two,
+    "neg": negative,
+    "mul": product,
+    "div": quotient,
+    **dict.fromkeys(("conv_general_dilated", "dot_general"), mixing),
+    **dict.fromkeys(
+        ("reduce_max", "reduce_min", "reduce_window_max", "reduce_window_min"), selection
+    ),
+    **dict.fromkeys(("max", "min"), largest_of_two),
+    "clamp": clamped,
+    "select_n": choice,
+    **dict.fromkeys(
+        (
+            "abs",
+            "atan",
+            "cbrt",
+            "cos",
+            "erf",
+            "erfc",
+            "exp",
+            "exp2",
+            "expm1",
+            "logistic",
+            "sin",
+            "square",
+            "tanh",
+        ),
+        elementwise(everywhere=True),
+    ),
+    **dict.fromkeys(
+        ("integer_pow", "log", "log1p", "pow", "rsqrt", "sqrt"), elementwise(everywhere=False)
+    ),
+}
+"""By the name of the primitive."""
+
+WHOLE: dict[str, Rule] = {
+    max_pool_3x3.__name__: selection,
+    **dict.fromkeys(
+        ("celu", "elu", "gelu", "leaky_relu", "selu", "silu", "softplus", "relu6"),
+        elementwise(everywhere=True),
+    ),
+}
+"""By the name of a jitted function, which is then not looked into: its operations alone do not tell."""

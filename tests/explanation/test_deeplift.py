@@ -1,0 +1,254 @@
+"""DeepLIFT against the executed references, the worked example, and completeness everywhere."""
+
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from explanation.drawn_networks import (
+    CONV,
+    MLP,
+    ConvNet,
+    Mlp,
+    golden_inputs,
+    golden_network,
+    small_variables,
+)
+from goldens.parity import relative_gap
+
+from mgajax import models
+from mgajax.errors import ConfigError
+from mgajax.explanation.deeplift import deeplift, reveal_cancel
+from mgajax.models.blocks import Head, Layers, max_pool_3x3
+from mgajax.models.cbam import FLAVOURS, PLACEMENTS, Cbam
+
+RULES = ("rescale", "reveal_cancel", "genomics_default")
+LIBRARY = {
+    "rescale": "Rescale",
+    "reveal_cancel": "RevealCancel",
+    "genomics_default": "DeepLIFT_GenomicsDefault",
+}
+ALLOWED = {"float32": 1e-4, "float64": 1e-10}
+"""Largest completeness gap as a share of |f(x) − f(baseline)|."""
+
+
+class Minimum(nn.Module):
+    """relu(i₁) − relu(i₁ − i₂), which is min(i₁, i₂) for i₁ ≥ 0 and i₂ ≥ 0."""
+
+    @nn.compact
+    def __call__(self, x, *, train: bool = False):
+        hidden = nn.relu(jnp.matmul(x, jnp.array([[1.0, 1.0], [0.0, -1.0]], x.dtype)))
+        return jnp.matmul(hidden, jnp.array([[1.0], [-1.0]], x.dtype))
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [("rescale", [[0, 1], [1, 0], [2, 0]]), ("reveal_cancel", [[0.5, 0.5], [0.5, 0.5], [1, 1]])],
+)
+def test_the_worked_example(rule: str, expected: list) -> None:
+    x = np.array([[3, 1], [1, 3], [2, 2]], np.float32)
+    found = deeplift(Minimum(), {}, x, np.zeros_like(x), np.zeros(3, int), nonlinear=rule)
+    np.testing.assert_allclose(found.attributions, expected, atol=1e-6)
+    np.testing.assert_allclose(found.completeness_gap, 0, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def small(shared: Path):
+    return np.load(shared / "goldens/attribution/attr_small_nets.npz")
+
+
+def against_each_target(model, variables, x, baseline, **options: Any) -> np.ndarray:
+    """Attributions [example, target, ...]."""
+    found = [
+        deeplift(model, variables, x, baseline, np.full(len(x), target), **options).attributions
+        for target in range(3)
+    ]
+    return np.stack(found, axis=1)
+
+
+@pytest.mark.parametrize("kind", ["zero", "random"])
+@pytest.mark.parametrize("rule", ["rescale", "reveal_cancel"])
+def test_mlp(small, rule: str, kind: str) -> None:
+    found = against_each_target(
+        Mlp(), small_variables(MLP), small["mlp/x"], small[f"mlp/ref_{kind}"], nonlinear=rule
+    )
+    here = f"mlp/{LIBRARY[rule]}/{kind}/contributions"
+    exact = np.stack([small[f"{here}_numpy_f64_t{target}"] for target in range(3)], axis=1)
+    np.testing.assert_allclose(found, exact, atol=1e-6)
+    # RevealCancel: the library adds 1e-7 to zero denominators, a difference quotient in float32.
+    loose = 5e-4 if rule == "reveal_cancel" else 1e-5
+    np.testing.assert_allclose(found, small[here], atol=loose)
+
+
+@pytest.mark.parametrize("kind", ["zero", "random"])
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("pool", ["avgpool", "maxpool"])
+def test_convolutional_network(small, pool: str, rule: str, kind: str) -> None:
+    x, baseline = (small[f"conv/{name}"].transpose(0, 2, 3, 1) for name in ("x", f"ref_{kind}"))
+    found = against_each_target(
+        ConvNet(pool), small_variables(CONV), x, baseline, nonlinear=rule
+    ).transpose(0, 1, 4, 2, 3)
+    if pool == "avgpool":
+        stored = small[f"conv/{pool}/{LIBRARY[rule]}/{kind}/contributions"]
+        np.testing.assert_allclose(found, stored, atol=1e-6)
+    elif rule != "genomics_default":
+        # The library takes the gradient of a max pool, which is not complete.
+        own = {"rescale": "rescale", "reveal_cancel": "reveal"}[rule]
+        names = [f"conv/own_crossmax_{own}/{kind}/t{target}" for target in range(3)]
+        np.testing.assert_allclose(found, np.stack([small[n] for n in names], axis=1), atol=1e-6)
+    logits = small[f"conv/{pool}/Rescale/{kind}/out"] - small[f"conv/{pool}/Rescale/{kind}/out_ref"]
+    np.testing.assert_allclose(found.sum(axis=(2, 3, 4)), logits, atol=1e-5)
+
+
+class Attended(nn.Module):
+    """What our networks are made of, in little: stem pool, attention, sum, head."""
+
+    flavour: str
+    dtype: str
+
+    @nn.compact
+    def __call__(self, x, *, train: bool = False):
+        make = Layers(self.dtype)
+        x = nn.relu(make.norm(name="norm0")(make.conv(16, kernel=3, name="conv0")(x), train=train))
+        x = max_pool_3x3(x)
+        y = make.norm(name="norm1")(make.conv(16, kernel=3, name="conv1")(x), train=train)
+        y = Cbam(make, self.flavour, name="cbam")(y, train=train).features
+        return Head(3, name="head")(nn.relu(x + y))
+
+
+@pytest.mark.parametrize(
+    ("flavour", "rule", "dtype"),
+    [
+        ("paper", "rescale", "float32"),
+        pytest.param("official", "rescale", "float64", marks=pytest.mark.slow),
+        ("paper", "reveal_cancel", "float64"),
+        pytest.param("official", "reveal_cancel", "float32", marks=pytest.mark.slow),
+    ],
+)
+def test_attention_and_overlapping_pools_add_up(flavour: str, rule: str, dtype: str) -> None:
+    with jax.enable_x64(dtype == "float64"):
+        model = Attended(flavour, dtype)
+        x, baselines = drawn_pair((3, 16, 16, 2), dtype)
+        variables = randomised(model.init(jax.random.key(0), jnp.asarray(x), train=False))
+        targets = np.array([0, 1, 2])
+        found = deeplift(model, variables, x, baselines, targets, nonlinear=rule, batch_size=2)
+        assert found.attributions.dtype == dtype
+        assert (found.relative_gap < ALLOWED[dtype]).all()
+        logits = [model.apply(variables, jnp.asarray(value)) for value in (x, *baselines)]
+        change = logits[0] - (logits[1] + logits[2]) / 2
+        np.testing.assert_allclose(found.difference, change[np.arange(3), targets], rtol=1e-4)
+
+
+def drawn_pair(shape: tuple[int, ...], dtype: str) -> tuple[np.ndarray, np.ndarray]:
+    """Images, and a black and a random baseline for each."""
+    rng = np.random.default_rng(0)
+    images, random = rng.standard_normal((2, *shape)).astype(dtype)
+    return images, np.stack([np.zeros_like(images), 0.5 * random])
+
+
+def randomised(variables: Any) -> Any:
+    """Nothing at its neutral starting value: each leaf (but variances) gets a little noise."""
+    rng = np.random.default_rng(3)
+    return jax.tree.map(
+        lambda leaf: (
+            np.asarray(leaf) + np.abs(0.1 * rng.standard_normal(leaf.shape)).astype(np.float32)
+        ),
+        variables,
+    )
+
+
+NETWORKS = [
+    ("resnet18", {}),
+    ("resnet50", {}),
+    ("densenet121", {}),
+    ("mga_resnet18", {}),
+    *(
+        ("resnet18_cbam", {"placement": placement, "flavour": flavour})
+        for placement in PLACEMENTS
+        for flavour in FLAVOURS
+    ),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("name", "options"), NETWORKS, ids=lambda value: str(value))
+def test_every_classifier_adds_up(name: str, options: dict, dtype: str) -> None:
+    with jax.enable_x64(dtype == "float64"):
+        model = models.create(name, num_classes=3, dtype=dtype, **options)
+        variables = randomised(models.init_variables(model, image_size=48, channels=1, seed=0))
+        found = deeplift(model, variables, *drawn_pair((2, 48, 48, 1), dtype), np.array([0, 1]))
+        assert (found.relative_gap < ALLOWED[dtype]).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["mga_resnet18", "densenet121"])
+def test_reveal_cancel_adds_up_on_classifiers(name: str) -> None:
+    model = models.create(name, num_classes=3)
+    variables = randomised(models.init_variables(model, image_size=48, channels=1, seed=0))
+    images, baselines = drawn_pair((2, 48, 48, 1), "float32")
+    found = reveal_cancel(model, variables, images, baselines, np.array([0, 1]))
+    assert (found.relative_gap < ALLOWED["float32"]).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("kind", "stored"),
+    [
+        ("black", "deeplift_own_deepshap_scatter_add_f64"),
+        ("random", "rand/deeplift_own_deepshap_scatter_add_f64"),
+    ],
+)
+def test_resnet18_golden(shared: Path, kind: str, stored: str, dtype: str) -> None:
+    golden = np.load(shared / "goldens/attribution/attr_resnet18_64.npz")
+    with jax.enable_x64(dtype == "float64"):
+        network = golden_network(shared, "resnet18", dtype=dtype)
+        assert_golden(network, golden["target"], golden[stored], kind=kind, dtype=dtype)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("kind", ["black", "random"])
+@pytest.mark.parametrize(("flavour", "stored"), [("paper", "eq2"), ("official", "official")])
+def test_cbam_golden(shared: Path, flavour: str, stored: str, kind: str, dtype: str) -> None:
+    golden = np.load(shared / "goldens/attribution/attr_cbam_last_block_64.npz")
+    with jax.enable_x64(dtype == "float64"):
+        network = golden_network(
+            shared, "resnet18_cbam", placement="last_block", flavour=flavour, dtype=dtype
+        )
+        expected = golden[f"{stored}/{kind}/own_product_rule"]
+        assert_golden(network, golden[f"{stored}/target"], expected, kind=kind, dtype=dtype)
+
+
+def assert_golden(network, target, expected, *, kind: str, dtype: str) -> None:
+    pair = golden_inputs(kind, dtype=dtype)
+    found = deeplift(network.model, network.variables, *pair, target.reshape(1))
+    tolerance = {"float32": 5e-5, "float64": 1e-6}[dtype]
+    assert relative_gap(found.attributions.transpose(0, 3, 1, 2), expected) < tolerance
+    assert found.relative_gap[0] < ALLOWED[dtype]
+
+
+def test_bad_input_is_named() -> None:
+    x = np.ones((2, 2), np.float32)
+    arguments = (Minimum(), {}, x, 0 * x)
+    with pytest.raises(ConfigError, match=r"targets\[1\] is 1, expected a class in 0 … 0"):
+        deeplift(*arguments, np.array([0, 1]))
+    with pytest.raises(ConfigError, match="nonlinear='relu'"):
+        deeplift(*arguments, np.array([0, 0]), nonlinear="relu")
+    with pytest.raises(ConfigError, match="batch_size=0"):
+        deeplift(*arguments, np.array([0, 0]), batch_size=0)
+
+
+def test_an_operation_without_a_rule_stops_before_anything_is_computed() -> None:
+    class Sorted(nn.Module):
+        @nn.compact
+        def __call__(self, x, *, train: bool = False):
+            return jnp.sort(x, axis=-1)
+
+    x = np.ones((2, 3), np.float32)
+    with pytest.raises(ConfigError, match="no rule for the operation 'sort'"):
+        deeplift(Sorted(), {}, x, 0 * x, np.array([0, 0]))
