@@ -78,8 +78,8 @@ def overlap_summary(
     """Mean of each column over the slices with a lesion, with patient-bootstrap intervals.
 
     Args:
-      columns: from `lesion_overlap`; a slice whose mask nobody knows has NaN in `lesion_area`, too,
-        and is left out.
+      columns: from `lesion_overlap`, and any others, NaN where undefined; a slice whose mask nobody
+        knows has NaN in `lesion_area`, too, and is left out.
       patients: n names; without them each slice is resampled on its own.
       bootstrap: number of replicates; 0 leaves the intervals empty.
       seed: of the bootstrap.
@@ -91,7 +91,7 @@ def overlap_summary(
       `replicates`.
     """
     known, lesion = np.isfinite(columns["lesion_area"]), columns["lesion_area"] > 0
-    table = np.stack([columns[name][lesion] for name in COLUMNS], axis=1)
+    table = np.stack([column[lesion] for column in columns.values()], axis=1)
     names = None if patients is None else np.asarray(patients).astype(str)[lesion]
     order = np.lexsort([*table.T[::-1], *([] if names is None else [names])])
     table, names = table[order], None if names is None else names[order]
@@ -110,7 +110,7 @@ def overlap_summary(
                 "n": int(np.isfinite(table[:, i]).sum()),
                 **resampling.interval(means[:, i], confidence=confidence),
             }
-            for i, name in enumerate(COLUMNS)
+            for i, name in enumerate(columns)
         },
     }
 

@@ -75,16 +75,17 @@ def deeplift(
     if batch_size < 1:
         raise ConfigError(f"batch_size={batch_size}: expected at least 1")
     question = make_question(model, variables, images, baselines, targets, call=call)
-    found = [
-        _one_baseline(question, reference, nonlinear=nonlinear, batch_size=batch_size)
-        for reference in question.baselines
-    ]
-    count = len(found)
-    maps = sum(maps for maps, _ in found)
+    maps, differences = zip(
+        *(
+            _one_baseline(question, reference, nonlinear=nonlinear, batch_size=batch_size)
+            for reference in question.baselines
+        ),
+        strict=True,
+    )
     return make_attribution(
         TITLES[nonlinear],
-        maps / maps.dtype.type(count),
-        difference=sum(difference for _, difference in found) / count,
+        np.mean(maps, axis=0),
+        difference=np.mean(differences, axis=0),
         tolerance=tolerance,
     )
 

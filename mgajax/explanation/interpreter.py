@@ -86,7 +86,7 @@ def _results(equation: Any, operands: tuple[Value, ...], nonlinear: Nonlinear) -
     whole = WHOLE.get(str(equation.params.get("name"))) if inner is not None and differs else None
     if whole is not None:
         run, name = jex.core.jaxpr_as_fun(inner), equation.params["name"]
-        operation = Operation(name, lambda *values: run(*values)[0], operands)
+        operation = Operation(name, _nth(run, 0), operands)
         return [_difference(operation, whole, nonlinear)]
     if inner is not None and name not in LOOPS:
         return _run(inner, operands, nonlinear)
@@ -97,8 +97,15 @@ def _results(equation: Any, operands: tuple[Value, ...], nonlinear: Nonlinear) -
     rule = RULES.get(name)
     if rule is None:
         raise _without_rule(name)
-    operation = Operation(name, run, operands, axes=tuple(equation.params.get("axes", ())))
-    return [_difference(operation, rule, nonlinear)]
+    several = equation.primitive.multiple_results
+    runs = [_nth(run, n) for n in range(len(equation.outvars))] if several else [run]
+    axes = tuple(equation.params.get("axes", ()))
+    return [_difference(Operation(name, one, operands, axes), rule, nonlinear) for one in runs]
+
+
+def _nth(run: Callable[..., Any], n: int) -> Callable[..., Array]:
+    """One result of a function of several."""
+    return lambda *operands: run(*operands)[n]
 
 
 def _difference(operation: Operation, rule: Rule, nonlinear: Nonlinear) -> Difference:

@@ -24,7 +24,6 @@ from mgajax.explanation.difference import (
 )
 from mgajax.explanation.equation import Operation
 from mgajax.explanation.one_variable import Function, Nonlinear, one_variable
-from mgajax.models.blocks import max_pool_3x3
 
 Rule: TypeAlias = Callable[[Operation, Nonlinear], Parts]
 
@@ -224,8 +223,11 @@ RULES: dict[str, Rule] = {
             "reshape",
             "rev",
             "slice",
+            "split",
             "squeeze",
+            "stack",
             "transpose",
+            "unstack",
         ),
         structural,
     ),
@@ -267,7 +269,7 @@ RULES: dict[str, Rule] = {
 """By the name of the primitive."""
 
 WHOLE: dict[str, Rule] = {
-    max_pool_3x3.__name__: selection,
+    "max_pool_3x3": selection,  # mgajax.models.blocks
     **dict.fromkeys(
         ("celu", "elu", "gelu", "leaky_relu", "selu", "silu", "softplus", "relu6"),
         elementwise(everywhere=True),

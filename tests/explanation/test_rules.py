@@ -44,6 +44,7 @@ FUNCTIONS: dict[str, Callable] = {
     "moves": lambda x: jnp.cumsum(jnp.pad(x.transpose(0, 2, 1, 3), 1)[:, ::-1, 1:], axis=1),
     "choice": lambda x: jnp.where(jnp.arange(2)[None, None, None] > 0, x, 2 * x),
     "concatenation": lambda x: jnp.concatenate([x, nn.relu(x)], axis=-1).sum(axis=(1, 2)),
+    "parts of an array": lambda x: jnp.stack([p * p for p in jnp.split(x, 3, axis=1)]),
     "whole functions": lambda x: nn.gelu(x) + nn.silu(x) + nn.elu(x) + nn.leaky_relu(x),
     "rematerialised": jax.checkpoint(lambda x: jnp.tanh(x) * x),
     "of nothing": lambda x: jnp.ones_like(x),

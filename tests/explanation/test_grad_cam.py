@@ -1,0 +1,88 @@
+"""Grad-CAM and attention maps on a network whose answer is known."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mgajax import models
+from mgajax.errors import ConfigError
+from mgajax.explanation.grad_cam import attention_maps, enlarged, grad_cam, layer_names
+from mgajax.explanation.question import Network
+
+
+class Counting(nn.Module):
+    """Features are the 2×2 means of a grey image and of its negative; logits are their means."""
+
+    @nn.compact
+    def __call__(self, x, *, train: bool = False):
+        b, h, w, _ = x.shape
+        means = x.reshape(b, h // 2, 2, w // 2, 2).mean(axis=(2, 4))
+        return Ends(name="ends")(jnp.stack([means, -means], axis=-1))
+
+
+class Ends(nn.Module):
+    @nn.compact
+    def __call__(self, features):
+        return features.mean(axis=(1, 2))
+
+
+def test_grad_cam_keeps_what_speaks_for_the_class() -> None:
+    x = np.random.default_rng(0).standard_normal((3, 4, 6, 1)).astype(np.float32)
+    targets = np.array([0, 1, 0])
+    found = grad_cam(Counting(), {}, x, targets, before="ends", batch_size=2)
+    means = x.reshape(3, 2, 2, 3, 2).mean(axis=(2, 4))
+    signs = np.array([1, -1, 1], np.float32)[:, None, None]
+    # Weights: the gradient of a mean over 6 cells.
+    expected = np.maximum(signs * means, 0) / 6
+    np.testing.assert_allclose(found, enlarged(expected, size=(4, 6)), atol=1e-6)
+
+
+def test_enlarging_keeps_a_constant() -> None:
+    flat = np.full((2, 3, 3), 0.25, np.float32)
+    np.testing.assert_allclose(enlarged(flat, size=(10, 7)), 0.25)
+
+
+def test_an_unknown_layer_lists_the_known_ones() -> None:
+    x = np.ones((1, 4, 4, 1), np.float32)
+    with pytest.raises(ConfigError, match="before='end'.*did you mean 'ends'"):
+        grad_cam(Counting(), {}, x, np.array([0]), before="end")
+
+
+@pytest.fixture(scope="module")
+def guided():
+    model = models.create("mga_resnet18", num_classes=3)
+    return model, models.init_variables(model, image_size=32, channels=1, seed=0)
+
+
+def test_own_attention(guided) -> None:
+    model, variables = guided
+    x = np.random.default_rng(0).standard_normal((3, 32, 32, 1)).astype(np.float32)
+    maps = attention_maps(model, variables, x, batch_size=2)
+    assert set(maps) == {"stage1", "stage2", "stage3"}
+    assert all(m.shape == (3, 32, 32) and (m > 0).all() and (m < 1).all() for m in maps.values())
+    out = model.apply(variables, jnp.asarray(x), train=False)
+    coarse = np.asarray(out.attention["stage3"])[..., 0]
+    np.testing.assert_allclose(maps["stage3"], enlarged(coarse, size=(32, 32)), atol=1e-5)
+
+
+def test_layers_in_the_order_of_the_call(guided) -> None:
+    model, variables = guided
+    names = layer_names(Network(model, (("train", False),)), variables, jnp.ones((1, 32, 32, 1)))
+    assert tuple(names) == ("stem", "stage1", "stage2", "stage3", "stage4", "head")
+
+
+def test_a_network_without_attention_is_refused() -> None:
+    x = np.ones((1, 4, 4, 1), np.float32)
+    with pytest.raises(ConfigError, match="no attention maps"):
+        attention_maps(Counting(), {}, x)
+
+
+def test_grad_cam_of_a_classifier_sees_its_last_features(guided) -> None:
+    model, variables = guided
+    x = np.random.default_rng(0).standard_normal((2, 32, 32, 1)).astype(np.float32)
+    found = grad_cam(model, variables, x, np.array([1, 1]))
+    assert found.shape == (2, 32, 32)
+    assert (found >= 0).all()
+    assert jax.tree.all(jax.tree.map(np.isfinite, found.tolist()))
