@@ -18,6 +18,7 @@ from mgajax.benchmark.command import add_benchmark
 from mgajax.curation.command import add_curate
 from mgajax.errors import ConfigError, MgajaxError
 from mgajax.experiments.command import add_experiment
+from mgajax.explanation.command import add_explain
 from mgajax.inference.command import add_segment
 from mgajax.progress import say
 from mgajax.schema import SPLITS
@@ -31,6 +32,7 @@ typical order:
   mgajax train --config configs/classification/mga_resnet18.py --workdir runs/mga \\
       --config.data.dir=tensorflow_datasets/covid_ct_slices
   mgajax evaluate --workdir runs/mga
+  mgajax explain --workdir runs/mga --out runs/mga/explanation
 
 lesion masks where there are none:
   mgajax build covid_ct_lesions --manual_dir LESIONS     frames with annotated lesions, once
@@ -84,6 +86,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_report(commands)
     _add_train(commands)
     _add_evaluate(commands)
+    add_explain(commands, _add_command)
     add_segment(commands, _add_command)
     add_experiment(commands, _add_command)
     add_benchmark(commands, _add_command)

@@ -36,7 +36,7 @@ class Attribution:
         """|gap| / |difference|; infinite where the difference is 0 and the gap is not."""
         size = np.abs(self.difference)
         gap = np.abs(self.completeness_gap)
-        return np.divide(gap, size, out=np.where(gap > 0, np.inf, 0.0), where=size > 0)
+        return np.divide(gap, size, out=np.where(gap == 0, 0.0, np.inf), where=size > 0)
 
 
 def make_attribution(

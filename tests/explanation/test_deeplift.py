@@ -150,14 +150,14 @@ def drawn_pair(shape: tuple[int, ...], dtype: str) -> tuple[np.ndarray, np.ndarr
 
 
 def randomised(variables: Any) -> Any:
-    """Nothing at its neutral starting value: each leaf (but variances) gets a little noise."""
+    """No bias or statistic at its neutral starting value: each gets a little noise, upwards."""
     rng = np.random.default_rng(3)
-    return jax.tree.map(
-        lambda leaf: (
-            np.asarray(leaf) + np.abs(0.1 * rng.standard_normal(leaf.shape)).astype(np.float32)
-        ),
-        variables,
-    )
+
+    def moved(path: Any, leaf: Any) -> np.ndarray:
+        noise = np.abs(0.1 * rng.standard_normal(np.shape(leaf))).astype(np.float32)
+        return np.asarray(leaf) + (0 if path[-1].key == "kernel" else noise)
+
+    return jax.tree_util.tree_map_with_path(moved, variables)
 
 
 NETWORKS = [

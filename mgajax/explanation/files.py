@@ -1,0 +1,198 @@
+"""What `mgajax explain` writes.
+
+In the folder: `MODEL_METHOD.npz` (file_names, targets, maps float32 `[n, s, s]`, and for attributions
+difference and completeness_gap), `scores.csv` (a row for each slice, model, method and reading),
+`summary.json` (means with intervals, speed, gaps), `maps.png`, `overlays.png`, `rank_auc.png`, and
+`index.html`, which holds the pictures.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from mgajax import config as configs
+from mgajax.evaluation.files import cell, write_csv, write_json, write_text
+from mgajax.evaluation.overlap import overlap_summary
+from mgajax.explanation.explained import Explained, Explanation
+from mgajax.explanation.scores import READINGS, lesion_scores
+from mgajax.reporting.attribution_panels import attribution_panel, score_bars
+from mgajax.reporting.explanation_page import explanation_page
+from mgajax.schema import CLASS_NAMES
+
+PANEL_SLICES = 6
+SHOWN = ("energy_in_lesion", "pointing_hit", "rank_auc", "top_10%_iou")
+
+Key = tuple[str, str, str]
+"""Model, method, reading."""
+
+Columns = Mapping[str, Float[np.ndarray, "n"]]
+
+
+def write_results(explanation: Explanation, *, out: Path, baseline: str) -> list[Path]:
+    """Write everything; returns the files, the page last."""
+    out.mkdir(parents=True, exist_ok=True)
+    files = [_write_maps(explanation, one, out=out) for one in explanation.results]
+    scores: dict[Key, Columns] = {
+        (one.model, one.method.title, reading): _scores(explanation, one, reading=reading)
+        for one in explanation.results
+        for reading in (READINGS if one.method.signed else READINGS[:1])
+    }
+    files.append(write_csv(_lines(explanation, scores), out / "scores.csv"))
+    summaries = {key: _summary(explanation, columns) for key, columns in scores.items()}
+    files.append(
+        write_json(_report(explanation, summaries, baseline=baseline), out / "summary.json")
+    )
+    pictures = _pictures(explanation, summaries, out=out)
+    page = explanation_page(
+        pictures,
+        title=f"{len(explanation.slices)} slices explained, baseline: {baseline}",
+        scores=_score_rows(summaries),
+        score_names=SHOWN,
+        methods=[_method_row(one) for one in explanation.results],
+    )
+    return [*files, *pictures, write_text(page, out / "index.html")]
+
+
+def _write_maps(explanation: Explanation, one: Explained, *, out: Path) -> Path:
+    name = f"{one.model}_{one.method.title}".replace(" ", "-").replace("/", "-")
+    path = out / f"{name}.npz"
+    arrays: dict[str, Any] = {
+        "file_names": explanation.slices.names.astype(np.str_),
+        "targets": explanation.targets[one.model],
+        "maps": one.maps.values,
+    }
+    if one.maps.gap is not None and one.maps.difference is not None:
+        arrays |= {"difference": one.maps.difference, "completeness_gap": one.maps.gap}
+    np.savez_compressed(path, **arrays)
+    return path
+
+
+def _scores(explanation: Explanation, one: Explained, *, reading: str) -> Columns:
+    """NaN throughout where no mask is known."""
+    values = one.maps.values
+    maps = np.abs(values) if reading == "absolute" else np.maximum(values, 0.0)
+    columns = lesion_scores(maps, explanation.slices.masks)
+    known = explanation.slices.known
+    return {name: np.where(known, column, np.nan) for name, column in columns.items()}
+
+
+def _summary(explanation: Explanation, columns: Columns) -> dict[str, Any]:
+    return overlap_summary(columns, explanation.slices.patients)
+
+
+def _lines(explanation: Explanation, scores: Mapping[Key, Columns]) -> Iterator[list[Any]]:
+    slices = explanation.slices
+    names = list(next(iter(scores.values())))
+    yield ["file_name", "patient", "model", "method", "reading", "target", "probability", *names]
+    for (model, method, reading), columns in scores.items():
+        targets = explanation.targets[model]
+        for row, file_name in enumerate(slices.names):
+            patient = "" if slices.patients is None else slices.patients[row]
+            chance = cell(explanation.probabilities[model][row, targets[row]])
+            numbers = [cell(columns[name][row]) for name in names]
+            target = CLASS_NAMES[targets[row]]
+            yield [file_name, patient, model, method, reading, target, chance, *numbers]
+
+
+def _report(
+    explanation: Explanation,
+    summaries: Mapping[Key, dict[str, Any]],
+    *,
+    baseline: str,
+) -> dict[str, Any]:
+    speeds = {
+        f"{one.model}/{one.method.title}": {
+            "seconds_per_slice": one.seconds,
+            "includes_compilation": not one.compiled,
+            "largest_relative_gap": _largest_gap(one),
+        }
+        for one in explanation.results
+    }
+    return {
+        "slices": len(explanation.slices),
+        "baseline": baseline,
+        "scores": {"/".join(key): summary for key, summary in summaries.items()},
+        "methods": speeds,
+        "provenance": configs.provenance(),
+    }
+
+
+def _largest_gap(one: Explained) -> float | None:
+    """|gap| as a share of the largest |difference| that was explained."""
+    if one.maps.gap is None or one.maps.difference is None:
+        return None
+    largest = float(np.abs(one.maps.difference).max())
+    return float(np.abs(one.maps.gap).max()) / largest if largest > 0 else None
+
+
+def _pictures(
+    explanation: Explanation,
+    summaries: Mapping[Key, dict[str, Any]],
+    *,
+    out: Path,
+) -> list[Path]:
+    slices = explanation.slices
+    shown = panel_slices(slices.masks, known=slices.known, patients=slices.patients)
+    several = len(explanation.targets) > 1
+    maps = {
+        f"{one.method.title}\n{one.model}" if several else one.method.title: one.maps.values[shown]
+        for one in sorted(explanation.results, key=lambda one: one.method.title)
+    }
+    first = next(iter(explanation.targets))
+    captions = [
+        f"{CLASS_NAMES[target]} {explanation.probabilities[first][row, target]:.0%}"
+        for row, target in zip(shown, explanation.targets[first][shown], strict=True)
+    ]
+    pictures = [
+        attribution_panel(
+            slices.pixels[shown],
+            maps,
+            path=out / f"{look}s.png",
+            masks=slices.masks[shown],
+            captions=captions,
+            look=look,
+            title="What speaks for (red) and against (blue) the class above; outlined: lesion",
+        )
+        for look in ("overlay", "map")
+    ]
+    scored = {
+        " ".join(key): summary["rank_auc"]
+        for key, summary in summaries.items()
+        if summary["rank_auc"]["mean"] is not None
+    }
+    if scored:
+        label = "chance that a lesion pixel has the higher value"
+        pictures.append(score_bars(scored, path=out / "rank_auc.png", chance=0.5, label=label))
+    return pictures
+
+
+def panel_slices(
+    masks: np.ndarray, *, known: np.ndarray, patients: np.ndarray | None
+) -> Int[np.ndarray, "m"]:
+    """Up to `PANEL_SLICES`: the largest known lesion of each patient, the largest ones first."""
+    area = np.where(known, masks.reshape(len(masks), -1).sum(axis=1, dtype=np.int64), 0)
+    order = np.argsort(-area, kind="stable")
+    people = np.arange(len(masks)) if patients is None else patients
+    firsts = np.sort(np.unique(people[order], return_index=True)[1])
+    rest = np.setdiff1d(np.arange(len(masks)), firsts)
+    return order[np.concatenate([firsts, rest])[:PANEL_SLICES]]
+
+
+def _score_rows(
+    summaries: Mapping[Key, dict[str, Any]],
+) -> list[tuple[Sequence[str], list[dict[str, Any]]]]:
+    return [(key, [summary[name] for name in SHOWN]) for key, summary in summaries.items()]
+
+
+def _method_row(one: Explained) -> list[str]:
+    gap = _largest_gap(one)
+    note = "" if one.compiled else " with compilation"
+    return [
+        one.model,
+        one.method.title,
+        f"{one.seconds:.3f} s{note}",
+        "–" if gap is None else f"{gap:.1e}",
+    ]

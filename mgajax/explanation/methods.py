@@ -1,0 +1,110 @@
+"""The methods of `mgajax explain` by name, each from a batch of slices to one map a slice."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import flax.linen as nn
+import numpy as np
+from jaxtyping import Float, Int
+
+from mgajax.errors import ConfigError, nearest
+from mgajax.explanation.deeplift import deeplift
+from mgajax.explanation.grad_cam import attention_maps, grad_cam
+from mgajax.explanation.integrated_gradients import integrated_gradients
+from mgajax.explanation.result import Attribution
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Task:
+    """A batch to explain; fields as the arguments of `deeplift`."""
+
+    model: nn.Module
+    variables: Mapping[str, Any]
+    images: Float[np.ndarray, "b h w c"]
+    baselines: Float[np.ndarray, "..."]
+    targets: Int[np.ndarray, "b"]
+
+    @property
+    def arguments(self) -> tuple[Any, ...]:
+        """For the attribution methods."""
+        return self.model, self.variables, self.images, self.baselines, self.targets
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Maps:
+    """What a method says of a batch.
+
+    Attributes:
+      values: float32 `[b, h, w]`: attributions summed over channels (signed), or heat ≥ 0.
+      gap: float64 `[b]`, completeness gap; None for what is no attribution.
+      difference: float64 `[b]`, what attributions should sum to.
+    """
+
+    values: Float[np.ndarray, "b h w"]
+    gap: Float[np.ndarray, "b"] | None = None
+    difference: Float[np.ndarray, "b"] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """One way to explain.
+
+    Attributes:
+      title: for people.
+      explain: a batch to maps.
+      signed: whether values speak for and against the class.
+    """
+
+    title: str
+    explain: Callable[[Task], Maps]
+    signed: bool
+
+
+def _attribution(found: Attribution) -> Maps:
+    values = found.attributions.sum(axis=-1).astype(np.float32)
+    return Maps(values, found.completeness_gap, found.difference)
+
+
+def _deeplift(nonlinear: str) -> Callable[[Task], Maps]:
+    return lambda task: _attribution(deeplift(*task.arguments, nonlinear=nonlinear))
+
+
+def _own_attention(task: Task) -> Maps:
+    """The map that lesions guide, or the last one where none is guided."""
+    maps = attention_maps(task.model, task.variables, task.images)
+    guided = getattr(task.model, "guided", None)
+    return Maps(maps[guided if guided in maps else list(maps)[-1]].astype(np.float32))
+
+
+def _grad_cam(task: Task) -> Maps:
+    found = grad_cam(task.model, task.variables, task.images, task.targets)
+    return Maps(found.astype(np.float32))
+
+
+def _gradients(task: Task) -> Maps:
+    return _attribution(integrated_gradients(*task.arguments))
+
+
+METHODS: dict[str, Method] = {
+    "deeplift": Method("DeepLIFT Rescale", _deeplift("rescale"), signed=True),
+    "revealcancel": Method("DeepLIFT RevealCancel", _deeplift("reveal_cancel"), signed=True),
+    "ig": Method("Integrated Gradients", _gradients, signed=True),
+    "gradcam": Method("Grad-CAM", _grad_cam, signed=False),
+    "attention": Method("own attention", _own_attention, signed=False),
+}
+
+
+def chosen_methods(names: tuple[str, ...], *, has_attention: bool) -> dict[str, Method]:
+    """The methods asked for; without names, those that are quick.
+
+    Raises:
+      ConfigError: an unknown name, or attention of a network without.
+    """
+    default = ("deeplift", "gradcam", *(("attention",) if has_attention else ()))
+    for name in names:
+        if name not in METHODS:
+            raise ConfigError(f"--method {name}: {nearest(name, tuple(METHODS))}")
+    if "attention" in names and not has_attention:
+        raise ConfigError("--method attention: the run's network has no attention; leave it out")
+    return {name: METHODS[name] for name in names or default}

@@ -1,0 +1,196 @@
+"""`mgajax explain`: maps of a run's slices by several methods, their scores, and pictures."""
+
+import dataclasses
+import functools
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from mgajax.data.preparation import Preparation
+from mgajax.errors import ConfigError, DataError
+from mgajax.explanation.explained import Explained, Explanation
+from mgajax.explanation.files import write_results
+from mgajax.explanation.methods import Maps, Method, Task, chosen_methods
+from mgajax.explanation.slices import Slices, baselines_for, slices_of_files, slices_of_split
+from mgajax.models.registry import CLASSIFIERS
+from mgajax.progress import track
+from mgajax.schema import CLASS_NAMES, SPLITS
+from mgajax.training.run import reopen_run
+from mgajax.training.trained import Trained, load_trained
+
+TARGETS = ("predicted", "label", *CLASS_NAMES)
+BATCH = 32
+
+
+def explain_runs(
+    workdirs: Sequence[Path],
+    *,
+    out: Path,
+    split: str = "test",
+    images: Sequence[Path] = (),
+    methods: Sequence[str] = (),
+    baseline: str = "black",
+    target: str = "predicted",
+    limit: int | None = None,
+    overrides: Sequence[str] = (),
+) -> Explanation:
+    """Explain the best checkpoints of one or more runs on the same slices, and write the results.
+
+    Args:
+      workdirs: classifiers' runs, made by `mgajax train`.
+      out: a folder, made if needed; see `files.write_results`.
+      split: of the first run; the others must have the same slices in theirs.
+      images: picture files to explain instead of a split; nothing is scored then.
+      methods: names in `methods.METHODS`; empty for the quick ones.
+      baseline: one of `slices.BASELINES`.
+      target: the explained class: "predicted", "label" or a class's name.
+      limit: this many slices, evenly from the split.
+      overrides: `--config.key=value` for keys that do not change numbers.
+
+    Raises:
+      ConfigError: an unknown method, baseline or target, or a run that is no classifier's.
+      DataError: no slices, files that cannot be read, or runs with other slices in the split.
+      CheckpointError: nothing saved yet.
+    """
+    if target not in TARGETS:
+        raise ConfigError(f"--target {target}: expected one of {', '.join(TARGETS)}")
+    if split not in SPLITS:
+        raise ConfigError(f"--split {split}: expected one of {', '.join(SPLITS)}")
+    trained = {
+        name: _classifier(folder, overrides=overrides)
+        for name, folder in zip(_names(workdirs), workdirs, strict=True)
+    }
+    chosen = {
+        name: chosen_methods(tuple(methods), has_attention=bool(_attends(one)))
+        for name, one in trained.items()
+    }
+    slices = _slices(
+        workdirs, trained, split=split, images=images, limit=limit, overrides=overrides
+    )
+    first = next(iter(trained.values()))
+    references = baselines_for(slices, kind=baseline, seed=int(first.config.seed))
+    targets, chances, results = {}, {}, []
+    for name, one in trained.items():
+        variables = jax.device_get(one.variables)
+        chances[name] = _probabilities(one.model, variables, slices.images)
+        targets[name] = _targets(slices, chances[name], target=target)
+        task = Task(one.model, variables, slices.images, references, targets[name])
+        results += [_explained(name, method, task) for method in chosen[name].values()]
+    explanation = Explanation(slices, targets, chances, results)
+    files = write_results(explanation, out=out, baseline=baseline)
+    return dataclasses.replace(explanation, files=files)
+
+
+def _names(workdirs: Sequence[Path]) -> list[str]:
+    """The runs' folder names, or their paths where two have one name."""
+    short = [folder.resolve().name for folder in workdirs]
+    names = short if len(set(short)) == len(short) else [str(folder) for folder in workdirs]
+    if len(set(names)) < len(names) or not names:
+        raise ConfigError(f"--workdir {' '.join(names)}: expected one or more different runs")
+    return names
+
+
+def _classifier(workdir: Path, *, overrides: Sequence[str]) -> Trained:
+    trained = load_trained(workdir, overrides=overrides)
+    name = trained.config.model.name
+    if name not in CLASSIFIERS:
+        raise ConfigError(
+            f"--workdir {workdir}: its run trained model.name={name!r}, which does not classify; "
+            f"give a run of one of {', '.join(CLASSIFIERS)}"
+        )
+    return trained
+
+
+def _attends(trained: Trained) -> tuple[int, ...]:
+    """The stages with attention."""
+    plan = getattr(trained.model, "plan", None)
+    return () if plan is None else plan.stages
+
+
+def _slices(
+    workdirs: Sequence[Path],
+    trained: Mapping[str, Trained],
+    *,
+    split: str,
+    images: Sequence[Path],
+    limit: int | None,
+    overrides: Sequence[str],
+) -> Slices:
+    settings = [Preparation(**one.config.preparation) for one in trained.values()]
+    if any(other != settings[0] for other in settings):
+        raise ConfigError("--workdir: the runs prepare slices differently; explain one at a time")
+    if images:
+        return slices_of_files(images, settings=settings[0])
+    run, *others = (reopen_run(folder, overrides=overrides) for folder in workdirs)
+    names = run.data.table.file_names[run.rows(split)].tolist()
+    for other in others:
+        if sorted(other.data.table.file_names[other.rows(split)].tolist()) != sorted(names):
+            raise DataError(
+                f"--workdir {other.workdir}: its {split} split has other slices than that of "
+                f"{run.workdir}; explain it by itself"
+            )
+    return slices_of_split(run, split=split, limit=limit)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _logits(model: nn.Module, variables: Any, images: Array) -> Array:
+    out: Any = model.apply(variables, images, train=False)
+    return jax.nn.softmax(out.logits, axis=-1)
+
+
+def _probabilities(
+    model: nn.Module, variables: Any, images: Float[np.ndarray, "n s s 1"]
+) -> Float[np.ndarray, "n k"]:
+    batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
+    return np.concatenate([_logits(model, variables, jnp.asarray(batch)) for batch in batches])
+
+
+def _targets(
+    slices: Slices, chances: Float[np.ndarray, "n k"], *, target: str
+) -> Int[np.ndarray, "n"]:
+    if target == "predicted":
+        return chances.argmax(axis=1)
+    if target == "label":
+        if slices.labels is None:
+            raise ConfigError("--target label: --images have no labels; use predicted or a class")
+        return slices.labels
+    return np.full(len(slices), CLASS_NAMES.index(target))
+
+
+def _explained(name: str, method: Method, task: Task) -> Explained:
+    """All batches of one method; the last one is filled up, so that one compilation serves all."""
+    n = len(task.images)
+    size = min(BATCH, n)
+    places = np.arange(n + -n % size).clip(max=n - 1).reshape(-1, size)
+    found, seconds = [], []
+    for rows in track(places, description=f"{name}: {method.title}"):
+        several = task.baselines.ndim > task.images.ndim
+        batch = dataclasses.replace(
+            task,
+            images=task.images[rows],
+            baselines=task.baselines[:, rows] if several else task.baselines[rows],
+            targets=task.targets[rows],
+        )
+        start = time.monotonic()
+        found.append(method.explain(batch))
+        seconds.append((time.monotonic() - start) / size)
+    compiled = len(seconds) > 1
+    average = float(np.mean(seconds[1:] if compiled else seconds))
+    return Explained(name, method, _joined(found, n=n), average, compiled)
+
+
+def _joined(batches: Sequence[Maps], *, n: int) -> Maps:
+    def column(field: str) -> np.ndarray | None:
+        arrays = [getattr(batch, field) for batch in batches]
+        return None if arrays[0] is None else np.concatenate(arrays)[:n]
+
+    values = column("values")
+    assert values is not None
+    return Maps(values, column("gap"), column("difference"))
