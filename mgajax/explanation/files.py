@@ -151,7 +151,7 @@ def _pictures(
             slices.pixels[shown],
             maps,
             path=out / f"{look}s.png",
-            masks=slices.masks[shown],
+            masks=np.where(slices.known[shown, None, None], slices.masks[shown], np.uint8(0)),
             captions=captions,
             look=look,
             title="What speaks for (red) and against (blue) the class above; outlined: lesion",

@@ -140,7 +140,7 @@ def _slices(
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _logits(model: nn.Module, variables: Any, images: Array) -> Array:
+def _chances(model: nn.Module, variables: Any, images: Array) -> Array:
     out: Any = model.apply(variables, images, train=False)
     return jax.nn.softmax(out.logits, axis=-1)
 
@@ -149,7 +149,8 @@ def _probabilities(
     model: nn.Module, variables: Any, images: Float[np.ndarray, "n s s 1"]
 ) -> Float[np.ndarray, "n k"]:
     batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
-    return np.concatenate([_logits(model, variables, jnp.asarray(batch)) for batch in batches])
+    found = [_chances(model, variables, jnp.asarray(batch)) for batch in batches]
+    return np.concatenate(found).astype(np.float64)
 
 
 def _targets(

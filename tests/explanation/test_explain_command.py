@@ -1,0 +1,123 @@
+"""`mgajax explain` on a run of six steps: what it writes, and what it refuses."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mgajax.cli import main
+from mgajax.errors import ConfigError, DataError
+from mgajax.explanation.files import panel_slices
+from mgajax.explanation.methods import chosen_methods
+from mgajax.explanation.run import explain_runs
+from mgajax.explanation.slices import baselines_for, slices_of_split
+from mgajax.training.run import reopen_run
+
+
+def test_a_split_is_explained_scored_and_drawn(trained: Path, tmp_path: Path, capsys) -> None:
+    out = tmp_path / "out"
+    words = ["explain", "--workdir", str(trained), "--out", str(out), "--limit", "4"]
+    assert main([*words, "--method", "deeplift,attention"]) == 0
+    told = capsys.readouterr().out
+    assert "trained: DeepLIFT Rescale: " in told
+    assert "s a slice" in told
+
+    maps = np.load(out / "trained_DeepLIFT-Rescale.npz")
+    assert maps["maps"].shape == (4, 32, 32)
+    np.testing.assert_allclose(
+        maps["maps"].sum(axis=(1, 2), dtype=np.float64),
+        maps["difference"] + maps["completeness_gap"],
+        atol=1e-5,
+    )
+    assert np.abs(maps["completeness_gap"]).max() < 1e-3 * np.abs(maps["difference"]).max()
+    attention = np.load(out / "trained_own-attention.npz")["maps"]
+    assert ((attention > 0) & (attention < 1)).all()
+
+    with (out / "scores.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 4 * 3
+    assert {(row["method"], row["reading"]) for row in rows} == {
+        ("DeepLIFT Rescale", "positive"),
+        ("DeepLIFT Rescale", "absolute"),
+        ("own attention", "positive"),
+    }
+    with_lesion = [row for row in rows if row["lesion_area"] not in ("", "0.0")]
+    assert all(0 <= float(row["rank_auc"]) <= 1 for row in with_lesion)
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["slices"] == 4
+    page = (out / "index.html").read_text()
+    assert page.count("data:image/png;base64,") >= 2
+    assert "own attention" in page
+    for name in ("maps", "overlays"):
+        with Image.open(out / f"{name}.png") as picture:
+            assert picture.width > 400
+
+
+def test_picture_files_need_no_data(trained: Path, tmp_path: Path) -> None:
+    file = tmp_path / "slice.png"
+    grey = np.random.default_rng(0).integers(0, 255, (40, 50), dtype=np.uint8)
+    Image.fromarray(grey).save(file)
+    done = explain_runs(
+        [trained], out=tmp_path / "out", images=[file], methods=["gradcam"], target="CAP"
+    )
+    assert done.slices.names.tolist() == ["slice.png"]
+    assert done.targets["trained"].tolist() == [2]
+    assert done.probabilities["trained"].sum() == pytest.approx(1, abs=1e-5)
+    assert not (tmp_path / "out" / "rank_auc.png").exists()
+    with pytest.raises(ConfigError, match="--baseline normal: needs Normal training slices"):
+        explain_runs([trained], out=tmp_path, images=[file], baseline="normal")
+    with pytest.raises(ConfigError, match="--target label: --images have no labels"):
+        explain_runs([trained], out=tmp_path, images=[file], target="label")
+
+
+def test_what_is_no_picture_is_named(trained: Path, tmp_path: Path) -> None:
+    file = tmp_path / "text.png"
+    file.write_text("no picture")
+    with pytest.raises(DataError, match=r"text\.png"):
+        explain_runs([trained], out=tmp_path, images=[file])
+    with pytest.raises(DataError, match=r"absent\.png"):
+        explain_runs([trained], out=tmp_path, images=[tmp_path / "absent.png"])
+
+
+def test_one_run_twice_is_refused(trained: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="different runs"):
+        explain_runs([trained, trained], out=tmp_path)
+
+
+def test_slices_and_baselines_of_a_split(trained: Path) -> None:
+    run = reopen_run(trained)
+    slices = slices_of_split(run, split="test", limit=3)
+    assert len(slices) == 3
+    assert slices.images.shape == (3, 32, 32, 1)
+    assert set(slices.names) <= set(run.data.table.file_names[run.rows("test")])
+    for kind in ("black", "blurred", "normal"):
+        assert baselines_for(slices, kind=kind, seed=0).shape == (3, 32, 32, 1)
+    assert baselines_for(slices, kind="normals", seed=0).shape[1:] == (3, 32, 32, 1)
+    with pytest.raises(ConfigError, match="--baseline white"):
+        baselines_for(slices, kind="white", seed=0)
+    with pytest.raises(ConfigError, match="--limit 0"):
+        slices_of_split(run, split="test", limit=0)
+
+
+def test_methods_by_name() -> None:
+    assert list(chosen_methods((), has_attention=False)) == ["deeplift", "gradcam"]
+    assert list(chosen_methods(("ig",), has_attention=True)) == ["ig"]
+    with pytest.raises(ConfigError, match="--method attention: the run's network has no"):
+        chosen_methods(("attention",), has_attention=False)
+    with pytest.raises(ConfigError, match="did you mean 'deeplift'"):
+        chosen_methods(("deplift",), has_attention=True)
+
+
+def test_the_panel_shows_each_patients_largest_lesion_first() -> None:
+    masks = np.zeros((9, 4, 4), np.uint8)
+    for row, size in enumerate((1, 4, 2, 3, 0, 9, 0, 5, 6)):
+        masks[row].ravel()[:size] = 255
+    known = np.array([True] * 8 + [False])
+    patients = np.array(["a", "a", "b", "b", "c", "c", "d", "d", "e"])
+    shown = panel_slices(masks, known=known, patients=patients)
+    assert shown.tolist()[:4] == [5, 7, 1, 3]
+    assert len(set(shown.tolist())) == 6
+    assert panel_slices(masks[:2], known=known[:2], patients=None).tolist() == [1, 0]
