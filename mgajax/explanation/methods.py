@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from mgajax.errors import ConfigError, nearest
-from mgajax.explanation.deeplift import deeplift
-from mgajax.explanation.grad_cam import attention_maps, grad_cam
-from mgajax.explanation.integrated_gradients import integrated_gradients
+from mgajax.explanation.class_activation import attention_maps, grad_cam
+from mgajax.explanation.deep_lift import deeplift
+from mgajax.explanation.integrated import integrated_gradients
 from mgajax.explanation.result import Attribution
 
 

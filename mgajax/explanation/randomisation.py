@@ -30,7 +30,7 @@ def randomisation_check(
       explain: variables to maps; `scores.relevance` of attributions, for example.
       variables: trained parameters and statistics.
       redrawn: others of the same structure, for example from `init_variables` with another seed.
-      layers: top-level names, in the order of redrawing; `grad_cam.layer_names` reversed.
+      layers: top-level names, in the order of redrawing; `class_activation.layer_names` reversed.
 
     Returns:
       For each layer Spearman's correlation once it and all before it in `layers` are redrawn; NaN

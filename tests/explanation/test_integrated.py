@@ -11,7 +11,7 @@ from goldens.parity import relative_gap
 
 from mgajax.errors import ConfigError, DataError
 from mgajax.explanation import baselines
-from mgajax.explanation.integrated_gradients import integrated_gradients
+from mgajax.explanation.integrated import integrated_gradients
 from mgajax.explanation.quadrature import quadrature
 from mgajax.explanation.result import CompletenessWarning
 

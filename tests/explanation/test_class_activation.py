@@ -8,7 +8,7 @@ import pytest
 
 from mgajax import models
 from mgajax.errors import ConfigError
-from mgajax.explanation.grad_cam import attention_maps, enlarged, grad_cam, layer_names
+from mgajax.explanation.class_activation import attention_maps, enlarged, grad_cam, layer_names
 from mgajax.explanation.question import Network
 
 

@@ -21,7 +21,7 @@ from goldens.parity import relative_gap
 
 from mgajax import models
 from mgajax.errors import ConfigError
-from mgajax.explanation.deeplift import deeplift, reveal_cancel
+from mgajax.explanation.deep_lift import deeplift, reveal_cancel
 from mgajax.models.blocks import Head, Layers, max_pool_3x3
 from mgajax.models.cbam import FLAVOURS, PLACEMENTS, Cbam
 
