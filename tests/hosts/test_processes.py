@@ -43,7 +43,7 @@ def words_for(phantom: Path, task: str, *more: str) -> list[str]:
         "--config.checkpoint_every=4",
         "--config.log_every=1",
         "--config.optimiser.name=sgd",
-        "--config.optimiser.learning_rate=1e-3",
+        "--config.optimiser.learning_rate=1e-4",
         *more,
     ]
 
@@ -74,8 +74,9 @@ def newest(workdir: Path):
         return checkpoints.restore(like, step=step, sharding=opened.layout.replicated)
 
 
-@pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("parallel", ["pmap", "jit"])
+@pytest.mark.parametrize(
+    ("task", "parallel"), [("classification", "pmap"), ("segmentation", "jit")]
+)
 def test_processes_and_devices_do_not_matter(
     phantom: Path, tmp_path: Path, cache: Path, task: str, parallel: str
 ) -> None:
