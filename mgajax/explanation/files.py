@@ -154,7 +154,7 @@ def _pictures(
             masks=np.where(slices.known[shown, None, None], slices.masks[shown], np.uint8(0)),
             captions=captions,
             look=look,
-            title="What speaks for (red) and against (blue) the class above; outlined: lesion",
+            title="Signed maps: red speaks for the class above, blue against it. Outlined: lesion",
         )
         for look in ("overlay", "map")
     ]

@@ -89,12 +89,15 @@ def explain_runs(
 
 
 def _names(workdirs: Sequence[Path]) -> list[str]:
-    """The runs' folder names, or their paths where two have one name."""
-    short = [folder.resolve().name for folder in workdirs]
-    names = short if len(set(short)) == len(short) else [str(folder) for folder in workdirs]
-    if len(set(names)) < len(names) or not names:
-        raise ConfigError(f"--workdir {' '.join(names)}: expected one or more different runs")
-    return names
+    """As much of the end of each run's path as tells them apart."""
+    parts = [folder.resolve().parts for folder in workdirs]
+    if len(set(parts)) < len(parts) or not parts:
+        given = " ".join(map(str, workdirs))
+        raise ConfigError(f"--workdir {given}: expected one or more different runs")
+    length = 1
+    while len({path[-length:] for path in parts}) < len(parts):
+        length += 1
+    return ["/".join(path[-length:]) for path in parts]
 
 
 def _classifier(workdir: Path, *, overrides: Sequence[str]) -> Trained:

@@ -12,6 +12,7 @@ from mgajax.cli import main
 from mgajax.errors import ConfigError, DataError
 from mgajax.explanation.files import panel_slices
 from mgajax.explanation.methods import chosen_methods
+from mgajax.explanation.run import _names as run_names
 from mgajax.explanation.run import explain_runs
 from mgajax.explanation.slices import baselines_for, slices_of_split
 from mgajax.training.run import reopen_run
@@ -85,6 +86,11 @@ def test_what_is_no_picture_is_named(trained: Path, tmp_path: Path) -> None:
 def test_one_run_twice_is_refused(trained: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="different runs"):
         explain_runs([trained, trained], out=tmp_path)
+
+
+def test_runs_are_told_apart_by_the_end_of_their_paths() -> None:
+    assert run_names([Path("a/mga"), Path("b/cbam")]) == ["mga", "cbam"]
+    assert run_names([Path("a/x/mga"), Path("b/x/mga")]) == ["a/x/mga", "b/x/mga"]
 
 
 def test_slices_and_baselines_of_a_split(trained: Path) -> None:
