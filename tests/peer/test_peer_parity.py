@@ -1,0 +1,166 @@
+"""The PyTorch side does the same work: equal outputs, losses, gradients and statistics.
+
+One SGD step at rate 1 without momentum changes each parameter by its gradient, so comparing weights
+after the very steps that are timed compares the gradients.
+"""
+
+import dataclasses
+import functools
+
+import jax
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from mgajax import config as configs
+from mgajax import interop
+from mgajax.benchmark.peer_process import make_job, torch_weights
+from mgajax.benchmark.program import Subject, make_subject, without_augmentation
+from mgajax.peer.layers import Output
+from mgajax.peer.stepping import Stepper
+from mgajax.training.steps import predict_step, train_step
+
+TINY = ("--config.model.options.trunk=hrnet_tiny", "--config.model.options.dropout=0.0")
+UNDROPPED = ("--config.model.options.dropout=0.0", "--config.model.options.auxiliary_dropout=0.0")
+CASES = {
+    "resnet18": ("classification/resnet18", 64, ()),
+    "resnet50": ("classification/resnet50", 64, ()),
+    "densenet121": ("classification/densenet121", 64, ()),
+    "mga_resnet18": ("classification/mga_resnet18", 64, ()),
+    "mga_fixed_l1_bilinear": (
+        "classification/mga_resnet18",
+        64,
+        (
+            "--config.loss.weighting=fixed",
+            "--config.loss.attention_kind=l1",
+            "--config.loss.attention_resize=bilinear",
+            "--config.model.options.placement=stage_end_residual",
+        ),
+    ),
+    "cbam_official": (
+        "classification/resnet18_cbam",
+        64,
+        (
+            "--config.model.options.placement=every_block",
+            "--config.model.options.flavour=official",
+        ),
+    ),
+    "unet": ("segmentation/unet", 32, ()),
+    "unet_bilinear": (
+        "segmentation/unet",
+        32,
+        ("--config.model.options.upsampling=bilinear",),
+    ),
+    "segnet": ("segmentation/segnet", 64, ()),
+    "deeplabv3": ("segmentation/deeplabv3", 64, UNDROPPED),
+    "hmsanet": ("segmentation/hmsanet", 64, (*TINY, "--config.loss.scale_weight=0.05")),
+}
+
+
+def subject_of(name: str, *extra: str) -> Subject:
+    file, size, overrides = CASES[name]
+    words = [
+        f"--config.preparation.image_size={size}",
+        "--config.batch_size=4",
+        "--config.devices=1",
+        "--config.parallel=jit",
+        *overrides,
+        *extra,
+    ]
+    return make_subject(without_augmentation(configs.load(f"configs/{file}.py", overrides=words)))
+
+
+SGD = (
+    "--config.optimiser.name=sgd",
+    "--config.optimiser.learning_rate=1.0",
+    "--config.optimiser.momentum=0.0",
+    "--config.optimiser.weight_decay=0.0",
+    "--config.optimiser.schedule=constant",
+)
+
+
+def stepper_of(subject: Subject, what: str) -> Stepper:
+    batch = {key: getattr(subject.batch, key) for key in ("images", "masks", "labels")}
+    return Stepper(
+        make_job(subject),
+        weights=torch_weights(subject),
+        batch=batch,
+        what=what,
+        mode="channels_last",
+        device="cpu",
+    )
+
+
+def gap(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """Norm of the difference over the norm."""
+    difference = np.linalg.norm(ours.astype(np.float64) - theirs.astype(np.float64))
+    return float(difference / max(np.linalg.norm(theirs.astype(np.float64)), 1e-30))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_eval_outputs_are_equal(name: str) -> None:
+    subject = subject_of(name)
+    step = jax.jit(functools.partial(predict_step, settings=subject.settings))
+    ours = jax.device_get(step(subject.state, subject.batch))
+    stepper = stepper_of(subject, "eval")
+    with torch.inference_mode():
+        theirs: Output = stepper.module.output(stepper.inputs[0])
+    if subject.config.task == "classification":
+        assert gap(ours["logits"], theirs.logits.numpy()) < 1e-4
+        if "attention_map" in ours:
+            shown = subject.settings.model.guided or max(theirs.maps)
+            assert gap(ours["attention_map"], theirs.maps[shown][:, 0].numpy()) < 1e-4
+    else:
+        lesion = torch.softmax(theirs.logits, dim=1)[:, 1].numpy()
+        assert gap(ours["lesion"], lesion) < 1e-4
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_one_step_has_the_same_loss_gradients_and_statistics(name: str) -> None:
+    subject = subject_of(name, *SGD)
+    step = jax.jit(functools.partial(train_step, settings=subject.settings))
+    state, metrics = jax.device_get(step(subject.state, subject.batch))
+    stepper = stepper_of(subject, "train")
+    before = torch_weights(subject)
+    stepper.run(1)
+    theirs = {k: v.detach().numpy() for k, v in stepper.module.network.state_dict().items()}
+    assert float(metrics["loss"]) == pytest.approx(float(stepper.loss), rel=1e-4)
+    after = torch_weights(dataclasses.replace(subject, state=state))
+    statistics = {key for key in after if ".running_" in key}
+    assert max(gap(after[key], theirs[key]) for key in statistics) < 1e-4
+    weights = after.keys() - statistics
+    flat = [
+        np.concatenate([(side[key] - before[key]).ravel() for key in sorted(weights)])
+        for side in (after, theirs)
+    ]
+    print(name, gap(*flat), float(metrics["loss"]))
+    assert gap(*flat) < 1e-3
+
+
+def test_adam_and_the_learned_loss_weights_go_the_same_way() -> None:
+    subject = subject_of("mga_resnet18", "--config.optimiser.schedule=constant")
+    step = jax.jit(functools.partial(train_step, settings=subject.settings))
+    stepper = stepper_of(subject, "train")
+    state = subject.state
+    for _ in range(3):
+        state, metrics = step(state, subject.batch)
+        stepper.run(1)
+        assert float(metrics["loss"]) == pytest.approx(float(stepper.loss), rel=2e-3)
+    ours = [float(state.params["log_variances"][k]) for k in subject.settings.task.learned]
+    theirs = stepper.module.log_variances.detach().numpy()
+    np.testing.assert_allclose(ours, theirs, rtol=1e-2)
+    assert abs(ours[0]) > 0.01
+
+
+def test_a_missing_weight_is_an_error() -> None:
+    subject = subject_of("resnet18")
+    weights = torch_weights(subject)
+    weights.pop("fc.bias")
+    from mgajax.peer.registry import create
+    from mgajax.peer.stepping import load
+
+    job = make_job(subject)
+    with pytest.raises(RuntimeError, match="fc.bias"):
+        load(create(job.family, job.dimensions), weights)
+    assert interop.from_torch("resnet18", torch_weights(subject))
