@@ -6,10 +6,9 @@ import re
 from collections import Counter, defaultdict
 
 KINDS = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
-_BITS = {"pred": 8, "bf16": 16}
 _COMPUTATION = re.compile(r"^(ENTRY )?%?([\w.\-]+) .*\{$")
 _COLLECTIVE = re.compile(rf" = (.+?) ({'|'.join(KINDS)})(-start)?\(")
-_ARRAY = re.compile(r"\b([a-z]+[0-9]*)\[([0-9,]*)\]")
+_ARRAY = re.compile(r"\b([a-z]+[0-9]*[a-z0-9]*)\[([0-9,]*)\]")
 _CALLED = re.compile(
     r"\b(?:calls|to_apply|body|condition|true_computation|false_computation)=%?([\w.\-]+)"
 )
@@ -55,9 +54,14 @@ def _parse(text: str) -> tuple[dict[str, _Computation], str]:
             continue
         sent = _COLLECTIVE.search(line)
         if sent:
-            # A started one yields its operands as well as its results.
-            size = _bytes(sent[1]) // (2 if sent[3] and sent[2] != "all-reduce" else 1)
-            current.collectives.append((sent[2], size))
+            arrays = _ARRAY.findall(sent[1])
+            if sent[3] and sent[2] != "all-reduce":
+                # A started one yields its operands, then its results, then counters.
+                arrays = [(kind, sides) for kind, sides in arrays if sides]
+                arrays = arrays[len(arrays) // 2 :]
+            current.collectives.append((sent[2], _bytes(arrays)))
+            continue
+        if " async-done(" in line or " async-update(" in line:
             continue
         trips = _TRIPS.search(line)
         for name in _CALLED.findall(line):
@@ -75,10 +79,20 @@ def _collect(
         _collect(computations, called, times * often, found)
 
 
-def _bytes(shapes: str) -> int:
-    """Bytes of one array, "f32[64,3]{1,0}", or of a tuple of them."""
-    total = 0
-    for kind, sides in _ARRAY.findall(shapes):
-        bits = _BITS.get(kind) or int(re.sub(r"\D", "", kind) or 8)
-        total += bits * math.prod(int(side) for side in sides.split(",") if side)
-    return total // 8
+def _bytes(arrays: list[tuple[str, str]]) -> int:
+    """Bytes of arrays given as ("f32", "64,3")."""
+    return (
+        sum(
+            _bits(kind) * math.prod(int(side) for side in sides.split(",") if side)
+            for kind, sides in arrays
+        )
+        // 8
+    )
+
+
+def _bits(kind: str) -> int:
+    """Of one element of an XLA type; of f8e4m3fn too."""
+    if kind == "pred":
+        return 8
+    digits = re.search(r"[0-9]+", kind)
+    return int(digits[0]) if digits else 8

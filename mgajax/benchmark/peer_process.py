@@ -70,8 +70,8 @@ def make_job(subject: Subject) -> Job:
         learned=subject.settings.task.learned,
         guided=getattr(subject.settings.model, "guided", None),
         optimiser=config.optimiser.to_dict(),
-        grey_mean=IMAGE_MEAN,
-        grey_std=IMAGE_STD,
+        grey_scale=1.0 / (255.0 * IMAGE_STD),
+        grey_shift=IMAGE_MEAN / IMAGE_STD,
         threads=cpu_threads(),
     )
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mgajax.peer.hrnet import HRNet
-from mgajax.peer.layers import Output, conv, resize, size_of
+from mgajax.peer.layers import Output, conv, resize, size_of, widened
 
 TRAINING_SCALES = (0.5, 1.0)
 
@@ -46,7 +46,7 @@ class ObjectAttention(nn.Module):
         query = self.f_pixel(pixels).flatten(2).transpose(1, 2)
         key = self.f_object(classes).flatten(2)
         value = self.f_down(classes).flatten(2).transpose(1, 2)
-        share = torch.softmax(torch.matmul(query, key).float() * self.scale, dim=-1)
+        share = torch.softmax(widened(torch.matmul(query, key)) * self.scale, dim=-1)
         mixture = torch.matmul(share.to(value.dtype), value).transpose(1, 2)
         return self.f_up(mixture.reshape(mixture.shape[0], -1, *pixels.shape[2:]))
 
@@ -83,7 +83,7 @@ class OcrHead(nn.Module):
         """Return logits, coarse logits and the features that the logits were made of."""
         pixels = self.conv3x3_ocr(x)
         coarse = self.aux_head(x)
-        weights = torch.softmax(coarse.float().flatten(2), dim=2).to(pixels.dtype)
+        weights = torch.softmax(widened(coarse).flatten(2), dim=2).to(pixels.dtype)
         classes = torch.matmul(weights, pixels.flatten(2).transpose(1, 2))
         features = self.ocr_distri_head(pixels, classes.transpose(1, 2).unsqueeze(3))
         return self.cls_head(features), coarse, features
@@ -148,7 +148,7 @@ class HMSANet(nn.Module):
         size = size_of(images)
         logits, coarse, features = self.ocr(self.backbone(images))
         attention = self.scale_attn(features)
-        return ScalePass(*(resize(x.float(), size) for x in (logits, coarse, attention)))
+        return ScalePass(*(resize(widened(x), size) for x in (logits, coarse, attention)))
 
 
 def combine(logits: Mapping[float, Tensor], attention: Mapping[float, Tensor]) -> Tensor:

@@ -18,14 +18,14 @@ class Job:
     Attributes:
       family: a key of `mgajax.peer.registry.FAMILIES`.
       dimensions: arguments of that family's network.
-      dtype: "float32" or "bfloat16".
+      dtype: "float32", "bfloat16" (by autocast), or "float64" for checking gradients.
       task: "classification" or "segmentation".
       loss: the fields of `config.loss`.
       learned: terms whose weights are learned (paper Eq. 6), or none.
       guided: name of the attention map that the masks supervise, or None.
       optimiser: the fields of `config.optimiser`; the rate stays at its first value.
-      grey_mean: of pixels in [0, 1].
-      grey_std: of pixels in [0, 1].
+      grey_scale: factor of a uint8 pixel in its standardised value.
+      grey_shift: what is subtracted then.
       threads: of the CPU.
     """
 
@@ -37,8 +37,8 @@ class Job:
     learned: tuple[str, ...]
     guided: str | None
     optimiser: dict[str, Any]
-    grey_mean: float
-    grey_std: float
+    grey_scale: float
+    grey_shift: float
     threads: int
 
 

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -54,6 +55,11 @@ def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
     if x.shape[2:] == size:
         return x
     return F.interpolate(x, size, mode="bilinear", align_corners=False)
+
+
+def widened(x: Tensor) -> Tensor:
+    """At least float32: what must not be rounded (logits, softmax, attention)."""
+    return x if x.dtype == torch.float64 else x.float()
 
 
 def size_of(x: Tensor) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mgajax.peer.job import Job
-from mgajax.peer.layers import Output, resize, size_of
+from mgajax.peer.layers import Output, resize, size_of, widened
 
 LESION_SHARE = 0.5
 COARSE = ("ocr", "fcn")
@@ -36,17 +36,19 @@ class Loss(nn.Module):
 
     def output(self, images: Tensor) -> Output:
         """What the network says of uint8 images, under the job's compute type."""
-        grey = (images.float() / 255.0 - self.job.grey_mean) / self.job.grey_std
+        grey = images.float() * self.job.grey_scale - self.job.grey_shift
+        if self.job.dtype == "float64":
+            return self.network(grey.double())
         low = self.job.dtype == "bfloat16"
         with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=low):
             return self.network(grey)
 
     def _class_loss(self, output: Output, share: Tensor, labels: Tensor) -> Tensor:
         settings = self.job.loss
-        loss = F.cross_entropy(output.logits.float(), labels)
+        loss = F.cross_entropy(widened(output.logits), labels)
         if self.job.guided is None:
             return loss
-        attention = output.maps[self.job.guided].float()
+        attention = widened(output.maps[self.job.guided])
         target = shrink(share, size_of(attention), settings["attention_resize"])
         compare = F.mse_loss if settings["attention_kind"] == "mse" else F.l1_loss
         guidance = compare(attention, target)
@@ -57,12 +59,12 @@ class Loss(nn.Module):
 
     def _pixel_loss(self, output: Output, targets: Tensor) -> Tensor:
         settings = self.job.loss
-        loss = F.cross_entropy(output.logits.float(), targets)
+        loss = F.cross_entropy(widened(output.logits), targets)
         size = (targets.shape[1], targets.shape[2])
         for name, logits in output.maps.items():
             weight = settings["auxiliary_weight" if name in COARSE else "scale_weight"]
             if weight > 0.0:
-                own = F.cross_entropy(resize(logits.float(), size), targets)
+                own = F.cross_entropy(resize(widened(logits), size), targets)
                 loss = loss + weight * own
         return loss
 

@@ -53,6 +53,8 @@ class Stepper:
         layout = torch.contiguous_format if mode == "contiguous" else torch.channels_last
         network = create(job.family, job.dimensions)
         load(network, weights)
+        if job.dtype == "float64":
+            network = network.double()
         self.module = Loss(network, job).to(device).to(memory_format=layout)
         self.module.train(what == "train")
         self.inputs = (

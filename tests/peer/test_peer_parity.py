@@ -1,11 +1,13 @@
 """The PyTorch side does the same work: equal outputs, losses, gradients and statistics.
 
-One SGD step at rate 1 without momentum changes each parameter by its gradient, so comparing weights
-after the very steps that are timed compares the gradients.
+One SGD step without momentum changes each parameter by its gradient times the rate, so comparing
+weights after the very steps that are timed compares the gradients. The rate is large: a small change
+would drown in the rounding of the weight.
 """
 
 import dataclasses
 import functools
+from typing import Any
 
 import jax
 import numpy as np
@@ -35,7 +37,6 @@ CASES = {
             "--config.loss.weighting=fixed",
             "--config.loss.attention_kind=l1",
             "--config.loss.attention_resize=bilinear",
-            "--config.model.options.placement=stage_end_residual",
         ),
     ),
     "cbam_official": (
@@ -58,8 +59,19 @@ CASES = {
 }
 
 
+EVALUATED = CASES | {
+    # Not trained: after a ReLU many values tie for a maximum, and rounding decides who gets the
+    # gradient.
+    "mga_stage_end": (
+        "classification/mga_resnet18",
+        64,
+        ("--config.model.options.placement=stage_end_residual",),
+    ),
+}
+
+
 def subject_of(name: str, *extra: str) -> Subject:
-    file, size, overrides = CASES[name]
+    file, size, overrides = EVALUATED[name]
     words = [
         f"--config.preparation.image_size={size}",
         "--config.batch_size=4",
@@ -73,7 +85,7 @@ def subject_of(name: str, *extra: str) -> Subject:
 
 SGD = (
     "--config.optimiser.name=sgd",
-    "--config.optimiser.learning_rate=1.0",
+    "--config.optimiser.learning_rate=10000.0",
     "--config.optimiser.momentum=0.0",
     "--config.optimiser.weight_decay=0.0",
     "--config.optimiser.schedule=constant",
@@ -98,7 +110,7 @@ def gap(ours: np.ndarray, theirs: np.ndarray) -> float:
     return float(difference / max(np.linalg.norm(theirs.astype(np.float64)), 1e-30))
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", EVALUATED)
 def test_eval_outputs_are_equal(name: str) -> None:
     subject = subject_of(name)
     step = jax.jit(functools.partial(predict_step, settings=subject.settings))
@@ -117,25 +129,44 @@ def test_eval_outputs_are_equal(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_one_step_has_the_same_loss_gradients_and_statistics(name: str) -> None:
+def test_one_step_has_the_same_loss_and_statistics(name: str) -> None:
     subject = subject_of(name, *SGD)
-    step = jax.jit(functools.partial(train_step, settings=subject.settings))
-    state, metrics = jax.device_get(step(subject.state, subject.batch))
+    state, metrics = one_step(subject)
     stepper = stepper_of(subject, "train")
-    before = torch_weights(subject)
     stepper.run(1)
-    theirs = {k: v.detach().numpy() for k, v in stepper.module.network.state_dict().items()}
     assert float(metrics["loss"]) == pytest.approx(float(stepper.loss), rel=1e-4)
-    after = torch_weights(dataclasses.replace(subject, state=state))
-    statistics = {key for key in after if ".running_" in key}
-    assert max(gap(after[key], theirs[key]) for key in statistics) < 1e-4
-    weights = after.keys() - statistics
-    flat = [
-        np.concatenate([(side[key] - before[key]).ravel() for key in sorted(weights)])
+    after, theirs = torch_weights(dataclasses.replace(subject, state=state)), weights_of(stepper)
+    assert max(gap(after[key], theirs[key]) for key in after if ".running_" in key) < 1e-4
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) for name in CASES])
+def test_one_step_has_the_same_gradients(name: str) -> None:
+    """In float64: in float32 a near tie in a pooling, or a value near a ReLU's 0, goes either way."""
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
+        subject = subject_of(name, *SGD, "--config.model.dtype=float64")
+        state, _ = one_step(subject)
+        after = torch_weights(dataclasses.replace(subject, state=state))
+        before = torch_weights(subject)
+        stepper = stepper_of(subject, "train")
+    stepper.run(1)
+    theirs = weights_of(stepper)
+    ours, peers = (
+        np.concatenate([(side[key] - before[key]).ravel() for key in sorted(before)])
         for side in (after, theirs)
-    ]
-    print(name, gap(*flat), float(metrics["loss"]))
-    assert gap(*flat) < 1e-3
+    )
+    print(name, gap(ours, peers))
+    assert gap(ours, peers) < 1e-5
+
+
+def one_step(subject: Subject) -> tuple[Any, Any]:
+    """State and metrics after our train step."""
+    step = jax.jit(functools.partial(train_step, settings=subject.settings))
+    return jax.device_get(step(subject.state, subject.batch))
+
+
+def weights_of(stepper: Stepper) -> dict[str, np.ndarray]:
+    """What the other side has now."""
+    return {name: value.numpy() for name, value in stepper.module.network.state_dict().items()}
 
 
 def test_adam_and_the_learned_loss_weights_go_the_same_way() -> None:
