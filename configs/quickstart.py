@@ -9,7 +9,7 @@ those and predicts the other masks; step 2 learns classes and attention from all
 from ml_collections import ConfigDict
 
 from configs.classification import mga_resnet18
-from configs.segmentation import hmsanet
+from configs.segmentation import common, hmsanet
 
 
 def get_config() -> ConfigDict:
@@ -23,21 +23,15 @@ def get_config() -> ConfigDict:
 def segmentation() -> ConfigDict:
     """HMSANet with the smallest trunk."""
     config = hmsanet.get_config()
+    common.fit_phantom(config)
     config.model.options.trunk = "hrnet_tiny"
     config.model.options.repeats = "scanned"
     config.preparation.image_size = 128
     config.batch_size = 8
     config.eval_batch_size = 16
     config.epochs = 16
-    config.patience = 0
     config.log_every = 5
-    # From random weights and in minutes, Adam gets further than SGD.
-    config.optimiser.name = "adam"
     config.optimiser.learning_rate = 3e-3
-    config.optimiser.schedule = "cosine"
-    # Lesions are a few pixels wide here.
-    config.augmentation.scale = 0.2
-    config.augmentation.translate = 0.1
     return config
 
 

@@ -18,9 +18,10 @@ from mgajax.benchmark.command import add_benchmark
 from mgajax.curation.command import add_curate
 from mgajax.errors import ConfigError, MgajaxError
 from mgajax.experiments.command import add_experiment
+from mgajax.hosts.job import leave
 from mgajax.inference.command import add_segment
-from mgajax.progress import say
 from mgajax.schema import SPLITS
+from mgajax.training.command import add_train
 
 DATA_DIR = Path("tensorflow_datasets")
 
@@ -48,23 +49,35 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = make_parser()
     arguments, rest = parser.parse_known_args(words)
     _quieten(debug=arguments.debug)
+    code = _run(arguments, rest)
+    if code:
+        leave(code)
+    return code
+
+
+def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
     try:
         overrides = _overrides(rest, accepted=arguments.takes_overrides)
         return arguments.run(arguments, overrides) or 0
     except MgajaxError as error:
         if arguments.debug:
             raise
-        say(f"mgajax {arguments.command}: {error}")
+        _complain(f"mgajax {arguments.command}: {error}")
         return error.exit_code
     except OSError as error:
         if arguments.debug:
             raise
         place = f"{error.filename}: " if error.filename else ""
-        say(f"mgajax {arguments.command}: {place}{error.strerror or error}")
+        _complain(f"mgajax {arguments.command}: {place}{error.strerror or error}")
         return 1
     except KeyboardInterrupt:
-        say(f"mgajax {arguments.command}: interrupted")
+        _complain(f"mgajax {arguments.command}: interrupted")
         return 130
+
+
+def _complain(line: str) -> None:
+    """Print an error, also where another process of the run does the talking."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -82,7 +95,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_audit(commands, _add_command)
     _add_build(commands)
     _add_report(commands)
-    _add_train(commands)
+    add_train(commands, _add_command)
     _add_evaluate(commands)
     add_segment(commands, _add_command)
     add_experiment(commands, _add_command)
@@ -161,22 +174,6 @@ def _add_report(commands) -> None:
     command.add_argument("--split", type=Path, metavar="FILE.csv", help="for Table 2: a split.csv")
 
 
-def _add_train(commands) -> None:
-    command = _add_command(
-        commands,
-        "train",
-        train,
-        text="train a model; goes on by itself when --workdir holds a run",
-        epilog=(
-            "any key of the config file can be set:  --config.batch_size=64\n"
-            "SIGTERM and Ctrl-C save and stop; the same command goes on from there."
-        ),
-        overrides=True,
-    )
-    command.add_argument("--config", type=Path, required=True, help="a file of configs/")
-    command.add_argument("--workdir", type=Path, required=True, help="the run's folder")
-
-
 def _add_evaluate(commands) -> None:
     command = _add_command(
         commands,
@@ -236,23 +233,6 @@ def _describe(folder: Path) -> None:
     from mgajax.dataset_report import report_dataset
 
     report_dataset(folder, out=folder / "card")
-
-
-def train(arguments: argparse.Namespace, overrides: list[str]) -> None:
-    """Train, or go on training."""
-    from mgajax import config
-    from mgajax.training.loop import train as run_training
-
-    settings = config.load(arguments.config, overrides=overrides)
-    summary = run_training(settings, workdir=arguments.workdir)
-    print(f"{arguments.workdir}: {summary.steps} steps, ended by {summary.reason}")
-    if summary.best_step is not None:
-        loss = summary.best_cross_entropy
-        print(f"best: step {summary.best_step}, validation cross-entropy {loss:.4f}")
-    if summary.finished:
-        print(f"next:  mgajax evaluate --workdir {arguments.workdir}")
-    else:
-        print("give the same command again to go on")
 
 
 def evaluate(arguments: argparse.Namespace, overrides: list[str]) -> None:

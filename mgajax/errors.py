@@ -29,6 +29,10 @@ class CheckpointError(MgajaxError, RuntimeError):
     """A checkpoint cannot be written or read; what was complete before is still there."""
 
 
+class ProcessError(MgajaxError, RuntimeError):
+    """One of several processes of a run ended badly."""
+
+
 class TrainingError(MgajaxError, RuntimeError):
     """Training cannot go on (for example: the loss is not finite)."""
 

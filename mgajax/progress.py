@@ -1,6 +1,7 @@
 """Progress with a time of arrival: a bar on a terminal, a plain line now and then elsewhere."""
 
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sized
 from typing import TypeVar
@@ -19,9 +20,18 @@ Item = TypeVar("Item")
 PLAIN_INTERVAL_S = 20.0
 
 
+_hushed = threading.Event()
+
+
+def hush() -> None:
+    """Show nothing from here on: another process of the same run speaks for all."""
+    _hushed.set()
+
+
 def say(line: str) -> None:
     """Print one plain line to stderr, where progress belongs; stdout stays for results."""
-    print(line, file=sys.stderr, flush=True)
+    if not _hushed.is_set():
+        print(line, file=sys.stderr, flush=True)
 
 
 def track(items: Iterable[Item], *, description: str, total: int | None = None) -> Iterator[Item]:
@@ -34,7 +44,9 @@ def track(items: Iterable[Item], *, description: str, total: int | None = None) 
     """
     if total is None and isinstance(items, Sized):
         total = len(items)
-    if sys.stderr.isatty():
+    if _hushed.is_set():
+        yield from items
+    elif sys.stderr.isatty():
         yield from _bar(items, description, total)
     else:
         yield from _plain(items, description, total)

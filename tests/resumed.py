@@ -11,13 +11,14 @@ from pathlib import Path
 PATIENCE_S = 240.0
 
 
-def start(words: list[str], *, cache: Path) -> subprocess.Popen[str]:
-    """Start `mgajax` with one CPU device and a compilation cache shared by all such processes."""
+def start(words: list[str], *, cache: Path, devices: int = 1) -> subprocess.Popen[str]:
+    """Start `mgajax` with `devices` CPU devices (each process of several has as many) and a
+    compilation cache shared by all such processes."""
     environment = os.environ | {
         "JAX_PLATFORMS": "cpu",
         "JAX_COMPILATION_CACHE_DIR": str(cache),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "XLA_FLAGS": "",
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
     }
     return subprocess.Popen(
         [sys.executable, "-m", "mgajax", *words],

@@ -10,25 +10,20 @@ The same slices, size, steps, batch, optimiser and augmentation for all four; no
 from ml_collections import ConfigDict
 
 from configs.experiments import table3
+from configs.segmentation import common
 
 
 def get_config() -> ConfigDict:
     """The paper's plan with a small, equal budget for each model."""
     plan = table3.get_config()
     for config in plan.values():
+        common.fit_phantom(config)
         config.preparation.image_size = 96
-        config.batch_size = 8
+        # Many small steps: with batches of 8, half of as many, all four found less.
+        config.batch_size = 4
         config.epochs = 6
-        config.patience = 0
-        config.log_every = 20
-        # Adam: from random weights, SGD at the paper's rate is still at "no lesion anywhere"
-        # when this budget ends.
-        config.optimiser.name = "adam"
+        config.log_every = 40
         config.optimiser.learning_rate = 1e-3
-        config.optimiser.schedule = "cosine"
-        # Lesions are a few pixels wide here.
-        config.augmentation.scale = 0.2
-        config.augmentation.translate = 0.1
     plan.hmsanet.model.options.trunk = "hrnet_w18"
     plan.hmsanet.model.options.repeats = "scanned"
     return plan

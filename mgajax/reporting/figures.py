@@ -216,7 +216,7 @@ SEGMENTATION_TITLES = {
     "scale_0.5": "Loss at scale 0.5",
     "scale_1.0": "Loss at scale 1.0",
     "loss": "Weighted total",
-    "dice": "Dice per slice, as prepared",
+    "dice": "Dice, pooled, as prepared",
     "learning_rate": "Learning rate",
     "gradient_norm": "Gradient norm",
 }

@@ -7,7 +7,8 @@ kill at any moment leaves the older checkpoints as they were.
 import contextlib
 import os
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,8 +19,16 @@ from jax.sharding import Sharding
 from orbax.checkpoint import checkpoint_managers as policies
 
 from mgajax.errors import CheckpointError
+from mgajax.hosts import job
+from mgajax.progress import say
 from mgajax.training.early_stopping import EarlyStopping
 from mgajax.training.state import TrainState
+
+ATTEMPTS = 3
+"""How often a save is tried; several processes, which would have to agree on it, try once."""
+
+FIRST_PAUSE_S = 2.0
+"""Wait before the second attempt; before each later one twice as long."""
 
 METRIC = "validation_cross_entropy"
 """What "best" means: the lowest of these, the earliest among equals."""
@@ -61,6 +70,8 @@ class Checkpoints:
             raise CheckpointError(
                 f"{self.folder}: no such folder; train first: mgajax train --help"
             )
+        self.repeat: Callable[[], None] | None = None
+        self.saved: TrainState | None = None
         with self._explained("open"):
             self.manager = ocp.CheckpointManager(self.folder, options=options)
 
@@ -85,8 +96,11 @@ class Checkpoints:
     ) -> None:
         """Begin to save `state` under its step number; a step that is there already is left alone.
 
+        What fails is tried again, `ATTEMPTS` times in all. Where the save before could not be
+        completed, this one takes its place.
+
         Raises:
-          CheckpointError: this save could not begin, or the one before it could not be completed.
+          CheckpointError: it could not begin.
         """
         step = int(state.step)
         if step in self.manager.all_steps():
@@ -94,22 +108,40 @@ class Checkpoints:
         metrics = None
         if validation_cross_entropy is not None:
             metrics = {METRIC: validation_cross_entropy, "step": step}
-        with self._explained(f"save step {step}"):
-            self.manager.save(
-                step,
-                args=ocp.args.Composite(
-                    state=ocp.args.StandardSave(state),
-                    meta=ocp.args.JsonSave({"early_stopping": early_stopping.to_json()}),
-                ),
-                metrics=metrics,
-            )
+        content = ocp.args.Composite(
+            state=ocp.args.StandardSave(state),
+            meta=ocp.args.JsonSave({"early_stopping": early_stopping.to_json()}),
+        )
+
+        def begin() -> None:
+            with self._explained(f"save step {step}"):
+                self.manager.save(step, args=content, metrics=metrics)
+
+        def repeat() -> None:
+            begin()
+            self._complete_last()
+
+        _attempt(begin)
+        self.repeat = repeat if not job.is_one_of_many() else None
+        self.saved = state
 
     def wait(self) -> None:
-        """Wait until what was begun is complete.
+        """Wait until what was begun is complete; if it fails and the state is still there, save again.
 
         Raises:
           CheckpointError: it could not be completed.
         """
+        try:
+            self._complete_last()
+        except CheckpointError as error:
+            if self.repeat is None or _is_gone(self.saved):
+                raise
+            say(f"{error}\ntrying again")
+            _attempt(self.repeat)
+        finally:
+            self.repeat = None
+
+    def _complete_last(self) -> None:
         with self._explained("complete the last save"):
             self.manager.wait_until_finished()
             self.manager.check_for_errors()
@@ -169,6 +201,24 @@ class Checkpoints:
     def _complete(self) -> str:
         steps = sorted(int(p.name) for p in self.folder.glob("*") if p.name.isdigit())
         return ", ".join(map(str, steps)) or "none"
+
+
+def _attempt(save: Callable[[], None]) -> None:
+    """Call `save` until it succeeds, at most `ATTEMPTS` times."""
+    attempts = 1 if job.is_one_of_many() else ATTEMPTS
+    for attempt in range(1, attempts + 1):
+        try:
+            return save()
+        except CheckpointError as error:
+            if attempt == attempts:
+                raise
+            say(f"{error}\ntrying again ({attempt + 1} of {attempts})")
+            time.sleep(FIRST_PAUSE_S * 2 ** (attempt - 1))
+
+
+def _is_gone(state: TrainState | None) -> bool:
+    """Whether a later step has taken the memory of this state."""
+    return any(isinstance(x, jax.Array) and x.is_deleted() for x in jax.tree.leaves(state))
 
 
 def _reason(error: Exception) -> str:

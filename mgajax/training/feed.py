@@ -129,7 +129,7 @@ def known_masks(
 
 def _bytes_per_device(layout: Layout) -> float:
     """Memory of one device; CPU "devices" share the machine's."""
-    device = layout.mesh.devices.flat[0]
+    device = layout.mesh.local_devices[0]
     limit = (device.memory_stats() or {}).get("bytes_limit")
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return limit or machine / layout.num_devices

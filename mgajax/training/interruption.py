@@ -1,9 +1,15 @@
-"""Stopping when asked: SIGTERM and Ctrl-C let the current step finish and be saved."""
+"""Stopping when asked: SIGTERM and Ctrl-C let the current step finish and be saved.
+
+Of several processes each hears of a SIGTERM to any of them, at the same step, from JAX: it listens
+to the signal itself, so nothing is set here.
+"""
 
 import signal
 import threading
 from types import FrameType
 from typing import Any
+
+from mgajax.hosts import job
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -17,13 +23,20 @@ class Interruption:
         self.previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "Interruption":
-        if threading.current_thread() is threading.main_thread():
+        is_main = threading.current_thread() is threading.main_thread()
+        if is_main and not job.is_one_of_many():
             for number in SIGNALS:
                 self.previous[number] = signal.signal(number, self._request)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._restore()
+
+    def is_asked(self, step: int) -> bool:
+        """Whether to save and stop after `step`, the steps done so far; to be asked once a step."""
+        if job.is_one_of_many() and job.is_preempted(step):
+            self.requested = signal.SIGTERM
+        return self.requested is not None
 
     def _request(self, number: int, frame: FrameType | None) -> None:
         self.requested = signal.Signals(number)

@@ -22,17 +22,17 @@ class MetricsLog:
     stall the device. Use as a context manager.
     """
 
-    def __init__(self, workdir: Path, *, first: int, every: int, batch_size: int, devices: int):
+    def __init__(
+        self, workdir: Path | None, *, first: int, every: int, batch_size: int, devices: int
+    ):
         """Open the log of a run that goes on after step `first`; rows of later steps are removed,
-        since those steps will be done again."""
-        self.path = workdir / FILE_NAME
+        since those steps will be done again. Without `workdir` (another process writes) numbers
+        are checked only."""
         self.every = max(every, 1)
         self.images_per_step_and_device = batch_size / devices
         self.pending: list[tuple[int, Any]] = []
         self.clock, self.clock_step = time.perf_counter(), first
-        _forget_after(self.path, step=first)
-        self.file = self.path.open("a")
-        self.board = SummaryWriter(str(workdir / "tensorboard"), purge_step=first + 1)
+        self.writer = None if workdir is None else _Writer(workdir, first=first)
 
     def __enter__(self) -> "MetricsLog":
         return self
@@ -40,8 +40,8 @@ class MetricsLog:
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         # On a full disk closing fails as well; the first error is the one to tell.
         with contextlib.suppress(OSError) if error is not None else contextlib.nullcontext():
-            self.file.close()
-            self.board.close()
+            if self.writer is not None:
+                self.writer.close()
 
     def training(self, step: int, metrics: Any) -> None:
         """Take the metrics of step number `step` (counted from 1, as steps done).
@@ -75,7 +75,32 @@ class MetricsLog:
 
     def write(self, step: int, values: dict[str, float], *, split: str) -> None:
         """Append one row; names get the split in front, as `validation/accuracy`."""
-        row = {"step": step} | {f"{split}/{name}": value for name, value in values.items()}
+        if self.writer is not None:
+            named = {f"{split}/{name}": value for name, value in values.items()}
+            self.writer.write({"step": step} | named)
+
+    def restart_clock(self, step: int) -> None:
+        """Leave what happened since the last step out of the rate."""
+        self.clock, self.clock_step = time.perf_counter(), step
+
+    def _images_per_s(self, step: int) -> float:
+        seconds = time.perf_counter() - self.clock
+        rate = (step - self.clock_step) * self.images_per_step_and_device / max(seconds, 1e-9)
+        self.restart_clock(step)
+        return rate
+
+
+class _Writer:
+    """The files of a log: JSON lines, and TensorBoard's events."""
+
+    def __init__(self, workdir: Path, *, first: int) -> None:
+        self.path = workdir / FILE_NAME
+        _forget_after(self.path, step=first)
+        self.file = self.path.open("a")
+        self.board = SummaryWriter(str(workdir / "tensorboard"), purge_step=first + 1)
+
+    def write(self, row: dict[str, int | float]) -> None:
+        step = int(row["step"])
         try:
             self.file.write(json.dumps(row) + "\n")
             self.file.flush()
@@ -88,15 +113,9 @@ class MetricsLog:
                 "give the same command again to go on from the newest checkpoint"
             ) from error
 
-    def restart_clock(self, step: int) -> None:
-        """Leave what happened since the last step out of the rate."""
-        self.clock, self.clock_step = time.perf_counter(), step
-
-    def _images_per_s(self, step: int) -> float:
-        seconds = time.perf_counter() - self.clock
-        rate = (step - self.clock_step) * self.images_per_step_and_device / max(seconds, 1e-9)
-        self.restart_clock(step)
-        return rate
+    def close(self) -> None:
+        self.file.close()
+        self.board.close()
 
 
 def not_finite(name: str, value: float, *, step: int) -> TrainingError:

@@ -10,6 +10,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from mgajax import models
+from mgajax.hosts import job
 from mgajax.progress import say, track
 from mgajax.training.checkpoints import Checkpoints
 from mgajax.training.early_stopping import EarlyStopping
@@ -75,13 +76,14 @@ def train(config: ConfigDict, *, workdir: Path) -> Summary:
             )
             for step, batch in track(inputs, description="training", total=last - first):
                 state, metrics = run.train_step(state, *batch)
-                done, asked_to_stop = step + 1, interruption.requested is not None
+                done = step + 1
+                asked_to_stop = interruption.is_asked(done)
                 log.training(done, metrics)
                 if run.epoch_ends(done):
                     stopping = _end_epoch(run, state, done, stopping, log, checkpoints)
                 elif asked_to_stop or _is_due(done, every=config.checkpoint_every):
                     log.flush()
-                    checkpoints.save(state, early_stopping=stopping)
+                    checkpoints.save(run.layout.to_global(state), early_stopping=stopping)
                 if asked_to_stop or stopping.stop:
                     break
             inputs.close()
@@ -95,16 +97,17 @@ def _start(run: Run, checkpoints: Checkpoints) -> tuple[TrainState, EarlyStoppin
     if newest is None:
         _introduce(run, state)
         return state, EarlyStopping(patience=run.config.patience)
-    restored = checkpoints.restore(state, step=newest, sharding=run.layout.replicated)
+    like = run.layout.to_global(state)
+    restored = checkpoints.restore(like, step=newest, sharding=run.layout.replicated)
     say(f"resuming {run.workdir} at step {restored.step} of {run.total_steps}")
-    return restored.state, restored.early_stopping
+    return run.layout.from_global(restored.state), restored.early_stopping
 
 
 def _introduce(run: Run, state: TrainState) -> None:
     """Say what is about to be trained, on what."""
     variables = {"params": state.params["model"], "batch_stats": state.batch_stats}
-    overview = models.describe(variables)
-    (run.workdir / "parameters.txt").write_text(overview + "\n")
+    if job.is_first():
+        (run.workdir / "parameters.txt").write_text(models.describe(variables) + "\n")
     counts = ", ".join(
         f"{len(run.rows(name)):,} {name}" for name in ("train", "validation", "test")
     )
@@ -118,7 +121,7 @@ def _introduce(run: Run, state: TrainState) -> None:
 
 def _log(run: Run, *, first: int) -> MetricsLog:
     return MetricsLog(
-        run.workdir,
+        run.workdir if job.is_first() else None,
         first=first,
         every=run.config.log_every,
         batch_size=run.config.batch_size,
@@ -137,8 +140,9 @@ def _end_epoch(
     """Validate, log, decide about stopping, save."""
     log.flush()
     values = validate(run, state)
+    saved = run.layout.to_global(state)
     if not values:
-        checkpoints.save(state, early_stopping=stopping)
+        checkpoints.save(saved, early_stopping=stopping)
         return stopping
     loss = values[CROSS_ENTROPY]
     if not math.isfinite(loss):
@@ -150,7 +154,7 @@ def _end_epoch(
     headline = run.settings.task.headline
     score = f"; {headline} {values[headline]:.3f}" if headline in values else ""
     say(f"epoch {epoch}: validation cross-entropy {loss:.4f}{mark}{score}")
-    checkpoints.save(state, early_stopping=stopping, validation_cross_entropy=loss)
+    checkpoints.save(saved, early_stopping=stopping, validation_cross_entropy=loss)
     log.restart_clock(step)
     return stopping
 
@@ -195,7 +199,8 @@ def _summarise(run: Run, done: int, stopping: EarlyStopping, interruption: Inter
         best_cross_entropy=stopping.best if validated else None,
     )
     content = asdict(summary) | {"finished": summary.finished, "time": time.time()}
-    (run.workdir / SUMMARY_FILE).write_text(json.dumps(content, indent=2) + "\n")
+    if job.is_first():
+        (run.workdir / SUMMARY_FILE).write_text(json.dumps(content, indent=2) + "\n")
     return summary
 
 

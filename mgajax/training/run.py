@@ -28,6 +28,7 @@ from mgajax.data.splits import (
     write_split_csv,
 )
 from mgajax.errors import DataError
+from mgajax.hosts import job
 from mgajax.locks import locked
 from mgajax.progress import say, track
 from mgajax.training import start, steps
@@ -185,11 +186,13 @@ def open_run(config: ConfigDict, *, workdir: Path) -> Run:
         seed=config.seed,
         axis_name=layout.axis_name,
     )
-    if not extra:
+    job.meet("run opened")  # a new run's files must not be there before all have looked for them
+    if not extra and job.is_first():
         workdir.mkdir(parents=True, exist_ok=True)
         _write_split(split, data=data, path=workdir / SPLIT_FILE)
         marks = {"data_fingerprint": data.fingerprint, "split": split.name}
         configs.write(config, config_file, extra=marks)
+    job.meet("run written")
     feed = make_feed(data, layout=layout, residence=config.data.residence, mask_weights=known)
     train, predict = _compiled(feed, settings)
     return Run(config, workdir, data, usable, split, layout, feed, settings, train, predict)
@@ -209,11 +212,13 @@ def reopen_run(workdir: Path, *, overrides: Sequence[str] = ()) -> Run:
 
 
 def claimed(workdir: Path) -> contextlib.AbstractContextManager[None]:
-    """Hold a run's folder for this process while it trains.
+    """Hold a run's folder for this process while it trains; of several, the first one holds it.
 
     Raises:
       ConfigError: on entering, if another process is training there.
     """
+    if not job.is_first():
+        return contextlib.nullcontext()
     busy = f"{workdir}: another process is training there; wait for it, or use another --workdir"
     return locked(workdir / LOCK_FILE, guards=str(workdir), refusal=busy)
 

@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from mgajax.errors import ConfigError
@@ -57,6 +58,11 @@ class Layout:
     def replicated(self) -> NamedSharding:
         """The same whole array on every device."""
         return NamedSharding(self.mesh, PartitionSpec())
+
+    @property
+    def sees_own_devices(self) -> bool:
+        """Whether a step's replicated results are arrays of this process's devices alone."""
+        return self.parallel is Parallel.PMAP and jax.process_count() > 1
 
     def wrap(
         self,
@@ -101,18 +107,41 @@ class Layout:
 
     def replicate(self, tree: Any) -> Any:
         """Put the same arrays on every device."""
-        return jax.tree.map(lambda leaf: jax.device_put(leaf, self.replicated), tree)
+        return jax.tree.map(self._replicate_leaf, tree)
+
+    def to_global(self, tree: Any) -> Any:
+        """A replicated state as arrays over the devices of all processes, as checkpoints need it."""
+        if not self.sees_own_devices:
+            return tree
+        return multihost_utils.host_local_array_to_global_array(tree, self.mesh, PartitionSpec())
+
+    def from_global(self, tree: Any) -> Any:
+        """What `to_global` was given: a state as a step returns it."""
+        if not self.sees_own_devices:
+            return tree
+        return multihost_utils.global_array_to_host_local_array(tree, self.mesh, PartitionSpec())
 
     def shard(self, tree: Any) -> Any:
         """Split arrays of this host's share of a batch over its devices, along the first axis."""
         return jax.tree.map(self._shard_leaf, tree)
 
     def gather(self, tree: Any) -> Any:
-        """Sharded results as numpy arrays with one batch axis, in the batch's order."""
+        """Sharded results as numpy arrays with one batch axis, in the batch's order, the whole batch
+        on every process."""
+        if jax.process_count() > 1:
+            tree = multihost_utils.process_allgather(tree, tiled=True)
         arrays = jax.device_get(tree)
         if self.parallel is not Parallel.PMAP:
             return arrays
         return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), arrays)
+
+    def _replicate_leaf(self, leaf: Any) -> jax.Array:
+        if self.sees_own_devices:
+            own = NamedSharding(self.mesh.local_mesh, PartitionSpec())
+            return jax.device_put(leaf, own)
+        if jax.process_count() > 1:  # device_put would compare the processes' arrays, one by one
+            return jax.make_array_from_process_local_data(self.replicated, np.asarray(leaf))
+        return jax.device_put(leaf, self.replicated)
 
     def _shard_leaf(self, leaf: np.ndarray) -> jax.Array:
         if self.parallel is Parallel.PMAP:
@@ -128,11 +157,14 @@ def make_layout(*, parallel: str, devices: int = 0) -> Layout:
     """The layout over `devices` local devices (0: every device of every host).
 
     Raises:
-      ConfigError: an unknown `parallel`, or more devices than there are.
+      ConfigError: an unknown `parallel`, more devices than there are, or a part of them where
+        several processes take part.
     """
     if parallel not in list(Parallel):
         raise ConfigError(f"parallel={parallel!r}: expected one of {', '.join(Parallel)}")
     available = jax.devices()
+    if devices and jax.process_count() > 1:
+        raise ConfigError(f"devices={devices}: several processes use all of theirs; leave it 0")
     if devices < 0 or devices > len(available):
         raise ConfigError(f"devices={devices}: this process sees {len(available)}; use 0 for all")
     chosen = np.asarray(available[: devices or None])

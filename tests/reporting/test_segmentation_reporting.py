@@ -196,7 +196,7 @@ def test_segmenter_s_curves_have_their_own_titles(tmp_path, watched_figures):
         "Cross-entropy of pixels",
         "Auxiliary loss",
         "Weighted total",
-        "Dice per slice, as prepared",
+        "Dice, pooled, as prepared",
     ]
 
 

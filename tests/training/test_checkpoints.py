@@ -1,9 +1,10 @@
 """Checkpoints: best and newest stay, whatever happens to a save."""
 
+import contextlib
 import gc
 import resource
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jax
@@ -13,6 +14,7 @@ import optax
 import pytest
 
 from mgajax.errors import CheckpointError
+from mgajax.training import checkpoints as training_checkpoints
 from mgajax.training.checkpoints import Checkpoints
 from mgajax.training.early_stopping import EarlyStopping
 from mgajax.training.sharding import make_layout
@@ -106,20 +108,51 @@ def test_another_model_is_refused_and_nothing_is_lost(tmp_path: Path) -> None:
         assert checkpoints.newest == 7
 
 
-@leaves_coroutines
-def test_a_full_disk_is_told_and_older_checkpoints_stay(tmp_path: Path) -> None:
-    """A limit on the size of files stands in for a full disk: writes fail half-way."""
-    save_all(tmp_path, {1: 2.0, 2: 1.0})
+@contextlib.contextmanager
+def full_disk() -> Iterator[Callable[[], None]]:
+    """A limit on the size of files stands in for a full disk: writes fail half-way.
+
+    Yields what makes room.
+    """
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+    def make_room() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
-        told = r"File too large.*complete steps there: 2;.*same command"
-        with pytest.raises(CheckpointError, match=told):
-            save_all(tmp_path, {3: 0.5}, width=512)
+        yield make_room
     finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        make_room()
         signal.signal(signal.SIGXFSZ, handler)
+
+
+@leaves_coroutines
+def test_a_save_that_fails_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At the end of a run, and where the next save finds that the one before has failed."""
+    with full_disk() as make_room:
+        monkeypatch.setattr("time.sleep", lambda seconds: make_room() if seconds >= 1 else None)
+        save_all(tmp_path, {1: 2.0}, width=512)
+    assert "trying again" in capsys.readouterr().err
+    with full_disk() as make_room:
+        monkeypatch.setattr("time.sleep", lambda seconds: make_room() if seconds >= 1 else None)
+        save_all(tmp_path, {2: 1.0, 3: 3.0}, width=512)
+    with Checkpoints(tmp_path) as checkpoints:
+        assert checkpoints.newest == 3
+
+
+@leaves_coroutines
+def test_a_full_disk_is_told_and_older_checkpoints_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training_checkpoints, "FIRST_PAUSE_S", 0.01)
+    save_all(tmp_path, {1: 2.0, 2: 1.0})
+    told = r"File too large.*complete steps there: 2;.*same command"
+    with full_disk(), pytest.raises(CheckpointError, match=told):
+        save_all(tmp_path, {3: 0.5}, width=512)
     with Checkpoints(tmp_path) as checkpoints:
         assert (checkpoints.best, checkpoints.newest) == (2, 2)
         like = jax.eval_shape(lambda: draw_state(step=0))

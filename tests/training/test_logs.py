@@ -47,8 +47,8 @@ def test_a_full_disk_is_told_with_the_file(tmp_path: Path) -> None:
 
 def write_to_a_full_disk(folder: Path) -> None:
     with open_log(folder) as log:
-        log.file.close()
-        log.file = Path("/dev/full").open("w")  # noqa: SIM115 (closed with the log)
+        log.writer.file.close()
+        log.writer.file = Path("/dev/full").open("w")  # noqa: SIM115 (closed with the log)
         log.write(1, {"loss": 1.0}, split="train")
 
 

@@ -7,20 +7,16 @@ The table has changed its columns often: names differ in case and padding, `moda
 """
 
 import functools
-import io
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from PIL import Image
-
-from mgajax.curation.archives.archive import RawSlice, ReadOptions, Unit
+from mgajax.curation.archives.archive import ReadOptions, Unit
 from mgajax.curation.archives.packed import SourceFile, named
+from mgajax.curation.archives.single_pictures import PictureSet, SinglePicture, read_pictures
 from mgajax.curation.archives.tables import Row, column_key, read_csv
-from mgajax.curation.pictures import Picture, decode_picture
 from mgajax.curation.report import Finding, Findings
-from mgajax.errors import DataError
-from mgajax.schema import COVID
 
+SERIES = PictureSet("cohen", reason="axial CT", published="as PNG")
 NEEDS = ("patientid", "view", "filename")
 
 PHOTOGRAPHED: frozenset[str] = frozenset(str(patient) for patient in range(32, 40))
@@ -54,7 +50,7 @@ def find(files: Sequence[SourceFile], *, options: ReadOptions, findings: Finding
     Raises:
       DataError: the table is damaged, or lacks a column that it has always had.
     """
-    people: defaultdict[str, dict[str, tuple[SourceFile, Row]]] = defaultdict(dict)
+    people: defaultdict[str, dict[str, SinglePicture]] = defaultdict(dict)
     for table in named(files, "metadata.csv"):
         if not _is_cohens(table):
             continue
@@ -64,12 +60,15 @@ def find(files: Sequence[SourceFile], *, options: ReadOptions, findings: Finding
             if not _is_wanted(row, findings=findings):
                 continue
             if name in beside:
-                people[row["patientid"]].setdefault(name, (beside[name], row))
+                own = people[row["patientid"]]
+                own.setdefault(name, _single(beside[name], row))
             else:
                 findings.note(Finding.LISTED_NOT_FOUND, f"images/{name}")
     return [
-        Unit("cohen", person, functools.partial(_read, tuple(pairs.values()), options))
-        for person, pairs in sorted(people.items())
+        Unit(
+            "cohen", person, functools.partial(read_pictures, SERIES, tuple(own.values()), options)
+        )
+        for person, own in sorted(people.items())
     ]
 
 
@@ -96,43 +95,9 @@ def _is_wanted(row: Row, *, findings: Findings) -> bool:
     return True
 
 
-def _read(
-    pairs: Sequence[tuple[SourceFile, Row]], options: ReadOptions, findings: Findings
-) -> Iterator[RawSlice]:
-    for file, row in pairs:
-        name = f"15_Cohen_{file.place.stem}.png"
-        verdict = options.verdict(name, True, "axial CT")
-        if verdict.is_taken is False:
-            continue
-        try:
-            content = file.read()
-            picture = decode_picture(content, name=file.origin)
-        except DataError as error:
-            findings.note(Finding.DAMAGED_SOURCE, str(error))
-            continue
-        yield RawSlice(
-            source="cohen",
-            label=COVID,
-            file_name=name,
-            patient_id=row["patientid"],
-            origin=file.origin,
-            slice_index=None,
-            values=picture.pixels,
-            unit="grey",
-            is_selected_by_source=verdict.is_taken,
-            reason=verdict.reason,
-            metadata=_metadata(row),
-            published=_as_png(content, picture),
-        )
-
-
-def _as_png(content: bytes, picture: Picture) -> bytes:
-    """The published set's file: a PNG as it is, any other saved as one in its own colours."""
-    if picture.kind == "PNG":
-        return content
-    buffer = io.BytesIO()
-    Image.open(io.BytesIO(content)).save(buffer, format="PNG")
-    return buffer.getvalue()
+def _single(file: SourceFile, row: Row) -> SinglePicture:
+    name = f"15_Cohen_{file.place.stem}.png"
+    return SinglePicture(file, name, row["patientid"], _metadata(row))
 
 
 def _metadata(row: Row) -> dict[str, str]:

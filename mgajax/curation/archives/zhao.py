@@ -9,16 +9,16 @@ out. 34 files called `.png` are JPEG, so a picture is opened by its content.
 
 import functools
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from mgajax.curation.archives.archive import RawSlice, ReadOptions, Unit
+from mgajax.curation.archives.archive import ReadOptions, Unit
 from mgajax.curation.archives.packed import SourceFile, named
+from mgajax.curation.archives.single_pictures import PictureSet, SinglePicture, read_pictures
 from mgajax.curation.archives.tables import Row, only, read_xlsx
-from mgajax.curation.pictures import decode_picture
 from mgajax.curation.report import Finding, Findings
 from mgajax.errors import DataError
-from mgajax.schema import COVID
 
+SERIES = PictureSet("zhao", reason="all pictures", published="as it is")
 SHEET = "positive_captions"
 SUFFIXES = (".png", ".jpg", ".jpeg")
 
@@ -56,12 +56,13 @@ def find(files: Sequence[SourceFile], *, options: ReadOptions, findings: Finding
         )
     rows = read_xlsx(book, needs=("file_name", "patient_id"), sheet=SHEET)
     matched = _matched(taken, rows, findings=findings)
-    people: defaultdict[str, list[tuple[SourceFile, Row]]] = defaultdict(list)
+    people: defaultdict[str, list[SinglePicture]] = defaultdict(list)
     for file, row in matched:
-        people[row["patient_id"]].append((file, row))
+        name, person = f"17_Zhao_{_stem(row['file_name'])}.png", row["patient_id"]
+        people[person].append(SinglePicture(file, name, f"Zhao_{person}", _metadata(row)))
     return [
-        Unit("zhao", person, functools.partial(_read, tuple(pairs), options))
-        for person, pairs in sorted(people.items())
+        Unit("zhao", person, functools.partial(read_pictures, SERIES, tuple(pictures), options))
+        for person, pictures in sorted(people.items())
     ]
 
 
@@ -106,36 +107,6 @@ def _stem(name: str) -> str:
 
 def _loose(name: str) -> str:
     return _stem(name).casefold().replace("%", "_")
-
-
-def _read(
-    pairs: Sequence[tuple[SourceFile, Row]], options: ReadOptions, findings: Findings
-) -> Iterator[RawSlice]:
-    for file, row in pairs:
-        name = f"17_Zhao_{_stem(row['file_name'])}.png"
-        verdict = options.verdict(name, True, "all pictures")
-        if verdict.is_taken is False:
-            continue
-        try:
-            content = file.read()
-            picture = decode_picture(content, name=file.origin)
-        except DataError as error:
-            findings.note(Finding.DAMAGED_SOURCE, str(error))
-            continue
-        yield RawSlice(
-            source="zhao",
-            label=COVID,
-            file_name=name,
-            patient_id=f"Zhao_{row['patient_id']}",
-            origin=file.origin,
-            slice_index=None,
-            values=picture.pixels,
-            unit="grey",
-            is_selected_by_source=verdict.is_taken,
-            reason=verdict.reason,
-            metadata=_metadata(row),
-            published=content,
-        )
 
 
 def _metadata(row: Row) -> dict[str, str]:

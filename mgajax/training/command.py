@@ -1,0 +1,69 @@
+"""`mgajax train`: its options, and what it prints."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mgajax.hosts import options
+from mgajax.hosts.launch import launch
+
+if TYPE_CHECKING:
+    from mgajax.training.loop import Summary
+
+EPILOG = f"""\
+any key of the config file can be set:  --config.batch_size=64
+SIGTERM and Ctrl-C save and stop; the same command goes on from there, on any number of devices
+and processes.
+
+{options.HELP}"""
+
+LOG_FOLDER = "processes"
+
+
+def add_train(commands, add_command) -> None:
+    """Add the command to the parser's `commands` by `add_command` of the command line."""
+    command = add_command(
+        commands,
+        "train",
+        run,
+        text="train a model; goes on by itself when --workdir holds a run",
+        epilog=EPILOG,
+        overrides=True,
+    )
+    command.add_argument("--config", type=Path, required=True, help="a file of configs/")
+    command.add_argument("--workdir", type=Path, required=True, help="the run's folder")
+    options.add_job_options(command)
+
+
+def run(arguments: argparse.Namespace, overrides: list[str]) -> None:
+    """Train, or go on training; alone, as one of several processes, or by starting them."""
+    if options.is_launcher(arguments):
+        words = ["train", "--config", str(arguments.config), "--workdir", str(arguments.workdir)]
+        words += ["--notice", str(arguments.notice), *(["--debug"] if arguments.debug else [])]
+        launch(
+            [*words, *overrides],
+            processes=arguments.processes,
+            logs=arguments.workdir / LOG_FOLDER,
+        )
+        return
+    options.join_others(arguments)
+    from mgajax import config
+    from mgajax.hosts import job
+    from mgajax.training.loop import train
+
+    settings = config.load(arguments.config, overrides=overrides)
+    with job.told_of_the_dead():
+        summary = train(settings, workdir=arguments.workdir)
+    if job.is_first():
+        _tell(summary, arguments.workdir)
+
+
+def _tell(summary: "Summary", workdir: Path) -> None:
+    print(f"{workdir}: {summary.steps} steps, ended by {summary.reason}")
+    if summary.best_step is not None:
+        loss = summary.best_cross_entropy
+        print(f"best: step {summary.best_step}, validation cross-entropy {loss:.4f}")
+    if summary.finished:
+        print(f"next:  mgajax evaluate --workdir {workdir}")
+    else:
+        print("give the same command again to go on")

@@ -1,0 +1,140 @@
+"""Kill processes of a run at random moments until it has ended, and compare it with a run left alone.
+
+    python tests/hosts/soak.py --data tensorflow_datasets/ct_phantom/tiny/1.0.0 --kills 10
+
+Prints a line a kill; exit code 1 when the weights differ in a single bit.
+"""
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from resumed import start
+
+PATIENCE_S = 600.0
+
+
+def soak(data: Path, *, kills: int, workdir: Path, seed: int, processes: int = 2) -> list[str]:
+    """Train twice, once under at least `kills` kills; what differs at the end, by name.
+
+    Each kill comes a random while after the run went on, so it falls into starting, training,
+    validating or saving alike; steps are added until there were enough.
+    """
+    dice, cache = random.Random(seed), workdir / "compiled"
+    words = _words(data, steps=60 * kills)
+    command = [*words, f"--workdir={workdir / 'disturbed'}", f"--processes={processes}"]
+    killed = 0
+    while True:
+        process = start(command, cache=cache)
+        if killed < kills:
+            _wait(process, seconds=dice.uniform(2.0, 6.0), after=workdir / "disturbed")
+            victim = _kill_one(process, dice=dice)
+            killed += victim is not None
+            print(f"kill {killed}: {victim}, after step {_newest(workdir / 'disturbed')}")
+        code = process.wait(timeout=PATIENCE_S)
+        process.communicate()
+        if code == 0:
+            break
+    left_alone = [*words, f"--workdir={workdir / 'alone'}", f"--processes={processes}"]
+    if start(left_alone, cache=cache).wait(timeout=PATIENCE_S):
+        raise RuntimeError("the run that was left alone ended badly")
+    if killed < kills:
+        raise RuntimeError(f"the run ended after {killed} of {kills} kills; make it longer")
+    return _differences(workdir / "disturbed", workdir / "alone")
+
+
+def _words(data: Path, *, steps: int) -> list[str]:
+    return [
+        "train",
+        "--config=configs/classification/resnet18.py",
+        f"--config.data.dir={data}",
+        "--config.preparation.image_size=32",
+        "--config.batch_size=8",
+        "--config.epochs=100000",
+        "--config.patience=0",
+        f"--config.max_steps={steps}",
+        "--config.checkpoint_every=5",
+    ]
+
+
+def _wait(process: "subprocess.Popen[str]", *, seconds: float, after: Path) -> None:
+    """Wait until the run has gone on from where it was, and `seconds` more."""
+    log, end = after / "metrics.jsonl", time.monotonic() + PATIENCE_S
+    before = log.stat().st_mtime if log.exists() else 0.0
+    while process.poll() is None and time.monotonic() < end:
+        if log.exists() and log.stat().st_mtime > before:
+            break
+        time.sleep(0.05)
+    time.sleep(seconds)
+
+
+def _kill_one(process: "subprocess.Popen[str]", *, dice: random.Random) -> str | None:
+    """Kill one of the launcher's processes; which, or None when the run was faster."""
+    tasks = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    children = tasks.read_text().split() if tasks.exists() else []
+    if not children:
+        return None
+    victim = dice.randrange(len(children))
+    os.kill(int(children[victim]), signal.SIGKILL)
+    return f"process {victim}"
+
+
+def _newest(workdir: Path) -> int:
+    names = [path.name for path in (workdir / "checkpoints").glob("*") if path.name.isdigit()]
+    return max(map(int, names), default=0)
+
+
+def _differences(first: Path, second: Path) -> list[str]:
+    """Names of leaves of the last checkpoints that are not equal bit for bit."""
+    import jax
+    import numpy as np
+
+    from mgajax.training.checkpoints import Checkpoints
+    from mgajax.training.run import reopen_run
+
+    states = []
+    for workdir in (first, second):
+        run = reopen_run(workdir, overrides=["--config.devices=1"])
+        with Checkpoints(workdir / "checkpoints", access="read") as checkpoints:
+            step = checkpoints.newest
+            if step is None:
+                raise RuntimeError(f"{workdir}: no checkpoint")
+            like = run.state_shapes()
+            found = checkpoints.restore(like, step=step, sharding=run.layout.replicated)
+            states.append(jax.device_get(found.state))
+    leaves = zip(
+        jax.tree_util.tree_leaves_with_path(states[0]), jax.tree.leaves(states[1]), strict=True
+    )
+    return [jax.tree_util.keystr(k) for (k, x), y in leaves if not np.array_equal(x, y)]
+
+
+def main() -> int:
+    """Soak, and say what differs."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="a built data set")
+    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        different = soak(
+            arguments.data,
+            kills=arguments.kills,
+            workdir=Path(folder),
+            seed=arguments.seed,
+            processes=arguments.processes,
+        )
+    print("\n".join(f"differs: {name}" for name in different) or "equal, bit for bit")
+    return bool(different)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
