@@ -116,13 +116,9 @@ def _nothing() -> None:
 
 
 def load(network: nn.Module, weights: Mapping[str, np.ndarray]) -> None:
-    """Give a network all its weights and statistics by name, none missing and none left over.
-
-    PyTorch's own counters of batches are not among them and stay.
-    """
-    counters = {k: v for k, v in network.state_dict().items() if k.endswith("num_batches_tracked")}
+    """Give a network all its weights and statistics by name, none missing and none left over."""
     arrays = {name: torch.from_numpy(np.array(array)) for name, array in weights.items()}
-    network.load_state_dict(arrays | counters, strict=True)
+    network.load_state_dict(arrays, strict=True)
 
 
 def _pixels(array: np.ndarray, device: str, layout: torch.memory_format) -> Tensor:

@@ -11,6 +11,7 @@ from mgajax import config as configs
 from mgajax.benchmark.collectives import collectives
 from mgajax.benchmark.scaling import measure_scaling
 from mgajax.benchmark.tables import scaling_table
+from mgajax.cli import main
 from mgajax.errors import ConfigError
 from mgajax.training.sharding import AXIS, make_layout
 
@@ -79,3 +80,13 @@ def test_counts_begin_with_one_and_rise(devices: tuple[int, ...]) -> None:
     config = configs.load("configs/classification/resnet18.py", overrides=SMALL)
     with pytest.raises(ConfigError, match="--devices"):
         measure_scaling(config, devices=devices, steps=2)
+
+
+def test_mistakes_on_the_command_line_are_one_line(capsys) -> None:
+    words = ["benchmark", "scaling", "--config", "configs/classification/resnet18.py"]
+    assert main([*words, "--devices", "1,two"]) == 2
+    assert "write numbers" in capsys.readouterr().err
+    assert jax.devices()  # from here on it is too late to simulate others
+    assert main([*words, "--simulate", "4"]) == 2
+    assert "--simulate 4: JAX runs already" in capsys.readouterr().err
+    assert main([*words, "--simulate", "0"]) == 2
