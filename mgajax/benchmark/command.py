@@ -43,6 +43,7 @@ def _add_measurement(kinds, add_command, name: str, run):
 
 
 def _add_step(command) -> None:
+    command.add_argument("--only", choices=("train", "eval"), help="one of the two steps")
     command.add_argument(
         "--peak_tflops", type=float, metavar="X", help="a device's peak, for the MFU"
     )
@@ -91,6 +92,7 @@ def step(arguments: argparse.Namespace, overrides: list[str]) -> None:
     report = measure_step(
         config.load(arguments.config, overrides=overrides),
         steps=arguments.steps,
+        parts=(arguments.only,) if arguments.only else ("train", "eval"),
         peak_tflops=arguments.peak_tflops,
         peer_python=arguments.peer_python if arguments.peer else None,
         peer_modes=tuple(filter(None, arguments.peer_modes.split(","))),

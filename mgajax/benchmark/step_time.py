@@ -16,6 +16,7 @@ from mgajax.benchmark.program import (
     WHATS,
     Program,
     Subject,
+    What,
     identity,
     make_subject,
     without_augmentation,
@@ -31,6 +32,7 @@ def measure_step(
     config: ConfigDict,
     *,
     steps: int,
+    parts: tuple[What, ...] = WHATS,
     peak_tflops: float | None = None,
     peer_python: Path | None = None,
     peer_modes: tuple[str, ...] = (),
@@ -40,6 +42,7 @@ def measure_step(
     Args:
       config: a run's configuration; its data set is not read.
       steps: how many to time of each, after a warm-up.
+      parts: "train", "eval" or both.
       peak_tflops: a device's peak, where the table has none or another one.
       peer_python: an interpreter with PyTorch: times the same steps there as well, in turns with
         ours, without augmentation on either side.
@@ -70,7 +73,7 @@ def measure_step(
             process = PeerProcess(subject, python=peer_python, modes=peer_modes)
             peer = stack.enter_context(process)
             report["peer"] = peer.greeting
-        for what in WHATS:
+        for what in parts:
             program = subject.compiled(what)
             if peer is None:
                 program.run(WARM_UP_STEPS)

@@ -9,7 +9,7 @@ from mgajax.benchmark.program import WHATS
 def step_table(report: dict[str, Any]) -> str:
     """The main numbers of `measure_step`; the JSON has them all."""
     header = ("", "p50 ms", "p90 ms", "img/s/device", "compile s", "MB", "GFLOP", "MFU")
-    rows = [header, *(_step_row(what, report[what]) for what in WHATS)]
+    rows = [header, *(_step_row(what, report[what]) for what in _parts(report))]
     lines = [_subject(report), *_aligned(rows)]
     if report["peak"] is not None:
         peak = report["peak"]
@@ -82,6 +82,10 @@ def _subject(report: dict[str, Any]) -> str:
     )
 
 
+def _parts(report: dict[str, Any]) -> list[str]:
+    return [what for what in WHATS if what in report]
+
+
 def _devices(kinds: Sequence[str]) -> str:
     return f"{len(kinds)} × {kinds[0]}"
 
@@ -104,7 +108,7 @@ def _step_row(name: str, found: dict[str, Any]) -> tuple[str, ...]:
 def _peer_lines(report: dict[str, Any]) -> list[str]:
     peer = report["peer"]
     rows: list[Sequence[str]] = [("", "p50 ms", "p90 ms", "best mode", "torch / mgajax", "blocks")]
-    for what in WHATS:
+    for what in _parts(report):
         found = report[what]
         rows.append(
             (

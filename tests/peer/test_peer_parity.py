@@ -7,6 +7,7 @@ would drown in the rounding of the weight.
 
 import dataclasses
 import functools
+from collections.abc import Iterable
 from typing import Any
 
 import jax
@@ -72,6 +73,14 @@ EVALUATED = CASES | {
 }
 
 
+QUICK = ("resnet18", "mga_resnet18", "unet", "hmsanet", "mga_stage_end")
+
+
+def by_cost(names: Iterable[str]) -> list[Any]:
+    """Names for `parametrize`; those of large networks belong to the slow tests."""
+    return [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in names]
+
+
 def subject_of(name: str, *extra: str) -> Subject:
     file, size, overrides = EVALUATED[name]
     words = [
@@ -112,7 +121,7 @@ def gap(ours: np.ndarray, theirs: np.ndarray) -> float:
     return float(difference / max(np.linalg.norm(theirs.astype(np.float64)), 1e-30))
 
 
-@pytest.mark.parametrize("name", EVALUATED)
+@pytest.mark.parametrize("name", by_cost(EVALUATED))
 def test_eval_outputs_are_equal(name: str) -> None:
     subject = subject_of(name)
     step = jax.jit(functools.partial(predict_step, settings=subject.settings))
@@ -130,7 +139,7 @@ def test_eval_outputs_are_equal(name: str) -> None:
         assert gap(ours["lesion"], lesion) < 1e-4
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", by_cost(CASES))
 def test_one_step_has_the_same_loss_and_statistics(name: str) -> None:
     subject = subject_of(name, *SGD)
     state, metrics = one_step(subject)
@@ -141,7 +150,8 @@ def test_one_step_has_the_same_loss_and_statistics(name: str) -> None:
     assert max(gap(after[key], theirs[key]) for key in after if ".running_" in key) < 1e-4
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) for name in CASES])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
 def test_one_step_has_the_same_gradients(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """In float64: in float32 a near tie in a pooling, or a value near a ReLU's 0, goes either way.
 
@@ -162,7 +172,6 @@ def test_one_step_has_the_same_gradients(name: str, monkeypatch: pytest.MonkeyPa
         np.concatenate([(side[key] - before[key]).ravel() for key in sorted(before)])
         for side in (after, theirs)
     )
-    print(name, gap(ours, peers))
     assert gap(ours, peers) < 2e-6
 
 
