@@ -17,13 +17,13 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from mgajax import config as configs
-from mgajax import interop
 from mgajax.benchmark import peer_process
 from mgajax.benchmark.peer_process import make_job, torch_weights
 from mgajax.benchmark.program import Subject, make_subject, without_augmentation
 from mgajax.data import loader
 from mgajax.peer.layers import Output
-from mgajax.peer.stepping import Stepper
+from mgajax.peer.registry import create
+from mgajax.peer.stepping import Stepper, load
 from mgajax.training.steps import predict_step, train_step
 
 TINY = ("--config.model.options.trunk=hrnet_tiny", "--config.model.options.dropout=0.0")
@@ -201,14 +201,13 @@ def test_adam_and_the_learned_loss_weights_go_the_same_way() -> None:
     assert abs(ours[0]) > 0.01
 
 
-def test_a_missing_weight_is_an_error() -> None:
-    subject = subject_of("resnet18")
-    weights = torch_weights(subject)
-    weights.pop("fc.bias")
-    from mgajax.peer.registry import create
-    from mgajax.peer.stepping import load
-
-    job = make_job(subject)
-    with pytest.raises(RuntimeError, match="fc.bias"):
+@pytest.mark.parametrize("change", ["missing", "unexpected"])
+def test_weights_fit_by_name_or_are_refused(change: str) -> None:
+    subject = subject_of("mga_resnet18")
+    job, weights = make_job(subject), torch_weights(subject)
+    load(create(job.family, job.dimensions), weights)
+    weights["fc.other"] = weights["fc.bias"]
+    if change == "missing":
+        del weights["fc.bias"], weights["fc.other"]
+    with pytest.raises(RuntimeError, match="fc.bias" if change == "missing" else "fc.other"):
         load(create(job.family, job.dimensions), weights)
-    assert interop.from_torch("resnet18", torch_weights(subject))

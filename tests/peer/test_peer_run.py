@@ -20,7 +20,7 @@ PYTHON = Path(sys.executable)
 @pytest.mark.slow
 def test_both_sides_take_the_same_steps_in_turns() -> None:
     config = configs.load("configs/classification/mga_resnet18.py", overrides=SMALL)
-    modes = ("contiguous", "channels_last")
+    modes = ("contiguous", "channels_last", "compiled")
     report = measure_step(config, steps=4, peer_python=PYTHON, peer_modes=modes)
     report = json.loads(json.dumps(report))
     assert report["augmentation"] == "off"
@@ -33,7 +33,7 @@ def test_both_sides_take_the_same_steps_in_turns() -> None:
         assert len(found["block_ratios"]) == 4
         assert min(found["block_ratios"]) <= found["ratio"] <= max(found["block_ratios"])
     losses = [found["first_loss"] for found in report["train"]["peer"]["tried"].values()]
-    assert losses == pytest.approx([report["train"]["first_loss"]] * 2, rel=1e-4)
+    assert losses == pytest.approx([report["train"]["first_loss"]] * 3, rel=1e-4)
     assert "torch / mgajax" in step_table(report)
 
 
