@@ -43,7 +43,7 @@ def words_for(phantom: Path, task: str, *more: str) -> list[str]:
         "--config.checkpoint_every=4",
         "--config.log_every=1",
         "--config.optimiser.name=sgd",
-        "--config.optimiser.learning_rate=1e-3",
+        "--config.optimiser.learning_rate=1e-4",
         *more,
     ]
 
@@ -74,8 +74,9 @@ def newest(workdir: Path):
         return checkpoints.restore(like, step=step, sharding=opened.layout.replicated)
 
 
-@pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("parallel", ["pmap", "jit"])
+@pytest.mark.parametrize(
+    ("task", "parallel"), [("classification", "pmap"), ("segmentation", "jit")]
+)
 def test_processes_and_devices_do_not_matter(
     phantom: Path, tmp_path: Path, cache: Path, task: str, parallel: str
 ) -> None:
@@ -88,9 +89,14 @@ def test_processes_and_devices_do_not_matter(
         np.testing.assert_allclose(losses(tmp_path / name), expected, rtol=1e-5)
         other = newest(tmp_path / name)
         assert other.step == STEPS
-        for ours, theirs in zip(jax.tree.leaves(other.state), jax.tree.leaves(state), strict=True):
+        for ours, theirs in zip(weights(other.state), weights(state), strict=True):
             scale = max(float(np.abs(theirs).max()), 1e-3)
-            np.testing.assert_allclose(ours, theirs, atol=1e-5 * scale, rtol=1e-4)
+            np.testing.assert_allclose(ours, theirs, atol=1e-5 * scale, rtol=1e-5)
+
+
+def weights(state) -> list:
+    """Parameters and batch statistics."""
+    return jax.tree.leaves((state.params, state.batch_stats))
 
 
 @pytest.mark.parametrize("other", ["1 x 1", "1 x 4"])
