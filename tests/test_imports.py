@@ -1,6 +1,7 @@
 """Imports go one way: sources → slices → batches → step → metrics → report."""
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,8 @@ ALLOWED = {
     "inference": LEAVES | {"config", "data", "models", "training"},
     "explanation": LEAVES | {"config", "data", "models", "training", "evaluation", "reporting"},
     "reporting": LEAVES,
-    "benchmark": LEAVES | {"config", "data", "models", "training"},
+    "peer": set(),
+    "benchmark": LEAVES | {"config", "data", "models", "training", "interop", "peer"},
     "experiments": LEAVES | {"config", "training", "evaluation"},
     "quickstart": LEAVES | {"config", "training", "evaluation", "inference"},
     "dataset_report": LEAVES | {"curation", "data", "reporting"},
@@ -85,6 +87,20 @@ def test_tfds_is_imported_in_the_data_room_and_builders_only() -> None:
         if any(name.startswith("tensorflow_datasets") for name in imported(file))
     }
     assert all(user.startswith("mgajax/data/") for user in users), users
+
+
+def test_the_peer_needs_torch_and_numpy_only() -> None:
+    for file in (ROOT / "mgajax" / "peer").glob("*.py"):
+        packages = {name.split(".")[0] for name in imported(file)}
+        assert packages <= {"mgajax", "numpy", "torch", *sys.stdlib_module_names}, file
+    users = [
+        file for file in files() if any(name.startswith("mgajax.peer") for name in imported(file))
+    ]
+    outside = {name for file in users if file.parent.name != "peer" for name in imported(file)}
+    assert {name for name in outside if name.startswith("mgajax.peer")} <= {
+        "mgajax.peer.job.Job",
+        "mgajax.peer.job.write_job",
+    }
 
 
 def test_functions_and_files_stay_short() -> None:

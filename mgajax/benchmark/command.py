@@ -1,39 +1,152 @@
-"""`mgajax benchmark`: its options, and what it prints."""
+"""`mgajax benchmark step|input|scaling|compare`: their options, and what they print."""
 
 import argparse
 import json
+import os
+import sys
 from pathlib import Path
+from typing import Any
+
+from mgajax.errors import ConfigError
+
+DEFAULT_COUNTS = (1, 2, 4, 8)
 
 
 def add_benchmark(commands, add_command) -> None:
-    """Add the command to the parser\'s `commands` by `add_command` of the command line."""
-    command = add_command(
-        commands,
+    """Add the commands to the parser\'s `commands` by `add_command` of the command line."""
+    group = commands.add_parser(
         "benchmark",
-        benchmark,
-        text="measure: what does a step cost, and does the input keep up with it?",
-        epilog=(
-            "step:  compile time, step time and memory on a drawn batch; needs no data set\n"
-            "input: the step on real data against the same step on one fixed batch"
-        ),
-        overrides=True,
+        help="measure: what does a step cost, does the input keep up, how does it scale?",
+        description="Measure speed. Tables go to the terminal, all figures to --out as JSON.",
+        allow_abbrev=False,
     )
-    command.add_argument("what", choices=("step", "input"))
+    kinds = group.add_subparsers(dest="what", required=True, metavar="WHAT")
+    _add_step(_add_measurement(kinds, add_command, "step", step))
+    _add_measurement(kinds, add_command, "input", input_rate)
+    _add_scaling(_add_measurement(kinds, add_command, "scaling", scaling))
+    _add_compare(kinds, add_command)
+
+
+TEXTS = {
+    "step": "compile time, train and eval step time and memory on a drawn batch; needs no data set",
+    "input": "the step on real data against the same step on one fixed batch",
+    "scaling": "the train step on 1, 2, 4, 8 devices, and what they send each other",
+}
+
+
+def _add_measurement(kinds, add_command, name: str, run):
+    command = add_command(kinds, name, run, text=TEXTS[name], overrides=True)
     command.add_argument("--config", type=Path, required=True, help="a file of configs/")
     command.add_argument("--steps", type=int, default=40, help="steps timed each way")
-    command.add_argument("--out", type=Path, metavar="FILE.json", help="also write the figures")
+    command.add_argument("--out", type=Path, metavar="FILE.json", help="also write all figures")
+    return command
 
 
-def benchmark(arguments: argparse.Namespace, overrides: list[str]) -> None:
-    """Time a step, alone or against its input."""
+def _add_step(command) -> None:
+    command.add_argument("--only", choices=("train", "eval"), help="one of the two steps")
+    command.add_argument(
+        "--peak_tflops", type=float, metavar="X", help="a device's peak, for the MFU"
+    )
+    command.add_argument(
+        "--peer", choices=("torch",), help="time the same steps in PyTorch as well, in turns"
+    )
+    command.add_argument(
+        "--peer_python",
+        type=Path,
+        default=Path(sys.executable),
+        metavar="PYTHON",
+        help="an interpreter with torch and numpy; default: this one (extra [peer])",
+    )
+    command.add_argument(
+        "--peer_modes",
+        default="",
+        metavar="A,B",
+        help="modes to try instead of all that fit the device; the fastest is timed",
+    )
+
+
+def _add_scaling(command) -> None:
+    counts = ",".join(map(str, DEFAULT_COUNTS))
+    command.add_argument("--devices", default=counts, metavar="1,2,...", help=f"default: {counts}")
+    command.add_argument("--simulate", type=int, metavar="N", help="pretend N devices on the CPU")
+
+
+def _add_compare(kinds, add_command) -> None:
+    command = add_command(kinds, "compare", compare_files, text="two files of --out: A / B")
+    command.add_argument("first", type=Path, metavar="A.json")
+    command.add_argument("second", type=Path, metavar="B.json")
+    command.add_argument(
+        "--anyway", action="store_true", help="also where model, devices or batch differ"
+    )
+
+
+def step(arguments: argparse.Namespace, overrides: list[str]) -> None:
+    """Time a train step and an eval step, alone or beside PyTorch."""
+    if arguments.peer:
+        # Both sides need room on one GPU.
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    from mgajax import config
+    from mgajax.benchmark.step_time import measure_step
+    from mgajax.benchmark.tables import step_table
+
+    report = measure_step(
+        config.load(arguments.config, overrides=overrides),
+        steps=arguments.steps,
+        parts=(arguments.only,) if arguments.only else ("train", "eval"),
+        peak_tflops=arguments.peak_tflops,
+        peer_python=arguments.peer_python if arguments.peer else None,
+        peer_modes=tuple(filter(None, arguments.peer_modes.split(","))),
+    )
+    _show(report, step_table(report), out=arguments.out)
+
+
+def input_rate(arguments: argparse.Namespace, overrides: list[str]) -> None:
+    """Time the step on real data against a fixed batch."""
     from mgajax import config
     from mgajax.benchmark.input_rate import measure_input
-    from mgajax.benchmark.step_time import measure_step
+    from mgajax.benchmark.tables import input_table
 
     settings = config.load(arguments.config, overrides=overrides)
-    measure = measure_step if arguments.what == "step" else measure_input
-    result = measure(settings, steps=arguments.steps)
-    text = json.dumps(result, indent=2)
-    print(text)
-    if arguments.out:
-        arguments.out.write_text(text + "\n")
+    report = measure_input(settings, steps=arguments.steps)
+    _show(report, input_table(report), out=arguments.out)
+
+
+def scaling(arguments: argparse.Namespace, overrides: list[str]) -> None:
+    """Time the train step on more and more devices."""
+    from mgajax import config
+    from mgajax.benchmark.scaling import measure_scaling, simulate
+    from mgajax.benchmark.tables import scaling_table
+
+    try:
+        counts = [int(word) for word in arguments.devices.split(",")]
+    except ValueError:
+        raise ConfigError(f"--devices {arguments.devices}: write numbers, as 1,2,4") from None
+    if arguments.simulate is not None:
+        simulate(arguments.simulate)
+    report = measure_scaling(
+        config.load(arguments.config, overrides=overrides),
+        devices=counts,
+        steps=arguments.steps,
+        simulated=arguments.simulate is not None,
+    )
+    _show(report, scaling_table(report), out=arguments.out)
+
+
+def compare_files(arguments: argparse.Namespace, overrides: list[str]) -> None:
+    """Set two results side by side."""
+    from mgajax.benchmark.compare import compare
+    from mgajax.benchmark.tables import comparison_table
+
+    found = compare(
+        arguments.first,
+        arguments.second,
+        differing="allowed" if arguments.anyway else "refused",
+    )
+    print(comparison_table(found))
+
+
+def _show(report: dict[str, Any], table: str, *, out: Path | None) -> None:
+    print(table)
+    if out:
+        out.write_text(json.dumps(report, indent=2) + "\n")
+        print(out)

@@ -44,6 +44,7 @@ def measure_input(config: ConfigDict, *, steps: int) -> dict[str, Any]:
     ratios = [statistics.median(r) / statistics.median(f) for r, f in zip(real, fixed, strict=True)]
     real_s, fixed_s = list(itertools.chain(*real)), list(itertools.chain(*fixed))
     return {
+        "benchmark": "input",
         "model": config.model.name,
         "batch_size": config.batch_size,
         "image_size": config.preparation.image_size,

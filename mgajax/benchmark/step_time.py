@@ -1,154 +1,142 @@
-"""What one train step costs: tracing, compiling, running, memory. On drawn noise, without a data set."""
+"""What a train step and an eval step cost: compiling, running, memory. On drawn noise, without a data set."""
 
-import functools
-import resource
-import statistics
-import time
+import contextlib
+import dataclasses
+import itertools
+from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from mgajax.config import provenance
-from mgajax.data.augmentation import Augmentation
-from mgajax.data.loader import Batch
+from mgajax.benchmark.devices import Peak, peak_of
+from mgajax.benchmark.peer_process import PeerProcess, check_comparable
+from mgajax.benchmark.program import (
+    WARM_UP_STEPS,
+    WHATS,
+    Program,
+    Subject,
+    What,
+    identity,
+    make_subject,
+    without_augmentation,
+)
 from mgajax.errors import ConfigError
-from mgajax.progress import say, track
-from mgajax.schema import CLASS_NAMES
-from mgajax.training import start
-from mgajax.training.settings import check_settings
-from mgajax.training.sharding import Layout, check_batch_size, make_layout
-from mgajax.training.steps import StepSettings, train_step
-from mgajax.training.tasks import make_task
+from mgajax.progress import track
 
-WARM_UP_STEPS = 2
+BLOCKS = 4
+"""Both sides are timed in turn, so that a drift of the machine meets both alike."""
 
 
-def measure_step(config: ConfigDict, *, steps: int) -> dict[str, Any]:
-    """Compile the train step of `config` and run it on one batch that is on the devices already.
+def measure_step(
+    config: ConfigDict,
+    *,
+    steps: int,
+    parts: tuple[What, ...] = WHATS,
+    peak_tflops: float | None = None,
+    peer_python: Path | None = None,
+    peer_modes: tuple[str, ...] = (),
+) -> dict[str, Any]:
+    """Compile the train step and the eval step of `config` and run them on one batch on the devices.
 
     Args:
       config: a run's configuration; its data set is not read.
-      steps: how many to time, after `WARM_UP_STEPS`.
+      steps: how many to time of each, after a warm-up.
+      parts: "train", "eval" or both.
+      peak_tflops: a device's peak, where the table has none or another one.
+      peer_python: an interpreter with PyTorch: times the same steps there as well, in turns with
+        ours, without augmentation on either side.
+      peer_modes: which of `mgajax.peer.stepping.MODES` are tried; empty: those that fit the device.
 
     Returns:
-      Seconds to trace and lower, and to compile (wall and CPU); median and minimum milliseconds a
-      step, images a second; bytes of the compiled step's arguments and intermediate values, and the
-      device's own peak where it tells one. Ready for JSON.
+      Under "train" and "eval": seconds to trace and lower, and to compile (wall and CPU); 50th and
+      90th percentile and minimum of milliseconds a step, images a second, bytes, operations, share
+      of the peak (MFU); and, beside a peer, its own times and the ratio (above 1: ours is faster).
+      Ready for JSON.
 
     Raises:
-      ConfigError: an unusable setting, or fewer than one step.
+      ConfigError: an unusable setting, fewer steps than blocks, or nothing to compare with.
     """
-    if steps < 1:
-        raise ConfigError(f"--steps {steps}: give at least 1")
-    config.data.dir = config.data.dir or "(drawn)"
-    check_settings(config)
-    layout = make_layout(parallel=config.parallel, devices=config.devices)
-    check_batch_size(config.batch_size, layout=layout)
-    function, state = _train_step(config, layout)
-    batch = layout.shard(_noise(config))
-    began = _Stopwatch()
-    lowered = function.lower(state, batch)
-    traced = began.lap()
-    say(f"traced in {traced['wall_s']:.1f} s; compiling")
-    compiled = lowered.compile()
-    compiling = began.lap()
-    seconds = _run(compiled, state, batch, steps=steps)
-    median = statistics.median(seconds)
+    if steps < BLOCKS:
+        raise ConfigError(f"--steps {steps}: give at least {BLOCKS}")
+    if peer_python is not None:
+        config = without_augmentation(config)
+    subject = make_subject(config)
+    devices = list(subject.layout.mesh.devices.flat)
+    peak = peak_of(devices[0].device_kind, dtype=config.model.dtype, stated=peak_tflops)
+    report = {"benchmark": "step", **identity(config, devices=devices)}
+    report["peak"] = None if peak is None else dataclasses.asdict(peak)
+    with contextlib.ExitStack() as stack:
+        peer = None
+        if peer_python is not None:
+            check_comparable(subject)
+            process = PeerProcess(subject, python=peer_python, modes=peer_modes)
+            peer = stack.enter_context(process)
+            report["peer"] = peer.greeting
+        for what in parts:
+            program = subject.compiled(what)
+            if peer is None:
+                program.run(WARM_UP_STEPS)
+                tracked = track(range(steps), description=f"timing {what} steps")
+                blocks = [program.run(1) for _ in tracked]
+                found: dict[str, Any] = {}
+            else:
+                blocks, found = _alternating(program, peer, steps=steps)
+            seconds = list(itertools.chain(*blocks))
+            report[what] = _figures(program, seconds, subject=subject, peak=peak) | found
+    return report
+
+
+def _figures(
+    program: Program, seconds: list[float], *, subject: Subject, peak: Peak | None
+) -> dict[str, Any]:
+    median, slow = (float(np.percentile(seconds, share)) for share in (50, 90))
+    mfu = None
+    if peak is not None and program.flops is not None:
+        mfu = program.flops / (median * peak.tflops * 1e12)
+    images = subject.config.batch_size / median
     return {
-        "model": config.model.name,
-        "options": {key: str(value) for key, value in config.model.options.items()},
-        "dtype": config.model.dtype,
-        "batch_size": config.batch_size,
-        "image_size": config.preparation.image_size,
-        "trace_and_lower": traced,
-        "compile": compiling,
+        "trace_and_lower": program.trace_and_lower,
+        "compile": program.compile,
         "steps": len(seconds),
-        "step_ms": 1e3 * median,
-        "fastest_step_ms": 1e3 * min(seconds),
-        "images_per_s": config.batch_size / median,
-        "memory": _memory(compiled, layout),
-        "devices": [device.device_kind for device in layout.mesh.devices.flat],
-        "parallel": str(layout.parallel),
-        "provenance": provenance(),
+        "p50_ms": 1e3 * median,
+        "p90_ms": 1e3 * slow,
+        "fastest_ms": 1e3 * min(seconds),
+        "images_per_s": images,
+        "images_per_s_per_device": images / subject.layout.num_devices,
+        "memory": program.memory(),
+        "flops_per_device": program.flops,
+        "mfu": mfu,
     }
 
 
-def _train_step(config: ConfigDict, layout: Layout) -> tuple[Any, Any]:
-    """The wrapped step, and a state to begin with."""
-    model = start.make_model(config, axis_name=layout.axis_name)
-    task = make_task(config, model=model)
-    optimiser, schedule = start.optimiser_and_schedule(config, total_steps=1000)
-    settings = StepSettings(
-        model=model,
-        optimiser=optimiser,
-        schedule=schedule,
-        augmentation=Augmentation(**config.augmentation),
-        task=task,
-        seed=config.seed,
-        axis_name=layout.axis_name,
-    )
-    function = functools.partial(train_step, settings=settings)
-    state = start.fresh_state(config, model=model, task=task, optimiser=optimiser)
-    wrapped = layout.wrap(
-        function,
-        inputs=("replicated", "sharded"),
-        outputs=("replicated", "replicated"),
-        donate=True,
-    )
-    return wrapped, layout.replicate(state)
-
-
-def _noise(config: ConfigDict) -> Batch:
-    """A global batch of random slices, every third pixel of whose masks is lesion."""
-    rng = np.random.default_rng(config.seed)
-    count, side = config.batch_size, config.preparation.image_size
-    shape = (count, side, side, 1)
-    return Batch(
-        images=rng.integers(0, 256, shape).astype(np.uint8),
-        masks=np.where(rng.random(shape) < 1 / 3, 255, 0).astype(np.uint8),
-        labels=rng.integers(0, len(CLASS_NAMES), count).astype(np.int32),
-        weights=np.ones(count, np.float32),
-        mask_weights=np.ones(count, np.float32),
-        rows=np.arange(count, dtype=np.int32),
-    )
-
-
-def _run(compiled: Any, state: Any, batch: Any, *, steps: int) -> list[float]:
-    """Seconds of each step, from the call to the finished update."""
-    seconds = []
-    for _ in track(range(WARM_UP_STEPS + steps), description="timing steps"):
-        began = time.perf_counter()
-        state, metrics = compiled(state, batch)
-        jax.block_until_ready((state, metrics))
-        seconds.append(time.perf_counter() - began)
-    return seconds[WARM_UP_STEPS:]
-
-
-def _memory(compiled: Any, layout: Layout) -> dict[str, int | None]:
-    analysis = compiled.memory_analysis()
-    device = layout.mesh.devices.flat[0].memory_stats() or {}
-    return {
-        "arguments_bytes": getattr(analysis, "argument_size_in_bytes", None),
-        "intermediate_bytes": getattr(analysis, "temp_size_in_bytes", None),
-        "peak_bytes": device.get("peak_bytes_in_use"),
+def _alternating(
+    program: Program, peer: PeerProcess, *, steps: int
+) -> tuple[list[list[float]], dict[str, Any]]:
+    """Seconds of our blocks, and what is to be said of the peer's beside them."""
+    tried, mode = peer.fastest(program.what)
+    first = program.run(1)
+    first_loss = float(program.last["loss"]) if program.what == "train" else None
+    ours: list[list[float]] = []
+    theirs: list[list[float]] = []
+    each = -(-steps // BLOCKS)
+    for _ in track(range(BLOCKS), description=f"timing {program.what} blocks"):
+        # The first step of a block finds the other side's data in the caches.
+        ours.append(program.run(1 + each)[1:])
+        theirs.append(peer.run(1 + each)[1:])
+    ratios = [float(np.median(t) / np.median(o)) for o, t in zip(ours, theirs, strict=True)]
+    all_theirs = list(itertools.chain(*theirs))
+    return ours, {
+        "first_step_s": first[0],
+        "first_loss": first_loss,
+        "peer": {
+            "mode": mode,
+            "tried": tried,
+            "p50_ms": 1e3 * float(np.percentile(all_theirs, 50)),
+            "p90_ms": 1e3 * float(np.percentile(all_theirs, 90)),
+            "fastest_ms": 1e3 * min(all_theirs),
+            "peak_bytes": peer.peak_bytes(),
+        },
+        "ratio": float(np.median(ratios)),
+        "block_ratios": ratios,
     }
-
-
-class _Stopwatch:
-    """Wall and CPU seconds since the last lap; CPU seconds of all threads of this process."""
-
-    def __init__(self) -> None:
-        self.wall, self.cpu = time.perf_counter(), _cpu_seconds()
-
-    def lap(self) -> dict[str, float]:
-        wall, cpu = time.perf_counter(), _cpu_seconds()
-        passed = {"wall_s": wall - self.wall, "cpu_s": cpu - self.cpu}
-        self.wall, self.cpu = wall, cpu
-        return passed
-
-
-def _cpu_seconds() -> float:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime

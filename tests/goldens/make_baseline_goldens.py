@@ -1,23 +1,24 @@
 """Makes `segmentation/*.npz`: what PyTorch computes, in float64, with weights drawn by name.
 
-    pip install torch==2.13.0 numpy
+    pip install -e . torch==2.13.0
     python tests/goldens/make_baseline_goldens.py
 
-The networks are those of `torch_baselines.py`. A file holds no weights and no images: the tests
+The networks are those of `mgajax.peer`. A file holds no weights and no images: the tests
 draw both again with `deterministic_weights.py`. PyTorch's own float32 gap of the gradients is
 printed: where two values nearly tie for a maximum, rounding decides which one receives the gradient,
 so `IMAGE_SEEDS` names seeds with few such ties.
 """
 
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from deterministic_weights import drawn_images, drawn_state
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch_baselines import DeepLabV3, SegNet, UNet
+
+from mgajax.peer.registry import create
 
 OUT = Path(__file__).parent / "segmentation"
 AUXILIARY_WEIGHT = 0.5
@@ -25,11 +26,20 @@ HEAD = 4
 THINNING = 3
 IMAGE_SEEDS = {"segnet": 3, "unet_bilinear": 1}
 DAMPED = {"backbone.layer*.bn3.weight": 0.2}
-CASES: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int, int]]] = {
-    "unet": (lambda: UNet(channels=1), (2, 1, 35, 50)),
-    "unet_bilinear": (lambda: UNet(channels=3, bilinear=True), (2, 3, 35, 50)),
-    "segnet": (lambda: SegNet(channels=1), (2, 1, 67, 70)),
-    "deeplabv3_resnet50": (lambda: DeepLabV3((3, 4, 6, 3), channels=1), (3, 1, 97, 104)),
+CASES: dict[str, tuple[str, dict[str, Any], tuple[int, int, int, int]]] = {
+    "unet": ("unet", {"upsampling": "transposed"}, (2, 1, 35, 50)),
+    "unet_bilinear": ("unet", {"upsampling": "bilinear"}, (2, 3, 35, 50)),
+    "segnet": ("segnet", {}, (2, 1, 67, 70)),
+    "deeplabv3_resnet50": (
+        "deeplabv3",
+        {
+            "depths": (3, 4, 6, 3),
+            "auxiliary": "fcn",
+            "dropout": 0.0,
+            "auxiliary_dropout": 0.0,
+        },
+        (3, 1, 97, 104),
+    ),
 }
 
 
@@ -46,9 +56,15 @@ def load(network: nn.Module) -> None:
     network.load_state_dict({k: torch.from_numpy(v) for k, v in state.items()}, strict=True)
 
 
+def scores(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Logits, and those of the auxiliary head if there is one."""
+    output = network(images)
+    return output.logits, output.maps.get("fcn")
+
+
 def train(network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
     """Logits and loss of one training forward and backward pass: cross-entropy, all pixels."""
-    logits, auxiliary = network.train()(images)
+    logits, auxiliary = scores(network.train(), images)
     truth = drawn_classes(tuple(images.shape))
     loss = F.cross_entropy(logits, truth)
     if auxiliary is not None:
@@ -74,7 +90,7 @@ def reference(network: nn.Module, images: Tensor) -> dict[str, np.ndarray]:
     single = gradient_norms(network)
     load(network.double())
     with torch.no_grad():
-        logits, auxiliary = network.eval()(images)
+        logits, auxiliary = scores(network.eval(), images)
     out = {"eval/logits": thinned(logits)}
     if auxiliary is not None:
         out["eval/auxiliary"] = thinned(auxiliary)
@@ -99,10 +115,11 @@ def reference(network: nn.Module, images: Tensor) -> dict[str, np.ndarray]:
 def main() -> None:
     """Write every file and say how large it is."""
     OUT.mkdir(exist_ok=True)
-    for name, (make, shape) in CASES.items():
+    for name, (family, dimensions, shape) in CASES.items():
         seed = IMAGE_SEEDS.get(name, 0)
         images = torch.from_numpy(drawn_images(shape, seed=seed)).double()
-        arrays = reference(make(), images) | {"seed": np.array(seed)}
+        network = create(family, {"num_classes": 2, "channels": shape[1], **dimensions})
+        arrays = reference(network, images) | {"seed": np.array(seed)}
         path = OUT / f"{name}.npz"
         np.savez_compressed(path, **arrays)
         size = path.stat().st_size / 1000

@@ -1,9 +1,9 @@
 """Makes `classification/*.npz`: what PyTorch computes, in float64, with weights drawn by name.
 
-    pip install torch==2.13.0 numpy
+    pip install -e . torch==2.13.0
     python tests/goldens/make_classification_goldens.py
 
-The networks are those of `torch_networks.py`. A file holds no weights and no images: the tests
+The networks are those of `mgajax.peer`. A file holds no weights and no images: the tests
 draw both again with `deterministic_weights.py`.
 
 Where two values nearly tie for a maximum, rounding decides which one receives the gradient, and no
@@ -13,13 +13,16 @@ float32 implementation can be held to the reference. So the images are of seed 0
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from deterministic_weights import drawn_images, drawn_state
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch_networks import DenseNet, ResNet
+
+from mgajax.peer.densenet import DenseNet
+from mgajax.peer.resnet import ResNet
 
 OUT = Path(__file__).parent / "classification"
 LABELS = torch.tensor([0, 1, 2])
@@ -34,25 +37,32 @@ SHRINK = {
     "nearest": lambda x, size: F.interpolate(x, size, mode="nearest"),
     "nearest_exact": lambda x, size: F.interpolate(x, size, mode="nearest-exact"),
 }
-DEPTHS = (2, 2, 2, 2)
 PLACEMENTS = ("last_block", "stage_end", "stage_end_residual", "every_block")
+
+
+def resnet(**dimensions: Any) -> nn.Module:
+    """A ResNet-18 with three classes and without attention, unless `dimensions` say otherwise."""
+    usual = {"block": "basic", "depths": (2, 2, 2, 2), "num_classes": 3}
+    return ResNet(
+        **(usual | {"placement": "last_block", "flavour": "paper", "stages": ()} | dimensions)
+    )
 
 
 def cases() -> dict[str, nn.Module]:
     """Every network of the tests by file name; `guided` is the stage that Eq. 4 supervises."""
     networks: dict[str, nn.Module] = {
-        "resnet18": ResNet(DEPTHS, channels=1),
-        "resnet50": ResNet((3, 4, 6, 3), bottleneck=True),
-        "densenet121": DenseNet(channels=1),
-        "resnet18_cbam": ResNet(
-            DEPTHS, placement="every_block", flavour="official", stages=(1, 2, 3, 4)
+        "resnet18": resnet(channels=1),
+        "resnet50": resnet(block="bottleneck", depths=(3, 4, 6, 3), channels=3),
+        "densenet121": DenseNet(num_classes=3, channels=1, depths=(6, 12, 24, 16)),
+        "resnet18_cbam": resnet(
+            placement="every_block", flavour="official", stages=(1, 2, 3, 4), channels=3
         ),
-        "mga_simplified": ResNet(DEPTHS, stages=(1,), channels=1),
+        "mga_simplified": resnet(stages=(1,), channels=1),
     }
     for flavour in ("paper", "official"):
         for placement in PLACEMENTS:
-            networks[f"mga_{flavour}_{placement}"] = ResNet(
-                DEPTHS, placement=placement, flavour=flavour, stages=(1, 2, 3), channels=1
+            networks[f"mga_{flavour}_{placement}"] = resnet(
+                placement=placement, flavour=flavour, stages=(1, 2, 3), channels=1
             )
     return networks
 

@@ -1,0 +1,104 @@
+"""Two results of one benchmark side by side."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from mgajax.errors import ConfigError, DataError
+
+FIGURES = {
+    "step": (
+        "train.p50_ms",
+        "train.p90_ms",
+        "train.images_per_s_per_device",
+        "train.compile.wall_s",
+        "train.memory.intermediate_bytes",
+        "train.memory.peak_bytes",
+        "train.mfu",
+        "train.ratio",
+        "eval.p50_ms",
+        "eval.p90_ms",
+        "eval.images_per_s_per_device",
+        "eval.compile.wall_s",
+        "eval.ratio",
+    ),
+    "input": ("real_ms", "fixed_ms", "ratio"),
+}
+"""By benchmark, what is compared."""
+SUBJECT = (
+    "model",
+    "options",
+    "dtype",
+    "batch_size",
+    "image_size",
+    "augmentation",
+    "residence",
+    "parallel",
+    "devices",
+    "cpu_threads",
+)
+"""What must be equal for a ratio to mean something, where a benchmark states it."""
+
+
+def compare(first: Path, second: Path, *, differing: str = "refused") -> dict[str, Any]:
+    """The figures of two files of one benchmark, and A / B of each.
+
+    Args:
+      first: a JSON file of `mgajax benchmark ... --out`, A.
+      second: another, B.
+      differing: "refused" or "allowed": what to do where the subjects (model, devices, batch, ...)
+        differ. Versions may always differ; they are told.
+
+    Raises:
+      DataError: a file is missing, damaged or of no benchmark that can be compared.
+      ConfigError: the files are of two benchmarks, or of two subjects and that is refused.
+    """
+    a, b = _read(first), _read(second)
+    what = a["benchmark"]
+    if b["benchmark"] != what:
+        raise ConfigError(f"{first} is of benchmark {what}, {second} of {b['benchmark']}")
+    differences = _differences(a, b, SUBJECT)
+    if differences and differing == "refused":
+        told = "; ".join(f"{key} {d['a']!r} and {d['b']!r}" for key, d in differences.items())
+        raise ConfigError(
+            f"{first} and {second} measured different things: {told}; "
+            "add --anyway to compare them nevertheless"
+        )
+    versions = sorted(a["provenance"].keys() | b["provenance"].keys())
+    figures = {}
+    for name in FIGURES[what]:
+        one, other = _at(a, name), _at(b, name)
+        if one is not None and other:
+            figures[name] = {"a": one, "b": other, "ratio": one / other}
+    return {
+        "what": f"benchmark {what}, A = {first}, B = {second}",
+        "differences": differences,
+        "versions": _differences(a["provenance"], b["provenance"], tuple(versions)),
+        "figures": figures,
+    }
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+        what = found["benchmark"]
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; give what `benchmark --out` wrote") from None
+    except (ValueError, KeyError, TypeError):
+        raise DataError(f"{path}: not a result of `mgajax benchmark --out`") from None
+    if what not in FIGURES:
+        raise DataError(f"{path}: benchmark {what!r}; {', '.join(FIGURES)} can be compared")
+    return found
+
+
+def _differences(
+    a: dict[str, Any], b: dict[str, Any], keys: tuple[str, ...]
+) -> dict[str, dict[str, Any]]:
+    pairs = {key: (a.get(key), b.get(key)) for key in keys}
+    return {key: {"a": one, "b": two} for key, (one, two) in pairs.items() if one != two}
+
+
+def _at(tree: Any, path: str) -> float | None:
+    for key in path.split("."):
+        tree = tree.get(key) if isinstance(tree, dict) else None
+    return tree

@@ -1,0 +1,229 @@
+"""Our network as a job for the PyTorch side, and that side as a process (`mgajax.peer.worker`).
+
+A process of its own: neither framework's threads, memory or libraries are in the other's way, and it
+may be another interpreter, with PyTorch and NumPy alone.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from mgajax import interop
+from mgajax.benchmark.devices import cpu_threads
+from mgajax.benchmark.program import Subject, What
+from mgajax.config import ROOT
+from mgajax.data.loader import IMAGE_MEAN, IMAGE_STD
+from mgajax.errors import ConfigError
+from mgajax.models.deeplabv3 import DeepLabV3
+from mgajax.models.densenet import DenseNet
+from mgajax.models.hmsanet import HMSANet
+from mgajax.models.resnet import BottleneckBlock, ResNet
+from mgajax.models.segnet import SegNet
+from mgajax.models.unet import UNet
+from mgajax.peer.job import Job, write_job
+from mgajax.progress import say
+from mgajax.training.start import CHANNELS
+from mgajax.training.tasks import TaskName
+
+_DEVICES = {"cpu": "cpu", "gpu": "cuda"}
+"""JAX's names of platforms, and PyTorch's."""
+
+
+def check_comparable(subject: Subject) -> None:
+    """Refuse what the PyTorch side cannot do likewise.
+
+    Raises:
+      ConfigError: several devices, another platform than CPU and GPU, or a loss without a peer.
+    """
+    config, layout = subject.config, subject.layout
+    if layout.num_devices != 1:
+        raise ConfigError(
+            f"--peer torch on {layout.num_devices} devices: it times one; add --config.devices=1"
+        )
+    platform = layout.mesh.devices.flat[0].platform
+    if platform not in _DEVICES:
+        raise ConfigError(f"--peer torch on {platform}: it runs on a CPU or a GPU")
+    if config.task == TaskName.SEGMENTATION and config.loss.kind != "cross_entropy":
+        raise ConfigError(
+            f"--peer torch with loss.kind={config.loss.kind}: its loss is the cross-entropy; "
+            "add --config.loss.kind=cross_entropy"
+        )
+
+
+def make_job(subject: Subject) -> Job:
+    """The network, loss and optimiser of a configuration, in numbers."""
+    config = subject.config
+    family, dimensions = _dimensions(subject.settings.model)
+    return Job(
+        family=family,
+        dimensions={"channels": CHANNELS, **dimensions},
+        dtype=config.model.dtype,
+        task=config.task,
+        loss=config.loss.to_dict(),
+        learned=subject.settings.task.learned,
+        guided=getattr(subject.settings.model, "guided", None),
+        optimiser=config.optimiser.to_dict(),
+        grey_scale=1.0 / (255.0 * IMAGE_STD),
+        grey_shift=IMAGE_MEAN / IMAGE_STD,
+        threads=cpu_threads(),
+    )
+
+
+def _dimensions(model: Any) -> tuple[str, dict[str, Any]]:
+    """A network's family, and the arguments of `mgajax.peer.registry.create` for it."""
+    own: dict[str, Any] = {"num_classes": model.num_classes}
+    match model:
+        case ResNet():
+            block = "bottleneck" if model.block is BottleneckBlock else "basic"
+            plan = dataclasses.asdict(model.plan)
+            return "resnet", own | {"block": block, "depths": model.depths} | plan
+        case DenseNet():
+            return "densenet", own | {"depths": model.depths}
+        case UNet():
+            return "unet", own | {"upsampling": model.upsampling}
+        case SegNet():
+            return "segnet", own
+        case DeepLabV3():
+            heads = dataclasses.asdict(model.heads)
+            return "deeplabv3", own | {"depths": model.depths} | heads
+        case HMSANet():
+            trunk, head = dataclasses.asdict(model.trunk), dataclasses.asdict(model.head)
+            return "hmsanet", own | {"trunk": trunk, "head": head, "scales": model.scales}
+    raise ConfigError(f"--peer torch: {type(model).__name__} has no PyTorch definition")
+
+
+def torch_weights(subject: Subject) -> dict[str, Any]:
+    """The weights of step 0 by PyTorch's names."""
+    state, config = subject.state, subject.config
+    variables = {"params": state.params["model"], "batch_stats": state.batch_stats}
+    options = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in config.model.options.items()
+    }
+    return interop.to_torch(config.model.name, jax.device_get(variables), **options)
+
+
+class PeerProcess(contextlib.AbstractContextManager):
+    """A running `mgajax.peer.worker` that knows a subject's network, weights and batch.
+
+    Attributes:
+      greeting: what it said of itself (version, device, threads).
+    """
+
+    greeting: dict[str, Any]
+
+    def __init__(self, subject: Subject, *, python: Path, modes: tuple[str, ...]) -> None:
+        self._subject, self._python, self._modes = subject, python, modes
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> "PeerProcess":
+        """Start it.
+
+        Raises:
+          ConfigError: that interpreter cannot run it, or a mode is unknown.
+        """
+        folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="mgajax-")))
+        batch = {key: getattr(self._subject.batch, key) for key in ("images", "masks", "labels")}
+        job = make_job(self._subject)
+        write_job(folder, job, weights=torch_weights(self._subject), batch=batch)
+        device = _DEVICES[self._subject.layout.mesh.devices.flat[0].platform]
+        paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        try:
+            process = subprocess.Popen(
+                [str(self._python), "-m", "mgajax.peer.worker", str(folder), device],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+            )
+        except OSError as error:
+            self._stack.close()
+            raise ConfigError(f"--peer_python {self._python}: {error.strerror}") from None
+        self._process = self._stack.enter_context(process)
+        try:
+            self.greeting = self._answer()
+            self._modes = self._checked_modes()
+        except ConfigError:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End it."""
+        self._stack.close()
+
+    def fastest(self, what: What) -> tuple[dict[str, Any], str]:
+        """Try every mode for a few steps; go on in the fastest.
+
+        Returns:
+          By mode: seconds to its first finished step (compilation included), the loss of that step
+          and milliseconds a step, or why it failed; and the name of the fastest.
+
+        Raises:
+          ConfigError: none of them works.
+        """
+        tried: dict[str, Any] = {}
+        for mode in self._modes:
+            tried[mode] = self._ask(do="prepare", what=what, mode=mode)
+            told = tried[mode].get("failed") or f"{tried[mode]['trial_ms']:.1f} ms a step"
+            say(f"torch {what}, {mode}: {told}")
+        working = {mode: found for mode, found in tried.items() if "trial_ms" in found}
+        if not working:
+            reason = tried[self._modes[0]]["failed"]
+            raise ConfigError(f"--peer torch: no mode works for the {what} step; {reason}")
+        best = min(working, key=lambda mode: working[mode]["trial_ms"])
+        if best != self._modes[-1]:
+            again = self._ask(do="prepare", what=what, mode=best)
+            if "failed" in again:
+                raise ConfigError(f"--peer torch: {best} worked once only: {again['failed']}")
+        return tried, best
+
+    def run(self, steps: int) -> list[float]:
+        """Seconds of each of `steps` steps.
+
+        Raises:
+          ConfigError: it could not go on.
+        """
+        found = self._ask(do="run", steps=steps)
+        if "failed" in found:
+            raise ConfigError(f"--peer torch: {found['failed']}")
+        seconds: list[float] = found["seconds"]
+        return seconds
+
+    def peak_bytes(self) -> int | None:
+        """The device's peak of allocated bytes in this mode; None on a CPU."""
+        peak: int | None = self._ask(do="peak")["peak_bytes"]
+        return peak
+
+    def _ask(self, **request: Any) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # the answer that does not come tells more
+            print(json.dumps(request), file=self._process.stdin, flush=True)
+        return self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise ConfigError(
+                f"--peer torch: {self._python} ended with code {self._process.wait()} (its own "
+                "message is above); it needs torch and numpy, name one that has by --peer_python"
+            )
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def _checked_modes(self) -> tuple[str, ...]:
+        known = tuple(self.greeting.pop("modes"))
+        unknown = set(self._modes) - set(known)
+        if unknown:
+            raise ConfigError(
+                f"--peer_modes {','.join(self._modes)}: here {', '.join(known)} are known"
+            )
+        return self._modes or known

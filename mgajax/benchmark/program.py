@@ -1,0 +1,213 @@
+"""A configuration's train step or eval step, compiled, with its inputs on the devices."""
+
+import dataclasses
+import functools
+import resource
+import time
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from mgajax.benchmark.devices import cpu_threads, operations
+from mgajax.config import provenance
+from mgajax.data.augmentation import Augmentation
+from mgajax.data.loader import Batch
+from mgajax.progress import say
+from mgajax.schema import CLASS_NAMES
+from mgajax.training import start
+from mgajax.training.settings import check_settings
+from mgajax.training.sharding import Layout, check_batch_size, make_layout
+from mgajax.training.state import TrainState
+from mgajax.training.steps import StepSettings, predict_step, train_step
+from mgajax.training.tasks import make_task
+
+What = Literal["train", "eval"]
+WHATS: tuple[What, ...] = ("train", "eval")
+WARM_UP_STEPS = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """What is measured: a configuration's steps on a drawn batch; its data set is not read.
+
+    Attributes:
+      config: a run's configuration.
+      layout: its devices.
+      settings: what its steps need.
+      state: at step 0, on the host.
+      batch: of the whole, on the host.
+    """
+
+    config: ConfigDict
+    layout: Layout
+    settings: StepSettings
+    state: TrainState
+    batch: Batch
+
+    def compiled(self, what: What) -> "Program":
+        """Trace, lower and compile one step, and put its inputs on the devices."""
+        if what == "train":
+            step: Any = functools.partial(train_step, settings=self.settings)
+            outputs: Any = ("replicated", "replicated")
+        else:
+            step = functools.partial(predict_step, settings=self.settings)
+            outputs = "sharded"
+        function: Any = self.layout.wrap(
+            step, inputs=("replicated", "sharded"), outputs=outputs, donate=what == "train"
+        )
+        state, batch = self.layout.replicate(self.state), self.layout.shard(self.batch)
+        watch = _Stopwatch()
+        lowered = function.lower(state, batch)
+        traced = watch.lap()
+        say(f"{what}: traced in {traced['wall_s']:.1f} s; compiling")
+        executable = lowered.compile()
+        return Program(
+            what=what,
+            executable=executable,
+            trace_and_lower=traced,
+            compile=watch.lap(),
+            flops=operations(lowered, executable, layout=self.layout),
+            device=self.layout.mesh.devices.flat[0],
+            state=state,
+            batch=batch,
+        )
+
+
+@dataclasses.dataclass
+class Program:
+    """One compiled step.
+
+    Attributes:
+      what: "train" or "eval".
+      executable: the compiled step.
+      trace_and_lower: wall and CPU seconds.
+      compile: wall and CPU seconds.
+      flops: operations a step and device, None if unknown.
+      device: the first of its devices.
+      state: the newest (the train step uses the older one's memory).
+      batch: on the devices.
+      last: what the last step returned beside the state.
+    """
+
+    what: What
+    executable: Any
+    trace_and_lower: dict[str, float]
+    compile: dict[str, float]
+    flops: float | None
+    device: Any
+    state: Any
+    batch: Any
+    last: Any = None
+
+    def run(self, steps: int) -> list[float]:
+        """Seconds of each of `steps` steps, from the call to the finished result."""
+        seconds = []
+        for _ in range(steps):
+            began = time.perf_counter()
+            found = self.executable(self.state, self.batch)
+            jax.block_until_ready(found)
+            seconds.append(time.perf_counter() - began)
+            if self.what == "train":
+                self.state, self.last = found
+        return seconds
+
+    def memory(self) -> dict[str, int | None]:
+        """Bytes on a device: of inputs, of intermediate values, and the process's peak so far."""
+        analysis = self.executable.memory_analysis()
+        device = self.device.memory_stats() or {}
+        return {
+            "arguments_bytes": getattr(analysis, "argument_size_in_bytes", None),
+            "intermediate_bytes": getattr(analysis, "temp_size_in_bytes", None),
+            "peak_bytes": device.get("peak_bytes_in_use"),
+        }
+
+
+def make_subject(config: ConfigDict) -> Subject:
+    """Model, task, optimiser, state and batch of a configuration.
+
+    Raises:
+      ConfigError: an unusable setting.
+    """
+    config.data.dir = config.data.dir or "(drawn)"
+    check_settings(config)
+    layout = make_layout(parallel=config.parallel, devices=config.devices)
+    check_batch_size(config.batch_size, layout=layout)
+    model = start.make_model(config, axis_name=layout.axis_name)
+    task = make_task(config, model=model)
+    optimiser, schedule = start.optimiser_and_schedule(config, total_steps=1000)
+    settings = StepSettings(
+        model=model,
+        optimiser=optimiser,
+        schedule=schedule,
+        augmentation=Augmentation(**config.augmentation),
+        task=task,
+        seed=config.seed,
+        axis_name=layout.axis_name,
+    )
+    state = start.fresh_state(config, model=model, task=task, optimiser=optimiser)
+    return Subject(
+        config=config,
+        layout=layout,
+        settings=settings,
+        state=jax.tree.map(np.array, state),  # copies: a train step donates what it is given
+        batch=_noise(config),
+    )
+
+
+def identity(config: ConfigDict, *, devices: Sequence[jax.Device]) -> dict[str, Any]:
+    """What was measured and on what, for the head of every report."""
+    return {
+        "model": config.model.name,
+        "options": {key: str(value) for key, value in config.model.options.items()},
+        "dtype": config.model.dtype,
+        "batch_size": config.batch_size,
+        "image_size": config.preparation.image_size,
+        "augmentation": "on" if any(config.augmentation.values()) else "off",
+        "parallel": config.parallel,
+        "devices": [device.device_kind for device in devices],
+        "cpu_threads": cpu_threads(),
+        "provenance": provenance(),
+    }
+
+
+def without_augmentation(config: ConfigDict) -> ConfigDict:
+    """A copy of a configuration that varies nothing."""
+    changed = ConfigDict(config)
+    changed.augmentation = ConfigDict(dict.fromkeys(config.augmentation, 0.0))
+    return changed.lock()
+
+
+def _noise(config: ConfigDict) -> Batch:
+    """A global batch of random slices, every third pixel of whose masks is lesion."""
+    rng = np.random.default_rng(config.seed)
+    count, side = config.batch_size, config.preparation.image_size
+    shape = (count, side, side, 1)
+    return Batch(
+        images=rng.integers(0, 256, shape).astype(np.uint8),
+        masks=np.where(rng.random(shape) < 1 / 3, 255, 0).astype(np.uint8),
+        labels=rng.integers(0, len(CLASS_NAMES), count).astype(np.int32),
+        weights=np.ones(count, np.float32),
+        mask_weights=np.ones(count, np.float32),
+        rows=np.arange(count, dtype=np.int32),
+    )
+
+
+class _Stopwatch:
+    """Wall and CPU seconds since the last lap; CPU seconds of all threads of this process."""
+
+    def __init__(self) -> None:
+        self.wall, self.cpu = time.perf_counter(), _cpu_seconds()
+
+    def lap(self) -> dict[str, float]:
+        wall, cpu = time.perf_counter(), _cpu_seconds()
+        passed = {"wall_s": wall - self.wall, "cpu_s": cpu - self.cpu}
+        self.wall, self.cpu = wall, cpu
+        return passed
+
+
+def _cpu_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime

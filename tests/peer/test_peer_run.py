@@ -1,0 +1,44 @@
+"""The two sides in one run, the other as a process."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+
+from mgajax import config as configs
+from mgajax.benchmark.step_time import measure_step
+from mgajax.benchmark.tables import step_table
+from mgajax.errors import ConfigError
+
+SMALL = ("--config.preparation.image_size=32", "--config.batch_size=4", "--config.devices=1")
+PYTHON = Path(sys.executable)
+
+
+@pytest.mark.slow
+def test_both_sides_take_the_same_steps_in_turns() -> None:
+    config = configs.load("configs/classification/mga_resnet18.py", overrides=SMALL)
+    modes = ("contiguous", "channels_last", "compiled")
+    report = measure_step(config, steps=4, peer_python=PYTHON, peer_modes=modes)
+    report = json.loads(json.dumps(report))
+    assert report["augmentation"] == "off"
+    assert report["peer"]["threads"] == report["cpu_threads"]
+    for what in ("train", "eval"):
+        found = report[what]
+        assert found["steps"] == 4
+        assert set(found["peer"]["tried"]) == set(modes)
+        assert found["peer"]["mode"] in modes
+        assert len(found["block_ratios"]) == 4
+        assert min(found["block_ratios"]) <= found["ratio"] <= max(found["block_ratios"])
+    losses = [found["first_loss"] for found in report["train"]["peer"]["tried"].values()]
+    assert losses == pytest.approx([report["train"]["first_loss"]] * 3, rel=1e-4)
+    assert "torch / mgajax" in step_table(report)
+
+
+@pytest.mark.slow
+def test_a_mode_that_does_not_work_is_told() -> None:
+    config = configs.load("configs/classification/resnet18.py", overrides=SMALL)
+    with pytest.raises(ConfigError, match="--peer_modes cuda_graph: here contiguous"):
+        measure_step(config, steps=4, peer_python=PYTHON, peer_modes=("cuda_graph",))
