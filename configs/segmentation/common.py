@@ -54,6 +54,7 @@ def get_config() -> ConfigDict:
 
 def fit_phantom(config: ConfigDict) -> None:
     """Set what random weights, drawn slices of few pixels and minutes of a CPU ask for."""
+    # Every epoch: a model may find no lesion for a long time, and be no better.
     config.patience = 0
     # From random weights, SGD at the paper's rate is still at "no lesion anywhere" after minutes.
     config.optimiser.name = "adam"

@@ -5,6 +5,10 @@ then ends without a word about why. Beats go through the key-value store of `jax
 process that is frozen, or whose machine is cut off, is silent as well.
 """
 
+import atexit
+import contextlib
+import itertools
+import math
 import os
 import sys
 import threading
@@ -17,6 +21,8 @@ EXIT_CODE = 75
 
 BEATS = "mgajax/beats"
 BEATS_PER_NOTICE = 6
+LEFT = 0
+"""The beat of a process that has ended well; living ones count from 1."""
 
 
 class Listener:
@@ -28,10 +34,12 @@ class Listener:
         self.heard = dict.fromkeys(range(processes), now)
 
     def hear(self, beats: dict[int, int], *, now: float) -> None:
-        """Take what every process last counted; one that counted on was heard."""
+        """Take what every process last counted; one that counted on was heard, one that left is
+        never missed."""
         for process, beat in beats.items():
             if beat != self.beats[process]:
-                self.beats[process], self.heard[process] = beat, now
+                self.beats[process] = beat
+                self.heard[process] = math.inf if beat == LEFT else now
 
     def silent(self, *, now: float, notice_s: float) -> list[int]:
         """The processes not heard of for `notice_s` seconds."""
@@ -53,28 +61,57 @@ def start(*, process: int, processes: int, notice_s: float) -> None:
         found = client.key_value_dir_get(BEATS)
         return {int(key.rpartition("/")[2]): int(value) for key, value in found}
 
-    thread = threading.Thread(
-        target=_watch, args=(beat, processes, notice_s), name="mgajax-watchdog", daemon=True
-    )
-    thread.start()
+    watch = _Watch(processes=processes, notice_s=notice_s)
+    threads = [
+        threading.Thread(target=lambda: watch.keep_beating(beat), name="mgajax-beats", daemon=True),
+        threading.Thread(target=watch.keep_watching, name="mgajax-watch", daemon=True),
+    ]
+    for thread in threads:
+        thread.start()
+
+    def stop() -> None:
+        # An interpreter that ends under a thread inside the store's C++ aborts.
+        watch.over.set()
+        for thread in threads:
+            thread.join(timeout=notice_s)
+        with contextlib.suppress(Exception):  # the first process may have left already
+            beat(LEFT)
+
+    atexit.register(stop)
 
 
-def _watch(beat: Callable[[int], dict[int, int]], processes: int, notice_s: float) -> None:
-    listener = Listener(processes=processes, now=time.monotonic())
-    count = 0
-    while True:
-        count += 1
-        try:
-            listener.hear(beat(count), now=time.monotonic())
-        except Exception as error:  # the store lives in the first process
-            if not threading.main_thread().is_alive():
-                return  # the program is ending
-            _end(f"process 0 does not answer ({type(error).__name__})")
-        silent = listener.silent(now=time.monotonic(), notice_s=notice_s)
-        if silent:
-            names = " and ".join(map(str, silent))
-            _end(f"process {names} was not heard of for {notice_s:g} s")
-        time.sleep(notice_s / BEATS_PER_NOTICE)
+class _Watch:
+    """Two threads: one beats and listens, and may hang with the store; the other tells the time."""
+
+    def __init__(self, *, processes: int, notice_s: float) -> None:
+        self.listener = Listener(processes=processes, now=time.monotonic())
+        self.answered = time.monotonic()
+        self.notice_s = notice_s
+        self.over = threading.Event()
+
+    def keep_beating(self, beat: Callable[[int], dict[int, int]]) -> None:
+        """Until the program ends, or the store, which lives in the first process, is gone."""
+        for count in itertools.count(1):
+            try:
+                self.listener.hear(beat(count), now=time.monotonic())
+            except Exception as error:
+                if not self.over.is_set():
+                    _end(f"process 0 does not answer ({type(error).__name__})")
+                return
+            self.answered = time.monotonic()
+            if self.over.wait(self.notice_s / BEATS_PER_NOTICE):
+                return
+
+    def keep_watching(self) -> None:
+        """Until the program ends."""
+        while not self.over.wait(self.notice_s / BEATS_PER_NOTICE):
+            now = time.monotonic()
+            if now - self.answered > self.notice_s:
+                _end(f"process 0 did not answer for {self.notice_s:g} s")
+            silent = self.listener.silent(now=now, notice_s=self.notice_s)
+            if silent:
+                names = " and ".join(map(str, silent))
+                _end(f"process {names} was not heard of for {self.notice_s:g} s")
 
 
 def _end(line: str) -> None:

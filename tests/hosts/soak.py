@@ -20,22 +20,26 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from resumed import start
 
 PATIENCE_S = 600.0
+STEPS_A_KILL = 30
+CHECKPOINT_EVERY = 5
+STARTING = 0.2
+"""Share of kills that come before the first step."""
 
 
 def soak(data: Path, *, kills: int, workdir: Path, seed: int, processes: int = 2) -> list[str]:
     """Train twice, once under at least `kills` kills; what differs at the end, by name.
 
-    Each kill comes a random while after the run went on, so it falls into starting, training,
-    validating or saving alike; steps are added until there were enough.
+    One kill in five comes while the processes start, the others when the run has gone on by some
+    checkpoints and a random moment more, so that they fall into training and saving alike.
     """
     dice, cache = random.Random(seed), workdir / "compiled"
-    words = _words(data, steps=60 * kills)
+    words = _words(data, steps=STEPS_A_KILL * (kills + 1))
     command = [*words, f"--workdir={workdir / 'disturbed'}", f"--processes={processes}"]
     killed = 0
     while True:
         process = start(command, cache=cache)
         if killed < kills:
-            _wait(process, seconds=dice.uniform(2.0, 6.0), after=workdir / "disturbed")
+            _wait(process, dice=dice, workdir=workdir / "disturbed")
             victim = _kill_one(process, dice=dice)
             killed += victim is not None
             print(f"kill {killed}: {victim}, after step {_newest(workdir / 'disturbed')}")
@@ -61,19 +65,20 @@ def _words(data: Path, *, steps: int) -> list[str]:
         "--config.epochs=100000",
         "--config.patience=0",
         f"--config.max_steps={steps}",
-        "--config.checkpoint_every=5",
+        f"--config.checkpoint_every={CHECKPOINT_EVERY}",
     ]
 
 
-def _wait(process: "subprocess.Popen[str]", *, seconds: float, after: Path) -> None:
-    """Wait until the run has gone on from where it was, and `seconds` more."""
-    log, end = after / "metrics.jsonl", time.monotonic() + PATIENCE_S
-    before = log.stat().st_mtime if log.exists() else 0.0
-    while process.poll() is None and time.monotonic() < end:
-        if log.exists() and log.stat().st_mtime > before:
-            break
-        time.sleep(0.05)
-    time.sleep(seconds)
+def _wait(process: "subprocess.Popen[str]", *, dice: random.Random, workdir: Path) -> None:
+    """Wait for a moment to kill at."""
+    if dice.random() < STARTING:
+        time.sleep(dice.uniform(1.0, 10.0))
+        return
+    until = _newest(workdir) + dice.randrange(0, STEPS_A_KILL, CHECKPOINT_EVERY) + 1
+    end = time.monotonic() + PATIENCE_S
+    while process.poll() is None and time.monotonic() < end and _newest(workdir) < until:
+        time.sleep(0.02)
+    time.sleep(dice.uniform(0.0, 1.0))
 
 
 def _kill_one(process: "subprocess.Popen[str]", *, dice: random.Random) -> str | None:

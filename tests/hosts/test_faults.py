@@ -95,7 +95,7 @@ def test_a_signal_to_either_process_saves_and_stops_both(
     ends = [finish(process) for process in processes]
     assert [code for code, _, _ in ends] == [0, 0], ends
     assert "ended by SIGTERM" in ends[0][1]
-    assert ends[1][1] == ""
+    assert "ended by" not in ends[1][1]
 
 
 def test_ten_random_kills_leave_no_trace(phantom: Path, tmp_path: Path) -> None:
