@@ -12,6 +12,8 @@ from jaxtyping import Array, Float
 Pads: TypeAlias = tuple[tuple[int, int], ...]
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
+USUAL_BATCH = 32
+
 
 def convolve(
     x: Float[Array, "b h w c"],
@@ -40,7 +42,7 @@ def convolve(
             x.shape[1:3], padding, (tall, wide), strides, strict=True
         )
     )
-    if not _is_product(kernel.shape, x.shape, seen=x.shape[0] * rows * columns):
+    if not _is_product(kernel.shape, x.shape, places=rows * columns):
         return lax.conv_general_dilated(x, kernel, strides, padding, **settings)
     x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
     patches = [
@@ -53,13 +55,16 @@ def convolve(
     return jnp.matmul(flat, kernel.reshape(-1, kernel.shape[-1]), precision=precision)
 
 
-def _is_product(kernel: Sequence[int], x: Sequence[int], *, seen: int) -> bool:
+def _is_product(kernel: Sequence[int], x: Sequence[int], *, places: int) -> bool:
     """Whether a convolution of these shapes is better computed as one matrix product.
 
+    The size of the batch has no say: any number of devices computes alike.
+
     Args:
-      seen: places of the kernel on all maps of the batch.
+      places: of the kernel on one map.
     """
-    if jax.default_backend() == "cpu" and (max(kernel[:2]) == 1 or seen <= kernel[3]):
+    heavy = USUAL_BATCH * places <= kernel[3]  # more values than the patches of a usual batch
+    if jax.default_backend() == "cpu" and (max(kernel[:2]) == 1 or heavy):
         return True
     return max(kernel[:2]) > min(x[1:3])
 
