@@ -21,12 +21,7 @@ from mgajax.benchmark.program import Subject, What
 from mgajax.config import ROOT
 from mgajax.data.loader import IMAGE_MEAN, IMAGE_STD
 from mgajax.errors import ConfigError
-from mgajax.models.deeplabv3 import DeepLabV3
-from mgajax.models.densenet import DenseNet
-from mgajax.models.hmsanet import HMSANet
-from mgajax.models.resnet import BottleneckBlock, ResNet
-from mgajax.models.segnet import SegNet
-from mgajax.models.unet import UNet
+from mgajax.interop.torch_definition import definition
 from mgajax.peer.job import Job, write_job
 from mgajax.progress import say
 from mgajax.training.start import CHANNELS
@@ -60,7 +55,7 @@ def check_comparable(subject: Subject) -> None:
 def make_job(subject: Subject) -> Job:
     """The network, loss and optimiser of a configuration, in numbers."""
     config = subject.config
-    family, dimensions = _dimensions(subject.settings.model)
+    family, dimensions = definition(subject.settings.model)
     return Job(
         family=family,
         dimensions={"channels": CHANNELS, **dimensions},
@@ -74,29 +69,6 @@ def make_job(subject: Subject) -> Job:
         grey_shift=IMAGE_MEAN / IMAGE_STD,
         threads=cpu_threads(),
     )
-
-
-def _dimensions(model: Any) -> tuple[str, dict[str, Any]]:
-    """A network's family, and the arguments of `mgajax.peer.registry.create` for it."""
-    own: dict[str, Any] = {"num_classes": model.num_classes}
-    match model:
-        case ResNet():
-            block = "bottleneck" if model.block is BottleneckBlock else "basic"
-            plan = dataclasses.asdict(model.plan)
-            return "resnet", own | {"block": block, "depths": model.depths} | plan
-        case DenseNet():
-            return "densenet", own | {"depths": model.depths}
-        case UNet():
-            return "unet", own | {"upsampling": model.upsampling}
-        case SegNet():
-            return "segnet", own
-        case DeepLabV3():
-            heads = dataclasses.asdict(model.heads)
-            return "deeplabv3", own | {"depths": model.depths} | heads
-        case HMSANet():
-            trunk, head = dataclasses.asdict(model.trunk), dataclasses.asdict(model.head)
-            return "hmsanet", own | {"trunk": trunk, "head": head, "scales": model.scales}
-    raise ConfigError(f"--peer torch: {type(model).__name__} has no PyTorch definition")
 
 
 def torch_weights(subject: Subject) -> dict[str, Any]:

@@ -1,0 +1,82 @@
+"""A trained network by itself: what every format of export is made from and compared with."""
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float
+
+from mgajax import models
+
+INPUT = "images"
+_IN_TRAINING_ONLY = {"repeats": "unrolled", "remat": "none"}
+"""Options that shape the training program and not the network."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Network:
+    """A network with its weights.
+
+    Attributes:
+      name: a network's name (`mgajax.models.names()`).
+      options: its options.
+      num_classes: number of logits.
+      image_size: side of its images in pixels.
+      channels: of its images.
+      variables: `{"params", "batch_stats"}`, float32 numpy leaves.
+      metadata: JSON values that go with the weights into every file.
+    """
+
+    name: str
+    options: Mapping[str, Any]
+    num_classes: int
+    image_size: int
+    channels: int
+    variables: dict[str, Any]
+    metadata: dict[str, Any]
+
+    @functools.cached_property
+    def model(self) -> Any:
+        """The Flax module; it computes in float32 whatever it was trained in."""
+        known = models.options(self.name)
+        fixed = {key: value for key, value in _IN_TRAINING_ONLY.items() if key in known}
+        options = {**self.options, **fixed}
+        return models.create(self.name, num_classes=self.num_classes, **options)
+
+    def outputs(
+        self, variables: Mapping[str, Any], images: Float[Array, "b h w c"]
+    ) -> dict[str, Array]:
+        """What the network says, by name; traceable.
+
+        Returns:
+          "logits" and "probabilities" [b, k], or [b, h, w, k] of a segmenter, and "attention_..."
+          [b, h, w, 1] for each attention map.
+        """
+        out: Any = self.model.apply(variables, images, train=False)
+        maps = {f"attention_{name}": one for name, one in out.attention.items()}
+        probabilities = jax.nn.softmax(out.logits, axis=-1)
+        return {"logits": out.logits, "probabilities": probabilities, **maps}
+
+    @functools.cached_property
+    def _compiled(self) -> Any:
+        return jax.jit(self.outputs)
+
+    def run(
+        self, images: Float[np.ndarray, "b h w c"], *, variables: Mapping[str, Any] | None = None
+    ) -> dict[str, np.ndarray]:
+        """`outputs` on the host, with other variables of the same shapes if given."""
+        found: dict[str, np.ndarray] = jax.device_get(
+            self._compiled(self.variables if variables is None else variables, images)
+        )
+        return found
+
+    @property
+    def may_tie(self) -> bool:
+        """Rounding may change an output visibly, where two values nearly tie for a place.
+
+        SegNet puts each value back where its window had the maximum (Badrinarayanan et al. 2017).
+        """
+        return self.name == "segnet"

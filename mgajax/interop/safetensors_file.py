@@ -1,0 +1,26 @@
+"""safetensors: the weights under our own names, metadata in the header."""
+
+import json
+from pathlib import Path
+
+import flax.traverse_util
+import numpy as np
+
+from mgajax.interop.network import Network
+
+
+def write(network: Network, path: Path) -> None:
+    """Write "params/..." and "batch_stats/...", float32."""
+    from safetensors.numpy import save_file
+
+    arrays = flax.traverse_util.flatten_dict(network.variables, sep="/")
+    header = {key: json.dumps(value) for key, value in network.metadata.items()}
+    save_file({key: np.ascontiguousarray(a) for key, a in arrays.items()}, path, metadata=header)
+
+
+def run(network: Network, path: Path, images: np.ndarray) -> dict[str, np.ndarray]:
+    """What the network says with the file's weights."""
+    from safetensors.numpy import load_file
+
+    variables = flax.traverse_util.unflatten_dict(load_file(path), sep="/")
+    return network.run(images, variables=variables)
