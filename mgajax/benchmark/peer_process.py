@@ -24,7 +24,7 @@ from mgajax.errors import ConfigError
 from mgajax.interop.torch_definition import definition
 from mgajax.peer.job import Job, write_job
 from mgajax.progress import say
-from mgajax.training.start import CHANNELS
+from mgajax.training.start import CHANNELS, model_options
 from mgajax.training.tasks import TaskName
 
 _DEVICES = {"cpu": "cpu", "gpu": "cuda"}
@@ -75,11 +75,8 @@ def torch_weights(subject: Subject) -> dict[str, Any]:
     """The weights of step 0 by PyTorch's names."""
     state, config = subject.state, subject.config
     variables = {"params": state.params["model"], "batch_stats": state.batch_stats}
-    options = {
-        key: tuple(value) if isinstance(value, list) else value
-        for key, value in config.model.options.items()
-    }
-    return interop.to_torch(config.model.name, jax.device_get(variables), **options)
+    weights = jax.device_get(variables)
+    return interop.to_torch(config.model.name, weights, **model_options(config))
 
 
 class PeerProcess(contextlib.AbstractContextManager):

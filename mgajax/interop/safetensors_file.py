@@ -11,11 +11,12 @@ from mgajax.interop.network import Network
 
 def write(network: Network, path: Path) -> None:
     """Write "params/..." and "batch_stats/...", float32."""
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     arrays = flax.traverse_util.flatten_dict(network.variables, sep="/")
     header = {key: json.dumps(value) for key, value in network.metadata.items()}
-    save_file({key: np.ascontiguousarray(a) for key, a in arrays.items()}, path, metadata=header)
+    contiguous = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
+    path.write_bytes(save(contiguous, metadata=header))
 
 
 def run(network: Network, path: Path, images: np.ndarray) -> dict[str, np.ndarray]:

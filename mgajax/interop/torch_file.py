@@ -29,7 +29,7 @@ def run(network: Network, path: Path, images: np.ndarray) -> dict[str, np.ndarra
     module = create(family, {"channels": network.channels, **dimensions}).eval()
     module.load_state_dict(torch.load(path, weights_only=True)["state_dict"])
     with torch.inference_mode():
-        found = module(torch.from_numpy(images).permute(0, 3, 1, 2))
+        found = module(torch.from_numpy(images.copy()).permute(0, 3, 1, 2))
     named = {"logits": found.logits, "probabilities": torch.softmax(found.logits, dim=1)}
     if found.logits.ndim == 2:  # a segmenter's maps are further predictions
         named |= {f"attention_{name}": one for name, one in found.maps.items()}

@@ -21,17 +21,21 @@ def make_model(config: ConfigDict, *, axis_name: str | None) -> Any:
     Raises:
       ConfigError: an unknown option or value.
     """
-    options = {
-        key: tuple(value) if isinstance(value, list) else value
-        for key, value in config.model.options.items()
-    }
     return models.create(
         config.model.name,
         num_classes=NUM_CLASSES[config.task],
         dtype=config.model.dtype,
         axis_name=axis_name,
-        **options,
+        **model_options(config),
     )
+
+
+def model_options(config: ConfigDict) -> dict[str, Any]:
+    """`config.model.options` as the model takes them: JSON has made lists of tuples."""
+    return {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in config.model.options.items()
+    }
 
 
 def optimiser_and_schedule(
