@@ -54,7 +54,7 @@ class Artefact:
     def told(self) -> str:
         """How closely it agrees, in words."""
         ties = f" (near ties: {self.beyond:.2%} of the values differ)" if self.beyond else ""
-        return f"largest difference {self.difference:.1e}{ties}"
+        return f"largest difference {self.difference:.1e}{ties}" if self.difference else "equal"
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ logits, probabilities = session.run(["logits", "probabilities"], {"images": imag
         usage="""\
 import flax, safetensors.numpy
 arrays = safetensors.numpy.load_file("STEM.safetensors")
-variables = flax.traverse_util.unflatten_dict(arrays, sep="/")  # for CREATED.apply""",
+variables = flax.traverse_util.unflatten_dict(arrays, sep="/")  # for mgajax.models.create(...).apply""",
     ),
     "torch": Format(
         suffix=".pt",
@@ -90,7 +90,7 @@ network.load_state_dict(torch.load("STEM.pt", weights_only=True)["state_dict"])"
         usage="""\
 import orbax.checkpoint, pathlib
 folder = pathlib.Path("STEM.orbax").resolve()
-variables = orbax.checkpoint.StandardCheckpointer().restore(folder)  # for CREATED.apply""",
+variables = orbax.checkpoint.StandardCheckpointer().restore(folder)  # for mgajax.models.create(...).apply""",
     ),
 }
 """By the names that `mgajax export --format` takes."""

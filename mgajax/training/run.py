@@ -31,17 +31,17 @@ from mgajax.errors import DataError
 from mgajax.hosts import job
 from mgajax.locks import locked
 from mgajax.progress import say, track
-from mgajax.training import start, steps
+from mgajax.training import init_from, start, steps
+from mgajax.training.checkpoints import CHECKPOINT_FOLDER as CHECKPOINT_FOLDER
 from mgajax.training.feed import Feed, known_masks, make_feed
 from mgajax.training.settings import check_settings
 from mgajax.training.sharding import Layout, check_batch_size, make_layout, round_up
-from mgajax.training.state import TrainState
+from mgajax.training.state import TrainState, create_state
 from mgajax.training.tasks import make_task
 
 CONFIG_FILE = "config.json"
 SPLIT_FILE = "split.csv"
 LOCK_FILE = ".training"
-CHECKPOINT_FOLDER = "checkpoints"
 SPLIT_OPTIONS = {
     "fraction": ("fraction",),
     "kfold": ("k", "fold"),
@@ -97,12 +97,19 @@ class Run:
         return crossed or step == self.total_steps
 
     def fresh_state(self) -> TrainState:
-        """The state at step 0, on every device."""
-        optimiser, task = self.settings.optimiser, self.settings.task
-        state = start.fresh_state(
-            self.config, model=self.settings.model, task=task, optimiser=optimiser
+        """A state at step 0 with drawn parameters, on every device."""
+        return self._state_at_0(start.drawn_variables(self.config, model=self.settings.model))
+
+    def first_state(self) -> TrainState:
+        """The state that the run begins with: drawn, or from `config.init_from`."""
+        drawn = start.drawn_variables(self.config, model=self.settings.model)
+        return self._state_at_0(
+            init_from.take_over(self.config, variables=drawn, workdir=self.workdir)
         )
-        return self.layout.replicate(state)
+
+    def _state_at_0(self, variables: dict[str, Any]) -> TrainState:
+        optimiser, terms = self.settings.optimiser, self.settings.task.learned
+        return self.layout.replicate(create_state(variables, terms=terms, optimiser=optimiser))
 
     def state_shapes(self) -> TrainState:
         """Shapes and types of the state."""
@@ -170,6 +177,8 @@ def open_run(config: ConfigDict, *, workdir: Path) -> Run:
     if config_file.exists():
         old, extra = configs.read(config_file)
         configs.assert_same_run(config, old=old, workdir=workdir)
+    else:
+        init_from.check(config, model=model)
     augmentation = Augmentation(**config.augmentation)
     data = _prepare(config)
     split = _take_split(config, data=data, workdir=workdir, extra=extra)

@@ -57,10 +57,15 @@ def optimiser_and_schedule(
 def fresh_state(
     config: ConfigDict, *, model: Any, task: Task, optimiser: optax.GradientTransformation
 ) -> TrainState:
-    """The state at step 0, on the host."""
-    size = config.preparation.image_size
-    variables = models.init_variables(model, image_size=size, channels=CHANNELS, seed=config.seed)
+    """A state at step 0 with drawn parameters, on the host."""
+    variables = drawn_variables(config, model=model)
     return create_state(variables, terms=task.learned, optimiser=optimiser)
+
+
+def drawn_variables(config: ConfigDict, *, model: Any) -> dict[str, Any]:
+    """Variables as `config.seed` draws them, float32 numpy leaves."""
+    size = config.preparation.image_size
+    return models.init_variables(model, image_size=size, channels=CHANNELS, seed=config.seed)
 
 
 def state_shapes(
