@@ -35,6 +35,7 @@ typical order:
       --config.data.dir=tensorflow_datasets/covid_ct_slices
   mgajax evaluate --workdir runs/mga
   mgajax explain --workdir runs/mga --out runs/mga/explanation
+  mgajax export --workdir runs/mga --out exported        StableHLO, ONNX, safetensors, PyTorch, Orbax
 
 lesion masks where there are none:
   mgajax build covid_ct_lesions --manual_dir LESIONS     frames with annotated lesions, once

@@ -5,7 +5,6 @@ may be another interpreter, with PyTorch and NumPy alone.
 """
 
 import contextlib
-import dataclasses
 import json
 import os
 import subprocess

@@ -134,15 +134,18 @@ def _results(workdir: Path, *, step: int) -> Iterator[Block]:
         yield Code((segmentation_table if segments else metrics_table)(metrics))
 
 
-def _files(
-    artefacts: Sequence["Artefact"], *, staging: Path, compared_on: str
-) -> Iterator[Block]:
+def _files(artefacts: Sequence["Artefact"], *, staging: Path, compared_on: str) -> Iterator[Block]:
     yield (
         f"Each file was loaded by its own runtime and compared with the checkpoint on {compared_on}. "
         "Differences are relative to the largest value."
     )
     rows = [
-        (one.file, f"{_size(staging / one.file) / 1e6:.1f} MB", one.told, _digest(staging / one.file))
+        (
+            one.file,
+            f"{_size(staging / one.file) / 1e6:.1f} MB",
+            one.told,
+            _digest(staging / one.file),
+        )
         for one in artefacts
     ]
     yield Table(("file", "size", "agreement", "SHA-256"), tuple(rows))

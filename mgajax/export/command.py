@@ -52,7 +52,7 @@ def _destination(out: Path, wanted: str) -> tuple[Path, str | None, tuple[str, .
         if name not in FORMATS:
             raise ConfigError(f"--format {name}: {nearest(name, tuple(FORMATS))}")
     meant = [name for name, one in FORMATS.items() if one.suffix == out.suffix]
-    if not meant or out.is_dir() and out.suffix != FORMATS["orbax"].suffix:
+    if not meant or (out.is_dir() and out.suffix != FORMATS["orbax"].suffix):
         for name in names:
             _check_installed(name)
         return out, None, names or None

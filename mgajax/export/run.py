@@ -1,7 +1,6 @@
 """`mgajax export`: a run's best checkpoint as files of other formats, each compared with it."""
 
 import csv
-import json
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -112,9 +111,7 @@ def export_run(
                 network, trained, workdir=workdir, paths=_paths(staging, stem, chosen)
             )
         write_json(network.metadata, staging / f"{stem}.json")
-        card = model_card(
-            network, artefacts, workdir=workdir, staging=staging, compared_on=told
-        )
+        card = model_card(network, artefacts, workdir=workdir, staging=staging, compared_on=told)
         write_text(card, staging / f"{stem}.md")
         names = [*(one.file for one in artefacts), f"{stem}.json", f"{stem}.md"]
         files = tuple(_moved(staging / name, folder / name) for name in names)

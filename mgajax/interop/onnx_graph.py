@@ -104,7 +104,9 @@ def add_traced(
       Unsupported: no translation.
     """
     jaxpr = traced.jaxpr
-    known: dict[Any, Value] = dict(zip(jaxpr.constvars, map(np.asarray, traced.consts), strict=True))
+    known: dict[Any, Value] = dict(
+        zip(jaxpr.constvars, map(np.asarray, traced.consts), strict=True)
+    )
     known |= zip(jaxpr.invars, arguments, strict=True)
 
     def read(atom: Any) -> Value:

@@ -79,7 +79,8 @@ def start_from(
     """
     own = flax.traverse_util.flatten_dict(dict(variables), sep="/")
     first = f"params/{family(name).first[0]}/kernel"
-    found, unused = weights.arrays, []
+    found: Mapping[str, np.ndarray] = weights.arrays
+    unused: list[str] = []
     if weights.naming == "torch":
         channels = own[first].shape[2]
         found, unused = renamed_from_torch(name, found, channels=channels, **options)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import flax.traverse_util
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from goldens.deterministic_weights import drawn_state
@@ -32,7 +33,9 @@ def published(name: str, *, classes: int = 1000, **options: Any) -> dict[str, np
     }
 
 
-def started(name: str, state: dict[str, np.ndarray], *, classes: int = 3, **options: Any) -> Started:
+def started(
+    name: str, state: dict[str, np.ndarray], *, classes: int = 3, **options: Any
+) -> Started:
     return start_from(
         Weights(state, "torch"),
         variables=drawn(name, classes=classes, **options),
@@ -74,8 +77,10 @@ def test_the_summed_stem_answers_to_grey_as_the_file_does_to_grey_in_colour() ->
     found = started("resnet18", state)
     grey = np.random.default_rng(0).standard_normal((2, 64, 64, 1)).astype(np.float32)
     model = models.create("resnet18", num_classes=3)
-    theirs = model.apply(interop.from_torch("resnet18", state), np.repeat(grey, 3, axis=3))
-    ours = model.apply(found.variables, grey)
+    theirs = model.apply(
+        interop.from_torch("resnet18", state), jnp.asarray(np.repeat(grey, 3, axis=3))
+    )
+    ours = model.apply(found.variables, jnp.asarray(grey))
     np.testing.assert_allclose(ours.logits, theirs.logits, rtol=1e-4, atol=1e-4)
 
 
