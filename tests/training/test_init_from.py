@@ -56,16 +56,16 @@ def test_what_cannot_be_used_makes_no_run(
 def test_a_resume_does_not_read_it_again(
     trained: Path, small_config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    source = tmp_path / "source"
-    shutil.copytree(trained, source)
-    config = small_config(f"--config.init_from={source}")
-    workdir = tmp_path / "run"
-    first = train(config, workdir=workdir)
-    assert "init_from" in capsys.readouterr().err
-    shutil.rmtree(source)
-    again = train(config, workdir=workdir)
-    assert again.steps == first.steps
+    workdir, gone = tmp_path / "run", tmp_path / "gone.safetensors"
+    shutil.copytree(trained, workdir)
+    text = (workdir / "config.json").read_text()
+    (workdir / "config.json").write_text(text.replace('"init_from": ""', f'"init_from": "{gone}"'))
+    summary = train(small_config(f"--config.init_from={gone}"), workdir=workdir)
+    assert summary.steps == 6
     assert "init_from" not in capsys.readouterr().err
+    assert not (workdir / REPORT_FILE).exists()
+    with pytest.raises(ConfigError, match="holds a run with init_from="):
+        train(small_config(), workdir=workdir)
 
 
 def test_runs_from_before_the_key_are_read(trained: Path, tmp_path: Path) -> None:
