@@ -5,11 +5,12 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mgajax import config as configs
 from mgajax import models
 from mgajax.evaluation.result import FOLDER
+from mgajax.export.comparison import Artefact
 from mgajax.export.metadata import NOTICE
 from mgajax.interop.formats import FORMATS
 from mgajax.interop.network import Network
@@ -18,9 +19,6 @@ from mgajax.reporting.tables import metrics_table, segmentation_table
 from mgajax.schema import CLASS_NAMES, SPLITS
 from mgajax.training.run import CONFIG_FILE, SPLIT_FILE
 from mgajax.training.tasks import TaskName
-
-if TYPE_CHECKING:
-    from mgajax.export.run import Artefact
 
 INTENDED = {
     TaskName.CLASSIFICATION: (
@@ -45,7 +43,7 @@ LIMITS = (
 
 def model_card(
     network: Network,
-    artefacts: Sequence["Artefact"],
+    artefacts: Sequence[Artefact],
     *,
     workdir: Path,
     staging: Path,
@@ -134,7 +132,7 @@ def _results(workdir: Path, *, step: int) -> Iterator[Block]:
         yield Code((segmentation_table if segments else metrics_table)(metrics))
 
 
-def _files(artefacts: Sequence["Artefact"], *, staging: Path, compared_on: str) -> Iterator[Block]:
+def _files(artefacts: Sequence[Artefact], *, staging: Path, compared_on: str) -> Iterator[Block]:
     yield (
         f"Each file was loaded by its own runtime and compared with the checkpoint on {compared_on}. "
         "Differences are relative to the largest value."

@@ -11,49 +11,21 @@ import jax
 import numpy as np
 
 from mgajax.data.preparation import Preparation
-from mgajax.errors import ConfigError, ExportError
+from mgajax.errors import ConfigError
 from mgajax.evaluation.files import write_json, write_text
 from mgajax.export.card import model_card
+from mgajax.export.comparison import Artefact, compared
 from mgajax.export.metadata import metadata
 from mgajax.export.slices import comparison_slices
 from mgajax.interop.formats import FORMATS
-from mgajax.interop.network import Network
+from mgajax.interop.network import Answer, Network
 from mgajax.progress import track
 from mgajax.training.run import SPLIT_FILE
 from mgajax.training.start import CHANNELS, model_options
 from mgajax.training.tasks import NUM_CLASSES
 from mgajax.training.trained import Trained, load_trained
 
-TOLERANCE = 1e-4
-"""Largest difference from the checkpoint's answer, as a share of its largest value."""
-
-TIED_SHARE = 0.01
-"""Of the values, so many may differ more where `Network.may_tie`."""
-
 BATCH = 4
-
-
-@dataclass(frozen=True)
-class Artefact:
-    """A file that was written and agrees.
-
-    Attributes:
-      name: of its format.
-      file: its name.
-      difference: the largest one, relative to the largest value of that output.
-      beyond: share of the values that differ by more than `TOLERANCE`.
-    """
-
-    name: str
-    file: str
-    difference: float
-    beyond: float
-
-    @property
-    def told(self) -> str:
-        """How closely it agrees, in words."""
-        ties = f" (near ties: {self.beyond:.2%} of the values differ)" if self.beyond else ""
-        return f"largest difference {self.difference:.1e}{ties}" if self.difference else "equal"
 
 
 @dataclass(frozen=True)
@@ -148,38 +120,18 @@ def _write_and_compare(
         settings=Preparation(**trained.config.preparation),
     )
     batches = np.split(images, len(images) // BATCH)
-    expected = [network.run(batch) for batch in batches]
+    expected = _joined(network.answer(network.variables), batches)
     artefacts = []
     for name, path in track(paths.items(), description="exporting", total=len(paths)):
         FORMATS[name].write(network, path)
-        found = [FORMATS[name].run(network, path, batch) for batch in batches]
-        artefacts.append(_compared(name, path, found, expected, may_tie=network.may_tie))
+        found = _joined(FORMATS[name].load(network, path), batches)
+        artefacts.append(compared(name, path, found, expected, may_tie=network.may_tie))
     return tuple(artefacts), told
 
 
-def _compared(
-    name: str,
-    path: Path,
-    found: Sequence[dict[str, np.ndarray]],
-    expected: Sequence[dict[str, np.ndarray]],
-    *,
-    may_tie: bool,
-) -> Artefact:
-    """The artefact, if it agrees."""
-    gaps = []
-    for output in found[0]:
-        ours, theirs = (np.concatenate([one[output] for one in side]) for side in (expected, found))
-        gaps.append((np.abs(theirs - ours) / np.abs(ours).max()).ravel())
-    every = np.concatenate(gaps)
-    difference, beyond = float(every.max()), float(1.0 - (every <= TOLERANCE).mean())
-    if beyond > (TIED_SHARE if may_tie else 0.0):
-        raise ExportError(
-            f"{name}: the file's answer differs from the checkpoint's by {difference:.1e} of the "
-            f"largest value (allowed {TOLERANCE:.0e}) in {beyond:.2%} of the values; nothing was "
-            "written; leave this format out by --format, or install other versions of "
-            f"{', '.join(FORMATS[name].packages) or 'jax'}"
-        )
-    return Artefact(name, path.name, difference, beyond)
+def _joined(answer: Answer, batches: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    parts = [answer(batch) for batch in batches]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _moved(source: Path, target: Path) -> Path:

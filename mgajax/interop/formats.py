@@ -5,10 +5,8 @@ import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
 from mgajax.interop import onnx_file, orbax_folder, safetensors_file, stablehlo_file, torch_file
-from mgajax.interop.network import Network
+from mgajax.interop.network import Answer, Network
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +18,7 @@ class Format:
       packages: what writing and checking it imports beside mgajax's own dependencies.
       extra: the optional dependencies that bring them.
       write: makes the file (or folder).
-      run: what the written file answers to images, by the names of `Network.outputs`.
+      load: what the written file answers to images; of `network` only what the file lacks is used.
       usage: how to use it, Python with STEM for the file's name without suffix.
     """
 
@@ -28,7 +26,7 @@ class Format:
     packages: tuple[str, ...]
     extra: str
     write: Callable[[Network, Path], None]
-    run: Callable[[Network, Path, np.ndarray], dict[str, np.ndarray]]
+    load: Callable[[Network, Path], Answer]
     usage: str
 
     @property
@@ -43,7 +41,7 @@ FORMATS: dict[str, Format] = {
         packages=("flatbuffers",),
         extra="export",
         write=stablehlo_file.write,
-        run=stablehlo_file.run,
+        load=stablehlo_file.load,
         usage="""\
 import jax, pathlib  # jax and flatbuffers are all it needs
 network = jax.export.deserialize(bytearray(pathlib.Path("STEM.stablehlo").read_bytes()))
@@ -54,7 +52,7 @@ outputs = network.call(images)""",
         packages=("onnx", "onnxruntime"),
         extra="export",
         write=onnx_file.write,
-        run=onnx_file.run,
+        load=onnx_file.load,
         usage="""\
 import onnxruntime
 session = onnxruntime.InferenceSession("STEM.onnx")
@@ -65,7 +63,7 @@ logits, probabilities = session.run(["logits", "probabilities"], {"images": imag
         packages=("safetensors",),
         extra="export",
         write=safetensors_file.write,
-        run=safetensors_file.run,
+        load=safetensors_file.load,
         usage="""\
 import flax, safetensors.numpy
 arrays = safetensors.numpy.load_file("STEM.safetensors")
@@ -76,7 +74,7 @@ variables = flax.traverse_util.unflatten_dict(arrays, sep="/")  # for mgajax.mod
         packages=("torch",),
         extra="peer",
         write=torch_file.write,
-        run=torch_file.run,
+        load=torch_file.load,
         usage="""\
 import torch  # images as [b, 1, h, w]; names are those of the public PyTorch definition
 network.load_state_dict(torch.load("STEM.pt", weights_only=True)["state_dict"])""",
@@ -86,7 +84,7 @@ network.load_state_dict(torch.load("STEM.pt", weights_only=True)["state_dict"])"
         packages=(),
         extra="",
         write=orbax_folder.write,
-        run=orbax_folder.run,
+        load=orbax_folder.load,
         usage="""\
 import orbax.checkpoint, pathlib
 folder = pathlib.Path("STEM.orbax").resolve()

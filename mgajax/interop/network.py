@@ -2,8 +2,8 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 import jax
 import numpy as np
@@ -12,6 +12,10 @@ from jaxtyping import Array, Float
 from mgajax import models
 
 INPUT = "images"
+
+Answer: TypeAlias = Callable[[np.ndarray], dict[str, np.ndarray]]
+"""Images, float32 [b, h, w, c], to the outputs that `Network.outputs` names."""
+
 _IN_TRAINING_ONLY = {"repeats": "unrolled", "remat": "none"}
 """Options that shape the training program and not the network."""
 
@@ -64,14 +68,9 @@ class Network:
     def _compiled(self) -> Any:
         return jax.jit(self.outputs)
 
-    def run(
-        self, images: Float[np.ndarray, "b h w c"], *, variables: Mapping[str, Any] | None = None
-    ) -> dict[str, np.ndarray]:
-        """`outputs` on the host, with other variables of the same shapes if given."""
-        found: dict[str, np.ndarray] = jax.device_get(
-            self._compiled(self.variables if variables is None else variables, images)
-        )
-        return found
+    def answer(self, variables: Mapping[str, Any]) -> Answer:
+        """`outputs` with variables of these shapes, on the host."""
+        return lambda images: jax.device_get(self._compiled(variables, images))
 
     @property
     def may_tie(self) -> bool:

@@ -7,10 +7,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from mgajax.errors import ExportError
-from mgajax.interop.network import INPUT, Network
+from mgajax.interop.network import INPUT, Answer, Network
 from mgajax.interop.onnx_graph import IR_VERSION, OPSET, Graph, Unsupported, add_traced, is_open
 from mgajax.interop.onnx_operators import FUNCTIONS, OPERATORS
 
@@ -57,13 +56,13 @@ def write(network: Network, path: Path) -> None:
     onnx.save(model, path)
 
 
-def run(network: Network, path: Path, images: np.ndarray) -> dict[str, np.ndarray]:
-    """The answer of ONNX Runtime on the CPU; `network` has no part in it."""
+def load(network: Network, path: Path) -> Answer:
+    """The answer of ONNX Runtime on the CPU."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, session.run(names, {INPUT: images}), strict=True))
+    return lambda images: dict(zip(names, session.run(names, {INPUT: images}), strict=True))
 
 
 def _described(name: str, like: Any) -> Any:

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from mgajax.interop.network import Network
+from mgajax.interop.network import Answer, Network
 
 
 def write(network: Network, path: Path) -> None:
@@ -18,9 +18,9 @@ def write(network: Network, path: Path) -> None:
         )
 
 
-def run(network: Network, path: Path, images: np.ndarray) -> dict[str, np.ndarray]:
+def load(network: Network, path: Path) -> Answer:
     """What the network says with the folder's weights."""
-    return network.run(images, variables=read(path))
+    return network.answer(read(path))
 
 
 def read(path: Path, *, only: tuple[str, ...] = ()) -> dict[str, Any]:

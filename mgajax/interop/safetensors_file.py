@@ -6,7 +6,7 @@ from pathlib import Path
 import flax.traverse_util
 import numpy as np
 
-from mgajax.interop.network import Network
+from mgajax.interop.network import Answer, Network
 
 
 def write(network: Network, path: Path) -> None:
@@ -19,9 +19,8 @@ def write(network: Network, path: Path) -> None:
     path.write_bytes(save(contiguous, metadata=header))
 
 
-def run(network: Network, path: Path, images: np.ndarray) -> dict[str, np.ndarray]:
+def load(network: Network, path: Path) -> Answer:
     """What the network says with the file's weights."""
     from safetensors.numpy import load_file
 
-    variables = flax.traverse_util.unflatten_dict(load_file(path), sep="/")
-    return network.run(images, variables=variables)
+    return network.answer(flax.traverse_util.unflatten_dict(load_file(path), sep="/"))

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from mgajax.interop.network import Network
+from mgajax.interop.network import Answer, Network
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 
@@ -22,8 +21,7 @@ def write(network: Network, path: Path) -> None:
     path.write_bytes(exported.serialize())
 
 
-def run(network: Network, path: Path, images: np.ndarray) -> dict[str, np.ndarray]:
-    """The file's own answer; `network` has no part in it."""
-    exported = jax.export.deserialize(bytearray(path.read_bytes()))
-    found: dict[str, np.ndarray] = jax.device_get(exported.call(images))
-    return found
+def load(network: Network, path: Path) -> Answer:
+    """The file's own answer."""
+    program = jax.jit(jax.export.deserialize(bytearray(path.read_bytes())).call)
+    return lambda images: jax.device_get(program(images))

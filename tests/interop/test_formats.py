@@ -76,13 +76,13 @@ def assert_agrees(found: dict[str, np.ndarray], expected: dict[str, np.ndarray])
 def test_every_format_gives_the_same_numbers(case: str, tmp_path: Path) -> None:
     network = network_of(case)
     images = images_for(network)
-    expected = network.run(images)
+    expected = network.answer(network.variables)(images)
     for name, one in FORMATS.items():
         if one.missing:
             continue
         path = tmp_path / f"network{one.suffix}"
         one.write(network, path)
-        found = one.run(network, path, images)
+        found = one.load(network, path)(images)
         assert_agrees(found, expected)
         if name in ("stablehlo", "onnx"):
             assert set(found) == set(expected)
@@ -98,8 +98,8 @@ def test_onnx_takes_any_batch_and_carries_its_metadata(small: Network, tmp_path:
     path = tmp_path / "network.onnx"
     FORMATS["onnx"].write(small, path)
     images = images_for(small)
-    whole = FORMATS["onnx"].run(small, path, images)
-    one = FORMATS["onnx"].run(small, path, images[1:2])
+    answer = FORMATS["onnx"].load(small, path)
+    whole, one = answer(images), answer(images[1:2])
     assert_agrees(one, {name: array[1:2] for name, array in whole.items()})
     stored = {p.key: json.loads(p.value) for p in onnx.load(path).metadata_props}
     assert stored == METADATA
@@ -156,7 +156,7 @@ def test_stablehlo_runs_with_jax_alone(small: Network, tmp_path: Path) -> None:
     told = json.loads(done.stdout)
     assert told == {"platforms": ["cpu", "cuda", "tpu"], "others": []}
     with np.load(tmp_path / "found.npz") as found:
-        assert_agrees(dict(found), small.run(images))
+        assert_agrees(dict(found), small.answer(small.variables)(images))
 
 
 @pytest.mark.parametrize("format_name", ["safetensors", "torch", "orbax"])
@@ -191,5 +191,5 @@ def test_the_golden_of_pytorch_holds_through_onnx(shared: Path, tmp_path: Path) 
     network = Network("resnet18", {}, 3, 96, 3, variables, {})
     FORMATS["onnx"].write(network, tmp_path / "resnet18.onnx")
     images = drawn_images((2, 3, 96, 96)).transpose(0, 2, 3, 1)
-    found = FORMATS["onnx"].run(network, tmp_path / "resnet18.onnx", images)
+    found = FORMATS["onnx"].load(network, tmp_path / "resnet18.onnx")(images)
     assert relative_gap(found["logits"], golden["eval_logits"]) < 1e-4
