@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import jax
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Float
 
 from mgajax import models
@@ -44,11 +45,17 @@ class Network:
 
     @functools.cached_property
     def model(self) -> Any:
-        """The Flax module; it computes in float32 whatever it was trained in."""
+        """The Flax module; it computes in float32 whatever it was trained in.
+
+        With plain convolutions: which of `mgajax.models.convolution`'s forms is quick depends on
+        the machine, and a file should not depend on where it was written.
+        """
         known = models.options(self.name)
         fixed = {key: value for key, value in _IN_TRAINING_ONLY.items() if key in known}
         options = {**self.options, **fixed}
-        return models.create(self.name, num_classes=self.num_classes, **options)
+        model: Any = models.create(self.name, num_classes=self.num_classes, **options)
+        layers = dataclasses.replace(model.layers, convolution=lax.conv_general_dilated)
+        return model.clone(layers=layers)
 
     def outputs(
         self, variables: Mapping[str, Any], images: Float[Array, "b h w c"]
