@@ -22,6 +22,10 @@ def get_config() -> ConfigDict:
     config.model.dtype = "float32"
     # Model-specific options, e.g. placement, stages, trunk.
     config.model.options = ConfigDict()
+    # Start from these weights instead of drawn ones: a run's folder, a checkpoint, an export, or a
+    # PyTorch file (torchvision's ResNet and DenseNet, NVIDIA's HMSANet, ImageNet HRNet). Read once,
+    # before the first step; init_from.txt in the run's folder accounts for every array.
+    config.init_from = ""
 
     config.data = ConfigDict()
     # Folder of the built data set (`mgajax build` prints it). Must be given.

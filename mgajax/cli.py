@@ -20,6 +20,7 @@ from mgajax.curation.command import add_curate
 from mgajax.errors import ConfigError, MgajaxError
 from mgajax.experiments.command import add_experiment
 from mgajax.explanation.command import add_explain
+from mgajax.export.command import add_export
 from mgajax.hosts.job import leave
 from mgajax.inference.command import add_segment
 from mgajax.schema import SPLITS
@@ -35,6 +36,7 @@ typical order:
       --config.data.dir=tensorflow_datasets/covid_ct_slices
   mgajax evaluate --workdir runs/mga
   mgajax explain --workdir runs/mga --out runs/mga/explanation
+  mgajax export --workdir runs/mga --out exported        StableHLO, ONNX, safetensors, PyTorch, Orbax
 
 lesion masks where there are none:
   mgajax build covid_ct_lesions --manual_dir LESIONS     frames with annotated lesions, once
@@ -103,6 +105,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     add_explain(commands, _add_command)
     add_segment(commands, _add_command)
+    add_export(commands, _add_command)
     add_experiment(commands, _add_command)
     add_benchmark(commands, _add_command)
     return parser

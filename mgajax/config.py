@@ -9,7 +9,7 @@ import importlib.util
 import json
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,9 @@ RESUMABLE = frozenset(
 )
 """Keys that may change when a run is taken up again: none of them changes its numbers by more than
 rounding. (The data are compared by their fingerprint, not by their folder.)"""
+
+ADDED: Mapping[str, Any] = {"init_from": ""}
+"""Keys that came after the first runs, and what a run without them did."""
 
 
 def load(path: str | Path, *, overrides: Sequence[str] = ()) -> ConfigDict:
@@ -185,7 +188,7 @@ def read(path: Path) -> tuple[ConfigDict, dict[str, Any]]:
     """
     try:
         content = json.loads(path.read_text())
-        config = ConfigDict(content.pop("config"))
+        config = ConfigDict({**ADDED, **content.pop("config")})
     except FileNotFoundError:
         raise ConfigError(
             f"{path}: not found; --workdir must name a folder that `mgajax train` made"

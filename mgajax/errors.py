@@ -29,6 +29,10 @@ class CheckpointError(MgajaxError, RuntimeError):
     """A checkpoint cannot be written or read; what was complete before is still there."""
 
 
+class ExportError(MgajaxError, RuntimeError):
+    """An exported file cannot be made, or does not compute what the checkpoint does."""
+
+
 class ProcessError(MgajaxError, RuntimeError):
     """One of several processes of a run ended badly."""
 

@@ -17,9 +17,11 @@ COMMANDS = (
     "evaluate",
     "explain",
     "segment",
+    "export",
     "benchmark",
     "experiment",
 )
+EXPORT = ("--workdir", "w", "--out", "o")
 SEGMENT = ("--workdir", "w", "--data", "d", "--out", "o")
 MGA = "configs/classification/mga_resnet18.py"
 
@@ -65,6 +67,12 @@ def test_the_top_help_lists_every_command(capsys: pytest.CaptureFixture[str]) ->
         (("explain", "--workdir", "w", "--out", "o", "--target", "flu"), "--target flu: expected"),
         (("segment", "--workdir", "nowhere", "--data", "d", "--out", "o"), "nowhere"),
         (("segment", *SEGMENT, "--scales", "half"), "--scales half: write numbers"),
+        (("export", "--workdir", "nowhere", "--out", "o"), "nowhere"),
+        (("export", *EXPORT, "--format", "onx"), "--format onx: did you mean 'onnx'?"),
+        (
+            ("export", *EXPORT, "--out", "o.pt", "--format", "orbax"),
+            "o.pt is a file of format torch",
+        ),
     ],
 )
 def test_mistakes_are_one_line_and_a_code(

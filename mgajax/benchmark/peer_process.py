@@ -5,7 +5,6 @@ may be another interpreter, with PyTorch and NumPy alone.
 """
 
 import contextlib
-import dataclasses
 import json
 import os
 import subprocess
@@ -21,15 +20,10 @@ from mgajax.benchmark.program import Subject, What
 from mgajax.config import ROOT
 from mgajax.data.loader import IMAGE_MEAN, IMAGE_STD
 from mgajax.errors import ConfigError
-from mgajax.models.deeplabv3 import DeepLabV3
-from mgajax.models.densenet import DenseNet
-from mgajax.models.hmsanet import HMSANet
-from mgajax.models.resnet import BottleneckBlock, ResNet
-from mgajax.models.segnet import SegNet
-from mgajax.models.unet import UNet
+from mgajax.interop.torch_definition import definition
 from mgajax.peer.job import Job, write_job
 from mgajax.progress import say
-from mgajax.training.start import CHANNELS
+from mgajax.training.start import CHANNELS, model_options
 from mgajax.training.tasks import TaskName
 
 _DEVICES = {"cpu": "cpu", "gpu": "cuda"}
@@ -60,7 +54,7 @@ def check_comparable(subject: Subject) -> None:
 def make_job(subject: Subject) -> Job:
     """The network, loss and optimiser of a configuration, in numbers."""
     config = subject.config
-    family, dimensions = _dimensions(subject.settings.model)
+    family, dimensions = definition(subject.settings.model)
     return Job(
         family=family,
         dimensions={"channels": CHANNELS, **dimensions},
@@ -76,38 +70,12 @@ def make_job(subject: Subject) -> Job:
     )
 
 
-def _dimensions(model: Any) -> tuple[str, dict[str, Any]]:
-    """A network's family, and the arguments of `mgajax.peer.registry.create` for it."""
-    own: dict[str, Any] = {"num_classes": model.num_classes}
-    match model:
-        case ResNet():
-            block = "bottleneck" if model.block is BottleneckBlock else "basic"
-            plan = dataclasses.asdict(model.plan)
-            return "resnet", own | {"block": block, "depths": model.depths} | plan
-        case DenseNet():
-            return "densenet", own | {"depths": model.depths}
-        case UNet():
-            return "unet", own | {"upsampling": model.upsampling}
-        case SegNet():
-            return "segnet", own
-        case DeepLabV3():
-            heads = dataclasses.asdict(model.heads)
-            return "deeplabv3", own | {"depths": model.depths} | heads
-        case HMSANet():
-            trunk, head = dataclasses.asdict(model.trunk), dataclasses.asdict(model.head)
-            return "hmsanet", own | {"trunk": trunk, "head": head, "scales": model.scales}
-    raise ConfigError(f"--peer torch: {type(model).__name__} has no PyTorch definition")
-
-
 def torch_weights(subject: Subject) -> dict[str, Any]:
     """The weights of step 0 by PyTorch's names."""
     state, config = subject.state, subject.config
     variables = {"params": state.params["model"], "batch_stats": state.batch_stats}
-    options = {
-        key: tuple(value) if isinstance(value, list) else value
-        for key, value in config.model.options.items()
-    }
-    return interop.to_torch(config.model.name, jax.device_get(variables), **options)
+    weights = jax.device_get(variables)
+    return interop.to_torch(config.model.name, weights, **model_options(config))
 
 
 class PeerProcess(contextlib.AbstractContextManager):

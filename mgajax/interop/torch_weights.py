@@ -115,6 +115,50 @@ def to_torch(name: str, variables: Mapping[str, Any], **options: Any) -> dict[st
     return arrays
 
 
+def renamed_from_torch(
+    name: str, arrays: Mapping[str, np.ndarray], *, channels: int, **options: Any
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Arrays by PyTorch's names under our paths and in our layout, as far as a network has them.
+
+    Unlike `from_torch` this takes parts of a network and other numbers of classes and channels:
+    ImageNet files of torchvision and of HRNet's authors, with or without "module." and "model." in
+    front of their names; those of a trunk alone go to a segmenter's `backbone`.
+
+    Args:
+      name: a network's name.
+      arrays: by PyTorch's names.
+      channels: of the network's images.
+      **options: the network's options.
+
+    Returns:
+      By our path ("params/stem/conv/kernel"), of whatever shape; and the names without a place.
+
+    Raises:
+      ConfigError: unknown network or option.
+    """
+    entries = {
+        entry.name: entry
+        for entry in _entries(name, num_classes=2, channels=channels, options=options)
+    }
+    plain = {key: _plain_name(key) for key in arrays}
+    prefix = max(("", "backbone."), key=lambda p: sum(p + n in entries for n in plain.values()))
+    found, without_place = {}, []
+    for key, array in arrays.items():
+        entry = entries.get(prefix + plain[key])
+        if entry is None:
+            without_place.append(key)
+        else:
+            fits = array.ndim == len(entry.shape)
+            found[entry.path] = entry.layout.inward(array) if fits else array
+    return found, without_place
+
+
+def _plain_name(name: str) -> str:
+    """Without the marks of training programs, and today's form of torchvision's old DenseNet names."""
+    name = name.removeprefix("module.").removeprefix("model.")
+    return re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12])\.", r"\1\2.", name)
+
+
 def _entries(
     name: str, *, num_classes: int, channels: int, options: Mapping[str, Any]
 ) -> list[_Entry]:

@@ -19,7 +19,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from mgajax.errors import ConfigError, nearest
-from mgajax.models.convolution import convolve
+from mgajax.models.convolution import convolve, cut
 
 DTYPES = ("float32", "bfloat16", "float64")
 """Compute types; float64 is for checking gradients and needs `jax_enable_x64`."""
@@ -262,7 +262,11 @@ def max_pool_3x3(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
     rows, columns = (x.shape[1] + 1) // 2, (x.shape[2] + 1) // 2
     x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=-jnp.inf)
     windows = (
-        x[:, top : top + 2 * rows - 1 : 2, left : left + 2 * columns - 1 : 2, :]
+        cut(
+            x,
+            rows=slice(top, top + 2 * rows - 1, 2),
+            columns=slice(left, left + 2 * columns - 1, 2),
+        )
         for top, left in itertools.product(range(3), repeat=2)
     )
     return functools.reduce(lambda largest, w: jnp.where(w > largest, w, largest), windows)

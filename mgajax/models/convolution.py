@@ -46,13 +46,29 @@ def convolve(
         return lax.conv_general_dilated(x, kernel, strides, padding, **settings)
     x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
     patches = [
-        x[:, i : i + rows * strides[0] : strides[0], j : j + columns * strides[1] : strides[1]]
+        cut(
+            x,
+            rows=slice(i, i + (rows - 1) * strides[0] + 1, strides[0]),
+            columns=slice(j, j + (columns - 1) * strides[1] + 1, strides[1]),
+        )
         for i in range(0, tall, down)
         for j in range(0, wide, right)
     ]
-    flat = jnp.concatenate([patch[:, :rows, :columns] for patch in patches], axis=-1)
+    flat = jnp.concatenate(patches, axis=-1)
     precision = settings.get("precision")
     return jnp.matmul(flat, kernel.reshape(-1, kernel.shape[-1]), precision=precision)
+
+
+def cut(x: Float[Array, "b h w c"], *, rows: slice, columns: slice) -> Float[Array, "b h2 w2 c"]:
+    """`x[:, rows, columns, :]` with positive steps, and one slice under a symbolic batch, too.
+
+    Indexing would be a gather there (`jax.export`), which is slow and hides what it does.
+    """
+    (top, bottom, down), (left, right, across) = (
+        places.indices(side) for places, side in zip((rows, columns), x.shape[1:3], strict=True)
+    )
+    limits = (x.shape[0], bottom, right, x.shape[3])
+    return lax.slice(x, (0, top, left, 0), limits, (1, down, across, 1))
 
 
 def _is_product(kernel: Sequence[int], x: Sequence[int], *, places: int) -> bool:

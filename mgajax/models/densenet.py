@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from mgajax.models.blocks import ClassifierOutput, Head, Layers, Stem
+from mgajax.models.convolution import cut
 from mgajax.models.initialise import DENSENET_LAWS, Laws
 
 GROWTH = 32
@@ -42,7 +43,7 @@ class Transition(nn.Module):
 
 def _average_pool_2x2(x: Array) -> Array:
     rows, columns = x.shape[1] // 2, x.shape[2] // 2
-    x = x[:, : 2 * rows, : 2 * columns, :]
+    x = cut(x, rows=slice(2 * rows), columns=slice(2 * columns))
     blocks = x.reshape(x.shape[0], rows, 2, columns, 2, x.shape[-1])
     return jnp.mean(blocks, axis=(2, 4))
 

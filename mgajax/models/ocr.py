@@ -61,8 +61,8 @@ class ObjectAttention(nn.Module):
 
         listed = classes[:, :, None, :]
         query = project(project(pixels, "query1"), "query2")
-        key = project(project(listed, "key1"), "key2")[:, :, 0, :]
-        value = project(listed, "value")[:, :, 0, :]
+        key = project(project(listed, "key1"), "key2").squeeze(2)
+        value = project(listed, "value").squeeze(2)
         likeness = jnp.einsum("bhwc,bkc->bhwk", query, key).astype(self.layers.wide)
         share = jax.nn.softmax(likeness * self.plan.key**-0.5, axis=-1)
         mixture = jnp.einsum("bhwk,bkc->bhwc", share.astype(value.dtype), value)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt8
 
 from mgajax.models.blocks import Layers
+from mgajax.models.convolution import cut
 
 
 @flax.struct.dataclass
@@ -30,7 +31,8 @@ def max_pool_2x2(x: Float[Array, "b H W c"]) -> Pooled:
     """
     rows, columns = 2 * (x.shape[1] // 2), 2 * (x.shape[2] // 2)
     first, *others = (
-        x[:, top:rows:2, left:columns:2, :] for top, left in itertools.product(range(2), repeat=2)
+        cut(x, rows=slice(top, rows, 2), columns=slice(left, columns, 2))
+        for top, left in itertools.product(range(2), repeat=2)
     )
     values, places = first, jnp.zeros(first.shape, jnp.uint8)
     for number, window in enumerate(others, start=1):

@@ -23,8 +23,15 @@ class Picture:
     caption: str
 
 
-Block = str | Table | Picture
-"""A paragraph of plain text, a table or a picture."""
+@dataclass(frozen=True)
+class Code:
+    """Lines that are shown as they are."""
+
+    text: str
+
+
+Block = str | Table | Picture | Code
+"""A paragraph of plain text, a table, a picture or code."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +85,8 @@ def _markdown(block: Block) -> str:
         cells = [[_cell(cell) for cell in row] for row in (block.header, *block.rows)]
         lines = [cells[0], align, *cells[1:]]
         return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    if isinstance(block, Code):
+        return f"```\n{block.text}\n```"
     return _escaped(block)
 
 
@@ -96,6 +105,8 @@ def _html(block: Block) -> str:
             for row in block.rows
         )
         return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    if isinstance(block, Code):
+        return f"<pre>{html.escape(block.text)}</pre>"
     return f"<p>{html.escape(block)}</p>"
 
 

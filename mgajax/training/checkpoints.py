@@ -30,6 +30,9 @@ ATTEMPTS = 3
 FIRST_PAUSE_S = 2.0
 """Wait before the second attempt; before each later one twice as long."""
 
+CHECKPOINT_FOLDER = "checkpoints"
+"""In a run's folder."""
+
 METRIC = "validation_cross_entropy"
 """What "best" means: the lowest of these, the earliest among equals."""
 

@@ -12,11 +12,11 @@ from ml_collections import ConfigDict
 from mgajax import models
 from mgajax.hosts import job
 from mgajax.progress import say, track
-from mgajax.training.checkpoints import Checkpoints
+from mgajax.training.checkpoints import CHECKPOINT_FOLDER, Checkpoints
 from mgajax.training.early_stopping import EarlyStopping
 from mgajax.training.interruption import Interruption
 from mgajax.training.logs import MetricsLog, not_finite
-from mgajax.training.run import CHECKPOINT_FOLDER, Run, claimed, open_run
+from mgajax.training.run import Run, claimed, open_run
 from mgajax.training.state import TrainState
 from mgajax.training.steps import weight_name
 from mgajax.training.tasks import CROSS_ENTROPY
@@ -91,13 +91,13 @@ def train(config: ConfigDict, *, workdir: Path) -> Summary:
 
 
 def _start(run: Run, checkpoints: Checkpoints) -> tuple[TrainState, EarlyStopping]:
-    """The newest checkpoint's state, or a fresh one."""
-    state = run.fresh_state()
+    """The newest checkpoint's state, or the first one."""
     newest = checkpoints.newest
     if newest is None:
+        state = run.first_state()
         _introduce(run, state)
         return state, EarlyStopping(patience=run.config.patience)
-    like = run.layout.to_global(state)
+    like = run.layout.to_global(run.fresh_state())
     restored = checkpoints.restore(like, step=newest, sharding=run.layout.replicated)
     say(f"resuming {run.workdir} at step {restored.step} of {run.total_steps}")
     return run.layout.from_global(restored.state), restored.early_stopping

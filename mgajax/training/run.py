@@ -30,15 +30,15 @@ from mgajax.errors import DataError
 from mgajax.hosts import job
 from mgajax.locks import locked
 from mgajax.progress import say, track
-from mgajax.training import start, steps
+from mgajax.training import init_from, start, steps
+from mgajax.training.checkpoints import CHECKPOINT_FOLDER as CHECKPOINT_FOLDER
 from mgajax.training.feed import Feed, known_masks, make_feed
 from mgajax.training.sharding import Layout, check_batch_size, round_up
-from mgajax.training.state import TrainState
+from mgajax.training.state import TrainState, create_state
 
 CONFIG_FILE = "config.json"
 SPLIT_FILE = "split.csv"
 LOCK_FILE = ".training"
-CHECKPOINT_FOLDER = "checkpoints"
 SPLIT_OPTIONS = {
     "fraction": ("fraction",),
     "kfold": ("k", "fold"),
@@ -94,8 +94,15 @@ class Run:
         return crossed or step == self.total_steps
 
     def fresh_state(self) -> TrainState:
-        """The state at step 0, on every device."""
+        """A state at step 0 with drawn parameters, on every device."""
         return self.layout.replicate(start.fresh_state(self.config, self.settings))
+
+    def first_state(self) -> TrainState:
+        """The state that the run begins with: drawn, or from `config.init_from`."""
+        drawn = start.drawn_variables(self.config, model=self.settings.model)
+        variables = init_from.take_over(self.config, variables=drawn, workdir=self.workdir)
+        terms, optimiser = self.settings.task.learned, self.settings.optimiser
+        return self.layout.replicate(create_state(variables, terms=terms, optimiser=optimiser))
 
     def state_shapes(self) -> TrainState:
         """Shapes and types of the state."""
@@ -158,6 +165,8 @@ def open_run(config: ConfigDict, *, workdir: Path) -> Run:
     if config_file.exists():
         old, extra = configs.read(config_file)
         configs.assert_same_run(config, old=old, workdir=workdir)
+    else:
+        init_from.check(config, model=begun.model)
     data = _prepare(config)
     split = _take_split(config, data=data, workdir=workdir, extra=extra)
     known = known_masks(data, normal_mask=config.data.normal_mask, mask_origins=task.mask_origins)

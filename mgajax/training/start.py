@@ -68,17 +68,21 @@ def make_model(config: ConfigDict, *, axis_name: str | None) -> Any:
     Raises:
       ConfigError: an unknown option or value.
     """
-    options = {
-        key: tuple(value) if isinstance(value, list) else value
-        for key, value in config.model.options.items()
-    }
     return models.create(
         config.model.name,
         num_classes=NUM_CLASSES[config.task],
         dtype=config.model.dtype,
         axis_name=axis_name,
-        **options,
+        **model_options(config),
     )
+
+
+def model_options(config: ConfigDict) -> dict[str, Any]:
+    """`config.model.options` as the model takes them: JSON has made lists of tuples."""
+    return {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in config.model.options.items()
+    }
 
 
 def optimiser_and_schedule(
@@ -98,12 +102,15 @@ def optimiser_and_schedule(
 
 
 def fresh_state(config: ConfigDict, settings: StepSettings) -> TrainState:
-    """The state at step 0, on the host."""
-    size = config.preparation.image_size
-    variables = models.init_variables(
-        settings.model, image_size=size, channels=CHANNELS, seed=config.seed
-    )
+    """A state at step 0 with drawn parameters, on the host."""
+    variables = drawn_variables(config, model=settings.model)
     return create_state(variables, terms=settings.task.learned, optimiser=settings.optimiser)
+
+
+def drawn_variables(config: ConfigDict, *, model: Any) -> dict[str, Any]:
+    """Variables as `config.seed` draws them, float32 numpy leaves."""
+    size = config.preparation.image_size
+    return models.init_variables(model, image_size=size, channels=CHANNELS, seed=config.seed)
 
 
 def state_shapes(config: ConfigDict, settings: StepSettings) -> TrainState:

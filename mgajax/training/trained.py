@@ -10,8 +10,8 @@ from ml_collections import ConfigDict
 from mgajax import config as configs
 from mgajax.errors import CheckpointError
 from mgajax.training import start
-from mgajax.training.checkpoints import Checkpoints
-from mgajax.training.run import CHECKPOINT_FOLDER, CONFIG_FILE
+from mgajax.training.checkpoints import CHECKPOINT_FOLDER, Checkpoints
+from mgajax.training.run import CONFIG_FILE
 from mgajax.training.sharding import Layout
 from mgajax.training.state import TrainState
 

@@ -1,0 +1,74 @@
+"""`mgajax export`: its options, and what it prints."""
+
+import argparse
+from pathlib import Path
+
+from mgajax.errors import ConfigError, nearest
+from mgajax.interop.formats import FORMATS
+
+
+def add_export(commands, add_command) -> None:
+    """Add the command to the parser's `commands` by `add_command` of the command line."""
+    command = add_command(
+        commands,
+        "export",
+        export,
+        text="write a trained run as StableHLO, ONNX, safetensors, PyTorch or Orbax, with a model card",
+        epilog=(
+            "Each file is loaded again by its own runtime and compared with the checkpoint on slices\n"
+            "of the run's data set; if one differs, nothing is left in OUT.\n"
+            "OUT is a folder (files are named after the model), or one file: --out lesions.onnx"
+        ),
+    )
+    command.add_argument("--workdir", type=Path, required=True, help="the run's folder")
+    command.add_argument(
+        "--format",
+        default="",
+        metavar="A,B",
+        help=f"{', '.join(FORMATS)}; default: all whose packages are installed",
+    )
+    command.add_argument("--out", type=Path, required=True, help="a folder, or a file; see below")
+
+
+def export(arguments: argparse.Namespace, overrides: list[str]) -> None:
+    """Export, and say how closely each file agrees."""
+    from mgajax.export.run import export_run
+
+    folder, stem, formats = _destination(arguments.out, arguments.format)
+    done = export_run(arguments.workdir, folder=folder, stem=stem, formats=formats)
+    print(f"compared with step {done.step} on {done.slices}, relative to the largest value:")
+    for one in done.artefacts:
+        print(f"  {one.name:<12} {one.told}")
+    for path in done.files:
+        print(path)
+    for name in done.left_out:
+        print(f"left out: {name}, which needs {_needs(name)}")
+
+
+def _destination(out: Path, wanted: str) -> tuple[Path, str | None, tuple[str, ...] | None]:
+    """Folder, name without suffix (None: the model's) and formats (None: all installed)."""
+    names = tuple(dict.fromkeys(part for part in wanted.split(",") if part))
+    for name in names:
+        if name not in FORMATS:
+            raise ConfigError(f"--format {name}: {nearest(name, tuple(FORMATS))}")
+    meant = [name for name, one in FORMATS.items() if one.suffix == out.suffix]
+    if not meant or (out.is_dir() and out.suffix != FORMATS["orbax"].suffix):
+        for name in names:
+            _check_installed(name)
+        return out, None, names or None
+    if names and names != tuple(meant):
+        raise ConfigError(
+            f"--out {out} is a file of format {meant[0]}, asked for {','.join(names)}; name a folder"
+        )
+    _check_installed(meant[0])
+    return out.parent, out.stem, tuple(meant)
+
+
+def _check_installed(name: str) -> None:
+    if FORMATS[name].missing:
+        raise ConfigError(f"--format {name} needs {_needs(name)}")
+
+
+def _needs(name: str) -> str:
+    one = FORMATS[name]
+    return f"{' and '.join(one.missing)}: pip install 'mgajax[{one.extra}]'"

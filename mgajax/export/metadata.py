@@ -1,0 +1,58 @@
+"""What goes with the weights into every file: how to prepare a slice, what comes out, where it is from."""
+
+import hashlib
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from mgajax import config as configs
+from mgajax.data.loader import IMAGE_MEAN, IMAGE_STD
+from mgajax.data.preparation import Preparation
+from mgajax.interop.network import INPUT
+from mgajax.schema import CLASS_NAMES
+from mgajax.training.run import CONFIG_FILE, SPLIT_FILE
+from mgajax.training.start import CHANNELS
+from mgajax.training.tasks import TaskName
+from mgajax.training.trained import Trained
+
+NOTICE = "Research use only. Not a medical device."
+PIXEL_CLASSES = ("other", "lesion")
+
+
+def metadata(trained: Trained, *, workdir: Path) -> dict[str, Any]:
+    """JSON values that describe a trained network to who has its file alone.
+
+    Raises:
+      ConfigError: `workdir` holds no run.
+    """
+    config = trained.config
+    side = config.preparation.image_size
+    _, kept = configs.read(workdir / CONFIG_FILE)
+    segments = config.task == TaskName.SEGMENTATION
+    return {
+        "notice": NOTICE,
+        "task": config.task,
+        "model": {"name": config.model.name, "options": config.model.options.to_dict()},
+        "class_names": list(PIXEL_CLASSES if segments else CLASS_NAMES),
+        "input": {
+            "name": INPUT,
+            "dtype": "float32",
+            "shape": ["batch", side, side, CHANNELS],
+            "normalisation": {
+                "formula": "(grey / 255 - mean) / std, grey from 0 to 255 after the preparation",
+                "mean": IMAGE_MEAN,
+                "std": IMAGE_STD,
+            },
+        },
+        "preparation": asdict(Preparation(**config.preparation)),
+        "training": {
+            "step": trained.step,
+            "activations": config.model.dtype,
+            "seed": config.seed,
+            "data_fingerprint": kept.get("data_fingerprint"),
+            "split": kept.get("split"),
+            "split_sha256": hashlib.sha256((workdir / SPLIT_FILE).read_bytes()).hexdigest(),
+            "provenance": kept.get("provenance"),
+        },
+        "exported_by": configs.provenance(),
+    }

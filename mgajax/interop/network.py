@@ -1,0 +1,88 @@
+"""A trained network by itself: what every format of export is made from and compared with."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import jax
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Float
+
+from mgajax import models
+
+INPUT = "images"
+
+Answer: TypeAlias = Callable[[np.ndarray], dict[str, np.ndarray]]
+"""Images, float32 [b, h, w, c], to the outputs that `Network.outputs` names."""
+
+_IN_TRAINING_ONLY = {"repeats": "unrolled", "remat": "none"}
+"""Options that shape the training program and not the network."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Network:
+    """A network with its weights.
+
+    Attributes:
+      name: a network's name (`mgajax.models.names()`).
+      options: its options.
+      num_classes: number of logits.
+      image_size: side of its images in pixels.
+      channels: of its images.
+      variables: `{"params", "batch_stats"}`, float32 numpy leaves.
+      metadata: JSON values that go with the weights into every file.
+    """
+
+    name: str
+    options: Mapping[str, Any]
+    num_classes: int
+    image_size: int
+    channels: int
+    variables: dict[str, Any]
+    metadata: dict[str, Any]
+
+    @functools.cached_property
+    def model(self) -> Any:
+        """The Flax module; it computes in float32 whatever it was trained in.
+
+        With plain convolutions: which of `mgajax.models.convolution`'s forms is quick depends on
+        the machine, and a file should not depend on where it was written.
+        """
+        known = models.options(self.name)
+        fixed = {key: value for key, value in _IN_TRAINING_ONLY.items() if key in known}
+        options = {**self.options, **fixed}
+        model: Any = models.create(self.name, num_classes=self.num_classes, **options)
+        layers = dataclasses.replace(model.layers, convolution=lax.conv_general_dilated)
+        return model.clone(layers=layers)
+
+    def outputs(
+        self, variables: Mapping[str, Any], images: Float[Array, "b h w c"]
+    ) -> dict[str, Array]:
+        """What the network says, by name; traceable.
+
+        Returns:
+          "logits" and "probabilities" [b, k], or [b, h, w, k] of a segmenter, and "attention_..."
+          [b, h, w, 1] for each attention map.
+        """
+        out: Any = self.model.apply(variables, images, train=False)
+        maps = {f"attention_{name}": one for name, one in out.attention.items()}
+        probabilities = jax.nn.softmax(out.logits, axis=-1)
+        return {"logits": out.logits, "probabilities": probabilities, **maps}
+
+    @functools.cached_property
+    def _compiled(self) -> Any:
+        return jax.jit(self.outputs)
+
+    def answer(self, variables: Mapping[str, Any]) -> Answer:
+        """`outputs` with variables of these shapes, on the host."""
+        return lambda images: jax.device_get(self._compiled(variables, images))
+
+    @property
+    def may_tie(self) -> bool:
+        """Rounding may change an output visibly, where two values nearly tie for a place.
+
+        SegNet puts each value back where its window had the maximum (Badrinarayanan et al. 2017).
+        """
+        return self.name == "segnet"

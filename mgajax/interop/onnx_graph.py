@@ -1,0 +1,155 @@
+"""From a traced network to ONNX: what the weights alone decide is computed, the rest becomes nodes.
+
+Own code, since the network needs two dozen primitive operations, and the general converters either
+store the weights twice or ask for other versions of what training needs.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import jax
+import jax.extend as jex
+import jax.numpy as jnp
+import numpy as np
+
+if TYPE_CHECKING:
+    import onnx
+
+OPSET = 18
+IR_VERSION = 8
+"""The file format's version of ONNX 1.13, which introduced that opset; older runtimes refuse later ones."""
+
+Value: TypeAlias = "np.ndarray | str"
+"""A constant, or the name of a tensor that is there once the graph runs.
+
+A constant may lack the batch axis' length (1 stands for it): ONNX's operators broadcast.
+"""
+
+_INNER = ("jaxpr", "call_jaxpr")
+_LOOPS = ("scan", "while", "cond")
+
+
+class Unsupported(Exception):
+    """An operation, or a form of one, that has no translation."""
+
+
+class Graph:
+    """Nodes in order, and each different constant once."""
+
+    def __init__(self) -> None:
+        """Begin an empty graph."""
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: dict[str, onnx.TensorProto] = {}
+
+    def add(self, operator: str, *operands: Value, **attributes: Any) -> str:
+        """Add a node; returns the name of its result."""
+        import onnx
+
+        result = f"{operator}_{len(self.nodes)}"
+        names = [self._name(operand) for operand in operands]
+        node = onnx.helper.make_node(operator, names, [result], name=result, **attributes)
+        self.nodes.append(node)
+        return result
+
+    def transposed(self, value: Value, axes: Sequence[int]) -> Value:
+        """`value` with its axes in another order."""
+        if isinstance(value, np.ndarray):
+            return value.transpose(axes)
+        return self.add("Transpose", value, perm=list(axes))
+
+    def name_result(self, value: Value, name: str) -> None:
+        """Give an output of the graph its name."""
+        import onnx
+
+        self.nodes.append(onnx.helper.make_node("Identity", [self._name(value)], [name], name=name))
+
+    def _name(self, value: Value) -> str:
+        import onnx
+
+        if isinstance(value, str):
+            return value
+        # ONNX Runtime compares no bytes; indices fit in 32 bits as well.
+        array = np.ascontiguousarray(value.astype(np.int32) if value.dtype == np.uint8 else value)
+        digest = hashlib.sha256(f"{array.dtype}{array.shape}".encode() + array.tobytes())
+        name = f"constant_{digest.hexdigest()[:16]}"
+        if name not in self.constants:
+            # from_array makes a vector of a scalar's contiguous copy.
+            self.constants[name] = onnx.numpy_helper.from_array(array.reshape(value.shape), name)
+        return name
+
+
+Translation: TypeAlias = Callable[..., Value]
+"""(graph, equation, *operands) → result."""
+
+
+def add_traced(
+    graph: Graph,
+    traced: Any,
+    arguments: Sequence[Value],
+    *,
+    operators: Mapping[str, Translation],
+    functions: Mapping[str, Translation],
+) -> list[Value]:
+    """Add the operations of a closed jaxpr to a graph; returns its results.
+
+    Args:
+      graph: receives the nodes.
+      traced: from `jax.make_jaxpr`; lengths may be symbolic.
+      arguments: its inputs.
+      operators: translations by primitive.
+      functions: translations of jitted functions that are taken as a whole, by name.
+
+    Raises:
+      Unsupported: no translation.
+    """
+    jaxpr = traced.jaxpr
+    known: dict[Any, Value] = dict(
+        zip(jaxpr.constvars, map(np.asarray, traced.consts), strict=True)
+    )
+    known |= zip(jaxpr.invars, arguments, strict=True)
+
+    def read(atom: Any) -> Value:
+        return np.asarray(atom.val) if isinstance(atom, jex.core.Literal) else known[atom]
+
+    for equation in jaxpr.eqns:
+        operands = [read(atom) for atom in equation.invars]
+        inner, name = _inner(equation), equation.primitive.name
+        whole = functions.get(str(equation.params.get("name"))) if inner is not None else None
+        if whole is not None:
+            results = [whole(graph, equation, *operands)]
+        elif inner is not None and name not in _LOOPS:
+            results = add_traced(graph, inner, operands, operators=operators, functions=functions)
+        elif _is_decided(equation, operands):
+            results = _computed(equation, operands)
+        elif name in operators:
+            results = [operators[name](graph, equation, *operands)]
+        else:
+            raise Unsupported(f"the operation {name!r}")
+        known |= zip(equation.outvars, results, strict=True)
+    return [read(atom) for atom in jaxpr.outvars]
+
+
+def is_open(length: Any) -> bool:
+    """A length that is known only when the graph runs."""
+    return jax.export.is_symbolic_dim(length)
+
+
+def _inner(equation: Any) -> Any | None:
+    """The operations of a call, as a closed jaxpr; None for anything else."""
+    found = next((equation.params[key] for key in _INNER if key in equation.params), None)
+    if isinstance(found, jex.core.Jaxpr):
+        return jex.core.ClosedJaxpr(found, ())
+    return found if isinstance(found, jex.core.ClosedJaxpr) else None
+
+
+def _is_decided(equation: Any, operands: Sequence[Value]) -> bool:
+    constant = all(isinstance(operand, np.ndarray) for operand in operands)
+    shapes = (variable.aval.shape for variable in equation.outvars)
+    return constant and not any(is_open(length) for shape in shapes for length in shape)
+
+
+def _computed(equation: Any, operands: Sequence[Value]) -> list[Value]:
+    found = equation.primitive.bind(*map(jnp.asarray, operands), **equation.params)
+    several = found if equation.primitive.multiple_results else [found]
+    return [np.asarray(one) for one in several]

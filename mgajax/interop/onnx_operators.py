@@ -1,0 +1,186 @@
+"""What JAX's primitive operations are in ONNX (opset 18)."""
+
+import string
+from typing import Any
+
+import numpy as np
+
+from mgajax.interop.onnx_graph import Graph, Translation, Unsupported, Value, is_open
+
+_TO_THE_END = np.iinfo(np.int64).max
+_TYPES = {"float32": "FLOAT", "bool": "BOOL", "int32": "INT32", "uint8": "INT32", "int64": "INT64"}
+"""ONNX's names of types; bytes become 32 bits (`Graph`)."""
+
+
+def _named(operator: str) -> Translation:
+    return lambda graph, equation, *operands: graph.add(operator, *operands)
+
+
+def _same(graph: Graph, equation: Any, value: Value) -> Value:
+    return value
+
+
+def _maximum(graph: Graph, equation: Any, x: Value, y: Value) -> Value:
+    """`Relu` where it is one: runtimes fuse that into the convolution before."""
+    if isinstance(y, np.ndarray) and y.ndim == 0 and y == 0:
+        return graph.add("Relu", x)
+    return graph.add("Max", x, y)
+
+
+def _cast(graph: Graph, equation: Any, x: Value) -> Value:
+    import onnx
+
+    kind = _TYPES.get(str(equation.params["new_dtype"]))
+    if kind is None:
+        raise Unsupported(f"the type {equation.params['new_dtype']}")
+    return graph.add("Cast", x, to=onnx.TensorProto.DataType.Value(kind))
+
+
+def _select(graph: Graph, equation: Any, which: Value, *cases: Value) -> Value:
+    return graph.add("Where", which, *reversed(cases))
+
+
+def _reshape(graph: Graph, equation: Any, x: Value) -> Value:
+    """To the shape of the result; one length may be open."""
+    shape = equation.outvars[0].aval.shape
+    lengths = np.array([-1 if is_open(length) else length for length in shape], np.int64)
+    return graph.add("Reshape", x, lengths)
+
+
+def _broadcast(graph: Graph, equation: Any, x: Value) -> Value:
+    """New axes and repetitions; along the batch a constant stays as it is (`Value`)."""
+    old, new = equation.invars[0].aval.shape, equation.outvars[0].aval.shape
+    aligned: list[Any] = [1] * len(new)
+    for axis, length in zip(equation.params["broadcast_dimensions"], old, strict=True):
+        aligned[axis] = length
+    repeated = [not is_open(n) and n != m for m, n in zip(aligned, new, strict=True)]
+    if isinstance(x, np.ndarray):
+        x = x.reshape(aligned)
+        return np.broadcast_to(x, [1 if is_open(n) else n for n in new])
+    if len(new) != len(old):
+        shape = np.array([-1 if is_open(length) else length for length in aligned], np.int64)
+        x = graph.add("Reshape", x, shape)
+    if any(repeated):
+        lengths = [n if again else 1 for n, again in zip(new, repeated, strict=True)]
+        x = graph.add("Expand", x, np.array(lengths, np.int64))
+    return x
+
+
+def _reduction(operator: str) -> Translation:
+    def reduce(graph: Graph, equation: Any, x: Value) -> Value:
+        return graph.add(operator, x, np.array(equation.params["axes"], np.int64), keepdims=0)
+
+    return reduce
+
+
+def _slice(graph: Graph, equation: Any, x: Value) -> Value:
+    starts, limits = equation.params["start_indices"], equation.params["limit_indices"]
+    ends = [_TO_THE_END if is_open(limit) else limit for limit in limits]
+    steps = equation.params["strides"] or (1,) * len(starts)
+    kept = equation.invars[0].aval.shape
+    axes = [
+        axis
+        for axis, (start, limit, step) in enumerate(zip(starts, limits, steps, strict=True))
+        if (start, limit, step) != (0, kept[axis], 1)
+    ]
+    bounds = (np.array([many[axis] for axis in axes], np.int64) for many in (starts, ends))
+    chosen = np.array(axes, np.int64), np.array([steps[axis] for axis in axes], np.int64)
+    return graph.add("Slice", x, *bounds, *chosen)
+
+
+def _pad(graph: Graph, equation: Any, x: Value, filling: Value) -> Value:
+    config = equation.params["padding_config"]
+    if any(between for _, _, between in config):
+        raise Unsupported("padding between elements")
+    pads = [before for before, _, _ in config] + [after for _, after, _ in config]
+    return graph.add("Pad", x, np.array(pads, np.int64), filling)
+
+
+def _concatenate(graph: Graph, equation: Any, *parts: Value) -> Value:
+    return graph.add("Concat", *parts, axis=equation.params["dimension"])
+
+
+def _stack(graph: Graph, equation: Any, *parts: Value) -> Value:
+    axis = equation.params["axis"]
+    listed = [graph.add("Unsqueeze", part, np.array([axis], np.int64)) for part in parts]
+    return graph.add("Concat", *listed, axis=axis)
+
+
+def _transpose(graph: Graph, equation: Any, x: Value) -> Value:
+    return graph.transposed(x, equation.params["permutation"])
+
+
+def _product(graph: Graph, equation: Any, x: Value, y: Value) -> Value:
+    """A matrix product over any axes."""
+    (over_x, over_y), (batch_x, batch_y) = equation.params["dimension_numbers"]
+    rank_x, rank_y = (len(atom.aval.shape) for atom in equation.invars)
+    if (over_x, over_y, rank_y) == ((rank_x - 1,), (0,), 2):
+        return graph.add("MatMul", x, y)
+    letters_x = list(string.ascii_lowercase[:rank_x])
+    letters_y = list(string.ascii_lowercase[rank_x : rank_x + rank_y])
+    for axis_x, axis_y in zip((*batch_x, *over_x), (*batch_y, *over_y), strict=True):
+        letters_y[axis_y] = letters_x[axis_x]
+    shared = [letters_x[axis] for axis in batch_x]
+    free_x = [a for n, a in enumerate(letters_x) if n not in (*batch_x, *over_x)]
+    free_y = [a for n, a in enumerate(letters_y) if n not in (*batch_y, *over_y)]
+    inputs, output = ("".join(letters_x), "".join(letters_y)), "".join(shared + free_x + free_y)
+    return graph.add("Einsum", x, y, equation=f"{','.join(inputs)}->{output}")
+
+
+def _convolution(graph: Graph, equation: Any, x: Value, kernel: Value) -> Value:
+    """ONNX knows channels first only; runtimes remove the transposes that meet."""
+    settings = equation.params
+    if settings["batch_group_count"] != 1 or set(settings["lhs_dilation"]) != {1}:
+        raise Unsupported("a convolution with batch groups or a dilated input")
+    layout, before_after = settings["dimension_numbers"], settings["padding"]
+    y = graph.add(
+        "Conv",
+        graph.transposed(x, layout.lhs_spec),
+        graph.transposed(kernel, layout.rhs_spec),
+        strides=list(settings["window_strides"]),
+        pads=[side[end] for end in (0, 1) for side in before_after],
+        dilations=list(settings["rhs_dilation"]),
+        group=settings["feature_group_count"],
+    )
+    return graph.transposed(y, np.argsort(layout.out_spec).tolist())
+
+
+def _max_pool_3x3(graph: Graph, equation: Any, x: Value) -> Value:
+    channels_first = graph.transposed(x, (0, 3, 1, 2))
+    window = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}
+    return graph.transposed(graph.add("MaxPool", channels_first, **window), (0, 2, 3, 1))
+
+
+OPERATORS: dict[str, Translation] = {
+    "add": _named("Add"),
+    "add_any": _named("Add"),
+    "sub": _named("Sub"),
+    "mul": _named("Mul"),
+    "div": _named("Div"),
+    "max": _maximum,
+    "exp": _named("Exp"),
+    "logistic": _named("Sigmoid"),
+    "gt": _named("Greater"),
+    "eq": _named("Equal"),
+    "select_n": _select,
+    "convert_element_type": _cast,
+    "stop_gradient": _same,
+    "copy": _same,
+    "reshape": _reshape,
+    "squeeze": _reshape,
+    "expand_dims": _reshape,
+    "broadcast_in_dim": _broadcast,
+    "transpose": _transpose,
+    "slice": _slice,
+    "pad": _pad,
+    "concatenate": _concatenate,
+    "stack": _stack,
+    "reduce_sum": _reduction("ReduceSum"),
+    "reduce_max": _reduction("ReduceMax"),
+    "dot_general": _product,
+    "conv_general_dilated": _convolution,
+}
+"""By the name of the primitive."""
+
+FUNCTIONS: dict[str, Translation] = {"max_pool_3x3": _max_pool_3x3}
+"""By the name of the jitted function, whose inside is not looked at."""

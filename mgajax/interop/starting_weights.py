@@ -1,0 +1,124 @@
+"""A network's drawn variables with what a file has for them, and an account of every array."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import flax.traverse_util
+import numpy as np
+
+from mgajax.errors import DataError
+from mgajax.interop.torch_names import family
+from mgajax.interop.torch_weights import renamed_from_torch
+from mgajax.interop.weight_files import Weights
+
+SHOWN = 8
+"""Names of each kind in a short account."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Started:
+    """What became of a file's weights.
+
+    Attributes:
+      variables: `{"params", "batch_stats"}`, float32.
+      source: the file.
+      used: our paths of arrays that were taken as they are.
+      adapted: paths of those that were changed, and how.
+      fresh: paths of those that stay as they were drawn, and why.
+      unused: names of the file's arrays that the network has no place for.
+    """
+
+    variables: dict[str, Any]
+    source: Path
+    used: list[str]
+    adapted: dict[str, str]
+    fresh: dict[str, str]
+    unused: list[str]
+
+    def account(self, *, most: int | None = None) -> str:
+        """What was used, adapted, left as drawn and not used, a line an array.
+
+        Args:
+          most: names of each kind; all by default.
+        """
+        parts = [
+            f"init_from {self.source}: {len(self.used)} arrays used as they are",
+            *_listed("adapted", [f"{key}: {how}" for key, how in self.adapted.items()], most),
+            *_listed("left as drawn", [f"{key}: {why}" for key, why in self.fresh.items()], most),
+            *_listed("in the file, not used", self.unused, most),
+        ]
+        return "\n".join(parts)
+
+
+def start_from(
+    weights: Weights,
+    *,
+    variables: Mapping[str, Any],
+    source: Path,
+    name: str,
+    num_classes: int,
+    options: Mapping[str, Any],
+) -> Started:
+    """Put a file's arrays in the place of drawn ones.
+
+    A first layer for colour is summed over its channels where ours sees one: the answer to a grey
+    picture copied to all of them. Layers for another number of classes stay as drawn.
+
+    Args:
+      weights: the file's.
+      variables: the network's, drawn; or their shapes, to see whether the file fits.
+      source: the file.
+      name: the network's name.
+      num_classes: its number of logits.
+      options: its options.
+
+    Raises:
+      DataError: nothing fits, or arrays are those of another network.
+    """
+    own = flax.traverse_util.flatten_dict(dict(variables), sep="/")
+    first = f"params/{family(name).first[0]}/kernel"
+    found: Mapping[str, np.ndarray] = weights.arrays
+    unused: list[str] = []
+    if weights.naming == "torch":
+        channels = own[first].shape[2]
+        found, unused = renamed_from_torch(name, found, channels=channels, **options)
+    unused += [path for path in found if path not in own]
+    used, adapted, fresh, wrong = [], {}, {}, []
+    merged = dict(own)
+    for path, drawn in own.items():
+        if path not in found:
+            fresh[path] = "not in the file"
+            continue
+        array, shape = found[path], tuple(drawn.shape)
+        if array.shape == shape:
+            used.append(path)
+            merged[path] = array.astype(np.float32)
+        elif path == first and array.shape[2] > 1 and _but(array.shape, 2) == _but(shape, 2):
+            adapted[path] = f"summed over {array.shape[2]} input channels"
+            merged[path] = array.astype(np.float32).sum(axis=2, keepdims=True)
+        elif array.shape[:-1] == shape[:-1] and shape[-1] == num_classes:
+            fresh[path] = f"{array.shape[-1]} classes in the file, {num_classes} here"
+        else:
+            wrong.append(f"{path} {array.shape} instead of {shape}")
+    if wrong or not used:
+        problem = f"{len(wrong)} arrays of other shapes ({wrong[0]})" if wrong else "nothing fits"
+        example = next(iter(weights.arrays))
+        raise DataError(
+            f"{source}: not the weights of {name} with options {dict(options)}: {problem}; the file "
+            f"has {len(weights.arrays)} arrays, the first is {example}; check model.name and its "
+            "options"
+        )
+    tree = flax.traverse_util.unflatten_dict(merged, sep="/")
+    return Started(tree, source, used, adapted, fresh, unused)
+
+
+def _but(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    return shape[:axis] + shape[axis + 1 :]
+
+
+def _listed(title: str, lines: list[str], most: int | None) -> list[str]:
+    shown = lines if most is None else lines[:most]
+    rest = [f"  ... and {len(lines) - len(shown)} more"] if len(shown) < len(lines) else []
+    return [f"{title}: {len(lines)}", *(f"  {line}" for line in shown), *rest] if lines else []

@@ -1,0 +1,195 @@
+"""Every network in every format: reloaded by its own runtime it gives the same numbers."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from goldens.deterministic_weights import drawn_images, drawn_state
+from goldens.parity import relative_gap, shapes_of
+
+from mgajax import interop, models
+from mgajax.interop.formats import FORMATS
+from mgajax.interop.network import Network
+from mgajax.interop.weight_files import read_weights
+from mgajax.models.registry import CLASSIFIERS
+
+CASES: dict[str, tuple[str, int, dict[str, Any]]] = {
+    "resnet18": ("resnet18", 48, {}),
+    "resnet50": ("resnet50", 64, {}),
+    "densenet121": ("densenet121", 64, {}),
+    "resnet18_cbam": ("resnet18_cbam", 48, {"flavour": "official", "placement": "every_block"}),
+    "mga_resnet18": ("mga_resnet18", 48, {"mga_stage": 2}),
+    "unet": ("unet", 32, {}),
+    "unet_bilinear": ("unet", 40, {"upsampling": "bilinear"}),
+    "segnet": ("segnet", 32, {}),
+    "deeplabv3": ("deeplabv3_resnet50", 64, {}),
+    "hmsanet": ("hmsanet", 64, {"trunk": "hrnet_tiny"}),
+    "hmsanet_looped": (
+        "hmsanet",
+        32,
+        {
+            "trunk": "hrnet_tiny",
+            "repeats": "scanned",
+            "remat": "modules",
+            "scales": (0.5, 1.0, 2.0),
+        },
+    ),
+}
+QUICK = ("mga_resnet18", "hmsanet")
+METADATA = {"notice": "Research use only.", "input": {"shape": ["batch", 48, 48, 1]}}
+
+
+def network_of(case: str) -> Network:
+    """Drawn weights, and statistics that are no identity."""
+    name, side, options = CASES[case]
+    classes = 3 if name in CLASSIFIERS else 2
+    model = models.create(name, num_classes=classes, **options)
+    variables = models.init_variables(model, image_size=side, channels=1, seed=0)
+    state = interop.to_torch(name, variables, **options)
+    rng = np.random.default_rng(0)
+    for key, array in state.items():
+        if key.endswith("running_mean"):
+            state[key] = 0.1 * rng.standard_normal(array.shape).astype(np.float32)
+    variables = interop.from_torch(name, state, **options)
+    return Network(name, options, classes, side, 1, variables, METADATA)
+
+
+def images_for(network: Network, *, count: int = 3) -> np.ndarray:
+    shape = (count, network.image_size, network.image_size, network.channels)
+    return np.random.default_rng(1).standard_normal(shape).astype(np.float32)
+
+
+def assert_agrees(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
+    assert {"logits", "probabilities"} <= set(found) <= set(expected)
+    for name, array in found.items():
+        assert relative_gap(array, expected[name]) < 1e-4, name
+
+
+@pytest.mark.parametrize(
+    "case", [c if c in QUICK else pytest.param(c, marks=pytest.mark.slow) for c in CASES]
+)
+def test_every_format_gives_the_same_numbers(case: str, tmp_path: Path) -> None:
+    network = network_of(case)
+    images = images_for(network)
+    expected = network.answer(network.variables)(images)
+    for name, one in FORMATS.items():
+        if one.missing:
+            continue
+        path = tmp_path / f"network{one.suffix}"
+        one.write(network, path)
+        found = one.load(network, path)(images)
+        assert_agrees(found, expected)
+        if name in ("stablehlo", "onnx"):
+            assert set(found) == set(expected)
+
+
+@pytest.fixture(scope="module")
+def small() -> Network:
+    return network_of("hmsanet_looped")
+
+
+def test_onnx_takes_any_batch_and_carries_its_metadata(small: Network, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    path = tmp_path / "network.onnx"
+    FORMATS["onnx"].write(small, path)
+    images = images_for(small)
+    answer = FORMATS["onnx"].load(small, path)
+    whole, one = answer(images), answer(images[1:2])
+    assert_agrees(one, {name: array[1:2] for name, array in whole.items()})
+    stored = {p.key: json.loads(p.value) for p in onnx.load(path).metadata_props}
+    assert stored == METADATA
+
+
+def test_onnx_stores_each_weight_once(small: Network, tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    FORMATS["onnx"].write(small, tmp_path / "network.onnx")
+    size = (tmp_path / "network.onnx").stat().st_size
+    weights = 4 * models.count(small.variables)
+    # Three scales share the weights; a node takes some 200 bytes.
+    assert weights < size < weights + 600_000
+
+
+def test_other_metadata_are_where_their_formats_keep_them(small: Network, tmp_path: Path) -> None:
+    safetensors = pytest.importorskip("safetensors")
+    FORMATS["safetensors"].write(small, tmp_path / "network.safetensors")
+    with safetensors.safe_open(tmp_path / "network.safetensors", framework="numpy") as file:
+        stored = {key: json.loads(value) for key, value in file.metadata().items()}
+    assert stored == METADATA
+    FORMATS["orbax"].write(small, tmp_path / "network.orbax")
+    folder = json.loads((tmp_path / "network.orbax" / "_CHECKPOINT_METADATA").read_text())
+    assert folder["custom_metadata"]["mgajax"] == METADATA
+
+
+BARE = """
+import json, pathlib, sys
+import jax, numpy
+program = jax.export.deserialize(bytearray(pathlib.Path(sys.argv[1]).read_bytes()))
+found = {}
+for count in (1, 3):
+    found = program.call(numpy.load(sys.argv[2])[:count])
+numpy.savez(sys.argv[3], **found)
+others = {name.split(".")[0] for name in sys.modules} & {"mgajax", "flax", "orbax", "optax"}
+print(json.dumps({"platforms": program.platforms, "others": sorted(others)}))
+"""
+
+
+def test_stablehlo_runs_with_jax_alone(small: Network, tmp_path: Path) -> None:
+    pytest.importorskip("flatbuffers")
+    path, images = tmp_path / "network.stablehlo", images_for(small)
+    FORMATS["stablehlo"].write(small, path)
+    np.save(tmp_path / "images.npy", images)
+    names = ("network.stablehlo", "images.npy", "found.npz")
+    bare = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", BARE, *names],
+        cwd=tmp_path,
+        env=bare | {"JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    told = json.loads(done.stdout)
+    assert told == {"platforms": ["cpu", "cuda", "tpu"], "others": []}
+    with np.load(tmp_path / "found.npz") as found:
+        assert_agrees(dict(found), small.answer(small.variables)(images))
+
+
+@pytest.mark.parametrize("format_name", ["safetensors", "torch", "orbax"])
+def test_weights_come_back_bit_for_bit_and_by_pytorchs_names(
+    small: Network, tmp_path: Path, format_name: str
+) -> None:
+    one = FORMATS[format_name]
+    if one.missing:
+        pytest.skip(f"{one.missing} not installed")
+    path = tmp_path / f"network{one.suffix}"
+    one.write(small, path)
+    weights = read_weights(path)
+    expected = interop.to_torch(small.name, small.variables, **small.options)
+    arrays = weights.arrays
+    if weights.naming == "own":
+        import flax.traverse_util
+
+        tree = flax.traverse_util.unflatten_dict(arrays, sep="/")
+        arrays = interop.to_torch(small.name, tree, **small.options)
+    assert arrays.keys() == expected.keys()
+    for key, array in expected.items():
+        np.testing.assert_array_equal(arrays[key], array)
+
+
+def test_the_golden_of_pytorch_holds_through_onnx(shared: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    golden = np.load(shared / "goldens" / "classification" / "resnet18.npz")
+    state = drawn_state(shapes_of(golden["state_names"], golden["state_shapes"]))
+    variables = interop.from_torch("resnet18", state)
+    back = interop.to_torch("resnet18", variables)
+    assert all(np.array_equal(back[key], state[key]) for key in state)
+    network = Network("resnet18", {}, 3, 96, 3, variables, {})
+    FORMATS["onnx"].write(network, tmp_path / "resnet18.onnx")
+    images = drawn_images((2, 3, 96, 96)).transpose(0, 2, 3, 1)
+    found = FORMATS["onnx"].load(network, tmp_path / "resnet18.onnx")(images)
+    assert relative_gap(found["logits"], golden["eval_logits"]) < 1e-4
