@@ -21,6 +21,7 @@ from mgajax.experiments.command import add_experiment
 from mgajax.explanation.command import add_explain
 from mgajax.hosts.job import leave
 from mgajax.inference.command import add_segment
+from mgajax.prediction.command import add_predict
 from mgajax.schema import SPLITS
 from mgajax.training.command import add_train
 
@@ -101,6 +102,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     add_explain(commands, _add_command)
     add_segment(commands, _add_command)
+    add_predict(commands, _add_command)
     add_experiment(commands, _add_command)
     add_benchmark(commands, _add_command)
     return parser

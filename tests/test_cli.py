@@ -17,9 +17,11 @@ COMMANDS = (
     "evaluate",
     "explain",
     "segment",
+    "predict",
     "benchmark",
     "experiment",
 )
+PREDICT = ("--input", "i", "--out", "o")
 SEGMENT = ("--workdir", "w", "--data", "d", "--out", "o")
 MGA = "configs/classification/mga_resnet18.py"
 
@@ -65,6 +67,10 @@ def test_the_top_help_lists_every_command(capsys: pytest.CaptureFixture[str]) ->
         (("explain", "--workdir", "w", "--out", "o", "--target", "flu"), "--target flu: expected"),
         (("segment", "--workdir", "nowhere", "--data", "d", "--out", "o"), "nowhere"),
         (("segment", *SEGMENT, "--scales", "half"), "--scales half: write numbers"),
+        (("predict", *PREDICT), "give --classifier RUN"),
+        (("predict", *PREDICT, "--classifier", "nowhere"), "nowhere"),
+        (("predict", *PREDICT, "--window", "lungs"), "did you mean 'lung'?"),
+        (("predict", *PREDICT, "--attribution", "guess"), "--attribution guess: expected"),
     ],
 )
 def test_mistakes_are_one_line_and_a_code(

@@ -1,0 +1,113 @@
+"""Signs that a slice is not what the networks were trained on: four plain rules, no network.
+
+Each looks at the eight-bit picture after any turn. They catch gross mistakes (a radiograph, an
+abdomen, a mediastinal window, a volume whose affine lies) and nothing finer: a slice without a
+warning may still be far from the training set.
+"""
+
+from enum import StrEnum
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+from mgajax.data.preparation import foreground, otsu
+
+LUNG_SHARES = (0.08, 0.8)
+"""Of the body's cross section; lungs cover 0.26 to 0.56 where they are widest."""
+
+LESSER_SIDE = 0.1
+"""Of the dark pixels inside the body, at least this share lies on either side of its middle."""
+
+MOST_SATURATED = 0.25
+"""Share of the body's pixels at 0 or 255: a mediastinal window blackens the lungs."""
+
+LEAST_CONTRAST = 25.0
+"""Grey levels between the means of lung and tissue."""
+
+BONE_QUANTILE = 0.97
+"""Grey levels above it, in the middle of the body, are bone: the spine more than the breastbone."""
+
+OFF_CENTRE = 0.08
+"""Share of the body's height by which bone lies above the middle in a slice upside down."""
+
+
+class Oddity(StrEnum):
+    """A warning, as tables name it."""
+
+    NOT_CHEST = "not a chest slice"
+    WINDOW = "window odd"
+    UPSIDE_DOWN = "upside down"
+    COLOURED = "coloured"
+
+    @property
+    def meaning(self) -> str:
+        """What was seen, and what to do."""
+        return _MEANINGS[self]
+
+
+_MEANINGS = {
+    Oddity.NOT_CHEST: "no body with open lung on both sides was found: another part of the body, "
+    "another kind of picture, or a cut-out of the lungs",
+    Oddity.WINDOW: "much of the body is black or white, or lung and tissue look alike; render the "
+    "slices as the training set was (--window)",
+    Oddity.UPSIDE_DOWN: "bone lies above the middle of the body, where the breastbone should be; "
+    "try --turn flip (or rotate)",
+    Oddity.COLOURED: "the picture has colours; CT slices have none",
+}
+
+
+def oddities(picture: UInt8[np.ndarray, "h w"]) -> tuple[Oddity, ...]:
+    """The rules that a slice breaks; one that shows no chest is not looked at further."""
+    body = foreground(picture)
+    if body is None:
+        return (Oddity.NOT_CHEST,)
+    threshold = otsu(picture[body], zeros="counted")
+    dark = body & (picture <= threshold)
+    found = []
+    if not _is_chest(dark, body=body):
+        found.append(Oddity.NOT_CHEST)
+    if _has_odd_window(picture, dark=dark, body=body):
+        found.append(Oddity.WINDOW)
+    if Oddity.NOT_CHEST not in found and _is_upside_down(picture, body=body):
+        found.append(Oddity.UPSIDE_DOWN)
+    return tuple(found)
+
+
+def _is_chest(dark: Bool[np.ndarray, "h w"], *, body: Bool[np.ndarray, "h w"]) -> bool:
+    share = dark.sum() / body.sum()
+    columns = dark.sum(axis=0)
+    held = np.flatnonzero(body.any(axis=0))
+    middle = int(held[0] + held[-1] + 1) // 2
+    left, right = columns[:middle].sum(), columns[middle:].sum()
+    return bool(
+        LUNG_SHARES[0] <= share <= LUNG_SHARES[1]
+        and min(left, right) >= LESSER_SIDE * (left + right)
+    )
+
+
+def _has_odd_window(
+    picture: UInt8[np.ndarray, "h w"],
+    *,
+    dark: Bool[np.ndarray, "h w"],
+    body: Bool[np.ndarray, "h w"],
+) -> bool:
+    inside = picture[body]
+    saturated = np.isin(inside, (0, 255)).mean()
+    lung, tissue = picture[dark], picture[body & ~dark]
+    if not lung.size or not tissue.size:
+        return True
+    return bool(saturated > MOST_SATURATED or tissue.mean() - lung.mean() < LEAST_CONTRAST)
+
+
+def _is_upside_down(picture: UInt8[np.ndarray, "h w"], *, body: Bool[np.ndarray, "h w"]) -> bool:
+    rows, columns = np.flatnonzero(body.any(axis=1)), np.flatnonzero(body.any(axis=0))
+    quarter = len(columns) // 4
+    central = body.copy()
+    central[:, : columns[0] + quarter] = False
+    central[:, columns[-1] + 1 - quarter :] = False
+    if not central.any():
+        return False
+    bone = central & (picture >= np.quantile(picture[central], BONE_QUANTILE))
+    height = rows[-1] + 1 - rows[0]
+    centre = np.flatnonzero(bone)[:, None] // picture.shape[1]
+    return bool((centre.mean() - rows[0]) / height < 0.5 - OFF_CENTRE)
