@@ -51,7 +51,7 @@ h1{{font-size:20px;overflow-wrap:anywhere;margin:18px 0 4px}} h2{{font-size:16px
 .thumbs button{{border:2px solid transparent;border-radius:4px;padding:0;background:none;
 cursor:pointer;font-size:11px;color:{FAINT}}}
 .thumbs img{{width:100%;display:block;background:#000}} .thumbs .chosen{{border-color:{VALIDATION}}}
-table{{border-collapse:collapse;width:100%}} 
+table{{border-collapse:collapse;width:100%}}
 th,td{{text-align:left;padding:6px 18px 6px 0;border-bottom:1px solid {GRID};vertical-align:top}}
 th{{color:{FAINT};font-weight:normal}} td img{{width:72px;display:block;background:#000}}
 td{{overflow-wrap:anywhere}}

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Num, UInt8
@@ -54,6 +54,7 @@ Write = Callable[[Plane, Bool[np.ndarray, "h w"]], None]
 """Takes the lesion of a plane, as shown."""
 
 
+@runtime_checkable
 class Scan(Protocol):
     """One row of patients.csv. Nothing but headers is held; pixels are read plane by plane."""
 
