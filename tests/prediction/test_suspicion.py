@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawn_volumes import chest_slice
+from drawn_volumes import AIR, LUNG, TISSUE, chest_slice
 from PIL import Image
 
 from mgajax.curation.names import is_upside_down
@@ -53,15 +53,15 @@ def test_no_contrast_is_odd() -> None:
 def test_what_is_no_chest() -> None:
     random = np.random.default_rng(2)
     ramp = np.tile(np.arange(256, dtype=np.uint8), (256, 1))
-    one_sided = rendered(1.0)
-    one_sided[:, 140:] = np.where(one_sided[:, 140:] < 60, 100, one_sided[:, 140:])
+    values, _ = chest_slice(openness=1.0, side=256, padding=AIR)
+    values[:, 128:][values[:, 128:] == LUNG] = TISSUE
     others = {
         "blank": np.full((128, 128), 7, np.uint8),
         "noise": random.integers(0, 255, (128, 128)).astype(np.uint8),
         "ramp": ramp,
         "belly": rendered(0.0),
         "apex": rendered(0.2),
-        "one lung": one_sided,
+        "one lung": to_8_bit(values, low=-1024.0, high=1000.0),
     }
     for name, picture in others.items():
         assert Oddity.NOT_CHEST in oddities(picture), name
