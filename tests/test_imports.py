@@ -13,6 +13,7 @@ ALLOWED = {
     "errors": set(),
     "progress": set(),
     "locks": {"errors", "progress"},
+    "compilation": set(),
     "resize": {"errors"},
     "hosts": {"errors", "progress"},
     "config": LEAVES,
@@ -29,7 +30,8 @@ ALLOWED = {
     | {"config", "curation", "data", "models", "inference", "explanation", "reporting"},
     "reporting": LEAVES,
     "peer": set(),
-    "benchmark": LEAVES | {"config", "data", "models", "training", "interop", "peer"},
+    "benchmark": LEAVES
+    | {"config", "data", "models", "training", "interop", "peer", "compilation"},
     "experiments": LEAVES | {"config", "training", "evaluation"},
     "quickstart": LEAVES | {"config", "training", "evaluation", "inference"},
     "dataset_report": LEAVES | {"curation", "data", "reporting"},
