@@ -75,12 +75,14 @@ class Network:
     Attributes:
       trained: the run.
       settings: how its slices are prepared.
+      variables: what `model.apply` takes, on the host.
       apply: images to a dictionary of results, see `_classified`, or to probabilities of lesion.
       vary: the same for varied images; None where nothing is varied.
     """
 
     trained: Trained
     settings: Preparation
+    variables: Any
     apply: Bucketed
     vary: Bucketed | None = None
 
@@ -201,14 +203,14 @@ def _classifier(trained: Trained, *, variations: int, buckets: Sequence[int]) ->
         amounts = Augmentation(**trained.config.augmentation)
         varied = _after_variation(function, settings=amounts, seed=int(trained.config.seed))
         vary = make(varied, variables)
-    return Network(trained, settings, make(function, variables), vary)
+    return Network(trained, settings, variables, make(function, variables), vary)
 
 
 def _segmenter(trained: Trained, *, buckets: Sequence[int]) -> Network:
     settings = Preparation(**trained.config.preparation)
     function, variables = lesion_function(trained.model), jax.device_get(trained.variables)
     lesion = Bucketed(function, variables, side=settings.image_size, buckets=buckets)
-    return Network(trained, settings, lesion)
+    return Network(trained, settings, variables, lesion)
 
 
 def _classified(

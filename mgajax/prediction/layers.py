@@ -10,7 +10,6 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from scipy import ndimage
 
-from mgajax.prediction.pictures import save_png
 from mgajax.prediction.problems import RESEARCH_USE
 from mgajax.reporting.attribution_panels import HEAT, QUANTILE, SIGNED
 from mgajax.reporting.style import SURPLUS
@@ -57,10 +56,14 @@ def save_heat(values: Float[np.ndarray, "h w"], path: Path) -> None:
 def save_overlay(
     picture: UInt8[np.ndarray, "h w"], lesion: Bool[np.ndarray, "h w"], path: Path
 ) -> None:
-    """The slice with its lesion's outline, of the slice's own size, for tools other than browsers."""
-    colours = np.repeat(picture[..., None], 3, axis=2)
-    colours[_outline(lesion)] = np.rint(255 * np.array(to_rgb(SURPLUS))).astype(np.uint8)
-    save_png(colours, path)
+    """The slice with its lesion's outline, of the slice's own size, for tools other than browsers.
+
+    White becomes the grey below it, since a palette has one place for the outline's colour.
+    """
+    levels = np.where(_outline(lesion), np.uint8(255), np.minimum(picture, np.uint8(254)))
+    colours = np.tile(np.arange(256)[:, None] / 255, (1, 3))
+    colours[255] = to_rgb(SURPLUS)
+    _save(Image.fromarray(levels), path, colours=colours, opacity=np.full(256, 255))
 
 
 def _outline(lesion: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:

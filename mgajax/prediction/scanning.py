@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import jax
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
@@ -151,8 +150,7 @@ def _attributed(
     chances = [predictions[place].probabilities for place in places]
     images = np.asarray(to_float(pixels[..., None]))
     targets = np.array([chance.argmax() for chance in chances if chance is not None])
-    variables = jax.device_get(network.trained.variables)
-    task = Task(network.trained.model, variables, images, black(images), targets)
+    task = Task(network.trained.model, network.variables, images, black(images), targets)
     maps = METHODS[settings.attribution].explain(task).values
     return [
         one.prepared.restored(values, settings=network.settings)

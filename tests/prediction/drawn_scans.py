@@ -100,7 +100,7 @@ def write_series(
         data.ImageOrientationPatient = directions.round(8).tolist()
         data.PixelSpacing = spacing.round(6).tolist()
         data.Rows, data.Columns = values.shape[:2]
-        data.PixelData = (values[..., place] + 1024).astype(np.uint16).tobytes()
+        data.PixelData = (values[..., place].clip(min=-1024) + 1024).astype(np.uint16).tobytes()
         data["PixelData"].VR = "OW"
         for keyword, value in elements.items():
             if value is None:
