@@ -1,18 +1,15 @@
 """`predict` with stand-ins for the trained networks, which see the drawn slices pixel by pixel."""
 
 import functools
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from drawn_runs import bright_run, brightness_run
-from drawn_scans import SIDE, WINDOW
+from drawn_scans import SIDE, WINDOW, Predict
 
 from mgajax.curation.rendering import find_window
 from mgajax.prediction.run import Outcome, predict
 from mgajax.prediction.scanning import Settings
-
-Predict = Callable[..., Outcome]
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,6 @@
 """Scans with a ball of lesion at known millimetres, written as NIfTI and as DICOM series."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,11 @@ import numpy as np
 import pydicom
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
+from mgajax.prediction.run import Outcome
+
+Predict = Callable[..., Outcome]
+"""`predict` as the fixture `run` gives it."""
 
 SIDE = 96
 """Longest side of a drawn slice, and of what the stand-in networks see."""

@@ -6,8 +6,16 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from conftest import Predict
-from drawn_scans import AXIAL, WINDOW, drawn, grid, read_header, series_affine, write_series
+from drawn_scans import (
+    AXIAL,
+    WINDOW,
+    Predict,
+    drawn,
+    grid,
+    read_header,
+    series_affine,
+    write_series,
+)
 from PIL import Image
 
 from mgajax.cli import main

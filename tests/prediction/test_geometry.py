@@ -8,10 +8,10 @@ import highdicom
 import nibabel as nib
 import numpy as np
 import pytest
-from conftest import Predict
 from drawn_scans import (
     AXIAL,
     LESION,
+    Predict,
     drawn,
     grid,
     read_header,

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Predict
 from drawn_runs import untrained_run
-from drawn_scans import AIR, AXIAL, drawn, grid, series_affine, write_series
+from drawn_scans import AIR, AXIAL, Predict, drawn, grid, series_affine, write_series
 from drawn_volumes import chest
 from PIL import Image
 
