@@ -1,6 +1,5 @@
 """`predict` with stand-ins for the trained networks, which see the drawn slices pixel by pixel."""
 
-import functools
 from pathlib import Path
 
 import pytest
@@ -44,4 +43,4 @@ def run(tmp_path: Path) -> Predict:
             settings=Settings(**settings),
         )
 
-    return functools.wraps(predict)(call)
+    return call

@@ -62,7 +62,7 @@ def test_trained_runs_from_the_command_line(trained: Path, tmp_path: Path, capsy
     paths = slices(tmp_path / "patient 7", 3)
     out = tmp_path / "out"
     words = ["predict", "--classifier", str(trained), "--tta", "3", "--out", str(out)]
-    words += ["--segmenter", str(untrained_run(tmp_path / "hmsanet")), "--batch_size", "2"]
+    words += ["--segmenter", str(untrained_run(tmp_path / "hmsanet")), "--batch_size", "3"]
     assert main([*words, "--input", str(tmp_path / "patient 7")]) == 0
     assert "patient_7: 3 slices" in capsys.readouterr().out
     table = rows(out / "slices.csv")
