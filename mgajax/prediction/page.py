@@ -10,6 +10,7 @@ from html import escape
 from importlib import resources
 
 import numpy as np
+from jaxtyping import Float
 
 from mgajax import __version__
 from mgajax.inference.predictor import spread
@@ -76,8 +77,9 @@ def scan_page(scan: ScanResult, *, layers: Sequence[str], notes: Sequence[str]) 
         f"{LAYERS[name]}</label>"
         for name in overlays
     )
+    bars = None if scan.members is None else np.zeros(len(CLASS_NAMES))  # the script fills them
     right = (
-        f'<p id="now"></p>{_meters(scan)}<div class="switches">{switches}</div><p id="warnings"></p>'
+        f'<p id="now"></p>{_meters(bars)}<div class="switches">{switches}</div><p id="warnings"></p>'
         f"<h2>The whole scan</h2>{_summary(scan)}"
     )
     count = len(scan.slices)
@@ -134,7 +136,7 @@ def _row(scan: ScanResult) -> str:
         f'<a href="{link}"><img alt="" src="{escape(scan.name)}/slices/{_key_slice(scan):04}.jpg"></a>',
         f'<a href="{link}">{escape(scan.name)}</a><div class="note">{escape(scan.patient)}, '
         f"{len(scan.slices)} slices, {scan.kind}</div>",
-        _meters(scan, of_scan=True),
+        _meters(None if scan.members is None else scan.members.mean(axis=0)),
         _volume(found, pixels=scan.lesion_pixels),
         "–" if found.share is None else f"{found.share:.1%}",
         f'<span class="warn">{escape(_warned(scan))}</span>',
@@ -142,14 +144,13 @@ def _row(scan: ScanResult) -> str:
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
 
-def _meters(scan: ScanResult, *, of_scan: bool = False) -> str:
-    """A bar a class; the scan's values, or bars that the script fills slice by slice."""
-    if scan.members is None:
+def _meters(chances: Float[np.ndarray, "k"] | None) -> str:
+    """A bar a class; nothing without a classifier."""
+    if chances is None:
         return ""
-    chances = scan.members.mean(axis=0) if of_scan else np.zeros(len(CLASS_NAMES))
     return "".join(
-        f'<div class="{"meter" if not of_scan else "meter fixed"}">{name}<span><i style="width:'
-        f'{chance:.1%};background:{CLASS_COLOURS[name]}"></i></span><b>{chance:.1%}</b></div>'
+        f'<div class="meter">{name}<span><i style="width:{chance:.1%};'
+        f'background:{CLASS_COLOURS[name]}"></i></span><b>{chance:.1%}</b></div>'
         for name, chance in zip(CLASS_NAMES, chances, strict=True)
     )
 
