@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawn_runs import untrained_run
 from drawn_scans import AIR, AXIAL, Predict, drawn, grid, series_affine, write_series
 from drawn_volumes import chest
 from PIL import Image
@@ -57,12 +56,12 @@ def embedded(page: Path) -> dict:
     return json.loads(found.group(1))
 
 
-def test_trained_runs_from_the_command_line(trained: Path, tmp_path: Path, capsys) -> None:
-    """Real networks, all layers: a folder of pictures becomes tables, masks and pages."""
+def test_a_trained_run_from_the_command_line(trained: Path, tmp_path: Path, capsys) -> None:
+    """A real classifier, all layers: a folder of pictures becomes tables, masks and pages."""
     paths = slices(tmp_path / "patient 7", 3)
     out = tmp_path / "out"
     words = ["predict", "--classifier", str(trained), "--tta", "3", "--out", str(out)]
-    words += ["--segmenter", str(untrained_run(tmp_path / "hmsanet")), "--batch_size", "3"]
+    words += ["--segmenter", "finder", "--batch_size", "3", "--attribution", "gradcam"]
     assert main([*words, "--input", str(tmp_path / "patient 7")]) == 0
     assert "patient_7: 3 slices" in capsys.readouterr().out
     table = rows(out / "slices.csv")
@@ -92,7 +91,7 @@ def test_trained_runs_from_the_command_line(trained: Path, tmp_path: Path, capsy
     about = json.loads((out / "predict.json").read_text())
     assert about["use"] == RESEARCH_USE
     assert about["settings"]["window"] == "published"
-    assert [network["model"] for network in about["networks"]] == ["mga_resnet18", "hmsanet"]
+    assert [network["model"] for network in about["networks"]] == ["mga_resnet18", "unet"]
 
 
 def test_pages_need_no_network_and_name_every_picture(run: Predict, tmp_path: Path) -> None:
