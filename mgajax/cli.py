@@ -23,6 +23,7 @@ from mgajax.explanation.command import add_explain
 from mgajax.export.command import add_export
 from mgajax.hosts.job import leave
 from mgajax.inference.command import add_segment
+from mgajax.prediction.command import add_predict
 from mgajax.schema import SPLITS
 from mgajax.training.command import add_train
 
@@ -106,6 +107,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_explain(commands, _add_command)
     add_segment(commands, _add_command)
     add_export(commands, _add_command)
+    add_predict(commands, _add_command)
     add_experiment(commands, _add_command)
     add_benchmark(commands, _add_command)
     return parser

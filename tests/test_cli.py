@@ -18,10 +18,12 @@ COMMANDS = (
     "explain",
     "segment",
     "export",
+    "predict",
     "benchmark",
     "experiment",
 )
 EXPORT = ("--workdir", "w", "--out", "o")
+PREDICT = ("--input", "i", "--out", "o")
 SEGMENT = ("--workdir", "w", "--data", "d", "--out", "o")
 MGA = "configs/classification/mga_resnet18.py"
 
@@ -73,6 +75,10 @@ def test_the_top_help_lists_every_command(capsys: pytest.CaptureFixture[str]) ->
             ("export", *EXPORT, "--out", "o.pt", "--format", "orbax"),
             "o.pt is a file of format torch",
         ),
+        (("predict", *PREDICT), "give --classifier RUN"),
+        (("predict", *PREDICT, "--classifier", "nowhere"), "nowhere"),
+        (("predict", *PREDICT, "--window", "lungs"), "did you mean 'lung'?"),
+        (("predict", *PREDICT, "--attribution", "guess"), "--attribution guess: expected"),
     ],
 )
 def test_mistakes_are_one_line_and_a_code(

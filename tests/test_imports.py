@@ -28,6 +28,8 @@ ALLOWED = {
     "evaluation": LEAVES | {"config", "data", "models", "training", "reporting"},
     "inference": LEAVES | {"config", "data", "models", "training"},
     "explanation": LEAVES | {"config", "data", "models", "training", "evaluation", "reporting"},
+    "prediction": LEAVES
+    | {"config", "curation", "data", "models", "inference", "explanation", "reporting"},
     "reporting": LEAVES,
     "peer": set(),
     "benchmark": LEAVES

@@ -148,7 +148,15 @@ def select(
 
 
 def lung_area(plane: Num[np.ndarray, "h w"], *, rule: LungRule) -> tuple[int, int]:
-    """Pixels of lung, and of the body around and with it, in one slice of Hounsfield units.
+    """Pixels of lung, and of the body around and with it; see `lung_masks`."""
+    lung, body = lung_masks(plane, rule=rule)
+    return int(lung.sum()), int(body.sum())
+
+
+def lung_masks(
+    plane: Num[np.ndarray, "h w"], *, rule: LungRule
+) -> tuple[Bool[np.ndarray, "h w"], Bool[np.ndarray, "h w"]]:
+    """Lung, and the body around and with it, in one slice of Hounsfield units.
 
     The body is the largest connected region that air from the picture's border does not reach: the
     table and clothes are separate from it, and the lungs lie inside. Lung is what is air in the
@@ -165,11 +173,12 @@ def lung_area(plane: Num[np.ndarray, "h w"], *, rule: LungRule) -> tuple[int, in
     regions, _ = ndimage.label(~outside)
     sizes = np.bincount(regions.ravel())
     if len(sizes) == 1:
-        return 0, 0
+        return np.zeros_like(air), np.zeros_like(air)
     body = regions == 1 + int(sizes[1:].argmax())
-    body_size = int(body.sum())
-    pockets = np.bincount(parts[body & air], minlength=1)[1:]
-    return int(pockets[pockets >= rule.smallest_part * body_size].sum()), body_size
+    pockets = np.bincount(parts[body & air], minlength=parts.max() + 1)
+    large = pockets >= rule.smallest_part * int(body.sum())
+    large[0] = False
+    return large[parts] & body, body
 
 
 def likeness(first: Slice, second: Slice) -> float:

@@ -225,7 +225,7 @@ def foreground(
     return np.asarray(grown)[: image.shape[0], : image.shape[1]]
 
 
-def otsu(image: UInt8[np.ndarray, "h w"], *, zeros: Literal["ignored", "counted"]) -> int:
+def otsu(image: UInt8[np.ndarray, "*size"], *, zeros: Literal["ignored", "counted"]) -> int:
     """Otsu's threshold (IEEE SMC 9, 1979): the grey level that separates two classes best."""
     counts = np.bincount(image.ravel(), minlength=256).astype(np.float64)
     if zeros == "ignored":

@@ -60,6 +60,15 @@ class Prepared:
     shape: tuple[int, int]
     flags: str
 
+    def restored(
+        self, values: Float32[np.ndarray, "s s"], *, settings: Preparation
+    ) -> Float32[np.ndarray, "h w"]:
+        """Values of the square at the slice's own pixels, 0 outside what was cut out."""
+        height, width = self.shape
+        return restore(
+            values, box=self.box, height=height, width=width, settings=settings, flags=self.flags
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Segmented:
@@ -71,15 +80,7 @@ class Segmented:
 
     def restored(self) -> Float32[np.ndarray, "h w"]:
         """The probability of lesion at the slice's own pixels, 0 outside what was cut out."""
-        height, width = self.prepared.shape
-        return restore(
-            self.lesion,
-            box=self.prepared.box,
-            height=height,
-            width=width,
-            settings=self.settings,
-            flags=self.prepared.flags,
-        )
+        return self.prepared.restored(self.lesion, settings=self.settings)
 
 
 @dataclass(frozen=True)
@@ -117,9 +118,9 @@ class Segmenter:
           pictures: read as they are needed, by a background thread.
           stop: asked before each batch; once it holds, what was begun is the last.
         """
-        prepared = map_ordered(functools.partial(_prepare, settings=self.settings), pictures)
+        ready = map_ordered(functools.partial(_prepare, settings=self.settings), pictures)
         begun: tuple[list[Prepared | Unreadable], Any] | None = None
-        for batch in prefetch(_batches(prepared, size=self.batch_size)):
+        for batch in prefetch(_batches(ready, size=self.batch_size)):
             if stop():
                 break
             following = (batch, self._begin(batch))
@@ -184,12 +185,18 @@ def _at_scales(model: nn.Module, scales: Sequence[float] | None, *, name: str) -
     return model
 
 
-def _compiled(model: nn.Module, *, layout: Layout) -> Callable[..., Any]:
+def lesion_function(model: nn.Module) -> Callable[..., Any]:
+    """`(variables, images uint8 [b, s, s, 1]) -> float32 [b, s, s]`, the probability of lesion."""
+
     def lesion(variables: dict[str, Any], images: UInt8[Array, "b s s 1"]) -> Float[Array, "b s s"]:
         output: Any = model.apply(variables, to_float(images), train=False)
         return lesion_probability(output.logits)
 
-    return layout.wrap(lesion, inputs=("replicated", "sharded"), outputs="sharded")
+    return lesion
+
+
+def _compiled(model: nn.Module, *, layout: Layout) -> Callable[..., Any]:
+    return layout.wrap(lesion_function(model), inputs=("replicated", "sharded"), outputs="sharded")
 
 
 def _prepare(picture: Stored, *, settings: Preparation) -> Prepared | Unreadable:
@@ -197,15 +204,16 @@ def _prepare(picture: Stored, *, settings: Preparation) -> Prepared | Unreadable
         pixels = decode(picture.data, flags=picture.flags, settings=settings)
     except Exception as error:  # a damaged picture makes Pillow raise almost anything
         return Unreadable(picture.row, str(error) or type(error).__name__)
+    return prepared(pixels, row=picture.row, flags=picture.flags, settings=settings)
+
+
+def prepared(
+    pixels: UInt8[np.ndarray, "h w"], *, row: int, flags: str = "", settings: Preparation
+) -> Prepared:
+    """A decoded slice as the network sees it (turned over already, where `flags` ask for it)."""
     done = prepare(pixels, np.zeros_like(pixels), settings=settings)
     height, width = pixels.shape
-    return Prepared(
-        row=picture.row,
-        image=done.image,
-        box=done.box,
-        shape=(height, width),
-        flags=picture.flags,
-    )
+    return Prepared(row=row, image=done.image, box=done.box, shape=(height, width), flags=flags)
 
 
 def _batches(

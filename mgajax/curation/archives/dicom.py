@@ -60,7 +60,7 @@ def read_header(file: SourceFile) -> Header:
     Raises:
       DataError: no DICOM, or without the elements that place it in its series.
     """
-    return _guarded(lambda: _header(file), where=file.origin)
+    return guarded(lambda: _header(file), where=file.origin)
 
 
 def read_hounsfield(file: SourceFile) -> Num[np.ndarray, "h w"]:
@@ -72,7 +72,7 @@ def read_hounsfield(file: SourceFile) -> Num[np.ndarray, "h w"]:
       DataError: the file is cut off or damaged, is compressed in a way that cannot be decoded, or
         holds more than one grey picture.
     """
-    stored, slope, intercept = _guarded(lambda: _stored(file), where=file.origin)
+    stored, slope, intercept = guarded(lambda: _stored(file), where=file.origin)
     if stored.ndim != 2 or not stored.size:
         raise DataError(
             f"{file.origin}: pixels of shape {stored.shape}, expected one grey slice [h, w]"
@@ -103,7 +103,7 @@ def _stored(file: SourceFile) -> tuple[np.ndarray, float, float]:
     return data.pixel_array, float(slope), float(intercept)
 
 
-def _guarded(read: Callable[[], Result], *, where: str) -> Result:
+def guarded(read: Callable[[], Result], *, where: str) -> Result:
     """What `read` returns, its many exceptions turned into one kind, its warnings held back.
 
     pydicom converts values when they are asked for, and neither it nor the decoders behind it

@@ -22,7 +22,7 @@ from mgajax.errors import DataError
 
 SUFFIXES = (".nii", ".nii.gz")
 _GZIP = b"\x1f\x8b"
-_UNREADABLE = (
+UNREADABLE = (
     OSError,
     EOFError,
     ValueError,
@@ -90,25 +90,33 @@ def open_volume(file: SourceFile) -> Volume:
         if content[:2] == _GZIP:
             content = gzip.decompress(content)
         image = nib.Nifti1Image.from_bytes(content)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise DataError(
             f"{file.origin}: no complete NIfTI volume ({error}); download it again"
         ) from error
+    shape = checked_shape(image, held=len(content), origin=file.origin)
+    return Volume(file.origin, depth=shape[2], shape=(shape[1], shape[0]), image=image)
+
+
+def checked_shape(image: nib.Nifti1Image, *, held: int, origin: str) -> tuple[int, int, int]:
+    """The three sides of a volume whose file, unpacked, holds `held` bytes.
+
+    Raises:
+      DataError: the file is cut off, or has other than three dimensions.
+    """
     shape = tuple(int(side) for side in image.shape)
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
     if len(shape) != 3 or not all(shape):
         raise DataError(
-            f"{file.origin}: dimensions {' x '.join(map(str, image.shape))}, expected three (columns, "
+            f"{origin}: dimensions {' x '.join(map(str, image.shape))}, expected three (columns, "
             "rows, slices); download it again"
         )
     proxy: Any = image.dataobj
     needed = int(proxy.offset) + int(np.prod(image.shape)) * proxy.dtype.itemsize
-    if len(content) < needed:
-        raise DataError(
-            f"{file.origin}: ends after {len(content):,} of {needed:,} bytes; download it again"
-        )
-    return Volume(file.origin, depth=shape[2], shape=(shape[1], shape[0]), image=image)
+    if held < needed:
+        raise DataError(f"{origin}: ends after {held:,} of {needed:,} bytes; download it again")
+    return shape[0], shape[1], shape[2]
 
 
 def open_mask(file: SourceFile, *, of: Volume) -> Volume:

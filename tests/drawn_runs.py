@@ -1,5 +1,6 @@
 """Runs and slices for tests of inference: nothing is trained."""
 
+import dataclasses
 import io
 import re
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from ml_collections import ConfigDict
 from PIL import Image
 
 from mgajax import config as configs
-from mgajax.models import SegmenterOutput
+from mgajax.models import ClassifierOutput, SegmenterOutput
 from mgajax.training import start
 from mgajax.training.checkpoints import Checkpoints
 from mgajax.training.early_stopping import EarlyStopping
@@ -142,3 +143,25 @@ def untrained_run(workdir: Path, *overrides: str) -> Path:
             state, early_stopping=EarlyStopping(patience=0), validation_cross_entropy=1.0
         )
     return workdir
+
+
+class Brightness(nn.Module):
+    """A stand-in for a trained classifier: the brighter a picture, the surer of COVID-19."""
+
+    @nn.compact
+    def __call__(self, images: jax.Array, *, train: bool = False) -> ClassifierOutput:
+        level = self.param("level", nn.initializers.zeros, ())
+        score = jnp.mean(images, axis=(1, 2, 3)) - level
+        logits = jnp.stack([jnp.zeros_like(score), score, -score], axis=1)
+        return ClassifierOutput(
+            logits=logits, attention={"stage1": jax.nn.sigmoid(images)}, guided="stage1"
+        )
+
+
+def brightness_run(*, level: float = 0.0, **preparation: Any) -> Trained:
+    """`Brightness` as if it had been trained, as "resnet18"."""
+    run = bright_run(level=level, devices=1, **preparation)
+    augmentation = {"flip": 0.5, "rotation_degrees": 5.0, "brightness": 0.3}
+    config = run.config.to_dict() | {"seed": 3, "augmentation": augmentation}
+    config["model"]["name"] = "resnet18"
+    return dataclasses.replace(run, config=ConfigDict(config), model=Brightness())

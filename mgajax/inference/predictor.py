@@ -1,0 +1,279 @@
+"""Trained runs as one function: slices in, class probabilities and lesions out.
+
+    predictor = Predictor("runs/mga", "runs/hmsanet")
+    results = predictor([slice_, ...])           # uint8 [h, w], of any sizes
+    results[0].probabilities, results[0].lesion
+
+Several classifiers are an ensemble: their probabilities are averaged.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Float32, Float64, Int32, UInt8
+
+from mgajax.data.augmentation import Augmentation, augment, example_keys
+from mgajax.data.loader import to_float
+from mgajax.data.preparation import Preparation
+from mgajax.data.threads import map_ordered
+from mgajax.errors import ConfigError, DataError
+from mgajax.inference.buckets import BUCKETS, Bucketed
+from mgajax.inference.segmenter import Prepared, lesion_function, prepared
+from mgajax.models.registry import CLASSIFIERS, SEGMENTERS
+from mgajax.training.trained import Trained, load_trained
+
+SPREAD = (0.05, 0.95)
+"""Quantiles of the members' probabilities between which `spread` lies."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What the networks say of one slice.
+
+    Attributes:
+      probabilities: of the classes, the mean over the members; None without a classifier.
+      members: the same of each member: every classifier × every variation, the classifier's
+        number changing slowest.
+      attention: the attention map of the first classifier that lesions guide (or its last one) at
+        the slice's own pixels, 0 outside what was cut out; None where there is none.
+      lesion: the probability of lesion at the slice's own pixels; None without a segmenter.
+      prepared: the slice as the first network saw it.
+    """
+
+    probabilities: Float64[np.ndarray, "k"] | None
+    members: Float64[np.ndarray, "m k"] | None
+    attention: Float32[np.ndarray, "h w"] | None
+    lesion: Float32[np.ndarray, "h w"] | None
+    prepared: Prepared
+
+
+def spread(
+    members: Float64[np.ndarray, "m k"],
+) -> tuple[Float64[np.ndarray, "k"], Float64[np.ndarray, "k"]] | None:
+    """Where nine tenths of the members' probabilities lie, class by class; None of one member.
+
+    It tells how much a prediction hangs on the network chosen, or on small changes of the slice.
+    It is no confidence interval: networks that agree may all be wrong.
+    """
+    if len(members) < 2:
+        return None
+    low, high = np.quantile(members, SPREAD, axis=0)
+    return low, high
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """One run inside of a `Predictor`.
+
+    Attributes:
+      trained: the run.
+      settings: how its slices are prepared.
+      variables: what `model.apply` takes, on the host.
+      apply: images to a dictionary of results, see `_classified`, or to probabilities of lesion.
+      vary: the same for varied images; None where nothing is varied.
+    """
+
+    trained: Trained
+    settings: Preparation
+    variables: Any
+    apply: Bucketed
+    vary: Bucketed | None = None
+
+
+class Predictor:
+    """Trained runs, ready to predict; threads may share it.
+
+    Every network is compiled once a batch size of `buckets`, on the first device. A slice's result
+    does not depend on the slices beside it.
+    """
+
+    def __init__(
+        self,
+        *runs: str | Path | Trained,
+        variations: int = 1,
+        buckets: Sequence[int] = BUCKETS,
+        overrides: Sequence[str] = (),
+    ) -> None:
+        """Load the best checkpoints.
+
+        Args:
+          runs: folders that `mgajax train` made, or what `load_trained` gave: any number of
+            classifiers, at most one segmenter.
+          variations: test-time augmentation: how many times each classifier sees a slice, once as
+            it is and the others varied as in its training. The n-th variation is the same for
+            every slice. Segmenters see it once.
+          buckets: batch sizes, see `Bucketed`.
+          overrides: `--config.key=value` for keys that do not change numbers.
+
+        Raises:
+          ConfigError: no run, two segmenters, or fewer than one variation.
+          CheckpointError: a run without a checkpoint.
+        """
+        if variations < 1:
+            raise ConfigError(f"variations={variations}: expected at least 1 (1: none)")
+        trained = [
+            run if isinstance(run, Trained) else load_trained(Path(run), overrides=overrides)
+            for run in runs
+        ]
+        names = [one.config.model.name for one in trained]
+        segmenters = [one for one, name in zip(trained, names, strict=True) if name in SEGMENTERS]
+        if not trained or len(segmenters) > 1:
+            raise ConfigError(
+                f"runs of {', '.join(names) or 'nothing'}: expected classifiers "
+                f"({', '.join(CLASSIFIERS)}) and at most one segmenter ({', '.join(SEGMENTERS)})"
+            )
+        self.variations = variations
+        self.classifiers = tuple(
+            _classifier(one, variations=variations, buckets=buckets)
+            for one, name in zip(trained, names, strict=True)
+            if name in CLASSIFIERS
+        )
+        self.segmenter = _segmenter(segmenters[0], buckets=buckets) if segmenters else None
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """The classifiers, then the segmenter."""
+        return (*self.classifiers, *filter(None, [self.segmenter]))
+
+    def __call__(self, images: Sequence[np.ndarray] | np.ndarray) -> tuple[Prediction, ...]:
+        """Predict slices, in order.
+
+        Args:
+          images: uint8 grey levels, upright, rendered as the training set was: `[h, w]` or
+            `[h, w, 1]` each, of any sizes, or one array of them.
+
+        Raises:
+          DataError: an image of another shape or type.
+        """
+        pictures = [_checked(image, place=place) for place, image in enumerate(images)]
+        if not pictures:
+            return ()
+        ready = {
+            settings: _prepared(pictures, settings=settings)
+            for settings in dict.fromkeys(network.settings for network in self.networks)
+        }
+        found = [self._classified(one, ready[one.settings]) for one in self.classifiers]
+        members = np.concatenate([chances for chances, _ in found]) if found else None
+        attention = _restored(found[0][1], self.classifiers[0], ready) if found else None
+        lesions = None
+        if self.segmenter is not None:
+            stacked = _stacked(ready[self.segmenter.settings])
+            lesions = _restored(self.segmenter.apply(stacked), self.segmenter, ready)
+        first = ready[self.networks[0].settings]
+        return tuple(
+            Prediction(
+                probabilities=None if members is None else members[:, place].mean(axis=0),
+                members=None if members is None else members[:, place],
+                attention=None if attention is None else attention[place],
+                lesion=None if lesions is None else lesions[place],
+                prepared=first[place],
+            )
+            for place in range(len(pictures))
+        )
+
+    def _classified(
+        self, network: Network, slices: Sequence[Prepared]
+    ) -> tuple[Float64[np.ndarray, "m n k"], Float32[np.ndarray, "n s s"] | None]:
+        """Probabilities under each variation, and the attention map of the first."""
+        stacked = _stacked(slices)
+        plain = network.apply(stacked)
+        chances = [plain["probabilities"]]
+        if network.vary is not None:
+            chances += [
+                network.vary(stacked, np.int32(number))["probabilities"]
+                for number in range(1, self.variations)
+            ]
+        return np.stack(chances).astype(np.float64), plain.get("attention")
+
+
+def _classifier(trained: Trained, *, variations: int, buckets: Sequence[int]) -> Network:
+    settings = Preparation(**trained.config.preparation)
+    variables = jax.device_get(trained.variables)
+    make = functools.partial(Bucketed, side=settings.image_size, buckets=buckets)
+    function = functools.partial(_classified, trained.model)
+    vary = None
+    if variations > 1:
+        amounts = Augmentation(**trained.config.augmentation)
+        varied = _after_variation(function, settings=amounts, seed=int(trained.config.seed))
+        vary = make(varied, variables)
+    return Network(trained, settings, variables, make(function, variables), vary)
+
+
+def _segmenter(trained: Trained, *, buckets: Sequence[int]) -> Network:
+    settings = Preparation(**trained.config.preparation)
+    function, variables = lesion_function(trained.model), jax.device_get(trained.variables)
+    lesion = Bucketed(function, variables, side=settings.image_size, buckets=buckets)
+    return Network(trained, settings, variables, lesion)
+
+
+def _classified(
+    model: nn.Module,
+    variables: Any,
+    images: UInt8[Array, "b s s 1"] | Float[Array, "b s s 1"],
+) -> dict[str, Float[Array, "b ..."]]:
+    """`probabilities` [b, k], and `attention` [b, s, s] of networks that have it."""
+    inputs = to_float(images) if images.dtype == jnp.uint8 else images
+    output: Any = model.apply(variables, inputs, train=False)
+    found = {"probabilities": jax.nn.softmax(output.logits.astype(jnp.float32), axis=-1)}
+    if output.attention:
+        name = output.guided if output.guided in output.attention else list(output.attention)[-1]
+        maps = output.attention[name][..., 0].astype(jnp.float32)
+        found["attention"] = jax.image.resize(maps, images.shape[:3], "linear", antialias=False)
+    return found
+
+
+def _after_variation(
+    function: Callable[..., Any], *, settings: Augmentation, seed: int
+) -> Callable[..., Any]:
+    def varied(variables: Any, images: UInt8[Array, "b s s 1"], number: Int32[Array, ""]) -> Any:
+        # One key for all: a slice's variation does not depend on its place in the batch.
+        same = jnp.zeros(images.shape[0], jnp.int32)
+        keys = example_keys(seed=seed, step=number, positions=same)
+        floats = to_float(images)
+        return function(
+            variables, augment(keys, floats, jnp.zeros_like(floats), settings=settings)[0]
+        )
+
+    return varied
+
+
+def _checked(image: np.ndarray, *, place: int) -> UInt8[np.ndarray, "h w"]:
+    plane = image[..., 0] if image.ndim == 3 and image.shape[-1] == 1 else image
+    if plane.ndim != 2 or plane.dtype != np.uint8 or not plane.size:
+        raise DataError(
+            f"images[{place}]: {image.dtype} {image.shape}, expected uint8 [h, w]; render Hounsfield "
+            "units first (mgajax.curation.rendering.to_8_bit)"
+        )
+    return plane
+
+
+def _prepared(
+    pictures: Sequence[UInt8[np.ndarray, "_ _"]], *, settings: Preparation
+) -> tuple[Prepared, ...]:
+    def one(numbered: tuple[int, np.ndarray]) -> Prepared:
+        return prepared(numbered[1], row=numbered[0], settings=settings)
+
+    return tuple(map_ordered(one, enumerate(pictures)))
+
+
+def _stacked(slices: Sequence[Prepared]) -> UInt8[np.ndarray, "n s s"]:
+    return np.stack([one.image for one in slices])
+
+
+def _restored(
+    values: Float32[np.ndarray, "n s s"] | None,
+    network: Network,
+    ready: dict[Preparation, tuple[Prepared, ...]],
+) -> list[Float32[np.ndarray, "_ _"]] | None:
+    """Maps of a network's squares at the slices' own pixels."""
+    if values is None:
+        return None
+    pairs = zip(ready[network.settings], values, strict=True)
+    return [one.restored(value, settings=network.settings) for one, value in pairs]

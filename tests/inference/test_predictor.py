@@ -1,0 +1,138 @@
+"""`Predictor`: any slices in, each one's own result out, whatever stands beside it."""
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from drawn_runs import WHITE, bright_run, brightness_run, untrained_run
+
+from mgajax.errors import ConfigError, DataError
+from mgajax.inference import Prediction, Predictor, spread
+from mgajax.inference.buckets import Bucketed
+
+
+def drawn(n: int) -> list[np.ndarray]:
+    """Grey bodies on black with a white lesion, of several sizes."""
+    random = np.random.default_rng(5)
+    slices = []
+    for place in range(n):
+        image = np.zeros((90 + 7 * (place % 3), 110 - 5 * (place % 4)), np.uint8)
+        image[10:80, 12:85] = random.integers(60, 120, (70, 73))
+        image[30:45, 20 + place : 40 + place] = WHITE
+        slices.append(image)
+    return slices
+
+
+def same(one: Prediction, other: Prediction) -> None:
+    for name in ("probabilities", "members", "attention", "lesion"):
+        np.testing.assert_allclose(getattr(one, name), getattr(other, name), atol=1e-6)
+
+
+def test_a_classifier_and_a_segmenter_at_the_slices_own_pixels() -> None:
+    slices = drawn(5)
+    results = Predictor(brightness_run(image_size=64), bright_run(image_size=128))(slices)
+    for image, one in zip(slices, results, strict=True):
+        assert one.probabilities.shape == (3,)
+        assert one.probabilities.sum() == pytest.approx(1.0)
+        assert one.members.shape == (1, 3)
+        assert one.attention.shape == one.lesion.shape == image.shape
+        truth, found = image == WHITE, one.lesion >= 0.5
+        assert (truth & found).sum() / (truth | found).sum() > 0.85
+        assert one.attention[truth].mean() > one.attention[~truth].mean()
+
+
+def test_neighbours_and_filling_change_nothing() -> None:
+    """Three slices fill a bucket of four with black, a fourth is real; alone they fill a one."""
+    slices = drawn(4)
+    predictor = Predictor(brightness_run(), bright_run(), buckets=(1, 4), variations=3)
+    together = predictor(slices)
+    for place, one in enumerate(predictor(slices[:3])):
+        same(one, together[place])
+        same(predictor([slices[place]])[0], together[place])
+
+
+def test_buckets_are_compiled_once_and_threads_may_share_them() -> None:
+    slices = drawn(11)
+    predictor = Predictor(brightness_run(), buckets=(2, 8))
+    traced, classify = [], predictor.classifiers[0].apply
+    function = classify._function
+    classify._function = lambda *words: traced.append(words[-1].shape) or function(*words)
+    alone = [predictor([image])[0] for image in slices]
+    found: dict[int, tuple[Prediction, ...]] = {}
+
+    def work(number: int) -> None:
+        found[number] = predictor(slices[: 3 + number])
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(shape[0] for shape in traced) == [2, 8]
+    assert classify.compiled == (2, 8)
+    assert len(found) == 8
+    for number, results in found.items():
+        assert len(results) == 3 + number
+        for one, other in zip(results, alone, strict=False):
+            np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-6)
+
+
+def test_an_ensemble_is_the_mean_of_its_members() -> None:
+    slices = drawn(3)
+    runs = [brightness_run(level=level) for level in (-1.0, 0.0, 2.0)]
+    alone = [Predictor(run)(slices) for run in runs]
+    for place, one in enumerate(Predictor(*runs)(slices)):
+        members = np.stack([results[place].probabilities for results in alone])
+        np.testing.assert_allclose(one.members, members, atol=1e-6)
+        np.testing.assert_allclose(one.probabilities, members.mean(axis=0), atol=1e-6)
+        np.testing.assert_allclose(one.attention, alone[0][place].attention, atol=1e-6)
+        low, high = spread(one.members)
+        assert (low < one.probabilities).all()
+        assert (one.probabilities < high).all()
+
+
+def test_variations_begin_with_the_slice_as_it_is_and_are_the_same_for_all() -> None:
+    image = drawn(1)[0]
+    varied = Predictor(brightness_run(), variations=6)([image, image])
+    plain = Predictor(brightness_run())([image])[0]
+    assert varied[0].members.shape == (6, 3)
+    assert len(np.unique(varied[0].members[:, 1])) == 6
+    np.testing.assert_array_equal(varied[0].members, varied[1].members)
+    np.testing.assert_allclose(varied[0].members[0], plain.probabilities, atol=1e-6)
+    assert spread(plain.members) is None
+
+
+def test_a_segmenter_alone_has_no_probabilities() -> None:
+    (one,) = Predictor(bright_run())(drawn(1))
+    assert one.probabilities is None
+    assert one.members is None
+    assert one.attention is None
+    assert one.lesion is not None
+
+
+def test_runs_on_disk_are_loaded(tmp_path: Path, trained: Path) -> None:
+    predictor = Predictor(str(trained), untrained_run(tmp_path / "run"), buckets=(4,))
+    results = predictor(np.stack([image[:90, :95] for image in drawn(2)])[..., None])
+    assert [one.lesion.shape for one in results] == [(90, 95)] * 2
+    assert all(one.attention.min() >= 0 and one.attention.max() <= 1 for one in results)
+    assert predictor(()) == ()
+
+
+@pytest.mark.parametrize(
+    "image", [np.zeros((4, 4), np.float32), np.zeros((4, 4, 3), np.uint8), np.zeros(4, np.uint8)]
+)
+def test_other_arrays_are_refused(image: np.ndarray) -> None:
+    with pytest.raises(DataError, match=r"images\[1\]: .*expected uint8 \[h, w\]"):
+        Predictor(bright_run())([np.zeros((4, 4), np.uint8), image])
+
+
+def test_other_runs_are_refused() -> None:
+    with pytest.raises(ConfigError, match="runs of unet, unet: expected"):
+        Predictor(bright_run(), bright_run())
+    with pytest.raises(ConfigError, match="runs of nothing"):
+        Predictor()
+    with pytest.raises(ConfigError, match="variations=0"):
+        Predictor(bright_run(), variations=0)
+    with pytest.raises(ConfigError, match="buckets"):
+        Bucketed(lambda images: images, side=4, buckets=(0, 2))

@@ -1,0 +1,46 @@
+"""`predict` with stand-ins for the trained networks, which see the drawn slices pixel by pixel."""
+
+from pathlib import Path
+
+import pytest
+from drawn_runs import bright_run, brightness_run
+from drawn_scans import SIDE, WINDOW, Predict
+
+from mgajax.curation.rendering import find_window
+from mgajax.prediction.run import Outcome, predict
+from mgajax.prediction.scanning import Settings
+
+
+@pytest.fixture(autouse=True)
+def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs called "finder" and "classifier*" are there; lesion is what is brighter than 217."""
+    exact = {"image_size": SIDE, "crop": "none", "background": "keep", "normalise": "none"}
+    from mgajax.inference import predictor
+
+    load = predictor.load_trained
+
+    def loaded(workdir: Path, overrides: list[str]):
+        if workdir.name == "finder":
+            return bright_run(devices=1, level=1.2, **exact)
+        if workdir.name.startswith("classifier"):
+            return brightness_run(level=float(workdir.name[10:] or 0), **exact)
+        return load(workdir, overrides=overrides)
+
+    monkeypatch.setattr(predictor, "load_trained", loaded)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Predict:
+    """`predict` into `tmp_path/out`, with both stand-ins and the drawn scans' window."""
+
+    def call(*inputs: Path, out: str = "out", **options: object) -> Outcome:
+        settings = {"attribution": "none", "window": find_window(WINDOW), "batch_size": 4} | options
+        return predict(
+            inputs,
+            out=tmp_path / out,
+            classifiers=[Path("classifier")],
+            segmenter=Path("finder"),
+            settings=Settings(**settings),
+        )
+
+    return call
