@@ -44,8 +44,10 @@ def number(block: Mapping[str, Any], path: str, *, scale: float = 1.0, digits: i
     """
     value = at(block, path)
     span = at(block.get("intervals"), path) or {}
-    ends = (value, span.get("low"), span.get("high"))
-    return Number(*(None if end is None else scale * end for end in ends), digits=digits)
+    value, low, high = (
+        None if end is None else scale * end for end in (value, span.get("low"), span.get("high"))
+    )
+    return Number(value, low, high, digits)
 
 
 def at(tree: Any, path: str) -> Any:

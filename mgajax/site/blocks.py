@@ -23,6 +23,7 @@ class Code:
 
 
 Cell = str | Number | Link | Code
+Row = tuple[Cell, ...]
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Table:
     name: str
     caption: str
     heads: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
+    rows: tuple[Row, ...]
     faint: frozenset[int] = frozenset()
 
 

@@ -17,30 +17,27 @@ from mgajax.reporting.ranking_figures import ranking_figure
 from mgajax.reporting.style import title_of
 from mgajax.reporting.table4 import PAPER
 from mgajax.reporting.tables import OVERLAP
-from mgajax.site.blocks import Block, Cell, Folded, Picture, Table
+from mgajax.site.blocks import Block, Folded, Picture, Row, Table
 from mgajax.site.page import Page
 from mgajax.site.runs import Evaluated
 
-BINARY = {
-    "accuracy": "accuracy",
-    "f1": "F1",
-    "recall": "recall",
-    "precision": "precision",
-    "specificity": "specificity",
-    "roc_auc": "ROC AUC",
-    "average_precision": "average precision",
+RESULTS = {
+    "covid_vs_rest.accuracy": "{positive} vs rest: accuracy",
+    "covid_vs_rest.f1": "{positive} vs rest: F1",
+    "covid_vs_rest.recall": "{positive} vs rest: recall",
+    "covid_vs_rest.precision": "{positive} vs rest: precision",
+    "covid_vs_rest.specificity": "{positive} vs rest: specificity",
+    "covid_vs_rest.roc_auc": "{positive} vs rest: ROC AUC",
+    "covid_vs_rest.average_precision": "{positive} vs rest: average precision",
+    "three_class.accuracy": "{classes} classes: accuracy",
+    "three_class.macro_f1": "{classes} classes: macro F1",
+    "three_class.macro_recall": "{classes} classes: macro recall",
+    "three_class.roc_auc.macro": "{classes} classes: macro ROC AUC",
+    "calibration.ece.top_label": "calibration error, winning class",
+    "calibration.ece.covid_vs_rest": "calibration error, {positive} vs rest",
 }
-SEVERAL = {
-    "accuracy": "accuracy",
-    "macro_f1": "macro F1",
-    "macro_recall": "macro recall",
-    "roc_auc.macro": "macro ROC AUC",
-}
-CALIBRATION = {
-    "ece.top_label": "calibration error, winning class",
-    "ece.covid_vs_rest": "calibration error",
-    "brier.three_class": "Brier score (0 to 2)",
-}
+"""Rows of the first table, by their place in a report; all in percent."""
+
 BY_SOURCE = {
     "three_class.accuracy": "Accuracy",
     "covid_vs_rest.f1": "F1",
@@ -75,28 +72,20 @@ def classifier_blocks(page: Page, one: Evaluated) -> list[Block]:
 def _results(metrics: dict[str, Any], split: str) -> Table:
     """Slices beside patients, and the paper's numbers where the model is one of its own."""
     people, printed = metrics["per_patient"], PAPER.get(metrics["model"], {})
-    positive, classes = metrics["positive"], len(metrics["class_names"])
-    heads = [
-        "Percent",
-        "Slices",
-        *(["Patients"] if people else []),
-        *(["Paper, Table 4"] if printed else []),
-    ]
-    rows = []
-    for block, names, of in (
-        ("covid_vs_rest", BINARY, f"{positive} vs rest"),
-        ("three_class", SEVERAL, f"{classes} classes"),
-        ("calibration", CALIBRATION, positive),
-    ):
-        for key, text in names.items():
-            row: list[Cell] = [f"{of}: {text}", percent(metrics, f"{block}.{key}")]
-            row += [percent(people, f"{block}.{key}")] if people else []
-            if printed:
-                shown = printed.get(key) if block == "covid_vs_rest" else None
-                row.append(Number(shown, digits=2))
-            rows.append(tuple(row))
-    caption = f"{title_of(metrics).capitalize()}. A patient’s probabilities are the means of their slices’"
-    return Table(f"{split}_results", caption, tuple(heads), tuple(rows))
+    paper = {f"covid_vs_rest.{key}": value for key, value in printed.items()}
+    words = {"positive": metrics["positive"], "classes": len(metrics["class_names"])}
+    rows: tuple[Row, ...] = tuple(
+        (
+            text.format(**words),
+            percent(metrics, path),
+            *([percent(people, path)] if people else []),
+            *([Number(paper.get(path), digits=2)] if paper else []),
+        )
+        for path, text in RESULTS.items()
+    )
+    further = (*(["Patients"] if people else []), *(["Paper, Table 4"] if paper else []))
+    caption = f"{title_of(metrics).capitalize()}. Patients: by the mean probabilities of their slices"
+    return Table(f"{split}_results", caption, ("Percent", "Slices", *further), rows)
 
 
 def _curves(page: Page, metrics: dict[str, Any], predictions: Predictions, split: str) -> Picture:
@@ -191,7 +180,7 @@ def _sources(page: Page, metrics: dict[str, Any], split: str) -> list[Block]:
     if not sources:
         return []
     rows = [
-        Compared(f"{name}, {block['n']:,}", {key: percent(block, key) for key in BY_SOURCE})
+        Compared(f"{name}, {block['n']:,} slices", {key: percent(block, key) for key in BY_SOURCE})
         for name, block in sources.items()
     ]
     cells = tuple(

@@ -5,7 +5,7 @@ from typing import Any
 
 from mgajax.errors import DataError
 from mgajax.reporting.number import Number
-from mgajax.site.blocks import Block, Missing, Table
+from mgajax.site.blocks import Block, Facts, Link, Missing, Table
 from mgajax.site.folders import Kind, read_json
 from mgajax.site.page import TABLES, Page
 
@@ -38,8 +38,8 @@ def explanation_blocks(page: Page, folder: Path) -> list[Block]:
         for stem, text in PICTURES.items()
         if (folder / f"{stem}.png").is_file()
     ]
-    page.copy(folder / Kind.EXPLANATION, folder=TABLES, name=f"{name}_each_slice.csv")
-    return blocks
+    scores = page.copy(folder / Kind.EXPLANATION, folder=TABLES, name=f"{name}_slices.csv")
+    return [*blocks, Facts({"Scores of each slice": Link(scores.name, f"{TABLES}/{scores.name}")})]
 
 
 def _scores(summary: dict[str, Any], name: str) -> Table:

@@ -8,7 +8,7 @@ from typing import Any
 from mgajax.reporting import table3, table4
 from mgajax.reporting.comparison_figures import Compared, comparison_figure, interval_note
 from mgajax.reporting.number import Number, number, percent
-from mgajax.site.blocks import Block, Cell, Code, Section, Table
+from mgajax.site.blocks import Block, Code, Folded, Row, Section, Table
 from mgajax.site.experiment_page import link_to
 from mgajax.site.folders import Found, Kind
 from mgajax.site.page import Page
@@ -27,7 +27,7 @@ NOT_SAME = (
 READING = (
     "In brackets: 95 % intervals of a bootstrap over whole patients. “Measured” is what a run here gave; "
     "“paper” is printed there, on slices of its own; “not run” is a model of the paper that none of "
-    "these runs trained, with the command that would."
+    "these runs trained."
 )
 
 
@@ -45,6 +45,7 @@ class Comparison:
       further: heading -> number of a report, for what the paper does not print.
       source: the table of the paper.
       printed: its rows by architecture, see `architecture`.
+      names: how those architectures are written.
       architecture: of a registered model's name, as `printed` and `configs/` call it.
     """
 
@@ -57,6 +58,7 @@ class Comparison:
     further: Mapping[str, Callable[[Mapping[str, Any]], Number]]
     source: str
     printed: Mapping[str, Mapping[str, float]]
+    names: Mapping[str, str]
     architecture: Callable[[str], str]
 
 
@@ -79,6 +81,7 @@ COMPARISONS = (
         },
         source="Table 4",
         printed=table4.PAPER,
+        names=table4.NAMES,
         architecture=str,
     ),
     Comparison(
@@ -94,6 +97,7 @@ COMPARISONS = (
         },
         source="Table 3",
         printed={_segmenter_file(name): row for name, row in table3.PAPER.items()},
+        names={_segmenter_file(name): name for name in table3.PAPER},
         architecture=_segmenter_file,
     ),
 )
@@ -124,7 +128,7 @@ def _overview(runs: Sequence[Run]) -> Table:
             str(run.config["task"]),
             state_of(run),
             ", ".join(one.split for one in run.evaluations) or "not evaluated",
-            f"{len(run.explanations)} galleries" if run.explanations else "no",
+            ", ".join(folder.name for folder in run.explanations) or "no",
             Code(_data(run)),
         )
         for run in runs
@@ -136,7 +140,7 @@ def _overview(runs: Sequence[Run]) -> Table:
 def _compared(page: Page, runs: Sequence[Run], how: Comparison) -> list[Block]:
     """One table of what was measured, what the paper prints and what was not run; and a figure."""
     measured = [(run, run.evaluations[0]) for run in runs if run.evaluations]
-    blocks: list[Block] = [_table(runs, how)]
+    blocks: list[Block] = [_table(runs, how), *_not_run(runs, how)]
     if len({_measured_on(run, one) for run, one in measured}) > 1:
         blocks.append(NOT_SAME)
     if measured:
@@ -167,7 +171,7 @@ def _compared(page: Page, runs: Sequence[Run], how: Comparison) -> list[Block]:
 
 
 def _table(runs: Sequence[Run], how: Comparison) -> Table:
-    rows: list[tuple[Cell, ...]] = []
+    rows: list[Row] = []
     faint: set[int] = set()
     trained = [how.architecture(run.model) for run in runs]
     for run, architecture in zip(runs, trained, strict=True):
@@ -181,8 +185,7 @@ def _table(runs: Sequence[Run], how: Comparison) -> Table:
     for architecture in how.printed:
         if architecture not in trained:
             faint.add(len(rows))
-            command = f"mgajax train --config configs/{how.task}/{architecture}.py"
-            rows.append(_printed_row(architecture, how, status=f"paper; not run here: {command}"))
+            rows.append(_printed_row(architecture, how, status=f"paper, {how.source}; not run"))
     heads = (
         "Run",
         "Model",
@@ -196,7 +199,22 @@ def _table(runs: Sequence[Run], how: Comparison) -> Table:
     return Table(how.name, how.what, heads, tuple(rows), frozenset(faint))
 
 
-def _row(run: Run, how: Comparison) -> tuple[Cell, ...]:
+def _not_run(runs: Sequence[Run], how: Comparison) -> list[Block]:
+    """The commands that would train the paper's other models."""
+    trained = {how.architecture(run.model) for run in runs}
+    rows = tuple(
+        (name, Code(f"mgajax train --config configs/{how.task}/{file}.py --workdir runs/{file}"))
+        for file, name in how.names.items()
+        if file not in trained
+    )
+    if not rows:
+        return []
+    title = f"Not run here: {len(rows)} of the {len(how.names)} models of {how.source}"
+    table = Table(f"{how.name}_not_run", "What would train them", ("Model", "Command"), rows)
+    return [Folded(title, (table,))]
+
+
+def _row(run: Run, how: Comparison) -> Row:
     first = (link_to(run.found), model_name(run.model))
     if not run.evaluations:
         blank = [Number(None)] * (len(how.columns) + len(how.further))
@@ -207,11 +225,11 @@ def _row(run: Run, how: Comparison) -> tuple[Cell, ...]:
     return (*first, "measured", *_scores(one, how).values(), *further, *where)
 
 
-def _printed_row(architecture: str, how: Comparison, *, status: str) -> tuple[Cell, ...]:
+def _printed_row(architecture: str, how: Comparison, *, status: str) -> Row:
     printed = how.printed[architecture]
     numbers = (Number(printed[key], digits=2) for key in how.columns)
     blank = [Number(None)] * len(how.further)
-    return ("The paper", model_name(architecture), status, *numbers, *blank, "–", Number(None), "–")
+    return ("The paper", how.names[architecture], status, *numbers, *blank, "–", Number(None), "–")
 
 
 def _scores(one: Evaluated, how: Comparison) -> dict[str, Number]:

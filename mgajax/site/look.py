@@ -37,10 +37,12 @@ pre code {{ padding: 0; overflow-wrap: normal; }}
 .box {{ overflow-x: auto; max-width: 100%; }}
 .box:focus-visible, a:focus-visible, summary:focus-visible {{ outline: 2px solid var(--link);
   outline-offset: 2px; }}
-table {{ border-collapse: collapse; font-size: .9rem; margin: .5rem 0 0; }}
-caption {{ text-align: left; color: var(--faint); padding-bottom: .35rem; }}
-th, td {{ padding: .38rem .9rem .38rem 0; border-bottom: 1px solid var(--line); text-align: left;
-  vertical-align: baseline; }}
+.caption {{ color: var(--faint); font-size: .9rem; margin: 1.4rem 0 .1rem; }}
+table {{ border-collapse: collapse; font-size: .9rem; width: max-content; }}
+th, td {{ padding: .38rem 1.1rem .38rem 0; border-bottom: 1px solid var(--line); text-align: left;
+  vertical-align: baseline; max-width: 24rem; }}
+th:first-child {{ position: sticky; left: 0; background: var(--paper); }}
+td code, th code {{ overflow-wrap: normal; white-space: nowrap; }}
 thead th {{ color: var(--faint); font-weight: 500; border-color: var(--faint); }}
 tbody th {{ font-weight: 500; }}
 .number {{ text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }}
@@ -48,11 +50,9 @@ tbody th {{ font-weight: 500; }}
 .faint th {{ font-weight: 400; font-style: italic; }}
 .files {{ color: var(--faint); font-size: .85rem; margin: .25rem 0 1.4rem; }}
 figure {{ margin: 1rem 0 0; }}
-figure .box {{ background: #fff; border: 1px solid var(--line); border-radius: 6px; padding: .6rem; }}
+figure .box {{ width: fit-content; background: #fff; border: 1px solid var(--line); border-radius: 6px; padding: .6rem; }}
 figure img {{ display: block; height: auto; max-width: max(100%, 27rem); }}
 figcaption {{ max-width: 46rem; font-size: .92rem; margin-top: .35rem; }}
-.figures {{ display: grid; gap: 0 1.25rem; align-items: start;
-  grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); }}
 dl {{ display: grid; grid-template-columns: minmax(7rem, auto) 1fr; gap: .3rem 1.2rem; margin: 0;
   max-width: 60rem; }}
 dt {{ color: var(--faint); }}
@@ -61,5 +61,9 @@ dd {{ margin: 0; overflow-wrap: anywhere; }}
   border-radius: 0 6px 6px 0; }}
 details {{ margin: 1rem 0; }}
 summary {{ cursor: pointer; color: var(--link); }}
-@media print {{ details > * {{ display: block; }} .contents, .files {{ display: none; }} }}
+@media (max-width: 40rem) {{
+  body {{ font-size: 15px; }} th, td {{ max-width: 11rem; padding-right: .8rem; }}
+  dl {{ grid-template-columns: 1fr; gap: 0; }} dd {{ margin-bottom: .45rem; }}
+}}
+@media print {{ .contents, .files {{ display: none; }} }}
 """

@@ -92,7 +92,7 @@ class Page:
         content = _FRAME.format(
             title=escape(self.title),
             look=escape(look),
-            trail=" › ".join([*map(_link, self.trail), escape(self.title)]),
+            trail=" › ".join(map(_link, self.trail)),
             contents=_contents(heads),
             body=body,
             version=escape(__version__),
@@ -143,8 +143,9 @@ class Page:
             for place, row in enumerate(table.rows)
         )
         caption = escape(table.caption)
-        inner = f"<caption>{caption}</caption><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody>"
-        return f"{box(f'<table>{inner}</table>', label=caption)}{self._files([file])}"
+        inner = f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody>"
+        shown = box(f"<table>{inner}</table>", label=caption)
+        return f'<p class="caption">{caption}</p>{shown}{self._files([file])}'
 
     def _picture(self, picture: Picture) -> str:
         width, height = _shown_size(picture.files)

@@ -8,7 +8,7 @@ from typing import Any
 from mgajax.reporting import table3, table4
 from mgajax.reporting.figures import SEGMENTATION_TITLES, TITLES, training_curves
 from mgajax.reporting.number import Number
-from mgajax.site.blocks import Block, Cell, Code, Facts, Folded, Picture, Section, Table
+from mgajax.site.blocks import Block, Cell, Code, Facts, Folded, Picture, Row, Section, Table
 from mgajax.site.classifier_part import classifier_blocks
 from mgajax.site.explanation_part import explanation_blocks
 from mgajax.site.page import Page
@@ -99,7 +99,7 @@ def _log_lines(rows: list[dict[str, Any]]) -> Iterator[list[Any]]:
 
 def _counts(run: Run) -> Table:
     names = list(next(iter(run.counts.values())))
-    rows = tuple(
+    rows: tuple[Row, ...] = tuple(
         (split, *(Number(counts[name], digits=0) for name in names))
         for split, counts in run.counts.items()
     )

@@ -8,7 +8,7 @@ from mgajax.reporting.number import Number, number, percent
 from mgajax.reporting.segmentation_figures import slice_dice_figure
 from mgajax.reporting.style import title_of
 from mgajax.reporting.table3 import EXCHANGED, PAPER, architecture
-from mgajax.site.blocks import Block, Folded, Table
+from mgajax.site.blocks import Block, Folded, Row, Table
 from mgajax.site.page import Page
 from mgajax.site.runs import Evaluated, SliceTable
 
@@ -56,7 +56,7 @@ def segmenter_blocks(page: Page, one: Evaluated) -> list[Block]:
 def _results(metrics: dict[str, Any], split: str) -> Table:
     printed = PAPER.get(architecture(metrics["model"]), {})
     boundary = metrics["boundary"]
-    rows = [
+    rows: list[Row] = [
         (
             f"{text}, %",
             *(percent(metrics, f"{block}.{key}") for block in BLOCKS),
