@@ -84,7 +84,9 @@ def _results(metrics: dict[str, Any], split: str) -> Table:
         for path, text in RESULTS.items()
     )
     further = (*(["Patients"] if people else []), *(["Paper, Table 4"] if paper else []))
-    caption = f"{title_of(metrics).capitalize()}. Patients: by the mean probabilities of their slices"
+    caption = (
+        f"{title_of(metrics).capitalize()}. Patients: by the mean probabilities of their slices"
+    )
     return Table(f"{split}_results", caption, ("Percent", "Slices", *further), rows)
 
 
