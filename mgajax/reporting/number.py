@@ -18,9 +18,9 @@ class Number:
       digits: after the point, when shown.
     """
 
-    value: float | None
-    low: float | None = None
-    high: float | None = None
+    value: float | int | None
+    low: float | int | None = None
+    high: float | int | None = None
     digits: int = 3
 
     def __str__(self) -> str:

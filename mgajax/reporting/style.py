@@ -93,11 +93,11 @@ def bare(axes: Axes) -> Axes:
     return axes
 
 
-def with_interval(value: float | None, span: dict | None, *, digits: int = 3) -> str:
+def with_interval(value: float | int | None, span: dict | None, *, digits: int = 3) -> str:
     """`0.951 [0.930, 0.968]`; a dash for what is undefined."""
     if value is None:
         return "–"
-    text = f"{value:.{digits}f}"
+    text = f"{value:,.{digits}f}"
     if not span or span["low"] is None:
         return text
     return f"{text} [{span['low']:.{digits}f}, {span['high']:.{digits}f}]"
