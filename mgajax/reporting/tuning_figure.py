@@ -25,15 +25,15 @@ def tuning_figure(
       label: of the metric.
       path: PNG or SVG to write.
     """
-    known = [value for value in values if value is not None]
     with drawing(path, width=7.4, height=4.0) as figure:
         axes = figure.subplots()
         for place, value in enumerate(values):
             if value is not None:
                 fill = "full" if place >= initial else "none"
                 axes.plot(place, value, "o", color=TRAIN, markersize=6, fillstyle=fill)
-            elif known:
-                axes.plot(place, max(known), "x", color=VALIDATION, markersize=7)
+            else:
+                at_the_top = axes.get_xaxis_transform()
+                axes.plot(place, 0.97, "x", color=VALIDATION, markersize=7, transform=at_the_top)
         reached = [(place, value) for place, value in enumerate(best) if value is not None]
         if reached:
             axes.step(*zip(*reached, strict=True), where="post", color=INK, linewidth=1.4)

@@ -25,6 +25,7 @@ from mgajax.site.markdown import as_html
 from mgajax.site.page import FIGURES, Page
 
 TOLD = {
+    "title": "What",
     "command": "Command",
     "source": "In the paper",
     "budget": "Budget",
@@ -108,13 +109,22 @@ def _failures(results: dict[str, Any]) -> list[Block]:
 
 
 def _search(content: dict[str, Any]) -> dict[str, Cell]:
-    counts = content.get("counts") or {}
+    counts, best = content.get("counts") or {}, content.get("best")
     return {
         "Objective": str(content.get("objective", "unknown")),
         "Trials": ", ".join(f"{count} {status}" for status, count in counts.items()) or "none",
-        "Best": str(content.get("best", "none yet")),
-        "Command": Code(str(content.get("command", ""))),
+        "As it stands": _value(content.get("default")),
+        "Best": f"{_value(best['value'])} (trial {best['number']})" if best else "none yet",
+        "Command": Code(str(content.get("command") or "–")),
+        "Space": "; ".join(
+            f"{key} {low:g} … {high:g} ({scale})"
+            for key, (low, high, scale) in (content.get("space") or {}).items()
+        ),
     }
+
+
+def _value(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
 
 
 def _figures(page: Page, folder: Path) -> list[Picture]:
@@ -137,7 +147,7 @@ def _csv_block(path: Path) -> Block:
         return Missing(f"{path}: cannot be read ({error})")
     whole = [row for row in rows if len(row) == len(heads)]
     cells = tuple(tuple(_number_or_text(text) for text in row) for row in whole)
-    table = Table(path.stem, f"{path.name}: {len(whole):,} rows", tuple(heads), cells)
+    table = Table(path.stem, f"{path.name}, rows: {len(whole):,}", tuple(heads), cells)
     return table if len(whole) < MANY_ROWS else Folded(table.caption, (table,))
 
 

@@ -40,7 +40,7 @@ pre code {{ padding: 0; overflow-wrap: normal; }}
 .caption {{ color: var(--faint); font-size: .9rem; margin: 1.4rem 0 .1rem; }}
 table {{ border-collapse: collapse; font-size: .9rem; width: max-content; }}
 th, td {{ padding: .38rem 1.1rem .38rem 0; border-bottom: 1px solid var(--line); text-align: left;
-  vertical-align: baseline; max-width: 24rem; }}
+  vertical-align: baseline; max-width: 24rem; overflow-wrap: anywhere; }}
 th:first-child {{ position: sticky; left: 0; background: var(--paper); }}
 td code, th code {{ overflow-wrap: normal; white-space: nowrap; }}
 thead th {{ color: var(--faint); font-weight: 500; border-color: var(--faint); }}
@@ -51,7 +51,7 @@ tbody th {{ font-weight: 500; }}
 .files {{ color: var(--faint); font-size: .85rem; margin: .25rem 0 1.4rem; }}
 figure {{ margin: 1rem 0 0; }}
 figure .box {{ width: fit-content; background: #fff; border: 1px solid var(--line); border-radius: 6px; padding: .6rem; }}
-figure img {{ display: block; height: auto; max-width: max(100%, 27rem); }}
+figure img {{ display: block; height: auto; max-width: 100%; }}
 figcaption {{ max-width: 46rem; font-size: .92rem; margin-top: .35rem; }}
 dl {{ display: grid; grid-template-columns: minmax(7rem, auto) 1fr; gap: .3rem 1.2rem; margin: 0;
   max-width: 60rem; }}

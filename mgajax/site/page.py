@@ -32,6 +32,9 @@ PAGE, LOOK, TABLES, FIGURES = "index.html", "style.css", "tables", "figures"
 PIXELS_PER_INCH = 104
 """At which a figure is shown where there is room: a little larger than print."""
 
+LEAST_SHARE = 0.62
+"""Of that size; a figure that finds less room scrolls, so that its words can be read."""
+
 FORMATS = (".svg", ".png")
 """Of a drawn figure; the first is shown, for it is sharp at every size."""
 
@@ -152,7 +155,7 @@ class Page:
         alt = escape(picture.alt)
         image = (
             f'<img src="{self._href(picture.files[0])}" alt="{alt}" width="{width}" '
-            f'height="{height}" loading="lazy">'
+            f'height="{height}" style="min-width:{round(LEAST_SHARE * width)}px" loading="lazy">'
         )
         caption = f"<figcaption>{escape(picture.caption)}</figcaption>" if picture.caption else ""
         files = [*picture.files, *([picture.data] if picture.data else [])]

@@ -72,7 +72,7 @@ def _facts(run: Run) -> Facts:
     if speeds := [row[SPEED] for row in run.rows if SPEED in row]:
         rows["Speed"] = f"{median(speeds):,.1f} images a second and device (median)"
     rows["Split"] = str(run.written.get("split", "unknown"))
-    rows["Data"] = Code(str(run.config["data.dir"]))
+    rows["Data"] = Code(str(run.config["data.dir"]) or "–")
     rows["Fingerprint"] = Code(str(run.written.get("data_fingerprint", "unknown")))
     rows["Folder"] = Code(str(run.found.path))
     rows["Commit"] = Code(str(run.written.get("provenance", {}).get("git_commit") or "unknown"))

@@ -179,3 +179,28 @@ def test_the_command_says_what_is_missing_and_where_the_site_is(folders, tmp_pat
     lines = capsys.readouterr().out.splitlines()
     assert "waiting: Not evaluated on the test split" in lines
     assert lines[-2:] == ["2 pages", str(out / "index.html")]
+
+
+def test_a_search_shows_its_best_trial_its_trace_and_every_trial(tmp_path) -> None:
+    folder = tmp_path / "tuning"
+    folder.mkdir()
+    content = {
+        "objective": "minimise validation/cross_entropy at the best checkpoint",
+        "counts": {"failed": 1, "finished": 2},
+        "default": 0.9,
+        "best": {"number": 2, "value": 0.25},
+        "command": "mgajax train --config c.py --config.batch_size=8",
+        "space": {"batch_size": [4, 64, "log"]},
+    }
+    (folder / "tuning.json").write_text(json.dumps(content))
+    (folder / "trials.csv").write_text(
+        "trial,status,value\n0,finished,0.9\n1,failed,\n2,finished,0.25\n"
+    )
+    draw.picture(folder / "trace.png")
+    write_site([folder], out=tmp_path / "site")
+    one = Parsed(tmp_path / "site" / "tuning" / "index.html")
+    assert_sound(one, site=tmp_path / "site")
+    assert "0.2500 (trial 2)" in one.text
+    assert "1 failed, 2 finished" in one.text
+    assert "--config.batch_size=8" in one.text
+    assert one.row("1") == ["1", "failed", ""]
