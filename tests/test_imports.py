@@ -13,6 +13,7 @@ ALLOWED = {
     "errors": set(),
     "progress": set(),
     "locks": {"errors", "progress"},
+    "compilation": set(),
     "resize": {"errors"},
     "hosts": {"errors", "progress"},
     "config": LEAVES,
@@ -27,7 +28,8 @@ ALLOWED = {
     "explanation": LEAVES | {"config", "data", "models", "training", "evaluation", "reporting"},
     "reporting": LEAVES,
     "peer": set(),
-    "benchmark": LEAVES | {"config", "data", "models", "training", "interop", "peer"},
+    "benchmark": LEAVES
+    | {"config", "data", "models", "training", "interop", "peer", "compilation"},
     "experiments": LEAVES | {"config", "hosts", "training", "evaluation", "reporting"},
     "quickstart": LEAVES | {"config", "training", "evaluation", "inference", "site"},
     "site": LEAVES | {"config", "training", "evaluation", "reporting", "dataset_report"},

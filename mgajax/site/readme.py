@@ -16,6 +16,8 @@ from typing import Any
 
 from mgajax.errors import ConfigError, DataError, nearest
 from mgajax.evaluation.files import write_text
+from mgajax.reporting import table3
+from mgajax.reporting.number import at
 from mgajax.site.folders import read_json
 
 BLOCK = re.compile(
@@ -56,7 +58,11 @@ def rewritten(text: str, *, folder: Path) -> str:
 
 
 def results_table(path: Path, table: str) -> str:
-    """One table of a `results.json`: names down, metrics across, the paper's row below its own.
+    """One table of results: names down, metrics across, the paper's row below its own.
+
+    Args:
+      path: the `results.json` of an experiment, or the `table3.json` of a comparison of segmenters.
+      table: its heading; of a comparison, the block of the reports: "pooled" or "per_image".
 
     Raises:
       ConfigError: no such file, or no such table in it.
@@ -66,14 +72,35 @@ def results_table(path: Path, table: str) -> str:
     if content is None:
         raise ConfigError(f"{path}: no such results; `mgajax experiment` writes them")
     try:
-        tables = list(dict.fromkeys(row["table"] for row in content["rows"]))
+        rows = _compared(content["models"]) if "models" in content else content["rows"]
+        tables = list(dict.fromkeys(row["table"] for row in rows))
         if table not in tables:
             raise ConfigError(f"{path}: no table {table!r}; {nearest(table, tables)}")
-        own = [row for row in content["rows"] if row["table"] == table]
+        shown = _pivot([row for row in rows if row["table"] == table])
+        if "command" not in content:
+            return shown
         seeds = ", ".join(map(str, content["seeds"]))
-        return f"{_pivot(own)}\n\n`{content['command']}`; seeds {seeds}."
+        return f"{shown}\n\n`{content['command']}`; seeds {seeds}."
     except (KeyError, TypeError) as error:
         raise DataError(f"{path}: not the results of `mgajax experiment` ({error!r})") from error
+
+
+def _compared(models: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The reports of segmenters as rows of `results.json`."""
+    rest = {"status": "measured", "scale": "percent", "seed_spread": None, "paper": None}
+    return [
+        {
+            "table": block,
+            "name": table3.written(model),
+            "metric": text,
+            "value": metrics[block][key],
+            **rest,
+            **(at(metrics, f"intervals.{block}.{key}") or {"low": None, "high": None}),
+        }
+        for model, metrics in models.items()
+        for block in ("pooled", "per_image")
+        for key, text in table3.METRICS.items()
+    ]
 
 
 def _pivot(rows: Sequence[Mapping[str, Any]]) -> str:
