@@ -106,9 +106,9 @@ def make_parser() -> argparse.ArgumentParser:
     add_explain(commands, _add_command)
     add_segment(commands, _add_command)
     add_experiment(commands, _add_command)
+    add_benchmark(commands, _add_command)
     add_tune(commands, _add_command)
     add_report(commands, _add_command)
-    add_benchmark(commands, _add_command)
     return parser
 
 

@@ -91,12 +91,8 @@ def _facts(results: dict[str, Any]) -> dict[str, Cell]:
         facts["Seeds"] = ", ".join(map(str, results["seeds"]))
     if results.get("runs"):
         facts["Runs"] = f"{len(results['runs'])}, of which {results.get('failed', 0)} failed"
-    versions = results.get("provenance") or {}
-    facts |= (
-        {"Versions": ", ".join(f"{name} {version}" for name, version in versions.items())}
-        if versions
-        else {}
-    )
+    if versions := results.get("provenance"):
+        facts["Versions"] = ", ".join(f"{name} {version}" for name, version in versions.items())
     return facts
 
 

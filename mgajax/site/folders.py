@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mgajax.errors import ConfigError, DataError
+from mgajax.evaluation.result import telling_names
 
 
 class Kind(StrEnum):
@@ -48,15 +49,6 @@ def find_folders(given: Sequence[Path]) -> list[Found]:
         for path, name in zip(paths, named, strict=True)
         if (kind := _kind(path)) is not None
     ]
-
-
-def telling_names(paths: Sequence[Path]) -> list[str]:
-    """As much of the end of each path as tells them apart."""
-    parts = [path.parts for path in paths]
-    length = 1
-    while len({one[-length:] for one in parts}) < len(set(parts)):
-        length += 1
-    return ["/".join(one[-length:]) for one in parts]
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

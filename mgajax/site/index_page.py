@@ -171,31 +171,23 @@ def _compared(page: Page, runs: Sequence[Run], how: Comparison) -> list[Block]:
 
 
 def _table(runs: Sequence[Run], how: Comparison) -> Table:
+    waiting = dict.fromkeys(how.printed)  # the paper's rows that have not been put down yet
     rows: list[Row] = []
     faint: set[int] = set()
-    trained = [how.architecture(run.model) for run in runs]
-    for run, architecture in zip(runs, trained, strict=True):
+
+    def put_printed(architecture: str, status: str) -> None:
+        del waiting[architecture]
+        faint.add(len(rows))
+        rows.append(_printed_row(architecture, how, status=status))
+
+    for run in runs:
         rows.append(_row(run, how))
-        if (
-            architecture in how.printed
-            and architecture not in trained[: len(rows) - len(faint) - 1]
-        ):
-            faint.add(len(rows))
-            rows.append(_printed_row(architecture, how, status=f"paper, {how.source}"))
-    for architecture in how.printed:
-        if architecture not in trained:
-            faint.add(len(rows))
-            rows.append(_printed_row(architecture, how, status=f"paper, {how.source}; not run"))
-    heads = (
-        "Run",
-        "Model",
-        "Status",
-        *how.columns.values(),
-        *how.further,
-        "Split",
-        "Slices",
-        "Data",
-    )
+        if how.architecture(run.model) in waiting:
+            put_printed(how.architecture(run.model), f"paper, {how.source}")
+    for architecture in list(waiting):
+        put_printed(architecture, f"paper, {how.source}; not run")
+    measured = (*how.columns.values(), *how.further)
+    heads = ("Run", "Model", "Status", *measured, "Split", "Slices", "Data")
     return Table(how.name, how.what, heads, tuple(rows), frozenset(faint))
 
 
