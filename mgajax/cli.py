@@ -19,12 +19,14 @@ from mgajax.compilation import keep_compiled
 from mgajax.curation.command import add_curate
 from mgajax.errors import ConfigError, MgajaxError
 from mgajax.experiments.command import add_experiment
+from mgajax.experiments.tune_command import add_tune
 from mgajax.explanation.command import add_explain
 from mgajax.export.command import add_export
 from mgajax.hosts.job import leave
 from mgajax.inference.command import add_segment
 from mgajax.prediction.command import add_predict
 from mgajax.schema import SPLITS
+from mgajax.site.command import add_report
 from mgajax.training.command import add_train
 
 DATA_DIR = Path("tensorflow_datasets")
@@ -37,6 +39,7 @@ typical order:
       --config.data.dir=tensorflow_datasets/covid_ct_slices
   mgajax evaluate --workdir runs/mga
   mgajax explain --workdir runs/mga --out runs/mga/explanation
+  mgajax report --workdir runs/mga --out report          report/index.html
   mgajax export --workdir runs/mga --out exported        StableHLO, ONNX, safetensors, PyTorch, Orbax
 
 lesion masks where there are none:
@@ -101,7 +104,6 @@ def make_parser() -> argparse.ArgumentParser:
     add_curate(commands, _add_command, describe=_describe)
     add_audit(commands, _add_command)
     _add_build(commands)
-    _add_report(commands)
     add_train(commands, _add_command)
     _add_evaluate(commands)
     add_explain(commands, _add_command)
@@ -110,6 +112,8 @@ def make_parser() -> argparse.ArgumentParser:
     add_predict(commands, _add_command)
     add_experiment(commands, _add_command)
     add_benchmark(commands, _add_command)
+    add_tune(commands, _add_command)
+    add_report(commands, _add_command)
     return parser
 
 
@@ -171,19 +175,6 @@ def _add_build(commands) -> None:
     )
 
 
-def _add_report(commands) -> None:
-    command = _add_command(
-        commands,
-        "report",
-        report,
-        text="describe a curated set: Tables 1 and 2, Figures 3 and 4, a data card",
-        epilog="--dataset is a folder with curated_data/ and its tables, or the tables alone",
-    )
-    command.add_argument("--dataset", type=Path, required=True, help="the set's folder")
-    command.add_argument("--out", type=Path, required=True, help="where card and figures go")
-    command.add_argument("--split", type=Path, metavar="FILE.csv", help="for Table 2: a split.csv")
-
-
 def _add_evaluate(commands) -> None:
     command = _add_command(
         commands,
@@ -226,16 +217,6 @@ def build(arguments: argparse.Namespace, overrides: list[str]) -> None:
     )
     print(built.summary)
     print(f"\n{built.status}: {built.directory}\nuse: --config.data.dir={built.directory}")
-
-
-def report(arguments: argparse.Namespace, overrides: list[str]) -> None:
-    """Describe a curated set."""
-    from mgajax.dataset_report import report_dataset
-
-    done = report_dataset(arguments.dataset, out=arguments.out, split=arguments.split)
-    print(f"{done.slices} slices of {done.patients} patients")
-    for path in done.files:
-        print(path)
 
 
 def _describe(folder: Path) -> None:

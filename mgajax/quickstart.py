@@ -1,4 +1,4 @@
-"""`mgajax quickstart`: both steps of the paper on drawn slices, one after the other."""
+"""`mgajax quickstart`: both steps of the paper on drawn slices, one after the other, and a report."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +8,7 @@ from mgajax.evaluation.result import Evaluation
 from mgajax.evaluation.run import evaluate_run
 from mgajax.inference.segment import segment
 from mgajax.progress import say
+from mgajax.site.build import write_site
 from mgajax.training.loop import train
 
 PLAN = Path("configs/quickstart.py")
@@ -21,10 +22,10 @@ def run_quickstart(draw: Callable[..., Path], *, workdir: Path) -> str:
     Args:
       draw: `draw(**options)` builds the phantom with these options and gives its folder; with
         `masks=FOLDER`, unannotated slices carry the predicted masks of that folder.
-      workdir: gets `segmentation/` and `classification/` (runs) and `masks/`.
+      workdir: gets `segmentation/` and `classification/` (runs), `masks/` and `report/`.
 
     Returns:
-      The main numbers and the paths of what was made, for a terminal.
+      The main numbers, the report's first page and the paths of what was made, for a terminal.
     """
     plan = config.load(PLAN)
     again = f"stopped; `mgajax quickstart --workdir {workdir}` goes on from there"
@@ -42,8 +43,10 @@ def run_quickstart(draw: Callable[..., Path], *, workdir: Path) -> str:
     )
     if second is None:
         return again
+    runs = [workdir / "segmentation", workdir / "classification"]
+    index = write_site(runs, out=workdir / "report").index
     paths = "\n".join(f"  {path}" for path in (*first.files, masks, *second.files))
-    return f"{first.table}\n\n{second.table}\n\nmade:\n{paths}"
+    return f"{first.table}\n\n{second.table}\n\nreport: {index}\n\nmade:\n{paths}"
 
 
 def _train_and_evaluate(settings, *, data: Path, workdir: Path) -> Evaluation | None:

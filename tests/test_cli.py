@@ -21,11 +21,13 @@ COMMANDS = (
     "predict",
     "benchmark",
     "experiment",
+    "tune",
 )
 EXPORT = ("--workdir", "w", "--out", "o")
 PREDICT = ("--input", "i", "--out", "o")
 SEGMENT = ("--workdir", "w", "--data", "d", "--out", "o")
 MGA = "configs/classification/mga_resnet18.py"
+TUNE = ("--config", "configs/tuning/mga_resnet18.py", "--workdir", "w", "--config.data.dir=d")
 
 
 def told(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
@@ -67,6 +69,12 @@ def test_the_top_help_lists_every_command(capsys: pytest.CaptureFixture[str]) ->
         (("evaluate", "--workdir", "nowhere"), "nowhere"),
         (("explain", "--workdir", "nowhere", "--out", "o"), "nowhere"),
         (("explain", "--workdir", "w", "--out", "o", "--target", "flu"), "--target flu: expected"),
+        (("report", "--out", "o"), "give one of --workdir, --dataset and --readme"),
+        (("report", "--workdir", "nowhere", "--out", "o"), "--workdir nowhere: no such folder"),
+        (("report", "--workdir", "nowhere"), "--out is missing"),
+        (("tune", "--config", MGA, "--workdir", "w", "--trials", "3"), "config.search.space"),
+        (("tune", *TUNE, "--trials", "0"), "--trials 0: expected at least 1"),
+        (("tune", *TUNE, "--trials", "3", "--config.search.goal=best"), "minimise or maximise"),
         (("segment", "--workdir", "nowhere", "--data", "d", "--out", "o"), "nowhere"),
         (("segment", *SEGMENT, "--scales", "half"), "--scales half: write numbers"),
         (("export", "--workdir", "nowhere", "--out", "o"), "nowhere"),

@@ -34,8 +34,9 @@ ALLOWED = {
     "peer": set(),
     "benchmark": LEAVES
     | {"config", "data", "models", "training", "interop", "peer", "compilation"},
-    "experiments": LEAVES | {"config", "training", "evaluation"},
-    "quickstart": LEAVES | {"config", "training", "evaluation", "inference"},
+    "experiments": LEAVES | {"config", "hosts", "training", "evaluation", "reporting"},
+    "quickstart": LEAVES | {"config", "training", "evaluation", "inference", "site"},
+    "site": LEAVES | {"config", "training", "evaluation", "reporting", "dataset_report"},
     "dataset_report": LEAVES | {"curation", "data", "reporting"},
     "cli": None,
     "__main__": {"cli"},

@@ -25,6 +25,8 @@ def test_quickstart_learns_and_shows_what_it_made(tmp_path: Path) -> None:
     manifest = json.loads((workdir / "masks" / "manifest.json").read_text())
     assert manifest["finished"]
     assert len(masks) == manifest["counts"]["masks"] > 100
+    report = Path(done.stdout.split("report: ")[1].splitlines()[0])
+    assert "ResNet18 + CBAM + MGA" in report.read_text(encoding="utf-8")
     made = [
         Path(line.strip()) for line in done.stdout.split("made:")[1].splitlines() if line.strip()
     ]

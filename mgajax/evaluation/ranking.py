@@ -24,7 +24,7 @@ def roc_auc(
       float64; NaN for a replicate without a positive or without a negative example. Equal to
       scikit-learn's `roc_auc_score` on the resampled data.
     """
-    gained, lost = _by_threshold(scores, positive, weights)
+    gained, lost = by_threshold(scores, positive, weights)
     below = np.cumsum(lost[:, ::-1], axis=1)[:, ::-1] - lost  # negatives under each threshold
     wins = (gained * (below + 0.5 * lost)).sum(axis=1)
     return ratio(wins, gained.sum(axis=1) * lost.sum(axis=1))
@@ -39,16 +39,19 @@ def average_precision(
       float64; NaN for a replicate without a positive example. Equal to scikit-learn's
       `average_precision_score` on the resampled data.
     """
-    gained, lost = _by_threshold(scores, positive, weights)
+    gained, lost = by_threshold(scores, positive, weights)
     hits = np.cumsum(gained, axis=1)
     precision = np.nan_to_num(ratio(hits, hits + np.cumsum(lost, axis=1)))
     return ratio((gained * precision).sum(axis=1), hits[:, -1])
 
 
-def _by_threshold(
+def by_threshold(
     scores: np.ndarray, positive: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Positives and negatives at each distinct score, highest first, each float64 [r, thresholds]."""
+    """Positives and negatives of each resample at each distinct score, highest score first.
+
+    Arguments as `roc_auc`; returns float64 [r, thresholds] each.
+    """
     order = np.argsort(-scores, kind="stable")
     ranked = scores[order]
     starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Int
 
 from mgajax.data.preparation import Preparation
 from mgajax.errors import ConfigError, DataError
+from mgajax.evaluation.result import telling_names
 from mgajax.explanation.explained import Explained, Explanation
 from mgajax.explanation.files import write_results
 from mgajax.explanation.methods import Maps, Method, Task, chosen_methods
@@ -89,15 +90,11 @@ def explain_runs(
 
 
 def _names(workdirs: Sequence[Path]) -> list[str]:
-    """As much of the end of each run's path as tells them apart."""
-    parts = [folder.resolve().parts for folder in workdirs]
-    if len(set(parts)) < len(parts) or not parts:
+    paths = [folder.resolve() for folder in workdirs]
+    if len(set(paths)) < len(paths) or not paths:
         given = " ".join(map(str, workdirs))
         raise ConfigError(f"--workdir {given}: expected one or more different runs")
-    length = 1
-    while len({path[-length:] for path in parts}) < len(parts):
-        length += 1
-    return ["/".join(path[-length:]) for path in parts]
+    return telling_names(paths)
 
 
 def _classifier(workdir: Path, *, overrides: Sequence[str]) -> Trained:

@@ -22,6 +22,12 @@ FOUND, MISSED, SURPLUS = "#56B4E9", "#F0E442", "#D55E00"
 """Lesion pixels that were found, lesion pixels that were missed, predicted pixels of no lesion."""
 
 DOTS_PER_INCH = 150
+ANONYMOUS: dict[str, dict[str, Any]] = {
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+}
+"""What is left out of a file, so that equal figures are equal files."""
+
 STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9.5,
@@ -42,6 +48,7 @@ STYLE: dict[str, Any] = {
     "legend.fontsize": 9,
     "lines.linewidth": 1.8,
     "lines.solid_capstyle": "round",
+    "svg.hashsalt": "mgajax",
 }
 
 
@@ -52,13 +59,13 @@ def class_colour(name: str, code: int) -> str:
 
 @contextmanager
 def drawing(path: Path, *, width: float, height: float) -> Iterator[Figure]:
-    """A figure that is written to `path` as PNG when the block ends without an error.
+    """A figure that is written to `path` when the block ends without an error.
 
     The file depends on what is drawn alone (no date, no version), and an older file stays until
     the new one is complete. Missing folders are made.
 
     Args:
-      path: where to write.
+      path: where to write: SVG if it ends so, else PNG.
       width: in inches, at 150 dots an inch.
       height: in inches.
     """
@@ -69,7 +76,8 @@ def drawing(path: Path, *, width: float, height: float) -> Iterator[Figure]:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.partial")
         try:
-            figure.savefig(partial, format="png", metadata={"Software": None})
+            kind = "svg" if path.suffix == ".svg" else "png"
+            figure.savefig(partial, format=kind, metadata=ANONYMOUS[kind])
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
@@ -85,11 +93,11 @@ def bare(axes: Axes) -> Axes:
     return axes
 
 
-def with_interval(value: float | None, span: dict | None, *, digits: int = 3) -> str:
+def with_interval(value: float | int | None, span: dict | None, *, digits: int = 3) -> str:
     """`0.951 [0.930, 0.968]`; a dash for what is undefined."""
     if value is None:
         return "–"
-    text = f"{value:.{digits}f}"
+    text = f"{value:,.{digits}f}"
     if not span or span["low"] is None:
         return text
     return f"{text} [{span['low']:.{digits}f}, {span['high']:.{digits}f}]"

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mgajax.reporting.style import title_of, with_interval
+from mgajax.reporting.number import number, percent
+from mgajax.reporting.style import title_of
 
 METRICS = {"iou": "IoU", "dice": "Dice", "precision": "Precision", "recall": "Recall"}
 NAMES = {
@@ -47,11 +48,11 @@ def table3_markdown(results: Results) -> str:
     lines = [[*heads, f"Surface Dice, {tolerance:g} {unit}"], ["---"] + ["---:"] * len(heads)]
     cited: set[str] = set()
     for name, metrics in results.items():
-        cells = [percent_with_interval(metrics, "pooled", key) for key in METRICS]
-        cells.append(percent_with_interval(metrics, "per_image", "dice"))
-        cells.append(percent_with_interval(metrics, "per_image", "hausdorff95", scale=1))
-        cells.append(percent_with_interval(metrics, "per_image", "surface_dice"))
-        lines.append([written(name), *cells])
+        cells = [percent(metrics, f"pooled.{key}") for key in METRICS]
+        cells.append(percent(metrics, "per_image.dice"))
+        cells.append(number(metrics, "per_image.hausdorff95", digits=1))
+        cells.append(percent(metrics, "per_image.surface_dice"))
+        lines.append([written(name), *map(str, cells)])
         paper = architecture(name)
         if paper in PAPER and paper not in cited:
             cited.add(paper)
@@ -100,19 +101,6 @@ def written(name: str) -> str:
 def architecture(name: str) -> str:
     """The architecture by the name that Table 3 gives it: "DeepLabV3" for both of ours."""
     return written(name).split(" (")[0]
-
-
-def percent_with_interval(
-    metrics: Mapping[str, Any], block: str, key: str, *, scale: int = 100
-) -> str:
-    """One value of `segmentation_metrics` as "85.1 [82.8, 86.8]"; a dash where undefined."""
-    value = metrics[block][key]
-    span = (metrics["intervals"] or {}).get(block, {}).get(key)
-    if value is None:
-        return "–"
-    if span and span["low"] is not None:
-        span = {"low": scale * span["low"], "high": scale * span["high"]}
-    return with_interval(scale * value, span, digits=1)
 
 
 def _note(metrics: Mapping[str, Any]) -> str:

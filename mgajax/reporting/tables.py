@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from mgajax.reporting.number import number
 from mgajax.reporting.style import title_of, with_interval
 
 BINARY = {
@@ -97,14 +98,4 @@ def _section(name: str, rows: list[tuple[str, str]]) -> list[str]:
 
 
 def _rows(block: dict[str, Any], section: str, names: dict[str, str]) -> list[tuple[str, str]]:
-    spans = (block["intervals"] or {}).get(section, {})
-    return [
-        (text, with_interval(_at(block[section], path), _at(spans, path)))
-        for path, text in names.items()
-    ]
-
-
-def _at(tree: Any, path: str) -> Any:
-    for key in path.split("."):
-        tree = (tree or {}).get(key)
-    return tree
+    return [(text, str(number(block, f"{section}.{path}"))) for path, text in names.items()]

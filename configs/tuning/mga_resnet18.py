@@ -1,0 +1,31 @@
+"""The proposed model's learning rates, batch and augmentation, judged on the validation slices.
+
+    mgajax tune --config configs/tuning/mga_resnet18.py --workdir runs/tuning --trials 30 --config.data.dir=DATASET
+
+The paper tuned by Bayesian optimisation (package bayesian-optimization), but tells neither the
+space nor what was found; this space is ours. A trial is a whole training: 30 take 30 times as long.
+"""
+
+from ml_collections import ConfigDict
+
+from configs.classification import mga_resnet18
+from configs.tuning import common
+
+
+def get_config() -> ConfigDict:
+    """The proposed model with its search."""
+    return common.add_search(
+        mga_resnet18.get_config(),
+        {
+            "optimiser": {
+                "learning_rate": (1e-5, 1e-2, "log"),
+                "log_variance_rate": (1.0, 300.0, "log"),
+            },
+            "batch_size": (16, 64, "log"),
+            "augmentation": {
+                "rotation_degrees": (0.0, 30.0, "linear"),
+                "scale": (0.0, 0.3, "linear"),
+                "gamma": (0.0, 0.6, "linear"),
+            },
+        },
+    )

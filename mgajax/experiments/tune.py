@@ -1,0 +1,276 @@
+"""`mgajax tune`: Bayesian optimisation of a configuration's keys, on the validation slices alone.
+
+A trial is a training; its worth is a validation metric at its best checkpoint. Test slices are
+neither predicted nor measured: that is `mgajax evaluate`'s, once, for the configuration that is kept.
+Trial k is suggested from trials 0 … k-J, J being the trials at a time, in whatever order they end:
+the same seed and J give the same search.
+"""
+
+import shlex
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from mgajax import config as configs
+from mgajax.errors import ConfigError
+from mgajax.experiments.tune_files import write_results
+from mgajax.experiments.tune_space import SECTION, Space, overrides, read_space
+from mgajax.experiments.tune_suggest import Known, suggest
+from mgajax.experiments.tune_trials import (
+    POLL_S,
+    Busy,
+    Start,
+    Trial,
+    begin,
+    end,
+    passing_signals_on,
+    process_starter,
+    read_trial,
+)
+from mgajax.hosts.launch import dealt_gpus
+from mgajax.locks import locked
+from mgajax.progress import say
+from mgajax.training.settings import check_settings
+
+GOALS = ("minimise", "maximise")
+CONFIG_FILE, LOCK_FILE, TRIALS = "base.json", ".tuning", "trials"
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is searched, and how.
+
+    Attributes:
+      file: the configuration's.
+      words: `--config.key=value` of every trial.
+      workdir: gets the trials and the results.
+      config: of trial 0.
+      space: of the others.
+      trials: how many in all.
+      jobs: how many at a time.
+    """
+
+    file: Path
+    words: tuple[str, ...]
+    workdir: Path
+    config: ConfigDict
+    space: Space
+    trials: int
+    jobs: int
+
+    @property
+    def sign(self) -> float:
+        """What turns the metric into a gain."""
+        return -1.0 if self.config[SECTION].goal == "minimise" else 1.0
+
+    def base(self) -> list[str]:
+        """What every trial's command has in common."""
+        return ["--config", str(self.file), *self.words]
+
+    def command(self, trial: Trial, *, workdir: str) -> str:
+        """The command line that trains the trial's configuration."""
+        words = [*self.base(), *overrides(trial.point), "--workdir", workdir]
+        return shlex.join(["mgajax", "train", *words])
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What a search has found so far.
+
+    Attributes:
+      search: what was asked for.
+      trials: those that are over, by number.
+      best: of them; None while none is finished.
+      files: what was written.
+      finished: all trials are over.
+    """
+
+    search: Search
+    trials: tuple[Trial, ...]
+    best: Trial | None
+    files: tuple[Path, ...]
+    finished: bool
+
+
+def tune(
+    file: Path,
+    *,
+    workdir: Path,
+    trials: int,
+    jobs: int = 1,
+    words: Sequence[str] = (),
+    start: Start | None = None,
+) -> Tuned:
+    """Search, going on where it stopped: a trial that is over is not repeated, one begun goes on.
+
+    Args:
+      file: a configuration with a `search` section, as `configs/tuning/mga_resnet18.py`.
+      workdir: gets `trials/`, and the results: see `tune_files.write_results`.
+      trials: how many in all; more than before prolong the search.
+      jobs: trials at a time, which share out the GPUs or the cores.
+      words: `--config.key=value` for every trial.
+      start: how a trial's process begins, if not as `mgajax train`.
+
+    Raises:
+      ConfigError: an unusable setting or space, or `workdir` holds another search.
+    """
+    search = _search(file, words=words, workdir=workdir, trials=trials, jobs=jobs)
+    workdir.mkdir(parents=True, exist_ok=True)
+    busy = f"{workdir}: another process is tuning there; wait for it, or use another --workdir"
+    with locked(workdir / LOCK_FILE, guards=str(workdir), refusal=busy):
+        _check_same_search(search)
+        known = _read_trials(search)
+        _run(search, known, start=start or _processes(jobs))
+    over = tuple(trial for _, trial in sorted(known.items()) if trial.is_over)
+    best = _best(search, over)
+    files = write_results(
+        over,
+        best=best,
+        workdir=workdir,
+        settings=search.config[SECTION],
+        content=_content(search, over, best),
+    )
+    return Tuned(search, over, best, files, finished=len(over) >= trials)
+
+
+def _search(file: Path, *, words: Sequence[str], workdir: Path, trials: int, jobs: int) -> Search:
+    config = configs.load(file, overrides=words)
+    space = read_space(config)
+    check_settings(config)
+    settings = config[SECTION]
+    if settings.goal not in GOALS:
+        raise ConfigError(f"config.search.goal={settings.goal!r}: expected {' or '.join(GOALS)}")
+    for name, value in {
+        "--trials": trials,
+        "--jobs": jobs,
+        "config.search.initial": settings.initial,
+    }.items():
+        if value < 1:
+            raise ConfigError(f"{name} {value}: expected at least 1")
+    return Search(file, tuple(words), workdir, config, space, trials, jobs)
+
+
+def _check_same_search(search: Search) -> None:
+    file = search.workdir / CONFIG_FILE
+    if file.exists():
+        old, _ = configs.read(file)
+        configs.assert_same_run(search.config, old=old, workdir=search.workdir)
+    else:
+        configs.write(search.config, file, extra={})
+
+
+def _read_trials(search: Search) -> dict[int, Trial]:
+    found = (read_trial(folder) for folder in sorted((search.workdir / TRIALS).glob("*")))
+    known = {trial.number: trial for trial in found if trial is not None}
+    if known:
+        over = sum(trial.is_over for trial in known.values())
+        say(f"{search.workdir}: {over} trials are over and count")
+    return known
+
+
+def _run(search: Search, known: dict[int, Trial], *, start: Start) -> None:
+    """Bring every trial to its end, or all to a halt on a signal; `known` is kept up to date."""
+    waiting = [number for number in range(search.trials) if not _is_over(known, number)]
+    busy: dict[int, Busy] = {}
+    with passing_signals_on(busy) as asked:
+        while busy or (waiting and not asked):
+            for slot in range(search.jobs):
+                may = waiting and not asked and _may_begin(search, known, waiting[0])
+                if may and slot not in busy:
+                    busy[slot] = _begun(search, known, waiting.pop(0), start=start, slot=slot)
+            for slot, one in list(busy.items()):
+                code = one.process.poll()
+                if code is not None:
+                    del busy[slot]
+                    trial = _ended(search, known, one, code=code, stopped=bool(asked))
+                    if not trial.is_over:  # someone stopped this process alone
+                        waiting.insert(0, trial.number)
+            time.sleep(POLL_S if busy else 0)
+
+
+def _begun(
+    search: Search, known: dict[int, Trial], number: int, *, start: Start, slot: int
+) -> Busy:
+    trial = known.get(number) or _suggested(search, known, number)
+    known[number] = trial.write()
+    point = ", ".join(f"{key}={value:g}" for key, value in trial.point.items())
+    say(f"trial {number} of {search.trials}: {point}")
+    return begin(trial, [*search.base(), *overrides(trial.point)], start=start, slot=slot)
+
+
+def _ended(
+    search: Search, known: dict[int, Trial], one: Busy, *, code: int, stopped: bool
+) -> Trial:
+    trial = end(one, code=code, metric=search.config[SECTION].metric, stopped=stopped)
+    known[trial.number] = trial
+    if trial.status == "failed":
+        say(f"trial {trial.number} failed: {trial.reason}")
+    best = _best(search, list(known.values()))
+    if trial.value is not None and best is not None:
+        say(f"trial {trial.number}: {trial.value:.4f}; best {best.value:.4f} (trial {best.number})")
+    return trial
+
+
+def _is_over(known: dict[int, Trial], number: int) -> bool:
+    return number in known and known[number].is_over
+
+
+def _may_begin(search: Search, known: dict[int, Trial], number: int) -> bool:
+    """Whether the trials that this one's suggestion rests on are over."""
+    return all(_is_over(known, earlier) for earlier in range(number - search.jobs + 1))
+
+
+def _suggested(search: Search, known: dict[int, Trial], number: int) -> Trial:
+    folder = search.workdir / TRIALS / f"{number:03d}"
+    settings = search.config[SECTION]
+    if number == 0:
+        flat = configs.flatten(search.config)
+        point = {dimension.key: flat[dimension.key] for dimension in search.space.dimensions}
+        return Trial(number, folder, point)
+    seen = [
+        _known(search, known[earlier], may_know=earlier <= number - search.jobs)
+        for earlier in range(number)
+    ]
+    point = suggest(search.space, seen, number=number, initial=settings.initial, seed=settings.seed)
+    return Trial(number, folder, point)
+
+
+def _known(search: Search, trial: Trial, *, may_know: bool) -> Known:
+    if not (may_know and trial.is_over):
+        return Known(trial.point, gain=None)
+    gain = None if trial.value is None else search.sign * trial.value
+    return Known(trial.point, gain=gain, failed=trial.status == "failed")
+
+
+def _best(search: Search, trials: Sequence[Trial]) -> Trial | None:
+    """The best of the finished; of equals the first."""
+    finished = [trial for trial in trials if trial.value is not None]
+    return max(finished, key=lambda trial: search.sign * (trial.value or 0.0), default=None)
+
+
+def _content(search: Search, trials: Sequence[Trial], best: Trial | None) -> dict[str, Any]:
+    settings = search.config[SECTION]
+    counts = Counter(trial.status for trial in trials)
+    return {
+        "objective": f"{settings.goal} validation/{settings.metric} at the best checkpoint",
+        "counts": dict(sorted(counts.items())),
+        "trials_asked_for": search.trials,
+        "jobs": search.jobs,
+        "default": trials[0].value if trials and trials[0].number == 0 else None,
+        "best": best.to_json() if best else None,
+        "command": search.command(best, workdir=str(search.workdir / "best")) if best else None,
+        "space": configs.flatten(settings.space),
+        "config": str(search.file),
+        "overrides": list(search.words),
+        "provenance": configs.provenance(),
+        "trials": [trial.to_json() for trial in trials],
+    }
+
+
+def _processes(jobs: int) -> Start:
+    return process_starter(jobs=jobs, gpus=dealt_gpus(jobs, option="--jobs"))

@@ -1,0 +1,51 @@
+"""`mgajax tune`: its options, and what it prints."""
+
+import argparse
+from pathlib import Path
+
+
+def add_tune(commands, add_command) -> None:
+    """Add the command to the parser's `commands` by `add_command` of the command line."""
+    command = add_command(
+        commands,
+        "tune",
+        run,
+        text="search the best values of a configuration's keys, on the validation slices alone",
+        epilog=(
+            "The space stands in the file: config.search.space, see configs/tuning/. A trial is a\n"
+            "training in DIR/trials/NNN; trial 0 is the configuration as it stands. Stopped or killed,\n"
+            "the same command goes on and repeats no trial. DIR gets tuning.json, trials.csv, trace.png."
+        ),
+        overrides=True,
+    )
+    command.add_argument("--config", type=Path, required=True, help="a file of configs/tuning/")
+    command.add_argument("--workdir", type=Path, required=True, metavar="DIR", help="the search's")
+    command.add_argument("--trials", type=int, required=True, metavar="N", help="trials in all")
+    command.add_argument("--jobs", type=int, default=1, metavar="J", help="trials at a time")
+
+
+def run(arguments: argparse.Namespace, overrides: list[str]) -> None:
+    """Search, or go on, and print the best values as a command."""
+    from mgajax.experiments.tune import tune
+
+    done = tune(
+        arguments.config,
+        workdir=arguments.workdir,
+        trials=arguments.trials,
+        jobs=arguments.jobs,
+        words=overrides,
+    )
+    failed = [trial for trial in done.trials if trial.status == "failed"]
+    print(f"{len(done.trials)} of {arguments.trials} trials are over, {len(failed)} failed")
+    for trial in failed:
+        print(f"  trial {trial.number}: {trial.reason}")
+    if done.best is not None:
+        first = done.trials[0]
+        known = first.number == 0 and first.value is not None
+        default = f"; as it stands: {first.value:.4f}" if known else ""
+        print(f"best: trial {done.best.number}, {done.best.value:.4f}{default}")
+        print(done.search.command(done.best, workdir=str(arguments.workdir / "best")))
+    for path in done.files:
+        print(path)
+    if not done.finished:
+        print("stopped; give the same command again to go on")

@@ -1,0 +1,1 @@
+"""`mgajax report`: runs, experiments and explanations as one static site."""

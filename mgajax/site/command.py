@@ -1,0 +1,62 @@
+"""`mgajax report`: its options, and what it prints."""
+
+import argparse
+from pathlib import Path
+
+from mgajax.errors import ConfigError
+
+
+def add_report(commands, add_command) -> None:
+    """Add the command to the parser's `commands` by `add_command` of the command line."""
+    command = add_command(
+        commands,
+        "report",
+        report,
+        text="runs as a static site; a curated set as a card; the README's tables of results",
+        epilog=(
+            "mgajax report --workdir RUN... --out DIR      DIR/index.html, figures as PNG and SVG, CSV\n"
+            "  RUN: of `mgajax train`, `experiment`, `tune` or `explain`, or a folder of such folders\n"
+            "mgajax report --dataset SET --out DIR         Tables 1 and 2, Figures 3 and 4, a data card\n"
+            "  SET: a folder with curated_data/ and its tables, or the tables alone\n"
+            "mgajax report --readme README.md              the marked tables anew from their results"
+        ),
+    )
+    command.add_argument("--workdir", type=Path, nargs="+", metavar="RUN", help="what to report")
+    command.add_argument("--dataset", type=Path, metavar="SET", help="a curated set to describe")
+    command.add_argument("--readme", type=Path, metavar="FILE.md", help="a text with marked tables")
+    command.add_argument("--out", type=Path, metavar="DIR", help="where the report goes")
+    command.add_argument(
+        "--split", type=Path, metavar="FILE.csv", help="with --dataset, for Table 2: a split.csv"
+    )
+
+
+def report(arguments: argparse.Namespace, overrides: list[str]) -> None:
+    """Write what was asked for, and say where it is."""
+    asked = [arguments.workdir, arguments.dataset, arguments.readme]
+    if sum(one is not None for one in asked) != 1:
+        raise ConfigError("give one of --workdir, --dataset and --readme; see --help")
+    if arguments.readme is not None:
+        from mgajax.site.readme import rewrite
+
+        print(f"{arguments.readme}: {rewrite(arguments.readme)}")
+        return
+    if arguments.out is None:
+        raise ConfigError("--out is missing: where the report goes")
+    if arguments.dataset is not None:
+        _describe(arguments)
+        return
+    from mgajax.site.build import write_site
+
+    site = write_site(arguments.workdir, out=arguments.out)
+    for name, what in site.missing:
+        print(f"{name}: {what}")
+    print(f"{len(site.pages)} pages\n{site.index}")
+
+
+def _describe(arguments: argparse.Namespace) -> None:
+    from mgajax.dataset_report import report_dataset
+
+    done = report_dataset(arguments.dataset, out=arguments.out, split=arguments.split)
+    print(f"{done.slices} slices of {done.patients} patients")
+    for path in done.files:
+        print(path)

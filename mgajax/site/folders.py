@@ -1,0 +1,87 @@
+"""What the folders given to `mgajax report` hold."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from mgajax.errors import ConfigError, DataError
+from mgajax.evaluation.result import telling_names
+
+
+class Kind(StrEnum):
+    """By the file that marks such a folder."""
+
+    RUN = "config.json"
+    EXPERIMENT = "results.json"
+    TUNING = "tuning.json"
+    EXPLANATION = "scores.csv"
+
+
+@dataclass(frozen=True)
+class Found:
+    """A folder to report, and what the site calls it."""
+
+    kind: Kind
+    path: Path
+    name: str
+
+    @property
+    def slug(self) -> str:
+        """The name as a folder of the site."""
+        return self.name.replace("/", "-").replace(" ", "-")
+
+
+def find_folders(given: Sequence[Path]) -> list[Found]:
+    """What each folder holds, in the given order, each once.
+
+    A folder that holds nothing itself stands for those directly below it that do.
+
+    Raises:
+      ConfigError: no such folder, or nothing in it that can be reported.
+    """
+    paths = dict.fromkeys(path for folder in given for path in _expanded(folder))
+    named = telling_names([path.resolve() for path in paths])
+    return [
+        Found(kind, path, name)
+        for path, name in zip(paths, named, strict=True)
+        if (kind := _kind(path)) is not None
+    ]
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """A JSON object; None where there is no such file.
+
+    Raises:
+      DataError: damaged.
+    """
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: damaged ({' '.join(str(error).split())})") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: holds {type(content).__name__}, expected an object")
+    return content
+
+
+def _kind(folder: Path) -> Kind | None:
+    return next((kind for kind in Kind if (folder / kind).is_file()), None)
+
+
+def _expanded(folder: Path) -> Iterator[Path]:
+    if not folder.is_dir():
+        raise ConfigError(f"--workdir {folder}: no such folder; give runs of `mgajax train`")
+    if _kind(folder) is not None:
+        yield folder
+        return
+    below = [path for path in sorted(folder.iterdir()) if path.is_dir() and _kind(path)]
+    if not below:
+        raise ConfigError(
+            f"--workdir {folder}: neither it nor a folder in it holds {', '.join(Kind)}; give runs "
+            "of `mgajax train`, or what `mgajax experiment`, `tune` or `explain` wrote"
+        )
+    yield from below

@@ -1,0 +1,169 @@
+"""The search: better than the default, the same again, resumable, honest about failures."""
+
+import csv
+import json
+import math
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from pretended_trials import CONFIG, Pretended, Starter
+
+from mgajax.errors import ConfigError
+from mgajax.experiments.tune import tune
+
+
+def bowl(keys: dict[str, float]) -> float:
+    """Lowest, 0.1, at a rate of 1e-2 whatever the batch; 4.1 at the default rate of 1e-4."""
+    return 0.1 + (math.log10(keys["optimiser.learning_rate"]) + 2) ** 2
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    file = tmp_path / "config.py"
+    file.write_text(CONFIG)
+    return file
+
+
+def points(workdir: Path) -> list[dict]:
+    records = sorted((workdir / "trials").glob("*/trial.json"))
+    return [json.loads(path.read_text())["point"] for path in records]
+
+
+def test_finds_a_better_point_than_the_default_and_tells_how_to_train_it(config, tmp_path) -> None:
+    done = tune(config, workdir=tmp_path / "w", trials=10, start=Starter(bowl))
+    first = done.trials[0]
+    assert first.point == {"batch_size": 32, "optimiser.learning_rate": 1e-4}
+    assert first.value == pytest.approx(4.1)
+    assert done.best is not None
+    assert done.best.value < 0.2
+    assert done.best.number >= 4, "the suggestions, not the spread, come closest"
+    command = done.search.command(done.best, workdir="best")
+    rate = done.best.point["optimiser.learning_rate"]
+    assert f"--config.optimiser.learning_rate={rate!r}" in command
+    assert command.startswith(f"mgajax train --config {config} ")
+    assert isinstance(done.best.point["batch_size"], int)
+
+
+def test_writes_each_trial_and_the_best_so_far(config, tmp_path) -> None:
+    workdir = tmp_path / "w"
+    done = tune(config, workdir=workdir, trials=6, start=Starter(bowl))
+    names = {path.name for path in done.files}
+    assert names == {"tuning.json", "trials.csv", "trace.png", "trace.svg"}
+    with (workdir / "trials.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    values = [float(row["value"]) for row in rows]
+    assert [float(row["best so far"]) for row in rows] == [min(values[: i + 1]) for i in range(6)]
+    content = json.loads((workdir / "tuning.json").read_text())
+    assert content["counts"] == {"finished": 6}
+    assert content["default"] == values[0]
+    assert content["best"]["value"] == min(values)
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_the_same_seed_gives_the_same_search(config, tmp_path, jobs: int) -> None:
+    for name in ("a", "b"):
+        tune(config, workdir=tmp_path / name, trials=7, jobs=jobs, start=Starter(bowl))
+    assert points(tmp_path / "a") == points(tmp_path / "b")
+    assert len({str(point) for point in points(tmp_path / "a")}) == 7
+    other = ["--config.search.seed=1"]
+    tune(config, workdir=tmp_path / "c", trials=7, jobs=jobs, words=other, start=Starter(bowl))
+    assert points(tmp_path / "c")[1:] != points(tmp_path / "a")[1:]
+
+
+def test_the_order_in_which_parallel_trials_end_changes_nothing(config, tmp_path) -> None:
+    class Slow(Starter):
+        """Every other process ends only when it is asked for the third time."""
+
+        def __call__(self, words, output, slot):
+            process = super().__call__(words, output, slot)
+            late = Pretended(process.code)
+            asked = iter([None, None] if len(self.started) % 2 else [])
+            late.poll = lambda: next(asked, process.code)
+            return late
+
+    tune(config, workdir=tmp_path / "even", trials=7, jobs=2, start=Starter(bowl))
+    tune(config, workdir=tmp_path / "late", trials=7, jobs=2, start=Slow(bowl))
+    assert points(tmp_path / "late") == points(tmp_path / "even")
+
+
+def test_taken_up_again_it_repeats_nothing_and_suggests_the_same(config, tmp_path) -> None:
+    tune(config, workdir=tmp_path / "whole", trials=8, start=Starter(bowl))
+
+    class Killed(Starter):
+        def __call__(self, words, output, slot):
+            if len(self.started) == 5:
+                raise RuntimeError("the power fails")
+            return super().__call__(words, output, slot)
+
+    workdir = tmp_path / "halves"
+    with pytest.raises(RuntimeError, match="power"):
+        tune(config, workdir=workdir, trials=8, start=Killed(bowl))
+    again = Starter(bowl)
+    done = tune(config, workdir=workdir, trials=8, start=again)
+    assert again.started == ["005", "006", "007"], "the one begun goes on with its own point"
+    assert points(workdir) == points(tmp_path / "whole")
+    assert done.finished
+    nothing = Starter(bowl)
+    assert tune(config, workdir=workdir, trials=8, start=nothing).best == done.best
+    assert not nothing.started
+    tune(config, workdir=workdir, trials=9, start=nothing)
+    assert nothing.started == ["008"]
+
+
+def test_failed_trials_are_counted_told_and_avoided(config, tmp_path) -> None:
+    def fragile(keys: dict[str, float]) -> float | None:
+        return None if keys["optimiser.learning_rate"] > 1e-3 else bowl(keys)
+
+    workdir = tmp_path / "w"
+    done = tune(config, workdir=workdir, trials=9, start=Starter(fragile))
+    failed = [trial for trial in done.trials if trial.status == "failed"]
+    assert failed
+    assert failed[0].reason == "exit code 1: step 3: loss is nan; training stopped"
+    assert json.loads((workdir / "tuning.json").read_text())["counts"]["failed"] == len(failed)
+    again = Starter(fragile)
+    tune(config, workdir=workdir, trials=9, start=again)
+    assert not again.started, "a failed trial fails again; it is not repeated"
+
+
+def test_a_search_can_maximise_another_metric(config, tmp_path) -> None:
+    words = ["--config.search.metric=accuracy", "--config.search.goal=maximise"]
+    done = tune(config, workdir=tmp_path / "w", trials=8, words=words, start=Starter(bowl))
+    assert done.best is not None
+    assert done.best.value == max(trial.value for trial in done.trials)
+    assert done.best.value <= 0.99, "at the best checkpoint, not at the last"
+
+
+def test_another_search_in_the_same_folder_is_refused(config, tmp_path) -> None:
+    tune(config, workdir=tmp_path / "w", trials=1, start=Starter(bowl))
+    with pytest.raises(ConfigError, match=r"epochs=100, asked for 5"):
+        tune(config, workdir=tmp_path / "w", trials=1, words=["--config.epochs=5"])
+
+
+def test_stopped_by_a_signal_the_trials_save_and_go_on_later(config, tmp_path, monkeypatch) -> None:
+    class Endless(Starter):
+        """The third trial runs until it is told to stop."""
+
+        def __call__(self, words, output, slot):
+            if len(self.started) < 2:
+                return super().__call__(words, output, slot)
+            self.started.append("third")
+            return Pretended(None)
+
+    class Clock:
+        monotonic = staticmethod(time.monotonic)
+
+        @staticmethod
+        def sleep(seconds: float) -> None:
+            if (tmp_path / "w" / "trials" / "002").exists():
+                signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("mgajax.experiments.tune.time", Clock)
+    done = tune(config, workdir=tmp_path / "w", trials=5, start=Endless(bowl))
+    assert not done.finished
+    assert [trial.number for trial in done.trials] == [0, 1]
+    monkeypatch.undo()
+    again = Starter(bowl)
+    assert tune(config, workdir=tmp_path / "w", trials=5, start=again).finished
+    assert again.started == ["002", "003", "004"]
