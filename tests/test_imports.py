@@ -28,7 +28,9 @@ ALLOWED = {
     "reporting": LEAVES,
     "peer": set(),
     "benchmark": LEAVES | {"config", "data", "models", "training", "interop", "peer"},
-    "experiments": LEAVES | {"config", "training", "evaluation"},
+    "experiments": LEAVES
+    | {"config", "data", "hosts", "training", "evaluation", "explanation", "inference"}
+    | {"dataset_report", "reporting"},
     "quickstart": LEAVES | {"config", "training", "evaluation", "inference"},
     "dataset_report": LEAVES | {"curation", "data", "reporting"},
     "cli": None,

@@ -46,7 +46,7 @@ def launch(words: Sequence[str], *, processes: int, logs: Path) -> None:
     """
     if processes < 2:
         raise ConfigError(f"--processes {processes}: give at least 2, or leave it out")
-    devices = _dealt_gpus(processes)
+    devices = dealt_gpus(processes)
     logs.mkdir(parents=True, exist_ok=True)
     coordinator = f"127.0.0.1:{_free_port()}"
     members = [
@@ -140,8 +140,15 @@ def _told(failed: Member, processes: int) -> str:
     )
 
 
-def _dealt_gpus(processes: int) -> list[str]:
-    """CUDA_VISIBLE_DEVICES of each process; empty where there is no GPU."""
+def dealt_gpus(processes: int, *, option: str = "--processes") -> list[str]:
+    """CUDA_VISIBLE_DEVICES of each process; empty where there is no GPU.
+
+    Args:
+      option: what asked for so many, for the error.
+
+    Raises:
+      ConfigError: the GPUs do not divide evenly.
+    """
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     names = (
         [name for name in visible.split(",") if name]
@@ -151,7 +158,7 @@ def _dealt_gpus(processes: int) -> list[str]:
     if not names or os.environ.get("JAX_PLATFORMS") == "cpu":
         return [""] * processes
     if len(names) % processes:
-        raise ConfigError(f"--processes {processes}: {len(names)} GPUs do not divide by it")
+        raise ConfigError(f"{option} {processes}: {len(names)} GPUs do not divide by it")
     share = len(names) // processes
     return [",".join(names[at : at + share]) for at in range(0, len(names), share)]
 

@@ -24,8 +24,8 @@ def test_one_process_is_no_launch(tmp_path: Path) -> None:
 def test_gpus_are_dealt_out_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("JAX_PLATFORMS")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,2,5,7")
-    assert launching._dealt_gpus(2) == ["0,2", "5,7"]
+    assert launching.dealt_gpus(2) == ["0,2", "5,7"]
     with pytest.raises(ConfigError, match="4 GPUs do not divide by it"):
-        launching._dealt_gpus(3)
+        launching.dealt_gpus(3)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert launching._dealt_gpus(3) == ["", "", ""]
+    assert launching.dealt_gpus(3) == ["", "", ""]

@@ -1,0 +1,228 @@
+"""An experiment from its plan to its results: runs, numbers, tables, figures."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mgajax import config as configs
+from mgajax.errors import ConfigError, nearest
+from mgajax.evaluation.files import write_csv, write_json, write_text
+from mgajax.experiments.budgets import Budget, chosen_budget
+from mgajax.experiments.datasets import DataSets, Draw
+from mgajax.experiments.execution import Outcome, Status, seconds_of
+from mgajax.experiments.plan import Planned, plan_runs
+from mgajax.experiments.runner import run_all
+from mgajax.experiments.studies import STUDIES
+from mgajax.experiments.study import Finished, Found, Study
+from mgajax.reporting.measurements import csv_lines, markdown_tables
+
+RESULTS_FILE = "results.json"
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is asked for.
+
+    Attributes:
+      name: of the study.
+      workdir: gets the results.
+      runs: gets runs and drawn data; experiments that share it share equal runs. None: in `workdir`.
+      data: a built data set; None: slices are drawn.
+      budget: one of `budgets.BUDGETS`; None: `full` with a data set, `small` without.
+      seeds: how many seeds each arm gets; None: the budget's.
+      jobs: runs at a time.
+      plan: another file of runs than the study's.
+      overrides: `--config.ARM.key=value`.
+    """
+
+    name: str
+    workdir: Path
+    runs: Path | None = None
+    data: Path | None = None
+    budget: str | None = None
+    seeds: int | None = None
+    jobs: int = 1
+    plan: Path | None = None
+    overrides: Sequence[str] = ()
+
+    @property
+    def study(self) -> Study:
+        """The study of that name.
+
+        Raises:
+          ConfigError: unknown.
+        """
+        if self.name not in STUDIES:
+            raise ConfigError(f"experiment {self.name}: {nearest(self.name, list(STUDIES))}")
+        return STUDIES[self.name]
+
+    @property
+    def budget_name(self) -> str:
+        """The budget, chosen or not."""
+        return self.budget or ("full" if self.data else "small")
+
+    @property
+    def settings(self) -> Budget:
+        """What the budget says of this study."""
+        budget = chosen_budget(self.budget_name)
+        fits = self.plan is None and self.budget_name != "full" and self.study.drawn_plan
+        settings = {} if fits else budget.settings
+        seeds = min(budget.seeds if self.seeds is None else self.seeds, self.study.seeds)
+        return replace(budget, settings=settings, seeds=seeds)
+
+    @property
+    def plan_file(self) -> Path:
+        """The file of runs."""
+        if self.plan is not None:
+            return self.plan
+        drawn = self.study.drawn_plan if self.budget_name != "full" else ""
+        return Path(drawn or self.study.plan)
+
+    @property
+    def folder(self) -> Path:
+        """Where runs and drawn data lie."""
+        return self.runs or self.workdir / "runs"
+
+    def command(self) -> str:
+        """The command line that asks for the same."""
+        words = ["mgajax experiment", self.name, f"--workdir {self.workdir}"]
+        given: dict[str, Any] = {"runs": self.runs, "data": self.data, "plan": self.plan}
+        given |= {"budget": self.budget_name, "seeds": self.seeds}
+        words += [f"--{key} {value}" for key, value in given.items() if value is not None]
+        return " ".join([*words, *self.overrides])
+
+
+@dataclass(frozen=True)
+class Done:
+    """What an experiment gives.
+
+    Attributes:
+      table: its tables in Markdown.
+      files: what was written.
+      failed: runs that failed, `arm, seed N: reason`.
+    """
+
+    table: str
+    files: tuple[Path, ...]
+    failed: tuple[str, ...]
+
+
+def run_experiment(order: Order, *, draw: Draw) -> Done | None:
+    """Do all runs of a study, then measure, and write the results into its folder.
+
+    The same call goes on where it was stopped, and repeats no finished run.
+
+    Args:
+      order: what is asked for.
+      draw: makes a phantom, see `datasets.Draw`.
+
+    Returns:
+      None when stopped by a signal.
+
+    Raises:
+      ConfigError: an unknown study or budget, an unusable plan or override.
+      DataError: a data set that cannot be read.
+    """
+    study, budget = order.study, order.settings
+    data = DataSets(
+        given=order.data, draw=draw, folder=order.folder / "data", phantom=budget.phantom
+    )
+    planned = plan_runs(
+        order.plan_file,
+        budget=budget,
+        seeds=range(budget.seeds),
+        data=data,
+        folder=order.folder,
+        overrides=order.overrides,
+    )
+    outcomes = run_all(planned.runs, jobs=order.jobs)
+    if any(one.status == Status.STOPPED for one in outcomes):
+        return None
+    order.workdir.mkdir(parents=True, exist_ok=True)
+    found = study.examine(_finished(order, planned, outcomes, data))
+    return write_results(order, found, outcomes)
+
+
+def _finished(
+    order: Order, planned: Planned, outcomes: Sequence[Outcome], data: DataSets
+) -> Finished:
+    arms: dict[str, dict[int, Any]] = {}
+    failed: dict[str, str] = {}
+    for one in outcomes:
+        if one.status == Status.FINISHED:
+            arms.setdefault(one.run.arm, {})[one.run.seed] = one.run
+        else:
+            failed[one.run.arm] = one.reason
+    missing = {arm: ("not run", reason) for arm, reason in planned.impossible.items()}
+    missing |= {arm: ("failed", reason) for arm, reason in failed.items()}
+    in_order = {arm: arms[arm] for arm in planned.configs if arm in arms}
+    return Finished(order.workdir, in_order, planned.configs, missing, data)
+
+
+def write_results(order: Order, found: Found, outcomes: Sequence[Outcome]) -> Done:
+    """Write `results.json`, `NAME.md` and `NAME.csv`; the JSON last, for whoever waits for it."""
+    study, out = order.study, order.workdir
+    failed = tuple(
+        f"{one.run.title}: {one.reason}" for one in outcomes if one.status == Status.FAILED
+    )
+    table = markdown_tables(found.rows)
+    files = [
+        write_text(_page(order, found, table, failed=failed), out / f"{order.name}.md"),
+        write_csv(csv_lines(found.rows), out / f"{order.name}.csv"),
+        *found.files,
+        *found.figures,
+    ]
+    content = {
+        "experiment": order.name,
+        "title": study.title,
+        "source": study.source,
+        "command": order.command(),
+        "plan": str(order.plan_file),
+        "budget": order.budget_name,
+        "data": str(order.data) if order.data else dict(order.settings.phantom),
+        "seeds": sorted({one.run.seed for one in outcomes}),
+        "provenance": configs.provenance(),
+        "runs": [_run_entry(one, order.folder) for one in outcomes],
+        "failed": len(failed),
+        "rows": [row.to_json() for row in found.rows],
+        "notes": list(found.notes),
+        "figures": [path.name for path in found.figures],
+        "files": [path.name for path in files],
+    }
+    files.append(write_json(content, out / RESULTS_FILE))
+    return Done(table=table, files=tuple(files), failed=failed)
+
+
+def _run_entry(outcome: Outcome, folder: Path) -> dict[str, Any]:
+    run = outcome.run
+    return {
+        "arm": run.arm,
+        "seed": run.seed,
+        "model": run.config.model.name,
+        "folder": str(run.folder.relative_to(folder)),
+        "status": str(outcome.status),
+        "reason": outcome.reason,
+        "seconds": seconds_of(run),
+        "fingerprint": run.fingerprint,
+    }
+
+
+def _page(order: Order, found: Found, table: str, *, failed: Sequence[str]) -> str:
+    study = order.study
+    source = f" ({study.source})" if study.source else ""
+    counts = Counter(row.status for row in found.rows)
+    told = ", ".join(f"{count} numbers {status}" for status, count in sorted(counts.items()))
+    return "\n\n".join(
+        [
+            f"# {study.title}{source}",
+            f"    {order.command()}",
+            f"{told}. In brackets: 95 % interval of the mean over seeds, by resampling the test "
+            "patients; after ±: standard deviation over seeds. In percent, unless it is a count.",
+            table,
+            *(f"![]({path.name})" for path in found.figures),
+            *found.notes,
+            *(f"Failed: {line}" for line in failed),
+        ]
+    )
