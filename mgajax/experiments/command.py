@@ -10,6 +10,9 @@ NAMES = {
     "table3": "HMSANet, U-Net, SegNet and DeepLabV3 on the same slices, and Fig. 7",
     "table4": "five classifiers",
     "table5": "the stage whose attention the mask guides",
+    "fig8": "single-task against multi-task over 10 to 90 % of the training data",
+    "fig9": "attention maps over 10 to 90 % of the training data",
+    "claims": "the paper's claims on as few runs as can test them",
 }
 """Every study with a line of help; `studies.STUDIES` has them, and imports JAX."""
 

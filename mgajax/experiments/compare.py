@@ -43,8 +43,8 @@ def measure_arms(
         table = f"{heading}: differences"
         for first, second in comparison.pairs:
             name = f"{comparison.label(first)} minus {comparison.label(second)}"
-            pair = (arms.get(first, {}), arms.get(second, {}))
-            rows += difference_rows(pair, table=table, name=name, metrics=metrics)
+            weights = {first: 1.0, second: -1.0}
+            rows += contrast_rows(arms, weights, table=table, name=name, metrics=metrics)
     return rows
 
 
@@ -72,23 +72,23 @@ def predictions_of(run: PlannedRun, *, split: str = "test") -> Predictions:
     return read_csv(run.folder / FOLDER / f"{split}_predictions.csv")
 
 
-def difference_rows(
-    pair: tuple[Mapping[int, Replicates], Mapping[int, Replicates]],
-    *,
-    table: str,
-    name: str,
-    metrics: Metrics,
+def contrast_rows(
+    arms: ByArm, weights: Mapping[str, float], *, table: str, name: str, metrics: Metrics
 ) -> list[Measurement]:
-    """The first arm minus the second over the seeds that both have; nothing where they have none."""
-    first, second = pair
-    by_seed = {
-        seed: {
-            path: first[seed][path] - second[seed][path]
-            for path in metrics
-            if path in first[seed] and path in second[seed]
+    """A weighted sum of arms, such as `{"a": 1, "b": -1}`, over the seeds that all of them have.
+
+    Returns:
+      A row for each metric that all have; none where they share no seed.
+    """
+    shared = set.intersection(*(set(arms.get(arm, {})) for arm in weights))
+    by_seed = {}
+    for seed in sorted(shared):
+        own = {arm: arms[arm][seed] for arm in weights}
+        known = [path for path in metrics if all(path in one for one in own.values())]
+        by_seed[seed] = {
+            path: np.sum([weight * own[arm][path] for arm, weight in weights.items()], axis=0)
+            for path in known
         }
-        for seed in sorted(set(first) & set(second))
-    }
     return measured(by_seed, table=table, name=name, metrics=metrics) if by_seed else []
 
 

@@ -2,7 +2,12 @@
 
 from collections.abc import Mapping
 
-from mgajax.experiments import classifiers, table3
+from mgajax.experiments import claims, classifiers, fractions, table3
 from mgajax.experiments.study import Study
 
-STUDIES: Mapping[str, Study] = {**table3.STUDIES, **classifiers.STUDIES}
+STUDIES: Mapping[str, Study] = {
+    **table3.STUDIES,
+    **classifiers.STUDIES,
+    **fractions.STUDIES,
+    **claims.STUDIES,
+}

@@ -12,6 +12,9 @@ from mgajax.reporting.style import FAINT, INK, TRAIN, VALIDATION, drawing
 COLOURS = (TRAIN, VALIDATION, "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MEASURED, PAPER = TRAIN, VALIDATION
 
+Curves = Mapping[str, Mapping[str, Mapping[float, Measurement]]]
+"""By metric, arm and place on the horizontal axis."""
+
 
 def arms_figure(rows: Sequence[Measurement], *, path: Path) -> Path:
     """Arms down, a panel for each metric: mean with its interval, every seed, the paper's value.
@@ -53,12 +56,13 @@ def _arm(axes: Axes, place: int, row: Measurement) -> None:
 
 def _legend(rows: Sequence[Measurement]) -> str:
     seeds = max((len(row.seeds) for row in rows), default=0)
-    text = f"Mean of {seeds} seeds with 95 % patient-bootstrap interval; grey: each seed"
+    what = f"Mean of {seeds} seeds" if seeds > 1 else "One seed"
+    text = f"{what} with 95 % patient-bootstrap interval; grey: each seed"
     return f"{text}; diamond: the paper" if any(row.paper is not None for row in rows) else text
 
 
 def curves_figure(
-    curves: Mapping[str, Mapping[str, Mapping[float, Measurement]]],
+    curves: Curves,
     *,
     path: Path,
     label: str,
@@ -67,7 +71,7 @@ def curves_figure(
     """A panel for each metric; in it a curve for each arm, with band (interval) and seeds as dots.
 
     Args:
-      curves: by metric, arm and place on the horizontal axis.
+      curves: see `Curves`.
       path: PNG to write.
       label: of the horizontal axis.
       title: above all.

@@ -85,7 +85,7 @@ class Measurement:
 
     def _number(self, value: float) -> str:
         if self.scale == "percent":
-            return f"{100 * value:.1f}"
+            return f"{round(100 * value, 1) + 0.0:.1f}"  # no minus before a zero
         return f"{value:,.0f}" if value == int(value) else f"{value:.3g}"
 
 
