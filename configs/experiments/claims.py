@@ -13,8 +13,9 @@ from configs.experiments import fig8, table4
 def get_config() -> ConfigDict:
     """Entries of the two plans, which share their runs with this one."""
     models = table4.get_config()
-    plan = ConfigDict(
-        {name: models[name] for name in ("resnet18", "resnet18_cbam", "mga_resnet18")}
-    )
-    plan.update(fig8.arms((20, 40, 80)))
+    plan = ConfigDict(sort_keys=False)
+    for name in ("resnet18", "resnet18_cbam", "mga_resnet18"):
+        plan[name] = models[name]
+    for name, config in fig8.arms((20, 40, 80)).items():
+        plan[name] = config
     return plan

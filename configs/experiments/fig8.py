@@ -21,7 +21,7 @@ def get_config() -> ConfigDict:
 
 def arms(percentages: tuple[int, ...]) -> ConfigDict:
     """`single_20`, `multi_20`, … for each percentage of training slices."""
-    plan = ConfigDict()
+    plan = ConfigDict(sort_keys=False)  # rows stand in this order
     for percent in percentages:
         single, multi = resnet18_cbam.get_config(), mga_resnet18.get_config()
         multi.model.options.mga_stage = 1

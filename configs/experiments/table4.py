@@ -12,7 +12,7 @@ from configs.classification import densenet121, mga_resnet18, resnet18, resnet18
 
 def get_config() -> ConfigDict:
     """A configuration for each row of the table."""
-    plan = ConfigDict()
+    plan = ConfigDict(sort_keys=False)  # rows stand in this order
     plan.resnet18 = resnet18.get_config()
     plan.resnet50 = resnet50.get_config()
     plan.densenet121 = densenet121.get_config()

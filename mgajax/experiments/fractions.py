@@ -6,6 +6,7 @@ from mgajax.evaluation.overlap import COLUMNS
 from mgajax.experiments.compare import arm_replicates, contrast_rows, measure_arms, predictions_of
 from mgajax.experiments.plan import PlannedRun
 from mgajax.experiments.study import ATTENTION, Comparison, Finished, Found, Metrics, Study
+from mgajax.explanation.class_activation import enlarged
 from mgajax.reporting.attribution_panels import attribution_panel
 from mgajax.reporting.experiment_figures import Curves, curves_figure
 from mgajax.reporting.measurements import Measurement
@@ -131,7 +132,8 @@ def _attention(planned: PlannedRun, names: list[str]) -> tuple[np.ndarray, np.nd
     places = {name: row for row, name in enumerate(run.data.table.file_names.tolist())}
     rows = np.array([places[name] for name in names], np.int64)
     maps = run.predict(state, rows)["attention_map"]
-    return run.data.images[rows][..., 0], run.data.masks[rows][..., 0], maps.astype(np.float32)
+    images, masks = (array[rows][..., 0] for array in (run.data.images, run.data.masks))
+    return images, masks, enlarged(maps.astype(np.float32), size=images.shape[1:])
 
 
 STUDIES = {

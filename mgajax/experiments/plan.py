@@ -1,6 +1,5 @@
 """From a plan (a file of configurations, one an arm) to runs: arms × seeds, each with its folder."""
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Sequence
@@ -106,11 +105,6 @@ def fingerprint(config: ConfigDict, *, content: str) -> str:
     keys = {k: v for k, v in configs.flatten(config).items() if k not in configs.RESUMABLE}
     text = json.dumps([sorted(keys.items()), content])
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def at(run: PlannedRun, folder: Path) -> PlannedRun:
-    """The same run in a folder of another name."""
-    return dataclasses.replace(run, folder=folder)
 
 
 def _budget_words(plan: Path | str, budget: Budget) -> list[str]:

@@ -125,13 +125,14 @@ def _pivot(rows: Sequence[Measurement]) -> str:
     metrics = list(dict.fromkeys(row.metric for row in rows))
     cells = {(row.name, row.metric): row for row in rows}
     lines = [["", *metrics], ["---"] + ["---:"] * len(metrics)]
-    notes: dict[str, None] = {}
+    notes = []
     for name in dict.fromkeys(row.name for row in rows):
         own = [cells.get((name, metric)) for metric in metrics]
         lines.append([name, *("" if one is None else one.written() for one in own)])
         if any(one is not None and one.paper is not None for one in own):
             printed = ["–" if one is None else one.paper_written() for one in own]
             lines.append(["*in the paper*", *printed])
-        notes |= dict.fromkeys(f"{name}: {one.note}" for one in own if one and one.note)
+        told = dict.fromkeys(one.note for one in own if one is not None and one.note)
+        notes += [f"- {name}: {'; '.join(told)}."] if told else []
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return table + "".join(f"\n\n{note}." for note in notes)
+    return "\n\n".join([table, *(["\n".join(notes)] if notes else [])])
