@@ -12,7 +12,16 @@ NAMES = {
     "table5": "the stage whose attention the mask guides",
     "fig8": "single-task against multi-task over 10 to 90 % of the training data",
     "fig9": "attention maps over 10 to 90 % of the training data",
+    "fig10": "DeepLIFT and Integrated Gradients of the classifiers of Table 4",
+    "dataset": "Tables 1 and 2, Figs. 3 and 4, of a curated set (--data); nothing is trained",
     "claims": "the paper's claims on as few runs as can test them",
+    "forensics": "what the paper's printed numbers can be",
+    "ablations": "one change at a time of the proposed model",
+    "leave_one_source_out": "each source in turn as the test set",
+    "shortcut": "accuracy that comes from the source; drawn data",
+    "calibration": "before and after temperature scaling",
+    "patients": "diagnosis of patients, with McNemar's test",
+    "significance": "any runs on one test set (--compare), two by two; nothing is trained",
 }
 """Every study with a line of help; `studies.STUDIES` has them, and imports JAX."""
 
@@ -55,6 +64,10 @@ def add_experiment(commands, add_command, *, draw: Callable[..., Path]) -> None:
         "--jobs", type=int, default=1, metavar="N", help="runs at a time, each on its share"
     )
     command.add_argument("--plan", type=Path, help="another file of configs/experiments/")
+    command.add_argument(
+        "--compare", type=Path, nargs="+", default=[], metavar="RUN", help="significance: the runs"
+    )
+    command.add_argument("--split", type=Path, metavar="FILE.csv", help="dataset: for Table 2")
     command.set_defaults(draw=draw)
 
 
@@ -71,6 +84,8 @@ def experiment(arguments: argparse.Namespace, overrides: list[str]) -> int:
         seeds=arguments.seeds,
         jobs=arguments.jobs,
         plan=arguments.plan,
+        compare=arguments.compare,
+        split=arguments.split,
         overrides=tuple(overrides),
     )
     done = run_experiment(order, draw=arguments.draw)

@@ -16,7 +16,7 @@ from mgajax.evaluation.predictions import Predictions, read_csv
 from mgajax.evaluation.result import FOLDER
 from mgajax.experiments.plan import PlannedRun
 from mgajax.experiments.study import RESAMPLING, Comparison, Finished, Metrics
-from mgajax.reporting.measurements import Measurement
+from mgajax.reporting.measurements import Measurement, Scale
 
 ByArm = Mapping[str, Mapping[int, Replicates]]
 """By arm and seed, every metric on the resamples."""
@@ -73,7 +73,13 @@ def predictions_of(run: PlannedRun, *, split: str = "test") -> Predictions:
 
 
 def contrast_rows(
-    arms: ByArm, weights: Mapping[str, float], *, table: str, name: str, metrics: Metrics
+    arms: ByArm,
+    weights: Mapping[str, float],
+    *,
+    table: str,
+    name: str,
+    metrics: Metrics,
+    scale: Scale = "percent",
 ) -> list[Measurement]:
     """A weighted sum of arms, such as `{"a": 1, "b": -1}`, over the seeds that all of them have.
 
@@ -89,7 +95,9 @@ def contrast_rows(
             path: np.sum([weight * own[arm][path] for arm, weight in weights.items()], axis=0)
             for path in known
         }
-    return measured(by_seed, table=table, name=name, metrics=metrics) if by_seed else []
+    if not by_seed:
+        return []
+    return measured(by_seed, table=table, name=name, metrics=metrics, scale=scale)
 
 
 def measured(
@@ -99,6 +107,7 @@ def measured(
     name: str,
     metrics: Metrics,
     paper: Mapping[str, float] | None = None,
+    scale: Scale = "percent",
 ) -> list[Measurement]:
     """A row for each metric that every seed has: mean over seeds, interval, and each seed's value.
 
@@ -123,6 +132,7 @@ def measured(
                     if np.isfinite(one[path][0])
                 },
                 paper=None if printed is None else printed / 100,
+                scale=scale,
             )
         )
     return rows

@@ -1,5 +1,6 @@
 """An experiment from its plan to its results: runs, numbers, tables, figures."""
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,8 +13,9 @@ from mgajax.evaluation.files import write_csv, write_json, write_text
 from mgajax.experiments.budgets import Budget, chosen_budget
 from mgajax.experiments.datasets import DataSets, Draw
 from mgajax.experiments.execution import Outcome, Status, seconds_of
-from mgajax.experiments.plan import Planned, plan_runs
+from mgajax.experiments.plan import Planned, PlannedRun, plan_runs
 from mgajax.experiments.runner import run_all
+from mgajax.experiments.significance import given_runs
 from mgajax.experiments.studies import STUDIES
 from mgajax.experiments.study import Finished, Found, Study
 from mgajax.reporting.measurements import csv_lines, markdown_tables
@@ -34,6 +36,8 @@ class Order:
       seeds: how many seeds each arm gets; None: the budget's.
       jobs: runs at a time.
       plan: another file of runs than the study's.
+      compare: folders of finished runs, for `significance`.
+      split: a CSV of who is in which split, for `dataset`.
       overrides: `--config.ARM.key=value`.
     """
 
@@ -45,6 +49,8 @@ class Order:
     seeds: int | None = None
     jobs: int = 1
     plan: Path | None = None
+    compare: Sequence[Path] = ()
+    split: Path | None = None
     overrides: Sequence[str] = ()
 
     @property
@@ -89,8 +95,9 @@ class Order:
         """The command line that asks for the same."""
         words = ["mgajax experiment", self.name, f"--workdir {self.workdir}"]
         given: dict[str, Any] = {"runs": self.runs, "data": self.data, "plan": self.plan}
-        given |= {"budget": self.budget_name, "seeds": self.seeds}
-        words += [f"--{key} {value}" for key, value in given.items() if value is not None]
+        given |= {"compare": " ".join(map(str, self.compare)), "split": self.split}
+        given |= {"budget": self.budget_name, "seeds": self.seeds} if self.study.plan else {}
+        words += [f"--{key} {value}" for key, value in given.items() if value]
         return " ".join([*words, *self.overrides])
 
 
@@ -122,43 +129,57 @@ def run_experiment(order: Order, *, draw: Draw) -> Done | None:
       None when stopped by a signal.
 
     Raises:
-      ConfigError: an unknown study or budget, an unusable plan or override.
+      ConfigError: an unknown study or budget, an unusable plan or override, too few runs given.
       DataError: a data set that cannot be read.
     """
-    study, budget = order.study, order.settings
+    if order.compare and order.study.plan:
+        raise ConfigError(f"--compare is for `significance`; {order.name} makes its own runs")
     data = DataSets(
-        given=order.data, draw=draw, folder=order.folder / "data", phantom=budget.phantom
+        given=order.data,
+        draw=draw,
+        folder=order.folder / "data",
+        phantom=order.settings.phantom,
     )
-    planned = plan_runs(
+    planned = _plan(order, data)
+    outcomes = (
+        given_runs(order.compare) if order.compare else run_all(planned.runs, jobs=order.jobs)
+    )
+    if any(one.status == Status.STOPPED for one in outcomes):
+        return None
+    order.workdir.mkdir(parents=True, exist_ok=True)
+    found = order.study.examine(_finished(order, planned, outcomes, data))
+    return write_results(order, found, outcomes)
+
+
+def _plan(order: Order, data: DataSets) -> Planned:
+    """The study's runs; none for a study that trains nothing."""
+    if not order.study.plan:
+        return Planned((), {}, {})
+    return plan_runs(
         order.plan_file,
-        budget=budget,
-        seeds=range(budget.seeds),
+        budget=order.settings,
+        seeds=range(order.settings.seeds),
         data=data,
         folder=order.folder,
         overrides=order.overrides,
     )
-    outcomes = run_all(planned.runs, jobs=order.jobs)
-    if any(one.status == Status.STOPPED for one in outcomes):
-        return None
-    order.workdir.mkdir(parents=True, exist_ok=True)
-    found = study.examine(_finished(order, planned, outcomes, data))
-    return write_results(order, found, outcomes)
 
 
 def _finished(
     order: Order, planned: Planned, outcomes: Sequence[Outcome], data: DataSets
 ) -> Finished:
-    arms: dict[str, dict[int, Any]] = {}
+    arms: dict[str, dict[int, PlannedRun]] = {}
     failed: dict[str, str] = {}
+    configs_by_arm = planned.configs or {one.run.arm: one.run.config for one in outcomes}
     for one in outcomes:
         if one.status == Status.FINISHED:
             arms.setdefault(one.run.arm, {})[one.run.seed] = one.run
         else:
             failed[one.run.arm] = one.reason
     missing = {arm: ("not run", reason) for arm, reason in planned.impossible.items()}
-    missing |= {arm: ("failed", reason) for arm, reason in failed.items()}
-    in_order = {arm: arms[arm] for arm in planned.configs if arm in arms}
-    return Finished(order.workdir, in_order, planned.configs, missing, data)
+    missing |= {arm: ("failed", reason) for arm, reason in failed.items() if arm not in arms}
+    in_order = {arm: arms[arm] for arm in configs_by_arm if arm in arms}
+    return Finished(order.workdir, in_order, configs_by_arm, missing, data, order.split)
 
 
 def write_results(order: Order, found: Found, outcomes: Sequence[Outcome]) -> Done:
@@ -184,24 +205,24 @@ def write_results(order: Order, found: Found, outcomes: Sequence[Outcome]) -> Do
         "data": str(order.data) if order.data else dict(order.settings.phantom),
         "seeds": sorted({one.run.seed for one in outcomes}),
         "provenance": configs.provenance(),
-        "runs": [_run_entry(one, order.folder) for one in outcomes],
+        "runs": [_run_entry(one, out) for one in outcomes],
         "failed": len(failed),
         "rows": [row.to_json() for row in found.rows],
         "notes": list(found.notes),
-        "figures": [path.name for path in found.figures],
-        "files": [path.name for path in files],
+        "figures": [str(path.relative_to(out)) for path in found.figures],
+        "files": [str(path.relative_to(out)) for path in files],
     }
     files.append(write_json(content, out / RESULTS_FILE))
     return Done(table=table, files=tuple(files), failed=failed)
 
 
-def _run_entry(outcome: Outcome, folder: Path) -> dict[str, Any]:
+def _run_entry(outcome: Outcome, out: Path) -> dict[str, Any]:
     run = outcome.run
     return {
         "arm": run.arm,
         "seed": run.seed,
         "model": run.config.model.name,
-        "folder": str(run.folder.relative_to(folder)),
+        "folder": os.path.relpath(run.folder, out),
         "status": str(outcome.status),
         "reason": outcome.reason,
         "seconds": seconds_of(run),
@@ -221,7 +242,7 @@ def _page(order: Order, found: Found, table: str, *, failed: Sequence[str]) -> s
             f"{told}. In brackets: 95 % interval of the mean over seeds, by resampling the test "
             "patients; after ±: standard deviation over seeds. In percent, unless it is a count.",
             table,
-            *(f"![]({path.name})" for path in found.figures),
+            *(f"![]({path.relative_to(order.workdir)})" for path in found.figures),
             *found.notes,
             *(f"Failed: {line}" for line in failed),
         ]

@@ -83,7 +83,9 @@ def plan_runs(
             impossible[arm] = f"needs a drawn data set with {needs}; run it without --data"
             continue
         for seed in seeds:
-            own = ConfigDict(config).unlock()
+            own = config.copy_and_resolve_references().unlock()
+            if DRAWN in own.data:
+                del own.data[DRAWN]  # the data's content says it
             own.seed, own.data.dir = config.seed + seed, str(place)
             runs.append(_planned(arm, own.lock(), content=data.fingerprint(place), folder=folder))
     order = sorted(runs, key=lambda run: run.seed)  # stable: arms stay in the plan's order

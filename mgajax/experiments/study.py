@@ -48,7 +48,8 @@ class Finished:
       arms: by name in the plan's order, the runs that are finished, by seed.
       configs: of every arm, also of those without a finished run.
       missing: why an arm has no finished run: (status, reason).
-      data: to draw further data sets from.
+      data: the data set that was given, and further ones to draw.
+      split: a CSV that was given, for studies that count slices.
     """
 
     out: Path
@@ -56,6 +57,7 @@ class Finished:
     configs: Mapping[str, ConfigDict]
     missing: Mapping[str, tuple[str, str]]
     data: DataSets
+    split: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class Study:
     Attributes:
       title: what it shows.
       source: where the paper has it, or "" for a study that the paper lacks.
-      plan: the file of its runs in `configs/experiments/`.
+      plan: the file of its runs in `configs/experiments/`; "" for a study that trains nothing.
       examine: from finished runs to numbers.
       drawn_plan: the file of its runs on drawn data, where budgets do not fit it.
       seeds: how many at most.

@@ -34,7 +34,8 @@ def arms_figure(rows: Sequence[Measurement], *, path: Path) -> Path:
             axes.set_title(metric)
             axes.grid(axis="y", visible=False)
             axes.xaxis.set_major_locator(MaxNLocator(4))
-            axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+            if rows[0].scale == "percent":
+                axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         panels[0].set_yticks(range(len(names)), names)
         panels[0].set_ylim(len(names) - 0.5, -0.5)
         figure.suptitle(_legend(rows), x=0.01, ha="left", size=10)
