@@ -41,20 +41,28 @@ class Claim:
 CLAIMS = (
     Claim(
         "MGA is better than CBAM (Table 4)",
-        {"mga_resnet18": 1, "resnet18_cbam": -1},
+        {"mga_resnet18": 1.0, "resnet18_cbam": -1.0},
         PERFORMANCE,
     ),
     Claim(
-        "CBAM is better than ResNet18 (Table 4)", {"resnet18_cbam": 1, "resnet18": -1}, PERFORMANCE
+        "CBAM is better than ResNet18 (Table 4)",
+        {"resnet18_cbam": 1.0, "resnet18": -1.0},
+        PERFORMANCE,
     ),
     Claim(
-        "MGA is better than ResNet18 (Table 4)", {"mga_resnet18": 1, "resnet18": -1}, PERFORMANCE
+        "MGA is better than ResNet18 (Table 4)",
+        {"mga_resnet18": 1.0, "resnet18": -1.0},
+        PERFORMANCE,
     ),
     Claim(
-        "Guidance gains at 20 % of the data (Fig. 8)", {"multi_20": 1, "single_20": -1}, PERFORMANCE
+        "Guidance gains at 20 % of the data (Fig. 8)",
+        {"multi_20": 1.0, "single_20": -1.0},
+        PERFORMANCE,
     ),
     Claim(
-        "Guidance gains at 40 % of the data (Fig. 8)", {"multi_40": 1, "single_40": -1}, PERFORMANCE
+        "Guidance gains at 40 % of the data (Fig. 8)",
+        {"multi_40": 1.0, "single_40": -1.0},
+        PERFORMANCE,
     ),
     Claim(
         "It gains more at 20 to 40 % than at 80 % (Fig. 8)",
@@ -63,19 +71,19 @@ CLAIMS = (
             "single_20": -0.5,
             "multi_40": 0.5,
             "single_40": -0.5,
-            "multi_80": -1,
-            "single_80": 1,
+            "multi_80": -1.0,
+            "single_80": 1.0,
         },
         PERFORMANCE,
     ),
     Claim(
         "Guided attention lies on lesions, unguided less so (Fig. 9)",
-        {"mga_resnet18": 1, "resnet18_cbam": -1},
+        {"mga_resnet18": 1.0, "resnet18_cbam": -1.0},
         ATTENTION,
     ),
     Claim(
         "Guided attention at 20 % is ahead of unguided at 80 % (Fig. 9)",
-        {"multi_20": 1, "single_80": -1},
+        {"multi_20": 1.0, "single_80": -1.0},
         ATTENTION,
     ),
 )

@@ -32,7 +32,7 @@ def _examine(finished: Finished) -> Found:
 
 
 def _count(table: str, name: str, metric: str, count: int) -> Measurement:
-    return Measurement(table, name, metric, value=count, scale="number")
+    return Measurement(table, name, metric, value=float(count), scale="number")
 
 
 STUDIES = {

@@ -104,7 +104,7 @@ def _printed_rows() -> list[Measurement]:
                     "Counts that give a printed row",
                     name,
                     reading,
-                    value=len(counts),
+                    value=float(len(counts)),
                     note=f"{reading}: {told}" if told else "",
                     scale="number",
                 )

@@ -90,7 +90,9 @@ def _honest(finished: Finished) -> ByArm:
     if place is None:
         return {}
     predictions = {
-        f"{arm}/{seed}": predict_elsewhere(run, data=place, sources=LINKED)
+        f"{arm}/{seed}": predict_elsewhere(
+            run, data=place, sources=LINKED, workdir=finished.out / "elsewhere" / run.folder.name
+        )
         for arm, runs in finished.arms.items()
         for seed, run in runs.items()
     }
@@ -100,8 +102,16 @@ def _honest(finished: Finished) -> ByArm:
     }
 
 
-def predict_elsewhere(run: PlannedRun, *, data: Path, sources: tuple[str, ...]) -> Predictions:
+def predict_elsewhere(
+    run: PlannedRun, *, data: Path, sources: tuple[str, ...], workdir: Path
+) -> Predictions:
     """A run's predictions for every slice of another data set from one of these sources.
+
+    Args:
+      run: finished.
+      data: a built data set.
+      sources: of the slices that count.
+      workdir: gets the configuration under which they were predicted.
 
     Raises:
       DataError: the data set cannot be read.
@@ -109,7 +119,7 @@ def predict_elsewhere(run: PlannedRun, *, data: Path, sources: tuple[str, ...]) 
     """
     config = run.config.copy_and_resolve_references().unlock()
     config.data.dir, config.split.kind = str(data), "built"
-    other = open_run(config.lock(), workdir=run.folder / "elsewhere" / data.parent.name)
+    other = open_run(config.lock(), workdir=workdir)
     state, _ = best_state(run.folder, like=other.state_shapes(), layout=other.layout)
     table = other.data.table
     rows = np.flatnonzero(other.usable & np.isin(table.sources, sources))

@@ -91,7 +91,7 @@ def _mcnemar(first: PlannedRun, second: PlannedRun, *, name: str) -> Iterator[Me
     found = mcnemar(*right)
     headings = {"only_first": "Only the first", "only_second": "Only the second", "p": "p"}
     for key, heading in headings.items():
-        yield Measurement(MCNEMAR, name, heading, value=found[key], scale="number")
+        yield Measurement(MCNEMAR, name, heading, value=float(found[key]), scale="number")
 
 
 STUDIES = {
