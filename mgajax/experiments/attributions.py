@@ -28,8 +28,6 @@ def _examine(finished: Finished) -> Found:
     """The first seed of each arm, explained on the same slices."""
     runs = {arm: own[min(own)] for arm, own in finished.arms.items()}
     notes = [f"{arm}: {status} ({reason})" for arm, (status, reason) in finished.missing.items()]
-    if not runs:
-        return Found([], notes=notes)
     done = explain_runs(
         [run.folder for run in runs.values()],
         out=finished.out / "explanation",

@@ -25,6 +25,10 @@ NAMES = {
 }
 """Every study with a line of help; `studies.STUDIES` has them, and imports JAX."""
 
+ALL = "all"
+NOT_IN_ALL = ("dataset", "significance")
+"""They describe what the user has."""
+
 
 def add_experiment(commands, add_command, *, draw: Callable[..., Path]) -> None:
     """Add the command to the parser's `commands` by `add_command` of the command line.
@@ -41,7 +45,9 @@ def add_experiment(commands, add_command, *, draw: Callable[..., Path]) -> None:
         experiment,
         text="run a table, figure or study: train, evaluate, compare",
         epilog=(
-            f"experiments:\n{names}\n\nbudgets (default: full with --data, small without):\n"
+            f"experiments:\n{names}\n"
+            f"  {ALL:<{width}}  all that train, each in WORKDIR/NAME, with their runs shared\n\n"
+            "budgets (default: full with --data, small without):\n"
             f"{budgets}\n\n"
             "Stopped or killed, the same command goes on and repeats no finished run. WORKDIR gets\n"
             "results.json, NAME.md, NAME.csv and figures.\n"
@@ -49,7 +55,7 @@ def add_experiment(commands, add_command, *, draw: Callable[..., Path]) -> None:
         ),
         overrides=True,
     )
-    command.add_argument("name", choices=tuple(NAMES), metavar="NAME", help="see below")
+    command.add_argument("name", choices=(*NAMES, ALL), metavar="NAME", help="see below")
     command.add_argument("--workdir", type=Path, required=True, help="gets the results")
     command.add_argument(
         "--runs",
@@ -72,12 +78,30 @@ def add_experiment(commands, add_command, *, draw: Callable[..., Path]) -> None:
 
 
 def experiment(arguments: argparse.Namespace, overrides: list[str]) -> int:
-    """Run one experiment; the exit code is 1 where a run of it failed."""
+    """Run one experiment, or all; the exit code is 1 where a run failed."""
+    names = [arguments.name]
+    root, code = arguments.workdir, 0
+    if arguments.name == ALL:
+        names = [name for name in NAMES if name not in NOT_IN_ALL]
+        arguments.runs = arguments.runs or root / "runs"
+    for name in names:
+        done = _one(name, arguments, overrides, workdir=root / name if len(names) > 1 else root)
+        if done is None:
+            print("stopped; give the same command again to go on")
+            return code
+        code = max(code, done)
+    return code
+
+
+def _one(
+    name: str, arguments: argparse.Namespace, overrides: list[str], *, workdir: Path
+) -> int | None:
+    """Run one and print what it gives; None when stopped."""
     from mgajax.experiments.experiment import Order, run_experiment
 
     order = Order(
-        name=arguments.name,
-        workdir=arguments.workdir,
+        name=name,
+        workdir=workdir,
         runs=arguments.runs,
         data=arguments.data,
         budget=arguments.budget,
@@ -90,8 +114,7 @@ def experiment(arguments: argparse.Namespace, overrides: list[str]) -> int:
     )
     done = run_experiment(order, draw=arguments.draw)
     if done is None:
-        print("stopped; give the same command again to go on")
-        return 0
+        return None
     print(done.table)
     for path in done.files:
         print(path)

@@ -147,7 +147,12 @@ def run_experiment(order: Order, *, draw: Draw) -> Done | None:
     if any(one.status == Status.STOPPED for one in outcomes):
         return None
     order.workdir.mkdir(parents=True, exist_ok=True)
-    found = order.study.examine(_finished(order, planned, outcomes, data))
+    finished = _finished(order, planned, outcomes, data)
+    if order.study.plan and not finished.arms:
+        reasons = [f"{arm}: {status} ({why})" for arm, (status, why) in finished.missing.items()]
+        found = Found([], notes=reasons)
+    else:
+        found = order.study.examine(finished)
     return write_results(order, found, outcomes)
 
 

@@ -1,6 +1,7 @@
 """All runs of an experiment: what is finished is not repeated, what fails does not stop the rest."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from mgajax.experiments.execution import (
     Execute,
@@ -29,10 +30,13 @@ def run_all(
     Raises:
       ConfigError: GPUs that cannot be shared out.
     """
-    finished = {run.folder for run in runs if is_finished(run)}
+    own: dict[Path, PlannedRun] = {}
+    for run in runs:
+        own.setdefault(run.folder, run)
+    finished = {folder for folder, run in own.items() if is_finished(run)}
     if finished:
-        say(f"{len(finished)} of {len({run.folder for run in runs})} runs were finished before")
-    waiting = list({run.folder: run for run in runs if run.folder not in finished}.values())
+        say(f"{len(finished)} of {len(own)} runs were finished before")
+    waiting = [run for folder, run in own.items() if folder not in finished]
     if jobs > 1:
         found = run_side_by_side(waiting, jobs=jobs)
     else:
