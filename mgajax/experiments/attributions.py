@@ -34,22 +34,21 @@ def _examine(finished: Finished) -> Found:
         methods=CHOSEN,
         target="label",
         limit=SLICES,
+        names=[MODELS.get(arm, arm) for arm in runs],
     )
-    arms = {run.folder.name: arm for arm, run in runs.items()}
-    rows = _rows(finished.out / "explanation" / "summary.json", arms)
+    rows = _rows(finished.out / "explanation" / "summary.json")
     pictures = [path for path in done.files if path.suffix == ".png"]
     others = [path for path in done.files if path.suffix not in (".png", ".npz")]
     what = f"{len(done.slices)} test slices, one seed; the true class is explained"
     return Found(rows, figures=pictures, files=others, notes=[f"{what}.", *notes])
 
 
-def _rows(summary: Path, arms: dict[str, str]) -> list[Measurement]:
+def _rows(summary: Path) -> list[Measurement]:
     """The scores of `mgajax explain` by model, method and reading."""
     scores: dict[str, Any] = json.loads(summary.read_text(encoding="utf-8"))["scores"]
     rows = []
     for key, own in scores.items():
-        folder, method, reading = key.split("/")
-        name = MODELS.get(arms[folder], arms[folder])
+        name, method, reading = key.split("/")
         for score, heading in SCORES.items():
             found = own[score]
             rows.append(

@@ -33,6 +33,7 @@ OTHER_PEOPLE = {"shortcut": 0.0, "seed": 1000}
 """Options of the data set that tells: nobody in it was trained on."""
 
 OWN, HONEST = "Own test set", "Slices without the shortcut"
+PANELS = {OWN: "own test set", HONEST: "no shortcut"}
 
 
 def _examine(finished: Finished) -> Found:
@@ -71,7 +72,7 @@ def _curves(rows: list[Measurement]) -> Curves:
     for row in rows:
         if row.table in (OWN, HONEST):
             model, _, dial = row.name.rpartition(", ")
-            panel = f"{row.metric}: {row.table.lower()}"
+            panel = f"{row.metric}, {PANELS[row.table]}"
             curves.setdefault(panel, {}).setdefault(model, {})[float(dial.removesuffix(" %"))] = row
     return curves
 

@@ -11,8 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mgajax import config as configs
+from mgajax.experiments.compare import predictions_of
+from mgajax.experiments.execution import Status
 from mgajax.experiments.plan import PlannedRun
+from mgajax.experiments.processes import run_side_by_side
 from mgajax.experiments.shortcut import predict_elsewhere
+from mgajax.schema import SOURCES
 
 PLAN = """
 from ml_collections import ConfigDict
@@ -29,11 +34,11 @@ def get_config():
 KEYS = ("table", "name", "metric", "value", "low", "high", "seeds", "status")
 
 
-def command(plan: Path, workdir: Path, *more: str) -> list[str]:
+def command(plan: Path, workdir: Path) -> list[str]:
     """Two short runs, the second one of eight epochs, so that a kill finds it at work."""
     words = ["experiment", "table4", "--workdir", str(workdir), "--budget", "smoke"]
     words += ["--plan", str(plan), "--config.long.epochs=8"]
-    return [sys.executable, "-m", "mgajax", *words, *more]
+    return [sys.executable, "-m", "mgajax", *words]
 
 
 def rows(workdir: Path) -> list[dict]:
@@ -67,8 +72,7 @@ def test_a_killed_experiment_goes_on_and_gives_the_same_table(tmp_path: Path) ->
     assert after == before, "the finished run was touched"
     assert json.loads((second / "done.json").read_text())["seconds"] is None, "it was taken up"
 
-    # Undisturbed, and side by side in processes of their own.
-    subprocess.run(command(plan, whole, "--jobs", "2"), check=True, **quiet)
+    subprocess.run(command(plan, whole), check=True, **quiet)
     assert rows(killed) == rows(whole)
     _predicts_elsewhere_as_at_home(whole, tmp_path)
 
@@ -87,10 +91,6 @@ def _await_second_run(runs: Path, process: subprocess.Popen) -> Path:
 
 def _predicts_elsewhere_as_at_home(workdir: Path, folder: Path) -> None:
     """On the run's own data set, the probabilities are those of its evaluation."""
-    from mgajax import config as configs
-    from mgajax.experiments.compare import predictions_of
-    from mgajax.schema import SOURCES
-
     place = folders(workdir)["short"]
     config, _ = configs.read(place / "config.json")
     run = PlannedRun("short", 0, config, place, "")
@@ -101,3 +101,15 @@ def _predicts_elsewhere_as_at_home(workdir: Path, folder: Path) -> None:
     at = {name: row for row, name in enumerate(found.file_names.tolist())}
     chosen = [at[name] for name in home.file_names.tolist()]
     np.testing.assert_allclose(found.probabilities[chosen], home.probabilities, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_side_by_side_each_failure_is_told(tmp_path: Path) -> None:
+    config = configs.load(
+        "configs/classification/resnet18.py", overrides=[f"--config.data.dir={tmp_path}/none"]
+    )
+    runs = [PlannedRun(arm, 0, config, tmp_path / arm, "f") for arm in ("a", "b", "c")]
+    found = run_side_by_side(runs, jobs=2)
+    assert sorted(one.run.arm for one in found) == ["a", "b", "c"]
+    assert all(one.status == Status.FAILED for one in found)
+    assert all("none" in one.reason and "DataError" in one.reason for one in found)
