@@ -15,6 +15,7 @@ from pathlib import Path
 from mgajax import __version__
 from mgajax.audit.command import add_audit
 from mgajax.benchmark.command import add_benchmark
+from mgajax.compilation import keep_compiled
 from mgajax.curation.command import add_curate
 from mgajax.errors import ConfigError, MgajaxError
 from mgajax.experiments.command import add_experiment
@@ -51,6 +52,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = make_parser()
     arguments, rest = parser.parse_known_args(words)
     _quieten(debug=arguments.debug)
+    keep_compiled()
     code = _run(arguments, rest)
     if code:
         leave(code)

@@ -6,6 +6,7 @@ from pathlib import Path
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "agg")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"  # tests leave nothing behind, and find nothing
 
 import jax
 import pytest

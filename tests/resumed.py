@@ -16,6 +16,7 @@ def start(words: list[str], *, cache: Path, devices: int = 1) -> subprocess.Pope
     compilation cache shared by all such processes."""
     environment = os.environ | {
         "JAX_PLATFORMS": "cpu",
+        "JAX_ENABLE_COMPILATION_CACHE": "true",
         "JAX_COMPILATION_CACHE_DIR": str(cache),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",

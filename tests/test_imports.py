@@ -13,6 +13,7 @@ ALLOWED = {
     "errors": set(),
     "progress": set(),
     "locks": {"errors", "progress"},
+    "compilation": set(),
     "resize": {"errors"},
     "hosts": {"errors", "progress"},
     "config": LEAVES,
@@ -27,10 +28,11 @@ ALLOWED = {
     "explanation": LEAVES | {"config", "data", "models", "training", "evaluation", "reporting"},
     "reporting": LEAVES,
     "peer": set(),
-    "benchmark": LEAVES | {"config", "data", "models", "training", "interop", "peer"},
+    "benchmark": LEAVES
+    | {"config", "data", "models", "training", "interop", "peer", "compilation"},
     "experiments": LEAVES
     | {"config", "data", "hosts", "training", "evaluation", "explanation", "inference"}
-    | {"dataset_report", "reporting"},
+    | {"dataset_report", "reporting", "compilation"},
     "quickstart": LEAVES | {"config", "training", "evaluation", "inference"},
     "dataset_report": LEAVES | {"curation", "data", "reporting"},
     "cli": None,

@@ -19,7 +19,8 @@ def get_config() -> ConfigDict:
     for config in plan.values():
         common.fit_phantom(config)
         config.preparation.image_size = 96
-        # Many small steps: with batches of 8, half of as many, all four found less.
+        # Many small steps. Twice the batch, half the steps: DeepLabV3 0.65 instead of 0.71 of
+        # validation Dice, HMSANet 0.52 instead of 0.49.
         config.batch_size = 4
         config.epochs = 6
         config.log_every = 40

@@ -88,7 +88,9 @@ def step(arguments: argparse.Namespace, overrides: list[str]) -> None:
     from mgajax import config
     from mgajax.benchmark.step_time import measure_step
     from mgajax.benchmark.tables import step_table
+    from mgajax.compilation import forget_compiled
 
+    forget_compiled()
     report = measure_step(
         config.load(arguments.config, overrides=overrides),
         steps=arguments.steps,

@@ -13,16 +13,13 @@ from ml_collections import ConfigDict
 
 from mgajax.benchmark.devices import cpu_threads, operations
 from mgajax.config import provenance
-from mgajax.data.augmentation import Augmentation
 from mgajax.data.loader import Batch
 from mgajax.progress import say
 from mgajax.schema import CLASS_NAMES
 from mgajax.training import start
-from mgajax.training.settings import check_settings
-from mgajax.training.sharding import Layout, check_batch_size, make_layout
+from mgajax.training.sharding import Layout, check_batch_size
 from mgajax.training.state import TrainState
 from mgajax.training.steps import StepSettings, predict_step, train_step
-from mgajax.training.tasks import make_task
 
 What = Literal["train", "eval"]
 WHATS: tuple[What, ...] = ("train", "eval")
@@ -132,25 +129,13 @@ def make_subject(config: ConfigDict) -> Subject:
       ConfigError: an unusable setting.
     """
     config.data.dir = config.data.dir or "(drawn)"
-    check_settings(config)
-    layout = make_layout(parallel=config.parallel, devices=config.devices)
-    check_batch_size(config.batch_size, layout=layout)
-    model = start.make_model(config, axis_name=layout.axis_name)
-    task = make_task(config, model=model)
-    optimiser, schedule = start.optimiser_and_schedule(config, total_steps=1000)
-    settings = StepSettings(
-        model=model,
-        optimiser=optimiser,
-        schedule=schedule,
-        augmentation=Augmentation(**config.augmentation),
-        task=task,
-        seed=config.seed,
-        axis_name=layout.axis_name,
-    )
-    state = start.fresh_state(config, model=model, task=task, optimiser=optimiser)
+    begun = start.begin(config)
+    check_batch_size(config.batch_size, layout=begun.layout)
+    settings = begun.step_settings(total_steps=1000)
+    state = start.fresh_state(config, settings)
     return Subject(
         config=config,
-        layout=layout,
+        layout=begun.layout,
         settings=settings,
         state=jax.tree.map(np.array, state),  # copies: a train step donates what it is given
         batch=_noise(config),

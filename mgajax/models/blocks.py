@@ -52,7 +52,8 @@ class BatchNorm(nn.Module):
     """Batch normalisation over all axes but the last, with PyTorch's bookkeeping.
 
     Normalises with the biased variance of the batch, found in two passes (the one-pass formula
-    E[x²] − E[x]² loses digits where the mean is large). The running variance receives the unbiased
+    E[x²] − E[x]² loses digits where the mean is large); several devices join theirs exactly, from
+    the mean and the variance of each (Chan et al. 1979). The running variance receives the unbiased
     one, n / (n − 1), where n counts the values of a channel over *all* devices of `axis_name`, so
     that any number of devices gives the numbers of one. Statistics, parameters and arithmetic are
     float32 under every compute type (arithmetic alone is float64 under float64); only the result is
@@ -87,8 +88,7 @@ class BatchNorm(nn.Module):
         x = x.astype(wide)
         if train:
             old_mean, old_variance = mean, variance
-            mean = self._mean(x)
-            variance = self._mean(jnp.square(x - self._wide(mean, x)))
+            mean, variance = self._moments(x)
             if not self.is_initializing():
                 running_mean.value = self._decay(old_mean, mean)
                 running_var.value = self._decay(old_variance, variance * self._bessel(x))
@@ -96,9 +96,17 @@ class BatchNorm(nn.Module):
         y = (x - self._wide(mean, x)) * factor + self._wide(bias, x)
         return y.astype(self.dtype)
 
-    def _mean(self, x: Array) -> Array:
-        mean = jnp.mean(x, axis=tuple(range(x.ndim - 1)))
-        return mean if self.axis_name is None else lax.pmean(mean, self.axis_name)
+    def _moments(self, x: Array) -> tuple[Array, Array]:
+        """Mean and biased variance over all devices: those of each, told to all at once."""
+        axes = tuple(range(x.ndim - 1))
+        mean = jnp.mean(x, axis=axes)
+        variance = jnp.mean(jnp.square(x - self._wide(mean, x)), axis=axes)
+        if self.axis_name is None:
+            return mean, variance
+        means, variances = lax.all_gather(jnp.stack([mean, variance]), self.axis_name, axis=1)
+        mean = jnp.mean(means, axis=0)
+        between = jnp.mean(jnp.square(means - self._wide(mean, means)), axis=0)
+        return mean, jnp.mean(variances, axis=0) + between
 
     def _bessel(self, x: Array) -> float:
         n = math.prod(x.shape[:-1])

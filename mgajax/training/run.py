@@ -16,7 +16,6 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from mgajax import config as configs
-from mgajax.data.augmentation import Augmentation
 from mgajax.data.cache import PreparedSet, prepared_set
 from mgajax.data.loader import evaluation_rows
 from mgajax.data.preparation import Preparation
@@ -33,10 +32,8 @@ from mgajax.locks import locked
 from mgajax.progress import say, track
 from mgajax.training import start, steps
 from mgajax.training.feed import Feed, known_masks, make_feed
-from mgajax.training.settings import check_settings
-from mgajax.training.sharding import Layout, check_batch_size, make_layout, round_up
+from mgajax.training.sharding import Layout, check_batch_size, round_up
 from mgajax.training.state import TrainState
-from mgajax.training.tasks import make_task
 
 CONFIG_FILE = "config.json"
 SPLIT_FILE = "split.csv"
@@ -98,18 +95,11 @@ class Run:
 
     def fresh_state(self) -> TrainState:
         """The state at step 0, on every device."""
-        optimiser, task = self.settings.optimiser, self.settings.task
-        state = start.fresh_state(
-            self.config, model=self.settings.model, task=task, optimiser=optimiser
-        )
-        return self.layout.replicate(state)
+        return self.layout.replicate(start.fresh_state(self.config, self.settings))
 
     def state_shapes(self) -> TrainState:
         """Shapes and types of the state."""
-        optimiser, task = self.settings.optimiser, self.settings.task
-        return start.state_shapes(
-            self.config, model=self.settings.model, task=task, optimiser=optimiser
-        )
+        return start.state_shapes(self.config, self.settings)
 
     def predict(
         self, state: TrainState, rows: np.ndarray, *, description: str | None = None
@@ -160,32 +150,20 @@ def open_run(config: ConfigDict, *, workdir: Path) -> Run:
       DataError: the data set is missing, or not the one that the run began with.
       LeakageError: a patient stands in two splits.
     """
-    check_settings(config)
-    layout = make_layout(parallel=config.parallel, devices=config.devices)
+    begun = start.begin(config)
+    layout, task = begun.layout, begun.task
     check_batch_size(config.batch_size, layout=layout)
-    model = start.make_model(config, axis_name=layout.axis_name)
-    task = make_task(config, model=model)
     config_file = workdir / CONFIG_FILE
     extra: dict[str, Any] = {}
     if config_file.exists():
         old, extra = configs.read(config_file)
         configs.assert_same_run(config, old=old, workdir=workdir)
-    augmentation = Augmentation(**config.augmentation)
     data = _prepare(config)
     split = _take_split(config, data=data, workdir=workdir, extra=extra)
     known = known_masks(data, normal_mask=config.data.normal_mask, mask_origins=task.mask_origins)
     usable = data.usable & (known > 0) if task.needs_masks else data.usable
     total = total_steps(config, num_examples=_count_training(split, usable, data=data))
-    optimiser, schedule = start.optimiser_and_schedule(config, total_steps=total)
-    settings = steps.StepSettings(
-        model=model,
-        optimiser=optimiser,
-        schedule=schedule,
-        augmentation=augmentation,
-        task=task,
-        seed=config.seed,
-        axis_name=layout.axis_name,
-    )
+    settings = begun.step_settings(total_steps=total)
     job.meet("run opened")  # a new run's files must not be there before all have looked for them
     if not extra and job.is_first():
         workdir.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,7 @@
 """What a configuration begins with: its model, its optimiser, its state at step 0."""
 
 import functools
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -8,11 +9,57 @@ import optax
 from ml_collections import ConfigDict
 
 from mgajax import models
+from mgajax.data.augmentation import Augmentation
+from mgajax.training.settings import check_settings
+from mgajax.training.sharding import Layout, make_layout
 from mgajax.training.state import TrainState, create_state, learning_rate, make_optimiser
-from mgajax.training.tasks import NUM_CLASSES, Task
+from mgajax.training.steps import StepSettings
+from mgajax.training.tasks import NUM_CLASSES, Task, make_task
 
 CHANNELS = 1
 """Slices are grey."""
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """What a configuration says before any data are seen.
+
+    Attributes:
+      config: a run's configuration, checked.
+      layout: its devices.
+      model: its Flax module.
+      task: loss terms, scores and predictions.
+    """
+
+    config: ConfigDict
+    layout: Layout
+    model: Any
+    task: Task
+
+    def step_settings(self, *, total_steps: int) -> StepSettings:
+        """What its steps need, with a learning rate that ends after `total_steps`."""
+        optimiser, schedule = optimiser_and_schedule(self.config, total_steps=total_steps)
+        return StepSettings(
+            model=self.model,
+            optimiser=optimiser,
+            schedule=schedule,
+            augmentation=Augmentation(**self.config.augmentation),
+            task=self.task,
+            seed=self.config.seed,
+            axis_name=self.layout.axis_name,
+        )
+
+
+def begin(config: ConfigDict) -> Beginning:
+    """Devices, model and task of a configuration.
+
+    Raises:
+      ConfigError: an unusable setting.
+    """
+    check_settings(config)
+    layout = make_layout(parallel=config.parallel, devices=config.devices)
+    model = make_model(config, axis_name=layout.axis_name)
+    return Beginning(config, layout, model, task=make_task(config, model=model))
 
 
 def make_model(config: ConfigDict, *, axis_name: str | None) -> Any:
@@ -50,21 +97,21 @@ def optimiser_and_schedule(
     return optimiser, schedule
 
 
-def fresh_state(
-    config: ConfigDict, *, model: Any, task: Task, optimiser: optax.GradientTransformation
-) -> TrainState:
+def fresh_state(config: ConfigDict, settings: StepSettings) -> TrainState:
     """The state at step 0, on the host."""
     size = config.preparation.image_size
-    variables = models.init_variables(model, image_size=size, channels=CHANNELS, seed=config.seed)
-    return create_state(variables, terms=task.learned, optimiser=optimiser)
+    variables = models.init_variables(
+        settings.model, image_size=size, channels=CHANNELS, seed=config.seed
+    )
+    return create_state(variables, terms=settings.task.learned, optimiser=settings.optimiser)
 
 
-def state_shapes(
-    config: ConfigDict, *, model: Any, task: Task, optimiser: optax.GradientTransformation
-) -> TrainState:
+def state_shapes(config: ConfigDict, settings: StepSettings) -> TrainState:
     """Shapes and types of such a state, as `jax.ShapeDtypeStruct`s; nothing is drawn."""
     size = config.preparation.image_size
-    shapes = models.variable_shapes(model, image_size=size, channels=CHANNELS)
-    create = functools.partial(create_state, terms=task.learned, optimiser=optimiser)
+    shapes = models.variable_shapes(settings.model, image_size=size, channels=CHANNELS)
+    create = functools.partial(
+        create_state, terms=settings.task.learned, optimiser=settings.optimiser
+    )
     state: TrainState = jax.eval_shape(create, shapes)
     return state

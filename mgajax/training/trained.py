@@ -12,10 +12,8 @@ from mgajax.errors import CheckpointError
 from mgajax.training import start
 from mgajax.training.checkpoints import Checkpoints
 from mgajax.training.run import CHECKPOINT_FOLDER, CONFIG_FILE
-from mgajax.training.settings import check_settings
-from mgajax.training.sharding import Layout, make_layout
+from mgajax.training.sharding import Layout
 from mgajax.training.state import TrainState
-from mgajax.training.tasks import make_task
 
 
 @dataclass(frozen=True)
@@ -55,14 +53,10 @@ def load_trained(workdir: Path, *, overrides: Sequence[str] = ()) -> Trained:
     """
     config, _ = configs.read(workdir / CONFIG_FILE)
     config = configs.override_resumable(config, overrides)
-    check_settings(config)
-    layout = make_layout(parallel=config.parallel, devices=config.devices)
-    model = start.make_model(config, axis_name=layout.axis_name)
-    optimiser, _ = start.optimiser_and_schedule(config, total_steps=1)
-    task = make_task(config, model=model)
-    like = start.state_shapes(config, model=model, task=task, optimiser=optimiser)
-    state, step = best_state(workdir, like=like, layout=layout)
-    return Trained(config=config, model=model, state=state, layout=layout, step=step)
+    begun = start.begin(config)
+    like = start.state_shapes(config, begun.step_settings(total_steps=1))
+    state, step = best_state(workdir, like=like, layout=begun.layout)
+    return Trained(config=config, model=begun.model, state=state, layout=begun.layout, step=step)
 
 
 def best_state(workdir: Path, *, like: TrainState, layout: Layout) -> tuple[TrainState, int]:

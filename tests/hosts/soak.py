@@ -43,13 +43,14 @@ def soak(data: Path, *, kills: int, workdir: Path, seed: int, processes: int = 2
             victim = _kill_one(process, dice=dice)
             killed += victim is not None
             print(f"kill {killed}: {victim}, after step {_newest(workdir / 'disturbed')}")
-        code = process.wait(timeout=PATIENCE_S)
-        process.communicate()
-        if code == 0:
+        process.communicate(timeout=PATIENCE_S)
+        if process.returncode == 0:
             break
     left_alone = [*words, f"--workdir={workdir / 'alone'}", f"--processes={processes}"]
-    if start(left_alone, cache=cache).wait(timeout=PATIENCE_S):
-        raise RuntimeError("the run that was left alone ended badly")
+    process = start(left_alone, cache=cache)
+    _, err = process.communicate(timeout=PATIENCE_S)
+    if process.returncode:
+        raise RuntimeError(f"the run that was left alone ended badly: {err}")
     if killed < kills:
         raise RuntimeError(f"the run ended after {killed} of {kills} kills; make it longer")
     return _differences(workdir / "disturbed", workdir / "alone")

@@ -21,7 +21,6 @@ from mgajax.training.early_stopping import EarlyStopping
 from mgajax.training.run import CHECKPOINT_FOLDER, CONFIG_FILE
 from mgajax.training.sharding import make_layout
 from mgajax.training.state import TrainState
-from mgajax.training.tasks import make_task
 from mgajax.training.trained import Trained
 from tfds_builders.ct_phantom import CtPhantom, PhantomConfig
 from tfds_builders.features import encode_png
@@ -137,10 +136,7 @@ def untrained_run(workdir: Path, *overrides: str) -> Path:
     )
     workdir.mkdir(parents=True)
     configs.write(config, workdir / CONFIG_FILE, extra={})
-    network = start.make_model(config, axis_name=None)
-    optimiser, _ = start.optimiser_and_schedule(config, total_steps=1)
-    task = make_task(config, model=network)
-    state = start.fresh_state(config, model=network, task=task, optimiser=optimiser)
+    state = start.fresh_state(config, start.begin(config).step_settings(total_steps=1))
     with Checkpoints(workdir / CHECKPOINT_FOLDER) as checkpoints:
         checkpoints.save(
             state, early_stopping=EarlyStopping(patience=0), validation_cross_entropy=1.0
