@@ -50,7 +50,7 @@ def add_experiment(commands, add_command, *, draw: Callable[..., Path]) -> None:
             "budgets (default: full with --data, small without):\n"
             f"{budgets}\n\n"
             "Stopped or killed, the same command goes on and repeats no finished run. WORKDIR gets\n"
-            "results.json, NAME.md, NAME.csv and figures.\n"
+            "results.json, results.md, results.csv and figures.\n"
             "A key of one arm:  --config.unet.epochs=50"
         ),
         overrides=True,

@@ -20,7 +20,8 @@ from mgajax.experiments.studies import STUDIES
 from mgajax.experiments.study import Finished, Found, Study
 from mgajax.reporting.measurements import csv_lines, markdown_tables
 
-RESULTS_FILE = "results.json"
+RESULTS = "results"
+"""Name of the JSON, Markdown and CSV files."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,8 @@ class Order:
         budget = chosen_budget(self.budget_name)
         fits = self.plan is None and self.budget_name != "full" and self.study.drawn_plan
         settings = {} if fits else budget.settings
-        seeds = min(budget.seeds if self.seeds is None else self.seeds, self.study.seeds)
+        seeds = budget.seeds if self.seeds is None else self.seeds
+        seeds = seeds if self.study.seeds is None else min(seeds, self.study.seeds)
         return replace(budget, settings=settings, seeds=seeds)
 
     @property
@@ -132,6 +134,9 @@ def run_experiment(order: Order, *, draw: Draw) -> Done | None:
       ConfigError: an unknown study or budget, an unusable plan or override, too few runs given.
       DataError: a data set that cannot be read.
     """
+    for option, count in (("--seeds", order.seeds), ("--jobs", order.jobs)):
+        if count is not None and count < 1:
+            raise ConfigError(f"{option} {count}: expected at least 1")
     if order.compare and order.study.plan:
         raise ConfigError(f"--compare is for `significance`; {order.name} makes its own runs")
     data = DataSets(
@@ -188,15 +193,15 @@ def _finished(
 
 
 def write_results(order: Order, found: Found, outcomes: Sequence[Outcome]) -> Done:
-    """Write `results.json`, `NAME.md` and `NAME.csv`; the JSON last, for whoever waits for it."""
+    """Write `results.md`, `results.csv` and, last, for whoever waits for it, `results.json`."""
     study, out = order.study, order.workdir
     failed = tuple(
         f"{one.run.title}: {one.reason}" for one in outcomes if one.status == Status.FAILED
     )
     table = markdown_tables(found.rows)
     files = [
-        write_text(_page(order, found, table, failed=failed), out / f"{order.name}.md"),
-        write_csv(csv_lines(found.rows), out / f"{order.name}.csv"),
+        write_text(_page(order, found, table, failed=failed), out / f"{RESULTS}.md"),
+        write_csv(csv_lines(found.rows), out / f"{RESULTS}.csv"),
         *found.files,
         *found.figures,
     ]
@@ -217,7 +222,7 @@ def write_results(order: Order, found: Found, outcomes: Sequence[Outcome]) -> Do
         "figures": [str(path.relative_to(out)) for path in found.figures],
         "files": [str(path.relative_to(out)) for path in files],
     }
-    files.append(write_json(content, out / RESULTS_FILE))
+    files.append(write_json(content, out / f"{RESULTS}.json"))
     return Done(table=table, files=tuple(files), failed=failed)
 
 

@@ -87,7 +87,7 @@ class Study:
       plan: the file of its runs in `configs/experiments/`; "" for a study that trains nothing.
       examine: from finished runs to numbers.
       drawn_plan: the file of its runs on drawn data, where budgets do not fit it.
-      seeds: how many at most.
+      seeds: how many at most; None: as many as the budget has.
     """
 
     title: str
@@ -95,7 +95,7 @@ class Study:
     plan: str
     examine: Callable[[Finished], Found]
     drawn_plan: str = ""
-    seeds: int = 100
+    seeds: int | None = None
 
 
 @dataclass(frozen=True)

@@ -68,9 +68,9 @@ def test_results_are_written_for_machines_and_people(tmp_path: Path) -> None:
     assert {run["folder"] for run in content["runs"]} >= {"runs/stage1-0"}
     assert content["provenance"]["jax"]
     assert all((tmp_path / name).is_file() for name in content["figures"] + content["files"])
-    lines = list(csv.DictReader((tmp_path / "table5.csv").read_text().splitlines()))
+    lines = list(csv.DictReader((tmp_path / "results.csv").read_text().splitlines()))
     assert len(lines) == len(content["rows"])
-    page = (tmp_path / "table5.md").read_text()
+    page = (tmp_path / "results.md").read_text()
     assert "MGA at stage 2 | failed" in page
     assert "*in the paper*" in page
     assert done.files[-1].name == "results.json", "whoever waits for it finds the rest"
