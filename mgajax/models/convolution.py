@@ -12,6 +12,8 @@ from jaxtyping import Array, Float
 Pads: TypeAlias = tuple[tuple[int, int], ...]
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
+USUAL_BATCH = 32
+
 
 def convolve(
     x: Float[Array, "b h w c"],
@@ -20,26 +22,29 @@ def convolve(
     padding: Sequence[tuple[int, int]],
     **settings: Any,
 ) -> Float[Array, "b h2 w2 d"]:
-    """`lax.conv_general_dilated`, and the same sums as one matrix product where the map is small.
+    """`lax.conv_general_dilated`, and the same sums as one matrix product where a CPU likes it better.
 
-    On a CPU, XLA leaves its fast convolutions where the kernel is larger than the map: 3×3 over
-    2×2 with 512 channels takes a hundred times longer than over 3×3, so that a ResNet at 64² was
-    slower than at 96². Small maps occur with small images only, where patches cost no memory.
+    On a CPU, 1×1 kernels and their gradients are two to five times as fast as a product of matrices,
+    3×3 kernels that hold more values than what they see are twice as fast, and where the kernel is
+    larger than the map XLA leaves its fast convolutions altogether: 3×3 over 2×2 with 512 channels
+    takes a hundred times longer than over 3×3. Patches of such maps cost little memory.
     Taps of a dilated kernel that see nothing but padding are left out, which is most of a pyramid's
     on small maps.
     """
     kernel, padding = _reaching_taps(
         kernel, x.shape[1:3], padding, dilation=settings.get("rhs_dilation") or (1, 1)
     )
-    if max(kernel.shape[:2]) <= min(x.shape[1:3]):
-        return lax.conv_general_dilated(x, kernel, strides, padding, **settings)
-    x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
     down, right = settings.get("rhs_dilation") or (1, 1)
     tall, wide = down * (kernel.shape[0] - 1) + 1, right * (kernel.shape[1] - 1) + 1
     rows, columns = (
-        (side - reach) // stride + 1
-        for side, reach, stride in zip(x.shape[1:3], (tall, wide), strides, strict=True)
+        (side + sum(pads) - reach) // stride + 1
+        for side, pads, reach, stride in zip(
+            x.shape[1:3], padding, (tall, wide), strides, strict=True
+        )
     )
+    if not _is_product(kernel.shape, x.shape, places=rows * columns):
+        return lax.conv_general_dilated(x, kernel, strides, padding, **settings)
+    x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
     patches = [
         x[:, i : i + rows * strides[0] : strides[0], j : j + columns * strides[1] : strides[1]]
         for i in range(0, tall, down)
@@ -48,6 +53,20 @@ def convolve(
     flat = jnp.concatenate([patch[:, :rows, :columns] for patch in patches], axis=-1)
     precision = settings.get("precision")
     return jnp.matmul(flat, kernel.reshape(-1, kernel.shape[-1]), precision=precision)
+
+
+def _is_product(kernel: Sequence[int], x: Sequence[int], *, places: int) -> bool:
+    """Whether a convolution of these shapes is better computed as one matrix product.
+
+    The size of the batch has no say: any number of devices computes alike.
+
+    Args:
+      places: of the kernel on one map.
+    """
+    heavy = USUAL_BATCH * places <= kernel[3]  # more values than the patches of a usual batch
+    if jax.default_backend() == "cpu" and (max(kernel[:2]) == 1 or heavy):
+        return True
+    return max(kernel[:2]) > min(x[1:3])
 
 
 def _reaching_taps(
@@ -90,7 +109,8 @@ def convolve_in_loops(
     times as long. Here the transposes are written out. Accelerators get `convolve`: their libraries
     know the gradients by the form that JAX gives them.
     """
-    if jax.default_backend() != "cpu" or max(kernel.shape[:2]) > min(x.shape[1:3]):
+    small = max(kernel.shape[:2]) == 1 or max(kernel.shape[:2]) > min(x.shape[1:3])
+    if jax.default_backend() != "cpu" or small:
         return convolve(x, kernel, strides, padding, **settings)
     pads = tuple((before, after) for before, after in padding)
     return _convolve(x, kernel, tuple(strides), pads, settings.get("precision"))

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from resumed import PATIENCE_S, start
 
-EPOCHS = 24
-SETTLED = 6
+EPOCHS = 60
+SETTLED = 20
 """Epochs until caches and allocators have what they need."""
 
-LARGEST_GROWTH = 1024**2
-"""Bytes an epoch: a tenth of what one set of the model's gradients takes."""
+LARGEST_GROWTH = 2 * 1024**2
+"""Bytes an epoch: a twentieth of what one copy of the model's parameters takes."""
 
 
 def resident_bytes(pid: int) -> int:
