@@ -40,13 +40,14 @@ def _rows(arm: str, run: PlannedRun | None, finished: Finished) -> list[Measurem
             table,
             written(model),
             name,
-            value=metrics["pooled"][key],
+            value=value,
             low=spans.get(key, {}).get("low"),
             high=spans.get(key, {}).get("high"),
-            seeds={run.seed: metrics["pooled"][key]},
+            seeds={run.seed: value} if value is not None else {},
             paper=printed[key] / 100 if key in printed else None,
         )
         for key, name in METRICS.items()
+        for value in [metrics["pooled"][key]]
     ]
 
 
