@@ -110,7 +110,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_segment(commands, _add_command)
     add_export(commands, _add_command)
     add_predict(commands, _add_command)
-    add_experiment(commands, _add_command)
+    add_experiment(commands, _add_command, draw=_draw)
     add_benchmark(commands, _add_command)
     add_tune(commands, _add_command)
     add_report(commands, _add_command)
@@ -202,6 +202,13 @@ def quickstart(arguments: argparse.Namespace, overrides: list[str]) -> None:
         return built.directory
 
     print(run_quickstart(draw, workdir=arguments.workdir))
+
+
+def _draw(folder: Path, **options: object) -> Path:
+    """A phantom with these options, for experiments."""
+    import tfds_builders
+
+    return tfds_builders.build("ct_phantom", data_dir=folder, **options).directory
 
 
 def build(arguments: argparse.Namespace, overrides: list[str]) -> None:

@@ -34,7 +34,9 @@ ALLOWED = {
     "peer": set(),
     "benchmark": LEAVES
     | {"config", "data", "models", "training", "interop", "peer", "compilation"},
-    "experiments": LEAVES | {"config", "hosts", "training", "evaluation", "reporting"},
+    "experiments": LEAVES
+    | {"config", "data", "hosts", "training", "evaluation", "explanation", "inference"}
+    | {"dataset_report", "reporting", "compilation"},
     "quickstart": LEAVES | {"config", "training", "evaluation", "inference", "site"},
     "site": LEAVES | {"config", "training", "evaluation", "reporting", "dataset_report"},
     "dataset_report": LEAVES | {"curation", "data", "reporting"},

@@ -1,41 +1,123 @@
 """`mgajax experiment`: its options, and what it prints."""
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
+from mgajax.experiments.budgets import BUDGETS
 
-def add_experiment(commands, add_command) -> None:
-    """Add the command to the parser\'s `commands` by `add_command` of the command line."""
+NAMES = {
+    "table3": "HMSANet, U-Net, SegNet and DeepLabV3 on the same slices, and Fig. 7",
+    "table4": "five classifiers",
+    "table5": "the stage whose attention the mask guides",
+    "fig8": "single-task against multi-task over 10 to 90 % of the training data",
+    "fig9": "attention maps over 10 to 90 % of the training data",
+    "fig10": "DeepLIFT and Integrated Gradients of the classifiers of Table 4",
+    "dataset": "Tables 1 and 2, Figs. 3 and 4, of a curated set (--data); nothing is trained",
+    "claims": "the paper's claims on as few runs as can test them",
+    "forensics": "what the paper's printed numbers can be",
+    "ablations": "one change at a time of the proposed model",
+    "leave_one_source_out": "each source in turn as the test set",
+    "shortcut": "accuracy that comes from the source; drawn data",
+    "calibration": "before and after temperature scaling",
+    "patients": "diagnosis of patients, with McNemar's test",
+    "significance": "any runs on one test set (--compare), two by two; nothing is trained",
+}
+"""Every study with a line of help; `studies.STUDIES` has them, and imports JAX."""
+
+ALL = "all"
+NOT_IN_ALL = ("dataset", "significance")
+"""They describe what the user has."""
+
+
+def add_experiment(commands, add_command, *, draw: Callable[..., Path]) -> None:
+    """Add the command to the parser's `commands` by `add_command` of the command line.
+
+    Args:
+      draw: `draw(folder, **options)` builds a phantom.
+    """
+    width = max(map(len, NAMES))
+    names = "\n".join(f"  {name:<{width}}  {text}" for name, text in NAMES.items())
+    budgets = "\n".join(f"  {name:<{width}}  {one.meant_for}" for name, one in BUDGETS.items())
     command = add_command(
         commands,
         "experiment",
         experiment,
-        text="run a table of the paper: train, evaluate, compare",
+        text="run a table, figure or study: train, evaluate, compare",
         epilog=(
-            "table3: HMSANet, U-Net, SegNet and DeepLabV3 on the same slices, and Fig. 7\n"
-            "Stopped, the same command goes on. A key of one model:  --config.unet.epochs=50"
+            f"experiments:\n{names}\n"
+            f"  {ALL:<{width}}  all that train, each in WORKDIR/NAME, with their runs shared\n\n"
+            "budgets (default: full with --data, small without):\n"
+            f"{budgets}\n\n"
+            "Stopped or killed, the same command goes on and repeats no finished run. WORKDIR gets\n"
+            "results.json, results.md, results.csv and figures.\n"
+            "A key of one arm:  --config.unet.epochs=50"
         ),
         overrides=True,
     )
-    command.add_argument("name", choices=("table3",))
-    command.add_argument("--data", type=Path, required=True, help="a built data set")
-    command.add_argument("--workdir", type=Path, required=True, help="gets a run for each model")
-    command.add_argument("--plan", type=Path, help="a file of configs/experiments/")
-
-
-def experiment(arguments: argparse.Namespace, overrides: list[str]) -> None:
-    """Run one table of the paper."""
-    from mgajax.experiments import table3
-
-    done = table3.run_table3(
-        data=arguments.data,
-        workdir=arguments.workdir,
-        plan=arguments.plan or table3.PLAN,
-        overrides=overrides,
+    command.add_argument("name", choices=(*NAMES, ALL), metavar="NAME", help="see below")
+    command.add_argument("--workdir", type=Path, required=True, help="gets the results")
+    command.add_argument(
+        "--runs",
+        type=Path,
+        metavar="DIR",
+        help="gets the runs; experiments that share it share equal runs (default: WORKDIR/runs)",
     )
+    command.add_argument("--data", type=Path, help="a built data set; without, slices are drawn")
+    command.add_argument("--budget", choices=tuple(BUDGETS), help="see below")
+    command.add_argument("--seeds", type=int, metavar="N", help="how many; default: the budget's")
+    command.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="runs at a time, each on its share"
+    )
+    command.add_argument("--plan", type=Path, help="another file of configs/experiments/")
+    command.add_argument(
+        "--compare", type=Path, nargs="+", default=[], metavar="RUN", help="significance: the runs"
+    )
+    command.add_argument("--split", type=Path, metavar="FILE.csv", help="dataset: for Table 2")
+    command.set_defaults(draw=draw)
+
+
+def experiment(arguments: argparse.Namespace, overrides: list[str]) -> int:
+    """Run one experiment, or all; the exit code is 1 where a run failed."""
+    names = [arguments.name]
+    root, code = arguments.workdir, 0
+    if arguments.name == ALL:
+        names = [name for name in NAMES if name not in NOT_IN_ALL]
+        arguments.runs = arguments.runs or root / "runs"
+    for name in names:
+        done = _one(name, arguments, overrides, workdir=root / name if len(names) > 1 else root)
+        if done is None:
+            print("stopped; give the same command again to go on")
+            return code
+        code = max(code, done)
+    return code
+
+
+def _one(
+    name: str, arguments: argparse.Namespace, overrides: list[str], *, workdir: Path
+) -> int | None:
+    """Run one and print what it gives; None when stopped."""
+    from mgajax.experiments.experiment import Order, run_experiment
+
+    order = Order(
+        name=name,
+        workdir=workdir,
+        runs=arguments.runs,
+        data=arguments.data,
+        budget=arguments.budget,
+        seeds=arguments.seeds,
+        jobs=arguments.jobs,
+        plan=arguments.plan,
+        compare=arguments.compare,
+        split=arguments.split,
+        overrides=tuple(overrides),
+    )
+    done = run_experiment(order, draw=arguments.draw)
     if done is None:
-        print("stopped; give the same command again to go on")
-        return
+        return None
     print(done.table)
     for path in done.files:
         print(path)
+    for line in done.failed:
+        print(f"failed: {line}")
+    return 1 if done.failed else 0

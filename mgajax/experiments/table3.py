@@ -1,46 +1,63 @@
 """Table 3: the segmenters under one protocol, each trained, evaluated, and compared on one test set."""
 
-from collections.abc import Sequence
-from pathlib import Path
+from mgajax.evaluation.comparison import compare_segmenters, read_evaluated
+from mgajax.experiments.plan import PlannedRun
+from mgajax.experiments.study import Finished, Found, Study
+from mgajax.reporting.measurements import Measurement
+from mgajax.reporting.table3 import METRICS, PAPER, architecture, written
 
-from ml_collections import ConfigDict
-
-from mgajax import config as configs
-from mgajax.evaluation.comparison import Comparison, compare_segmenters
-from mgajax.evaluation.run import evaluate_run
-from mgajax.progress import say
-from mgajax.training.loop import train
-
-PLAN = Path("configs/experiments/table3.py")
 PROPOSED = "hmsanet"
 """The run that the others are compared with."""
 
+SEE = "`table3.md` has paired differences from HMSANet, means over slices, and boundary distances."
 
-def run_table3(
-    *, data: Path, workdir: Path, plan: Path = PLAN, overrides: Sequence[str] = ()
-) -> Comparison | None:
-    """Train and evaluate every run of the plan on `data`, then compare them.
 
-    The same call goes on where it was stopped, and redoes no finished training.
-
-    Args:
-      data: a built data set with lesion masks.
-      workdir: gets a run's folder for each entry of the plan, and the comparison.
-      plan: a configuration of configurations, one a model, `hmsanet` among them.
-      overrides: `--config.MODEL.key=value`.
-
-    Returns:
-      The comparison of hmsanet with each other model; None when stopped by a signal.
-
-    Raises:
-      MgajaxError: as training and evaluation do.
-    """
-    runs: ConfigDict = configs.load(plan, overrides=overrides)
-    for name, config in runs.items():
-        config.data.dir = str(data)
-        say(f"{name}:")
-        if not train(config, workdir=workdir / name).finished:
-            return None
-        evaluate_run(workdir / name)
+def _examine(finished: Finished) -> Found:
+    """Rows for every segmenter, and what `compare_segmenters` writes."""
+    runs = {arm: own[min(own)] for arm, own in finished.arms.items()}
+    rows = [row for arm in finished.configs for row in _rows(arm, runs.get(arm), finished)]
+    if PROPOSED not in runs or len(runs) < 2:
+        return Found(rows, notes=["Too few runs are finished to compare them."])
     names = [PROPOSED, *(name for name in runs if name != PROPOSED)]
-    return compare_segmenters([workdir / name for name in names], out=workdir)
+    done = compare_segmenters([runs[name].folder for name in names], out=finished.out)
+    pictures = [path for path in done.files if path.suffix == ".png"]
+    others = [path for path in done.files if path not in pictures]
+    return Found(rows, figures=pictures, files=others, notes=[SEE])
+
+
+def _rows(arm: str, run: PlannedRun | None, finished: Finished) -> list[Measurement]:
+    table, model = "Lesions, all pixels pooled", finished.configs[arm].model.name
+    if run is None:
+        return [
+            Measurement(table, written(model), name, status="failed", note=finished.missing[arm][1])
+            for name in METRICS.values()
+        ]
+    metrics = read_evaluated(run.folder, split="test").metrics
+    spans = (metrics["intervals"] or {}).get("pooled", {})
+    printed = PAPER.get(architecture(model), {})
+    return [
+        Measurement(
+            table,
+            written(model),
+            name,
+            value=value,
+            low=spans.get(key, {}).get("low"),
+            high=spans.get(key, {}).get("high"),
+            seeds={run.seed: value} if value is not None else {},
+            paper=printed[key] / 100 if key in printed else None,
+        )
+        for key, name in METRICS.items()
+        for value in [metrics["pooled"][key]]
+    ]
+
+
+STUDIES = {
+    "table3": Study(
+        title="Four segmenters",
+        source="Paper, Table 3 and Figure 7",
+        plan="configs/experiments/table3.py",
+        examine=_examine,
+        drawn_plan="configs/experiments/table3_phantom.py",
+        seeds=1,
+    ),
+}

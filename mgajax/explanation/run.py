@@ -40,6 +40,7 @@ def explain_runs(
     baseline: str = "black",
     target: str = "predicted",
     limit: int | None = None,
+    names: Sequence[str] = (),
     overrides: Sequence[str] = (),
 ) -> Explanation:
     """Explain the best checkpoints of one or more runs on the same slices, and write the results.
@@ -53,6 +54,7 @@ def explain_runs(
       baseline: one of `slices.BASELINES`.
       target: the explained class: "predicted", "label" or a class's name.
       limit: this many slices, evenly from the split.
+      names: what the runs are called; by default as much of their paths as tells them apart.
       overrides: `--config.key=value` for keys that do not change numbers.
 
     Raises:
@@ -66,7 +68,7 @@ def explain_runs(
         raise ConfigError(f"--split {split}: expected one of {', '.join(SPLITS)}")
     trained = {
         name: _classifier(folder, overrides=overrides)
-        for name, folder in zip(_names(workdirs), workdirs, strict=True)
+        for name, folder in zip(names or _names(workdirs), workdirs, strict=True)
     }
     chosen = {
         name: chosen_methods(tuple(methods), has_attention=bool(_attends(one)))

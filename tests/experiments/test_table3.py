@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+from pretended_runs import no_data
 
-from mgajax.experiments.table3 import run_table3
+from mgajax.experiments.experiment import Order, run_experiment
 
 PLAN = """
 from configs.experiments import table3
@@ -29,19 +30,23 @@ def get_config():
 def test_trains_evaluates_and_compares_and_goes_on(phantom: Path, tmp_path: Path) -> None:
     plan = tmp_path / "plan.py"
     plan.write_text(PLAN)
-    workdir = tmp_path / "table3"
-    done = run_table3(data=phantom, workdir=workdir, plan=plan)
+    order = Order(name="table3", data=phantom, workdir=tmp_path / "table3", plan=plan)
+    done = run_experiment(order, draw=no_data)
     assert done is not None
+    assert not done.failed
     assert {path.name for path in done.files} == {
-        "table3.md",
-        "table3.json",
-        "table3.png",
-        "fig7.png",
+        *("table3.md", "table3.json", "table3.png", "fig7.png"),
+        *("results.md", "results.csv", "results.json"),
     }
-    written = json.loads((workdir / "table3.json").read_text())
+    written = json.loads((order.workdir / "table3.json").read_text())
     assert list(written["models"]) == ["hmsanet", "unet"], "the proposed model comes first"
-    before = (workdir / "unet" / "config.json").read_bytes()
-    again = run_table3(data=phantom, workdir=workdir, plan=plan)
+    results = json.loads((order.workdir / "results.json").read_text())
+    dice = next(row for row in results["rows"] if (row["name"], row["metric"]) == ("U-Net", "Dice"))
+    assert dice["value"] == written["models"]["unet"]["pooled"]["dice"]
+    assert dice["paper"] == pytest.approx(0.7017)
+    places = [order.workdir / run["folder"] / "config.json" for run in results["runs"]]
+    before = [place.stat().st_mtime_ns for place in places]
+    again = run_experiment(order, draw=no_data)
     assert again is not None
     assert again.table == done.table
-    assert (workdir / "unet" / "config.json").read_bytes() == before
+    assert [place.stat().st_mtime_ns for place in places] == before

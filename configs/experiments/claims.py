@@ -1,0 +1,21 @@
+"""The paper's claims, on as few runs as can test them.
+
+    mgajax experiment claims --workdir runs/claims --runs runs/shared [--data DATASET]
+
+Three models of Table 4, and both tasks of Figure 8 at three sizes of the training set.
+"""
+
+from ml_collections import ConfigDict
+
+from configs.experiments import fig8, table4
+
+
+def get_config() -> ConfigDict:
+    """Entries of the two plans, which share their runs with this one."""
+    models = table4.get_config()
+    plan = ConfigDict(sort_keys=False)
+    for name in ("resnet18", "resnet18_cbam", "mga_resnet18"):
+        plan[name] = models[name]
+    for name, config in fig8.arms((20, 40, 80)).items():
+        plan[name] = config
+    return plan

@@ -1,0 +1,25 @@
+"""Each source in turn is the test set: does a classifier carry over to a hospital it never saw?
+
+    mgajax experiment leave_one_source_out --workdir runs/sources --runs runs/shared [--data DATASET]
+
+In the curated set CAP comes from Afshar alone: without it, nothing of that class can be learned.
+"""
+
+from ml_collections import ConfigDict
+
+from configs.classification import mga_resnet18, resnet18_cbam
+from mgajax.schema import SOURCES
+
+MODELS = {"cbam": resnet18_cbam, "mga": mga_resnet18}
+
+
+def get_config() -> ConfigDict:
+    """`cbam_zhao`, `mga_zhao`, … for each source."""
+    plan = ConfigDict(sort_keys=False)
+    for source in SOURCES:
+        for name, model in MODELS.items():
+            config = model.get_config()
+            config.split.kind = "leave_one_source_out"
+            config.split.source = source
+            plan[f"{name}_{source}"] = config
+    return plan

@@ -1,0 +1,76 @@
+"""Figure 10: which pixels five classifiers' decisions come from, and whether those are lesions."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from mgajax.experiments.classifiers import MODELS
+from mgajax.experiments.study import Finished, Found, Study
+from mgajax.explanation.methods import METHODS
+from mgajax.explanation.run import explain_runs
+from mgajax.reporting.measurements import Measurement
+
+CHOSEN = ("deeplift", "ig")
+"""The paper's two (§6.4)."""
+
+SLICES = 48
+"""Evenly from the test set."""
+
+SCORES = {
+    "rank_auc": "ROC AUC of pixels",
+    "energy_in_lesion": "Energy in lesion",
+    "pointing_hit": "Highest point hits",
+    "top_10%_iou": "IoU, top 10 %",
+}
+
+
+def _examine(finished: Finished) -> Found:
+    """The first seed of each arm, explained on the same slices."""
+    runs = {arm: own[min(own)] for arm, own in finished.arms.items()}
+    notes = [f"{arm}: {status} ({reason})" for arm, (status, reason) in finished.missing.items()]
+    done = explain_runs(
+        [run.folder for run in runs.values()],
+        out=finished.out / "explanation",
+        methods=CHOSEN,
+        target="label",
+        limit=SLICES,
+        names=[MODELS.get(arm, arm) for arm in runs],
+    )
+    rows = _rows(finished.out / "explanation" / "summary.json")
+    pictures = [path for path in done.files if path.suffix == ".png"]
+    others = [path for path in done.files if path.suffix not in (".png", ".npz")]
+    what = f"{len(done.slices)} test slices, one seed; the true class is explained"
+    return Found(rows, figures=pictures, files=others, notes=[f"{what}.", *notes])
+
+
+def _rows(summary: Path) -> list[Measurement]:
+    """The scores of `mgajax explain` by model, method and reading."""
+    scores: dict[str, Any] = json.loads(summary.read_text(encoding="utf-8"))["scores"]
+    rows = []
+    for key, own in scores.items():
+        name, method, reading = key.split("/")
+        for score, heading in SCORES.items():
+            found = own[score]
+            rows.append(
+                Measurement(
+                    f"{method}, {reading} attributions on lesions",
+                    name,
+                    heading,
+                    value=found["mean"],
+                    low=found["low"],
+                    high=found["high"],
+                )
+            )
+    return rows
+
+
+TITLES = " and ".join(METHODS[name].title for name in CHOSEN)
+
+STUDIES = {
+    "fig10": Study(
+        title=f"{TITLES} of five classifiers",
+        source="Paper, Figure 10",
+        plan="configs/experiments/table4.py",
+        examine=_examine,
+    ),
+}

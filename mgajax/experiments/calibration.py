@@ -1,0 +1,97 @@
+"""Are probabilities honest, and does one temperature mend them?"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from mgajax.evaluation.classifier_comparison import paired_replicates
+from mgajax.evaluation.predictions import Predictions
+from mgajax.evaluation.result import FOLDER
+from mgajax.evaluation.run import evaluate_run
+from mgajax.evaluation.temperature import fit_temperature, rescaled
+from mgajax.experiments.classifiers import MODELS
+from mgajax.experiments.compare import contrast_rows, measured, predictions_of
+from mgajax.experiments.plan import PlannedRun
+from mgajax.experiments.study import RESAMPLING, Finished, Found, Metrics, Study
+from mgajax.reporting.experiment_figures import arms_figure
+from mgajax.reporting.measurements import Measurement
+
+METRICS: Metrics = {
+    "calibration.ece.top_label": "ECE, winning class",
+    "calibration.ece.covid_vs_rest": "ECE, COVID-19",
+    "calibration.brier.three_class": "Brier score",
+    "three_class.log_loss": "Log loss",
+}
+TABLE = "Calibration on the test slices"
+
+
+def _examine(finished: Finished) -> Found:
+    """Each arm before and after scaling by the temperature that its own validation slices ask for."""
+    rows: list[Measurement] = []
+    for arm, runs in finished.arms.items():
+        rows += _arm(MODELS.get(arm, arm), runs)
+    figure = arms_figure(
+        [row for row in rows if row.table == TABLE], path=finished.out / "calibration.png"
+    )
+    notes = [
+        "Temperatures are fitted on validation slices alone. An interval of a calibration error "
+        "lies high: resampling adds noise that its absolute values cannot cancel.",
+        *(f"{arm}: {status} ({reason})" for arm, (status, reason) in finished.missing.items()),
+    ]
+    return Found(rows, figures=[figure], notes=notes)
+
+
+def _arm(name: str, runs: Mapping[int, PlannedRun]) -> list[Measurement]:
+    tests = {seed: predictions_of(run) for seed, run in runs.items()}
+    temperatures = {seed: _temperature(run) for seed, run in runs.items()}
+    arms = {
+        "before": _replicates(tests),
+        "after": _replicates(
+            {
+                seed: replace(
+                    one,
+                    probabilities=rescaled(one.probabilities, temperature=temperatures[seed]),
+                )
+                for seed, one in tests.items()
+            }
+        ),
+    }
+    rows = [
+        row
+        for when, by_seed in arms.items()
+        for row in measured(
+            by_seed, table=TABLE, name=f"{name}, {when}", metrics=METRICS, scale="number"
+        )
+    ]
+    weights = {"after": 1.0, "before": -1.0}
+    table = "After minus before"
+    rows += contrast_rows(arms, weights, table=table, name=name, metrics=METRICS, scale="number")
+    mean = sum(temperatures.values()) / len(temperatures)
+    return [
+        *rows,
+        Measurement(
+            "Temperatures", name, "Temperature", value=mean, seeds=temperatures, scale="number"
+        ),
+    ]
+
+
+def _replicates(by_seed: Mapping[int, Predictions]) -> dict:
+    found = paired_replicates({str(k): one for k, one in by_seed.items()}, settings=RESAMPLING)
+    return {seed: found[str(seed)] for seed in by_seed}
+
+
+def _temperature(run: PlannedRun) -> float:
+    """Of a run; its validation slices are evaluated when that has not been done."""
+    if not (run.folder / FOLDER / "validation_predictions.csv").is_file():
+        evaluate_run(run.folder, split="validation")
+    known = predictions_of(run, split="validation")
+    return fit_temperature(known.probabilities, known.labels)
+
+
+STUDIES = {
+    "calibration": Study(
+        title="Calibration, before and after temperature scaling",
+        source="",
+        plan="configs/experiments/table4.py",
+        examine=_examine,
+    ),
+}

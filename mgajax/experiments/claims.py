@@ -1,0 +1,131 @@
+"""The paper's claims as contrasts of arms, each with its interval and what follows from it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from mgajax.experiments.classifiers import MODELS, SECTIONS
+from mgajax.experiments.compare import ByArm, arm_replicates, contrast_rows, measure_arms
+from mgajax.experiments.fractions import label
+from mgajax.experiments.study import BINARY, Comparison, Finished, Found, Metrics, Study
+from mgajax.reporting.experiment_figures import arms_figure
+from mgajax.reporting.measurements import Measurement
+
+PERFORMANCE: Metrics = {
+    "covid_vs_rest.accuracy": "Accuracy",
+    "covid_vs_rest.f1": "F1",
+    "covid_vs_rest.recall": "Recall",
+    "covid_vs_rest.roc_auc": "ROC AUC",
+    "three_class.accuracy": "Three-class accuracy",
+}
+ATTENTION: Metrics = {
+    "attention.rank_auc": "ROC AUC of pixels",
+    "attention.attention_in_lesion": "Attention on lesion",
+}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Something that holds where a contrast of arms is above zero.
+
+    Attributes:
+      text: the claim.
+      weights: of the arms.
+      metrics: by which it is judged.
+    """
+
+    text: str
+    weights: Mapping[str, float]
+    metrics: Metrics
+
+
+CLAIMS = (
+    Claim(
+        "MGA is better than CBAM (Table 4)",
+        {"mga_resnet18": 1.0, "resnet18_cbam": -1.0},
+        PERFORMANCE,
+    ),
+    Claim(
+        "CBAM is better than ResNet18 (Table 4)",
+        {"resnet18_cbam": 1.0, "resnet18": -1.0},
+        PERFORMANCE,
+    ),
+    Claim(
+        "MGA is better than ResNet18 (Table 4)",
+        {"mga_resnet18": 1.0, "resnet18": -1.0},
+        PERFORMANCE,
+    ),
+    Claim(
+        "Guidance gains at 20 % of the data (Fig. 8)",
+        {"multi_20": 1.0, "single_20": -1.0},
+        PERFORMANCE,
+    ),
+    Claim(
+        "Guidance gains at 40 % of the data (Fig. 8)",
+        {"multi_40": 1.0, "single_40": -1.0},
+        PERFORMANCE,
+    ),
+    Claim(
+        "It gains more at 20 to 40 % than at 80 % (Fig. 8)",
+        {
+            "multi_20": 0.5,
+            "single_20": -0.5,
+            "multi_40": 0.5,
+            "single_40": -0.5,
+            "multi_80": -1.0,
+            "single_80": 1.0,
+        },
+        PERFORMANCE,
+    ),
+    Claim(
+        "Guided attention lies on lesions, unguided less so (Fig. 9)",
+        {"mga_resnet18": 1.0, "resnet18_cbam": -1.0},
+        ATTENTION,
+    ),
+    Claim(
+        "Guided attention at 20 % is ahead of unguided at 80 % (Fig. 9)",
+        {"multi_20": 1.0, "single_80": -1.0},
+        ATTENTION,
+    ),
+)
+
+
+def verdict(row: Measurement) -> str:
+    """What an interval says of a claim that the value is above zero."""
+    if row.span is None:
+        return "undecided: no interval"
+    low, high = row.span
+    if low > 0:
+        return "holds"
+    return "fails: the opposite holds" if high < 0 else "open: the interval holds zero"
+
+
+def _examine(finished: Finished) -> Found:
+    arms = arm_replicates(finished)
+    judged = [row for claim in CLAIMS for row in _judged(arms, claim)]
+    labels = {arm: MODELS[arm] if arm in MODELS else label(arm) for arm in finished.configs}
+    rows = [*judged, *measure_arms(finished, Comparison(SECTIONS, labels=labels))]
+    untested = [
+        f"Not run: {claim.text}"
+        for claim in CLAIMS
+        if not any(row.name == claim.text for row in judged)
+    ]
+    heading = next(section for section, metrics in SECTIONS.items() if metrics is BINARY)
+    own = [row for row in rows if row.table == heading]
+    figure = arms_figure(own, path=finished.out / "arms.png")
+    return Found(rows, figures=[figure], notes=untested)
+
+
+def _judged(arms: ByArm, claim: Claim) -> list[Measurement]:
+    table = "Claims on performance" if claim.metrics is PERFORMANCE else "Claims on attention"
+    rows = contrast_rows(arms, claim.weights, table=table, name=claim.text, metrics=claim.metrics)
+    return [replace(row, note=f"{row.metric}: {verdict(row)}") for row in rows]
+
+
+STUDIES = {
+    "claims": Study(
+        title="The paper's claims",
+        source="Paper, Tables 4 and 5, Figures 8 and 9",
+        plan="configs/experiments/claims.py",
+        examine=_examine,
+    ),
+}

@@ -1,0 +1,77 @@
+"""Tables 4 and 5: classifiers side by side."""
+
+from mgajax.experiments import paper
+from mgajax.experiments.compare import measure_arms
+from mgajax.experiments.study import (
+    ATTENTION,
+    BINARY,
+    THREE_CLASS,
+    Comparison,
+    Finished,
+    Found,
+    Study,
+)
+from mgajax.reporting.experiment_figures import arms_figure
+
+SECTIONS = {
+    "COVID-19 against the rest": BINARY,
+    "Three classes": THREE_CLASS,
+    "Attention on lesions": ATTENTION,
+}
+
+MODELS = {
+    "resnet18": "ResNet18",
+    "resnet50": "ResNet50",
+    "densenet121": "DenseNet121",
+    "resnet18_cbam": "ResNet18 + CBAM",
+    "mga_resnet18": "ResNet18 + CBAM + MGA",
+}
+
+TABLE4 = Comparison(
+    sections=SECTIONS,
+    pairs=[
+        ("mga_resnet18", "resnet18_cbam"),
+        ("mga_resnet18", "resnet18"),
+        ("resnet18_cbam", "resnet18"),
+    ],
+    paper=paper.TABLE4,
+    labels=MODELS,
+)
+
+TABLE5 = Comparison(
+    sections=SECTIONS,
+    pairs=[("stage3", "stage1"), ("stage3", "stage2")],
+    paper=paper.TABLE5,
+    labels={f"stage{number}": f"MGA at stage {number}" for number in (1, 2, 3)},
+)
+
+PAPERS_SPLIT = (
+    "The paper's rows are on another, unpublished split of the curated set; they show what it "
+    "reports and are no target on drawn slices."
+)
+
+
+def examine(finished: Finished, comparison: Comparison) -> Found:
+    """The tables of a comparison of arms, and its figure."""
+    rows = measure_arms(finished, comparison)
+    heading = next(iter(comparison.sections))
+    figure = arms_figure(
+        [row for row in rows if row.table == heading], path=finished.out / "arms.png"
+    )
+    return Found(rows, figures=[figure], notes=[PAPERS_SPLIT] if comparison.paper else [])
+
+
+STUDIES = {
+    "table4": Study(
+        title="Five classifiers",
+        source="Paper, Table 4",
+        plan="configs/experiments/table4.py",
+        examine=lambda finished: examine(finished, TABLE4),
+    ),
+    "table5": Study(
+        title="Where the mask guides the attention",
+        source="Paper, Table 5",
+        plan="configs/experiments/table5.py",
+        examine=lambda finished: examine(finished, TABLE5),
+    ),
+}

@@ -1,0 +1,170 @@
+"""Arms side by side: means over seeds with patient-bootstrap intervals, and paired differences."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from mgajax.evaluation.bootstrap import interval
+from mgajax.evaluation.classifier_comparison import (
+    Level,
+    Replicates,
+    mean_replicates,
+    paired_replicates,
+)
+from mgajax.evaluation.predictions import Predictions, read_csv
+from mgajax.evaluation.result import FOLDER
+from mgajax.experiments.plan import PlannedRun
+from mgajax.experiments.study import RESAMPLING, Comparison, Finished, Metrics
+from mgajax.reporting.measurements import Measurement, Scale
+
+ByArm = Mapping[str, Mapping[int, Replicates]]
+"""By arm and seed, every metric on the resamples."""
+
+
+def measure_arms(
+    finished: Finished, comparison: Comparison, *, level: Level = "slices"
+) -> list[Measurement]:
+    """Each table of the comparison, and one of its pairs' differences below it.
+
+    Args:
+      finished: runs whose test predictions are on disk.
+      comparison: what to measure.
+      level: judge slices, or patients by their mean probabilities.
+
+    Raises:
+      DataError: predictions that cannot be read.
+    """
+    arms = arm_replicates(finished, level=level)
+    rows = []
+    for heading, metrics in comparison.sections.items():
+        for arm in finished.configs:
+            rows += _arm_rows(arm, arms.get(arm, {}), heading, metrics, comparison, finished)
+        table = f"{heading}: differences"
+        for first, second in comparison.pairs:
+            name = f"{comparison.label(first)} minus {comparison.label(second)}"
+            weights = {first: 1.0, second: -1.0}
+            rows += contrast_rows(arms, weights, table=table, name=name, metrics=metrics)
+    return rows
+
+
+def arm_replicates(finished: Finished, *, level: Level = "slices") -> ByArm:
+    """Every metric of every run; runs that share a test set share its resamples, too."""
+    predictions = {
+        (arm, seed): predictions_of(run)
+        for arm, runs in finished.arms.items()
+        for seed, run in runs.items()
+    }
+    groups: dict[tuple[str, ...], dict[str, Predictions]] = {}
+    for (arm, seed), one in predictions.items():
+        names = tuple(sorted(one.file_names.tolist()))
+        groups.setdefault(names, {})[f"{arm}/{seed}"] = one
+    found: dict[str, Replicates] = {}
+    for group in groups.values():
+        found |= paired_replicates(group, settings=RESAMPLING, level=level)
+    return {
+        arm: {seed: found[f"{arm}/{seed}"] for seed in runs} for arm, runs in finished.arms.items()
+    }
+
+
+def predictions_of(run: PlannedRun, *, split: str = "test") -> Predictions:
+    """What evaluation wrote of a run."""
+    return read_csv(run.folder / FOLDER / f"{split}_predictions.csv")
+
+
+def contrast_rows(
+    arms: ByArm,
+    weights: Mapping[str, float],
+    *,
+    table: str,
+    name: str,
+    metrics: Metrics,
+    scale: Scale = "percent",
+) -> list[Measurement]:
+    """A weighted sum of arms, such as `{"a": 1, "b": -1}`, over the seeds that all of them have.
+
+    Returns:
+      A row for each metric that all have; none where they share no seed.
+    """
+    shared = set.intersection(*(set(arms.get(arm, {})) for arm in weights))
+    by_seed = {}
+    for seed in sorted(shared):
+        own = {arm: arms[arm][seed] for arm in weights}
+        known = [path for path in metrics if all(path in one for one in own.values())]
+        by_seed[seed] = {
+            path: np.sum([weight * own[arm][path] for arm, weight in weights.items()], axis=0)
+            for path in known
+        }
+    if not by_seed:
+        return []
+    return measured(by_seed, table=table, name=name, metrics=metrics, scale=scale)
+
+
+def measured(
+    by_seed: Mapping[int, Replicates],
+    *,
+    table: str,
+    name: str,
+    metrics: Metrics,
+    paper: Mapping[str, float] | None = None,
+    scale: Scale = "percent",
+) -> list[Measurement]:
+    """A row for each metric that every seed has: mean over seeds, interval, and each seed's value.
+
+    Args:
+      paper: in percent, by path.
+    """
+    mean = mean_replicates(list(by_seed.values()))
+    rows = []
+    for path, heading in metrics.items():
+        if path not in mean:
+            continue
+        printed = (paper or {}).get(path)
+        rows.append(
+            Measurement(
+                table=table,
+                name=name,
+                metric=heading,
+                **value_and_interval(mean[path]),
+                seeds={
+                    seed: float(one[path][0])
+                    for seed, one in by_seed.items()
+                    if np.isfinite(one[path][0])
+                },
+                paper=None if printed is None else printed / 100,
+                scale=scale,
+            )
+        )
+    return rows
+
+
+def value_and_interval(replicates: np.ndarray) -> dict[str, Any]:
+    """`value`, `low` and `high` of the value and its resamples; None where undefined."""
+    span = interval(replicates[1:], confidence=RESAMPLING.confidence)
+    value = float(replicates[0]) if np.isfinite(replicates[0]) else None
+    return {"value": value, "low": span["low"], "high": span["high"]}
+
+
+def _arm_rows(
+    arm: str,
+    by_seed: Mapping[int, Replicates],
+    heading: str,
+    metrics: Metrics,
+    comparison: Comparison,
+    finished: Finished,
+) -> list[Measurement]:
+    name, paper = comparison.label(arm), comparison.paper.get(arm, {})
+    if by_seed:
+        return measured(by_seed, table=heading, name=name, metrics=metrics, paper=paper)
+    status, reason = finished.missing[arm]
+    return [
+        Measurement(
+            table=heading,
+            name=name,
+            metric=metric,
+            paper=paper[path] / 100 if path in paper else None,
+            status="failed" if status == "failed" else "not run",
+            note=reason,
+        )
+        for path, metric in metrics.items()
+    ]

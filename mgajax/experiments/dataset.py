@@ -1,0 +1,45 @@
+"""Tables 1 and 2 and Figure 4: what a curated set holds; nothing is trained."""
+
+import json
+
+from mgajax.dataset_report import report_dataset
+from mgajax.errors import ConfigError
+from mgajax.experiments.study import Finished, Found, Study
+from mgajax.reporting.measurements import Measurement
+
+
+def _examine(finished: Finished) -> Found:
+    """The counts of `mgajax report --dataset`, and its figures."""
+    folder = finished.data.given
+    if folder is None:
+        raise ConfigError("--data is missing: give the folder of a curated set, with its tables")
+    done = report_dataset(folder, out=finished.out, split=finished.split)
+    found = json.loads((finished.out / "statistics.json").read_text(encoding="utf-8"))
+    rows = [
+        _count("Slices by source (Table 1)", row["source"], name, count)
+        for row in found["table1"]
+        for name, count in zip(found["classes"], row["slices"], strict=True)
+    ]
+    rows += [
+        _count("Slices by split (Table 2)", split, name, count)
+        for split, counts in found["table2"].items()
+        for name, count in counts.items()
+    ]
+    pictures = [path for path in done.files if path.suffix == ".png"]
+    return Found(
+        rows, figures=pictures, files=[path for path in done.files if path not in pictures]
+    )
+
+
+def _count(table: str, name: str, metric: str, count: int) -> Measurement:
+    return Measurement(table, name, metric, value=float(count), scale="number")
+
+
+STUDIES = {
+    "dataset": Study(
+        title="What the curated set holds",
+        source="Paper, Tables 1 and 2, Figures 3 and 4",
+        plan="",
+        examine=_examine,
+    ),
+}

@@ -1,0 +1,88 @@
+"""Which data set an arm learns from: the one that was given, or one that is drawn for it."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from mgajax import config as configs
+from mgajax.data.table import read_table
+from mgajax.errors import TrainingError
+from mgajax.inference.segment import segment
+from mgajax.training.loop import train
+
+MASKS = "masks"
+"""An arm's option: the slices without a lesion mask get a predicted one, `binary` or `soft`."""
+
+STEP1 = "step1"
+SEGMENTER = Path("configs/quickstart.py")
+
+Draw = Callable[..., Path]
+"""`draw(folder, **options)`: a phantom with these options in `folder`, built once."""
+
+
+class DataSets:
+    """The data sets of an experiment, each drawn and read once."""
+
+    def __init__(
+        self, *, given: Path | None, draw: Draw, folder: Path, phantom: Mapping[str, Any]
+    ) -> None:
+        """Nothing is drawn yet.
+
+        Args:
+          given: a built data set of the user's; None: all are drawn.
+          draw: makes a phantom; the command line knows how.
+          folder: where drawn ones go.
+          phantom: options that all drawn ones share.
+        """
+        self.given = given
+        self.phantom = dict(phantom)
+        self._draw, self._folder = draw, folder
+        self._fingerprints: dict[Path, str] = {}
+
+    def place(self, options: Mapping[str, Any]) -> Path | None:
+        """The folder of the data set.
+
+        Args:
+          options: of a drawn one, for arms that need something special of it.
+
+        Returns:
+          None where a data set was given and something special is needed: it cannot be had.
+        """
+        if self.given is not None:
+            return None if options else self.given
+        asked = {**self.phantom, **options}
+        if MASKS not in asked:
+            return self._draw(self._folder, **asked)
+        kind = asked.pop(MASKS)
+        unmasked = self._draw(self._folder, **asked)
+        masks = predicted_masks(unmasked, folder=self._folder / STEP1, kind=kind)
+        return self._draw(self._folder, **asked, masks=str(masks))
+
+    def fingerprint(self, place: Path) -> str:
+        """The hash of a data set's content."""
+        if place not in self._fingerprints:
+            self._fingerprints[place] = read_table(place).fingerprint
+        return self._fingerprints[place]
+
+
+def predicted_masks(data: Path, *, folder: Path, kind: Literal["binary", "soft"]) -> Path:
+    """Step 1 on drawn slices: train a small segmenter on the annotated ones, predict the others.
+
+    Args:
+      data: where it learns and predicts.
+      folder: gets the segmenter's run and a folder of masks.
+      kind: of masks.
+
+    Raises:
+      TrainingError: stopped by a signal; the same call goes on.
+    """
+    again = "stopped while predicting masks; give the same command again to go on"
+    config = configs.load(SEGMENTER).segmentation
+    config.data.dir = str(data)
+    workdir = folder / f"segmenter-{read_table(data).fingerprint[:12]}"
+    if not train(config, workdir=workdir).finished:
+        raise TrainingError(again)
+    out = workdir / f"masks_{kind}"
+    if not segment(workdir, data=data, out=out, kind=kind).finished:
+        raise TrainingError(again)
+    return out

@@ -1,0 +1,112 @@
+"""Doing one run: train, evaluate, mark it as finished; an error becomes its outcome."""
+
+import json
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from mgajax.evaluation.files import write_json, write_text
+from mgajax.evaluation.result import FOLDER
+from mgajax.evaluation.run import evaluate_run
+from mgajax.experiments.plan import PlannedRun
+from mgajax.progress import say
+from mgajax.training.loop import SUMMARY_FILE, train
+
+DONE_FILE = "done.json"
+"""In a run's folder, written last: the fingerprint of what was run, and how long it took."""
+
+FAILURE_FILE = "failure.txt"
+"""In a run's folder: the traceback of what went wrong."""
+
+
+class Status(StrEnum):
+    """How a run stands."""
+
+    FINISHED = "finished"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a run.
+
+    Attributes:
+      run: the run.
+      status: `stopped` by a signal; the same experiment again goes on with it.
+      reused: it was finished before.
+      reason: why it failed, in one line.
+    """
+
+    run: PlannedRun
+    status: Status
+    reused: bool = False
+    reason: str = ""
+
+
+Execute = Callable[[PlannedRun], Status]
+"""Trains and evaluates, going on where it stopped."""
+
+
+def is_finished(run: PlannedRun) -> bool:
+    """Whether the folder holds exactly this run, trained to the end and evaluated."""
+    return (
+        _json(run.folder / DONE_FILE).get("fingerprint") == run.fingerprint
+        and bool(_json(run.folder / SUMMARY_FILE).get("finished"))
+        and (run.folder / FOLDER / "test.json").is_file()
+    )
+
+
+def seconds_of(run: PlannedRun) -> float | None:
+    """How long the call took that finished the run; None if that call was not its first."""
+    found: float | None = _json(run.folder / DONE_FILE).get("seconds")
+    return found
+
+
+def train_and_evaluate(run: PlannedRun) -> Status:
+    """Train to the end, or go on; evaluate; leave the mark by which the run is known as finished.
+
+    Raises:
+      MgajaxError: as training and evaluation do.
+    """
+    start, is_new = time.monotonic(), not (run.folder / "config.json").exists()
+    if not train(run.config, workdir=run.folder).finished:
+        return Status.STOPPED
+    evaluate_run(run.folder)
+    seconds = time.monotonic() - start if is_new else None
+    mark = {"fingerprint": run.fingerprint, "seed": run.seed, "seconds": seconds}
+    write_json(mark, run.folder / DONE_FILE)
+    return Status.FINISHED
+
+
+def attempt(run: PlannedRun, *, execute: Execute = train_and_evaluate) -> Outcome:
+    """Do one run; an error becomes its outcome and leaves its traceback in the folder."""
+    failure = run.folder / FAILURE_FILE
+    failure.unlink(missing_ok=True)
+    try:
+        return Outcome(run, execute(run))
+    except Exception as error:  # whatever it is, the other runs are still to be done
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        run.folder.mkdir(parents=True, exist_ok=True)
+        write_text(f"{traceback.format_exc()}\n{reason}", failure)
+        return Outcome(run, Status.FAILED, reason=reason)
+
+
+def tell(outcome: Outcome) -> None:
+    """One line for a run that failed."""
+    if outcome.status == Status.FAILED:
+        place = outcome.run.folder / FAILURE_FILE
+        say(f"{outcome.run.title} failed: {outcome.reason} ({place})")
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """A JSON object; empty where there is none, or half of one."""
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

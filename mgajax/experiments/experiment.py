@@ -1,0 +1,259 @@
+"""An experiment from its plan to its results: runs, numbers, tables, figures."""
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mgajax import config as configs
+from mgajax.errors import ConfigError, nearest
+from mgajax.evaluation.files import write_csv, write_json, write_text
+from mgajax.experiments.budgets import Budget, chosen_budget
+from mgajax.experiments.datasets import DataSets, Draw
+from mgajax.experiments.execution import Outcome, Status, seconds_of
+from mgajax.experiments.plan import Planned, PlannedRun, plan_runs
+from mgajax.experiments.runner import run_all
+from mgajax.experiments.significance import given_runs
+from mgajax.experiments.studies import STUDIES
+from mgajax.experiments.study import Finished, Found, Study
+from mgajax.reporting.measurements import csv_lines, markdown_tables
+
+RESULTS = "results"
+"""Name of the JSON, Markdown and CSV files."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is asked for.
+
+    Attributes:
+      name: of the study.
+      workdir: gets the results.
+      runs: gets runs and drawn data; experiments that share it share equal runs. None: in `workdir`.
+      data: a built data set; None: slices are drawn.
+      budget: one of `budgets.BUDGETS`; None: `full` with a data set, `small` without.
+      seeds: how many seeds each arm gets; None: the budget's.
+      jobs: runs at a time.
+      plan: another file of runs than the study's.
+      compare: folders of finished runs, for `significance`.
+      split: a CSV of who is in which split, for `dataset`.
+      overrides: `--config.ARM.key=value`.
+    """
+
+    name: str
+    workdir: Path
+    runs: Path | None = None
+    data: Path | None = None
+    budget: str | None = None
+    seeds: int | None = None
+    jobs: int = 1
+    plan: Path | None = None
+    compare: Sequence[Path] = ()
+    split: Path | None = None
+    overrides: Sequence[str] = ()
+
+    @property
+    def study(self) -> Study:
+        """The study of that name.
+
+        Raises:
+          ConfigError: unknown.
+        """
+        if self.name not in STUDIES:
+            raise ConfigError(f"experiment {self.name}: {nearest(self.name, list(STUDIES))}")
+        return STUDIES[self.name]
+
+    @property
+    def budget_name(self) -> str:
+        """The budget, chosen or not."""
+        return self.budget or ("full" if self.data else "small")
+
+    @property
+    def settings(self) -> Budget:
+        """What the budget says of this study."""
+        budget = chosen_budget(self.budget_name)
+        fits = self.plan is None and self.budget_name != "full" and self.study.drawn_plan
+        settings = {} if fits else budget.settings
+        seeds = budget.seeds if self.seeds is None else self.seeds
+        seeds = seeds if self.study.seeds is None else min(seeds, self.study.seeds)
+        return replace(budget, settings=settings, seeds=seeds)
+
+    @property
+    def plan_file(self) -> Path:
+        """The file of runs."""
+        if self.plan is not None:
+            return self.plan
+        drawn = self.study.drawn_plan if self.budget_name != "full" else ""
+        return Path(drawn or self.study.plan)
+
+    @property
+    def folder(self) -> Path:
+        """Where runs and drawn data lie."""
+        return self.runs or self.workdir / "runs"
+
+    def command(self) -> str:
+        """The command line that asks for the same."""
+        words = ["mgajax experiment", self.name, f"--workdir {self.workdir}"]
+        given: dict[str, Any] = {"runs": self.runs, "data": self.data, "plan": self.plan}
+        given |= {"compare": " ".join(map(str, self.compare)), "split": self.split}
+        given |= {"budget": self.budget_name, "seeds": self.seeds} if self.study.plan else {}
+        words += [f"--{key} {value}" for key, value in given.items() if value]
+        return " ".join([*words, *self.overrides])
+
+
+@dataclass(frozen=True)
+class Done:
+    """What an experiment gives.
+
+    Attributes:
+      table: its tables in Markdown.
+      files: what was written.
+      failed: runs that failed, `arm, seed N: reason`.
+    """
+
+    table: str
+    files: tuple[Path, ...]
+    failed: tuple[str, ...]
+
+
+def run_experiment(order: Order, *, draw: Draw) -> Done | None:
+    """Do all runs of a study, then measure, and write the results into its folder.
+
+    The same call goes on where it was stopped, and repeats no finished run.
+
+    Args:
+      order: what is asked for.
+      draw: makes a phantom, see `datasets.Draw`.
+
+    Returns:
+      None when stopped by a signal.
+
+    Raises:
+      ConfigError: an unknown study or budget, an unusable plan or override, too few runs given.
+      DataError: a data set that cannot be read.
+    """
+    for option, count in (("--seeds", order.seeds), ("--jobs", order.jobs)):
+        if count is not None and count < 1:
+            raise ConfigError(f"{option} {count}: expected at least 1")
+    if order.compare and order.study.plan:
+        raise ConfigError(f"--compare is for `significance`; {order.name} makes its own runs")
+    data = DataSets(
+        given=order.data,
+        draw=draw,
+        folder=order.folder / "data",
+        phantom=order.settings.phantom,
+    )
+    planned = _plan(order, data)
+    outcomes = (
+        given_runs(order.compare) if order.compare else run_all(planned.runs, jobs=order.jobs)
+    )
+    if any(one.status == Status.STOPPED for one in outcomes):
+        return None
+    order.workdir.mkdir(parents=True, exist_ok=True)
+    finished = _finished(order, planned, outcomes, data)
+    if order.study.plan and not finished.arms:
+        reasons = [f"{arm}: {status} ({why})" for arm, (status, why) in finished.missing.items()]
+        found = Found([], notes=reasons)
+    else:
+        found = order.study.examine(finished)
+    return write_results(order, found, outcomes)
+
+
+def _plan(order: Order, data: DataSets) -> Planned:
+    """The study's runs; none for a study that trains nothing."""
+    if not order.study.plan:
+        return Planned((), {}, {})
+    return plan_runs(
+        order.plan_file,
+        budget=order.settings,
+        seeds=range(order.settings.seeds),
+        data=data,
+        folder=order.folder,
+        overrides=order.overrides,
+    )
+
+
+def _finished(
+    order: Order, planned: Planned, outcomes: Sequence[Outcome], data: DataSets
+) -> Finished:
+    arms: dict[str, dict[int, PlannedRun]] = {}
+    failed: dict[str, str] = {}
+    configs_by_arm = planned.configs or {one.run.arm: one.run.config for one in outcomes}
+    for one in outcomes:
+        if one.status == Status.FINISHED:
+            arms.setdefault(one.run.arm, {})[one.run.seed] = one.run
+        else:
+            failed[one.run.arm] = one.reason
+    missing = {arm: ("not run", reason) for arm, reason in planned.impossible.items()}
+    missing |= {arm: ("failed", reason) for arm, reason in failed.items() if arm not in arms}
+    in_order = {arm: arms[arm] for arm in configs_by_arm if arm in arms}
+    return Finished(order.workdir, in_order, configs_by_arm, missing, data, order.split)
+
+
+def write_results(order: Order, found: Found, outcomes: Sequence[Outcome]) -> Done:
+    """Write `results.md`, `results.csv` and, last, for whoever waits for it, `results.json`."""
+    study, out = order.study, order.workdir
+    failed = tuple(
+        f"{one.run.title}: {one.reason}" for one in outcomes if one.status == Status.FAILED
+    )
+    table = markdown_tables(found.rows)
+    files = [
+        write_text(_page(order, found, table, failed=failed), out / f"{RESULTS}.md"),
+        write_csv(csv_lines(found.rows), out / f"{RESULTS}.csv"),
+        *found.files,
+        *found.figures,
+    ]
+    content = {
+        "experiment": order.name,
+        "title": study.title,
+        "source": study.source,
+        "command": order.command(),
+        "plan": str(order.plan_file),
+        "budget": order.budget_name,
+        "data": str(order.data) if order.data else dict(order.settings.phantom),
+        "seeds": sorted({one.run.seed for one in outcomes}),
+        "provenance": configs.provenance(),
+        "runs": [_run_entry(one, out) for one in outcomes],
+        "failed": len(failed),
+        "rows": [row.to_json() for row in found.rows],
+        "notes": list(found.notes),
+        "figures": [str(path.relative_to(out)) for path in found.figures],
+        "files": [str(path.relative_to(out)) for path in files],
+    }
+    files.append(write_json(content, out / f"{RESULTS}.json"))
+    return Done(table=table, files=tuple(files), failed=failed)
+
+
+def _run_entry(outcome: Outcome, out: Path) -> dict[str, Any]:
+    run = outcome.run
+    return {
+        "arm": run.arm,
+        "seed": run.seed,
+        "model": run.config.model.name,
+        "folder": os.path.relpath(run.folder, out),
+        "status": str(outcome.status),
+        "reason": outcome.reason,
+        "seconds": seconds_of(run),
+        "fingerprint": run.fingerprint,
+    }
+
+
+def _page(order: Order, found: Found, table: str, *, failed: Sequence[str]) -> str:
+    study = order.study
+    source = f" ({study.source})" if study.source else ""
+    counts = Counter(row.status for row in found.rows)
+    told = ", ".join(f"{count} numbers {status}" for status, count in sorted(counts.items()))
+    return "\n\n".join(
+        [
+            f"# {study.title}{source}",
+            f"    {order.command()}",
+            f"{told}. In brackets: 95 % interval of the mean over seeds, by resampling the test "
+            "patients; after ±: standard deviation over seeds. In percent, unless it is a count.",
+            table,
+            *(f"![]({path.relative_to(order.workdir)})" for path in found.figures),
+            *found.notes,
+            *(f"Failed: {line}" for line in failed),
+        ]
+    )

@@ -1,0 +1,224 @@
+"""What the paper's printed numbers can be: counts that give them, and readings of our own runs.
+
+Whole slices leave few percentages possible: a printed row either has counts that give all four of
+its numbers, or the reading behind those counts is wrong.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from mgajax import schema
+from mgajax.data.count_splits import TABLE2_COUNTS
+from mgajax.evaluation.predictions import Predictions
+from mgajax.evaluation.replicates import binary_scores, confusion_scores
+from mgajax.experiments import paper
+from mgajax.experiments.classifiers import MODELS
+from mgajax.experiments.compare import predictions_of
+from mgajax.experiments.study import BINARY, Finished, Found, Study
+from mgajax.reporting.measurements import Measurement
+from mgajax.reporting.table3 import PAPER as TABLE3
+
+BATCH = 32
+"""The paper's (§5.2)."""
+
+COLUMNS = ("accuracy", "f1", "recall", "precision")
+HEADINGS = {name: BINARY[f"covid_vs_rest.{name}"] for name in COLUMNS}
+ROUNDED, TRUNCATED = 0.00505, 0.01
+"""How far a percentage may be from its two printed decimals, either way or upwards."""
+
+NEAR = 0.0101
+"""How far one of Table 3 may be: some there are rounded, some cut off, one is a digit short."""
+
+TEST = {name: int(TABLE2_COUNTS[code, 2]) for code, name in enumerate(schema.CLASS_NAMES)}
+SLICES = sum(TEST.values())
+COVID_OF_FULL_BATCHES = 514
+"""The only number of COVID-19 slices among the 1,216 of full batches at which all MGA rows fit."""
+
+
+Counts = tuple[int, int, int, int]
+"""TP, FP, FN, TN."""
+
+
+@dataclass(frozen=True)
+class Population:
+    """What a row may be over.
+
+    Attributes:
+      slices: all of them.
+      positives: of the class that counts as positive.
+    """
+
+    slices: int
+    positives: int
+
+
+POPULATIONS: Mapping[str, Population] = {
+    "every slice": Population(SLICES, TEST["COVID-19"]),
+    "full batches of 32": Population(SLICES // BATCH * BATCH, COVID_OF_FULL_BATCHES),
+    "every slice, Normal positive": Population(SLICES, TEST["Normal"]),
+    "every slice, CAP positive": Population(SLICES, TEST["CAP"]),
+}
+
+
+def fitting_counts(printed: Mapping[str, float], over: Population) -> list[Counts]:
+    """All (TP, FP, FN, TN) that give the four printed percentages, rounded or cut off.
+
+    Args:
+      printed: percent, by `COLUMNS`.
+      over: the number of slices and of positive ones.
+    """
+    found = []
+    for tp in range(over.positives + 1):
+        if not _prints(tp / over.positives, printed["recall"]):
+            continue
+        for fp in range(over.slices - over.positives + 1):
+            fn, tn = over.positives - tp, over.slices - over.positives - fp
+            values = {
+                "precision": tp / max(tp + fp, 1),
+                "accuracy": (tp + tn) / over.slices,
+                "f1": 2 * tp / (2 * tp + fp + fn),
+            }
+            if all(_prints(value, printed[name]) for name, value in values.items()):
+                found.append((tp, fp, fn, tn))
+    return found
+
+
+def _prints(share: float, printed: float) -> bool:
+    above = 100 * share - printed
+    return -ROUNDED <= above < TRUNCATED
+
+
+def _printed_rows() -> list[Measurement]:
+    rows = {MODELS[arm]: row for arm, row in paper.TABLE4.items()}
+    rows |= {f"Table 5, {stage}": row for stage, row in paper.TABLE5.items()}
+    measured = []
+    for name, row in rows.items():
+        printed = {column: row[f"covid_vs_rest.{column}"] for column in COLUMNS}
+        for reading, over in POPULATIONS.items():
+            counts = fitting_counts(printed, over)
+            told = "; ".join("TP {}, FP {}, FN {}, TN {}".format(*one) for one in counts[:1])
+            measured.append(
+                Measurement(
+                    "Counts that give a printed row",
+                    name,
+                    reading,
+                    value=float(len(counts)),
+                    note=f"{reading}: {told}" if told else "",
+                    scale="number",
+                )
+            )
+    return measured
+
+
+def _table3_rows() -> list[Measurement]:
+    """FP / TP and FN / TP of two decimals that give a printed row of Table 3.
+
+    The code that the paper used prints these two, and has them the wrong way round.
+    """
+    measured = []
+    for name, row in TABLE3.items():
+        ratios = np.round(np.arange(0.0, 2.0, 0.01), 2)
+        a, b = ratios[:, None], ratios[None, :]
+        values = {"precision": 1 / (1 + a), "recall": 1 / (1 + b), "iou": 1 / (1 + a + b)}
+        off = [np.abs(100 * value - row[name]) for name, value in values.items()]
+        places = np.argwhere((off[0] < NEAR) & (off[1] < NEAR) & (off[2] < NEAR))
+        for heading, own in (("FP / TP", 0), ("FN / TP", 1)):
+            value = float(ratios[places[0, own]]) if len(places) else None
+            table = "Two-decimal ratios that give a row of Table 3"
+            measured.append(Measurement(table, name, heading, value=value, scale="number"))
+    return measured
+
+
+def _as_is(one: Predictions) -> dict[str, float]:
+    return _binary(one, np.arange(len(one)))
+
+
+def _full_batches(one: Predictions) -> dict[str, float]:
+    return _binary(one, np.arange(len(one) // BATCH * BATCH))
+
+
+def _shuffled_batches(one: Predictions) -> dict[str, float]:
+    order = np.random.default_rng(0).permutation(len(one))
+    return _binary(one, order[: len(one) // BATCH * BATCH])
+
+
+def _exchanged(one: Predictions) -> dict[str, float]:
+    own = _as_is(one)
+    return own | {"recall": own["precision"], "precision": own["recall"]}
+
+
+def _normal_positive(one: Predictions) -> dict[str, float]:
+    return _binary(one, np.arange(len(one)), positive=schema.CLASS_NAMES.index("Normal"))
+
+
+def _macro(one: Predictions) -> dict[str, float]:
+    confusion = _confusion(one, np.arange(len(one)))
+    scores = confusion_scores(confusion, class_names=one.class_names)
+    values = {column: scores[f"macro_{column}"] for column in COLUMNS[1:]}
+    return {name: float(v[0]) for name, v in ({"accuracy": scores["accuracy"]} | values).items()}
+
+
+READINGS: Mapping[str, Callable[[Predictions], dict[str, float]]] = {
+    "COVID-19 against the rest, every slice": _as_is,
+    "last incomplete batch dropped": _full_batches,
+    "last incomplete batch dropped, shuffled": _shuffled_batches,
+    "precision and recall exchanged": _exchanged,
+    "Normal as the positive class": _normal_positive,
+    "three classes, macro averages": _macro,
+}
+
+
+def _binary(
+    one: Predictions, rows: np.ndarray, *, positive: int = schema.COVID
+) -> dict[str, float]:
+    scores = binary_scores(_confusion(one, rows), positive=positive)
+    return {column: float(scores[column][0]) for column in COLUMNS}
+
+
+def _confusion(one: Predictions, rows: np.ndarray) -> np.ndarray:
+    k = len(one.class_names)
+    cells = one.labels[rows] * k + one.predicted[rows]
+    return np.bincount(cells, minlength=k * k).reshape(1, k, k).astype(np.float64)
+
+
+def _examine(finished: Finished) -> Found:
+    rows = [*_printed_rows(), *_table3_rows()]
+    for arm, runs in finished.arms.items():
+        predictions = {seed: predictions_of(run) for seed, run in runs.items()}
+        for reading, read in READINGS.items():
+            by_seed = {seed: read(one) for seed, one in predictions.items()}
+            rows += _reading_rows(f"Readings of {MODELS[arm]}", reading, by_seed)
+    return Found(rows, notes=NOTES)
+
+
+def _reading_rows(
+    table: str, reading: str, by_seed: Mapping[int, Mapping[str, float]]
+) -> list[Measurement]:
+    rows = []
+    for column, heading in HEADINGS.items():
+        values = {seed: own[column] for seed, own in by_seed.items() if np.isfinite(own[column])}
+        mean = sum(values.values()) / len(values) if values else None
+        rows.append(Measurement(table, reading, heading, value=mean, seeds=values))
+    return rows
+
+
+NOTES = (
+    "A cell of the first table is the number of confusions that give a row's accuracy, F1, recall "
+    "and precision; 0 rules the reading out. The four baselines fit every slice of the test set, the "
+    "MGA rows only 1,216 = 38 × 32 of its 1,238 slices: no single reading fits all, so that the "
+    "paper's comparison is probably not on one test set.",
+    "Table 3's ratios have two decimals, as the code that the paper used prints them. That code "
+    "exchanges false positives and false negatives, so its precision and recall columns are "
+    "probably exchanged.",
+)
+
+STUDIES = {
+    "forensics": Study(
+        title="What the printed numbers can be",
+        source="Paper, Tables 3, 4 and 5",
+        plan="configs/experiments/forensics.py",
+        examine=_examine,
+    ),
+}

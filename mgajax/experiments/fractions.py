@@ -1,0 +1,152 @@
+"""Figures 8 and 9: what a mask's guidance is worth over the size of the training set."""
+
+import numpy as np
+
+from mgajax.evaluation.overlap import COLUMNS
+from mgajax.experiments.compare import arm_replicates, contrast_rows, measure_arms, predictions_of
+from mgajax.experiments.plan import PlannedRun
+from mgajax.experiments.study import ATTENTION, Comparison, Finished, Found, Metrics, Study
+from mgajax.explanation.class_activation import enlarged
+from mgajax.reporting.attribution_panels import attribution_panel
+from mgajax.reporting.experiment_figures import Curves, curves_figure
+from mgajax.reporting.measurements import Measurement
+from mgajax.training.run import reopen_run
+from mgajax.training.trained import best_state
+
+PLAN = "configs/experiments/fig8.py"
+TASKS = {"single": "Single-task", "multi": "Multi-task"}
+GAIN = "Multi-task minus single-task"
+SHARE = "training share of train + validation, %"
+PERFORMANCE: Metrics = {
+    "covid_vs_rest.accuracy": "Accuracy",
+    "covid_vs_rest.roc_auc": "ROC AUC",
+    "three_class.accuracy": "Three-class accuracy",
+}
+SHOWN_SLICES = 2
+"""Of Figure 9."""
+
+AREA = COLUMNS[0]
+
+
+def parts(arm: str) -> tuple[str, int]:
+    """("multi", 20) of `multi_20`."""
+    task, _, percent = arm.rpartition("_")
+    return task, int(percent)
+
+
+def label(arm: str) -> str:
+    """`Multi-task, 20 %`."""
+    task, percent = parts(arm)
+    return f"{TASKS[task]}, {percent} %"
+
+
+def _examine_fig8(finished: Finished) -> Found:
+    rows = _rows(finished, PERFORMANCE, heading="Test performance")
+    figure = curves_figure(
+        _curves(rows),
+        path=finished.out / "fig8.png",
+        label=SHARE,
+        title="Test performance by size of the training set; bands: 95 % over patients",
+    )
+    return Found(rows, figures=[figure], notes=["The paper prints Figure 8 without numbers."])
+
+
+def _examine_fig9(finished: Finished) -> Found:
+    rows = _rows(finished, ATTENTION, heading="Attention on lesions")
+    curves = curves_figure(
+        _curves(rows),
+        path=finished.out / "fig9_overlap.png",
+        label=SHARE,
+        title="Attention against lesions by size of the training set; bands: 95 % over patients",
+    )
+    return Found(rows, figures=[curves, *_panels(finished)])
+
+
+def _rows(finished: Finished, metrics: Metrics, *, heading: str) -> list[Measurement]:
+    """Both tasks at each percentage, and the gain at each."""
+    labels = {arm: label(arm) for arm in finished.configs}
+    rows = measure_arms(finished, Comparison({heading: metrics}, labels=labels))
+    arms = arm_replicates(finished)
+    for percent in sorted({parts(arm)[1] for arm in finished.configs}):
+        weights = {f"multi_{percent}": 1.0, f"single_{percent}": -1.0}
+        name = f"{GAIN}, {percent} %"
+        rows += contrast_rows(arms, weights, table=GAIN, name=name, metrics=metrics)
+    return rows
+
+
+def _curves(rows: list[Measurement]) -> Curves:
+    """By metric and task, the measurement at each percentage; the gain is the last panel's curve."""
+    curves: dict[str, dict[str, dict[float, Measurement]]] = {}
+    for row in rows:
+        task, _, share = row.name.rpartition(", ")
+        metric = f"{row.metric}: gain" if task == GAIN else row.metric
+        curves.setdefault(metric, {}).setdefault(task, {})[float(share.removesuffix(" %"))] = row
+    return curves
+
+
+def _panels(finished: Finished) -> list:
+    """For a few slices: both tasks' attention at each percentage, as in Figure 9."""
+    arms = {arm: runs[min(runs)] for arm, runs in finished.arms.items()}
+    percentages = sorted({parts(arm)[1] for arm in arms})
+    complete = [p for p in percentages if all(f"{task}_{p}" in arms for task in TASKS)]
+    if not complete:
+        return []
+    names = _largest_lesions(next(iter(arms.values())))
+    shown = {
+        task: [_attention(arms[f"{task}_{percent}"], names) for percent in complete]
+        for task in TASKS
+    }
+    pictures = []
+    for place, name in enumerate(names):
+        images, masks, _ = shown["multi"][0]
+        maps = {
+            TASKS[task]: np.stack([attention[place] for _, _, attention in own])
+            for task, own in shown.items()
+        }
+        pictures.append(
+            attribution_panel(
+                np.repeat(images[place][None], len(complete), axis=0),
+                maps,
+                masks=np.repeat(masks[place][None], len(complete), axis=0),
+                captions=[f"{percent} %" for percent in complete],
+                path=finished.out / f"fig9_{place + 1}.png",
+                title=f"{name}: attention by training share; outlined: lesion",
+            )
+        )
+    return pictures
+
+
+def _largest_lesions(run: PlannedRun) -> list[str]:
+    """File names of the test slices with the largest lesions, one a patient."""
+    predictions = predictions_of(run)
+    order = np.argsort(-np.nan_to_num(predictions.overlap[AREA]), kind="stable")
+    people = dict.fromkeys(predictions.patients[order].tolist())
+    firsts = [int(order[predictions.patients[order] == one][0]) for one in people]
+    return predictions.file_names[firsts[:SHOWN_SLICES]].tolist()
+
+
+def _attention(planned: PlannedRun, names: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Images, masks and attention maps of the named slices."""
+    run = reopen_run(planned.folder)
+    state, _ = best_state(planned.folder, like=run.state_shapes(), layout=run.layout)
+    places = {name: row for row, name in enumerate(run.data.table.file_names.tolist())}
+    rows = np.array([places[name] for name in names], np.int64)
+    maps = run.predict(state, rows)["attention_map"]
+    images, masks = (array[rows][..., 0] for array in (run.data.images, run.data.masks))
+    return images, masks, enlarged(maps.astype(np.float32), size=images.shape[1:])
+
+
+STUDIES = {
+    "fig8": Study(
+        title="Single-task against multi-task by size of the training set",
+        source="Paper, Figure 8",
+        plan=PLAN,
+        examine=_examine_fig8,
+    ),
+    "fig9": Study(
+        title="Attention maps by size of the training set",
+        source="Paper, Figure 9",
+        plan=PLAN,
+        examine=_examine_fig9,
+    ),
+}

@@ -1,0 +1,117 @@
+"""From a plan (a file of configurations, one an arm) to runs: arms × seeds, each with its folder."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from mgajax import config as configs
+from mgajax.experiments.budgets import Budget
+from mgajax.experiments.datasets import DataSets
+
+DRAWN = "drawn"
+"""`config.data.drawn` holds options of the phantom that an arm needs, such as `shortcut`."""
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One training.
+
+    Attributes:
+      arm: what is compared: the name in the plan.
+      seed: of parameters, data order and augmentation (and of the split, where it is drawn).
+      config: all of it, with the data set's folder.
+      folder: of the run. Equal runs of several experiments have one folder.
+      fingerprint: of the configuration (but keys that change no numbers) and the data's content.
+    """
+
+    arm: str
+    seed: int
+    config: ConfigDict
+    folder: Path
+    fingerprint: str
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        return f"{self.arm}, seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """All of an experiment's runs, and the arms that cannot be run, with the reason."""
+
+    runs: tuple[PlannedRun, ...]
+    impossible: dict[str, str]
+    configs: dict[str, ConfigDict]
+
+
+def plan_runs(
+    plan: Path | str,
+    *,
+    budget: Budget,
+    seeds: Sequence[int],
+    data: DataSets,
+    folder: Path,
+    overrides: Sequence[str] = (),
+) -> Planned:
+    """Read a plan and lay out its runs, seed by seed, so that every arm has a run early.
+
+    Args:
+      plan: a file whose `get_config()` gives a configuration for each arm.
+      budget: its settings go into every arm before `overrides` do.
+      seeds: added to the one in each arm's configuration.
+      data: the data sets.
+      folder: gets the runs' folders.
+      overrides: `--config.ARM.key=value`.
+
+    Raises:
+      ConfigError: an unusable plan or override.
+      DataError: a data set that cannot be read.
+    """
+    arms = configs.load(plan, overrides=[*_budget_words(plan, budget), *overrides])
+    impossible = {}
+    runs = []
+    for arm, config in arms.items():
+        options = dict(config.data.get(DRAWN, {}))
+        place = data.place(options)
+        if place is None:
+            needs = ", ".join(f"{key}={value}" for key, value in options.items())
+            impossible[arm] = f"needs a drawn data set with {needs}; run it without --data"
+            continue
+        for seed in seeds:
+            own = config.copy_and_resolve_references().unlock()
+            if DRAWN in own.data:
+                del own.data[DRAWN]  # the data's content says it
+            own.seed, own.data.dir = config.seed + seed, str(place)
+            runs.append(_planned(arm, own.lock(), content=data.fingerprint(place), folder=folder))
+    order = sorted(runs, key=lambda run: run.seed)  # stable: arms stay in the plan's order
+    return Planned(tuple(order), impossible, dict(arms.items()))
+
+
+def _planned(arm: str, config: ConfigDict, *, content: str, folder: Path) -> PlannedRun:
+    mark = fingerprint(config, content=content)
+    place = folder / f"{config.model.name}-{mark[:12]}"
+    return PlannedRun(arm, config.seed, config, place, mark)
+
+
+def fingerprint(config: ConfigDict, *, content: str) -> str:
+    """sha256 of all that a run's numbers follow from, but software and hardware.
+
+    Args:
+      content: hash of the data set.
+    """
+    keys = {k: v for k, v in configs.flatten(config).items() if k not in configs.RESUMABLE}
+    text = json.dumps([sorted(keys.items()), content])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _budget_words(plan: Path | str, budget: Budget) -> list[str]:
+    """The budget's settings as overrides of every arm."""
+    arms = configs.load(plan) if budget.settings else {}
+    return [
+        f"--config.{arm}.{key}={value}" for arm in arms for key, value in budget.settings.items()
+    ]

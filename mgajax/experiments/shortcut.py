@@ -1,0 +1,145 @@
+"""Does a classifier use the source instead of the disease, and does guidance keep it from that?
+
+Where sources are dealt by class, a network may read the scanner instead of the lungs, and its own
+test set, dealt alike, does not tell. Slices of the same scanners whose class the source does not
+give away do.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from scipy.special import softmax
+
+from mgajax.evaluation.classifier_comparison import paired_replicates
+from mgajax.evaluation.predictions import Predictions
+from mgajax.experiments.compare import ByArm, arm_replicates, contrast_rows, measured
+from mgajax.experiments.plan import PlannedRun
+from mgajax.experiments.study import RESAMPLING, Finished, Found, Metrics, Study
+from mgajax.reporting.experiment_figures import Curves, curves_figure
+from mgajax.reporting.measurements import Measurement
+from mgajax.training.run import open_run
+from mgajax.training.trained import best_state
+
+METRICS: Metrics = {
+    "covid_vs_rest.accuracy": "Accuracy",
+    "covid_vs_rest.roc_auc": "ROC AUC",
+    "three_class.accuracy": "Three-class accuracy",
+}
+MODELS = {"resnet18": "ResNet18", "cbam": "ResNet18 + CBAM", "mga": "ResNet18 + CBAM + MGA"}
+LINKED = ("morozov", "jun", "afshar")
+"""The sources that drawn classes are linked to; the only ones seen where the dial is at 100 %."""
+
+OTHER_PEOPLE = {"shortcut": 0.0, "seed": 1000}
+"""Options of the data set that tells: nobody in it was trained on."""
+
+OWN, HONEST = "Own test set", "Slices without the shortcut"
+PANELS = {OWN: "own test set", HONEST: "no shortcut"}
+
+
+def _examine(finished: Finished) -> Found:
+    own, honest = arm_replicates(finished), _honest(finished)
+    rows = [*_rows(own, OWN), *_rows(honest, HONEST)]
+    for arm in finished.arms:
+        both = {OWN: own[arm], HONEST: honest[arm]}
+        # Two test sets: their resamples are independent, and so is their difference.
+        table = "Lost without the shortcut"
+        weights = {OWN: 1.0, HONEST: -1.0}
+        rows += contrast_rows(both, weights, table=table, name=_label(arm), metrics=METRICS)
+    for dial in sorted({_dial(arm) for arm in finished.arms}):
+        weights = {f"mga_{dial}": 1.0, f"cbam_{dial}": -1.0}
+        name = f"MGA minus CBAM, {dial} %"
+        rows += contrast_rows(honest, weights, table=f"{HONEST}: gain", name=name, metrics=METRICS)
+    figure = curves_figure(
+        _curves(rows),
+        path=finished.out / "shortcut.png",
+        label="patients whose source follows from the class, %",
+        title="Own test set, and slices without the shortcut; bands: 95 % over patients",
+    )
+    missing = [f"{arm}: {status} ({reason})" for arm, (status, reason) in finished.missing.items()]
+    return Found(rows, figures=[figure], notes=missing)
+
+
+def _rows(arms: ByArm, table: str) -> list[Measurement]:
+    return [
+        row
+        for arm, by_seed in arms.items()
+        for row in measured(by_seed, table=table, name=_label(arm), metrics=METRICS)
+    ]
+
+
+def _curves(rows: list[Measurement]) -> Curves:
+    curves: dict[str, dict[str, dict[float, Measurement]]] = {}
+    for row in rows:
+        if row.table in (OWN, HONEST):
+            model, _, dial = row.name.rpartition(", ")
+            panel = f"{row.metric}, {PANELS[row.table]}"
+            curves.setdefault(panel, {}).setdefault(model, {})[float(dial.removesuffix(" %"))] = row
+    return curves
+
+
+def _dial(arm: str) -> int:
+    return int(arm.rpartition("_")[2])
+
+
+def _label(arm: str) -> str:
+    return f"{MODELS[arm.rpartition('_')[0]]}, {_dial(arm)} %"
+
+
+def _honest(finished: Finished) -> ByArm:
+    """Every run's metrics on the slices without the shortcut."""
+    place = finished.data.place(OTHER_PEOPLE)
+    if place is None:
+        return {}
+    predictions = {
+        f"{arm}/{seed}": predict_elsewhere(
+            run, data=place, sources=LINKED, workdir=finished.out / "elsewhere" / run.folder.name
+        )
+        for arm, runs in finished.arms.items()
+        for seed, run in runs.items()
+    }
+    found = paired_replicates(predictions, settings=RESAMPLING) if predictions else {}
+    return {
+        arm: {seed: found[f"{arm}/{seed}"] for seed in runs} for arm, runs in finished.arms.items()
+    }
+
+
+def predict_elsewhere(
+    run: PlannedRun, *, data: Path, sources: tuple[str, ...], workdir: Path
+) -> Predictions:
+    """A run's predictions for every slice of another data set from one of these sources.
+
+    Args:
+      run: finished.
+      data: a built data set.
+      sources: of the slices that count.
+      workdir: gets the configuration under which they were predicted.
+
+    Raises:
+      DataError: the data set cannot be read.
+      CheckpointError: the run has nothing saved.
+    """
+    config = run.config.copy_and_resolve_references().unlock()
+    config.data.dir, config.split.kind = str(data), "built"
+    other = open_run(config.lock(), workdir=workdir)
+    state, _ = best_state(run.folder, like=other.state_shapes(), layout=other.layout)
+    table = other.data.table
+    rows = np.flatnonzero(other.usable & np.isin(table.sources, sources))
+    logits = other.predict(state, rows, description="predicting elsewhere")["logits"]
+    return Predictions(
+        file_names=table.file_names[rows],
+        labels=table.labels[rows],
+        probabilities=softmax(logits.astype(np.float64), axis=-1),
+        patients=table.patients[rows],
+        sources=table.sources[rows],
+        split="test",
+    )
+
+
+STUDIES = {
+    "shortcut": Study(
+        title="Accuracy that comes from the source",
+        source="",
+        plan="configs/experiments/shortcut.py",
+        examine=_examine,
+    ),
+}

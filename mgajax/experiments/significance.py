@@ -1,0 +1,110 @@
+"""Is one classifier better than another, or lucky? For patients as for slices, and for any two runs."""
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from pathlib import Path
+
+from mgajax import config as configs
+from mgajax.errors import ConfigError
+from mgajax.evaluation.classifier_comparison import mcnemar, right_patients
+from mgajax.experiments.classifiers import MODELS, SECTIONS, TABLE4
+from mgajax.experiments.compare import measure_arms, predictions_of
+from mgajax.experiments.execution import Outcome, Status
+from mgajax.experiments.plan import PlannedRun
+from mgajax.experiments.study import BINARY, THREE_CLASS, Comparison, Finished, Found, Study
+from mgajax.reporting.experiment_figures import arms_figure
+from mgajax.reporting.measurements import Measurement
+from mgajax.training.run import CONFIG_FILE
+
+PATIENTS = Comparison(
+    sections={
+        "COVID-19 against the rest, patients": BINARY,
+        "Three classes, patients": THREE_CLASS,
+    },
+    pairs=TABLE4.pairs,
+    labels=MODELS,
+)
+MCNEMAR = "McNemar's test: patients rightly called COVID-19 or not"
+READING = (
+    "A patient is judged by the mean of the slices' probabilities. McNemar's p is exact and "
+    "two-sided, of one pair of runs; it is not corrected for the number of pairs."
+)
+
+
+def given_runs(folders: Sequence[Path]) -> list[Outcome]:
+    """Finished runs from anywhere as the arms of a comparison, named by their folders.
+
+    Raises:
+      ConfigError: fewer than two, two of one name, or a folder that holds no run.
+    """
+    names = [folder.resolve().name for folder in folders]
+    if len(names) < 2 or len(set(names)) < len(names):
+        given = " ".join(map(str, folders)) or "nothing"
+        raise ConfigError(
+            f"--compare {given}: expected two or more runs, in folders of unlike names"
+        )
+    outcomes = []
+    for name, folder in zip(names, folders, strict=True):
+        config, _ = configs.read(folder / CONFIG_FILE)
+        run = PlannedRun(name, config.seed, config, folder.resolve(), fingerprint="")
+        outcomes.append(Outcome(run, Status.FINISHED, reused=True))
+    return outcomes
+
+
+def _examine_patients(finished: Finished) -> Found:
+    rows = measure_arms(finished, PATIENTS, level="patients")
+    tests = [
+        row
+        for first, second in PATIENTS.pairs
+        for seed in sorted(set(finished.arms.get(first, {})) & set(finished.arms.get(second, {})))
+        for row in _mcnemar(
+            finished.arms[first][seed],
+            finished.arms[second][seed],
+            name=f"{PATIENTS.label(first)} / {PATIENTS.label(second)}, seed {seed}",
+        )
+    ]
+    heading = next(iter(PATIENTS.sections))
+    own = [row for row in rows if row.table == heading]
+    figure = arms_figure(own, path=finished.out / "patients.png")
+    return Found([*rows, *tests], figures=[figure], notes=[READING])
+
+
+def _examine_runs(finished: Finished) -> Found:
+    if not finished.arms:
+        raise ConfigError("--compare is missing: give the folders of two or more evaluated runs")
+    pairs = list(combinations(finished.arms, 2))
+    rows = measure_arms(finished, Comparison(SECTIONS, pairs=pairs))
+    only = {arm: next(iter(runs.values())) for arm, runs in finished.arms.items()}
+    tests = [
+        row
+        for first, second in pairs
+        for row in _mcnemar(only[first], only[second], name=f"{first} / {second}")
+    ]
+    heading = next(iter(SECTIONS))
+    own = [row for row in rows if row.table == heading]
+    figure = arms_figure(own, path=finished.out / "arms.png")
+    return Found([*rows, *tests], figures=[figure], notes=[READING])
+
+
+def _mcnemar(first: PlannedRun, second: PlannedRun, *, name: str) -> Iterator[Measurement]:
+    right = (right_patients(predictions_of(run)) for run in (first, second))
+    found = mcnemar(*right)
+    headings = {"only_first": "Only the first", "only_second": "Only the second", "p": "p"}
+    for key, heading in headings.items():
+        yield Measurement(MCNEMAR, name, heading, value=float(found[key]), scale="number")
+
+
+STUDIES = {
+    "patients": Study(
+        title="Diagnosis of patients",
+        source="",
+        plan="configs/experiments/table4.py",
+        examine=_examine_patients,
+    ),
+    "significance": Study(
+        title="Runs on one test set, two by two",
+        source="",
+        plan="",
+        examine=_examine_runs,
+    ),
+}

@@ -1,0 +1,138 @@
+"""What an experiment measured, as a machine-readable table, and as Markdown and CSV."""
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Status = Literal["measured", "not run", "failed"]
+Scale = Literal["percent", "number"]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One number of one arm (or of the difference of two) of an experiment.
+
+    Attributes:
+      table: the table that it stands in.
+      name: what was measured: an arm, or "A minus B".
+      metric: the column.
+      value: the mean over seeds, as a share where `scale` is percent; None if there is none.
+      low, high: 95 % interval of that mean, by resampling patients; None if there is none.
+      seeds: the value of each seed.
+      paper: what the paper reports, on the same scale.
+      status: `not run` and `failed` have no value, and a note that says why.
+      note: anything to tell.
+      scale: how it is written.
+    """
+
+    table: str
+    name: str
+    metric: str
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    seeds: Mapping[int, float] = field(default_factory=dict)
+    paper: float | None = None
+    status: Status = "measured"
+    note: str = ""
+    scale: Scale = "percent"
+
+    @property
+    def spread(self) -> float | None:
+        """Standard deviation over seeds (n - 1); None for fewer than two."""
+        values = list(self.seeds.values())
+        return statistics.stdev(values) if len(values) > 1 else None
+
+    @property
+    def span(self) -> tuple[float, float] | None:
+        """Low and high, where there is an interval."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "table": self.table,
+            "name": self.name,
+            "metric": self.metric,
+            "value": self.value,
+            "low": self.low,
+            "high": self.high,
+            "seed_spread": self.spread,
+            "seeds": {str(seed): value for seed, value in self.seeds.items()},
+            "paper": self.paper,
+            "status": self.status,
+            "note": self.note,
+            "scale": self.scale,
+        }
+
+    def written(self) -> str:
+        """`93.1 [90.2, 95.4] ± 0.8`, `not run`, or a dash for what is undefined."""
+        if self.status != "measured":
+            return self.status
+        if self.value is None:
+            return "–"
+        text = self._number(self.value)
+        if self.span is not None:
+            text += f" [{', '.join(map(self._number, self.span))}]"
+        return text + (f" ± {self._number(self.spread)}" if self.spread is not None else "")
+
+    def paper_written(self) -> str:
+        """The paper's number, or a dash."""
+        if self.paper is None:
+            return "–"
+        return f"{100 * self.paper:.2f}" if self.scale == "percent" else f"{self.paper:g}"
+
+    def _number(self, value: float) -> str:
+        if self.scale == "percent":
+            return f"{round(100 * value, 1) + 0.0:.1f}"  # no minus before a zero
+        return f"{value:,.0f}" if value == int(value) else f"{value:.3g}"
+
+
+CSV_COLUMNS = (
+    "table",
+    "name",
+    "metric",
+    "value",
+    "low",
+    "high",
+    "seed_spread",
+    "paper",
+    "status",
+    "note",
+)
+
+
+def csv_lines(rows: Iterable[Measurement]) -> list[list[Any]]:
+    """A line for each measurement, the header first; empty cells for what there is not."""
+    lines: list[list[Any]] = [list(CSV_COLUMNS)]
+    for row in rows:
+        content = row.to_json()
+        lines.append(["" if content[key] is None else content[key] for key in CSV_COLUMNS])
+    return lines
+
+
+def markdown_tables(rows: Sequence[Measurement]) -> str:
+    """Each table under its heading: names down, metrics across, the paper's row below its own."""
+    sections = []
+    for table in dict.fromkeys(row.table for row in rows):
+        own = [row for row in rows if row.table == table]
+        sections.append(f"## {table}\n\n{_pivot(own)}")
+    return "\n\n".join(sections)
+
+
+def _pivot(rows: Sequence[Measurement]) -> str:
+    metrics = list(dict.fromkeys(row.metric for row in rows))
+    cells = {(row.name, row.metric): row for row in rows}
+    lines = [["", *metrics], ["---"] + ["---:"] * len(metrics)]
+    notes = []
+    for name in dict.fromkeys(row.name for row in rows):
+        own = [cells.get((name, metric)) for metric in metrics]
+        lines.append([name, *("" if one is None else one.written() for one in own)])
+        if any(one is not None and one.paper is not None for one in own):
+            printed = ["–" if one is None else one.paper_written() for one in own]
+            lines.append(["*in the paper*", *printed])
+        told = dict.fromkeys(one.note for one in own if one is not None and one.note)
+        notes += [f"- {name}: {'; '.join(told)}."] if told else []
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return "\n\n".join([table, *(["\n".join(notes)] if notes else [])])

@@ -1,0 +1,121 @@
+"""Several classifiers on the same resamples: the same numbers as each alone, and paired."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from drawn_predictions import drawn
+
+from mgajax.errors import DataError
+from mgajax.evaluation.bootstrap import Intervals, interval
+from mgajax.evaluation.classifier_comparison import (
+    mcnemar,
+    mean_replicates,
+    paired_replicates,
+    right_patients,
+)
+from mgajax.evaluation.metrics import classification_metrics
+from mgajax.evaluation.overlap import overlap_summary
+from mgajax.evaluation.predictions import Predictions
+
+SETTINGS = Intervals(replicates=60, seed=3, confidence=0.95)
+
+
+def predictions(skill: float = 1.2) -> Predictions:
+    """Drawn once a skill: labels and patients do not depend on it."""
+    columns = drawn(200, skill=skill)
+    n = len(columns["labels"])
+    rng = np.random.default_rng(1)
+    lesion = np.where(columns["labels"] == 1, rng.random(n), 0.0)
+    hits = np.where(lesion > 0, rng.random(n), np.nan)
+    return Predictions(
+        file_names=np.array([f"{i:03d}.png" for i in range(n)]),
+        labels=columns["labels"],
+        probabilities=columns["probabilities"].astype(np.float64),
+        patients=columns["patients"],
+        sources=columns["sources"],
+        split="test",
+        overlap={"lesion_area": lesion, "pointing_hit": hits},
+    )
+
+
+def shuffled(one: Predictions) -> Predictions:
+    order = np.random.default_rng(0).permutation(len(one))
+    fields = {name: getattr(one, name)[order] for name in ("file_names", "labels", "patients")}
+    return dataclasses.replace(
+        one,
+        **fields,
+        probabilities=one.probabilities[order],
+        sources=one.sources[order],
+        overlap={name: column[order] for name, column in one.overlap.items()},
+    )
+
+
+@pytest.mark.parametrize("level", ["slices", "patients"])
+def test_each_has_the_values_and_intervals_of_its_own_evaluation(level: str) -> None:
+    one = predictions()
+    found = paired_replicates({"a": one, "b": predictions(2.0)}, settings=SETTINGS, level=level)
+    alone = classification_metrics(
+        one.probabilities, one.labels, one.patients, bootstrap=60, seed=3, confidence=0.95
+    )
+    block = alone if level == "slices" else alone["per_patient"]
+    for section, metric in (("covid_vs_rest", "f1"), ("three_class", "accuracy")):
+        values = found["a"][f"{section}.{metric}"]
+        assert values.shape == (61,)
+        np.testing.assert_allclose(values[0], block[section][metric], rtol=1e-12)
+        span = interval(values[1:], confidence=0.95)
+        expected = block["intervals"][section][metric]
+        np.testing.assert_allclose([span["low"], span["high"]], [expected["low"], expected["high"]])
+
+
+def test_order_of_the_slices_does_not_matter_and_pairs_cancel() -> None:
+    one = predictions()
+    found = paired_replicates({"a": one, "b": shuffled(one)}, settings=SETTINGS)
+    for metric, values in found["a"].items():
+        np.testing.assert_allclose(values, found["b"][metric], rtol=1e-12, err_msg=metric)
+
+
+def test_attention_is_averaged_over_slices_with_a_lesion() -> None:
+    one = predictions()
+    found = paired_replicates({"a": one}, settings=SETTINGS)["a"]
+    expected = overlap_summary(one.overlap, one.patients, bootstrap=0)["pointing_hit"]["mean"]
+    np.testing.assert_allclose(found["attention.pointing_hit"][0], expected)
+
+
+def test_runs_on_other_slices_are_refused() -> None:
+    one = predictions()
+    other = dataclasses.replace(one, labels=(one.labels + 1) % 3)
+    with pytest.raises(DataError, match=r"a and b: labels of their test slices differ"):
+        paired_replicates({"a": one, "b": other}, settings=SETTINGS)
+    with pytest.raises(DataError, match="0 tables of predictions"):
+        paired_replicates({}, settings=SETTINGS)
+
+
+def test_the_mean_over_seeds_is_taken_resample_by_resample() -> None:
+    a, b = {"x": np.array([0.0, 1.0]), "y": np.zeros(2)}, {"x": np.array([1.0, 0.0])}
+    found = mean_replicates([a, b])
+    assert list(found) == ["x"]
+    np.testing.assert_array_equal(found["x"], [0.5, 0.5])
+
+
+def test_mcnemar_is_the_sign_test_of_what_differs() -> None:
+    both = np.ones(50, bool)
+    first, second = (
+        np.r_[np.ones(10, bool), np.zeros(2, bool), both],
+        np.r_[np.zeros(10, bool), np.ones(2, bool), both],
+    )
+    found = mcnemar(first, second)
+    assert (found["only_first"], found["only_second"]) == (10, 2)
+    # 2 (C(12,0) + C(12,1) + C(12,2)) / 2^12
+    assert found["p"] == pytest.approx(2 * (1 + 12 + 66) / 4096)
+    assert mcnemar(both, both)["p"] == 1.0
+
+
+def test_patients_are_judged_by_their_mean() -> None:
+    one = predictions()
+    right = right_patients(one)
+    names = np.unique(one.patients)
+    own = one.patients == names[0]
+    called = one.probabilities[own].mean(axis=0).argmax() == 1
+    assert right[0] == (called == (one.labels[own][0] == 1))
+    assert right.shape == names.shape

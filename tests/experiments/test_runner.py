@@ -1,0 +1,94 @@
+"""What is finished is not repeated, and what fails does not stop the rest."""
+
+import json
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from mgajax.experiments.execution import DONE_FILE, FAILURE_FILE, Status, is_finished
+from mgajax.experiments.plan import PlannedRun
+from mgajax.experiments.runner import run_all
+from mgajax.experiments.worker import take_cores
+
+
+def run(folder: Path, name: str = "a", *, mark: str = "f") -> PlannedRun:
+    return PlannedRun(name, 0, ConfigDict(), folder / name, mark)
+
+
+class Pretender:
+    """Leaves what a finished run leaves, and counts."""
+
+    def __init__(self, *, failing: str = "", stopping: str = "") -> None:
+        self.done: list[str] = []
+        self.failing, self.stopping = failing, stopping
+
+    def __call__(self, one: PlannedRun) -> Status:
+        self.done.append(one.arm)
+        if one.arm == self.failing:
+            raise MemoryError("RESOURCE_EXHAUSTED: out of\nmemory")
+        if one.arm == self.stopping:
+            return Status.STOPPED
+        (one.folder / "evaluation").mkdir(parents=True)
+        (one.folder / "evaluation" / "test.json").write_text("{}")
+        (one.folder / "summary.json").write_text(json.dumps({"finished": True}))
+        (one.folder / DONE_FILE).write_text(json.dumps({"fingerprint": one.fingerprint}))
+        return Status.FINISHED
+
+
+def test_a_finished_run_is_not_repeated(tmp_path: Path) -> None:
+    runs, pretend = [run(tmp_path, name) for name in "ab"], Pretender()
+    assert [one.reused for one in run_all(runs, execute=pretend)] == [False, False]
+    again = run_all(runs, execute=pretend)
+    assert pretend.done == ["a", "b"]
+    assert [(one.status, one.reused) for one in again] == [(Status.FINISHED, True)] * 2
+
+
+def test_equal_runs_of_two_arms_are_done_once(tmp_path: Path) -> None:
+    first = run(tmp_path)
+    second = PlannedRun("b", 0, first.config, first.folder, first.fingerprint)
+    pretend = Pretender()
+    found = run_all([first, second], execute=pretend)
+    assert pretend.done == ["a"]
+    assert [(one.run.arm, one.status) for one in found] == [
+        ("a", Status.FINISHED),
+        ("b", Status.FINISHED),
+    ]
+
+
+def test_another_fingerprint_or_a_missing_mark_is_not_finished(tmp_path: Path) -> None:
+    one = run(tmp_path)
+    run_all([one], execute=Pretender())
+    assert is_finished(one)
+    assert not is_finished(run(tmp_path, mark="other"))
+    (one.folder / "summary.json").write_text('{"finished": tr')  # cut off by a kill
+    assert not is_finished(one)
+
+
+def test_a_failure_is_told_and_the_others_are_done(tmp_path: Path, capsys) -> None:
+    runs = [run(tmp_path, name) for name in "abc"]
+    found = run_all(runs, execute=Pretender(failing="b"))
+    assert [one.status for one in found] == [Status.FINISHED, Status.FAILED, Status.FINISHED]
+    assert found[1].reason == "MemoryError: RESOURCE_EXHAUSTED: out of memory"
+    assert "Traceback" in (runs[1].folder / FAILURE_FILE).read_text()
+    assert "b, seed 0 failed" in capsys.readouterr().err
+    mended = Pretender()
+    assert run_all(runs, execute=mended)[1].status == Status.FINISHED
+    assert mended.done == ["b"]
+    assert not (runs[1].folder / FAILURE_FILE).exists()
+
+
+def test_a_signal_ends_all(tmp_path: Path) -> None:
+    pretend = Pretender(stopping="b")
+    found = run_all([run(tmp_path, name) for name in "abc"], execute=pretend)
+    assert pretend.done == ["a", "b"]
+    assert [one.status for one in found] == [Status.FINISHED, Status.STOPPED, Status.STOPPED]
+
+
+def test_cores_are_shared_out(monkeypatch) -> None:
+    taken = []
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2, 5}, raising=False)
+    monkeypatch.setattr("os.sched_setaffinity", lambda _, cores: taken.append(cores), raising=False)
+    for slot in range(3):
+        take_cores(slot, slots=3)
+    take_cores(7, slots=8)
+    assert taken == [[0, 5], [1], [2], [0, 1, 2, 5]]

@@ -1,0 +1,204 @@
+"""What studies make of finished runs, with drawn predictions; and what is written."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pretended_runs import no_data, pretended
+
+from mgajax import config as configs
+from mgajax.errors import ConfigError
+from mgajax.experiments import claims, forensics, paper
+from mgajax.experiments.command import NAMES
+from mgajax.experiments.execution import Outcome, Status
+from mgajax.experiments.experiment import Order, run_experiment, write_results
+from mgajax.experiments.studies import STUDIES
+from mgajax.reporting.measurements import Measurement
+
+TABLE4 = {"resnet18": 0.5, "resnet18_cbam": 1.0, "mga_resnet18": 4.0}
+
+
+def test_every_study_is_listed_and_its_plan_loads() -> None:
+    assert set(NAMES) == set(STUDIES)
+    for study in STUDIES.values():
+        for plan in filter(None, (study.plan, study.drawn_plan)):
+            assert len(configs.load(plan)) > 1
+
+
+def test_table4_has_intervals_seeds_and_the_papers_numbers(tmp_path: Path) -> None:
+    found = STUDIES["table4"].examine(
+        pretended(STUDIES["table4"].plan, folder=tmp_path, skills=TABLE4)
+    )
+    rows = {(row.table, row.name, row.metric): row for row in found.rows}
+    mga = rows["COVID-19 against the rest", "ResNet18 + CBAM + MGA", "Accuracy"]
+    assert mga.paper == pytest.approx(0.9515)
+    assert mga.value == pytest.approx(np.mean(list(mga.seeds.values())))
+    assert mga.low <= mga.value <= mga.high
+    assert mga.spread == pytest.approx(np.std(list(mga.seeds.values()), ddof=1))
+    assert rows["Three classes", "ResNet18 + CBAM + MGA", "Accuracy"].paper is None
+    missing = rows["COVID-19 against the rest", "ResNet50", "Accuracy"]
+    assert (missing.status, missing.value, missing.note) == ("failed", None, "out of memory")
+    gain = rows[
+        "COVID-19 against the rest: differences",
+        "ResNet18 + CBAM + MGA minus ResNet18",
+        "ROC AUC",
+    ]
+    assert gain.low > 0, "skills 4.0 and 0.5 are told apart"
+    assert all(path.is_file() for path in found.figures)
+
+
+def test_results_are_written_for_machines_and_people(tmp_path: Path) -> None:
+    finished = pretended(
+        STUDIES["table5"].plan, folder=tmp_path, skills={"stage1": 1.0, "stage3": 2.0}
+    )
+    outcomes = [
+        Outcome(run, Status.FINISHED) for runs in finished.arms.values() for run in runs.values()
+    ]
+    order = Order(name="table5", workdir=tmp_path, budget="smoke", seeds=2)
+    done = write_results(order, STUDIES["table5"].examine(finished), outcomes)
+    content = json.loads((tmp_path / "results.json").read_text())
+    assert content["command"] == (
+        f"mgajax experiment table5 --workdir {tmp_path} --budget smoke --seeds 2"
+    )
+    assert content["seeds"] == [0, 1]
+    assert {row["status"] for row in content["rows"]} == {"measured", "failed"}
+    assert {run["folder"] for run in content["runs"]} >= {"runs/stage1-0"}
+    assert content["provenance"]["jax"]
+    assert all((tmp_path / name).is_file() for name in content["figures"] + content["files"])
+    lines = list(csv.DictReader((tmp_path / "results.csv").read_text().splitlines()))
+    assert len(lines) == len(content["rows"])
+    page = (tmp_path / "results.md").read_text()
+    assert "MGA at stage 2 | failed" in page
+    assert "*in the paper*" in page
+    assert done.files[-1].name == "results.json", "whoever waits for it finds the rest"
+
+
+def test_fig8_has_a_curve_and_a_gain_for_each_share(tmp_path: Path) -> None:
+    skills = {
+        f"{task}_{p}": p / 40 + bonus
+        for task, bonus in (("single", 0), ("multi", 1))
+        for p in (20, 80)
+    }
+    found = STUDIES["fig8"].examine(pretended(STUDIES["fig8"].plan, folder=tmp_path, skills=skills))
+    gains = [row for row in found.rows if row.name.startswith("Multi-task minus")]
+    assert {row.name.rpartition(", ")[2] for row in gains} == {"20 %", "80 %"}
+    assert found.figures[0].is_file()
+    assert sum(row.status == "failed" for row in found.rows) == 14 * 3
+
+
+def test_claims_are_judged_by_their_intervals(tmp_path: Path) -> None:
+    skills = {**TABLE4, "multi_20": 3.0, "single_20": 0.0}
+    found = claims.STUDIES["claims"].examine(
+        pretended(claims.STUDIES["claims"].plan, folder=tmp_path, skills=skills)
+    )
+    judged = {(row.name, row.metric): row for row in found.rows if row.table.startswith("Claims")}
+    assert judged["MGA is better than ResNet18 (Table 4)", "ROC AUC"].note == "ROC AUC: holds"
+    assert judged["Guidance gains at 20 % of the data (Fig. 8)", "Accuracy"].note.endswith("holds")
+    assert "Not run: Guidance gains at 40 % of the data (Fig. 8)" in found.notes
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "told"),
+    [(0.1, 0.2, "holds"), (-0.2, -0.1, "fails"), (-0.1, 0.1, "open"), (None, None, "undecided")],
+)
+def test_verdicts(low: float | None, high: float | None, told: str) -> None:
+    assert claims.verdict(Measurement("t", "n", "m", value=0.0, low=low, high=high)).startswith(
+        told
+    )
+
+
+def test_no_population_fits_all_printed_rows() -> None:
+    """The baselines fit 1,238 slices, the guided rows 1,216 = 38 × 32 only (checked by hand)."""
+    every, batches = (forensics.POPULATIONS[name] for name in ("every slice", "full batches of 32"))
+    expected = {
+        "resnet18": (447, 11, 75, 705),
+        "resnet50": (458, 12, 64, 704),
+        "densenet121": (454, 14, 68, 702),
+        "resnet18_cbam": (467, 16, 55, 700),
+    }
+    for arm, row in paper.TABLE4.items():
+        printed = {name: row[f"covid_vs_rest.{name}"] for name in forensics.COLUMNS}
+        guided = arm == "mga_resnet18"
+        assert forensics.fitting_counts(printed, every) == ([] if guided else [expected[arm]])
+        assert bool(forensics.fitting_counts(printed, batches)) == guided
+
+
+def test_forensics_reads_own_predictions_in_every_way(tmp_path: Path) -> None:
+    study = STUDIES["forensics"]
+    skills = {"resnet18_cbam": 1.0, "mga_resnet18": 2.0}
+    rows = study.examine(pretended(study.plan, folder=tmp_path, skills=skills)).rows
+    own = {(r.name, r.metric): r.value for r in rows if r.table.endswith("CBAM + MGA")}
+    as_is = own["COVID-19 against the rest, every slice", "Recall"]
+    assert own["precision and recall exchanged", "Precision"] == as_is
+    ratios = {(r.name, r.metric): r.value for r in rows if r.table.startswith("Two-decimal")}
+    assert ratios["HMSANet", "FP / TP"] == 0.19
+    assert ratios["HMSANet", "FN / TP"] == 0.15
+
+
+def test_patients_are_compared_by_mcnemars_test(tmp_path: Path) -> None:
+    study = STUDIES["patients"]
+    rows = study.examine(pretended(study.plan, folder=tmp_path, skills=TABLE4)).rows
+    tests = [row for row in rows if row.table.startswith("McNemar")]
+    assert {row.name.rpartition(", ")[2] for row in tests} == {"seed 0", "seed 1"}
+    assert all(0 <= row.value <= 1 for row in tests if row.metric == "p")
+
+
+def test_calibration_scales_by_validation_slices(tmp_path: Path) -> None:
+    study = STUDIES["calibration"]
+    rows = study.examine(pretended(study.plan, folder=tmp_path, skills=TABLE4)).rows
+    loss = {row.name: row.value for row in rows if row.metric == "Log loss"}
+    assert loss["ResNet18, after"] < loss["ResNet18, before"], "drawn logits ask for a temperature"
+    assert len([row for row in rows if row.metric == "Temperature"]) == len(TABLE4)
+
+
+def test_sources_and_ablations_are_labelled(tmp_path: Path) -> None:
+    study = STUDIES["leave_one_source_out"]
+    skills = {"cbam_jun": 1.0, "mga_jun": 2.0}
+    rows = study.examine(pretended(study.plan, folder=tmp_path, skills=skills)).rows
+    names = {row.name for row in rows}
+    assert "MGA, tested on jun minus CBAM, tested on jun" in names
+    study = STUDIES["ablations"]
+    skills = {"proposed": 1.0, "loss_l1": 2.0}
+    found = study.examine(pretended(study.plan, folder=tmp_path / "b", skills=skills))
+    assert "loss l1 minus proposed" in {row.name for row in found.rows}
+    assert "not built" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "runs", "told"),
+    [
+        ("significance", [], "--compare is missing"),
+        ("significance", ["a", "b/a"], "unlike names"),
+        ("table4", ["a", "b"], "makes its own runs"),
+    ],
+)
+def test_what_cannot_be_compared_is_told(
+    name: str, runs: list[str], told: str, tmp_path: Path
+) -> None:
+    order = Order(name=name, workdir=tmp_path, compare=[tmp_path / run for run in runs])
+    with pytest.raises(ConfigError, match=told):
+        run_experiment(order, draw=no_data)
+
+
+def test_any_runs_are_compared_two_by_two(tmp_path: Path, trained: Path) -> None:
+    finished = pretended(
+        STUDIES["table4"].plan, folder=tmp_path, skills={"resnet18": 0.0, "mga_resnet18": 4.0}
+    )
+    folders = [runs[0].folder for runs in finished.arms.values()]
+    for folder in folders:
+        shutil.copy(trained / "config.json", folder)
+    order = Order(name="significance", workdir=tmp_path / "out", compare=folders)
+    done = run_experiment(order, draw=no_data)
+    assert done is not None
+    rows = json.loads((tmp_path / "out" / "results.json").read_text())["rows"]
+    p = next(row for row in rows if row["metric"] == "p")
+    assert p["name"] == "resnet18-0 / mga_resnet18-0"
+    assert p["value"] < 0.05
+
+
+def test_an_unknown_study_is_named() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'table4'"):
+        _ = Order(name="tabel4", workdir=Path("x")).study
