@@ -1,18 +1,16 @@
 """Several runs at a time, a process each: every process gets its share of the GPUs or CPU cores."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from types import FrameType
 
 from mgajax import config as configs
 from mgajax.experiments.execution import FAILURE_FILE, Outcome, Status, tell
 from mgajax.experiments.plan import PlannedRun
+from mgajax.experiments.signals import passing_signals_on
 from mgajax.hosts.launch import dealt_gpus
 from mgajax.progress import say
 
@@ -43,7 +41,7 @@ def run_side_by_side(runs: Sequence[PlannedRun], *, jobs: int) -> list[Outcome]:
     gpus = dealt_gpus(jobs, option="--jobs")
     waiting, outcomes = list(runs), []
     busy: dict[int, Busy] = {}
-    with _passing_signals_on(busy) as asked:
+    with passing_signals_on(busy) as asked:
         while busy or (waiting and not asked):
             for slot in range(jobs):
                 if slot not in busy and waiting and not asked:
@@ -83,24 +81,3 @@ def _outcome(ended: Busy) -> Outcome:
     if failure.is_file():
         reason = failure.read_text(encoding="utf-8").strip().splitlines()[-1]
     return Outcome(run, Status.FAILED, reason=reason)
-
-
-@contextmanager
-def _passing_signals_on(busy: dict[int, Busy]) -> Iterator[list[int]]:
-    """Signals go to every process that is busy; the list holds those that came."""
-    asked: list[int] = []
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        for one in busy.values():
-            if asked:
-                one.process.kill()
-            else:
-                one.process.send_signal(signal.SIGTERM)
-        asked.append(number)
-
-    previous = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield asked
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

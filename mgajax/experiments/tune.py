@@ -18,6 +18,7 @@ from ml_collections import ConfigDict
 
 from mgajax import config as configs
 from mgajax.errors import ConfigError
+from mgajax.experiments.signals import passing_signals_on
 from mgajax.experiments.tune_files import write_results
 from mgajax.experiments.tune_space import SECTION, Space, overrides, read_space
 from mgajax.experiments.tune_suggest import Known, suggest
@@ -28,7 +29,6 @@ from mgajax.experiments.tune_trials import (
     Trial,
     begin,
     end,
-    passing_signals_on,
     process_starter,
     read_trial,
 )

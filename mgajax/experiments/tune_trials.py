@@ -10,11 +10,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import Literal, Protocol, runtime_checkable
 
 from mgajax.evaluation.files import write_json
@@ -27,7 +25,6 @@ from mgajax.training.run import LOCK_FILE
 
 RECORD, RUN, OUTPUT = "trial.json", "run", "output.txt"
 POLL_S = 0.2
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 Status = Literal["begun", "finished", "failed"]
 
@@ -166,27 +163,6 @@ def end(busy: Busy, *, code: int, metric: str, stopped: bool) -> Trial:
         reason = f"its log has no validation/{metric} at the best checkpoint"
         return replace(trial, status="failed", reason=reason).write()
     return replace(trial, status="finished", value=value).write()
-
-
-@contextmanager
-def passing_signals_on(busy: dict[int, Busy]) -> Iterator[list[int]]:
-    """The first signal lets all trials save and stop, a second one ends them; yields what came."""
-    asked: list[int] = []
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        for one in busy.values():
-            if asked:
-                one.process.kill()
-            else:
-                one.process.send_signal(signal.SIGTERM)
-        asked.append(number)
-
-    previous = {number: signal.signal(number, handle) for number in SIGNALS}
-    try:
-        yield asked
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def read_trial(folder: Path) -> Trial | None:
