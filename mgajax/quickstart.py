@@ -1,4 +1,4 @@
-"""`mgajax quickstart`: both steps of the paper on drawn slices, one after the other, and a report."""
+"""`mgajax quickstart`: both steps of the paper on drawn slices, what they look at, and a report."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,12 +6,16 @@ from pathlib import Path
 from mgajax import config
 from mgajax.evaluation.result import Evaluation
 from mgajax.evaluation.run import evaluate_run
+from mgajax.explanation.run import explain_runs
 from mgajax.inference.segment import segment
 from mgajax.progress import say
 from mgajax.site.build import write_site
 from mgajax.training.loop import train
 
 PLAN = Path("configs/quickstart.py")
+
+EXPLAINED = 32
+"""Test slices of which is told what their predictions came from."""
 
 
 def run_quickstart(draw: Callable[..., Path], *, workdir: Path) -> str:
@@ -44,8 +48,10 @@ def run_quickstart(draw: Callable[..., Path], *, workdir: Path) -> str:
     if second is None:
         return again
     runs = [workdir / "segmentation", workdir / "classification"]
+    explained = explain_runs(runs[1:], out=runs[1] / "explanation", limit=EXPLAINED)
     index = write_site(runs, out=workdir / "report").index
-    paths = "\n".join(f"  {path}" for path in (*first.files, masks, *second.files))
+    files = (*first.files, masks, *second.files, *explained.files)
+    paths = "\n".join(f"  {path}" for path in files)
     return f"{first.table}\n\n{second.table}\n\nreport: {index}\n\nmade:\n{paths}"
 
 

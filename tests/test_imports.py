@@ -37,7 +37,7 @@ ALLOWED = {
     "experiments": LEAVES
     | {"config", "data", "hosts", "training", "evaluation", "explanation", "inference"}
     | {"dataset_report", "reporting", "compilation"},
-    "quickstart": LEAVES | {"config", "training", "evaluation", "inference", "site"},
+    "quickstart": LEAVES | {"config", "training", "evaluation", "explanation", "inference", "site"},
     "site": LEAVES | {"config", "training", "evaluation", "reporting", "dataset_report"},
     "dataset_report": LEAVES | {"curation", "data", "reporting"},
     "cli": None,

@@ -7,15 +7,12 @@ Three models of Table 4, and both tasks of Figure 8 at three sizes of the traini
 
 from ml_collections import ConfigDict
 
-from configs.experiments import fig8, table4
+from configs.experiments import fig8, three_resnets
 
 
 def get_config() -> ConfigDict:
     """Entries of the two plans, which share their runs with this one."""
-    models = table4.get_config()
-    plan = ConfigDict(sort_keys=False)
-    for name in ("resnet18", "resnet18_cbam", "mga_resnet18"):
-        plan[name] = models[name]
+    plan = three_resnets.get_config()
     for name, config in fig8.arms((20, 40, 80)).items():
         plan[name] = config
     return plan

@@ -68,7 +68,7 @@ TITLES = " and ".join(METHODS[name].title for name in CHOSEN)
 
 STUDIES = {
     "fig10": Study(
-        title=f"{TITLES} of five classifiers",
+        title=f"{TITLES} of Table 4's classifiers",
         source="Paper, Figure 10",
         plan="configs/experiments/table4.py",
         examine=_examine,
