@@ -120,3 +120,9 @@ def test_functions_and_files_stay_short() -> None:
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef):
                 assert (node.end_lineno or 0) - node.lineno < 60, f"{file}: {node.name} is long"
+
+
+def test_no_two_files_of_the_tests_share_a_name() -> None:
+    """Tests import their helpers by name alone: the one that comes first would win."""
+    names = [file.name for file in (ROOT / "tests").rglob("*.py") if file.name != "conftest.py"]
+    assert {name for name in names if names.count(name) > 1} == set()

@@ -4,7 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
-import drawn_runs as draw
+import drawn_folders as draw
 import pytest
 from parsed import Parsed, assert_sound
 
