@@ -4,11 +4,12 @@ import contextlib
 import signal
 from collections.abc import Iterator, Mapping
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
+@runtime_checkable
 class Working(Protocol):
     """Anything that a process is at work for."""
 
