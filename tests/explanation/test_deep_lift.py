@@ -189,9 +189,8 @@ def test_every_classifier_adds_up(name: str, options: dict, dtype: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["mga_resnet18", "densenet121"])
-def test_reveal_cancel_adds_up_on_classifiers(name: str) -> None:
-    model = models.create(name, num_classes=3)
+def test_reveal_cancel_adds_up_on_the_proposed_classifier() -> None:
+    model = models.create("mga_resnet18", num_classes=3)
     variables = randomised(models.init_variables(model, image_size=48, channels=1, seed=0))
     images, baselines = drawn_pair((2, 48, 48, 1), "float32")
     found = reveal_cancel(model, variables, images, baselines, np.array([0, 1]))
