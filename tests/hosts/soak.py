@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from resumed import start
 
-PATIENCE_S = 600.0
+PATIENCE_S = 1800.0
 STEPS_A_KILL = 30
 CHECKPOINT_EVERY = 5
 STARTING = 0.2

@@ -274,10 +274,13 @@ def test_training(goldens: Path, variables: dict, file: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("file", ["train_128_f64", "train_128_batch2_f64"])
 def test_training_losses_in_float32(goldens: Path, variables: dict, file: str) -> None:
-    """As training computes them: single precision, against the double precision of the reference."""
+    """As training computes them: single precision, against the double precision of the reference.
+
+    Rounding differs by processor: the largest gap was 6e-6 on one and 1.13e-5 on another.
+    """
     golden = np.load(goldens / f"{file}.npz")
     parts, _ = loss_parts(variables, golden, dtype="float32")
-    np.testing.assert_allclose(parts, golden["parts_wt0.05"], rtol=1e-5)
+    np.testing.assert_allclose(parts, golden["parts_wt0.05"], rtol=3e-5)
 
 
 @pytest.mark.slow
