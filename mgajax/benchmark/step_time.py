@@ -77,8 +77,8 @@ def measure_step(
             program = subject.compiled(what)
             if peer is None:
                 program.run(WARM_UP_STEPS)
-                tracked = track(range(steps), description=f"timing {what} steps")
-                blocks = [program.run(1) for _ in tracked]
+                tracked = track(range(BLOCKS), description=f"timing {what} blocks")
+                blocks = [program.run(1 + -(-steps // BLOCKS))[1:] for _ in tracked]
                 found: dict[str, Any] = {}
             else:
                 blocks, found = _alternating(program, peer, steps=steps)

@@ -1,4 +1,4 @@
-"""What all networks are made of: convolution, batch normalisation, pooling, the classifier's ends.
+"""What all networks are made of: convolution, dropout, pooling, the classifier's ends.
 
 Padding is always explicit: with stride 2 and even sizes, "SAME" pads on the other side than the
 public PyTorch definitions do, and weights would not carry over. Layout is NHWC.
@@ -7,7 +7,6 @@ public PyTorch definitions do, and weights would not carry over. Layout is NHWC.
 import dataclasses
 import functools
 import itertools
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -19,15 +18,9 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from mgajax.errors import ConfigError, nearest
+from mgajax.models.batch_norm import BatchNorm
 from mgajax.models.convolution import convolve, cut
-
-DTYPES = ("float32", "bfloat16", "float64")
-"""Compute types; float64 is for checking gradients and needs `jax_enable_x64`."""
-
-
-def wide_type(dtype: str) -> str:
-    """At least float32: the type of sums, statistics and logits under a compute type."""
-    return "float64" if dtype == "float64" else "float32"
+from mgajax.models.precision import DTYPES, wide_type
 
 
 @flax.struct.dataclass
@@ -46,85 +39,6 @@ class ClassifierOutput:
     logits: Any
     attention: dict[str, Any]
     guided: str | None = flax.struct.field(pytree_node=False, default=None)
-
-
-class BatchNorm(nn.Module):
-    """Batch normalisation over all axes but the last, with PyTorch's bookkeeping.
-
-    Normalises with the biased variance of the batch, found in two passes (the one-pass formula
-    E[x²] − E[x]² loses digits where the mean is large); several devices join theirs exactly, from
-    the mean and the variance of each (Chan et al. 1979). The running variance receives the unbiased
-    one, n / (n − 1), where n counts the values of a channel over *all* devices of `axis_name`, so
-    that any number of devices gives the numbers of one. Statistics, parameters and arithmetic are
-    float32 under every compute type (arithmetic alone is float64 under float64); only the result is
-    cast.
-
-    Attributes:
-      momentum: share of the old running value that stays (1 − PyTorch's momentum).
-      epsilon: added to the variance.
-      dtype: type of the result.
-      axis_name: mapped axis over which statistics are averaged; None for one device, or under
-        `jit` with sharded arrays, where a mean is global anyway. Shards must be equally large.
-    """
-
-    momentum: float = 0.9
-    epsilon: float = 1e-5
-    dtype: str = "float32"
-    axis_name: str | None = None
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "*n c"], *, train: bool) -> Float[Array, "*n c"]:
-        """Normalise `x`; with `train` by the batch's statistics, which update the running ones."""
-        channels = (x.shape[-1],)
-        scale = self.param("scale", nn.initializers.ones, channels, jnp.float32)
-        bias = self.param("bias", nn.initializers.zeros, channels, jnp.float32)
-        running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels, jnp.float32)
-        running_var = self.variable("batch_stats", "var", jnp.ones, channels, jnp.float32)
-
-        # Variables may be numpy arrays (just drawn, or read from a file).
-        wide = wide_type(self.dtype)
-        scale, bias = jnp.asarray(scale, wide), jnp.asarray(bias, wide)
-        mean, variance = jnp.asarray(running_mean.value, wide), jnp.asarray(running_var.value, wide)
-        x = x.astype(wide)
-        if train:
-            old_mean, old_variance = mean, variance
-            mean, variance = self._moments(x)
-            if not self.is_initializing():
-                running_mean.value = self._decay(old_mean, mean)
-                running_var.value = self._decay(old_variance, variance * self._bessel(x))
-        factor = self._wide(scale * lax.rsqrt(variance + self.epsilon), x)
-        y = (x - self._wide(mean, x)) * factor + self._wide(bias, x)
-        return y.astype(self.dtype)
-
-    def _moments(self, x: Array) -> tuple[Array, Array]:
-        """Mean and biased variance over all devices: those of each, told to all at once."""
-        axes = tuple(range(x.ndim - 1))
-        mean = jnp.mean(x, axis=axes)
-        variance = jnp.mean(jnp.square(x - self._wide(mean, x)), axis=axes)
-        if self.axis_name is None:
-            return mean, variance
-        means, variances = lax.all_gather(jnp.stack([mean, variance]), self.axis_name, axis=1)
-        mean = jnp.mean(means, axis=0)
-        between = jnp.mean(jnp.square(means - self._wide(mean, means)), axis=0)
-        return mean, jnp.mean(variances, axis=0) + between
-
-    def _bessel(self, x: Array) -> float:
-        n = math.prod(x.shape[:-1])
-        if self.axis_name is not None:
-            n *= int(lax.axis_size(self.axis_name))
-        if n < 2:
-            raise ConfigError(
-                f"batch normalisation {'/'.join(self.path)}: 1 value per channel in training, "
-                "needs at least 2; use a larger batch or image size"
-            )
-        return n / (n - 1)
-
-    def _decay(self, old: Array, new: Array) -> Array:
-        return (self.momentum * old + (1.0 - self.momentum) * new).astype(jnp.float32)
-
-    @staticmethod
-    def _wide(vector: Array, like: Array) -> Array:
-        return vector.reshape((1,) * (like.ndim - 1) + vector.shape)
 
 
 class Dropout(nn.Module):

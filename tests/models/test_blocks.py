@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from mgajax.errors import ConfigError
-from mgajax.models.blocks import BatchNorm, convolve, max_pool_3x3, peak
+from mgajax.models.batch_norm import BatchNorm
+from mgajax.models.blocks import convolve, max_pool_3x3, peak
 
 
 def normal(*shape: int, seed: int = 0) -> jax.Array:
