@@ -119,4 +119,7 @@ def get_config() -> ConfigDict:
     config.log_every = 50
     # Save every so many steps, beside the save after each epoch; 0: after epochs only.
     config.checkpoint_every = 0
+    # Where checkpoints go: empty for the run's own folder, or one folder for this run alone that
+    # every host sees, also in a bucket: gs://BUCKET/RUN (package gcsfs, or TensorFlow).
+    config.checkpoint_dir = ""
     return config

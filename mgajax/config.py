@@ -4,6 +4,7 @@ A configuration is plain Python returning an `ml_collections.ConfigDict`. Keys t
 define cannot be set, so a misspelt key is an error and never a silent no-op.
 """
 
+import hashlib
 import importlib.metadata
 import importlib.util
 import json
@@ -23,6 +24,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 VERSIONED = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
+CONFIG_FILE = "config.json"
+"""In a run's folder."""
+
 RESUMABLE = frozenset(
     {
         "parallel",
@@ -38,7 +42,7 @@ RESUMABLE = frozenset(
 """Keys that may change when a run is taken up again: none of them changes its numbers by more than
 rounding. (The data are compared by their fingerprint, not by their folder.)"""
 
-ADDED: Mapping[str, Any] = {"init_from": ""}
+ADDED: Mapping[str, Any] = {"init_from": "", "checkpoint_dir": ""}
 """Keys that came after the first runs, and what a run without them did."""
 
 
@@ -198,6 +202,13 @@ def read(path: Path) -> tuple[ConfigDict, dict[str, Any]]:
             f"{path}: damaged ({_one_line(error)}); restore it from a copy"
         ) from error
     return config.lock(), content
+
+
+def numbers_digest(config: ConfigDict) -> str:
+    """A hash of every key that the numbers of a run depend on."""
+    silent = RESUMABLE | {"checkpoint_dir", "init_from"}  # places, which may move
+    leaves = {key: value for key, value in flatten(config).items() if key not in silent}
+    return hashlib.sha256(json.dumps(leaves, sort_keys=True).encode()).hexdigest()
 
 
 def assert_same_run(new: ConfigDict, *, old: ConfigDict, workdir: Path) -> None:

@@ -1,6 +1,7 @@
 """One environment for every test: CPU, eight devices, strict promotion, no silent broadcasting."""
 
 import os
+import socket
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -69,3 +70,11 @@ def trained(small_config, tmp_path_factory: pytest.TempPathFactory) -> Path:
     workdir = tmp_path_factory.mktemp("runs") / "trained"
     train(small_config(), workdir=workdir)
     return workdir
+
+
+@pytest.fixture
+def unused_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -245,7 +245,7 @@ def _panel(runs: Mapping[str, Evaluated], path: Path) -> Path:
 def _segment_again(workdir: Path, file_names: np.ndarray) -> list[tuple[np.ndarray, Segmented]]:
     """Picture and segmentation of each slice, in the order of `file_names`."""
     run = reopen_run(workdir)
-    state, _ = best_state(workdir, like=run.state_shapes(), layout=run.layout)
+    state, _ = best_state(run.config, workdir=workdir, like=run.state_shapes(), layout=run.layout)
     places = {name: row for row, name in enumerate(run.data.table.file_names.tolist())}
     rows = np.array([places[name] for name in file_names.tolist()], np.int64)
     found = {one.row: one for one in segmented(run, state, np.sort(rows))}

@@ -93,26 +93,44 @@ def overlap_summary(
     known, lesion = np.isfinite(columns["lesion_area"]), columns["lesion_area"] > 0
     table = np.stack([column[lesion] for column in columns.values()], axis=1)
     names = None if patients is None else np.asarray(patients).astype(str)[lesion]
+    summaries = column_means(table, names, bootstrap=bootstrap, seed=seed, confidence=confidence)
+    return {
+        "slices": int(known.sum()),
+        "slices_with_lesion": int(lesion.sum()),
+        "slices_without_lesion": int((known & ~lesion).sum()),
+        "patients_with_lesion": None if names is None else len(np.unique(names)),
+        **dict(zip(columns, summaries, strict=True)),
+    }
+
+
+def column_means(
+    table: Float[np.ndarray, "n s"],
+    patients: Sequence[str] | np.ndarray | None,
+    *,
+    bootstrap: int = 1000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> list[dict[str, Any]]:
+    """Mean of each column over its defined values (not NaN), with patient-bootstrap intervals.
+
+    Returns:
+      For each column `mean` (None if nothing to average), `n`, `low`, `high`, `replicates`.
+    """
+    names = None if patients is None else np.asarray(patients).astype(str)
     order = np.lexsort([*table.T[::-1], *([] if names is None else [names])])
     table, names = table[order], None if names is None else names[order]
     clusters = resampling.make_clusters(names, np.zeros(len(table), int), class_names=("all",))
     drawn = resampling.multiplicities(clusters.stratum, replicates=bootstrap, seed=seed)
     means = _means(table, clusters.member, drawn)
     once = _means(table, clusters.member, np.ones((1, len(clusters.stratum)), np.int64))[0]
-    return {
-        "slices": int(known.sum()),
-        "slices_with_lesion": int(lesion.sum()),
-        "slices_without_lesion": int((known & ~lesion).sum()),
-        "patients_with_lesion": None if names is None else len(clusters.stratum),
-        **{
-            name: {
-                "mean": float(once[i]) if np.isfinite(once[i]) else None,
-                "n": int(np.isfinite(table[:, i]).sum()),
-                **resampling.interval(means[:, i], confidence=confidence),
-            }
-            for i, name in enumerate(columns)
-        },
-    }
+    return [
+        {
+            "mean": float(once[i]) if np.isfinite(once[i]) else None,
+            "n": int(np.isfinite(table[:, i]).sum()),
+            **resampling.interval(means[:, i], confidence=confidence),
+        }
+        for i in range(table.shape[1])
+    ]
 
 
 def _means(

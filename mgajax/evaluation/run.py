@@ -62,7 +62,9 @@ def evaluate_run(
     rows = run.rows(split)
     if len(rows) == 0:
         raise DataError(f"{workdir}: split {split!r} has no slices; choose another --split")
-    state, step = best_state(workdir, like=run.state_shapes(), layout=run.layout)
+    state, step = best_state(
+        run.config, workdir=workdir, like=run.state_shapes(), layout=run.layout
+    )
     folder = workdir / FOLDER
     folder.mkdir(exist_ok=True)
     out = out or folder / f"{split}.json"

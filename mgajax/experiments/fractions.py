@@ -128,7 +128,9 @@ def _largest_lesions(run: PlannedRun) -> list[str]:
 def _attention(planned: PlannedRun, names: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Images, masks and attention maps of the named slices."""
     run = reopen_run(planned.folder)
-    state, _ = best_state(planned.folder, like=run.state_shapes(), layout=run.layout)
+    state, _ = best_state(
+        run.config, workdir=planned.folder, like=run.state_shapes(), layout=run.layout
+    )
     places = {name: row for row, name in enumerate(run.data.table.file_names.tolist())}
     rows = np.array([places[name] for name in names], np.int64)
     maps = run.predict(state, rows)["attention_map"]

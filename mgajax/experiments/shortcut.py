@@ -121,7 +121,9 @@ def predict_elsewhere(
     config = run.config.copy_and_resolve_references().unlock()
     config.data.dir, config.split.kind = str(data), "built"
     other = open_run(config.lock(), workdir=workdir)
-    state, _ = best_state(run.folder, like=other.state_shapes(), layout=other.layout)
+    state, _ = best_state(
+        run.config, workdir=run.folder, like=other.state_shapes(), layout=other.layout
+    )
     table = other.data.table
     rows = np.flatnonzero(other.usable & np.isin(table.sources, sources))
     logits = other.predict(state, rows, description="predicting elsewhere")["logits"]

@@ -31,6 +31,12 @@ def add_explain(commands, add_command) -> None:
         "--method", "--methods", default="", metavar="A,B", help="see below; comma-separated"
     )
     command.add_argument(
+        "--check",
+        default="",
+        metavar="A,B",
+        help="insertion, deletion, randomisation (of the weights): curves for every map; slower",
+    )
+    command.add_argument(
         "--baseline",
         default="black",
         help="black (default), blurred, normal (mean Normal slice), normals (several)",
@@ -53,6 +59,7 @@ def explain(arguments: argparse.Namespace, overrides: list[str]) -> None:
         split=arguments.split,
         images=arguments.images,
         methods=tuple(part for part in arguments.method.split(",") if part),
+        checks=tuple(part for part in arguments.check.split(",") if part),
         baseline=arguments.baseline,
         target=arguments.target,
         limit=arguments.limit,

@@ -3,7 +3,8 @@
 In the folder: `MODEL_METHOD.npz` (file_names, targets, maps float32 `[n, s, s]`, and for attributions
 difference and completeness_gap), `scores.csv` (a row for each slice, model, method and reading),
 `summary.json` (means with intervals, speed, gaps), `maps.png`, `overlays.png`, `rank_auc.png`, and
-`index.html`, which holds the pictures.
+`index.html`, which holds the pictures. Where checks were asked for, also `checks.csv` and
+`checks.png`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,10 +16,11 @@ from jaxtyping import Float, Int
 
 from mgajax import config as configs
 from mgajax.evaluation.files import cell, write_csv, write_json, write_text
-from mgajax.evaluation.overlap import overlap_summary
-from mgajax.explanation.explained import Explained, Explanation
+from mgajax.evaluation.overlap import column_means, overlap_summary
+from mgajax.explanation.explained import Check, Explained, Explanation
 from mgajax.explanation.scores import READINGS, lesion_scores
 from mgajax.reporting.attribution_panels import attribution_panel, score_bars
+from mgajax.reporting.check_curves import CheckCurve, check_curves
 from mgajax.reporting.explanation_page import explanation_page
 from mgajax.schema import CLASS_NAMES
 
@@ -46,6 +48,10 @@ def write_results(explanation: Explanation, *, out: Path, baseline: str) -> list
         write_json(_report(explanation, summaries, baseline=baseline), out / "summary.json")
     )
     pictures = _pictures(explanation, summaries, out=out)
+    if explanation.checks:
+        files.append(write_csv(_check_lines(explanation), out / "checks.csv"))
+        curves = [_check_curve(explanation, check) for check in explanation.checks]
+        pictures.append(check_curves(curves, path=out / "checks.png"))
     page = explanation_page(
         pictures,
         title=f"{len(explanation.slices)} slices explained, baseline: {baseline}",
@@ -115,9 +121,35 @@ def _report(
         "slices": len(explanation.slices),
         "baseline": baseline,
         "scores": {"/".join(key): summary for key, summary in summaries.items()},
+        "checks": _check_scores(explanation),
         "methods": speeds,
         "provenance": configs.provenance(),
     }
+
+
+def _check_scores(explanation: Explanation) -> dict[str, Any]:
+    """Mean area under each curve, or correlation once all is redrawn, with intervals."""
+    return {
+        f"{check.model}/{check.method}/{check.kind}": column_means(
+            check.score[:, None], explanation.slices.patients
+        )[0]
+        for check in explanation.checks
+    }
+
+
+def _check_curve(explanation: Explanation, check: Check) -> CheckCurve:
+    means = column_means(check.values, explanation.slices.patients)
+    return CheckCurve(check.model, check.method, check.kind, check.points, means)
+
+
+def _check_lines(explanation: Explanation) -> Iterator[list[Any]]:
+    names = explanation.slices.names
+    yield ["file_name", "model", "method", "check", "score", "point", "value"]
+    for check in explanation.checks:
+        for row, file_name in enumerate(names):
+            head = [file_name, check.model, check.method, check.kind, cell(check.score[row])]
+            for point, value in zip(check.points, check.values[row], strict=True):
+                yield [*head, point, cell(value)]
 
 
 def _largest_gap(one: Explained) -> float | None:

@@ -5,11 +5,12 @@ is compared with the trained one's (Adebayo et al. 2018, cascading randomisation
 alike shows edges of the image, not what was learned.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy.stats import rankdata
 
 from mgajax.errors import DataError
@@ -23,6 +24,7 @@ def randomisation_check(
     *,
     redrawn: Variables,
     layers: Sequence[str],
+    where: Bool[np.ndarray, "b h w"] | None = None,
 ) -> dict[str, Float[np.ndarray, "b"]]:
     """Rank correlation of each image's map with its map under redrawn weights.
 
@@ -31,6 +33,8 @@ def randomisation_check(
       variables: trained parameters and statistics.
       redrawn: others of the same structure, for example from `init_variables` with another seed.
       layers: top-level names, in the order of redrawing; `class_activation.layer_names` reversed.
+      where: the pixels that count, all if None. An attribution is 0 wherever the image equals its
+        baseline, under any weights, so that a black background would make all maps alike.
 
     Returns:
       For each layer Spearman's correlation once it and all before it in `layers` are redrawn; NaN
@@ -50,15 +54,28 @@ def randomisation_check(
         for key, tree in mixed.items():
             if layer in tree:
                 tree[layer] = redrawn[key][layer]
-        found[layer] = rank_correlation(trained, explain(mixed))
+        found[layer] = rank_correlation(trained, explain(mixed), where=where)
     return found
 
 
 def rank_correlation(
-    one: Float[np.ndarray, "b h w"], other: Float[np.ndarray, "b h w"]
+    one: Float[np.ndarray, "b h w"],
+    other: Float[np.ndarray, "b h w"],
+    *,
+    where: Bool[np.ndarray, "b h w"] | None = None,
 ) -> Float[np.ndarray, "b"]:
-    """Spearman's correlation of two maps of each image, float64; NaN if one is constant."""
-    ranks = [rankdata(maps.reshape(len(maps), -1), axis=1) for maps in (one, other)]
-    a, b = (rank - rank.mean(axis=1, keepdims=True) for rank in ranks)
-    size = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
-    return np.divide((a * b).sum(axis=1), size, out=np.full(len(a), np.nan), where=size > 0)
+    """Spearman's correlation of two maps of each image, float64; NaN if one is constant.
+
+    Args:
+      where: the pixels that count; all if None.
+    """
+    counted = np.ones(one.shape, bool) if where is None else where
+    return np.array(
+        [_spearman(a[kept], b[kept]) for a, b, kept in zip(one, other, counted, strict=True)]
+    )
+
+
+def _spearman(one: Float[np.ndarray, "n"], other: Float[np.ndarray, "n"]) -> float:
+    a, b = (ranks - ranks.mean() for ranks in (rankdata(one), rankdata(other)))
+    size = float(np.sqrt((a**2).sum() * (b**2).sum()))
+    return float((a * b).sum()) / size if size > 0 else math.nan

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,20 +13,19 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from mgajax.data.preparation import Preparation
-from mgajax.errors import ConfigError, DataError
+from mgajax.errors import ConfigError, DataError, nearest
 from mgajax.evaluation.result import telling_names
-from mgajax.explanation.explained import Explained, Explanation
+from mgajax.explanation.checks import CHECKS, Check, checks_of
+from mgajax.explanation.explained import BATCH, Explained, Explanation, explain_all
 from mgajax.explanation.files import write_results
-from mgajax.explanation.methods import Maps, Method, Task, chosen_methods
+from mgajax.explanation.methods import Method, Task, chosen_methods
 from mgajax.explanation.slices import Slices, baselines_for, slices_of_files, slices_of_split
 from mgajax.models.registry import CLASSIFIERS
-from mgajax.progress import track
 from mgajax.schema import CLASS_NAMES, SPLITS
 from mgajax.training.run import reopen_run
 from mgajax.training.trained import Trained, load_trained
 
 TARGETS = ("predicted", "label", *CLASS_NAMES)
-BATCH = 32
 
 
 def explain_runs(
@@ -37,6 +35,7 @@ def explain_runs(
     split: str = "test",
     images: Sequence[Path] = (),
     methods: Sequence[str] = (),
+    checks: Sequence[str] = (),
     baseline: str = "black",
     target: str = "predicted",
     limit: int | None = None,
@@ -51,6 +50,7 @@ def explain_runs(
       split: of the first run; the others must have the same slices in theirs.
       images: picture files to explain instead of a split; nothing is scored then.
       methods: names in `methods.METHODS`; empty for the quick ones.
+      checks: names in `checks.CHECKS`, done with every map.
       baseline: one of `slices.BASELINES`.
       target: the explained class: "predicted", "label" or a class's name.
       limit: this many slices, evenly from the split.
@@ -58,14 +58,11 @@ def explain_runs(
       overrides: `--config.key=value` for keys that do not change numbers.
 
     Raises:
-      ConfigError: an unknown method, baseline or target, or a run that is no classifier's.
+      ConfigError: an unknown method, check, baseline or target, or a run that is no classifier's.
       DataError: no slices, files that cannot be read, or runs with other slices in the split.
       CheckpointError: nothing saved yet.
     """
-    if target not in TARGETS:
-        raise ConfigError(f"--target {target}: expected one of {', '.join(TARGETS)}")
-    if split not in SPLITS:
-        raise ConfigError(f"--split {split}: expected one of {', '.join(SPLITS)}")
+    _check_words(target=[target], split=[split], check=checks)
     trained = {
         name: _classifier(folder, overrides=overrides)
         for name, folder in zip(names or _names(workdirs), workdirs, strict=True)
@@ -77,18 +74,44 @@ def explain_runs(
     slices = _slices(
         workdirs, trained, split=split, images=images, limit=limit, overrides=overrides
     )
+    explanation = _explain(trained, chosen, slices, baseline=baseline, target=target, checks=checks)
+    files = write_results(explanation, out=out, baseline=baseline)
+    return dataclasses.replace(explanation, files=files)
+
+
+def _explain(
+    trained: Mapping[str, Trained],
+    methods: Mapping[str, Mapping[str, Method]],
+    slices: Slices,
+    *,
+    baseline: str,
+    target: str,
+    checks: Sequence[str],
+) -> Explanation:
+    """Every model by each of its methods, on the same slices and baselines."""
     first = next(iter(trained.values()))
     references = baselines_for(slices, kind=baseline, seed=int(first.config.seed))
-    targets, chances, results = {}, {}, []
+    targets, chances = {}, {}
+    results: list[Explained] = []
+    checked: list[Check] = []
     for name, one in trained.items():
         variables = jax.device_get(one.variables)
         chances[name] = _probabilities(one.model, variables, slices.images)
         targets[name] = _targets(slices, chances[name], target=target)
         task = Task(one.model, variables, slices.images, references, targets[name])
-        results += [_explained(name, method, task) for method in chosen[name].values()]
-    explanation = Explanation(slices, targets, chances, results)
-    files = write_results(explanation, out=out, baseline=baseline)
-    return dataclasses.replace(explanation, files=files)
+        found = [explain_all(name, method, task) for method in methods[name].values()]
+        results += found
+        checked += checks_of(found, task, kinds=checks)
+    return Explanation(slices, targets, chances, results, checked)
+
+
+def _check_words(**given: Sequence[str]) -> None:
+    """Refuse an unknown word of an option."""
+    known = {"target": TARGETS, "split": SPLITS, "check": CHECKS}
+    for option, words in given.items():
+        for word in words:
+            if word not in known[option]:
+                raise ConfigError(f"--{option} {word}: {nearest(word, known[option])}")
 
 
 def _names(workdirs: Sequence[Path]) -> list[str]:
@@ -165,35 +188,3 @@ def _targets(
             raise ConfigError("--target label: --images have no labels; use predicted or a class")
         return slices.labels
     return np.full(len(slices), CLASS_NAMES.index(target))
-
-
-def _explained(name: str, method: Method, task: Task) -> Explained:
-    """All batches of one method; the last one is filled up, so that one compilation serves all."""
-    n = len(task.images)
-    size = min(BATCH, n)
-    places = np.arange(n + -n % size).clip(max=n - 1).reshape(-1, size)
-    found, seconds = [], []
-    for rows in track(places, description=f"{name}: {method.title}"):
-        several = task.baselines.ndim > task.images.ndim
-        batch = dataclasses.replace(
-            task,
-            images=task.images[rows],
-            baselines=task.baselines[:, rows] if several else task.baselines[rows],
-            targets=task.targets[rows],
-        )
-        start = time.monotonic()
-        found.append(method.explain(batch))
-        seconds.append((time.monotonic() - start) / size)
-    compiled = len(seconds) > 1
-    average = float(np.mean(seconds[1:] if compiled else seconds))
-    return Explained(name, method, _joined(found, n=n), average, compiled)
-
-
-def _joined(batches: Sequence[Maps], *, n: int) -> Maps:
-    def column(field: str) -> np.ndarray | None:
-        arrays = [getattr(batch, field) for batch in batches]
-        return None if arrays[0] is None else np.concatenate(arrays)[:n]
-
-    values = column("values")
-    assert values is not None
-    return Maps(values, column("gap"), column("difference"))

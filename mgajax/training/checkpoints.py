@@ -15,9 +15,12 @@ from typing import Any, Literal
 
 import jax
 import orbax.checkpoint as ocp
+from etils import epath
 from jax.sharding import Sharding
+from ml_collections import ConfigDict
 from orbax.checkpoint import checkpoint_managers as policies
 
+from mgajax.config import numbers_digest
 from mgajax.errors import CheckpointError
 from mgajax.hosts import job
 from mgajax.progress import say
@@ -31,7 +34,7 @@ FIRST_PAUSE_S = 2.0
 """Wait before the second attempt; before each later one twice as long."""
 
 CHECKPOINT_FOLDER = "checkpoints"
-"""In a run's folder."""
+"""In a run's folder, unless `config.checkpoint_dir` names another."""
 
 METRIC = "validation_cross_entropy"
 """What "best" means: the lowest of these, the earliest among equals."""
@@ -46,17 +49,34 @@ class Restored:
     step: int
 
 
+def open_checkpoints(
+    config: ConfigDict, *, workdir: Path, access: Literal["read", "write"] = "write"
+) -> "Checkpoints":
+    """The checkpoints of the run in `workdir`, wherever its configuration keeps them.
+
+    Raises:
+      CheckpointError: the folder cannot be opened or, for reading, is not there.
+    """
+    folder = config.checkpoint_dir or str(workdir / CHECKPOINT_FOLDER)
+    return Checkpoints(folder, access=access, run=numbers_digest(config))
+
+
 class Checkpoints:
     """The checkpoints of one run. Use as a context manager: leaving it waits for the last save."""
 
-    def __init__(self, folder: Path, *, access: Literal["read", "write"] = "write") -> None:
+    def __init__(
+        self, folder: Path | str, *, access: Literal["read", "write"] = "write", run: str = ""
+    ) -> None:
         """Open `folder`; half-written checkpoints in it are ignored.
 
         Args:
+          folder: a path, or a bucket's address like gs://BUCKET/RUN.
           access: only `write`, which one process at a time may have, creates the folder and clears
             away what a killed process left; `read` leaves a running training alone.
+          run: `numbers_digest` of its configuration: another run's checkpoint is refused; empty
+            asks nothing.
         """
-        self.folder = folder.resolve()  # Orbax fails in the background on relative paths
+        self.folder, self.run = _absolute(folder), run
         newest = policies.LatestN(n=1)
         best = policies.BestN(
             n=1, get_metric_fn=_rank, reverse=True, keep_checkpoints_without_metrics=False
@@ -69,13 +89,13 @@ class Checkpoints:
             create=access == "write",
             read_only=access == "read",
         )
-        if access == "read" and not self.folder.is_dir():
-            raise CheckpointError(
-                f"{self.folder}: no such folder; train first: mgajax train --help"
-            )
         self.repeat: Callable[[], None] | None = None
         self.saved: TrainState | None = None
         with self._explained("open"):
+            if access == "read" and not self.folder.is_dir():
+                raise CheckpointError(
+                    f"{self.folder}: no such folder; train first: mgajax train --help"
+                )
             self.manager = ocp.CheckpointManager(self.folder, options=options)
 
     def __enter__(self) -> "Checkpoints":
@@ -113,7 +133,7 @@ class Checkpoints:
             metrics = {METRIC: validation_cross_entropy, "step": step}
         content = ocp.args.Composite(
             state=ocp.args.StandardSave(state),
-            meta=ocp.args.JsonSave({"early_stopping": early_stopping.to_json()}),
+            meta=ocp.args.JsonSave({"early_stopping": early_stopping.to_json(), "run": self.run}),
         )
 
         def begin() -> None:
@@ -185,8 +205,16 @@ class Checkpoints:
                     state=ocp.args.StandardRestore(target), meta=ocp.args.JsonRestore()
                 ),
             )
+        self._check_run(found["meta"].get("run", ""), step=step)
         stopping = EarlyStopping.from_json(found["meta"]["early_stopping"])
         return Restored(state=found["state"], early_stopping=stopping, step=step)
+
+    def _check_run(self, saved: str, *, step: int) -> None:
+        if saved and self.run and saved != self.run:
+            raise CheckpointError(
+                f"{self.folder}/{step}: saved by a run with other settings (config {saved[:12]}, "
+                f"this one is {self.run[:12]}); give this run a --config.checkpoint_dir of its own"
+            )
 
     @contextlib.contextmanager
     def _explained(self, what: str) -> Iterator[None]:
@@ -202,8 +230,17 @@ class Checkpoints:
             ) from error
 
     def _complete(self) -> str:
-        steps = sorted(int(p.name) for p in self.folder.glob("*") if p.name.isdigit())
-        return ", ".join(map(str, steps)) or "none"
+        with contextlib.suppress(Exception):  # a bucket that cannot be reached
+            steps = sorted(int(path.name) for path in self.folder.iterdir() if path.name.isdigit())
+            return ", ".join(map(str, steps)) or "none"
+        return "unknown"
+
+
+def _absolute(folder: Path | str) -> epath.Path:
+    """Orbax fails in the background on relative paths; a bucket's address stays as it is."""
+    if "://" in str(folder):
+        return epath.Path(str(folder))
+    return epath.Path(Path(folder).resolve())
 
 
 def _attempt(save: Callable[[], None]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from mgajax import models
+from mgajax.config import CONFIG_FILE, read
 from mgajax.errors import ConfigError
 from mgajax.hosts import job
 from mgajax.interop.starting_weights import SHOWN, Started, start_from
@@ -73,9 +74,14 @@ def started(config: ConfigDict, *, variables: Mapping[str, Any]) -> Started:
 
 def _weights_of(source: Path) -> Path:
     """Where the arrays lie: of a run its best checkpoint's state, of a checkpoint its state."""
+    if (source / CONFIG_FILE).is_file() and (away := read(source / CONFIG_FILE)[0].checkpoint_dir):
+        raise ConfigError(
+            f"init_from={source}: that run keeps its checkpoints in {away}; export its weights "
+            "first (mgajax export --format safetensors) and give that file"
+        )
     if (source / CHECKPOINT_FOLDER).is_dir():
         with Checkpoints(source / CHECKPOINT_FOLDER, access="read") as checkpoints:
             if checkpoints.best is None:
                 raise ConfigError(f"init_from={source}: that run has saved no checkpoint yet")
-            return checkpoints.folder / str(checkpoints.best) / "state"
+            return source / CHECKPOINT_FOLDER / str(checkpoints.best) / "state"
     return source / "state" if (source / "state").is_dir() else source

@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 from mgajax import models
 from mgajax.hosts import job
 from mgajax.progress import say, track
-from mgajax.training.checkpoints import CHECKPOINT_FOLDER, Checkpoints
+from mgajax.training.checkpoints import Checkpoints, open_checkpoints
 from mgajax.training.early_stopping import EarlyStopping
 from mgajax.training.interruption import Interruption
 from mgajax.training.logs import MetricsLog, not_finite
@@ -61,7 +61,7 @@ def train(config: ConfigDict, *, workdir: Path) -> Summary:
     run = open_run(config, workdir=workdir)
     with (
         claimed(workdir),
-        Checkpoints(workdir / CHECKPOINT_FOLDER) as checkpoints,
+        open_checkpoints(config, workdir=workdir) as checkpoints,
         Interruption() as interruption,
     ):
         state, stopping = _start(run, checkpoints)

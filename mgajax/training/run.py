@@ -16,6 +16,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from mgajax import config as configs
+from mgajax.config import CONFIG_FILE as CONFIG_FILE
 from mgajax.data.cache import PreparedSet, prepared_set
 from mgajax.data.loader import evaluation_rows
 from mgajax.data.preparation import Preparation
@@ -36,7 +37,6 @@ from mgajax.training.feed import Feed, known_masks, make_feed
 from mgajax.training.sharding import Layout, check_batch_size, round_up
 from mgajax.training.state import TrainState, create_state
 
-CONFIG_FILE = "config.json"
 SPLIT_FILE = "split.csv"
 LOCK_FILE = ".training"
 SPLIT_OPTIONS = {

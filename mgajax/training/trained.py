@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from mgajax import config as configs
 from mgajax.errors import CheckpointError
 from mgajax.training import start
-from mgajax.training.checkpoints import CHECKPOINT_FOLDER, Checkpoints
+from mgajax.training.checkpoints import open_checkpoints
 from mgajax.training.run import CONFIG_FILE
 from mgajax.training.sharding import Layout
 from mgajax.training.state import TrainState
@@ -55,20 +55,24 @@ def load_trained(workdir: Path, *, overrides: Sequence[str] = ()) -> Trained:
     config = configs.override_resumable(config, overrides)
     begun = start.begin(config)
     like = start.state_shapes(config, begun.step_settings(total_steps=1))
-    state, step = best_state(workdir, like=like, layout=begun.layout)
+    state, step = best_state(config, workdir=workdir, like=like, layout=begun.layout)
     return Trained(config=config, model=begun.model, state=state, layout=begun.layout, step=step)
 
 
-def best_state(workdir: Path, *, like: TrainState, layout: Layout) -> tuple[TrainState, int]:
+def best_state(
+    config: ConfigDict, *, workdir: Path, like: TrainState, layout: Layout
+) -> tuple[TrainState, int]:
     """The best checkpoint's state on every device, and its step.
 
     Args:
+      config: the run's.
+      workdir: its folder.
       like: a state of the same shapes and types.
 
     Raises:
       CheckpointError: nothing saved yet, or it does not fit.
     """
-    with Checkpoints(workdir / CHECKPOINT_FOLDER, access="read") as checkpoints:
+    with open_checkpoints(config, workdir=workdir, access="read") as checkpoints:
         step = checkpoints.best
         if step is None:
             raise CheckpointError(

@@ -127,3 +127,34 @@ def test_the_panel_shows_each_patients_largest_lesion_first() -> None:
     assert shown.tolist()[:4] == [5, 7, 1, 3]
     assert len(set(shown.tolist())) == 6
     assert panel_slices(masks[:2], known=known[:2], patients=None).tolist() == [1, 0]
+
+
+def test_maps_are_checked_without_masks(trained: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    words = ["explain", "--workdir", str(trained), "--out", str(out), "--limit", "3"]
+    words += ["--method", "deeplift,attention", "--check", "insertion,deletion,randomisation"]
+    assert main(words) == 0
+    with (out / "checks.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    curves: dict[tuple[str, str, str], list[float]] = {}
+    for row in rows:
+        curves.setdefault((row["file_name"], row["method"], row["check"]), []).append(
+            float(row["value"])
+        )
+    assert len(curves) == 3 * 2 * 3
+    for (name, method, check), values in curves.items():
+        if check != "insertion":
+            continue
+        # All pixels in: the slice itself; all out: the blurred slice, however they are ordered.
+        back = curves[name, method, "deletion"]
+        np.testing.assert_allclose([values[0], values[-1]], [back[-1], back[0]], rtol=1e-5)
+        assert len(values) == 21
+    redrawn = {row["point"] for row in rows if row["check"] == "randomisation"}
+    assert redrawn == {"head", "stage4", "stage3", "stage2", "stage1", "stem"}
+    summary = json.loads((out / "summary.json").read_text())
+    area = summary["checks"]["trained/own attention/deletion"]
+    assert 0 < area["low"] <= area["mean"] <= area["high"] < 1
+    with Image.open(out / "checks.png") as picture:
+        assert picture.width > 900
+    with pytest.raises(ConfigError, match="--check delete"):
+        explain_runs([trained], out=out, checks=["delete"])

@@ -39,7 +39,8 @@ def soak(data: Path, *, kills: int, workdir: Path, seed: int, processes: int = 2
     while True:
         process = start(command, cache=cache)
         if killed < kills:
-            _wait(process, dice=dice, workdir=workdir / "disturbed")
+            last = STEPS_A_KILL * (killed + 1)
+            _wait(process, dice=dice, workdir=workdir / "disturbed", last=last)
             victim = _kill_one(process, dice=dice)
             killed += victim is not None
             print(f"kill {killed}: {victim}, after step {_newest(workdir / 'disturbed')}")
@@ -70,16 +71,19 @@ def _words(data: Path, *, steps: int) -> list[str]:
     ]
 
 
-def _wait(process: "subprocess.Popen[str]", *, dice: random.Random, workdir: Path) -> None:
-    """Wait for a moment to kill at."""
+def _wait(
+    process: "subprocess.Popen[str]", *, dice: random.Random, workdir: Path, last: int
+) -> None:
+    """Wait for a moment to kill at, not beyond the checkpoint of step `last`."""
     if dice.random() < STARTING:
         time.sleep(dice.uniform(1.0, 10.0))
         return
-    until = _newest(workdir) + dice.randrange(0, STEPS_A_KILL, CHECKPOINT_EVERY) + 1
+    further = dice.randrange(0, STEPS_A_KILL, CHECKPOINT_EVERY) + 1
+    until = min(_newest(workdir) + further, last)
     end = time.monotonic() + PATIENCE_S
     while process.poll() is None and time.monotonic() < end and _newest(workdir) < until:
         time.sleep(0.02)
-    time.sleep(dice.uniform(0.0, 1.0))
+    time.sleep(dice.uniform(0.0, 0.5))
 
 
 def _kill_one(process: "subprocess.Popen[str]", *, dice: random.Random) -> str | None:

@@ -66,6 +66,12 @@ def losses(workdir: Path) -> np.ndarray:
     return np.array([row["train/loss"] for row in rows if "train/loss" in row])
 
 
+def assert_equal_losses(found: np.ndarray, expected: np.ndarray) -> None:
+    """To 1e-5, absolute or relative: rounding grows a hundredfold in a step in which the largest
+    value of an attention map changes its place."""
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
 def newest(workdir: Path):
     """The newest checkpoint, on one device of this process."""
     opened = reopen_run(workdir, overrides=["--config.devices=1"])
@@ -86,7 +92,7 @@ def test_processes_and_devices_do_not_matter(
     expected, state = losses(tmp_path / "1 x 1"), newest(tmp_path / "1 x 1").state
     assert len(expected) == STEPS
     for name in LAYOUTS:
-        np.testing.assert_allclose(losses(tmp_path / name), expected, rtol=1e-5)
+        assert_equal_losses(losses(tmp_path / name), expected)
         other = newest(tmp_path / name)
         assert other.step == STEPS
         for ours, theirs in zip(weights(other.state), weights(state), strict=True):
@@ -113,7 +119,7 @@ def test_a_run_goes_on_with_other_processes(
     assert 4 <= summary["steps"] < STEPS
     processes, devices = LAYOUTS[other]
     run(words, part, cache=cache, processes=processes, devices=devices)
-    np.testing.assert_allclose(losses(part), losses(tmp_path / "whole"), rtol=1e-5)
+    assert_equal_losses(losses(part), losses(tmp_path / "whole"))
 
 
 def stopped_by_sigterm(words: list[str], workdir: Path, *, cache: Path) -> str:

@@ -1,0 +1,82 @@
+"""Checks of maps that need no lesion masks: insertion, deletion, and weight randomisation."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from mgajax.explanation import baselines
+from mgajax.explanation.class_activation import layer_names
+from mgajax.explanation.curves import move_pixels
+from mgajax.explanation.explained import Check, Explained, batches_of, joined
+from mgajax.explanation.methods import Task
+from mgajax.explanation.question import EVALUATION, Network
+from mgajax.explanation.randomisation import randomisation_check
+from mgajax.models import init_variables
+from mgajax.progress import track
+
+CHECKS = ("insertion", "deletion", "randomisation")
+JUST_ABOVE = 1e-3
+"""In normalised grey values: far less than one level of 255."""
+OTHER_SEED = 1
+"""Draws the weights that randomisation puts in; training starts from seed 0 by default."""
+
+
+def checks_of(found: Sequence[Explained], task: Task, *, kinds: Sequence[str]) -> list[Check]:
+    """Do checks with each method's maps of one model.
+
+    Args:
+      found: its maps.
+      task: all slices that they explain.
+      kinds: of `CHECKS`.
+
+    Returns:
+      Insertion and deletion go by the signed maps, highest value first, from and to the blurred
+      slice, which is the least unnatural of baselines. Randomisation redraws layers from the
+      output to the input and compares the size of values where the slice is not black; a method that needs the network's
+      attention sees that of the redrawn one.
+    """
+    pairs = [(one, kind) for one in found for kind in kinds]
+    return [_check(one, task, kind=kind) for one, kind in track(pairs, description="checking maps")]
+
+
+def _check(one: Explained, task: Task, *, kind: str) -> Check:
+    if kind == "randomisation":
+        return _randomised(one, task)
+    curve = move_pixels(
+        task.model,
+        task.variables,
+        task.images,
+        baselines.blurred(task.images),
+        task.targets,
+        maps=one.maps.values,
+        direction=kind,
+    )
+    points = tuple(f"{share:.2f}" for share in curve.shares)
+    return Check(one.model, one.method.title, kind, points, curve.probabilities, curve.area)
+
+
+def _randomised(one: Explained, task: Task) -> Check:
+    network = Network(task.model, tuple(EVALUATION.items()))
+    layers = layer_names(network, task.variables, jnp.asarray(task.images[:1]))[::-1]
+    size, channels = task.images.shape[1], task.images.shape[3]
+    redrawn = init_variables(task.model, image_size=size, channels=channels, seed=OTHER_SEED)
+
+    def sizes(variables: dict[str, Any]) -> Float[np.ndarray, "n s s"]:
+        batches = batches_of(dataclasses.replace(task, variables=variables))
+        found = [one.method.explain(batch) for batch in batches]
+        return np.abs(joined(found, n=len(task.images)).values)
+
+    found = randomisation_check(
+        sizes,
+        jax.device_get(task.variables),
+        redrawn=jax.device_get(redrawn),
+        layers=layers,
+        where=np.any(task.images > baselines.BLACK + JUST_ABOVE, axis=-1),
+    )
+    values = np.stack(list(found.values()), axis=1)
+    return Check(one.model, one.method.title, "randomisation", tuple(found), values, values[:, -1])
