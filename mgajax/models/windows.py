@@ -15,6 +15,9 @@ from mgajax.models.blocks import Layers
 from mgajax.models.convolution import cut
 
 
+ROUNDING = 4.0
+
+
 @flax.struct.dataclass
 class Pooled:
     """The maximum of each window, and which of its four pixels (in reading order) had it."""
@@ -26,9 +29,12 @@ class Pooled:
 def max_pool_2x2(x: Float[Array, "b H W c"]) -> Pooled:
     """Maximum over 2×2 windows, stride 2; an odd last row or column is left out.
 
-    Of equal values the first wins and gets the gradient. By comparison, as in
-    `mgajax.models.blocks.peak`.
+    Of equal values the first wins and gets the gradient; values that differ by rounding alone
+    (`ROUNDING` times the type's precision, above zero) count as equal. On the even background of a
+    CT slice all four are such, and another runtime, rounding otherwise, would unpool them to other
+    places. By comparison, as in `mgajax.models.blocks.peak`.
     """
+    factor = 1.0 + ROUNDING * float(jnp.finfo(x.dtype).eps) if x.dtype.itemsize >= 4 else 1.0
     rows, columns = 2 * (x.shape[1] // 2), 2 * (x.shape[2] // 2)
     first, *others = (
         cut(x, rows=slice(top, rows, 2), columns=slice(left, columns, 2))
@@ -36,7 +42,7 @@ def max_pool_2x2(x: Float[Array, "b H W c"]) -> Pooled:
     )
     values, places = first, jnp.zeros(first.shape, jnp.uint8)
     for number, window in enumerate(others, start=1):
-        larger = window > values
+        larger = window > jnp.where(values > 0, values * factor, values)
         values = jnp.where(larger, window, values)
         places = jnp.where(larger, jnp.uint8(number), places)
     return Pooled(values=values, places=places)

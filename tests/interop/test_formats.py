@@ -59,7 +59,7 @@ def network_of(case: str) -> Network:
     return Network(name, options, classes, side, 1, variables, METADATA)
 
 
-def images_for(network: Network, *, count: int = 3) -> np.ndarray:
+def images_for(network: Network, *, count: int = 8) -> np.ndarray:
     shape = (count, network.image_size, network.image_size, network.channels)
     return np.random.default_rng(1).standard_normal(shape).astype(np.float32)
 
@@ -130,7 +130,7 @@ import json, pathlib, sys
 import jax, numpy
 program = jax.export.deserialize(bytearray(pathlib.Path(sys.argv[1]).read_bytes()))
 found = {}
-for count in (1, 3):
+for count in (1, 8):
     found = program.call(numpy.load(sys.argv[2])[:count])
 numpy.savez(sys.argv[3], **found)
 others = {name.split(".")[0] for name in sys.modules} & {"mgajax", "flax", "orbax", "optax"}
