@@ -20,6 +20,10 @@ from mgajax.models.windows import max_pool_2x2, unpool_2x2
 
 ENCODER = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 SMALLEST = 2 ** len(ENCODER)
+ROUNDING = 4.0
+"""In evaluation, values of a pooling window that differ by rounding alone count as equal. On the even
+background of a CT slice all four are such, and another runtime, which rounds otherwise, would put
+them back to other places. (In training the largest one wins, as in PyTorch.)"""
 
 SEGNET_LAWS: Laws = (
     ("*/scale", constant(1.0)),
@@ -58,7 +62,7 @@ class SegNet(nn.Module):
             names = [f"conv{stage}_{number}" for number in range(1, len(widths) + 1)]
             x = self._convolutions(x, widths, names=names, train=train)
             sizes.append((x.shape[1], x.shape[2]))
-            pooled = max_pool_2x2(x)
+            pooled = max_pool_2x2(x, rounding=0.0 if train else ROUNDING)
             x = pooled.values
             places.append(pooled.places)
         for stage in range(len(ENCODER), 0, -1):

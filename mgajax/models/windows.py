@@ -15,9 +15,6 @@ from mgajax.models.blocks import Layers
 from mgajax.models.convolution import cut
 
 
-ROUNDING = 4.0
-
-
 @flax.struct.dataclass
 class Pooled:
     """The maximum of each window, and which of its four pixels (in reading order) had it."""
@@ -26,15 +23,17 @@ class Pooled:
     places: UInt8[Array, "b h w c"]
 
 
-def max_pool_2x2(x: Float[Array, "b H W c"]) -> Pooled:
+def max_pool_2x2(x: Float[Array, "b H W c"], *, rounding: float = 0.0) -> Pooled:
     """Maximum over 2×2 windows, stride 2; an odd last row or column is left out.
 
-    Of equal values the first wins and gets the gradient; values that differ by rounding alone
-    (`ROUNDING` times the type's precision, above zero) count as equal. On the even background of a
-    CT slice all four are such, and another runtime, rounding otherwise, would unpool them to other
-    places. By comparison, as in `mgajax.models.blocks.peak`.
+    Of equal values the first wins and gets the gradient. By comparison, as in
+    `mgajax.models.blocks.peak`.
+
+    Args:
+      x: features.
+      rounding: values above zero count as equal within so many times the type's precision.
     """
-    factor = 1.0 + ROUNDING * float(jnp.finfo(x.dtype).eps) if x.dtype.itemsize >= 4 else 1.0
+    factor = 1.0 + rounding * float(jnp.finfo(x.dtype).eps)
     rows, columns = 2 * (x.shape[1] // 2), 2 * (x.shape[2] // 2)
     first, *others = (
         cut(x, rows=slice(top, rows, 2), columns=slice(left, columns, 2))

@@ -33,8 +33,9 @@ def test_of_equal_values_the_first_wins() -> None:
     x = jnp.zeros((1, 2, 2, 1), jnp.float32)
     assert max_pool_2x2(x).places.tolist() == [[[[0]]]]
     noise = jnp.array([0.0, 1.0, 2.0, 1.0]).reshape(1, 2, 2, 1) * jnp.finfo(jnp.float32).eps
-    assert max_pool_2x2(jnp.float32(1) + noise).places.tolist() == [[[[0]]]]
-    assert max_pool_2x2(jnp.float32(1) + 4 * noise).places.tolist() == [[[[2]]]]
+    assert max_pool_2x2(1 + noise).places.tolist() == [[[[2]]]]
+    assert max_pool_2x2(1 + noise, rounding=4.0).places.tolist() == [[[[0]]]]
+    assert max_pool_2x2(1 + 4 * noise, rounding=4.0).places.tolist() == [[[[2]]]]
     gradient = jax.grad(lambda x: jnp.sum(max_pool_2x2(x).values))(x)
     assert gradient[0, :, :, 0].tolist() == [[1, 0], [0, 0]]
 
