@@ -68,7 +68,10 @@ def test_the_top_help_lists_every_command(capsys: pytest.CaptureFixture[str]) ->
         (("build", "ct_phantom", "--option", "shortcuts=1"), "shortcut"),
         (("evaluate", "--workdir", "nowhere"), "nowhere"),
         (("explain", "--workdir", "nowhere", "--out", "o"), "nowhere"),
-        (("explain", "--workdir", "w", "--out", "o", "--target", "flu"), "--target flu: expected"),
+        (
+            ("explain", "--workdir", "w", "--out", "o", "--target", "flu"),
+            "--target flu: valid: predicted",
+        ),
         (("report", "--out", "o"), "give one of --workdir, --dataset and --readme"),
         (("report", "--workdir", "nowhere", "--out", "o"), "--workdir nowhere: no such folder"),
         (("report", "--workdir", "nowhere"), "--out is missing"),
