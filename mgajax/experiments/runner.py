@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import jax
+
 from mgajax.experiments.execution import (
     Execute,
     Outcome,
@@ -55,6 +57,7 @@ def _one_by_one(runs: Sequence[PlannedRun], *, execute: Execute) -> list[Outcome
     for number, run in enumerate(runs, start=1):
         say(f"run {number} of {len(runs)}: {run.title}")
         outcomes.append(attempt(run, execute=execute))
+        jax.clear_caches()  # programs of no use to the next run, 200 MB each time
         tell(outcomes[-1])
         if outcomes[-1].status == Status.STOPPED:
             break

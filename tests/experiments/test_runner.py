@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import jax
 from ml_collections import ConfigDict
 
 from mgajax.experiments.execution import DONE_FILE, FAILURE_FILE, Status, is_finished
@@ -92,3 +93,18 @@ def test_cores_are_shared_out(monkeypatch) -> None:
         take_cores(slot, slots=3)
     take_cores(7, slots=8)
     assert taken == [[0, 5], [1], [2], [0, 1, 2, 5]]
+
+
+def test_compiled_programs_do_not_pile_up(tmp_path: Path) -> None:
+    kept: list[int] = []
+    program = jax.jit(lambda x: x + 1)
+    pretend = Pretender()
+
+    def compute(one: PlannedRun) -> Status:
+        program(1.0)
+        kept.append(program._cache_size())
+        return pretend(one)
+
+    run_all([run(tmp_path, name) for name in "ab"], execute=compute)
+    assert kept == [1, 1]
+    assert program._cache_size() == 0
