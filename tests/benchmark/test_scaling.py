@@ -58,6 +58,7 @@ def test_collectives_of_a_compiled_sum(parallel: str) -> None:
     }
 
 
+@pytest.mark.slow
 def test_scales_weakly_and_strongly() -> None:
     config = configs.load("configs/classification/resnet18.py", overrides=SMALL)
     found = measure_scaling(config, devices=(1, 2), steps=2, simulated=True)

@@ -56,6 +56,7 @@ def guided():
     return model, models.init_variables(model, image_size=32, channels=1, seed=0)
 
 
+@pytest.mark.slow
 def test_own_attention(guided) -> None:
     model, variables = guided
     x = np.random.default_rng(0).standard_normal((3, 32, 32, 1)).astype(np.float32)

@@ -56,7 +56,7 @@ def test_evaluation_equals_pytorch(case: str) -> None:
         assert relative_gap(thinned(logits), golden["eval/auxiliary"]) < 1e-5
 
 
-@pytest.mark.parametrize("case", cases(quick=("unet_bilinear",)))
+@pytest.mark.parametrize("case", cases(quick=()))
 def test_training_equals_pytorch(case: str) -> None:
     golden, network, images = loaded(case)
     truth = np.random.default_rng(1).integers(0, 2, images.shape[:3])
