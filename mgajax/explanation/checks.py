@@ -22,31 +22,35 @@ from mgajax.progress import track
 CHECKS = ("insertion", "deletion", "randomisation")
 JUST_ABOVE = 1e-3
 """In normalised grey values: far less than one level of 255."""
-OTHER_SEED = 1
-"""Draws the weights that randomisation puts in; training starts from seed 0 by default."""
 
 
-def checks_of(found: Sequence[Explained], task: Task, *, kinds: Sequence[str]) -> list[Check]:
+def checks_of(
+    found: Sequence[Explained], task: Task, *, kinds: Sequence[str], other_seed: int
+) -> list[Check]:
     """Do checks with each method's maps of one model.
 
     Args:
       found: its maps.
       task: all slices that they explain.
       kinds: of `CHECKS`.
+      other_seed: draws the weights that randomisation puts in; not the one that training began from.
 
     Returns:
       Insertion and deletion go by the signed maps, highest value first, from and to the blurred
       slice, which is the least unnatural of baselines. Randomisation redraws layers from the
-      output to the input and compares the size of values where the slice is not black; a method that needs the network's
-      attention sees that of the redrawn one.
+      output to the input and compares the size of values where the slice is not black; a method
+      that needs the network's attention sees that of the redrawn one.
     """
     pairs = [(one, kind) for one in found for kind in kinds]
-    return [_check(one, task, kind=kind) for one, kind in track(pairs, description="checking maps")]
+    return [
+        _randomised(one, task, seed=other_seed)
+        if kind == "randomisation"
+        else _moved(one, task, direction=kind)
+        for one, kind in track(pairs, description="checking maps")
+    ]
 
 
-def _check(one: Explained, task: Task, *, kind: str) -> Check:
-    if kind == "randomisation":
-        return _randomised(one, task)
+def _moved(one: Explained, task: Task, *, direction: str) -> Check:
     curve = move_pixels(
         task.model,
         task.variables,
@@ -54,17 +58,17 @@ def _check(one: Explained, task: Task, *, kind: str) -> Check:
         baselines.blurred(task.images),
         task.targets,
         maps=one.maps.values,
-        direction=kind,
+        direction=direction,
     )
     points = tuple(f"{share:.2f}" for share in curve.shares)
-    return Check(one.model, one.method.title, kind, points, curve.probabilities, curve.area)
+    return Check(one.model, one.method.title, direction, points, curve.probabilities, curve.area)
 
 
-def _randomised(one: Explained, task: Task) -> Check:
+def _randomised(one: Explained, task: Task, *, seed: int) -> Check:
     network = Network(task.model, tuple(EVALUATION.items()))
     layers = layer_names(network, task.variables, jnp.asarray(task.images[:1]))[::-1]
     size, channels = task.images.shape[1], task.images.shape[3]
-    redrawn = init_variables(task.model, image_size=size, channels=channels, seed=OTHER_SEED)
+    redrawn = init_variables(task.model, image_size=size, channels=channels, seed=seed)
 
     def sizes(variables: dict[str, Any]) -> Float[np.ndarray, "n s s"]:
         batches = batches_of(dataclasses.replace(task, variables=variables))

@@ -101,7 +101,7 @@ def _explain(
         task = Task(one.model, variables, slices.images, references, targets[name])
         found = [explain_all(name, method, task) for method in methods[name].values()]
         results += found
-        checked += checks_of(found, task, kinds=checks)
+        checked += checks_of(found, task, kinds=checks, other_seed=int(one.config.seed) + 1)
     return Explanation(slices, targets, chances, results, checked)
 
 
