@@ -41,7 +41,8 @@ def max_pool_2x2(x: Float[Array, "b H W c"], *, rounding: float = 0.0) -> Pooled
     )
     values, places = first, jnp.zeros(first.shape, jnp.uint8)
     for number, window in enumerate(others, start=1):
-        larger = window > jnp.where(values > 0, values * factor, values)
+        bound = jnp.where(values > 0, values * factor, values) if rounding else values
+        larger = window > bound
         values = jnp.where(larger, window, values)
         places = jnp.where(larger, jnp.uint8(number), places)
     return Pooled(values=values, places=places)
