@@ -104,7 +104,8 @@ def fingerprint(config: ConfigDict, *, content: str) -> str:
     Args:
       content: hash of the data set.
     """
-    keys = {k: v for k, v in configs.flatten(config).items() if k not in configs.RESUMABLE}
+    silent = configs.RESUMABLE | {"checkpoint_dir"}
+    keys = {k: v for k, v in configs.flatten(config).items() if k not in silent}
     text = json.dumps([sorted(keys.items()), content])
     return hashlib.sha256(text.encode()).hexdigest()
 

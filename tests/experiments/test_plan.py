@@ -65,6 +65,8 @@ def test_equal_runs_of_two_plans_have_one_folder(
     assert folder("ablations", "proposed") == same
     assert folder("shortcut", "mga_0") == same, "the data's content counts, not how it is named"
     assert folder("table4", "mga_resnet18", "--config.mga_resnet18.parallel=jit") == same
+    place = "--config.mga_resnet18.checkpoint_dir=elsewhere"
+    assert folder("table4", "mga_resnet18", place) == same, "where checkpoints lie changes nothing"
     assert folder("table4", "mga_resnet18", "--config.mga_resnet18.batch_size=9") != same
     assert folder("table5", "stage1") != same
 
