@@ -7,7 +7,7 @@ Arms with `config.data.drawn` need drawn slices: they are about masks that are m
 
 from ml_collections import ConfigDict
 
-from configs.classification import mga_resnet18, resnet18_cbam
+from configs.classification import mga_lungs_resnet18, mga_resnet18, resnet18_cbam
 
 CHANGES = {
     "proposed": {},
@@ -46,6 +46,7 @@ def get_config() -> ConfigDict:
         plan[name] = mga_resnet18.get_config()
         plan[name].update_from_flattened_dict(changes)
     plan.unguided = resnet18_cbam.get_config()
+    plan.lungs_and_lesions = mga_lungs_resnet18.get_config()
     for name, options in MASKS.items():
         plan[name] = mga_resnet18.get_config()
         plan[name].data.drawn = ConfigDict(options)

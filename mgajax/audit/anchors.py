@@ -7,18 +7,15 @@ box the loss of a part of the chest wall.
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 from PIL import Image
-from scipy import ndimage
 
-from mgajax.data.preparation import WORKING_SIDE, otsu
+from mgajax.data.lungs import dark_regions
+from mgajax.data.preparation import WORKING_SIDE
 
 ANCHORS: tuple[str, ...] = ("frame", "body", "lungs")
 """The order of the rows of `anchor_windows`."""
 
 SMALLEST_SIDE = 0.2
 """A box with a side below this share of the frame holds too little to compare."""
-
-LUNG_SHARES = (0.02, 0.2)
-"""A dark part is lung if it fills this share of the body, and of the largest dark part."""
 
 
 def anchor_windows(
@@ -46,14 +43,7 @@ def _lungs(
     factor = max(1, round(max(picture.shape) / WORKING_SIDE))
     small = np.asarray(Image.fromarray(picture).reduce(factor))
     inside = np.asarray(Image.fromarray(body.astype(np.uint8) * np.uint8(255)).reduce(factor)) > 127
-    if not inside.any():
-        return inside
-    dark = (small <= otsu(small[inside][None], zeros="counted")) & inside
-    parts, _ = ndimage.label(ndimage.binary_opening(dark))
-    sizes = np.bincount(parts.ravel())
-    sizes[0] = 0
-    least = max(1.0, LUNG_SHARES[0] * inside.sum(), LUNG_SHARES[1] * sizes.max())
-    return (sizes >= least)[parts]
+    return dark_regions(small, inside)
 
 
 def _box(region: Bool[np.ndarray, "r c"]) -> Float32[np.ndarray, "4"] | None:

@@ -44,6 +44,11 @@ def check_comparable(subject: Subject) -> None:
     platform = layout.mesh.devices.flat[0].platform
     if platform not in _DEVICES:
         raise ConfigError(f"--peer torch on {platform}: it runs on a CPU or a GPU")
+    if subject.settings.task.needs_lungs:
+        raise ConfigError(
+            f"--peer torch with model.options.lung_stage={config.model.options.lung_stage}: it has "
+            "no loss of lungs; take configs/classification/mga_resnet18.py"
+        )
     if config.task == TaskName.SEGMENTATION and config.loss.kind != "cross_entropy":
         raise ConfigError(
             f"--peer torch with loss.kind={config.loss.kind}: its loss is the cross-entropy; "

@@ -18,6 +18,7 @@ HALF_GREY_LEVEL: float = 0.5 / 255.0
 """Below this a pixel counts as removed background, which rounding leaves not quite at 0."""
 
 Images = Float[Array, "b h w 1"]
+Masks = Float[Array, "b h w m"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,14 +65,14 @@ def example_keys(
 
 
 def augment(
-    keys: Key[Array, "b"], images: Images, masks: Images, *, settings: Augmentation
-) -> tuple[Images, Images]:
+    keys: Key[Array, "b"], images: Images, masks: Masks, *, settings: Augmentation
+) -> tuple[Images, Masks]:
     """Vary each example by its key.
 
     Args:
       keys: typed PRNG keys, one an example (`example_keys`).
       images: float32 as standardised by `to_float`.
-      masks: float32 in [0, 1]; they follow the geometry and are not touched otherwise.
+      masks: float32 in [0, 1], of lesions and whatever else; they follow the geometry and are not touched otherwise.
       settings: static under jit.
 
     Returns:
@@ -113,9 +114,7 @@ def _draw_affine(
     return jnp.stack([jnp.stack(row) for row in rows])
 
 
-def _resample(
-    matrices: Float[Array, "b 2 3"], grey: Images, masks: Images
-) -> tuple[Images, Images]:
+def _resample(matrices: Float[Array, "b 2 3"], grey: Images, masks: Masks) -> tuple[Images, Masks]:
     """Sample image and mask bilinearly at the same points; 0 outside the frame.
 
     Both are gathered together, as pixels of two values. On a CPU 32 pairs of 224 x 224 take about

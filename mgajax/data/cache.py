@@ -22,6 +22,7 @@ import numpy as np
 from jaxtyping import Bool, Int, Int32, UInt8
 
 from mgajax.data import array_store
+from mgajax.data.lungs import stored_lung_masks
 from mgajax.data.preparation import Preparation, PreparedSlice, decode, prepare
 from mgajax.data.table import SliceTable, dataset_directory, iter_encoded, read_table, signature
 from mgajax.data.threads import map_ordered
@@ -50,6 +51,7 @@ class PreparedSet:
       boxes: int32 [n, 4], top, left, bottom, right of what was cut out of each slice.
       usable: bool [n], False for a slice that could not be decoded (its pictures are zero).
       notes: str [n], comma-joined flags of the preparation (`PreparedSlice.flags`).
+      lungs: uint8 [n, s, s, 1] as `lungs.lung_masks` finds them; None where nobody asked for them.
     """
 
     table: SliceTable
@@ -60,10 +62,15 @@ class PreparedSet:
     boxes: Int32[np.ndarray, "n 4"]
     usable: Bool[np.ndarray, "n"]
     notes: np.ndarray
+    lungs: UInt8[np.ndarray, "n s s 1"] | None = None
 
 
 def prepared_set(
-    directory: Path | str, *, settings: Preparation, cache_dir: Path | str | None = None
+    directory: Path | str,
+    *,
+    settings: Preparation,
+    cache_dir: Path | str | None = None,
+    lungs: bool = False,
 ) -> PreparedSet:
     """The prepared slices of a built data set; prepares them once and reuses them after.
 
@@ -72,6 +79,7 @@ def prepared_set(
       settings: how to prepare.
       cache_dir: where caches lie; `.mgajax-cache` beside the data set by default, or in the user's
         cache folder when that place is read-only.
+      lungs: find the lungs, too, and keep them beside the cache.
 
     Raises:
       DataError: the data set cannot be read, more than `MAX_DAMAGED` of it is damaged, or the cache
@@ -81,19 +89,20 @@ def prepared_set(
     folder = _cache_folder(place, settings, cache_dir)
     expected = {"format": FORMAT, "settings": dataclasses.asdict(settings)}
     state = {"signature": signature(place)}
-    if array_store.problem(folder, expected=expected | state) is not None:
-        try:
+    try:
+        if array_store.problem(folder, expected=expected | state) is not None:
             folder.parent.mkdir(parents=True, exist_ok=True)
             lock = folder.with_name(folder.name + ".lock")
             with locked(lock, guards=f"prepared cache {folder}"):
                 # Another process may have built it while this one waited.
                 _renew(folder, place=place, expected=expected, state=state, settings=settings)
-        except OSError as error:
-            raise DataError(
-                f"{folder}: the prepared cache cannot be written ({error}); make room or set "
-                "--config.data.cache_dir=FOLDER"
-            ) from error
-    return _open(folder, place=place, settings=settings)
+        found = _open(folder, place=place, settings=settings)
+        return _with_lungs(found, folder=folder) if lungs else found
+    except OSError as error:
+        raise DataError(
+            f"{folder}: the prepared cache cannot be written ({error}); make room or set "
+            "--config.data.cache_dir=FOLDER"
+        ) from error
 
 
 def prepared_from_arrays(
@@ -257,6 +266,16 @@ def _open(folder: Path, *, place: Path, settings: Preparation) -> PreparedSet:
         **pictures,
         **own,
     )
+
+
+def _with_lungs(prepared: PreparedSet, *, folder: Path) -> PreparedSet:
+    masks = stored_lung_masks(
+        folder.with_name(folder.name + "-lungs"),
+        images=prepared.images,
+        lesions=prepared.masks,
+        fingerprint=prepared.fingerprint,
+    )
+    return dataclasses.replace(prepared, lungs=masks)
 
 
 def _fingerprint(content: str, settings: Preparation) -> str:

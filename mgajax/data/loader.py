@@ -36,7 +36,8 @@ class Batch:
 
     Attributes:
       images: uint8 [b, s, s, 1].
-      masks: uint8 [b, s, s, 1], share of lesion in each pixel times 255.
+      masks: uint8 [b, s, s, m], share of lesion in each pixel times 255; then that of lung, if the
+        examples have it.
       labels: int32 [b].
       weights: float32 [b], 1, or 0 for padding.
       mask_weights: float32 [b], 1, or 0 where no lesion mask is known (and for padding).
@@ -60,12 +61,14 @@ class Examples:
       masks: uint8 [n, s, s, 1].
       labels: int32 [n].
       mask_weights: float32 [n].
+      lungs: uint8 [n, s, s, 1], or None; all zero for a slice whose lungs are not known.
     """
 
     images: Any
     masks: Any
     labels: Any
     mask_weights: Any
+    lungs: Any = None
 
     @property
     def nbytes(self) -> int:
@@ -89,9 +92,12 @@ def take(examples: Examples, rows: Int32[AnyArray, "b"]) -> Batch:
         shape = (-1,) + (1,) * (picked.ndim - 1)
         return xp.where(valid.reshape(shape), picked, xp.zeros((), picked.dtype))
 
+    masks = gather(examples.masks)
+    if examples.lungs is not None:
+        masks = xp.concatenate([masks, gather(examples.lungs)], axis=-1)
     return Batch(
         images=gather(examples.images),
-        masks=gather(examples.masks),
+        masks=masks,
         labels=gather(examples.labels),
         weights=valid.astype(xp.float32),
         mask_weights=gather(examples.mask_weights),
@@ -172,7 +178,7 @@ def to_float(images: UInt8[AnyArray, "b h w c"]) -> Float[jax.Array, "b h w c"]:
 
 
 def mask_to_float(masks: UInt8[AnyArray, "b h w c"]) -> Float[jax.Array, "b h w c"]:
-    """Share of lesion in each pixel, float32 in [0, 1]."""
+    """Share of lesion (or lung) in each pixel, float32 in [0, 1]."""
     return jnp.asarray(masks).astype(jnp.float32) * jnp.float32(1.0 / 255.0)
 
 

@@ -6,17 +6,13 @@ from mgajax.experiments.study import BINARY, Comparison, Finished, Found, Study
 from mgajax.reporting.experiment_figures import arms_figure
 
 PROPOSED = "proposed"
-NOT_BUILT = (
-    "Two supervised maps, of lungs and of lesions, are not built: no data set's records are read "
-    "for lung masks."
-)
 
 
 def _examine_ablations(finished: Finished) -> Found:
     """Every arm, and its difference from the proposed model."""
     pairs = [(arm, PROPOSED) for arm in finished.configs if arm != PROPOSED]
     labels = {arm: arm.replace("_", " ") for arm in finished.configs}
-    return _found(finished, Comparison(SECTIONS, pairs=pairs, labels=labels), notes=[NOT_BUILT])
+    return _found(finished, Comparison(SECTIONS, pairs=pairs, labels=labels))
 
 
 def _examine_sources(finished: Finished) -> Found:
@@ -29,15 +25,15 @@ def _examine_sources(finished: Finished) -> Found:
         for model, name in models.items()
     }
     pairs = [(f"mga_{source}", f"cbam_{source}") for source in sources]
-    return _found(finished, Comparison(SECTIONS, pairs=pairs, labels=labels), notes=[])
+    return _found(finished, Comparison(SECTIONS, pairs=pairs, labels=labels))
 
 
-def _found(finished: Finished, comparison: Comparison, *, notes: list[str]) -> Found:
+def _found(finished: Finished, comparison: Comparison) -> Found:
     rows = measure_arms(finished, comparison)
     heading = next(section for section, metrics in SECTIONS.items() if metrics is BINARY)
     own = [row for row in rows if row.table == heading]
     figure = arms_figure(own, path=finished.out / "arms.png")
-    return Found(rows, figures=[figure], notes=notes)
+    return Found(rows, figures=[figure])
 
 
 STUDIES = {

@@ -32,6 +32,7 @@ class ClassifierOutput:
       attention: name of a spatial attention map ("stage1", ...) to float32 `[b, h, w, 1]` in
         (0, 1); empty for networks without attention.
       guided: the name of the map that the lesion masks supervise (paper Eq. 4); None if none is.
+      lungs: the name of the map that masks of the lungs supervise (paper §7); None if none is.
     """
 
     # Not annotated as arrays: JAX rebuilds this tree around shapes, shardings and axes as well,
@@ -39,6 +40,7 @@ class ClassifierOutput:
     logits: Any
     attention: dict[str, Any]
     guided: str | None = flax.struct.field(pytree_node=False, default=None)
+    lungs: str | None = flax.struct.field(pytree_node=False, default=None)
 
 
 class Dropout(nn.Module):

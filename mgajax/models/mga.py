@@ -1,7 +1,8 @@
 """The paper's classifier: ResNet-18 + CBAM whose spatial map is guided by lesion masks (§4.2).
 
 The network is `resnet18_cbam`; guidance adds no parameter. What it adds is the name of the one map
-that the attention loss (Eq. 4) compares with the mask.
+that the attention loss (Eq. 4) compares with the mask; and, for the paper's outlook (§7: lungs and
+lesions), of a map of another stage that the same loss compares with the lungs.
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ def mga_resnet18(
     *,
     num_classes: int,
     mga_stage: int = 3,
+    lung_stage: int | None = None,
     placement: str = "last_block",
     flavour: str = "paper",
     stages: Sequence[int] = (1, 2, 3),
@@ -25,13 +27,24 @@ def mga_resnet18(
     Stage 3 is the paper's choice (Table 5). With `placement="every_block"` a stage has several
     maps; the last one is guided (the paper is silent, it knows one CBAM a stage).
 
+    At `lung_stage`, if given, the lungs guide the map: lungs before lesions (2 before 3) goes from
+    where to look to what to look for. The paper only names the wish; a map has one target, so the
+    two stand in two stages.
+
     Raises:
-      ConfigError: `mga_stage` is not among `stages`, or an option is unknown.
+      ConfigError: `mga_stage` or `lung_stage` is not among `stages`, both are one, or an option is
+        unknown.
     """
-    if mga_stage not in tuple(stages):
+    chosen = {"mga_stage": mga_stage} | ({} if lung_stage is None else {"lung_stage": lung_stage})
+    for name, stage in chosen.items():
+        if stage not in tuple(stages):
+            raise ConfigError(
+                f"{name}={stage!r}: no attention there, stages={tuple(stages)!r}; "
+                f"use one of these stages, or add {stage!r} to them"
+            )
+    if lung_stage == mga_stage:
         raise ConfigError(
-            f"mga_stage={mga_stage!r}: no attention there, stages={tuple(stages)!r}; "
-            f"use one of these stages, or add {mga_stage!r} to them"
+            f"lung_stage={lung_stage}: lesions guide the map of that stage (mga_stage); use another"
         )
     network = resnet18_cbam(
         num_classes=num_classes,
@@ -41,4 +54,5 @@ def mga_resnet18(
         dtype=dtype,
         axis_name=axis_name,
     )
-    return network.clone(guided=f"stage{mga_stage}")
+    lungs = f"stage{lung_stage}" if lung_stage is not None else None
+    return network.clone(guided=f"stage{mga_stage}", lungs=lungs)

@@ -112,7 +112,8 @@ class ResNet(nn.Module):
       depths: blocks in each of the four stages.
       layers: how layers compute.
       plan: where attention sits.
-      guided: name of the attention map that masks supervise ("stage3"); None if none is.
+      guided: name of the attention map that lesion masks supervise ("stage3"); None if none is.
+      lungs: name of the map that masks of the lungs supervise; None if none is.
     """
 
     num_classes: int
@@ -121,6 +122,7 @@ class ResNet(nn.Module):
     layers: Layers
     plan: AttentionPlan = NO_ATTENTION
     guided: str | None = None
+    lungs: str | None = None
 
     @nn.compact
     def __call__(self, images: Float[Array, "b h w c"], *, train: bool = False) -> ClassifierOutput:
@@ -135,7 +137,7 @@ class ResNet(nn.Module):
             if stage.attention is not None:
                 attention[f"stage{number}"] = stage.attention
         logits = Head(self.num_classes, name="head")(x)
-        return ClassifierOutput(logits=logits, attention=attention, guided=self.guided)
+        return ClassifierOutput(logits, attention, guided=self.guided, lungs=self.lungs)
 
     @property
     def laws(self) -> Laws:

@@ -99,6 +99,7 @@ def make_feed(
         masks=data.masks,
         labels=data.table.labels,
         mask_weights=mask_weights,
+        lungs=data.lungs,
     )
     fits = examples.nbytes <= RESIDENT_SHARE * _bytes_per_device(layout)
     resident = residence == Residence.DEVICE or (residence == Residence.AUTO and fits)

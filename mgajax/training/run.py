@@ -167,7 +167,7 @@ def open_run(config: ConfigDict, *, workdir: Path) -> Run:
         configs.assert_same_run(config, old=old, workdir=workdir)
     else:
         init_from.check(config, model=begun.model)
-    data = _prepare(config)
+    data = _prepare(config, lungs=task.needs_lungs)
     split = _take_split(config, data=data, workdir=workdir, extra=extra)
     known = known_masks(data, normal_mask=config.data.normal_mask, mask_origins=task.mask_origins)
     usable = data.usable & (known > 0) if task.needs_masks else data.usable
@@ -216,11 +216,12 @@ def total_steps(config: ConfigDict, *, num_examples: int) -> int:
     return min(by_epochs, config.max_steps) if config.max_steps else by_epochs
 
 
-def _prepare(config: ConfigDict) -> PreparedSet:
+def _prepare(config: ConfigDict, *, lungs: bool) -> PreparedSet:
     return prepared_set(
         Path(config.data.dir),
         settings=Preparation(**config.preparation),
         cache_dir=Path(config.data.cache_dir) if config.data.cache_dir else None,
+        lungs=lungs,
     )
 
 

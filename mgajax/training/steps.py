@@ -196,7 +196,7 @@ def _loss_metrics(
 
 def _augmented(
     step: Int[Array, ""], batch: Batch, *, settings: StepSettings
-) -> tuple[Float[Array, "b h w c"], Float[Array, "b h w 1"]]:
+) -> tuple[Float[Array, "b h w c"], Float[Array, "b h w m"]]:
     """Standardised, augmented images and masks; keys by place in the global batch."""
     local = batch.labels.shape[0]
     first = 0 if settings.axis_name is None else lax.axis_index(settings.axis_name) * local

@@ -16,6 +16,7 @@ from mgajax.training import losses, segmentation_losses
 
 CROSS_ENTROPY = "cross_entropy"
 ATTENTION = "attention"
+LUNGS = "lungs"
 AUXILIARY = "auxiliary"
 UNCERTAINTY = "uncertainty"
 SEGMENTATION_LOSSES = ("cross_entropy", "rmi")
@@ -50,7 +51,7 @@ class Term:
 
 
 Terms: TypeAlias = dict[str, Term]
-Measure: TypeAlias = Callable[[Any, Batch, Float[Array, "b h w 1"]], Terms]
+Measure: TypeAlias = Callable[[Any, Batch, Float[Array, "b h w m"]], Terms]
 """(model output, batch, masks) → terms. The masks are those of the batch, augmented, in [0, 1]."""
 
 
@@ -67,6 +68,7 @@ class Task:
       headline: the score to tell after each epoch.
       mask_origins: whose masks count as known.
       needs_masks: only slices with a known mask are examples.
+      needs_lungs: batches bring masks of the lungs, too.
     """
 
     terms: Measure
@@ -77,50 +79,70 @@ class Task:
     headline: str
     mask_origins: tuple[str, ...]
     needs_masks: bool
+    needs_lungs: bool = False
 
 
 def make_task(config: ConfigDict, *, model: Any) -> Task:
     """The task that `config.task` names, for a model."""
     if config.task == TaskName.SEGMENTATION:
         return segmentation(config.loss)
-    return classification(config.loss, is_guided=getattr(model, "guided", None) is not None)
+    supervised = {ATTENTION: "guided", LUNGS: "lungs"}
+    return classification(
+        config.loss,
+        guides=tuple(
+            term for term, name in supervised.items() if getattr(model, name, None) is not None
+        ),
+    )
 
 
-def classification(loss: ConfigDict, *, is_guided: bool) -> Task:
-    """Eq. 5 for every slice, Eq. 4 for every slice with a known mask, weighed by Eq. 6.
+def classification(loss: ConfigDict, *, guides: tuple[str, ...]) -> Task:
+    """Eq. 5 for every slice, Eq. 4 for every map and known mask of it, weighed by Eq. 6.
+
+    Eq. 6 has two terms in the paper. With masks of lungs (its outlook, §7) it has a third of the
+    same form, with a variance of its own.
 
     Args:
       loss: `attention_kind`, `attention_resize`, `weighting`, `attention_weight`.
-      is_guided: a lesion mask supervises one of the model's attention maps.
+      guides: which masks supervise a map of the model's attention: ATTENTION those of lesions,
+        LUNGS those of lungs.
     """
+
+    def distance(attention: Array, masks: Array) -> Array:
+        return losses.attention_loss(
+            attention, masks, kind=loss.attention_kind, resize=loss.attention_resize
+        )
 
     def terms(output: Any, batch: Batch, masks: Array) -> Terms:
         found = {CROSS_ENTROPY: Term(_class_loss(output, batch), batch.weights)}
-        if output.guided is not None:
-            values = losses.attention_loss(
-                output.attention[output.guided],
-                masks,
-                kind=loss.attention_kind,
-                resize=loss.attention_resize,
-            )
+        if ATTENTION in guides:
+            values = distance(output.attention[output.guided], masks[..., :1])
             found[ATTENTION] = Term(values, batch.weights * batch.mask_weights)
+        if LUNGS in guides:
+            values = distance(output.attention[output.lungs], masks[..., 1:])
+            found[LUNGS] = Term(values, batch.weights * _known_lungs(batch))
         return found
 
     def scores(output: Any, batch: Batch, masks: Array) -> Terms:
         correct = (output.logits.argmax(-1) == batch.labels).astype(jnp.float32)
         return {"accuracy": Term(correct, batch.weights)}
 
-    learns = is_guided and loss.weighting == UNCERTAINTY  # Eq. 6 needs two terms
+    learns = guides and loss.weighting == UNCERTAINTY  # Eq. 6 needs two terms
     return Task(
         terms=terms,
         scores=scores,
         predictions=_class_predictions,
-        weights={CROSS_ENTROPY: 1.0, ATTENTION: loss.attention_weight},
-        learned=(CROSS_ENTROPY, ATTENTION) if learns else (),
+        weights={CROSS_ENTROPY: 1.0} | dict.fromkeys(guides, loss.attention_weight),
+        learned=(CROSS_ENTROPY, *guides) if learns else (),
         headline="accuracy",
         mask_origins=MASK_ORIGINS[1:],
         needs_masks=False,
+        needs_lungs=LUNGS in guides,
     )
+
+
+def _known_lungs(batch: Batch) -> Float[Array, "b"]:
+    """1 where the batch's lungs are known: somewhere in the slice there is lung."""
+    return (batch.masks[..., 1:].max(axis=(1, 2, 3)) > 0).astype(jnp.float32)
 
 
 def _class_loss(output: Any, batch: Batch) -> Float[Array, "b"]:

@@ -41,7 +41,8 @@ def test_attention_maps_have_the_size_of_their_stage() -> None:
 
 @pytest.mark.parametrize("stage", [1, 2, 3])
 def test_guided_map(stage: int) -> None:
-    assert traced("mga_resnet18", mga_stage=stage)[0].guided == f"stage{stage}"
+    output = traced("mga_resnet18", mga_stage=stage)[0]
+    assert (output.guided, output.lungs) == (f"stage{stage}", None)
 
 
 def test_plain_networks_have_no_attention() -> None:
@@ -68,6 +69,8 @@ def test_lists_from_a_config_serve_as_stages() -> None:
         ("resnet18_cbam", {"stages": (1, 1)}, ["stages", "(1, 1)"]),
         ("mga_resnet18", {"stages": (1,)}, ["mga_stage=3", "stages=(1,)"]),
         ("mga_resnet18", {"mga_stage": 5}, ["mga_stage=5"]),
+        ("mga_resnet18", {"lung_stage": 4}, ["lung_stage=4", "stages=(1, 2, 3)"]),
+        ("mga_resnet18", {"lung_stage": 3}, ["lung_stage=3", "mga_stage"]),
     ],
 )
 def test_errors_name_key_value_and_what_is_valid(name: str, options: dict, words: list) -> None:

@@ -17,15 +17,18 @@ from mgajax.training import steps
 from mgajax.training.feed import Feed
 from mgajax.training.sharding import Layout
 from mgajax.training.state import TrainState, create_state, make_optimiser
-from mgajax.training.tasks import classification
+from mgajax.training.tasks import make_task
 
 SIDE = 32
-LOSS = ConfigDict(
+CONFIG = ConfigDict(
     {
-        "weighting": "uncertainty",
-        "attention_kind": "mse",
-        "attention_resize": "area",
-        "attention_weight": 1.0,
+        "task": "classification",
+        "loss": {
+            "weighting": "uncertainty",
+            "attention_kind": "mse",
+            "attention_resize": "area",
+            "attention_weight": 1.0,
+        },
     }
 )
 
@@ -46,25 +49,30 @@ def draw_examples(count: int, *, seed: int = 0) -> Examples:
     return Examples(images=images, masks=masks, labels=labels, mask_weights=mask_weights)
 
 
-def small_network(*, axis_name: str | None, guided: str | None = "stage3") -> ResNet:
+def small_network(
+    *, axis_name: str | None, guided: str | None = "stage3", lungs: str | None = None
+) -> ResNet:
     """One block a stage, attention in the first three."""
     plan = attention_plan(placement="last_block", flavour="paper", stages=(1, 2, 3))
-    return ResNet(3, BasicBlock, (1, 1, 1, 1), Layers("float32", axis_name), plan, guided)
+    return ResNet(3, BasicBlock, (1, 1, 1, 1), Layers("float32", axis_name), plan, guided, lungs)
 
 
-def step_settings(layout: Layout, *, learning_rate: float = 1e-4) -> steps.StepSettings:
+def step_settings(
+    layout: Layout, *, learning_rate: float = 1e-4, lungs: str | None = None
+) -> steps.StepSettings:
     """Everything on: augmentation, guided attention, learned weights; the paper's rate.
 
     At ten times that rate Adam's steps, which have the size of the rate however small a gradient
     is, turn rounding into differences of 1e-4 within ten steps.
     """
     schedule = optax.cosine_decay_schedule(learning_rate, decay_steps=100)
+    model = small_network(axis_name=layout.axis_name, lungs=lungs)
     return steps.StepSettings(
-        model=small_network(axis_name=layout.axis_name),
+        model=model,
         optimiser=make_optimiser(schedule, log_variance_rate=10.0),
         schedule=schedule,
         augmentation=Augmentation(),
-        task=classification(LOSS, is_guided=True),
+        task=make_task(CONFIG, model=model),
         seed=0,
         axis_name=layout.axis_name,
     )
@@ -78,10 +86,15 @@ def start(layout: Layout, settings: steps.StepSettings) -> TrainState:
 
 
 def train_steps(
-    layout: Layout, examples: Examples, rows: list[np.ndarray], *, resident: bool = False
+    layout: Layout,
+    examples: Examples,
+    rows: list[np.ndarray],
+    *,
+    resident: bool = False,
+    lungs: str | None = None,
 ) -> tuple[TrainState, list[dict[str, Any]]]:
     """One step for each entry of `rows`; the last state and every step's metrics, on the host."""
-    settings = step_settings(layout)
+    settings = step_settings(layout, lungs=lungs)
     placed = layout.replicate(examples) if resident else examples
     feed = Feed(examples=placed, layout=layout, resident=resident)
     function = functools.partial(steps.train_step, settings=settings)

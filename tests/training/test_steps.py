@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from drawn import draw_examples, start, step_settings, train_steps
 
-from mgajax.data.loader import Examples, training_rows
+from mgajax.data.loader import Examples, take, to_float, training_rows
 from mgajax.training import steps
 from mgajax.training.feed import Feed
 from mgajax.training.sharding import make_layout
@@ -96,6 +96,60 @@ def test_a_batch_without_masks_leaves_its_variance_alone(examples) -> None:
     assert logged[0]["attention"] == 0.0
     assert float(state.params["log_variances"]["attention"]) == 0.0
     assert float(state.params["log_variances"]["cross_entropy"]) != 0.0
+
+
+def with_lungs(examples: Examples) -> Examples:
+    """Lungs in the left half of every slice but the third."""
+    lungs = np.zeros_like(examples.masks)
+    lungs[:, :, :16] = 255
+    lungs[2] = 0
+    return examples.replace(lungs=lungs)
+
+
+@pytest.fixture(scope="module")
+def lungs_on_one_device(examples, rows):
+    layout = make_layout(parallel="jit", devices=1)
+    return train_steps(layout, with_lungs(examples), rows[:3], lungs="stage2")
+
+
+@pytest.mark.parametrize(("parallel", "resident"), [("pmap", True), ("shard_map", False)])
+def test_lungs_and_lesions_on_many_devices(
+    examples, rows, lungs_on_one_device, parallel, resident
+) -> None:
+    layout = make_layout(parallel=parallel, devices=4)
+    found = train_steps(layout, with_lungs(examples), rows[:3], resident=resident, lungs="stage2")
+    for row, other in zip(found[1], lungs_on_one_device[1], strict=True):
+        assert row.keys() == other.keys() >= {"lungs", "weight/lungs", "log_variance/lungs"}
+        for name in other:
+            np.testing.assert_allclose(row[name], other[name], rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+def test_lungs_are_a_third_term_of_equation_6(lungs_on_one_device) -> None:
+    state, logged = lungs_on_one_device
+    names = ("cross_entropy", "attention", "lungs")
+    assert set(state.params["log_variances"]) == set(names)
+    s = np.array([logged[-1][f"log_variance/{name}"] for name in names])
+    terms = np.array([logged[-1][name] for name in names])
+    assert (s != 0.0).all()
+    assert logged[-1]["loss"] == pytest.approx((0.5 * np.exp(-s) * terms + 0.5 * s).sum(), rel=1e-5)
+
+
+def test_each_map_is_compared_with_its_own_mask(examples) -> None:
+    layout = make_layout(parallel="jit", devices=1)
+    settings = step_settings(layout, lungs="stage2")
+    state = start(layout, settings)
+    batch = jax.device_put(take(with_lungs(examples), np.arange(8, dtype=np.int32)))
+    found = steps.predict_step(state, batch, settings=settings)
+    variables = {"params": state.params["model"], "batch_stats": state.batch_stats}
+    maps = settings.model.apply(variables, to_float(batch.images), train=False).attention
+    masks = batch.masks.astype(np.float32) / 255
+    for name, stage, channel in (("attention", "stage3", 0), ("lungs", "stage2", 1)):
+        side = maps[stage].shape[1]
+        small = masks[..., channel].reshape(8, side, 32 // side, side, 32 // side).mean((2, 4))
+        expected = np.square(np.asarray(maps[stage])[..., 0] - small).mean((1, 2))
+        np.testing.assert_allclose(found[name], expected, rtol=1e-5)
+    known = np.asarray(found[steps.weight_name("lungs")])
+    np.testing.assert_array_equal(known, [1, 1, 0, 1, 1, 1, 1, 1])
 
 
 @pytest.mark.parametrize("devices", [1, 4])

@@ -1,0 +1,19 @@
+"""Lungs and lesions guide two attention maps: the paper's outlook (§7), which it did not try.
+
+    mgajax train --config configs/classification/mga_lungs_resnet18.py --workdir runs/mga_lungs --config.data.dir=DATASET
+
+The lungs are found in the pictures by rule (`mgajax.data.lungs`). Measured on drawn slices in
+docs/experiments.md.
+"""
+
+from ml_collections import ConfigDict
+
+from configs.classification import mga_resnet18
+
+
+def get_config() -> ConfigDict:
+    """The proposed model with a second supervised map."""
+    config = mga_resnet18.get_config()
+    # The stage whose attention map the lungs supervise; another than the lesions'.
+    config.model.options.lung_stage = 2
+    return config

@@ -1,0 +1,118 @@
+"""Where the lungs are in a grey picture, by rule: what the second map of attention is guided by.
+
+The paper's outlook (§7) guides attention by lungs as well as by lesions. Five of the seven sources
+have no outlines of lungs and no curated slice comes with one, so they are found in the picture:
+open lung is the large dark regions inside the body. Consolidated lung is as grey as the chest wall
+and cannot be found so; where a lesion mask tells of it, it counts as lung.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+from scipy import ndimage
+
+from mgajax.data import array_store
+from mgajax.data.preparation import foreground, otsu
+from mgajax.data.threads import map_ordered
+from mgajax.locks import locked
+from mgajax.progress import say, track
+
+VERSION = 1
+"""Of the rule; a change makes stored masks stale."""
+
+BODY_SHARE, LARGEST_SHARE = 0.02, 0.2
+"""A dark region is lung if it fills these shares of the body, and of the largest dark region."""
+
+VESSEL_SHARE = 0.012
+"""Bright strands up to this share of the picture's side wide are vessels, and part of the lung."""
+
+
+def stored_lung_masks(
+    folder: Path,
+    *,
+    images: UInt8[np.ndarray, "n s s 1"],
+    lesions: UInt8[np.ndarray, "n s s 1"],
+    fingerprint: str,
+) -> UInt8[np.ndarray, "n s s 1"]:
+    """`lung_masks`, found once and read as a memory map after.
+
+    Args:
+      folder: gets them; of several processes that need them, one finds them, the others wait.
+      images: prepared slices.
+      lesions: see `lung_masks`.
+      fingerprint: of the prepared slices; masks of others are replaced.
+
+    Raises:
+      OSError: the folder cannot be written.
+    """
+    expected = {"rule": VERSION, "fingerprint": fingerprint}
+    if array_store.problem(folder, expected=expected) is not None:
+        with locked(folder.with_name(folder.name + ".lock"), guards=f"lung masks {folder}"):
+            problem = array_store.problem(folder, expected=expected)
+            if problem not in (None, array_store.ABSENT):
+                say(f"lung masks {folder}: {problem}; finding them again")
+            if problem is not None:
+                with array_store.replacing(folder, described_by=expected) as fresh:
+                    np.save(fresh / "lungs.npy", lung_masks(images, lesions))
+    stored: np.ndarray = np.load(folder / "lungs.npy", mmap_mode="r")
+    return stored
+
+
+def lung_masks(
+    images: UInt8[np.ndarray, "n s s 1"], lesions: UInt8[np.ndarray, "n s s 1"]
+) -> UInt8[np.ndarray, "n s s 1"]:
+    """Lungs of prepared slices, 255 or, at the rim of a lesion outside the open lung, its share.
+
+    Args:
+      images: prepared slices.
+      lesions: share of lesion in each pixel times 255; 0 where none is known.
+
+    Returns:
+      All zero for a slice in which no lung was found: its lungs are not known.
+    """
+    found = np.zeros(images.shape, np.uint8)
+    masks = map_ordered(lambda image: lung_field(image[..., 0]), images)
+    for row, mask in enumerate(track(masks, description="finding lungs", total=len(images))):
+        if mask.any():
+            found[row, ..., 0] = np.maximum(
+                mask.view(np.uint8) * np.uint8(255), lesions[row, ..., 0]
+            )
+    return found
+
+
+def lung_field(picture: UInt8[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """The lungs with the vessels in them; nothing where no body is found."""
+    body = foreground(picture)
+    if body is None:
+        return np.zeros(picture.shape, bool)
+    open_lung = dark_regions(picture, body)
+    reach = max(1, round(VESSEL_SHARE * max(picture.shape)))
+    # Beyond the frame there is nothing to close with: what it cuts stays as it is.
+    padded = np.pad(open_lung, 2 * reach)
+    closed = ndimage.binary_closing(padded, iterations=reach)[2 * reach : -2 * reach]
+    return _without_small_holes(closed[:, 2 * reach : -2 * reach], body) & body
+
+
+def _without_small_holes(
+    region: Bool[np.ndarray, "h w"], body: Bool[np.ndarray, "h w"]
+) -> Bool[np.ndarray, "h w"]:
+    """Holes as large as vessels are filled, a heart between two lungs that touch is not."""
+    holes, _ = ndimage.label(~region)
+    small = np.bincount(holes.ravel()) < BODY_SHARE * body.sum()
+    small[0] = False
+    return region | small[holes]
+
+
+def dark_regions(
+    picture: UInt8[np.ndarray, "h w"], body: Bool[np.ndarray, "h w"]
+) -> Bool[np.ndarray, "h w"]:
+    """The large dark regions of a body, below Otsu's threshold within it."""
+    if not body.any():
+        return body
+    dark = (picture <= otsu(picture[body][None], zeros="counted")) & body
+    parts, _ = ndimage.label(ndimage.binary_opening(dark))
+    sizes = np.bincount(parts.ravel())
+    sizes[0] = 0
+    least = max(1.0, BODY_SHARE * body.sum(), LARGEST_SHARE * sizes.max())
+    return (sizes >= least)[parts]
