@@ -14,7 +14,8 @@ def get_config() -> ConfigDict:
     config.task = "classification"
 
     config.loss = ConfigDict()
-    # How the loss terms are weighted: uncertainty (Paper Eq. 6) or fixed.
+    # How the loss terms are weighted: fixed, uncertainty (Paper Eq. 6 by log variances), or other
+    # ways to learn the weights: uncertainty_sigma, uncertainty_kendall, uncertainty_positive.
     config.loss.weighting = "uncertainty"
     # Weight of the attention term under `fixed`.
     config.loss.attention_weight = 1.0

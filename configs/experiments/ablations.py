@@ -15,6 +15,14 @@ CHANGES = {
     "cbam_stage_end": {"model.options.placement": "stage_end"},
     "cbam_stage_end_residual": {"model.options.placement": "stage_end_residual"},
     "cbam_official": {"model.options.flavour": "official"},
+    "cbam_official_stage_end": {
+        "model.options.flavour": "official",
+        "model.options.placement": "stage_end",
+    },
+    "cbam_official_stage_end_residual": {
+        "model.options.flavour": "official",
+        "model.options.placement": "stage_end_residual",
+    },
     "cbam_official_every_block": {
         "model.options.flavour": "official",
         "model.options.placement": "every_block",
@@ -25,6 +33,15 @@ CHANGES = {
     "resize_nearest": {"loss.attention_resize": "nearest"},
     "loss_l1": {"loss.attention_kind": "l1"},
     "weights_slow": {"optimiser.log_variance_rate": 1.0},
+    "weights_sigma_slow": {
+        "loss.weighting": "uncertainty_sigma",
+        "optimiser.log_variance_rate": 1.0,
+    },
+    "weights_positive": {
+        "loss.weighting": "uncertainty_positive",
+        "optimiser.log_variance_rate": 10.0,
+    },
+    "weights_kendall": {"loss.weighting": "uncertainty_kendall"},
     "weights_fixed_1": {"loss.weighting": "fixed", "loss.attention_weight": 1.0},
     "weights_fixed_10": {"loss.weighting": "fixed", "loss.attention_weight": 10.0},
     "normals_unknown": {"data.normal_mask": "unknown"},

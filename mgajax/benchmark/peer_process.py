@@ -25,6 +25,7 @@ from mgajax.peer.job import Job, write_job
 from mgajax.progress import say
 from mgajax.training.start import CHANNELS, model_options
 from mgajax.training.tasks import TaskName
+from mgajax.training.weighting import Form
 
 _DEVICES = {"cpu": "cpu", "gpu": "cuda"}
 """JAX's names of platforms, and PyTorch's."""
@@ -44,6 +45,11 @@ def check_comparable(subject: Subject) -> None:
     platform = layout.mesh.devices.flat[0].platform
     if platform not in _DEVICES:
         raise ConfigError(f"--peer torch on {platform}: it runs on a CPU or a GPU")
+    if subject.settings.task.form != Form.UNCERTAINTY:
+        raise ConfigError(
+            f"--peer torch with loss.weighting={config.loss.weighting}: it learns log variances; "
+            f"add --config.loss.weighting={Form.UNCERTAINTY}"
+        )
     if subject.settings.task.needs_lungs:
         raise ConfigError(
             f"--peer torch with model.options.lung_stage={config.model.options.lung_stage}: it has "

@@ -1,4 +1,4 @@
-"""The losses of the mask-guided classifier: attention (Eq. 4), class (Eq. 5), their sum (Eq. 6).
+"""The losses of the mask-guided classifier: attention (Eq. 4) and class (Eq. 5). `weighting` sums them.
 
 Pure functions of arrays. Losses come back one per example: whoever calls them sums them with the
 batch's weights and divides by the count over all devices, so that any number of devices gives the
@@ -52,28 +52,3 @@ def attention_loss(
     difference = attention - resize_masks(masks, size=size, method=resize)
     error = jnp.square(difference) if kind == "mse" else jnp.abs(difference)
     return jnp.mean(error, axis=(1, 2, 3))
-
-
-def uncertainty_weights(log_variances: Float[Array, "t"]) -> Float[Array, "t"]:
-    """The effective weight of each task's loss in Eq. 6: 1 / (2 σ²), with s = log σ²."""
-    return 0.5 * jnp.exp(-log_variances)
-
-
-def uncertainty_total(
-    losses: Float[Array, "t"],
-    log_variances: Float[Array, "t"],
-    *,
-    penalised: Float[Array, "t"] | float = 1.0,
-) -> Float[Array, ""]:
-    """Σ L / (2 σ²) + log σ over the tasks (paper Eq. 6), with the learned s = log σ² (start at 0).
-
-    The paper prints 1 / (2 σ²) for both tasks, unlike Kendall et al. (2018), whose classification
-    term has 1 / σ². The total may go negative and falls when only s moves, so nothing should be
-    stopped or selected by it.
-
-    Args:
-      losses: one a task.
-      log_variances: s of each task.
-      penalised: share of each log σ that counts here (1 for the formula as it stands).
-    """
-    return jnp.sum(uncertainty_weights(log_variances) * losses + 0.5 * log_variances * penalised)

@@ -11,7 +11,8 @@ from mgajax.resize import METHODS
 from mgajax.training.feed import NORMAL_MASKS, Residence
 from mgajax.training.losses import ATTENTION_LOSSES
 from mgajax.training.state import OPTIMISERS, SCHEDULES
-from mgajax.training.tasks import SEGMENTATION_LOSSES, UNCERTAINTY, TaskName
+from mgajax.training.tasks import SEGMENTATION_LOSSES, TaskName
+from mgajax.training.weighting import FIXED, Form
 
 COMMON: Mapping[str, str] = {task: f"configs/{task}/common.py" for task in TaskName}
 """The file that has every key of a task."""
@@ -24,7 +25,7 @@ MODELS: Mapping[str, Sequence[str]] = {
 CHOICES: Mapping[str, Sequence[str]] = {
     "data.residence": [str(residence) for residence in Residence],
     "data.normal_mask": NORMAL_MASKS,
-    "loss.weighting": (UNCERTAINTY, "fixed"),
+    "loss.weighting": (*map(str, Form), FIXED),
     "loss.attention_kind": ATTENTION_LOSSES,
     "loss.attention_resize": METHODS,
     "loss.kind": SEGMENTATION_LOSSES,

@@ -17,7 +17,8 @@ class TrainState(flax.struct.PyTreeNode):
     Attributes:
       step: int32 scalar, steps done. It also drives order and augmentation, so it is all the
         position that a resume needs.
-      params: `{"model": ..., "log_variances": {term: float32 scalar}}`, s = log σ² of Eq. 6.
+      params: `{"model": ..., "log_variances": {term: float32 scalar}}`, log σ² of Eq. 6, or what
+        another `weighting.Form` learns.
       batch_stats: running statistics of batch normalisation, float32.
       opt_state: the optimiser's.
 
@@ -40,7 +41,7 @@ def create_state(
 
     Args:
       variables: `{"params", "batch_stats"}` of the model.
-      terms: names of the loss terms with a learned weight; s starts at 0, a weight of one half.
+      terms: names of the loss terms with a learned weight, which starts at θ = 0 (`weighting`).
     """
     log_variances = {term: jnp.zeros((), jnp.float32) for term in terms}
     params = {"model": variables["params"], "log_variances": log_variances}

@@ -12,13 +12,13 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
-from jaxtyping import Array, Float, Int, Shaped
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from mgajax.data.augmentation import Augmentation, augment, example_keys
 from mgajax.data.loader import Batch, mask_to_float, to_float
-from mgajax.training import losses
+from mgajax.training import weighting
 from mgajax.training.state import TrainState
-from mgajax.training.tasks import Task, Term, Terms
+from mgajax.training.tasks import CROSS_ENTROPY, Task, Term, Terms
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,8 @@ def train_step(
         means = _shares_of_means(task.terms(output, batch, masks), axis)
         shares = jnp.stack([mean.share for mean in means.values()])
         devices = _sum(jnp.ones((), jnp.float32), axis)
-        s = params["log_variances"]
-        total = _total(shares, means, s, devices=devices, settings=settings)
+        learned = params["log_variances"]
+        total = _total(shares, means, learned, devices=devices, settings=settings)
         scores = _shares_of_means(task.scores(output, batch, masks), axis)
         return total, (updates["batch_stats"], means, scores)
 
@@ -153,7 +153,7 @@ def _share_of_mean(term: Term, axis: str | None) -> _Mean:
 def _total(
     values: Float[Array, "t"],
     means: dict[str, _Mean],
-    log_variances: dict[str, Float[Array, ""]],
+    learned: dict[str, Float[Array, ""]],
     *,
     devices: Float[Array, ""] | float,
     settings: StepSettings,
@@ -162,36 +162,50 @@ def _total(
 
     Args:
       values: the terms in the order of `means`, whole or this device's shares of them.
+      learned: θ of each term, see `weighting`; empty under fixed weights.
       devices: over how many such totals the penalty log σ is spread. A term of which nothing
         counts in this batch is not penalised: its σ gets no gradient.
     """
-    if not log_variances:
-        return (_weights(means, log_variances, settings=settings) * values).sum()
-    s = jnp.stack([log_variances[name] for name in means])
+    if not learned:
+        return (_weights(means, learned, settings=settings) * values).sum()
     penalised = jnp.stack([mean.present for mean in means.values()]) / devices
-    return losses.uncertainty_total(values, s, penalised=penalised)
+    return weighting.weighted_total(
+        values,
+        jnp.stack([learned[name] for name in means]),
+        is_class=_classifies(means),
+        form=settings.task.form,
+        penalised=penalised,
+    )
 
 
 def _weights(
-    means: dict[str, _Mean], log_variances: dict[str, Float[Array, ""]], *, settings: StepSettings
+    means: dict[str, _Mean], learned: dict[str, Float[Array, ""]], *, settings: StepSettings
 ) -> Float[Array, "t"]:
     """The factor of each term: learned (Eq. 6), or fixed."""
-    if log_variances:
-        return losses.uncertainty_weights(jnp.stack([log_variances[name] for name in means]))
-    return jnp.asarray([settings.task.weights[name] for name in means], jnp.float32)
+    if not learned:
+        return jnp.asarray([settings.task.weights[name] for name in means], jnp.float32)
+    theta = jnp.stack([learned[name] for name in means])
+    return weighting.task_weights(theta, is_class=_classifies(means), form=settings.task.form)
+
+
+def _classifies(means: dict[str, _Mean]) -> Bool[Array, "t"]:
+    return jnp.asarray([name == CROSS_ENTROPY for name in means])
 
 
 def _loss_metrics(
-    log_variances: dict[str, Float[Array, ""]], means: dict[str, _Mean], *, settings: StepSettings
+    learned: dict[str, Float[Array, ""]], means: dict[str, _Mean], *, settings: StepSettings
 ) -> dict[str, Float[Array, ""]]:
-    """Each term, its weight and s as they were in this step, and the total."""
-    weights = _weights(means, log_variances, settings=settings)
+    """Each term, its weight and log σ² as they were in this step, and the total."""
+    weights = _weights(means, learned, settings=settings)
     values = {name: _sum(mean.share, settings.axis_name) for name, mean in means.items()}
     whole = jnp.stack(list(values.values()))
-    total = _total(whole, means, log_variances, devices=1.0, settings=settings)
-    learned = {f"log_variance/{name}": value for name, value in log_variances.items()}
+    total = _total(whole, means, learned, devices=1.0, settings=settings)
+    variances = {
+        f"log_variance/{name}": weighting.log_variances(theta[None], form=settings.task.form)[0]
+        for name, theta in learned.items()
+    }
     factors = {f"weight/{name}": weights[i] for i, name in enumerate(means)}
-    return values | learned | factors | {"loss": total}
+    return values | variances | factors | {"loss": total}
 
 
 def _augmented(

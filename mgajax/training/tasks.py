@@ -13,12 +13,12 @@ from ml_collections import ConfigDict
 from mgajax.data.loader import Batch
 from mgajax.schema import CLASS_NAMES, MASK_ORIGINS
 from mgajax.training import losses, segmentation_losses
+from mgajax.training.weighting import FIXED, Form
 
 CROSS_ENTROPY = "cross_entropy"
 ATTENTION = "attention"
 LUNGS = "lungs"
 AUXILIARY = "auxiliary"
-UNCERTAINTY = "uncertainty"
 SEGMENTATION_LOSSES = ("cross_entropy", "rmi")
 COARSE_PREDICTIONS = ("ocr", "fcn")
 """Auxiliary predictions under one weight; the others are the scales' own, under another."""
@@ -69,6 +69,7 @@ class Task:
       mask_origins: whose masks count as known.
       needs_masks: only slices with a known mask are examples.
       needs_lungs: batches bring masks of the lungs, too.
+      form: how weights are learned.
     """
 
     terms: Measure
@@ -80,6 +81,7 @@ class Task:
     mask_origins: tuple[str, ...]
     needs_masks: bool
     needs_lungs: bool = False
+    form: Form = Form.UNCERTAINTY
 
 
 def make_task(config: ConfigDict, *, model: Any) -> Task:
@@ -126,7 +128,7 @@ def classification(loss: ConfigDict, *, guides: tuple[str, ...]) -> Task:
         correct = (output.logits.argmax(-1) == batch.labels).astype(jnp.float32)
         return {"accuracy": Term(correct, batch.weights)}
 
-    learns = guides and loss.weighting == UNCERTAINTY  # Eq. 6 needs two terms
+    learns = guides and loss.weighting != FIXED  # Eq. 6 needs two terms
     return Task(
         terms=terms,
         scores=scores,
@@ -137,6 +139,7 @@ def classification(loss: ConfigDict, *, guides: tuple[str, ...]) -> Task:
         mask_origins=MASK_ORIGINS[1:],
         needs_masks=False,
         needs_lungs=LUNGS in guides,
+        form=Form(loss.weighting) if learns else Form.UNCERTAINTY,
     )
 
 

@@ -12,7 +12,7 @@ from goldens.deterministic_weights import drawn_state
 
 from mgajax import interop, models
 from mgajax.models import ClassifierOutput
-from mgajax.training import losses
+from mgajax.training import losses, weighting
 
 
 def shapes_of(names: np.ndarray, shapes: np.ndarray) -> dict[str, tuple[int, ...]]:
@@ -82,7 +82,7 @@ def passes(
         loss = jnp.mean(likelihood)
         if masks is not None:
             attention = losses.attention_loss(out.attention[out.guided], jnp.asarray(masks))
-            loss = losses.uncertainty_total(jnp.stack([loss, jnp.mean(attention)]), s)
+            loss = weighting.weighted_total(jnp.stack([loss, jnp.mean(attention)]), s)
         return loss, (out, new["batch_stats"], likelihood)
 
     @jax.jit

@@ -1,16 +1,18 @@
 """One step, many devices: the same numbers however it is spread."""
 
+import dataclasses
 import functools
 
 import jax
 import numpy as np
 import pytest
-from drawn import draw_examples, start, step_settings, train_steps
+from drawn import CONFIG, draw_examples, start, step_settings, train_steps
 
 from mgajax.data.loader import Examples, take, to_float, training_rows
 from mgajax.training import steps
 from mgajax.training.feed import Feed
 from mgajax.training.sharding import make_layout
+from mgajax.training.tasks import make_task
 
 STEPS, BATCH = 10, 8
 
@@ -132,6 +134,20 @@ def test_lungs_are_a_third_term_of_equation_6(lungs_on_one_device) -> None:
     terms = np.array([logged[-1][name] for name in names])
     assert (s != 0.0).all()
     assert logged[-1]["loss"] == pytest.approx((0.5 * np.exp(-s) * terms + 0.5 * s).sum(), rel=1e-5)
+
+
+def test_a_configured_form_of_the_weights_is_the_one_that_is_learned(examples) -> None:
+    layout = make_layout(parallel="jit", devices=1)
+    settings = step_settings(layout)
+    config = CONFIG.copy_and_resolve_references()
+    config.loss.weighting = "uncertainty_kendall"
+    settings = dataclasses.replace(settings, task=make_task(config, model=settings.model))
+    batch = jax.device_put(take(examples, np.arange(8, dtype=np.int32)))
+    _, metrics = steps.train_step(start(layout, settings), batch, settings=settings)
+    assert float(metrics["weight/cross_entropy"]) == 1.0
+    assert float(metrics["weight/attention"]) == 0.5
+    expected = float(metrics["cross_entropy"]) + 0.5 * float(metrics["attention"])
+    assert float(metrics["loss"]) == pytest.approx(expected, rel=1e-6)
 
 
 def test_each_map_is_compared_with_its_own_mask(examples) -> None:
