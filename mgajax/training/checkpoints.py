@@ -199,15 +199,13 @@ class Checkpoints:
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), like
         )
         with self._explained(f"restore step {step}"):
-            found = self.manager.restore(
-                step,
-                args=ocp.args.Composite(
-                    state=ocp.args.StandardRestore(target), meta=ocp.args.JsonRestore()
-                ),
-            )
-        self._check_run(found["meta"].get("run", ""), step=step)
-        stopping = EarlyStopping.from_json(found["meta"]["early_stopping"])
-        return Restored(state=found["state"], early_stopping=stopping, step=step)
+            of_meta = ocp.args.Composite(meta=ocp.args.JsonRestore())
+            meta = self.manager.restore(step, args=of_meta)["meta"]
+            self._check_run(meta.get("run", ""), step=step)  # another run's arrays may not fit
+            of_state = ocp.args.Composite(state=ocp.args.StandardRestore(target))
+            state = self.manager.restore(step, args=of_state)["state"]
+        stopping = EarlyStopping.from_json(meta["early_stopping"])
+        return Restored(state=state, early_stopping=stopping, step=step)
 
     def _check_run(self, saved: str, *, step: int) -> None:
         if saved and self.run and saved != self.run:
@@ -223,9 +221,12 @@ class Checkpoints:
         except CheckpointError:
             raise
         except Exception as error:  # Orbax and tensorstore raise many kinds
+            fix = "free space or mend the folder"
+            if isinstance(error, ImportError):  # a bucket's client
+                fix = "pip install 'mgajax[gcs]'"
             raise CheckpointError(
                 f"{self.folder}: could not {what} ({type(error).__name__}: {_reason(error)}); "
-                f"complete steps there: {self._complete()}; free space or mend the folder, "
+                f"complete steps there: {self._complete()}; {fix}, "
                 "then give the same command again to go on from the newest"
             ) from error
 

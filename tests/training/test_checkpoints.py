@@ -65,6 +65,29 @@ def test_best_and_newest_are_kept_also_by_a_later_process(tmp_path: Path) -> Non
         assert sorted(checkpoints.manager.all_steps()) == [2, 6]
 
 
+def test_another_runs_checkpoint_is_told_before_its_arrays_are_tried(tmp_path: Path) -> None:
+    with Checkpoints(tmp_path, run="a" * 64) as checkpoints:
+        checkpoints.save(draw_state(step=1), early_stopping=STOPPING)
+    like = draw_state(step=0, width=32)
+    replicated = make_layout(parallel="jit", devices=1).replicated
+    with (
+        Checkpoints(tmp_path, access="read", run="b" * 64) as checkpoints,
+        pytest.raises(CheckpointError, match="saved by a run with other settings"),
+    ):
+        checkpoints.restore(like, step=1, sharding=replicated)
+
+
+def test_a_missing_client_of_buckets_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(*_: object, **__: object) -> None:
+        raise ImportError("No module named 'gcsfs'")
+
+    monkeypatch.setattr(training_checkpoints.ocp, "CheckpointManager", missing)
+    with pytest.raises(CheckpointError, match=r"gcsfs.*pip install 'mgajax\[gcs\]'"):
+        Checkpoints(tmp_path)
+
+
 def test_a_reader_leaves_a_running_save_alone(tmp_path: Path) -> None:
     save_all(tmp_path, {1: 1.0})
     running = tmp_path / "2.orbax-checkpoint-tmp"
