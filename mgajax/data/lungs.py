@@ -6,7 +6,9 @@ open lung is the large dark regions inside the body. Consolidated lung is as gre
 and cannot be found so; where a lesion mask tells of it, it counts as lung.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, UInt8
@@ -53,10 +55,20 @@ def stored_lung_masks(
             if problem not in (None, array_store.ABSENT):
                 say(f"lung masks {folder}: {problem}; finding them again")
             if problem is not None:
-                with array_store.replacing(folder, described_by=expected) as fresh:
-                    np.save(fresh / "lungs.npy", lung_masks(images, lesions))
+                _store(folder, images=images, lesions=lesions, described_by=expected)
     stored: np.ndarray = np.load(folder / "lungs.npy", mmap_mode="r")
     return stored
+
+
+def _store(
+    folder: Path, *, images: np.ndarray, lesions: np.ndarray, described_by: dict[str, Any]
+) -> None:
+    with (
+        array_store.replacing(folder, described_by=described_by) as fresh,
+        array_store.RowWriter(fresh / "lungs.npy", shape=images.shape) as rows,
+    ):
+        for mask in _each(images, lesions):
+            rows.write(mask)
 
 
 def lung_masks(
@@ -71,14 +83,16 @@ def lung_masks(
     Returns:
       All zero for a slice in which no lung was found: its lungs are not known.
     """
-    found = np.zeros(images.shape, np.uint8)
-    masks = map_ordered(lambda image: lung_field(image[..., 0]), images)
-    for row, mask in enumerate(track(masks, description="finding lungs", total=len(images))):
-        if mask.any():
-            found[row, ..., 0] = np.maximum(
-                mask.view(np.uint8) * np.uint8(255), lesions[row, ..., 0]
-            )
-    return found
+    return np.stack(list(_each(images, lesions)))
+
+
+def _each(images: np.ndarray, lesions: np.ndarray) -> Iterator[np.ndarray]:
+    """Slice by slice, uint8 [s, s, 1]."""
+    fields = map_ordered(lambda image: lung_field(image[..., 0]), images)
+    shown = track(fields, description="finding lungs", total=len(images))
+    for field, lesion in zip(shown, lesions, strict=True):
+        open_lung = field[..., None].view(np.uint8) * np.uint8(255)
+        yield np.maximum(open_lung, lesion) if field.any() else open_lung
 
 
 def lung_field(picture: UInt8[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
