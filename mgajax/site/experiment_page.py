@@ -81,9 +81,23 @@ def write_explanation(page: Page, found: Found, *, look: str) -> Path:
     return page.write([Section("", tuple(explanation_blocks(page, found.path)))], look=look)
 
 
+def title_of(found: Found) -> str:
+    """What a folder shows, in its own words, for a line of a table."""
+    if found.kind != Kind.EXPERIMENT:
+        return {Kind.TUNING: "a search of settings", Kind.EXPLANATION: "attribution maps"}[
+            found.kind
+        ]
+    try:
+        results = read_json(found.path / Kind.EXPERIMENT) or {}
+    except DataError:
+        return "damaged results"
+    source = f" ({results['source']})" if results.get("source") else ""
+    return f"{results.get('title', '')}{source}"
+
+
 def _facts(results: dict[str, Any]) -> dict[str, Cell]:
     facts: dict[str, Cell] = {
-        head: Code(str(results[key])) if key == "command" else str(results[key])
+        head: Code(str(results[key])) if key == "command" else _words(results[key])
         for key, head in TOLD.items()
         if results.get(key)
     }
@@ -94,6 +108,13 @@ def _facts(results: dict[str, Any]) -> dict[str, Cell]:
     if versions := results.get("provenance"):
         facts["Versions"] = ", ".join(f"{name} {version}" for name, version in versions.items())
     return facts
+
+
+def _words(value: Any) -> str:
+    """A value as it is told; the options of drawn slices as `patients 240, size 128`."""
+    if isinstance(value, dict):
+        return "drawn: " + ", ".join(f"{key} {option}" for key, option in value.items())
+    return str(value)
 
 
 def _failures(results: dict[str, Any]) -> list[Block]:

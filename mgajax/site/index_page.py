@@ -9,7 +9,7 @@ from mgajax.reporting import table3, table4
 from mgajax.reporting.comparison_figures import Compared, comparison_figure, interval_note
 from mgajax.reporting.number import Number, number, percent
 from mgajax.site.blocks import Block, Code, Folded, Row, Section, Table
-from mgajax.site.experiment_page import link_to
+from mgajax.site.experiment_page import link_to, title_of
 from mgajax.site.folders import Found, Kind
 from mgajax.site.page import Page
 from mgajax.site.run_page import model_name, state_of
@@ -111,9 +111,12 @@ def write_index(page: Page, runs: Sequence[Run], others: Sequence[Found], *, loo
         if own:
             sections.append(Section(comparison.heading, tuple(_compared(page, own, comparison))))
     for kind, heading in HEADS.items():
-        rows = tuple((link_to(one), Code(str(one.path))) for one in others if one.kind == kind)
+        rows = tuple(
+            (link_to(one), title_of(one), Code(str(one.path))) for one in others if one.kind == kind
+        )
         if rows:
-            table = Table(kind.name.lower(), "Each on a page of its own", ("Name", "Folder"), rows)
+            columns = ("Name", "What", "Folder")
+            table = Table(kind.name.lower(), "Each on a page of its own", columns, rows)
             sections.append(Section(heading, (table,)))
     if runs:
         sections.append(Section("How to read this", (READING,)))

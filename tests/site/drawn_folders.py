@@ -149,7 +149,9 @@ def experiment(folder: Path) -> Path:
     folder.mkdir(parents=True)
     runs = [{"arm": "mga", "seed": 0, "status": "failed", "reason": "loss is nan"}]
     content = {
-        "title": "Table 4",
+        "title": "Five classifiers",
+        "source": "Paper, Table 4",
+        "data": {"patients": 24, "size": 96},
         "command": "mgajax experiment table4",
         "seeds": [0],
         "runs": runs,

@@ -133,6 +133,8 @@ def test_an_experiment_shows_its_words_tables_and_failures(site) -> None:
     assert "Some <b>text</b>, a link inside, one outside." in one.text, "shown, not obeyed"
     assert not any("secret" in link for link in one.links)
     assert one.row("MGA") == ["MGA", "95"]
+    assert "drawn: patients 24, size 96" in one.text
+    assert Parsed(site / "index.html").row("table4")[1] == "Five classifiers (Paper, Table 4)"
     assert one.tags.count("img") == 1
 
 
