@@ -2,7 +2,7 @@
 
     mgajax experiment claims --workdir runs/claims --runs runs/shared [--data DATASET]
 
-Three models of Table 4, and both tasks of Figure 8 at three sizes of the training set.
+Three models of Table 4, and both tasks of Figure 8 at four sizes of the training set.
 """
 
 from ml_collections import ConfigDict
@@ -13,6 +13,6 @@ from configs.experiments import fig8, three_resnets
 def get_config() -> ConfigDict:
     """Entries of the two plans, which share their runs with this one."""
     plan = three_resnets.get_config()
-    for name, config in fig8.arms((20, 40, 80)).items():
+    for name, config in fig8.arms((20, 30, 40, 80)).items():
         plan[name] = config
     return plan
