@@ -42,6 +42,18 @@ def test_a_run_leaves_what_the_readme_promises(trained: Path) -> None:
     assert {"validation/cross_entropy", "validation/attention", "validation/accuracy"} <= last
 
 
+def test_lungs_are_found_for_the_model_that_needs_them(small_config, tmp_path: Path) -> None:
+    config = small_config(model="mga_lungs_resnet18")
+    run = open_run(config, workdir=tmp_path / "lungs")
+    assert run.settings.task.learned == ("cross_entropy", "attention", "lungs")
+    lungs = np.asarray(run.feed.examples.lungs)
+    assert lungs.shape == run.data.masks.shape
+    assert (lungs.reshape(len(lungs), -1).max(axis=1) > 0).mean() > 0.9
+    other = open_run(small_config(), workdir=tmp_path / "other")
+    assert other.feed.examples.lungs is None
+    assert other.settings.task.learned == ("cross_entropy", "attention")
+
+
 def test_a_finished_run_is_left_as_it_is(copied: Path, small_config) -> None:
     before = {path: path.read_bytes() for path in copied.rglob("*") if path.is_file()}
     summary = train(small_config(), workdir=copied)
