@@ -106,7 +106,8 @@ def get_config() -> ConfigDict:
     config.eval_batch_size = 64
     # At most so many passes over the training slices.
     config.epochs = 100
-    # Stop when the validation cross-entropy has not improved for so many epochs; 0: never.
+    # Stop when the validation slices' cross-entropy (a classifier) or Dice (a segmenter) has not
+    # improved for so many epochs; 0: never.
     config.patience = 10
     # Stop after so many steps in all, whatever the epochs say; 0: no such limit.
     config.max_steps = 0

@@ -186,6 +186,9 @@ def _add_evaluate(commands) -> None:
     )
     command.add_argument("--workdir", type=Path, required=True, help="the run's folder")
     command.add_argument("--split", choices=SPLITS, default="test", help="default: test")
+    command.add_argument(
+        "--checkpoint", choices=("best", "newest"), default="best", help="default: best"
+    )
     command.add_argument("--out", type=Path, metavar="FILE.json", help="default: in the run")
 
 
@@ -234,11 +237,16 @@ def _describe(folder: Path) -> None:
 
 
 def evaluate(arguments: argparse.Namespace, overrides: list[str]) -> None:
-    """Evaluate the best checkpoint of a run."""
+    """Evaluate a checkpoint of a run."""
     from mgajax.evaluation.run import evaluate_run
+    from mgajax.training.checkpoints import Kept
 
     done = evaluate_run(
-        arguments.workdir, split=arguments.split, out=arguments.out, overrides=overrides
+        arguments.workdir,
+        split=arguments.split,
+        out=arguments.out,
+        checkpoint=Kept(arguments.checkpoint),
+        overrides=overrides,
     )
     print(done.table)
     for path in done.files:

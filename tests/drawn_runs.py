@@ -139,9 +139,7 @@ def untrained_run(workdir: Path, *overrides: str) -> Path:
     configs.write(config, workdir / CONFIG_FILE, extra={})
     state = start.fresh_state(config, start.begin(config).step_settings(total_steps=1))
     with Checkpoints(workdir / CHECKPOINT_FOLDER) as checkpoints:
-        checkpoints.save(
-            state, early_stopping=EarlyStopping(patience=0), validation_cross_entropy=1.0
-        )
+        checkpoints.save(state, early_stopping=EarlyStopping(patience=0), loss=1.0)
     return workdir
 
 

@@ -26,7 +26,7 @@ from mgajax.reporting.segmentation_figures import model_comparison_figure
 from mgajax.reporting.segmentation_panels import segmentation_panel
 from mgajax.reporting.table3 import differences_markdown, table3_markdown, written
 from mgajax.training.run import reopen_run
-from mgajax.training.trained import best_state
+from mgajax.training.trained import kept_state
 
 
 @dataclass(frozen=True)
@@ -245,7 +245,7 @@ def _panel(runs: Mapping[str, Evaluated], path: Path) -> Path:
 def _segment_again(workdir: Path, file_names: np.ndarray) -> list[tuple[np.ndarray, Segmented]]:
     """Picture and segmentation of each slice, in the order of `file_names`."""
     run = reopen_run(workdir)
-    state, _ = best_state(run.config, workdir=workdir, like=run.state_shapes(), layout=run.layout)
+    state, _ = kept_state(run.config, workdir=workdir, like=run.state_shapes(), layout=run.layout)
     places = {name: row for row, name in enumerate(run.data.table.file_names.tolist())}
     rows = np.array([places[name] for name in file_names.tolist()], np.int64)
     found = {one.row: one for one in segmented(run, state, np.sort(rows))}

@@ -2,6 +2,7 @@
 
 import csv
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -82,6 +83,35 @@ class Predictions:
         return lines
 
 
+def concatenated(several: Sequence[Predictions]) -> Predictions:
+    """Predictions of unlike slices as one table, in the order given; overlap where all have it.
+
+    Raises:
+      DataError: none given, other classes, or a slice that is in two of them.
+    """
+    classes = {one.class_names for one in several}
+    if len(classes) != 1:
+        told = " and ".join(str(names) for names in sorted(classes)) or "no table"
+        raise DataError(f"predictions to join: {told}; expected tables of the same classes")
+    columns = {
+        name: np.concatenate([getattr(one, name) for one in several])
+        for name in ("file_names", "labels", "probabilities", "patients", "sources")
+    }
+    twice = _twice(columns["file_names"])
+    if twice:
+        raise DataError(
+            f"predictions to join: {twice[0]!r} is in several ({len(twice)} such slices), expected "
+            "each slice once; join runs whose test sets are apart"
+        )
+    shared = [name for name in several[0].overlap if all(name in one.overlap for one in several)]
+    return Predictions(
+        **columns,
+        split=several[0].split,
+        overlap={name: np.concatenate([one.overlap[name] for one in several]) for name in shared},
+        class_names=several[0].class_names,
+    )
+
+
 def read_csv(path: Path) -> Predictions:
     """Read what `write_csv` wrote, for a user's own tables and comparisons of runs.
 
@@ -126,12 +156,16 @@ def read_csv(path: Path) -> Predictions:
 
 
 def _check_unique(path: Path, names: np.ndarray) -> None:
-    twice = [name for name, count in Counter(names.tolist()).items() if count > 1]
+    twice = _twice(names)
     if twice:
         raise DataError(
             f"{path}: {twice[0]!r} stands in several rows ({len(twice)} such slices), expected each "
             "slice once; write the file anew"
         )
+
+
+def _twice(names: np.ndarray) -> list[str]:
+    return [name for name, count in Counter(names.tolist()).items() if count > 1]
 
 
 def _class_names(path: Path, columns: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""`mgajax evaluate`: from a run's best checkpoint to numbers, tables and figures."""
+"""`mgajax evaluate`: from a run's checkpoint to numbers, tables and figures."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from mgajax.evaluation.files import write_json
 from mgajax.evaluation.metrics import classification_metrics
 from mgajax.evaluation.overlap import lesion_overlap, overlap_summary
 from mgajax.evaluation.predictions import Predictions
-from mgajax.evaluation.result import FOLDER, Evaluation, head
+from mgajax.evaluation.result import Evaluation, head, results_folder
 from mgajax.evaluation.segmentation_run import evaluate_segmenter
 from mgajax.progress import say
 from mgajax.reporting.figures import (
@@ -23,12 +23,13 @@ from mgajax.reporting.figures import (
 )
 from mgajax.reporting.panels import attention_panel
 from mgajax.reporting.tables import metrics_table
+from mgajax.training.checkpoints import Kept
 from mgajax.training.logs import FILE_NAME as METRICS_FILE
 from mgajax.training.logs import read_rows
 from mgajax.training.run import Run, reopen_run
 from mgajax.training.state import TrainState
 from mgajax.training.tasks import CROSS_ENTROPY, TaskName
-from mgajax.training.trained import best_state
+from mgajax.training.trained import kept_state
 
 PANEL_SLICES = 6
 
@@ -38,17 +39,19 @@ def evaluate_run(
     *,
     split: str = "test",
     out: Path | None = None,
+    checkpoint: Kept = Kept.BEST,
     overrides: Sequence[str] = (),
 ) -> Evaluation:
-    """Evaluate the best checkpoint (lowest validation cross-entropy) on one split.
+    """Evaluate the best checkpoint (see `Criterion`), or the newest, on one split.
 
     Every slice of the split counts exactly once, on any number of devices and at any batch size.
 
     Args:
       workdir: a folder that `mgajax train` made.
       split: `train`, `validation` or `test`.
-      out: the JSON file, in a folder that exists; None: `evaluation/SPLIT.json` in the run, where
+      out: the JSON file, in a folder that exists; None: `SPLIT.json` in the `results_folder`, where
         tables and figures go in any case.
+      checkpoint: which of the two that are kept.
       overrides: `--config.key=value` for keys that do not change numbers.
 
     Raises:
@@ -62,11 +65,15 @@ def evaluate_run(
     rows = run.rows(split)
     if len(rows) == 0:
         raise DataError(f"{workdir}: split {split!r} has no slices; choose another --split")
-    state, step = best_state(
-        run.config, workdir=workdir, like=run.state_shapes(), layout=run.layout
+    state, step = kept_state(
+        run.config,
+        workdir=workdir,
+        like=run.state_shapes(),
+        layout=run.layout,
+        kept=checkpoint,
     )
-    folder = workdir / FOLDER
-    folder.mkdir(exist_ok=True)
+    folder = results_folder(workdir, checkpoint=checkpoint)
+    folder.mkdir(parents=True, exist_ok=True)
     out = out or folder / f"{split}.json"
     segments = run.config.task == TaskName.SEGMENTATION
     evaluation = (evaluate_segmenter if segments else _evaluate_classifier)(
@@ -145,7 +152,8 @@ def _write(
     files.append(confusion_figure(metrics, path=folder / f"{split}_confusion.png"))
     files.append(calibration_figure(metrics, path=folder / f"{split}_calibration.png"))
     rows = read_rows(run.workdir / METRICS_FILE)
-    files.append(training_curves(rows, path=folder / "training_curves.png"))
+    path, step = folder / "training_curves.png", metrics["checkpoint_step"]
+    files.append(training_curves(rows, path=path, checkpoint_step=step))
     return files
 
 

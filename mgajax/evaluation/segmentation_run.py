@@ -110,6 +110,7 @@ def evaluate_segmenter(
         training_curves(
             read_rows(run.workdir / METRICS_FILE),
             path=folder / "training_curves.png",
+            checkpoint_step=step,
             titles=SEGMENTATION_TITLES,
         ),
     )

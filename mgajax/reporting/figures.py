@@ -227,7 +227,7 @@ def training_curves(
     rows: Sequence[Row],
     *,
     path: Path,
-    best_step: int | None = None,
+    checkpoint_step: int | None = None,
     titles: Mapping[str, str] = TITLES,
 ) -> Path:
     """Losses, weights, scores and rates over the steps of a run, one panel each.
@@ -236,12 +236,11 @@ def training_curves(
       rows: of `metrics.jsonl`: `step` and names such as `train/loss`, `validation/accuracy`,
         `train/weight/attention`. What is not there gets no panel.
       path: PNG to write.
-      best_step: the step to mark; None: that of the lowest validation cross-entropy.
+      checkpoint_step: to be marked.
       titles: the panels, by metric name.
     """
     curves = {name: _curves(rows, name) for name in titles}
     shown = {name: found for name, found in curves.items() if found}
-    best = _best_step(rows) if best_step is None else best_step
     across = min(3, max(1, len(shown)))
     down = -(-max(1, len(shown)) // across)
     with drawing(path, width=3.1 * across + 0.2, height=2.45 * down + 0.4) as figure:
@@ -253,9 +252,12 @@ def training_curves(
                 axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
             if place > len(shown) - across:
                 axes.set_xlabel("step")
-            if best is not None:
-                axes.axvline(best, color=INK, linewidth=1, linestyle=(0, (2, 2)), zorder=1)
-        note = "" if best is None else f"; dashed: best validation cross-entropy, step {best:,}"
+            if checkpoint_step is not None:
+                axes.axvline(
+                    checkpoint_step, color=INK, linewidth=1, linestyle=(0, (2, 2)), zorder=1
+                )
+        known = checkpoint_step is not None
+        note = f"; dashed: checkpoint of step {checkpoint_step:,}" if known else ""
         figure.suptitle(f"Training{note}", x=0.01, ha="left", size=10.5)
     return path
 
@@ -291,10 +293,3 @@ def _draw_curves(axes: Axes, curves: dict[str, tuple[list[float], list[float]]])
         axes.legend(loc="best", handlelength=1.4)
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
-
-
-def _best_step(rows: Sequence[Row]) -> int | None:
-    known = [row for row in rows if "validation/cross_entropy" in row]
-    if not known:
-        return None
-    return int(min(known, key=lambda row: row["validation/cross_entropy"])["step"])

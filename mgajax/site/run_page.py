@@ -67,8 +67,8 @@ def _facts(run: Run) -> Facts:
         "Training": state_of(run),
     }
     if run.summary is not None and run.summary.get("best_step") is not None:
-        loss = run.summary["best_cross_entropy"]
-        rows["Best"] = f"step {run.summary['best_step']:,}, validation cross-entropy {loss:.4f}"
+        why = run.summary.get("best", "lowest validation cross-entropy")  # not in older runs
+        rows["Best"] = f"step {run.summary['best_step']:,}, {why}"
     if speeds := [row[SPEED] for row in run.rows if SPEED in row]:
         rows["Speed"] = f"{median(speeds):,.1f} images a second and device (median)"
     rows["Split"] = str(run.written.get("split", "unknown"))
@@ -85,7 +85,7 @@ def _curves(page: Page, run: Run) -> Picture:
     told = f"; the best validation is at step {best:,}" if best is not None else ""
     return page.draw(
         "curves",
-        lambda path: training_curves(run.rows, path=path, best_step=best, titles=titles),
+        lambda path: training_curves(run.rows, path=path, checkpoint_step=best, titles=titles),
         alt=f"Training and validation curves over {run.steps:,} steps{told}",
         data=page.table(_log_lines(run.rows), name=Path(METRICS_FILE).stem),
     )

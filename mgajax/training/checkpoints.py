@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,8 +37,18 @@ FIRST_PAUSE_S = 2.0
 CHECKPOINT_FOLDER = "checkpoints"
 """In a run's folder, unless `config.checkpoint_dir` names another."""
 
-METRIC = "validation_cross_entropy"
-"""What "best" means: the lowest of these, the earliest among equals."""
+METRIC = "loss"
+"""What "best" means: the lowest of these (see `Criterion`), the earliest among equals."""
+
+OLDER_METRIC = "validation_cross_entropy"
+"""Its name in checkpoints of November 2026 and before."""
+
+
+class Kept(StrEnum):
+    """The two checkpoints of a run that are kept."""
+
+    BEST = "best"
+    NEWEST = "newest"
 
 
 @dataclass(frozen=True)
@@ -82,7 +93,7 @@ class Checkpoints:
             n=1, get_metric_fn=_rank, reverse=True, keep_checkpoints_without_metrics=False
         )
         options = ocp.CheckpointManagerOptions(
-            best_fn=lambda metrics: metrics[METRIC],  # without it metrics are not written
+            best_fn=lambda metrics: _rank(metrics)[0],  # without it metrics are not written
             best_mode="min",
             preservation_policy=policies.AnyPreservationPolicy([newest, best]),
             cleanup_tmp_directories=access == "write",
@@ -115,12 +126,12 @@ class Checkpoints:
         state: TrainState,
         *,
         early_stopping: EarlyStopping,
-        validation_cross_entropy: float | None = None,
+        loss: float | None = None,
     ) -> None:
         """Begin to save `state` under its step number; a step that is there already is left alone.
 
-        What fails is tried again, `ATTEMPTS` times in all. Where the save before could not be
-        completed, this one takes its place.
+        With a `loss` it can be the best one. What fails is tried again, `ATTEMPTS` times in all.
+        Where the save before could not be completed, this one takes its place.
 
         Raises:
           CheckpointError: it could not begin.
@@ -129,8 +140,8 @@ class Checkpoints:
         if step in self.manager.all_steps():
             return
         metrics = None
-        if validation_cross_entropy is not None:
-            metrics = {METRIC: validation_cross_entropy, "step": step}
+        if loss is not None:
+            metrics = {METRIC: loss, "step": step}
         content = ocp.args.Composite(
             state=ocp.args.StandardSave(state),
             meta=ocp.args.JsonSave({"early_stopping": early_stopping.to_json(), "run": self.run}),
@@ -176,13 +187,17 @@ class Checkpoints:
 
     @property
     def best(self) -> int | None:
-        """The step with the lowest validation cross-entropy; the newest when none was validated."""
+        """The step with the lowest loss; the newest when none was validated."""
         ranked = []
         for step in self.manager.all_steps():
             metrics = self.manager.metrics(step)
             if metrics:
                 ranked.append(_rank(metrics))
         return min(ranked)[1] if ranked else self.newest
+
+    def step_of(self, kept: Kept) -> int | None:
+        """The step of that checkpoint; None where nothing was saved yet."""
+        return self.best if kept is Kept.BEST else self.newest
 
     def restore(self, like: TrainState, *, step: int, sharding: Sharding) -> Restored:
         """Read a checkpoint back, onto any number of devices.
@@ -271,4 +286,4 @@ def _reason(error: Exception) -> str:
 
 
 def _rank(metrics: Any) -> tuple[float, int]:
-    return metrics[METRIC], metrics["step"]
+    return metrics[METRIC if METRIC in metrics else OLDER_METRIC], metrics["step"]

@@ -61,8 +61,7 @@ def run(arguments: argparse.Namespace, overrides: list[str]) -> None:
 def _tell(summary: "Summary", workdir: Path) -> None:
     print(f"{workdir}: {summary.steps} steps, ended by {summary.reason}")
     if summary.best_step is not None:
-        loss = summary.best_cross_entropy
-        print(f"best: step {summary.best_step}, validation cross-entropy {loss:.4f}")
+        print(f"best: step {summary.best_step}, {summary.best}")
     if summary.finished:
         print(f"next:  mgajax evaluate --workdir {workdir}")
     else:

@@ -1,7 +1,32 @@
-"""Early stopping on a validation loss; a value that travels in the checkpoint."""
+"""What the best checkpoint is, and early stopping on it; a value that travels in the checkpoint."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+
+
+class Criterion(StrEnum):
+    """By what of the validation slices a run is watched, and its best checkpoint chosen.
+
+    Never the weighted total of Eq. 6: that falls when only the log variances move.
+    """
+
+    CROSS_ENTROPY = "validation cross-entropy"
+    """The lowest."""
+
+    DICE = "validation Dice"
+    """The highest, of the pixels of all slices pooled; 0 where it is undefined."""
+
+    def loss(self, values: Mapping[str, float]) -> float:
+        """What falls as the run gets better: the cross-entropy, or 1 − Dice."""
+        if self is Criterion.DICE:
+            return 1.0 - values.get("dice", 0.0)
+        return values["cross_entropy"]
+
+    def written(self, loss: float) -> str:
+        """`validation Dice 0.4321` of that loss."""
+        return f"{self} {1.0 - loss if self is Criterion.DICE else loss:.4f}"
 
 
 @dataclass(frozen=True)
@@ -10,7 +35,7 @@ class EarlyStopping:
 
     Attributes:
       patience: epochs without improvement that are still accepted; 0 never stops.
-      best: the lowest loss so far.
+      best: the lowest loss so far, a `Criterion`'s.
       best_step: the step at which it was reached.
       waited: epochs since then.
     """
@@ -21,11 +46,7 @@ class EarlyStopping:
     waited: int = 0
 
     def after(self, loss: float, *, step: int) -> "EarlyStopping":
-        """The state after an epoch whose validation loss is `loss`.
-
-        Watches the validation cross-entropy, never the weighted total of Eq. 6: that total falls
-        when only the log variances move.
-        """
+        """The state after an epoch whose validation loss is `loss`."""
         if loss < self.best:
             return replace(self, best=loss, best_step=step, waited=0)
         return replace(self, waited=self.waited + 1)

@@ -31,14 +31,14 @@ class Summary:
     Attributes:
       reason: `epochs`, `max_steps`, `early_stopping`, or the name of the signal that stopped it.
       steps: steps done in all.
-      best_step: the step with the lowest validation cross-entropy.
-      best_cross_entropy: that cross-entropy, None when nothing was validated.
+      best_step: that of the best checkpoint, None when nothing was validated.
+      best: why it is the best: `validation cross-entropy 0.1234`.
     """
 
     reason: str
     steps: int
     best_step: int | None
-    best_cross_entropy: float | None
+    best: str | None
 
     @property
     def finished(self) -> bool:
@@ -144,17 +144,18 @@ def _end_epoch(
     if not values:
         checkpoints.save(saved, early_stopping=stopping)
         return stopping
-    loss = values[CROSS_ENTROPY]
-    if not math.isfinite(loss):
-        raise not_finite("validation cross-entropy", loss, step=step)
+    cross_entropy = values[CROSS_ENTROPY]
+    if not math.isfinite(cross_entropy):
+        raise not_finite("validation cross-entropy", cross_entropy, step=step)
+    loss = run.settings.task.criterion.loss(values)
     stopping = stopping.after(loss, step=step)
     log.write(step, values, split="validation")
-    mark = ", best so far" if stopping.improved else f", best {stopping.best:.4f}"
-    epoch = run.epochs_done(step)
     headline = run.settings.task.headline
-    score = f"; {headline} {values[headline]:.3f}" if headline in values else ""
-    say(f"epoch {epoch}: validation cross-entropy {loss:.4f}{mark}{score}")
-    checkpoints.save(saved, early_stopping=stopping, validation_cross_entropy=loss)
+    score = f", {headline} {values[headline]:.3f}" if headline in values else ""
+    mark = "best so far" if stopping.improved else f"best at step {stopping.best_step}"
+    epoch = run.epochs_done(step)
+    say(f"epoch {epoch}: validation cross-entropy {cross_entropy:.4f}{score}; {mark}")
+    checkpoints.save(saved, early_stopping=stopping, loss=loss)
     log.restart_clock(step)
     return stopping
 
@@ -196,7 +197,7 @@ def _summarise(run: Run, done: int, stopping: EarlyStopping, interruption: Inter
         reason=reason,
         steps=done,
         best_step=stopping.best_step if validated else None,
-        best_cross_entropy=stopping.best if validated else None,
+        best=run.settings.task.criterion.written(stopping.best) if validated else None,
     )
     content = asdict(summary) | {"finished": summary.finished, "time": time.time()}
     if job.is_first():

@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 from mgajax.data.loader import Batch
 from mgajax.schema import CLASS_NAMES, MASK_ORIGINS
 from mgajax.training import losses, segmentation_losses
+from mgajax.training.early_stopping import Criterion
 from mgajax.training.weighting import FIXED, Form
 
 CROSS_ENTROPY = "cross_entropy"
@@ -66,6 +67,7 @@ class Task:
       weights: the factor of each term, unless it is learned.
       learned: terms whose weights are learned (Eq. 6); all of them or none.
       headline: the score to tell after each epoch.
+      criterion: by which the best checkpoint is chosen.
       mask_origins: whose masks count as known.
       needs_masks: only slices with a known mask are examples.
       needs_lungs: batches bring masks of the lungs, too.
@@ -78,6 +80,7 @@ class Task:
     weights: Mapping[str, float]
     learned: tuple[str, ...]
     headline: str
+    criterion: Criterion
     mask_origins: tuple[str, ...]
     needs_masks: bool
     needs_lungs: bool = False
@@ -136,6 +139,7 @@ def classification(loss: ConfigDict, *, guides: tuple[str, ...]) -> Task:
         weights={CROSS_ENTROPY: 1.0} | dict.fromkeys(guides, loss.attention_weight),
         learned=(CROSS_ENTROPY, *guides) if learns else (),
         headline="accuracy",
+        criterion=Criterion.CROSS_ENTROPY,
         mask_origins=MASK_ORIGINS[1:],
         needs_masks=False,
         needs_lungs=LUNGS in guides,
@@ -168,6 +172,10 @@ def segmentation(loss: ConfigDict) -> Task:
     cross-entropy and half the region mutual information (Zhao et al. 2019, as in Tao et al. 2020).
     Coarse predictions (OCR's, DeepLab's) count with `auxiliary_weight`, each scale's own with
     `scale_weight`, by cross-entropy or, under `rmi`, by binary cross-entropy.
+
+    The best checkpoint is that of the highest validation Dice. The paper does not say; Tao et al.'s
+    code keeps the highest mean IoU, and with one class of lesion both put checkpoints in one order.
+    By cross-entropy a network that finds no lesion can be "better" than one that finds many.
 
     Args:
       loss: `kind`, `auxiliary_weight`, `scale_weight`.
@@ -211,6 +219,7 @@ def segmentation(loss: ConfigDict) -> Task:
         },
         learned=(),
         headline="dice",
+        criterion=Criterion.DICE,
         mask_origins=("annotated",),
         needs_masks=True,
     )

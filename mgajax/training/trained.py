@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from mgajax import config as configs
 from mgajax.errors import CheckpointError
 from mgajax.training import start
-from mgajax.training.checkpoints import open_checkpoints
+from mgajax.training.checkpoints import Kept, open_checkpoints
 from mgajax.training.run import CONFIG_FILE
 from mgajax.training.sharding import Layout
 from mgajax.training.state import TrainState
@@ -41,7 +41,7 @@ class Trained:
 
 
 def load_trained(workdir: Path, *, overrides: Sequence[str] = ()) -> Trained:
-    """Load the checkpoint with the lowest validation cross-entropy (the newest if none validated).
+    """Load the best checkpoint, see `Criterion` (the newest if none validated).
 
     Args:
       workdir: a folder that `mgajax train` made.
@@ -55,14 +55,19 @@ def load_trained(workdir: Path, *, overrides: Sequence[str] = ()) -> Trained:
     config = configs.override_resumable(config, overrides)
     begun = start.begin(config)
     like = start.state_shapes(config, begun.step_settings(total_steps=1))
-    state, step = best_state(config, workdir=workdir, like=like, layout=begun.layout)
+    state, step = kept_state(config, workdir=workdir, like=like, layout=begun.layout)
     return Trained(config=config, model=begun.model, state=state, layout=begun.layout, step=step)
 
 
-def best_state(
-    config: ConfigDict, *, workdir: Path, like: TrainState, layout: Layout
+def kept_state(
+    config: ConfigDict,
+    *,
+    workdir: Path,
+    like: TrainState,
+    layout: Layout,
+    kept: Kept = Kept.BEST,
 ) -> tuple[TrainState, int]:
-    """The best checkpoint's state on every device, and its step.
+    """The best (or another) checkpoint's state on every device, and its step.
 
     Args:
       config: the run's.
@@ -73,7 +78,7 @@ def best_state(
       CheckpointError: nothing saved yet, or it does not fit.
     """
     with open_checkpoints(config, workdir=workdir, access="read") as checkpoints:
-        step = checkpoints.best
+        step = checkpoints.step_of(kept)
         if step is None:
             raise CheckpointError(
                 f"{checkpoints.folder}: no complete checkpoint; train first: mgajax train "

@@ -81,7 +81,7 @@ def evaluated(phantom: Path, tmp_path_factory: pytest.TempPathFactory):
                 out=folder / "test.json",
                 folder=folder,
             )
-        monkeypatch.setattr(comparing, "best_state", lambda _, *, workdir, like, layout: (like, 1))
+        monkeypatch.setattr(comparing, "kept_state", lambda _, *, workdir, like, layout: (like, 1))
         yield [top / "unet", top / "segnet"]
 
 

@@ -10,6 +10,7 @@ import pytest
 from mgajax.errors import CheckpointError, ConfigError, DataError
 from mgajax.evaluation.predictions import read_csv
 from mgajax.evaluation.run import evaluate_run
+from mgajax.training.checkpoints import CHECKPOINT_FOLDER, Checkpoints, Kept
 from mgajax.training.run import reopen_run
 
 
@@ -42,6 +43,16 @@ def test_leaves_numbers_predictions_and_figures(copied: Path, evaluated) -> None
     )
     assert written["attention_overlap"]["slices"] == written["n"]
     assert "COVID-19 vs rest" in evaluated.table
+
+
+def test_the_newest_checkpoint_has_results_of_its_own(copied: Path, evaluated) -> None:
+    with Checkpoints(copied / CHECKPOINT_FOLDER, access="read") as checkpoints:
+        newest = checkpoints.newest
+    done = evaluate_run(copied, checkpoint=Kept.NEWEST)
+    assert done.metrics["checkpoint_step"] == newest
+    assert {path.parent for path in done.files} == {copied / "evaluation" / "newest"}
+    written = json.loads((copied / "evaluation" / "test.json").read_text())
+    assert written == json.loads(json.dumps(evaluated.metrics)), "of the best one, as before"
 
 
 def test_counts_every_slice_of_the_split_once(copied: Path, evaluated) -> None:

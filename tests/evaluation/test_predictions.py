@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from drawn_predictions import drawn
 
 from mgajax.errors import DataError
 from mgajax.evaluation import Predictions
-from mgajax.evaluation.predictions import read_csv
+from mgajax.evaluation.predictions import concatenated, read_csv
 
 
 def _predictions(n=30) -> Predictions:
@@ -110,3 +112,29 @@ def test_line_twice_is_refused(tmp_path):
 def test_missing_file_is_a_clear_error(tmp_path):
     with pytest.raises(DataError, match="cannot be read as predictions"):
         read_csv(tmp_path / "none.csv")
+
+
+def test_tables_are_joined_in_the_order_given():
+    whole = _predictions(10)
+    parts = [_rows(whole, slice(6, 10)), _rows(whole, slice(0, 6))]
+    joined = concatenated(parts)
+    np.testing.assert_array_equal(joined.file_names[4:], whole.file_names[:6])
+    np.testing.assert_array_equal(joined.probabilities[:4], whole.probabilities[6:])
+    np.testing.assert_array_equal(joined.overlap["rank_auc"][4:], whole.overlap["rank_auc"][:6])
+
+
+def test_only_tables_apart_are_joined():
+    whole = _predictions(10)
+    with pytest.raises(DataError, match="is in several .4 such slices."):
+        concatenated([whole, _rows(whole, slice(0, 4))])
+    with pytest.raises(DataError, match="no table; expected tables of the same classes"):
+        concatenated([])
+
+
+def _rows(table: Predictions, rows: slice) -> Predictions:
+    columns = ("file_names", "labels", "probabilities", "patients", "sources")
+    return replace(
+        table,
+        **{name: getattr(table, name)[rows] for name in columns},
+        overlap={name: column[rows] for name, column in table.overlap.items()},
+    )

@@ -32,7 +32,7 @@ SUMMARY = {
     "reason": "epochs",
     "steps": 4,
     "best_step": 4,
-    "best_cross_entropy": 0.7,
+    "best": "validation cross-entropy 0.7000",
 }
 
 

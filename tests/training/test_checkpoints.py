@@ -51,7 +51,7 @@ def save_all(folder: Path, losses: dict[int, float | None], *, width: int = 64) 
             checkpoints.save(
                 draw_state(step=step, seed=step, width=width),
                 early_stopping=STOPPING,
-                validation_cross_entropy=loss,
+                loss=loss,
             )
 
 
@@ -63,6 +63,17 @@ def test_best_and_newest_are_kept_also_by_a_later_process(tmp_path: Path) -> Non
     with Checkpoints(tmp_path) as checkpoints:
         assert (checkpoints.best, checkpoints.newest) == (2, 6)  # the earlier of equals
         assert sorted(checkpoints.manager.all_steps()) == [2, 6]
+
+
+def test_checkpoints_of_november_2026_are_still_ranked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training_checkpoints, "METRIC", training_checkpoints.OLDER_METRIC)
+    save_all(tmp_path, {1: 1.0, 2: 2.0})
+    monkeypatch.undo()
+    save_all(tmp_path, {3: 3.0})
+    with Checkpoints(tmp_path) as checkpoints:
+        assert (checkpoints.best, checkpoints.newest) == (1, 3)
 
 
 def test_another_runs_checkpoint_is_told_before_its_arrays_are_tried(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 import json
 
-from mgajax.training.early_stopping import EarlyStopping
+import pytest
+
+from mgajax.training.early_stopping import Criterion, EarlyStopping
 
 
 def test_stops_after_patience_epochs_without_improvement() -> None:
@@ -32,3 +34,23 @@ def test_survives_json() -> None:
     for stopping in (EarlyStopping(patience=3), EarlyStopping(patience=3).after(0.1, step=7)):
         text = json.dumps(stopping.to_json(), allow_nan=False)
         assert EarlyStopping.from_json(json.loads(text)) == stopping
+
+
+@pytest.mark.parametrize(
+    ("criterion", "order"),
+    [(Criterion.CROSS_ENTROPY, ["blind", "finds some"]), (Criterion.DICE, ["finds some", "blind"])],
+)
+def test_a_segmenter_that_finds_lesions_is_better_than_a_blind_one(
+    criterion: Criterion, order: list[str]
+) -> None:
+    epochs = {
+        "blind": {"cross_entropy": 0.19, "dice": 0.0},
+        "finds some": {"cross_entropy": 0.70, "dice": 0.35},
+    }
+    assert sorted(epochs, key=lambda name: criterion.loss(epochs[name])) == order
+
+
+def test_an_undefined_dice_counts_as_zero_and_values_are_told() -> None:
+    assert Criterion.DICE.loss({"cross_entropy": 0.1}) == 1.0
+    assert Criterion.DICE.written(0.65) == "validation Dice 0.3500"
+    assert Criterion.CROSS_ENTROPY.written(0.65) == "validation cross-entropy 0.6500"

@@ -49,6 +49,7 @@ def test_train_resume_evaluate(phantom: Path, tmp_path: Path) -> None:
     config = load(phantom, *SMALL, "--config.split.kind=leaking_slices")
     summary = train(config, workdir=tmp_path / "run")
     assert (summary.steps, summary.finished) == (3, True)
+    assert summary.best.startswith("validation Dice ")
     names = {name for row in read_rows(tmp_path / "run" / "metrics.jsonl") for name in row}
     assert {"train/loss", "train/cross_entropy", "train/auxiliary", "train/dice"} <= names
     assert {"validation/cross_entropy"} <= names
