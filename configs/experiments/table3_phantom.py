@@ -1,10 +1,9 @@
 """Table 3 on drawn slices, small enough for two CPU cores.
 
-    mgajax build ct_phantom --builder_config small
-    mgajax experiment table3 --plan configs/experiments/table3_phantom.py \\
-        --data tensorflow_datasets/ct_phantom/small --workdir runs/table3_phantom
+    mgajax experiment table3 --workdir runs/table3
 
-The same slices, size, steps, batch, optimiser and augmentation for all four; nobody is pretrained.
+Without --data that takes this plan. The same slices, size, steps, batch, optimiser and augmentation
+for all four; nobody is pretrained.
 """
 
 from ml_collections import ConfigDict

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from mgajax.experiments.classifiers import MODELS, SECTIONS
 from mgajax.experiments.compare import ByArm, arm_replicates, contrast_rows, measure_arms
-from mgajax.experiments.fractions import label
+from mgajax.experiments.fractions import MORE_AT_LITTLE_DATA, gain_weights, label
 from mgajax.experiments.study import BINARY, Comparison, Finished, Found, Metrics, Study
 from mgajax.reporting.experiment_figures import arms_figure
 from mgajax.reporting.measurements import Measurement
@@ -38,15 +38,6 @@ class Claim:
     metrics: Metrics
 
 
-def _gain(shares: Mapping[int, float]) -> dict[str, float]:
-    """Multi-task minus single-task, summed over percentages of the data with these factors."""
-    return {
-        f"{task}_{percent}": sign * factor
-        for percent, factor in shares.items()
-        for task, sign in (("multi", 1.0), ("single", -1.0))
-    }
-
-
 CLAIMS = (
     Claim(
         "MGA is better than CBAM (Table 4)",
@@ -63,12 +54,12 @@ CLAIMS = (
         {"mga_resnet18": 1.0, "resnet18": -1.0},
         PERFORMANCE,
     ),
-    Claim("Guidance gains at 20 % of the data (Fig. 8)", _gain({20: 1.0}), PERFORMANCE),
-    Claim("Guidance gains at 30 % of the data (Fig. 8)", _gain({30: 1.0}), PERFORMANCE),
-    Claim("Guidance gains at 40 % of the data (Fig. 8)", _gain({40: 1.0}), PERFORMANCE),
+    Claim("Guidance gains at 20 % of the data (Fig. 8)", gain_weights({20: 1.0}), PERFORMANCE),
+    Claim("Guidance gains at 30 % of the data (Fig. 8)", gain_weights({30: 1.0}), PERFORMANCE),
+    Claim("Guidance gains at 40 % of the data (Fig. 8)", gain_weights({40: 1.0}), PERFORMANCE),
     Claim(
         "It gains more at 20 to 40 % than at 80 % (Fig. 8)",
-        _gain({20: 1 / 3, 30: 1 / 3, 40: 1 / 3, 80: -1.0}),
+        gain_weights(MORE_AT_LITTLE_DATA),
         PERFORMANCE,
     ),
     Claim(

@@ -14,6 +14,7 @@ NAMES = {
     "fig9": "attention maps over 10 to 90 % of the training data",
     "fig10": "DeepLIFT and Integrated Gradients of the classifiers of Table 4",
     "dataset": "Tables 1 and 2, Figs. 3 and 4, of a curated set (--data); nothing is trained",
+    "checkpoint_choice": "what of Figure 8 comes from the choice of the checkpoint",
     "claims": "the paper's claims on as few runs as can test them",
     "forensics": "what the paper's printed numbers can be",
     "ablations": "one change at a time of the proposed model",

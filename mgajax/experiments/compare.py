@@ -13,10 +13,11 @@ from mgajax.evaluation.classifier_comparison import (
     paired_replicates,
 )
 from mgajax.evaluation.predictions import Predictions, read_csv
-from mgajax.evaluation.result import FOLDER
+from mgajax.evaluation.result import results_folder
 from mgajax.experiments.plan import PlannedRun
 from mgajax.experiments.study import RESAMPLING, Comparison, Finished, Metrics
 from mgajax.reporting.measurements import Measurement, Scale
+from mgajax.training.checkpoints import Kept
 
 ByArm = Mapping[str, Mapping[int, Replicates]]
 """By arm and seed, every metric on the resamples."""
@@ -48,10 +49,12 @@ def measure_arms(
     return rows
 
 
-def arm_replicates(finished: Finished, *, level: Level = "slices") -> ByArm:
+def arm_replicates(
+    finished: Finished, *, level: Level = "slices", checkpoint: Kept = Kept.BEST
+) -> ByArm:
     """Every metric of every run; runs that share a test set share its resamples, too."""
     predictions = {
-        (arm, seed): predictions_of(run)
+        (arm, seed): predictions_of(run, checkpoint=checkpoint)
         for arm, runs in finished.arms.items()
         for seed, run in runs.items()
     }
@@ -67,9 +70,12 @@ def arm_replicates(finished: Finished, *, level: Level = "slices") -> ByArm:
     }
 
 
-def predictions_of(run: PlannedRun, *, split: str = "test") -> Predictions:
+def predictions_of(
+    run: PlannedRun, *, split: str = "test", checkpoint: Kept = Kept.BEST
+) -> Predictions:
     """What evaluation wrote of a run."""
-    return read_csv(run.folder / FOLDER / f"{split}_predictions.csv")
+    folder = results_folder(run.folder, checkpoint=checkpoint)
+    return read_csv(folder / f"{split}_predictions.csv")
 
 
 def contrast_rows(

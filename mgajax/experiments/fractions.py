@@ -1,5 +1,7 @@
 """Figures 8 and 9: what a mask's guidance is worth over the size of the training set."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from mgajax.evaluation.overlap import COLUMNS
@@ -11,7 +13,7 @@ from mgajax.reporting.attribution_panels import attribution_panel
 from mgajax.reporting.experiment_figures import Curves, curves_figure
 from mgajax.reporting.measurements import Measurement
 from mgajax.training.run import reopen_run
-from mgajax.training.trained import best_state
+from mgajax.training.trained import kept_state
 
 PLAN = "configs/experiments/fig8.py"
 TASKS = {"single": "Single-task", "multi": "Multi-task"}
@@ -27,6 +29,9 @@ SHOWN_SLICES = 2
 
 AREA = COLUMNS[0]
 
+MORE_AT_LITTLE_DATA = {20: 1 / 3, 30: 1 / 3, 40: 1 / 3, 80: -1.0}
+"""Of gains, by percentage: the mean one at 20 to 40 % minus that at 80 %."""
+
 
 def parts(arm: str) -> tuple[str, int]:
     """("multi", 20) of `multi_20`."""
@@ -38,6 +43,15 @@ def label(arm: str) -> str:
     """`Multi-task, 20 %`."""
     task, percent = parts(arm)
     return f"{TASKS[task]}, {percent} %"
+
+
+def gain_weights(shares: Mapping[int, float]) -> dict[str, float]:
+    """Of arms: multi-task minus single-task, summed over percentages with these factors."""
+    return {
+        f"{task}_{percent}": sign * factor
+        for percent, factor in shares.items()
+        for task, sign in (("multi", 1.0), ("single", -1.0))
+    }
 
 
 def _examine_fig8(finished: Finished) -> Found:
@@ -68,7 +82,7 @@ def _rows(finished: Finished, metrics: Metrics, *, heading: str) -> list[Measure
     rows = measure_arms(finished, Comparison({heading: metrics}, labels=labels))
     arms = arm_replicates(finished)
     for percent in sorted({parts(arm)[1] for arm in finished.configs}):
-        weights = {f"multi_{percent}": 1.0, f"single_{percent}": -1.0}
+        weights = gain_weights({percent: 1.0})
         name = f"{GAIN}, {percent} %"
         rows += contrast_rows(arms, weights, table=GAIN, name=name, metrics=metrics)
     return rows
@@ -128,7 +142,7 @@ def _largest_lesions(run: PlannedRun) -> list[str]:
 def _attention(planned: PlannedRun, names: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Images, masks and attention maps of the named slices."""
     run = reopen_run(planned.folder)
-    state, _ = best_state(
+    state, _ = kept_state(
         run.config, workdir=planned.folder, like=run.state_shapes(), layout=run.layout
     )
     places = {name: row for row, name in enumerate(run.data.table.file_names.tolist())}

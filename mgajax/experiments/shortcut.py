@@ -18,7 +18,7 @@ from mgajax.experiments.study import RESAMPLING, Finished, Found, Metrics, Study
 from mgajax.reporting.experiment_figures import Curves, curves_figure
 from mgajax.reporting.measurements import Measurement
 from mgajax.training.run import open_run
-from mgajax.training.trained import best_state
+from mgajax.training.trained import kept_state
 
 METRICS: Metrics = {
     "covid_vs_rest.accuracy": "Accuracy",
@@ -121,7 +121,7 @@ def predict_elsewhere(
     config = run.config.copy_and_resolve_references().unlock()
     config.data.dir, config.split.kind = str(data), "built"
     other = open_run(config.lock(), workdir=workdir)
-    state, _ = best_state(
+    state, _ = kept_state(
         run.config, workdir=run.folder, like=other.state_shapes(), layout=other.layout
     )
     table = other.data.table

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from mgajax.experiments import (
     attributions,
     calibration,
+    checkpoint_choice,
     claims,
     classifiers,
     dataset,
@@ -12,6 +13,7 @@ from mgajax.experiments import (
     fractions,
     shortcut,
     significance,
+    sources,
     table3,
     variants,
 )
@@ -24,8 +26,10 @@ STUDIES: Mapping[str, Study] = {
     **attributions.STUDIES,
     **dataset.STUDIES,
     **claims.STUDIES,
+    **checkpoint_choice.STUDIES,
     **forensics.STUDIES,
     **variants.STUDIES,
+    **sources.STUDIES,
     **shortcut.STUDIES,
     **calibration.STUDIES,
     **significance.STUDIES,

@@ -1,24 +1,30 @@
 """What studies make of finished runs, with drawn predictions; and what is written."""
 
 import csv
+import itertools
 import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from pretended_runs import no_data, pretended
+from pretended_runs import no_data, predicted, pretended
 
 from mgajax import config as configs
 from mgajax.errors import ConfigError
-from mgajax.experiments import claims, forensics, paper
+from mgajax.evaluation.result import results_folder
+from mgajax.experiments import checkpoint_choice, claims, forensics, paper
 from mgajax.experiments.command import NAMES
 from mgajax.experiments.execution import Outcome, Status
 from mgajax.experiments.experiment import Order, run_experiment, write_results
+from mgajax.experiments.fractions import GAIN
 from mgajax.experiments.studies import STUDIES
 from mgajax.reporting.measurements import Measurement
+from mgajax.schema import SOURCES
+from mgajax.training.checkpoints import Kept
 
 TABLE4 = {"resnet18": 0.5, "resnet18_cbam": 1.0, "mga_resnet18": 4.0}
+GUIDED = {"cbam": 1.0, "mga": 2.0}
 
 
 def test_every_study_is_listed_and_its_plan_loads() -> None:
@@ -89,6 +95,28 @@ def test_fig8_has_a_curve_and_a_gain_for_each_share(tmp_path: Path) -> None:
     assert sum(row.status == "failed" for row in found.rows) == 14 * 3
 
 
+def test_the_gain_is_judged_by_best_and_newest_checkpoints(tmp_path: Path) -> None:
+    """At 20 % the best checkpoint of the single task is an early one, and guidance seems to gain."""
+    study = STUDIES["checkpoint_choice"]
+    early, late = {"multi_20": 2.0, "single_20": 0.0}, {"multi_20": 2.0, "single_20": 2.0}
+    finished = pretended(study.plan, folder=tmp_path, skills=early)
+    for number, (arm, runs) in enumerate(finished.arms.items()):
+        for seed, run in runs.items():
+            for kept, skill, step in ((Kept.BEST, early[arm], 5), (Kept.NEWEST, late[arm], 50)):
+                folder = results_folder(run.folder, checkpoint=kept)
+                folder.mkdir(exist_ok=True)
+                (folder / "test.json").write_text(json.dumps({"checkpoint_step": step}))
+                own = predicted(skill=skill, seed=100 * number + seed)
+                own.write_csv(folder / "test_predictions.csv")
+    found = study.examine(finished)
+    rows = {(row.table, row.name, row.metric): row for row in found.rows}
+    assert rows[f"{GAIN}: best checkpoint", "20 %", "ROC AUC"].low > 0.1
+    assert abs(rows[f"{GAIN}: newest checkpoint", "20 %", "ROC AUC"].value) < 0.05
+    assert rows["Newest minus best checkpoint", "Single-task, 20 %", "ROC AUC"].low > 0.1
+    assert rows[checkpoint_choice.PLACE, "Single-task, 20 %", "Place"].value == 0.1
+    assert found.figures[0].is_file()
+
+
 def test_claims_are_judged_by_their_intervals(tmp_path: Path) -> None:
     skills = {**TABLE4, "multi_20": 3.0, "single_20": 0.0}
     found = claims.STUDIES["claims"].examine(
@@ -154,12 +182,36 @@ def test_calibration_scales_by_validation_slices(tmp_path: Path) -> None:
     assert len([row for row in rows if row.metric == "Temperature"]) == len(TABLE4)
 
 
-def test_sources_and_ablations_are_labelled(tmp_path: Path) -> None:
+def test_sources_are_labelled_and_joined_only_where_all_are_there(tmp_path: Path) -> None:
     study = STUDIES["leave_one_source_out"]
     skills = {"cbam_jun": 1.0, "mga_jun": 2.0}
-    rows = study.examine(pretended(study.plan, folder=tmp_path, skills=skills)).rows
-    names = {row.name for row in rows}
+    found = study.examine(pretended(study.plan, folder=tmp_path, skills=skills))
+    names = {row.name for row in found.rows}
     assert "MGA, tested on jun minus CBAM, tested on jun" in names
+    assert not any("all sources" in name for name in names)
+    assert found.notes == ["All sources: needs a seed without failed runs."]
+
+
+def test_all_sources_together_count_every_slice_once(tmp_path: Path) -> None:
+    study = STUDIES["leave_one_source_out"]
+    skills = {f"{model}_{source}": skill for source in SOURCES for model, skill in GUIDED.items()}
+    finished = pretended(study.plan, folder=tmp_path, skills=skills)
+    for place, source in enumerate(SOURCES):
+        for seed, model in itertools.product((0, 1), GUIDED):
+            path = finished.arms[f"{model}_{source}"][seed].folder / "evaluation"
+            own = predicted(skill=GUIDED[model], seed=place + 10 * seed, test_set=place)
+            own.write_csv(path / "test_predictions.csv")
+    rows = {(r.table, r.name, r.metric): r for r in study.examine(finished).rows}
+    table = "COVID-19 against the rest"
+    alone = [rows[table, f"MGA, tested on {source}", "Accuracy"] for source in SOURCES]
+    joined = rows[table, "MGA, all sources", "Accuracy"]
+    assert joined.value == pytest.approx(np.mean([row.value for row in alone])), "of equal size"
+    assert joined.high - joined.low < min(row.high - row.low for row in alone)
+    gain = rows[f"{table}: differences", "MGA minus CBAM, all sources", "Accuracy"]
+    assert gain.low > 0
+
+
+def test_ablations_are_labelled(tmp_path: Path) -> None:
     study = STUDIES["ablations"]
     skills = {"proposed": 1.0, "loss_l1": 2.0}
     found = study.examine(pretended(study.plan, folder=tmp_path / "b", skills=skills))

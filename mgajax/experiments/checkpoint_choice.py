@@ -1,0 +1,155 @@
+"""What of Figure 8 comes from the choice of the checkpoint: the best judged beside the newest.
+
+The best has the lowest validation cross-entropy. A small training set is soon known by heart, the
+network gets sure of itself, and its cross-entropy rises while its accuracy does, too: then the best
+checkpoint is one that has hardly learned, by chance of the seed.
+"""
+
+import json
+
+import numpy as np
+
+from mgajax.evaluation.result import results_folder
+from mgajax.evaluation.run import evaluate_run
+from mgajax.experiments.compare import ByArm, arm_replicates, contrast_rows, measured
+from mgajax.experiments.fractions import (
+    GAIN,
+    MORE_AT_LITTLE_DATA,
+    PERFORMANCE,
+    PLAN,
+    SHARE,
+    gain_weights,
+    label,
+    parts,
+)
+from mgajax.experiments.plan import PlannedRun
+from mgajax.experiments.study import Finished, Found, Study
+from mgajax.progress import track
+from mgajax.reporting.experiment_figures import Curves, curves_figure
+from mgajax.reporting.measurements import Measurement
+from mgajax.training.checkpoints import Kept
+
+WRITTEN = {Kept.BEST: "best checkpoint", Kept.NEWEST: "newest checkpoint"}
+PLACE = "Step of the best checkpoint, of all steps"
+
+
+def _examine(finished: Finished) -> Found:
+    _evaluate_newest(finished)
+    arms = {kept: arm_replicates(finished, checkpoint=kept) for kept in Kept}
+    gains = {kept: _gains(finished, own, kept=kept) for kept, own in arms.items()}
+    rows = [
+        *(row for own in gains.values() for row in own),
+        *(row for kept, own in arms.items() for row in _more_at_little_data(own, kept=kept)),
+        *_differences(finished, arms),
+        *_places(finished),
+        *(row for kept, own in arms.items() for row in _arms(finished, own, kept=kept)),
+    ]
+    figure = curves_figure(
+        _curves(gains),
+        path=finished.out / "checkpoint_choice.png",
+        label=SHARE,
+        title=f"{GAIN}, by which checkpoint is judged; bands: 95 % over patients",
+    )
+    return Found(rows, figures=[figure])
+
+
+def _evaluate_newest(finished: Finished) -> None:
+    """Of every run, once."""
+    runs = [run for own in finished.arms.values() for run in own.values()]
+    for run in track(runs, description="judging the newest checkpoints", total=len(runs)):
+        if not (results_folder(run.folder, checkpoint=Kept.NEWEST) / "test.json").is_file():
+            evaluate_run(run.folder, checkpoint=Kept.NEWEST)
+
+
+def _gains(finished: Finished, arms: ByArm, *, kept: Kept) -> list[Measurement]:
+    """Multi-task minus single-task at each percentage."""
+    return [
+        row
+        for percent in sorted({parts(arm)[1] for arm in finished.configs})
+        for row in contrast_rows(
+            arms,
+            gain_weights({percent: 1.0}),
+            table=f"{GAIN}: {WRITTEN[kept]}",
+            name=f"{percent} %",
+            metrics=PERFORMANCE,
+        )
+    ]
+
+
+def _more_at_little_data(arms: ByArm, *, kept: Kept) -> list[Measurement]:
+    """How much more guidance gains at 20 to 40 % than at 80 %, where all of these were run."""
+    return contrast_rows(
+        arms,
+        gain_weights(MORE_AT_LITTLE_DATA),
+        table="Mean gain at 20 to 40 % minus gain at 80 %",
+        name=WRITTEN[kept].capitalize(),
+        metrics=PERFORMANCE,
+    )
+
+
+def _arms(finished: Finished, arms: ByArm, *, kept: Kept) -> list[Measurement]:
+    return [
+        row
+        for arm in finished.configs
+        if arm in arms
+        for row in measured(
+            arms[arm],
+            table=f"Test performance: {WRITTEN[kept]}",
+            name=label(arm),
+            metrics=PERFORMANCE,
+        )
+    ]
+
+
+def _differences(finished: Finished, arms: dict[Kept, ByArm]) -> list[Measurement]:
+    """What the newest checkpoint of an arm does better than the best one."""
+    rows = []
+    for arm in finished.arms:
+        both = {str(kept): arms[kept][arm] for kept in Kept}
+        rows += contrast_rows(
+            both,
+            {Kept.NEWEST: 1.0, Kept.BEST: -1.0},
+            table="Newest minus best checkpoint",
+            name=label(arm),
+            metrics=PERFORMANCE,
+        )
+    return rows
+
+
+def _places(finished: Finished) -> list[Measurement]:
+    """How far a training was when its best checkpoint was taken."""
+    rows = []
+    for arm, runs in finished.arms.items():
+        places = {
+            seed: _step(run, kept=Kept.BEST) / _step(run, kept=Kept.NEWEST)
+            for seed, run in runs.items()
+        }
+        mean = float(np.mean(list(places.values())))
+        rows.append(Measurement(PLACE, label(arm), "Place", value=mean, seeds=places))
+    return rows
+
+
+def _step(run: PlannedRun, *, kept: Kept) -> int:
+    path = results_folder(run.folder, checkpoint=kept) / "test.json"
+    return int(json.loads(path.read_text(encoding="utf-8"))["checkpoint_step"])
+
+
+def _curves(gains: dict[Kept, list[Measurement]]) -> Curves:
+    curves: dict[str, dict[str, dict[float, Measurement]]] = {}
+    for kept, rows in gains.items():
+        for row in rows:
+            panel = curves.setdefault(f"{row.metric}: gain", {})
+            panel.setdefault(WRITTEN[kept].capitalize(), {})[float(row.name.removesuffix(" %"))] = (
+                row
+            )
+    return curves
+
+
+STUDIES = {
+    "checkpoint_choice": Study(
+        title="The gain of guidance by the best and by the newest checkpoint",
+        source="Paper, Figure 8",
+        plan=PLAN,
+        examine=_examine,
+    ),
+}

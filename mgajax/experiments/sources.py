@@ -1,0 +1,90 @@
+"""Each source in turn as the test set: one by one, and all of them together."""
+
+from mgajax.evaluation.classifier_comparison import paired_replicates
+from mgajax.evaluation.predictions import concatenated
+from mgajax.experiments.classifiers import SECTIONS
+from mgajax.experiments.compare import (
+    ByArm,
+    contrast_rows,
+    measure_arms,
+    measured,
+    predictions_of,
+)
+from mgajax.experiments.study import RESAMPLING, Comparison, Finished, Found, Study
+from mgajax.reporting.experiment_figures import arms_figure
+from mgajax.reporting.measurements import Measurement
+
+MODELS = {"cbam": "CBAM", "mga": "MGA"}
+ALL_SOURCES = "all sources"
+POOLED = (
+    "All sources: every slice once, as judged by the network that never saw its source. Its "
+    "ROC AUC ranks the scores of several networks together."
+)
+
+
+def _examine(finished: Finished) -> Found:
+    """All sources together, then every source, and what guidance gains."""
+    sources = dict.fromkeys(arm.partition("_")[2] for arm in finished.configs)
+    labels = {
+        f"{model}_{source}": f"{name}, tested on {source}"
+        for source in sources
+        for model, name in MODELS.items()
+    }
+    pairs = [(f"mga_{source}", f"cbam_{source}") for source in sources]
+    pooled = _pooled_rows(finished)
+    rows = [*pooled, *measure_arms(finished, Comparison(SECTIONS, pairs=pairs, labels=labels))]
+    heading = next(iter(SECTIONS))
+    figure = arms_figure(
+        [row for row in rows if row.table == heading], path=finished.out / "arms.png"
+    )
+    note = POOLED if pooled else f"{ALL_SOURCES.capitalize()}: needs a seed without failed runs."
+    return Found(rows, figures=[figure], notes=[note])
+
+
+def _pooled_rows(finished: Finished) -> list[Measurement]:
+    """Both models on the slices of all sources, and their difference; none without whole seeds."""
+    arms = _pooled(finished)
+    rows = []
+    for heading, metrics in SECTIONS.items():
+        for model, by_seed in arms.items():
+            name = f"{MODELS[model]}, {ALL_SOURCES}"
+            rows += measured(by_seed, table=heading, name=name, metrics=metrics)
+        if arms:
+            rows += contrast_rows(
+                arms,
+                {"mga": 1.0, "cbam": -1.0},
+                table=f"{heading}: differences",
+                name=f"{MODELS['mga']} minus {MODELS['cbam']}, {ALL_SOURCES}",
+                metrics=metrics,
+            )
+    return rows
+
+
+def _pooled(finished: Finished) -> ByArm:
+    """By model and seed, every metric over all sources; of seeds in which every run finished."""
+    seeds = set.intersection(*(set(finished.arms.get(arm, {})) for arm in finished.configs))
+    tables = {
+        f"{model}/{seed}": concatenated(
+            [
+                predictions_of(finished.arms[arm][seed])
+                for arm in finished.configs
+                if arm.startswith(f"{model}_")
+            ]
+        )
+        for model in MODELS
+        for seed in sorted(seeds)
+    }
+    if not tables:
+        return {}
+    found = paired_replicates(tables, settings=RESAMPLING)
+    return {model: {seed: found[f"{model}/{seed}"] for seed in sorted(seeds)} for model in MODELS}
+
+
+STUDIES = {
+    "leave_one_source_out": Study(
+        title="Each source in turn as the test set",
+        source="",
+        plan="configs/experiments/leave_one_source_out.py",
+        examine=_examine,
+    ),
+}
