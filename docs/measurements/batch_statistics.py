@@ -1,6 +1,6 @@
 """How much of a segmenter's error comes from its running statistics of batch normalisation.
 
-    python docs/measurements/batch_statistics.py --workdir runs/table3_phantom/hmsanet
+    python docs/measurements/batch_statistics.py --workdir RUN
 
 Validates the newest checkpoint as it is, and with each batch normalised by its own statistics, as in
 training. A gap between the two says that the running statistics do not describe the data.
