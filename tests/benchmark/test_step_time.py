@@ -23,7 +23,7 @@ SMALL = (
 )
 
 
-@pytest.mark.parametrize("parallel", ["pmap", "jit"])
+@pytest.mark.parametrize("parallel", ["pmap", pytest.param("jit", marks=pytest.mark.slow)])
 def test_reports_time_memory_and_operations(parallel: str) -> None:
     config = configs.load(RESNET18, overrides=[*SMALL, f"--config.parallel={parallel}"])
     found = json.loads(json.dumps(measure_step(config, steps=4, peak_tflops=0.1)))

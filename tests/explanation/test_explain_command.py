@@ -129,6 +129,7 @@ def test_the_panel_shows_each_patients_largest_lesion_first() -> None:
     assert panel_slices(masks[:2], known=known[:2], patients=None).tolist() == [1, 0]
 
 
+@pytest.mark.slow
 def test_maps_are_checked_without_masks(trained: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     words = ["explain", "--workdir", str(trained), "--out", str(out), "--limit", "3"]

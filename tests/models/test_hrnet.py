@@ -5,6 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from mgajax import models
 from mgajax.models.blocks import Layers
@@ -50,6 +51,7 @@ def trained(repeats: str):
     return run(start()["params"])
 
 
+@pytest.mark.slow
 def test_scanning_changes_no_number() -> None:
     with jax.enable_x64(True):
         unrolled, scanned = (jax.device_get(trained(repeats)) for repeats in REPEATS)

@@ -34,7 +34,7 @@ EVERY_NETWORK = {
     for flavour in ("paper", "official")
     for placement in PLACEMENTS
 }
-QUICK = ("resnet18", "mga_paper_last_block", "resnet18_cbam")
+QUICK = ("resnet18", "mga_paper_last_block")
 CASES = [
     pytest.param(case, marks=() if case in QUICK else pytest.mark.slow) for case in EVERY_NETWORK
 ]

@@ -42,8 +42,8 @@ def flat(tree) -> np.ndarray:
     ("parallel", "devices", "resident"),
     [
         ("pmap", 4, True),
-        ("shard_map", 2, False),
-        ("jit", 4, False),
+        pytest.param("shard_map", 2, False, marks=pytest.mark.slow),
+        pytest.param("jit", 4, False, marks=pytest.mark.slow),
         pytest.param("pmap", 8, False, marks=pytest.mark.slow),
         pytest.param("shard_map", 8, True, marks=pytest.mark.slow),
         pytest.param("jit", 8, True, marks=pytest.mark.slow),
@@ -143,7 +143,8 @@ def test_a_configured_form_of_the_weights_is_the_one_that_is_learned(examples) -
     config.loss.weighting = "uncertainty_kendall"
     settings = dataclasses.replace(settings, task=make_task(config, model=settings.model))
     batch = jax.device_put(take(examples, np.arange(8, dtype=np.int32)))
-    _, metrics = steps.train_step(start(layout, settings), batch, settings=settings)
+    step = jax.jit(functools.partial(steps.train_step, settings=settings))
+    _, metrics = step(start(layout, settings), batch)
     assert float(metrics["weight/cross_entropy"]) == 1.0
     assert float(metrics["weight/attention"]) == 0.5
     expected = float(metrics["cross_entropy"]) + 0.5 * float(metrics["attention"])
