@@ -122,7 +122,7 @@ class SpatialPyramid(nn.Module):
         for number, rate in enumerate(RATES, start=1):
             branch = unit(HEAD_WIDTH, self.layers, kernel=3, dilation=rate, name=f"branch{number}")
             views.append(branch(x, train=train))
-        mean = jnp.mean(x.astype(jnp.float32), axis=(1, 2), keepdims=True).astype(x.dtype)
+        mean = jnp.mean(x.astype(self.layers.wide), axis=(1, 2), keepdims=True).astype(x.dtype)
         overall = unit(HEAD_WIDTH, self.layers, name="overall")(mean, train=train)
         views.append(jnp.broadcast_to(overall, views[0].shape))
         joined = jnp.concatenate(views, axis=-1)

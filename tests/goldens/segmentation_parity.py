@@ -56,18 +56,18 @@ class Segmenter:
 
     def evaluate(self, images: np.ndarray) -> SegmenterOutput:
         """One evaluation pass over images [b, h, w, c]."""
-        return self.model.apply(self.variables, jnp.asarray(images), train=False)
+        return self.model.apply(self.variables, self._batch(images), train=False)
 
     def train(self, images: np.ndarray, truth: np.ndarray) -> "TrainingPass":
         """One training pass, forward and backward, for the classes `truth` [b, h, w]."""
         statistics = self.variables["batch_stats"]
-        batch, classes = jnp.asarray(images), jnp.asarray(truth.astype(np.int32))
+        batch, classes = self._batch(images), jnp.asarray(truth.astype(np.int32))
 
         def objective(params: Any):
             variables = {"params": params, "batch_stats": statistics}
             out, new = self.model.apply(variables, batch, train=True, mutable=["batch_stats"])
             main = mean_cross_entropy(out.logits, classes)
-            second = jnp.zeros((), jnp.float32)
+            second = jnp.zeros((), main.dtype)
             for logits in out.auxiliary.values():
                 second = second + mean_cross_entropy(logits, classes)
             return main + AUXILIARY_WEIGHT * second, (main, second, new["batch_stats"])
@@ -83,6 +83,9 @@ class Segmenter:
             gradients=self._torch_names(gradients, statistics),
             running=self._torch_names(params, after),
         )
+
+    def _batch(self, images: np.ndarray) -> jax.Array:
+        return jnp.asarray(images, self.options.get("dtype", "float32"))
 
     def _torch_names(self, params: Any, statistics: Any) -> dict[str, np.ndarray]:
         variables = {"params": params, "batch_stats": statistics}
