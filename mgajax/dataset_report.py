@@ -1,4 +1,4 @@
-"""`mgajax report --dataset DIR`: what a curated set holds, as a card, tables and figures.
+"""`mgajax report --dataset DIR`: what a curated or built set holds, as a card, tables and figures.
 
 Above all rooms that it draws from: `curation` counts, `data` prepares the slices of Figure 3, and
 `reporting` draws.
@@ -6,6 +6,7 @@ Above all rooms that it draws from: `curation` counts, `data` prepares the slice
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from mgajax.curation import paper_counts as paper
-from mgajax.curation.kaggle_layout import CLASS_FOLDERS, folder_levels
 from mgajax.curation.names import canonical_name
 from mgajax.curation.pictures import decode_picture
 from mgajax.curation.statistics import (
@@ -22,13 +22,13 @@ from mgajax.curation.statistics import (
     SliceFacts,
     SourceRow,
     figure4,
-    read_facts,
     read_split,
     table1,
     table2,
     total_row,
 )
 from mgajax.data.preparation import Preparation, prepare
+from mgajax.dataset_contents import Contents, read_contents
 from mgajax.errors import ConfigError, DataError
 from mgajax.reporting.dataset_card import Picture, Section, Table, card_html, card_markdown
 from mgajax.reporting.dataset_figures import preparation_panel, statistics_figure
@@ -47,36 +47,40 @@ class DatasetReport:
 
 
 def report_dataset(folder: Path, *, out: Path, split: Path | None = None) -> DatasetReport:
-    """Describe the curated set in `folder`: Table 1, Table 2, Figures 3 and 4, and a card.
+    """Describe the set in `folder`: Table 1, Table 2, Figures 3 and 4, and a card.
 
     Written to `out`: `card.html`, `card.md`, `table1.csv`, `table2.csv` (with a split),
     `figure4.png`, `figure4_trusted.png` (where some ages are invented), `figure3.png` (where the
     pictures are there) and `statistics.json`.
 
     Args:
-      folder: of a rebuilt or a downloaded set, see `curation.statistics.read_facts`.
+      folder: of a rebuilt or a downloaded set, or of a built data set.
       out: folder to write to.
-      split: a CSV of who is in which split, by slice (a run's `split.csv`) or by patient.
+      split: a CSV of who is in which split, by slice (a run's `split.csv`) or by patient; None: the
+        builder's, if the set is built.
 
     Raises:
       ConfigError: no such folder.
-      DataError: it is no curated set, a table is damaged, or the split names none of its slices.
+      DataError: it is no such set, a table is damaged, or the split names none of its slices.
     """
     if not folder.is_dir():
-        raise ConfigError(f"--dataset {folder}: no such folder; give the folder of a curated set")
-    facts = read_facts(folder)
+        raise ConfigError(
+            f"--dataset {folder}: no such folder; give the folder of a curated or built set"
+        )
+    contents = read_contents(folder)
+    facts = contents.facts
     rows = [*table1(facts), total_row(facts)]
-    splits = _splits(facts, split=split)
+    splits = _splits(contents, split=split)
     out.mkdir(parents=True, exist_ok=True)
     published, trusted = (figure4(facts, demographics=kind) for kind in ("published", "trusted"))
     drawn = _figures(facts, published, trusted, out=out)
-    panel = _figure3(facts, folder=folder, path=out / "figure3.png")
+    panel = _figure3(contents, path=out / "figure3.png")
     sections = [
-        Section("Sources (Table 1)", (_table1(rows), *_table1_notes(facts, rows))),
+        Section("Sources (Table 1)", (_table1(rows), *_table1_notes(contents, rows))),
         *([Section("Splits (Table 2)", _table2(splits))] if splits else []),
         *([Section("Slices (Figure 3)", (panel,))] if panel else []),
         Section("People and findings (Figure 4)", (*drawn, *_figure4_notes(published, trusted))),
-        Section("Lesion masks", (_masks(rows),)),
+        Section("Lesion masks", (_masks(facts, rows),)),
     ]
     title = f"{len(facts):,} CT slices of {len({fact.patient for fact in facts}):,} people"
     (out / "card.md").write_text(card_markdown(title, sections), encoding="utf-8")
@@ -84,7 +88,7 @@ def report_dataset(folder: Path, *, out: Path, split: Path | None = None) -> Dat
     _write_csv(out / "table1.csv", _table1(rows))
     if splits:
         _write_csv(out / "table2.csv", _split_table(splits))
-    summary = _summary(facts, rows, splits, published=published, trusted=trusted)
+    summary = _summary(contents, rows, splits, published=published, trusted=trusted)
     (out / "statistics.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
     return DatasetReport(
         files=tuple(sorted(path for path in out.iterdir() if path.is_file())),
@@ -93,9 +97,10 @@ def report_dataset(folder: Path, *, out: Path, split: Path | None = None) -> Dat
     )
 
 
-def _splits(facts: Sequence[SliceFacts], *, split: Path | None) -> dict[str, dict[str, int]]:
+def _splits(contents: Contents, *, split: Path | None) -> dict[str, dict[str, int]]:
+    facts = contents.facts
     if split is None:
-        return {}
+        return table2(facts, split_of=contents.split_of) if contents.split_of else {}
     counts = table2(facts, split_of=read_split(split))
     if sum(counts.get("unused", {}).values()) == len(facts):
         raise DataError(f"{split}: names none of the {len(facts):,} slices; give this set's split")
@@ -121,24 +126,35 @@ def _known(row: SourceRow) -> tuple[int, int]:
     return row.age_known, row.gender_known
 
 
-def _table1_notes(facts: Sequence[SliceFacts], rows: Sequence[SourceRow]) -> list[str]:
+def _table1_notes(contents: Contents, rows: Sequence[SourceRow]) -> list[str]:
+    facts = contents.facts
     cases, people = sum(rows[-1].cases), len({fact.patient for fact in facts})
     notes = [
-        f"Cases are patient ids as each archive gives them, {cases:,} in all; {people:,} people are "
-        "left when double identities are merged. Ages and sexes that the published tables invent "
+        "Cases are people, double identities merged: a built set does not keep the archives' own ids."
+        if contents.is_built
+        else f"Cases are patient ids as each archive gives them, {cases:,} in all; {people:,} people "
+        "are left when double identities are merged. Ages and sexes that the published tables invent "
         "(MosMedData) or borrow from another scan do not count as known."
     ]
-    if not paper.is_whole_set(facts):
+    found = _differences(contents)
+    if found is None:
         return notes
-    found = paper.differences(facts)
     if not found:
-        return [*notes, "All counts are the paper's."]
+        return [*notes, f"All {'slices' if contents.is_built else 'counts'} are the paper's."]
     told = "; ".join(
         f"{one.source} {one.class_name} {one.what} {one.here:,} here, {one.paper:,} in the paper"
         + (f" ({one.why})" if one.why else "")
         for one in found
     )
     return [*notes, f"All other counts are the paper's, but: {told}."]
+
+
+def _differences(contents: Contents) -> list[paper.Difference] | None:
+    """From the paper's Table 1: of slices alone where cases are unknown; None of another set."""
+    if not paper.is_whole_set(contents.facts):
+        return None
+    found = paper.differences(contents.facts)
+    return [one for one in found if not contents.is_built or one.what == "slices"]
 
 
 def _split_table(splits: Mapping[str, Mapping[str, int]]) -> Table:
@@ -212,34 +228,39 @@ def _medians(ages: Mapping[str, float | None]) -> str:
     return ", ".join(known) or "unknown"
 
 
-def _masks(rows: Sequence[SourceRow]) -> Table | str:
+def _masks(facts: Sequence[SliceFacts], rows: Sequence[SourceRow]) -> Table | str:
     if not rows[-1].masked:
         return f"No masks lie beside these tables. The paper has {paper.MASKS:,}."
+    covid = Counter(fact.source for fact in facts if fact.label == COVID and fact.has_mask)
+    covid[rows[-1].source] = covid.total()
     lines = [
-        (row.source, f"{row.masked:,}", f"{row.slices[COVID]:,}", f"{_share(row):.0%}")
+        (
+            row.source,
+            f"{row.masked:,}",
+            f"{row.slices[COVID]:,}",
+            f"{covid[row.source] / row.slices[COVID]:.0%}",
+        )
         for row in rows
         if row.slices[COVID]
     ]
-    return Table(("source", "annotated masks", "COVID-19 slices", "share"), tuple(lines))
+    header = ("source", "annotated masks", "COVID-19 slices", "of them with a mask")
+    return Table(header, tuple(lines))
 
 
-def _share(row: SourceRow) -> float:
-    return row.masked / row.slices[COVID]
-
-
-def _figure3(facts: Sequence[SliceFacts], *, folder: Path, path: Path) -> Picture | None:
+def _figure3(contents: Contents, *, path: Path) -> Picture | None:
     """One slice of each source before and after preparation: of COVID-19 where there is one, from
     the middle of its names on the first that opens.
     """
-    pictures = _pictures(folder)
+    places = contents.places
+    there = [fact for fact in contents.facts if canonical_name(fact.file_name) in places]
     before, after, sources, classes = [], [], [], []
     for source in SOURCES:
-        own = [f for f in facts if f.source == source and canonical_name(f.file_name) in pictures]
+        own = [fact for fact in there if fact.source == source]
         own = [fact for fact in own if fact.label == COVID] or own
         for fact in sorted(own, key=lambda fact: fact.file_name)[len(own) // 2 :]:
-            place = pictures[canonical_name(fact.file_name)]
+            name = canonical_name(fact.file_name)
             try:
-                pixels = decode_picture(place.read_bytes(), name=str(place)).pixels
+                pixels = decode_picture(contents.picture(name), name=places[name]).pixels
             except DataError:
                 continue
             prepared = prepare(pixels, np.zeros_like(pixels), settings=Preparation())
@@ -252,16 +273,6 @@ def _figure3(facts: Sequence[SliceFacts], *, folder: Path, path: Path) -> Pictur
         return None
     preparation_panel(before, after, titles=sources, classes=classes, path=path)
     return Picture(path, "A slice of each source as published and as a model sees it")
-
-
-def _pictures(folder: Path) -> dict[str, Path]:
-    """Canonical name -> picture, in the class folders of a copy; {} where only tables are there."""
-    found: dict[str, Path] = {}
-    for level in folder_levels(folder):
-        for name in CLASS_FOLDERS:
-            if (level / name).is_dir():
-                found |= {canonical_name(p.name): p for p in sorted((level / name).iterdir())}
-    return found
 
 
 def _write_csv(path: Path, table: Table) -> None:
@@ -279,7 +290,7 @@ def _plain(cell: str) -> str:
 
 
 def _summary(
-    facts: Sequence[SliceFacts],
+    contents: Contents,
     rows: Sequence[SourceRow],
     splits: Mapping[str, Mapping[str, int]],
     *,
@@ -287,6 +298,7 @@ def _summary(
     trusted: Figure4,
 ) -> dict[str, Any]:
     """All numbers of the card as plain JSON types."""
+    facts, differences = contents.facts, _differences(contents)
     people = {
         kind: {
             "genders": {n: {k or "unknown": v for k, v in g.items()} for n, g in d.genders.items()},
@@ -305,6 +317,6 @@ def _summary(
         "demographics": people,
         "findings": asdict(published.findings),
         "differences_from_paper": (
-            [asdict(one) for one in paper.differences(facts)] if paper.is_whole_set(facts) else None
+            None if differences is None else [asdict(one) for one in differences]
         ),
     }

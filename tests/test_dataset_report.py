@@ -4,11 +4,14 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from kaggle_fixture import write_copy
 
+from mgajax.data.table import read_table
 from mgajax.dataset_report import report_dataset
 from mgajax.errors import ConfigError, DataError
+from mgajax.schema import SPLITS
 
 
 def test_drawn_copy_is_described(tmp_path: Path) -> None:
@@ -53,6 +56,36 @@ def test_tables_alone_are_enough(tmp_path: Path) -> None:
     assert "No masks lie beside these tables" in (tmp_path / "out" / "card.md").read_text()
 
 
+def test_built_set_is_described_with_its_own_splits(phantom: Path, tmp_path: Path) -> None:
+    got = report_dataset(phantom.parent, out=tmp_path)
+    table = read_table(phantom)
+    names = {path.name for path in got.files}
+    assert {"figure3.png", "figure4.png", "table2.csv"} <= names
+    assert "figure4_trusted.png" not in names, "a built set has no invented ages"
+    summary = json.loads((tmp_path / "statistics.json").read_text())
+    assert (summary["slices"], summary["people"]) == (72, len(set(table.patients)))
+    assert {split: sum(counts.values()) for split, counts in summary["table2"].items()} == {
+        split: int((table.built_split == code).sum()) for code, split in enumerate(SPLITS)
+    }
+    for number, row in enumerate(summary["table1"]):
+        own = table.sources == row["source"] if row["source"] != "all" else np.full(72, True)
+        counts = [int((table.labels[own] == label).sum()) for label in range(3)]
+        assert row["slices"] == counts, number
+        assert row["masked"] == int((table.mask_origins[own] == "annotated").sum())
+    card = (tmp_path / "card.md").read_text()
+    assert "Cases are people" in card
+
+
+def test_the_splits_of_a_built_set_give_way_to_a_given_one(phantom: Path, tmp_path: Path) -> None:
+    patient = read_table(phantom).patients[0]
+    split = tmp_path / "split.csv"
+    split.write_text(f"patient,split\n{patient},test\n")
+    report_dataset(phantom, out=tmp_path / "out", split=split)
+    summary = json.loads((tmp_path / "out" / "statistics.json").read_text())
+    assert sum(summary["table2"]["test"].values()) == 3
+    assert sum(summary["table2"]["unused"].values()) == 69
+
+
 def test_what_cannot_be_described_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"--dataset .*absent: no such folder"):
         report_dataset(tmp_path / "absent", out=tmp_path / "out")
@@ -73,3 +106,9 @@ def test_real_tables_give_the_papers_numbers(shared: Path, tmp_path: Path) -> No
     assert "| train | 5,563 | 4,643 | 1,773 | 11,979 |" in card
     assert "jun COVID-19 cases 18 here, 20 in the paper" in card
     assert "Countries: 13 (paper: 13)" in card
+
+
+def test_masks_of_other_classes_do_not_count_for_covid(phantom: Path, tmp_path: Path) -> None:
+    report_dataset(phantom, out=tmp_path)
+    card = (tmp_path / "card.md").read_text()
+    assert "| all | 72 | 27 | 100% |" in card, "drawn slices of every class have a mask"

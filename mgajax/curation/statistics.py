@@ -123,6 +123,12 @@ class Figure4:
         return {name: float(np.median(a)) if len(a) else None for name, a in self.ages.items()}
 
 
+def is_curated(folder: Path) -> bool:
+    """Whether the tables of a curated set lie in the folder."""
+    levels = folder_levels(folder)
+    return (folder / CATALOGUE).is_file() or any(find_table(name, levels) for name in TABLES)
+
+
 def read_facts(folder: Path) -> list[SliceFacts]:
     """The slices that a copy's tables list, in their order.
 
@@ -135,12 +141,12 @@ def read_facts(folder: Path) -> list[SliceFacts]:
     """
     if (folder / CATALOGUE).is_file():
         return _facts_of_catalogue(folder / CATALOGUE)
-    levels = folder_levels(folder)
-    tables = [find_table(name, levels) for name in TABLES]
-    if not any(tables):
+    if not is_curated(folder):
         raise DataError(
             f"{folder}: neither {CATALOGUE} nor {', '.join(TABLES)}; give the folder of a curated set"
         )
+    levels = folder_levels(folder)
+    tables = [find_table(name, levels) for name in TABLES]
     masks = _mask_names(levels)
     findings = Findings()
     facts = []

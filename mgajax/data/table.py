@@ -22,6 +22,16 @@ CODED = {"label": CLASS_NAMES, "source": SOURCES, "mask_origin": MASK_ORIGINS}
 INCOMPLETE = "incomplete"
 """What TFDS puts into a version folder's name until it is complete."""
 TEXT = ("patient", "file_name", "flags")
+PERSONAL = ("country", "age", "gender")
+
+
+@dataclasses.dataclass(frozen=True)
+class Person:
+    """What a record says of whose slice it is: '' and -1 where unknown, age in years."""
+
+    country: str
+    age: int
+    gender: str
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -105,6 +115,21 @@ def read_table(directory: Path | str) -> SliceTable:
         directory=place,
         flags=np.array(flags, np.str_),
     )
+
+
+def read_people(directory: Path | str) -> list[Person]:
+    """Whose each slice is, in the table's order.
+
+    Args:
+      directory: as for `read_table`.
+
+    Raises:
+      DataError: as for `read_table`.
+    """
+    return [
+        Person(_text(record["country"]), int(record["age"]), _text(record["gender"]))
+        for _, _, record in _records(dataset_directory(directory), rows=None)
+    ]
 
 
 def iter_encoded(
@@ -194,7 +219,7 @@ def _records(
 
 
 def _check_features(place: Path, features: Any) -> None:
-    expected = (*ENCODED, *CODED, *TEXT)
+    expected = (*ENCODED, *CODED, *TEXT, *PERSONAL)
     if missing := [name for name in expected if name not in features]:
         raise DataError(
             f"{place}: feature {missing[0]!r} is missing (found {', '.join(features)}); expected "

@@ -13,7 +13,7 @@ NAMES = {
     "fig8": "single-task against multi-task over 10 to 90 % of the training data",
     "fig9": "attention maps over 10 to 90 % of the training data",
     "fig10": "DeepLIFT and Integrated Gradients of the classifiers of Table 4",
-    "dataset": "Tables 1 and 2, Figs. 3 and 4, of a curated set (--data); nothing is trained",
+    "dataset": "Tables 1 and 2, Figs. 3 and 4, of a curated, built or drawn set; nothing is trained",
     "checkpoint_choice": "what of Figure 8 comes from the choice of the checkpoint",
     "claims": "the paper's claims on as few runs as can test them",
     "forensics": "what the paper's printed numbers can be",
@@ -22,13 +22,20 @@ NAMES = {
     "shortcut": "accuracy that comes from the source; drawn data",
     "calibration": "before and after temperature scaling",
     "patients": "diagnosis of patients, with McNemar's test",
-    "significance": "any runs on one test set (--compare), two by two; nothing is trained",
+    "significance": "runs on one test set, two by two: Table 4's, or any (--compare)",
 }
 """Every study with a line of help; `studies.STUDIES` has them, and imports JAX."""
 
+PARTS = {
+    "table1": "dataset",
+    "table2": "dataset",
+    "fig3": "dataset",
+    "fig4": "dataset",
+    "fig7": "table3",
+}
+"""Tables and figures of the paper that a study of another name makes."""
+
 ALL = "all"
-NOT_IN_ALL = ("dataset", "significance")
-"""They describe what the user has."""
 
 
 def add_experiment(commands, add_command, *, draw: Callable[..., Path]) -> None:
@@ -39,6 +46,7 @@ def add_experiment(commands, add_command, *, draw: Callable[..., Path]) -> None:
     """
     width = max(map(len, NAMES))
     names = "\n".join(f"  {name:<{width}}  {text}" for name, text in NAMES.items())
+    parts = ", ".join(f"{part} (by {name})" for part, name in PARTS.items())
     budgets = "\n".join(f"  {name:<{width}}  {one.meant_for}" for name, one in BUDGETS.items())
     command = add_command(
         commands,
@@ -47,7 +55,8 @@ def add_experiment(commands, add_command, *, draw: Callable[..., Path]) -> None:
         text="run a table, figure or study: train, evaluate, compare",
         epilog=(
             f"experiments:\n{names}\n"
-            f"  {ALL:<{width}}  all that train, each in WORKDIR/NAME, with their runs shared\n\n"
+            f"  {ALL:<{width}}  every one, each in WORKDIR/NAME, with their runs shared\n"
+            f"also {parts}\n\n"
             "budgets (default: full with --data, small without):\n"
             f"{budgets}\n\n"
             "Stopped or killed, the same command goes on and repeats no finished run. WORKDIR gets\n"
@@ -56,7 +65,7 @@ def add_experiment(commands, add_command, *, draw: Callable[..., Path]) -> None:
         ),
         overrides=True,
     )
-    command.add_argument("name", choices=(*NAMES, ALL), metavar="NAME", help="see below")
+    command.add_argument("name", choices=(*NAMES, *PARTS, ALL), metavar="NAME", help="see below")
     command.add_argument("--workdir", type=Path, required=True, help="gets the results")
     command.add_argument(
         "--runs",
@@ -80,10 +89,10 @@ def add_experiment(commands, add_command, *, draw: Callable[..., Path]) -> None:
 
 def experiment(arguments: argparse.Namespace, overrides: list[str]) -> int:
     """Run one experiment, or all; the exit code is 1 where a run failed."""
-    names = [arguments.name]
+    names = [PARTS.get(arguments.name, arguments.name)]
     root, code = arguments.workdir, 0
     if arguments.name == ALL:
-        names = [name for name in NAMES if name not in NOT_IN_ALL]
+        names = list(NAMES)
         arguments.runs = arguments.runs or root / "runs"
     for name in names:
         done = _one(name, arguments, overrides, workdir=root / name if len(names) > 1 else root)

@@ -37,7 +37,7 @@ class Order:
       seeds: how many seeds each arm gets; None: the budget's.
       jobs: runs at a time.
       plan: another file of runs than the study's.
-      compare: folders of finished runs, for `significance`.
+      compare: folders of finished runs, for `significance` in place of its plan.
       split: a CSV of who is in which split, for `dataset`.
       overrides: `--config.ARM.key=value`.
     """
@@ -98,7 +98,7 @@ class Order:
         words = ["mgajax experiment", self.name, f"--workdir {self.workdir}"]
         given: dict[str, Any] = {"runs": self.runs, "data": self.data, "plan": self.plan}
         given |= {"compare": " ".join(map(str, self.compare)), "split": self.split}
-        given |= {"budget": self.budget_name, "seeds": self.seeds} if self.study.plan else {}
+        given |= {} if self.compare else {"budget": self.budget_name, "seeds": self.seeds}
         words += [f"--{key} {value}" for key, value in given.items() if value]
         return " ".join([*words, *self.overrides])
 
@@ -137,7 +137,7 @@ def run_experiment(order: Order, *, draw: Draw) -> Done | None:
     for option, count in (("--seeds", order.seeds), ("--jobs", order.jobs)):
         if count is not None and count < 1:
             raise ConfigError(f"{option} {count}: expected at least 1")
-    if order.compare and order.study.plan:
+    if order.compare and not order.study.takes_runs:
         raise ConfigError(f"--compare is for `significance`; {order.name} makes its own runs")
     data = DataSets(
         given=order.data,
@@ -153,7 +153,7 @@ def run_experiment(order: Order, *, draw: Draw) -> Done | None:
         return None
     order.workdir.mkdir(parents=True, exist_ok=True)
     finished = _finished(order, planned, outcomes, data)
-    if order.study.plan and not finished.arms:
+    if finished.missing and not finished.arms:
         reasons = [f"{arm}: {status} ({why})" for arm, (status, why) in finished.missing.items()]
         found = Found([], notes=reasons)
     else:
@@ -162,8 +162,8 @@ def run_experiment(order: Order, *, draw: Draw) -> Done | None:
 
 
 def _plan(order: Order, data: DataSets) -> Planned:
-    """The study's runs; none for a study that trains nothing."""
-    if not order.study.plan:
+    """The study's runs; none where it trains nothing, or finished ones are given."""
+    if order.compare or not order.study.plan:
         return Planned((), {}, {})
     return plan_runs(
         order.plan_file,

@@ -70,15 +70,18 @@ def _examine_patients(finished: Finished) -> Found:
 
 
 def _examine_runs(finished: Finished) -> Found:
-    if not finished.arms:
-        raise ConfigError("--compare is missing: give the folders of two or more evaluated runs")
     pairs = list(combinations(finished.arms, 2))
-    rows = measure_arms(finished, Comparison(SECTIONS, pairs=pairs))
+    comparison = Comparison(SECTIONS, pairs=pairs, labels=MODELS)
+    rows = measure_arms(finished, comparison)
     only = {arm: next(iter(runs.values())) for arm, runs in finished.arms.items()}
     tests = [
         row
         for first, second in pairs
-        for row in _mcnemar(only[first], only[second], name=f"{first} / {second}")
+        for row in _mcnemar(
+            only[first],
+            only[second],
+            name=f"{comparison.label(first)} / {comparison.label(second)}",
+        )
     ]
     heading = next(iter(SECTIONS))
     own = [row for row in rows if row.table == heading]
@@ -104,7 +107,9 @@ STUDIES = {
     "significance": Study(
         title="Runs on one test set, two by two",
         source="",
-        plan="",
+        plan="configs/experiments/table4.py",
         examine=_examine_runs,
+        seeds=1,
+        takes_runs=True,
     ),
 }

@@ -88,6 +88,7 @@ class Study:
       examine: from finished runs to numbers.
       drawn_plan: the file of its runs on drawn data, where budgets do not fit it.
       seeds: how many at most; None: as many as the budget has.
+      takes_runs: whether finished runs can be given instead of the plan's.
     """
 
     title: str
@@ -96,6 +97,7 @@ class Study:
     examine: Callable[[Finished], Found]
     drawn_plan: str = ""
     seeds: int | None = None
+    takes_runs: bool = False
 
 
 @dataclass(frozen=True)

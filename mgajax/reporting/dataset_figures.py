@@ -16,6 +16,9 @@ UNKNOWN = "#d9d9d9"
 SEXES = {"M": "male", "F": "female", "": "unknown"}
 AGE_STEP = 5
 MOST_FINDINGS = 12
+LEAST_ROWS = 6
+"""Of bars that a panel has room for, so that a few are no walls."""
+
 LEAST = 0.8
 """Where the logarithmic axis of counts begins, so that a single slice has a bar."""
 
@@ -112,6 +115,7 @@ def _countries(axes: Axes, countries: Mapping[str, int]) -> None:
     axes.set_xlim(LEAST, max(counts, default=1) * 6)
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.set_yticks(places, names)
+    axes.set_ylim(min(0, len(names) - LEAST_ROWS) - 0.6, len(names) - 0.4)
     axes.tick_params(axis="y", length=0)
     axes.minorticks_off()
     axes.grid(axis="y", visible=False)

@@ -17,12 +17,14 @@ def add_report(commands, add_command) -> None:
             "mgajax report --workdir RUN... --out DIR      DIR/index.html, figures as PNG and SVG, CSV\n"
             "  RUN: of `mgajax train`, `experiment`, `tune` or `explain`, or a folder of such folders\n"
             "mgajax report --dataset SET --out DIR         Tables 1 and 2, Figures 3 and 4, a data card\n"
-            "  SET: a folder with curated_data/ and its tables, or the tables alone\n"
+            "  SET: a folder with curated_data/ and its tables, the tables alone, or a built set\n"
             "mgajax report --readme README.md              the marked tables anew from their results"
         ),
     )
     command.add_argument("--workdir", type=Path, nargs="+", metavar="RUN", help="what to report")
-    command.add_argument("--dataset", type=Path, metavar="SET", help="a curated set to describe")
+    command.add_argument(
+        "--dataset", type=Path, metavar="SET", help="a curated or built set to describe"
+    )
     command.add_argument("--readme", type=Path, metavar="FILE.md", help="a text with marked tables")
     command.add_argument("--out", type=Path, metavar="DIR", help="where the report goes")
     command.add_argument(

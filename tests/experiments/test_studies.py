@@ -14,7 +14,7 @@ from mgajax import config as configs
 from mgajax.errors import ConfigError
 from mgajax.evaluation.result import results_folder
 from mgajax.experiments import checkpoint_choice, claims, forensics, paper
-from mgajax.experiments.command import NAMES
+from mgajax.experiments.command import NAMES, PARTS
 from mgajax.experiments.execution import Outcome, Status
 from mgajax.experiments.experiment import Order, run_experiment, write_results
 from mgajax.experiments.fractions import GAIN
@@ -221,7 +221,7 @@ def test_ablations_are_labelled(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "runs", "told"),
     [
-        ("significance", [], "--compare is missing"),
+        ("significance", ["a"], "two or more runs"),
         ("significance", ["a", "b/a"], "unlike names"),
         ("table4", ["a", "b"], "makes its own runs"),
     ],
@@ -248,6 +248,44 @@ def test_any_runs_are_compared_two_by_two(tmp_path: Path, trained: Path) -> None
     p = next(row for row in rows if row["metric"] == "p")
     assert p["name"] == "resnet18-0 / mga_resnet18-0"
     assert p["value"] < 0.05
+
+
+def test_without_given_runs_table_4s_are_compared(tmp_path: Path) -> None:
+    study = STUDIES["significance"]
+    skills = TABLE4 | {"resnet18": 0.0}
+    found = study.examine(pretended(study.plan, folder=tmp_path, skills=skills, seeds=(0,)))
+    p = {row.name: row.value for row in found.rows if row.metric == "p"}
+    assert set(p) == {
+        "ResNet18 / ResNet18 + CBAM",
+        "ResNet18 / ResNet18 + CBAM + MGA",
+        "ResNet18 + CBAM / ResNet18 + CBAM + MGA",
+    }
+    assert p["ResNet18 / ResNet18 + CBAM + MGA"] < 0.05
+
+
+def test_a_drawn_set_is_counted_without_training(phantom: Path, tmp_path: Path) -> None:
+    order = Order(name="dataset", workdir=tmp_path, budget="smoke")
+    asked: dict[str, object] = {}
+
+    def draw(folder: Path, **options: object) -> Path:
+        asked.update(options)
+        return phantom
+
+    done = run_experiment(order, draw=draw)
+    assert done is not None
+    assert asked == dict(order.settings.phantom)
+    content = json.loads((tmp_path / "results.json").read_text())
+    assert content["command"] == f"mgajax experiment dataset --workdir {tmp_path} --budget smoke"
+    assert content["runs"] == []
+    assert {"figure3.png", "figure4.png"} <= set(content["figures"])
+    by_source = [r for r in content["rows"] if "Table 1" in r["table"] and r["name"] != "all"]
+    by_split = [r for r in content["rows"] if "Table 2" in r["table"]]
+    assert sum(r["value"] for r in by_source) == sum(r["value"] for r in by_split) == 72
+
+
+def test_every_part_of_a_study_names_one() -> None:
+    assert set(PARTS.values()) <= set(NAMES)
+    assert not set(PARTS) & set(NAMES)
 
 
 def test_an_unknown_study_is_named() -> None:
