@@ -13,7 +13,7 @@ from pretended_runs import no_data, predicted, pretended
 from mgajax import config as configs
 from mgajax.errors import ConfigError
 from mgajax.evaluation.result import results_folder
-from mgajax.experiments import checkpoint_choice, claims, forensics, paper
+from mgajax.experiments import checkpoint_choice, claims
 from mgajax.experiments.command import NAMES, PARTS
 from mgajax.experiments.execution import Outcome, Status
 from mgajax.experiments.experiment import Order, run_experiment, write_results
@@ -138,20 +138,31 @@ def test_verdicts(low: float | None, high: float | None, told: str) -> None:
     )
 
 
-def test_no_population_fits_all_printed_rows() -> None:
+def test_no_test_set_fits_all_printed_rows(tmp_path: Path) -> None:
     """The baselines fit 1,238 slices, the guided rows 1,216 = 38 × 32 only (checked by hand)."""
-    every, batches = (forensics.POPULATIONS[name] for name in ("every slice", "full batches of 32"))
+    study = STUDIES["forensics"]
+    rows = study.examine(pretended(study.plan, folder=tmp_path, skills={"mga_resnet18": 1.0})).rows
+    counts = {(r.name, r.metric): (r.value, r.note) for r in rows if r.table.startswith("Counts")}
+    every, batches = "every slice", "full batches of 32"
     expected = {
-        "resnet18": (447, 11, 75, 705),
-        "resnet50": (458, 12, 64, 704),
-        "densenet121": (454, 14, 68, 702),
-        "resnet18_cbam": (467, 16, 55, 700),
+        "ResNet18": "TP 447, FP 11, FN 75, TN 705",
+        "ResNet50": "TP 458, FP 12, FN 64, TN 704",
+        "DenseNet121": "TP 454, FP 14, FN 68, TN 702",
+        "ResNet18 + CBAM": "TP 467, FP 16, FN 55, TN 700",
     }
-    for arm, row in paper.TABLE4.items():
-        printed = {name: row[f"covid_vs_rest.{name}"] for name in forensics.COLUMNS}
-        guided = arm == "mga_resnet18"
-        assert forensics.fitting_counts(printed, every) == ([] if guided else [expected[arm]])
-        assert bool(forensics.fitting_counts(printed, batches)) == guided
+    for name, told in expected.items():
+        assert counts[name, every] == (1.0, f"{every}: {told}")
+        assert counts[name, batches][0] == 0
+    assert counts["ResNet18 + CBAM + MGA", every][0] == 0
+    assert counts["ResNet18 + CBAM + MGA", batches] == (
+        1.0,
+        f"{batches}: TP 468, FP 13, FN 46, TN 689",
+    )
+    sizes = {row.name: row.note for row in rows if row.table.startswith("Test sets")}
+    assert sizes["all rows"] == ""
+    assert sizes["the four baselines"].endswith("; 1,238 slices, 522 of COVID-19")
+    guided = sizes["the guided models (Tables 4 and 5)"]
+    assert guided.startswith("1,216 slices, 514 of COVID-19; ")
 
 
 def test_forensics_reads_own_predictions_in_every_way(tmp_path: Path) -> None:
