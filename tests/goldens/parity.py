@@ -125,7 +125,7 @@ def assert_gradient_norms(
         for key, norm in expected.items()
         if abs(norms[key] - norm) > rtol * norm + share * total
     }
-    assert not wrong
+    assert not wrong, wrong
 
 
 def relative_gap(ours: Any, theirs: Any) -> float:

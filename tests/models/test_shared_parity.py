@@ -44,6 +44,10 @@ GAP = 1e-4
 COARSE = {"rtol": 5e-2, "share": 1e-4}
 """Of our float32 gradients, see `assert_gradient_norms`."""
 
+THEIRS = {"rtol": 5e-3, "share": 0.0}
+"""Of gradients that the references computed in float32, from ours in float64: theirs are off by up to
+4.3e-3, in the windows of CBAM's official flavour."""
+
 
 def norms_of(golden, prefix: str) -> dict[str, float]:
     keys = [key for key in golden.files if key.startswith(prefix)]
@@ -125,7 +129,7 @@ def test_guided_variant(
         assert models.count(network.variables) == golden[f"{here}/params"]
         assert found.loss == pytest.approx(float(golden[f"{prefix}/total"]), rel=GAP)
         assert relative_gap(found.log_variances_gradient, golden[f"{prefix}/grad_s"]) < GAP
-        held = COARSE if dtype == "float32" else {"rtol": 1e-3, "share": 0.0}
+        held = COARSE if dtype == "float32" else THEIRS
         expected = norms_of(golden, f"{prefix}/gradnorm/")
         assert_gradient_norms(found.gradients, expected, **held)
         assert_outputs(found, golden, here, masks=masks)
