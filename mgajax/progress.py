@@ -34,6 +34,22 @@ def say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
 
+def time_left(*, done: int, total: int | None, elapsed: float) -> str:
+    """ ", about 5 min left" at the pace so far; "" before anything is done, or without a total.
+
+    Args:
+      elapsed: seconds that the `done` took.
+    """
+    if not total or not done:
+        return ""
+    seconds = elapsed / done * (total - done)
+    if seconds < 100:
+        return f", about {seconds:.0f} s left"
+    if seconds < 100 * 60:
+        return f", about {seconds / 60:.0f} min left"
+    return f", about {seconds / 3600:.1f} h left"
+
+
 def track(items: Iterable[Item], *, description: str, total: int | None = None) -> Iterator[Item]:
     """Yield `items` unchanged while showing how many are done and when the rest will be.
 
@@ -72,11 +88,6 @@ def _plain(items: Iterable[Item], description: str, total: int | None) -> Iterat
         now = time.monotonic()
         if done and now - last >= PLAIN_INTERVAL_S:
             last = now
-            say(f"{description}: {done}/{total or '?'}{_eta(done, total, now - start)}")
+            left = time_left(done=done, total=total, elapsed=now - start)
+            say(f"{description}: {done}/{total or '?'}{left}")
         yield item
-
-
-def _eta(done: int, total: int | None, elapsed: float) -> str:
-    if not total:
-        return ""
-    return f", about {elapsed / done * (total - done):.0f} s left"

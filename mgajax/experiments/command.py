@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mgajax.experiments.budgets import BUDGETS
+from mgajax.progress import say
 
 NAMES = {
     "table3": "HMSANet, U-Net, SegNet and DeepLabV3 on the same slices, and Fig. 7",
@@ -94,7 +95,9 @@ def experiment(arguments: argparse.Namespace, overrides: list[str]) -> int:
     if arguments.name == ALL:
         names = list(NAMES)
         arguments.runs = arguments.runs or root / "runs"
-    for name in names:
+    for number, name in enumerate(names, start=1):
+        if len(names) > 1:
+            say(f"experiment {number} of {len(names)}: {name}, {NAMES[name]}")
         done = _one(name, arguments, overrides, workdir=root / name if len(names) > 1 else root)
         if done is None:
             print("stopped; give the same command again to go on")

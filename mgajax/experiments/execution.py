@@ -13,7 +13,7 @@ from mgajax.evaluation.files import write_json, write_text
 from mgajax.evaluation.result import FOLDER
 from mgajax.evaluation.run import evaluate_run
 from mgajax.experiments.plan import PlannedRun
-from mgajax.progress import say
+from mgajax.progress import say, time_left
 from mgajax.training.loop import SUMMARY_FILE, train
 
 DONE_FILE = "done.json"
@@ -94,6 +94,19 @@ def attempt(run: PlannedRun, *, execute: Execute = train_and_evaluate) -> Outcom
         run.folder.mkdir(parents=True, exist_ok=True)
         write_text(f"{traceback.format_exc()}\n{reason}", failure)
         return Outcome(run, Status.FAILED, reason=reason)
+
+
+def announce(run: PlannedRun, *, number: int, of: int, done: int, since: float) -> None:
+    """One line for a run that begins, with the time that all will take at the pace so far.
+
+    Args:
+      number: of the run, from 1.
+      of: how many are to be done.
+      done: how many have ended.
+      since: `time.monotonic()` when the first began.
+    """
+    left = time_left(done=done, total=of, elapsed=time.monotonic() - since)
+    say(f"run {number} of {of}: {run.title}{left}")
 
 
 def tell(outcome: Outcome) -> None:

@@ -98,7 +98,8 @@ class Order:
         words = ["mgajax experiment", self.name, f"--workdir {self.workdir}"]
         given: dict[str, Any] = {"runs": self.runs, "data": self.data, "plan": self.plan}
         given |= {"compare": " ".join(map(str, self.compare)), "split": self.split}
-        given |= {} if self.compare else {"budget": self.budget_name, "seeds": self.seeds}
+        if not self.compare and (self.study.plan or not self.data):
+            given |= {"budget": self.budget_name, "seeds": self.seeds}
         words += [f"--{key} {value}" for key, value in given.items() if value]
         return " ".join([*words, *self.overrides])
 

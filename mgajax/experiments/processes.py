@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mgajax import config as configs
-from mgajax.experiments.execution import FAILURE_FILE, Outcome, Status, tell
+from mgajax.experiments.execution import FAILURE_FILE, Outcome, Status, announce, tell
 from mgajax.experiments.plan import PlannedRun
 from mgajax.experiments.signals import passing_signals_on
 from mgajax.hosts.launch import dealt_gpus
-from mgajax.progress import say
 
 JOB_FILE = "job.json"
 LOG_FILE = "output.txt"
@@ -39,14 +38,16 @@ def run_side_by_side(runs: Sequence[PlannedRun], *, jobs: int) -> list[Outcome]:
       ConfigError: GPUs that do not divide by `jobs`.
     """
     gpus = dealt_gpus(jobs, option="--jobs")
-    waiting, outcomes = list(runs), []
+    waiting, since = list(runs), time.monotonic()
+    outcomes: list[Outcome] = []
     busy: dict[int, Busy] = {}
     with passing_signals_on(busy) as asked:
         while busy or (waiting and not asked):
             for slot in range(jobs):
                 if slot not in busy and waiting and not asked:
                     run = waiting.pop(0)
-                    say(f"run {len(runs) - len(waiting)} of {len(runs)}: {run.title}")
+                    number, done = len(runs) - len(waiting), len(outcomes)
+                    announce(run, number=number, of=len(runs), done=done, since=since)
                     busy[slot] = Busy(run, _started(run, slot=slot, jobs=jobs, gpus=gpus[slot]))
             for slot, one in list(busy.items()):
                 if one.process.poll() is not None:

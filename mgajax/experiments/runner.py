@@ -1,5 +1,6 @@
 """All runs of an experiment: what is finished is not repeated, what fails does not stop the rest."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from mgajax.experiments.execution import (
     Execute,
     Outcome,
     Status,
+    announce,
     attempt,
     is_finished,
     tell,
@@ -53,9 +55,10 @@ def run_all(
 
 
 def _one_by_one(runs: Sequence[PlannedRun], *, execute: Execute) -> list[Outcome]:
-    outcomes = []
+    outcomes: list[Outcome] = []
+    since = time.monotonic()
     for number, run in enumerate(runs, start=1):
-        say(f"run {number} of {len(runs)}: {run.title}")
+        announce(run, number=number, of=len(runs), done=len(outcomes), since=since)
         outcomes.append(attempt(run, execute=execute))
         jax.clear_caches()  # programs of no use to the next run, 200 MB each time
         tell(outcomes[-1])

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import jax
+import pytest
 from ml_collections import ConfigDict
 
 from mgajax.experiments.execution import DONE_FILE, FAILURE_FILE, Status, is_finished
@@ -42,6 +43,15 @@ def test_a_finished_run_is_not_repeated(tmp_path: Path) -> None:
     again = run_all(runs, execute=pretend)
     assert pretend.done == ["a", "b"]
     assert [(one.status, one.reused) for one in again] == [(Status.FINISHED, True)] * 2
+
+
+def test_each_run_is_announced_with_the_time_left(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_all([run(tmp_path, name) for name in "ab"], execute=Pretender())
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == "run 1 of 2: a, seed 0"
+    assert second.startswith("run 2 of 2: b, seed 0, about ")
 
 
 def test_equal_runs_of_two_arms_are_done_once(tmp_path: Path) -> None:
