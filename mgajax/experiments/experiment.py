@@ -211,7 +211,7 @@ def write_results(order: Order, found: Found, outcomes: Sequence[Outcome]) -> Do
         "title": study.title,
         "source": study.source,
         "command": order.command(),
-        "plan": str(order.plan_file),
+        "plan": str(order.plan_file) if order.study.plan and not order.compare else "",
         "budget": order.budget_name,
         "data": str(order.data) if order.data else dict(order.settings.phantom),
         "seeds": sorted({one.run.seed for one in outcomes}),

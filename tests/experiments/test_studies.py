@@ -287,7 +287,7 @@ def test_a_drawn_set_is_counted_without_training(phantom: Path, tmp_path: Path) 
     assert asked == dict(order.settings.phantom)
     content = json.loads((tmp_path / "results.json").read_text())
     assert content["command"] == f"mgajax experiment dataset --workdir {tmp_path} --budget smoke"
-    assert content["runs"] == []
+    assert (content["runs"], content["plan"]) == ([], "")
     assert {"figure3.png", "figure4.png"} <= set(content["figures"])
     by_source = [r for r in content["rows"] if "Table 1" in r["table"] and r["name"] != "all"]
     by_split = [r for r in content["rows"] if "Table 2" in r["table"]]
