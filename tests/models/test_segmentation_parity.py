@@ -58,7 +58,7 @@ def test_evaluation_equals_pytorch(case: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", ["unet_bilinear", "segnet"])
 def test_training_equals_pytorch(case: str) -> None:
     """Float32 as training computes: the loss, the statistics, and no gradient far off."""
     golden, network, images = loaded(case)
