@@ -79,7 +79,9 @@ def report_dataset(folder: Path, *, out: Path, split: Path | None = None) -> Dat
         Section("Sources (Table 1)", (_table1(rows), *_table1_notes(contents, rows))),
         *([Section("Splits (Table 2)", _table2(splits))] if splits else []),
         *([Section("Slices (Figure 3)", (panel,))] if panel else []),
-        Section("People and findings (Figure 4)", (*drawn, *_figure4_notes(published, trusted))),
+        Section(
+            "People and findings (Figure 4)", (*drawn, *_figure4_notes(facts, published, trusted))
+        ),
         Section("Lesion masks", (_masks(facts, rows),)),
     ]
     title = f"{len(facts):,} CT slices of {len({fact.patient for fact in facts}):,} people"
@@ -180,7 +182,7 @@ def _figures(
 ) -> list[Picture]:
     """Figure 4, and once more without invented ages and sexes where there are any."""
     kinds = {"published": (published, "figure4.png")}
-    if any(not fact.is_trusted and (fact.gender or fact.age >= 0) for fact in facts):
+    if _has_invented(facts):
         kinds["trusted"] = (trusted, "figure4_trusted.png")
     pictures = []
     for kind, (data, name) in kinds.items():
@@ -198,21 +200,31 @@ def _figures(
     return pictures
 
 
-def _figure4_notes(published: Figure4, trusted: Figure4) -> list[str]:
+def _has_invented(facts: Sequence[SliceFacts]) -> bool:
+    return any(not fact.is_trusted and (fact.gender or fact.age >= 0) for fact in facts)
+
+
+def _figure4_notes(
+    facts: Sequence[SliceFacts], published: Figure4, trusted: Figure4
+) -> tuple[str, ...]:
     findings = published.findings
-    slices = sum(published.countries.values())
     missing = sum(counts[""] for counts in published.genders.values())
-    return [
-        f"Countries: {sum(map(bool, published.countries))} (paper: {paper.COUNTRIES}). Sex is missing "
-        f"in {missing / slices:.0%} of the slices as the tables print it (paper: "
-        f"{paper.MISSING_SEX:.0%}). Male and female slices: {_sexes(published)}; without invented "
-        f"ones {_sexes(trusted)}.",
-        f"Median ages over slices: {_medians(published.median_ages())}; without invented ones "
-        f"{_medians(trusted.median_ages())} (paper: {_medians(paper.MEDIAN_AGES)}).",
+    sexes, ages = _sexes(published), _medians(published.median_ages())
+    if _has_invented(facts):
+        sexes += f"; without invented ones {_sexes(trusted)}"
+        ages += f"; without invented ones {_medians(trusted.median_ages())}"
+    reports = (
         f"{findings.reports:,} slices of COVID-19 have a report or caption, and "
         f"{findings.naming:,} of these name at least one of the findings looked for; the paper "
-        f"speaks of {paper.REPORTS} and does not say how it counted.",
-    ]
+        f"speaks of {paper.REPORTS} and does not say how it counted."
+    )
+    return (
+        f"Countries: {sum(map(bool, published.countries))} (paper: {paper.COUNTRIES}). Sex is missing "
+        f"in {missing / len(facts):.0%} of the slices as the tables print it (paper: "
+        f"{paper.MISSING_SEX:.0%}). Male and female slices: {sexes}.",
+        f"Median ages over slices: {ages} (paper: {_medians(paper.MEDIAN_AGES)}).",
+        *([reports] if findings.reports else []),
+    )
 
 
 def _sexes(data: Figure4) -> str:

@@ -2,19 +2,42 @@
 
 import os
 import socket
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "agg")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"  # tests leave nothing behind, and find nothing
-
 import jax
 import pytest
 
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+# Most of the tests' time is XLA's: compile plainly, and each program once a test process and the
+# processes that it starts. They find nothing that was compiled before, and leave nothing behind.
+COMPILED = tempfile.TemporaryDirectory(prefix="mgajax-tests-compiled-")
+os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "true"
+os.environ["JAX_COMPILATION_CACHE_DIR"] = COMPILED.name
+jax.config.update("jax_enable_compilation_cache", True)
+jax.config.update("jax_compilation_cache_dir", COMPILED.name)
+jax.config.update("jax_disable_most_optimizations", True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Clear the compiled programs away when the tests are over."""
+    config.add_cleanup(COMPILED.cleanup)
+
+
+@pytest.fixture
+def optimised() -> Iterator[None]:
+    """Compile as users do: for tests that compute for longer than they compile."""
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)
+
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
 

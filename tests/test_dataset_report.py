@@ -41,6 +41,7 @@ def test_drawn_copy_is_described(tmp_path: Path) -> None:
     card = (out / "card.md").read_text()
     assert "| test | 2 | 0 | 0 | 2 |" in card
     assert "the paper's Table 2" not in card
+    assert "without invented ones" in card
 
 
 def test_tables_alone_are_enough(tmp_path: Path) -> None:
@@ -74,6 +75,8 @@ def test_built_set_is_described_with_its_own_splits(phantom: Path, tmp_path: Pat
         assert row["masked"] == int((table.mask_origins[own] == "annotated").sum())
     card = (tmp_path / "card.md").read_text()
     assert "Cases are people" in card
+    assert "invented" not in card
+    assert "report or caption" not in card, "a built set keeps no reports"
 
 
 def test_the_splits_of_a_built_set_give_way_to_a_given_one(phantom: Path, tmp_path: Path) -> None:

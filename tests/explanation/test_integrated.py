@@ -34,6 +34,7 @@ def test_gauss_legendre_is_exact_for_polynomials() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("optimised")
 @pytest.mark.parametrize(
     ("rule", "steps", "stored", "tolerance"),
     [

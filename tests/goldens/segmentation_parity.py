@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from goldens.deterministic_weights import drawn_state
+from goldens.parity import norm_of
 
 from mgajax import interop, models
 from mgajax.models import SegmenterOutput
@@ -102,14 +103,10 @@ class TrainingPass:
     gradients: dict[str, np.ndarray]
     running: dict[str, np.ndarray]
 
-    def gradient_norm(self, name: str) -> float:
-        """The norm of one parameter's gradient."""
-        return float(np.linalg.norm(self.gradients[name].astype(np.float64)))
-
     def total_norm(self) -> float:
         """The norm of all gradients together."""
         names = [name for name in self.gradients if ".running_" not in name]
-        return float(np.linalg.norm([self.gradient_norm(name) for name in names]))
+        return float(np.linalg.norm([norm_of(self.gradients[name]) for name in names]))
 
 
 def mean_cross_entropy(logits: jax.Array, truth: jax.Array) -> jax.Array:

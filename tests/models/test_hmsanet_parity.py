@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from goldens.deterministic_weights import drawn, drawn_images
-from goldens.parity import relative_gap
+from goldens.parity import norm_of, relative_gap
 
 from mgajax import interop, models
 from mgajax.models.hmsanet import ScalePass, combine
@@ -245,11 +245,6 @@ def trained(variables: dict, golden) -> Trained:
         },
         running=named({"params": variables["params"], "batch_stats": running}),
     )
-
-
-def norm_of(gradient: np.ndarray) -> np.floating:
-    """Summed in float64: a float32 sum of a million squares is off by 2e-5 on some processors."""
-    return np.linalg.norm(gradient.astype(np.float64))
 
 
 @pytest.mark.slow

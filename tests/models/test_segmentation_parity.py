@@ -67,6 +67,7 @@ def test_training_equals_pytorch(case: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("optimised")
 @pytest.mark.parametrize("case", CASES)
 def test_training_equals_pytorch_in_double_precision(case: str) -> None:
     """Where nothing but an error of ours can differ."""
