@@ -207,7 +207,7 @@ def _has_invented(facts: Sequence[SliceFacts]) -> bool:
 def _figure4_notes(
     facts: Sequence[SliceFacts], published: Figure4, trusted: Figure4
 ) -> tuple[str, ...]:
-    findings = published.findings
+    findings, countries = published.findings, sum(map(bool, published.countries))
     missing = sum(counts[""] for counts in published.genders.values())
     sexes, ages = _sexes(published), _medians(published.median_ages())
     if _has_invented(facts):
@@ -219,7 +219,7 @@ def _figure4_notes(
         f"speaks of {paper.REPORTS} and does not say how it counted."
     )
     return (
-        f"Countries: {sum(map(bool, published.countries))} (paper: {paper.COUNTRIES}). Sex is missing "
+        f"Countries: {countries or 'unknown'} (paper: {paper.COUNTRIES}). Sex is missing "
         f"in {missing / len(facts):.0%} of the slices as the tables print it (paper: "
         f"{paper.MISSING_SEX:.0%}). Male and female slices: {sexes}.",
         f"Median ages over slices: {ages} (paper: {_medians(paper.MEDIAN_AGES)}).",

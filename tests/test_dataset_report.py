@@ -75,6 +75,7 @@ def test_built_set_is_described_with_its_own_splits(phantom: Path, tmp_path: Pat
         assert row["masked"] == int((table.mask_origins[own] == "annotated").sum())
     card = (tmp_path / "card.md").read_text()
     assert "Cases are people" in card
+    assert "Countries: unknown (paper: 13)" in card
     assert "invented" not in card
     assert "report or caption" not in card, "a built set keeps no reports"
 

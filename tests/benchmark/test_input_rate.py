@@ -8,7 +8,8 @@ from mgajax.benchmark.input_rate import measure_input
 from mgajax.errors import ConfigError
 
 
-@pytest.mark.parametrize("residence", ["device", pytest.param("host", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("residence", ["device", "host"])
 def test_times_real_and_fixed_steps_alike(small_config, residence: str) -> None:
     config = small_config(f"--config.data.residence={residence}", model="resnet18")
     result = measure_input(config, steps=8)

@@ -71,10 +71,16 @@ def test_counts_every_slice_of_the_split_once(copied: Path, evaluated) -> None:
         (1, 1, "pmap"),
         (8, 7, "jit"),
         *[
-            pytest.param(devices, batch_size, parallel, marks=pytest.mark.slow)
-            for devices in (1, 2, 4, 8)
-            for batch_size in (1, 7, 32)
-            for parallel in ("pmap", "shard_map")
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in [
+                (1, 32, "shard_map"),
+                (2, 1, "pmap"),
+                (2, 7, "shard_map"),
+                (4, 7, "pmap"),
+                (4, 32, "shard_map"),
+                (8, 1, "shard_map"),
+                (8, 32, "pmap"),
+            ]
         ],
     ],
 )

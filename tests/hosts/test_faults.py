@@ -63,7 +63,7 @@ def wait_for(checkpoints: int, workdir: Path, processes: list[subprocess.Popen[s
 
 @pytest.mark.parametrize(
     ("victim", "number"),
-    [(1, signal.SIGKILL), (0, signal.SIGKILL), (1, signal.SIGSTOP), (0, signal.SIGSTOP)],
+    [(0, signal.SIGKILL), (1, signal.SIGSTOP)],
 )
 def test_a_dead_or_frozen_process_ends_the_other_in_time(
     command: list[str], tmp_path: Path, cache: Path, unused_port: int, victim: int, number: int
@@ -98,5 +98,6 @@ def test_a_signal_to_either_process_saves_and_stops_both(
     assert "ended by" not in ends[1][1]
 
 
-def test_ten_random_kills_leave_no_trace(phantom: Path, tmp_path: Path) -> None:
-    assert soak(phantom, kills=10, workdir=tmp_path, seed=0) == []
+def test_random_kills_leave_no_trace(phantom: Path, tmp_path: Path) -> None:
+    """Few, for CI's time; `python tests/hosts/soak.py --kills 10` takes longer."""
+    assert soak(phantom, kills=4, workdir=tmp_path, seed=0) == []

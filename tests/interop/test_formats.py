@@ -138,6 +138,7 @@ print(json.dumps({"platforms": program.platforms, "others": sorted(others)}))
 """
 
 
+@pytest.mark.slow
 def test_stablehlo_runs_with_jax_alone(small: Network, tmp_path: Path) -> None:
     pytest.importorskip("flatbuffers")
     path, images = tmp_path / "network.stablehlo", images_for(small)

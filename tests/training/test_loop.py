@@ -110,6 +110,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(
     assert rows[-1]["step"] > newest
 
 
+@pytest.mark.slow
 def test_a_validation_loss_that_is_not_finite_stops_before_it_is_saved(
     small_config, tmp_path: Path, monkeypatch
 ) -> None:
@@ -151,6 +152,7 @@ def test_a_configuration_that_lacks_a_key_is_refused(small_config, tmp_path: Pat
         train(config, workdir=tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_bfloat16_trains_with_a_float32_state(small_config, tmp_path: Path) -> None:
     config = small_config("--config.model.dtype=bfloat16", "--config.max_steps=1")
     train(config, workdir=tmp_path / "run")

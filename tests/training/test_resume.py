@@ -62,6 +62,7 @@ def last_state(workdir: Path):
         return checkpoints.best, found
 
 
+@pytest.mark.slow
 def test_killed_and_stopped_and_resumed_equals_undisturbed(
     words, cache, undisturbed: Path, tmp_path: Path
 ) -> None:

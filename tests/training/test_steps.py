@@ -114,7 +114,10 @@ def lungs_on_one_device(examples, rows):
     return train_steps(layout, with_lungs(examples), rows[:3], lungs="stage2")
 
 
-@pytest.mark.parametrize(("parallel", "resident"), [("pmap", True), ("shard_map", False)])
+@pytest.mark.parametrize(
+    ("parallel", "resident"),
+    [("pmap", True), pytest.param("shard_map", False, marks=pytest.mark.slow)],
+)
 def test_lungs_and_lesions_on_many_devices(
     examples, rows, lungs_on_one_device, parallel, resident
 ) -> None:
