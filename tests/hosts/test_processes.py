@@ -67,9 +67,14 @@ def losses(workdir: Path) -> np.ndarray:
 
 
 def assert_equal_losses(found: np.ndarray, expected: np.ndarray) -> None:
-    """To 1e-5, absolute or relative: rounding grows a hundredfold in a step in which the largest
-    value of an attention map changes its place."""
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    """To 1e-5 over the first four steps, and to 1e-3 from there on.
+
+    Rounding grows a hundredfold in a step in which the largest value of an attention map changes
+    its place; when that comes depends on the processor: 7e-5 was seen at the eighth step. A batch
+    that is lost, repeated or shared out wrongly moves a loss by a hundredth.
+    """
+    np.testing.assert_allclose(found[:4], expected[:4], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(found, expected, rtol=1e-3)
 
 
 def newest(workdir: Path):
@@ -96,9 +101,10 @@ def test_processes_and_devices_do_not_matter(
         other = newest(tmp_path / name)
         assert other.step == STEPS
         for ours, theirs in zip(weights(other.state), weights(state), strict=True):
-            # Biases began at 0, so that their largest value is how far they have come.
+            # Biases began at 0, so that their largest value is how far they have come. Of the
+            # losses' rounding (see there) 2.3e-4 was seen here.
             scale = max(float(np.abs(theirs).max()), 1e-3)
-            np.testing.assert_allclose(ours, theirs, atol=1e-4 * scale, rtol=1e-5)
+            np.testing.assert_allclose(ours, theirs, atol=1e-3 * scale, rtol=1e-5)
 
 
 def weights(state) -> list:
