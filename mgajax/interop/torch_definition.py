@@ -22,8 +22,8 @@ def definition(model: Any) -> tuple[str, dict[str, Any]]:
     match model:
         case ResNet():
             block = "bottleneck" if model.block is BottleneckBlock else "basic"
-            plan = dataclasses.asdict(model.plan)
-            return "resnet", own | {"block": block, "depths": model.depths} | plan
+            sizes = {"depths": model.depths, "width": model.width}
+            return "resnet", own | {"block": block} | sizes | dataclasses.asdict(model.plan)
         case DenseNet():
             return "densenet", own | {"depths": model.depths}
         case UNet():

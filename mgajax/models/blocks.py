@@ -91,7 +91,9 @@ class Layers:
         if self.dtype not in DTYPES:
             raise ConfigError(f"dtype={self.dtype!r}: {nearest(str(self.dtype), DTYPES)}")
         if self.dtype == "float64" and not jax.config.read("jax_enable_x64"):
-            raise ConfigError("dtype='float64' needs jax_enable_x64=True; training uses float32")
+            raise ConfigError(
+                "dtype='float64' is for checks: needs jax_enable_x64 (JAX_ENABLE_X64=true)"
+            )
 
     @property
     def wide(self) -> str:
@@ -192,13 +194,14 @@ class Stem(nn.Module):
     """7×7 convolution with stride 2, normalisation, ReLU, 3×3 max pool: a quarter of the size."""
 
     layers: Layers
+    width: int = 64
 
     @nn.compact
     def __call__(
         self, images: Float[Array, "b h w c"], *, train: bool
-    ) -> Float[Array, "b _h _w 64"]:
-        """Map images of any channel count to 64 features."""
-        x = self.layers.conv(64, kernel=7, stride=2, name="conv")(images)
+    ) -> Float[Array, "b h2 w2 d"]:
+        """Map images of any channel count to `width` features."""
+        x = self.layers.conv(self.width, kernel=7, stride=2, name="conv")(images)
         x = self.layers.norm(name="norm")(x, train=train)
         return max_pool_3x3(jax.nn.relu(x))
 

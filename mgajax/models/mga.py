@@ -8,7 +8,7 @@ lesions), of a map of another stage that the same loss compares with the lungs.
 from collections.abc import Sequence
 
 from mgajax.errors import ConfigError
-from mgajax.models.resnet import ResNet, resnet18_cbam
+from mgajax.models.resnet import DEPTHS_18, STAGE_WIDTHS, ResNet, resnet18_cbam
 
 
 def mga_resnet18(
@@ -19,6 +19,8 @@ def mga_resnet18(
     placement: str = "last_block",
     flavour: str = "paper",
     stages: Sequence[int] = (1, 2, 3),
+    width: int = STAGE_WIDTHS[0],
+    depths: Sequence[int] = DEPTHS_18,
     dtype: str = "float32",
     axis_name: str | None = None,
 ) -> ResNet:
@@ -51,6 +53,8 @@ def mga_resnet18(
         placement=placement,
         flavour=flavour,
         stages=stages,
+        width=width,
+        depths=depths,
         dtype=dtype,
         axis_name=axis_name,
     )

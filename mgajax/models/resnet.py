@@ -10,11 +10,20 @@ import flax.linen as nn
 import jax
 from jaxtyping import Array, Float
 
+from mgajax.errors import ConfigError
 from mgajax.models.blocks import ClassifierOutput, Head, Layers, Stem
-from mgajax.models.cbam import NO_ATTENTION, Attended, AttentionPlan, Cbam, attention_plan
+from mgajax.models.cbam import (
+    NO_ATTENTION,
+    REDUCTION,
+    Attended,
+    AttentionPlan,
+    Cbam,
+    attention_plan,
+)
 from mgajax.models.initialise import OFFICIAL_CBAM_LAWS, RESNET_LAWS, Laws
 
 STAGE_WIDTHS = (64, 128, 256, 512)
+DEPTHS_18 = (2, 2, 2, 2)
 
 
 class BasicBlock(nn.Module):
@@ -77,6 +86,7 @@ class Stage(nn.Module):
     block: type[BasicBlock] | type[BottleneckBlock]
     number: int
     depth: int
+    width: int
     layers: Layers
     plan: AttentionPlan
 
@@ -87,7 +97,7 @@ class Stage(nn.Module):
         for index in range(self.depth):
             last = index == self.depth - 1
             block = self.block(
-                STAGE_WIDTHS[self.number - 1],
+                self.width,
                 stride=2 if index == 0 and self.number > 1 else 1,
                 layers=self.layers,
                 flavour=self.plan.flavour_in_block(stage=self.number, last=last),
@@ -114,6 +124,7 @@ class ResNet(nn.Module):
       plan: where attention sits.
       guided: name of the attention map that lesion masks supervise ("stage3"); None if none is.
       lungs: name of the map that masks of the lungs supervise; None if none is.
+      width: channels of the stem and of the first stage; each later stage has twice as many.
     """
 
     num_classes: int
@@ -123,14 +134,16 @@ class ResNet(nn.Module):
     plan: AttentionPlan = NO_ATTENTION
     guided: str | None = None
     lungs: str | None = None
+    width: int = STAGE_WIDTHS[0]
 
     @nn.compact
     def __call__(self, images: Float[Array, "b h w c"], *, train: bool = False) -> ClassifierOutput:
         """Classify normalised images, float32 `[b, h, w, c]` with any number of channels."""
-        x = Stem(self.layers, name="stem")(images, train=train)
+        x = Stem(self.layers, self.width, name="stem")(images, train=train)
         attention = {}
         for number, depth in enumerate(self.depths, start=1):
-            stage = Stage(self.block, number, depth, self.layers, self.plan, name=f"stage{number}")(
+            width, name = self.width * 2 ** (number - 1), f"stage{number}"
+            stage = Stage(self.block, number, depth, width, self.layers, self.plan, name=name)(
                 x, train=train
             )
             x = stage.features
@@ -145,9 +158,43 @@ class ResNet(nn.Module):
         return OFFICIAL_CBAM_LAWS if self.plan.flavour == "official" else RESNET_LAWS
 
 
-def resnet18(*, num_classes: int, dtype: str = "float32", axis_name: str | None = None) -> ResNet:
-    """ResNet-18; 11,178,051 parameters for three classes and three input channels."""
-    return ResNet(num_classes, BasicBlock, (2, 2, 2, 2), Layers(dtype, axis_name))
+def resnet18(
+    *,
+    num_classes: int,
+    width: int = STAGE_WIDTHS[0],
+    depths: Sequence[int] = DEPTHS_18,
+    dtype: str = "float32",
+    axis_name: str | None = None,
+) -> ResNet:
+    """ResNet-18; 11,178,051 parameters for three classes and three input channels.
+
+    A `width` below 64 or smaller `depths` make a narrow network that compiles and runs in a
+    fraction of the time, for trials of everything but the network itself.
+
+    Raises:
+      ConfigError: `width` or `depths` cannot be used.
+    """
+    return _basic_resnet(num_classes, width, depths, Layers(dtype, axis_name))
+
+
+def _basic_resnet(
+    num_classes: int,
+    width: int,
+    depths: Sequence[int],
+    layers: Layers,
+    plan: AttentionPlan = NO_ATTENTION,
+) -> ResNet:
+    """A ResNet of basic blocks, its sizes checked."""
+    least = REDUCTION if plan.stages else 1
+    if not isinstance(width, int) or width < least:
+        raise ConfigError(f"width={width!r}: expected a whole number, at least {least}")
+    counts = tuple(depths)
+    if len(counts) != 4 or not all(isinstance(count, int) and count > 0 for count in counts):
+        raise ConfigError(
+            f"depths={depths!r}: expected four positive whole numbers, the blocks of each stage, "
+            f"such as {DEPTHS_18}"
+        )
+    return ResNet(num_classes, BasicBlock, counts, layers, plan, width=width)
 
 
 def resnet50(*, num_classes: int, dtype: str = "float32", axis_name: str | None = None) -> ResNet:
@@ -161,13 +208,16 @@ def resnet18_cbam(
     placement: str = "last_block",
     flavour: str = "paper",
     stages: Sequence[int] = (1, 2, 3),
+    width: int = STAGE_WIDTHS[0],
+    depths: Sequence[int] = DEPTHS_18,
     dtype: str = "float32",
     axis_name: str | None = None,
 ) -> ResNet:
     """ResNet-18 with CBAM, unsupervised attention: the paper's baseline (options: `AttentionPlan`).
 
     `stages=(1,)` is the simplified form of the paper's §6.3; `placement="every_block"`,
-    `flavour="official"`, `stages=(1, 2, 3, 4)` is the network of the CBAM authors.
+    `flavour="official"`, `stages=(1, 2, 3, 4)` is the network of the CBAM authors. `width` (at
+    least 16: CBAM keeps a sixteenth of the channels) and `depths`: see `resnet18`.
     """
     plan = attention_plan(placement=placement, flavour=flavour, stages=stages)
-    return ResNet(num_classes, BasicBlock, (2, 2, 2, 2), Layers(dtype, axis_name), plan)
+    return _basic_resnet(num_classes, width, depths, Layers(dtype, axis_name), plan)

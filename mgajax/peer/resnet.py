@@ -69,6 +69,7 @@ class ResNet(nn.Module):
       depths: blocks in each stage.
       placement: where attention sits, as in `mgajax.models.cbam.AttentionPlan`.
       flavour: "paper" or "official".
+      width: channels of the stem and of the first stage; each later stage has twice as many.
       stages: which stages have attention; none for a plain ResNet.
     """
 
@@ -82,26 +83,27 @@ class ResNet(nn.Module):
         placement: str,
         flavour: str,
         stages: Sequence[int],
+        width: int = STAGE_WIDTHS[0],
     ) -> None:
         super().__init__()
         self.residual = placement == "stage_end_residual"
-        self.conv1, self.bn1 = conv(channels, 64, kernel=7, stride=2), nn.BatchNorm2d(64)
-        inputs = 64
-        for stage, (depth, width) in enumerate(zip(depths, STAGE_WIDTHS, strict=True), start=1):
-            blocks = []
+        self.conv1, self.bn1 = conv(channels, width, kernel=7, stride=2), nn.BatchNorm2d(width)
+        self.depths, inputs = tuple(depths), width
+        for stage, depth in enumerate(self.depths, start=1):
+            blocks, inner = [], width * 2 ** (stage - 1)
             for index in range(depth):
                 last = placement == "last_block" and index == depth - 1
                 attended = stage in stages and (last or placement == "every_block")
                 blocks.append(
                     Block(
                         inputs,
-                        width,
+                        inner,
                         kind=block,
                         stride=2 if stage > 1 and index == 0 else 1,
                         flavour=flavour if attended else None,
                     )
                 )
-                inputs = outputs_of(block, width)
+                inputs = outputs_of(block, inner)
             self.add_module(f"layer{stage}", nn.Sequential(*blocks))
             if stage in stages and placement.startswith("stage_end"):
                 self.add_module(f"cbam{stage}", FLAVOURS[flavour](inputs))
@@ -111,7 +113,7 @@ class ResNet(nn.Module):
         """Classify normalised images `[b, c, h, w]`; maps are named "stage1", ..."""
         x = F.max_pool2d(torch.relu(self.bn1(self.conv1(images))), 3, 2, 1)
         maps = {}
-        for stage in range(1, len(STAGE_WIDTHS) + 1):
+        for stage in range(1, len(self.depths) + 1):
             attention = None
             for block in getattr(self, f"layer{stage}"):
                 x, attention = block(x)
