@@ -18,7 +18,8 @@ def get_config() -> ConfigDict:
     config.model = ConfigDict()
     # Set by the model's own file.
     config.model.name = ""
-    # Type of the activations: float32, or bfloat16 (parameters and statistics stay float32).
+    # Type of the activations: float32, or bfloat16 (parameters and statistics stay float32). For
+    # checks float64, parameters too: start Python under JAX_ENABLE_X64=true.
     config.model.dtype = "float32"
     # Model-specific options, e.g. placement, stages, trunk.
     config.model.options = ConfigDict()

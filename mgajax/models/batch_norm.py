@@ -22,9 +22,9 @@ class BatchNorm(nn.Module):
 
     Normalises with the biased variance of the batch; the running variance receives the unbiased
     one, n / (n − 1), where n counts the values of a channel over *all* devices of `axis_name`, so
-    that any number of devices gives the numbers of one. Statistics, parameters and arithmetic are
-    float32 under every compute type (arithmetic alone is float64 under float64); only the result is
-    cast. In training there is reverse mode only (`normalise`).
+    that any number of devices gives the numbers of one. Arithmetic is float32 under every compute
+    type but float64; statistics are made as float32 and stay in the type in which they come; only
+    the result is cast. In training there is reverse mode only (`normalise`).
 
     Attributes:
       momentum: share of the old running value that stays (1 − PyTorch's momentum).
@@ -60,8 +60,12 @@ class BatchNorm(nn.Module):
             x, scale, bias, self.epsilon, self.dtype, self.axis_name
         )
         if not self.is_initializing():
-            running_mean.value = self._decay(mean, new_mean)
-            running_var.value = self._decay(variance, new_variance * (n / (n - 1)))
+            unbiased = new_variance * (n / (n - 1))
+            for running, old, new in (
+                (running_mean, mean, new_mean),
+                (running_var, variance, unbiased),
+            ):
+                running.value = self._decay(old, new).astype(running.value.dtype)
         return y
 
     def _values_per_channel(self, x: Array) -> int:
@@ -75,7 +79,7 @@ class BatchNorm(nn.Module):
 
     def _decay(self, old: Array, new: Array) -> Array:
         new = lax.stop_gradient(new)
-        return (self.momentum * old + (1.0 - self.momentum) * new).astype(jnp.float32)
+        return self.momentum * old + (1.0 - self.momentum) * new
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4, 5))

@@ -35,7 +35,7 @@ from mgajax.training import init_from, start, steps
 from mgajax.training.checkpoints import CHECKPOINT_FOLDER as CHECKPOINT_FOLDER
 from mgajax.training.feed import Feed, known_masks, make_feed
 from mgajax.training.sharding import Layout, check_batch_size, round_up
-from mgajax.training.state import TrainState, create_state
+from mgajax.training.state import TrainState
 
 SPLIT_FILE = "split.csv"
 LOCK_FILE = ".training"
@@ -101,8 +101,7 @@ class Run:
         """The state that the run begins with: drawn, or from `config.init_from`."""
         drawn = start.drawn_variables(self.config, model=self.settings.model)
         variables = init_from.take_over(self.config, variables=drawn, workdir=self.workdir)
-        terms, optimiser = self.settings.task.learned, self.settings.optimiser
-        return self.layout.replicate(create_state(variables, terms=terms, optimiser=optimiser))
+        return self.layout.replicate(start.state_of(variables, self.config, self.settings))
 
     def state_shapes(self) -> TrainState:
         """Shapes and types of the state."""

@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from mgajax import models
 from mgajax.data.augmentation import Augmentation
+from mgajax.models.precision import wide_type
 from mgajax.training.settings import check_settings
 from mgajax.training.sharding import Layout, make_layout
 from mgajax.training.state import TrainState, create_state, learning_rate, make_optimiser
@@ -103,8 +104,17 @@ def optimiser_and_schedule(
 
 def fresh_state(config: ConfigDict, settings: StepSettings) -> TrainState:
     """A state at step 0 with drawn parameters, on the host."""
-    variables = drawn_variables(config, model=settings.model)
-    return create_state(variables, terms=settings.task.learned, optimiser=settings.optimiser)
+    return state_of(drawn_variables(config, model=settings.model), config, settings)
+
+
+def state_of(variables: dict[str, Any], config: ConfigDict, settings: StepSettings) -> TrainState:
+    """A state at step 0 with these variables: float32, or float64 under that compute type."""
+    return create_state(
+        variables,
+        terms=settings.task.learned,
+        optimiser=settings.optimiser,
+        dtype=wide_type(config.model.dtype),
+    )
 
 
 def drawn_variables(config: ConfigDict, *, model: Any) -> dict[str, Any]:
@@ -117,8 +127,6 @@ def state_shapes(config: ConfigDict, settings: StepSettings) -> TrainState:
     """Shapes and types of such a state, as `jax.ShapeDtypeStruct`s; nothing is drawn."""
     size = config.preparation.image_size
     shapes = models.variable_shapes(settings.model, image_size=size, channels=CHANNELS)
-    create = functools.partial(
-        create_state, terms=settings.task.learned, optimiser=settings.optimiser
-    )
+    create = functools.partial(state_of, config=config, settings=settings)
     state: TrainState = jax.eval_shape(create, shapes)
     return state

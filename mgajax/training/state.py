@@ -3,6 +3,7 @@
 from typing import Any
 
 import flax.struct
+import jax
 import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
@@ -19,7 +20,7 @@ class TrainState(flax.struct.PyTreeNode):
         position that a resume needs.
       params: `{"model": ..., "log_variances": {term: float32 scalar}}`, log σ² of Eq. 6, or what
         another `weighting.Form` learns.
-      batch_stats: running statistics of batch normalisation, float32.
+      batch_stats: running statistics of batch normalisation, of the parameters' type.
       opt_state: the optimiser's.
 
     Fields are `Any` since JAX and Orbax also fill such a tree with shapes, shardings and markers.
@@ -36,14 +37,17 @@ def create_state(
     *,
     terms: tuple[str, ...],
     optimiser: optax.GradientTransformation,
+    dtype: str = "float32",
 ) -> TrainState:
     """A state at step 0.
 
     Args:
       variables: `{"params", "batch_stats"}` of the model.
       terms: names of the loss terms with a learned weight, which starts at θ = 0 (`weighting`).
+      dtype: of parameters, statistics and the optimiser's moments: float32, or float64 for checks.
     """
-    log_variances = {term: jnp.zeros((), jnp.float32) for term in terms}
+    variables = jax.tree.map(lambda leaf: leaf.astype(dtype), dict(variables))
+    log_variances = {term: jnp.zeros((), dtype) for term in terms}
     params = {"model": variables["params"], "log_variances": log_variances}
     return TrainState(
         step=jnp.zeros((), jnp.int32),
