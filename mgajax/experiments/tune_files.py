@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 
 from mgajax.evaluation.files import write_csv, write_json
 from mgajax.experiments.tune_trials import Trial
+from mgajax.reporting.style import written
 from mgajax.reporting.tuning_figure import tuning_figure
 
 JSON_FILE, CSV_FILE = "tuning.json", "trials.csv"
@@ -32,19 +33,16 @@ def write_results(
     """
     running = _best_so_far(trials, minimise=settings.goal == "minimise")
     label = f"validation {settings.metric.replace('_', ' ')}"
-    figures = (
-        tuning_figure(
-            [trial.value for trial in trials],
-            best=running,
-            initial=settings.initial,
-            label=label,
-            path=workdir / f"trace{suffix}",
-        )
-        for suffix in (".png", ".svg")
+    trace = tuning_figure(
+        [trial.value for trial in trials],
+        best=running,
+        initial=settings.initial,
+        label=label,
+        path=workdir / "trace",
     )
     return (
         write_csv(_lines(trials, running), workdir / CSV_FILE),
-        *figures,
+        *written(trace),
         write_json(content, workdir / JSON_FILE),
     )
 

@@ -65,7 +65,7 @@ def drawing(path: Path, *, width: float, height: float) -> Iterator[Figure]:
     the new one is complete. Missing folders are made.
 
     Args:
-      path: where to write: SVG if it ends so, else PNG.
+      path: where to write: SVG if it ends so, else PNG; without an ending, both of that name.
       width: in inches, at 150 dots an inch.
       height: in inches.
     """
@@ -74,13 +74,25 @@ def drawing(path: Path, *, width: float, height: float) -> Iterator[Figure]:
         FigureCanvasAgg(figure)
         yield figure
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.partial")
-        try:
-            kind = "svg" if path.suffix == ".svg" else "png"
-            figure.savefig(partial, format=kind, metadata=ANONYMOUS[kind])
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        for file in (path,) if path.suffix else written(path):
+            save(figure, file)
+            figure.set_layout_engine("none")  # laid out once: that takes as long as drawing
+
+
+def written(path: Path) -> tuple[Path, ...]:
+    """The files of a figure that is drawn to a path without an ending; the PNG first."""
+    return tuple(path.with_name(f"{path.name}.{kind}") for kind in ANONYMOUS)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Render a figure to a file."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        kind = "svg" if path.suffix == ".svg" else "png"
+        figure.savefig(partial, format=kind, metadata=ANONYMOUS[kind])
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def bare(axes: Axes) -> Axes:

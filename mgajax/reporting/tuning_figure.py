@@ -23,7 +23,7 @@ def tuning_figure(
       best: best so far, after each trial; None before the first that succeeds.
       initial: trials before the first suggestion; the ones after it are filled.
       label: of the metric.
-      path: PNG or SVG to write.
+      path: see `style.drawing`.
     """
     with drawing(path, width=7.4, height=4.0) as figure:
         axes = figure.subplots()

@@ -13,7 +13,7 @@ from PIL import Image
 from mgajax import __version__
 from mgajax.evaluation.files import write_csv, write_text
 from mgajax.reporting.number import Number
-from mgajax.reporting.style import DOTS_PER_INCH
+from mgajax.reporting.style import DOTS_PER_INCH, written
 from mgajax.site.blocks import (
     Block,
     Cell,
@@ -34,9 +34,6 @@ PIXELS_PER_INCH = 104
 
 LEAST_SHARE = 0.62
 """Of that size; a figure that finds less room scrolls, so that its words can be read."""
-
-FORMATS = (".svg", ".png")
-"""Of a drawn figure; the first is shown, for it is sharp at every size."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +59,12 @@ class Page:
         caption: str = "",
         data: Path | None = None,
     ) -> Picture:
-        """Draw a figure in every format; `make` writes it to the path that it gets."""
-        files = tuple(make(self.folder / FIGURES / f"{name}{suffix}") for suffix in FORMATS)
-        return Picture(files, alt, caption, data)
+        """Draw a figure as SVG, which is sharp at every size and shown, and as PNG.
+
+        `make` draws it to the path that it gets, which has no ending.
+        """
+        png, svg = written(make(self.folder / FIGURES / name))
+        return Picture((svg, png), alt, caption, data)
 
     def take(self, file: Path, *, name: str, alt: str, caption: str = "") -> Picture:
         """Copy a picture that was made before."""
