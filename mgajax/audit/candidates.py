@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float32, Int8, Int32, UInt8, UInt64
@@ -115,12 +116,16 @@ def _cut_out(
     thumbnails: UInt8[np.ndarray, "n t t"], windows: Float32[np.ndarray, "n 4"]
 ) -> UInt8[np.ndarray, "n s s"]:
     """The windows as squares, which many views are then cut from."""
+    parts = (
+        (thumbnails[at : at + CHUNK], windows[at : at + CHUNK])
+        for at in range(0, len(thumbnails), CHUNK)
+    )
+    return np.concatenate(list(map_ordered(_cut_part, parts)))
 
-    def part(at: int) -> UInt8[np.ndarray, "c s s"]:
-        some = thumbnails[at : at + CHUNK].astype(np.float32)
-        return np.rint(cut(some, windows[at : at + CHUNK], size=SQUARE)).astype(np.uint8)
 
-    return np.concatenate(list(map_ordered(part, range(0, len(thumbnails), CHUNK))))
+def _cut_part(part: tuple[np.ndarray, np.ndarray]) -> UInt8[np.ndarray, "c s s"]:
+    thumbnails, windows = part
+    return np.rint(cut(thumbnails.astype(np.float32), windows, size=SQUARE)).astype(np.uint8)
 
 
 def _hash(
@@ -129,13 +134,16 @@ def _hash(
     margins: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0),
 ) -> UInt64[np.ndarray, "n words"]:
     """Hashes of the squares without margins."""
+    parts = (squares[at : at + CHUNK] for at in range(0, len(squares), CHUNK))
+    return np.concatenate(list(map_ordered(partial(_hash_part, margins=margins), parts)))
 
-    def part(at: int) -> UInt64[np.ndarray, "c words"]:
-        some = np.ascontiguousarray(squares[at : at + CHUNK]).astype(np.float32)
-        whole = np.tile(np.array([0, 0, 1, 1], np.float32), (len(some), 1))
-        return hashes(cut(some, inset(whole, margins), size=SIZE))
 
-    return np.concatenate(list(map_ordered(part, range(0, len(squares), CHUNK))))
+def _hash_part(
+    squares: UInt8[np.ndarray, "c s s"], *, margins: tuple[float, float, float, float]
+) -> UInt64[np.ndarray, "c words"]:
+    some = np.ascontiguousarray(squares).astype(np.float32)
+    whole = np.tile(np.array([0, 0, 1, 1], np.float32), (len(some), 1))
+    return hashes(cut(some, inset(whole, margins), size=SIZE))
 
 
 def _best_view(near: Near, views: np.ndarray) -> tuple[Near, np.ndarray]:

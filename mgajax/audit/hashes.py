@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int32, UInt64
@@ -120,6 +121,7 @@ def strongest(near: Near, *, most: int) -> Bool[np.ndarray, "m"]:
     return kept
 
 
+@cache
 def _lowest_frequencies() -> tuple[np.ndarray, np.ndarray]:
     """Rows and columns of the `BITS` lowest frequencies, the mean left out."""
     pairs: Iterator[tuple[int, int]] = ((u, v) for u in range(SIZE) for v in range(SIZE) if u + v)

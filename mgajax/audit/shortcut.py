@@ -22,6 +22,9 @@ TREES = 100
 LEAF = 5
 """Slices in a leaf at least, so that a tree cannot remember single slices."""
 
+THREADED = 2000
+"""Slices from which a forest grows on several threads; below, handing out trees takes longer."""
+
 REPLICATES = 1000
 CONFIDENCE = 0.95
 SEED = 0
@@ -129,10 +132,11 @@ def _out_of_fold(
     features: Float[np.ndarray, "n f"], truth: Int64[np.ndarray, "n"], folds: list[np.ndarray]
 ) -> Int64[np.ndarray, "n"]:
     predicted = np.zeros_like(truth)
+    jobs = -1 if len(truth) >= THREADED else 1
     for test in folds:
         train = np.setdiff1d(np.arange(len(truth)), test)
         forest = RandomForestClassifier(
-            TREES, min_samples_leaf=LEAF, class_weight="balanced", n_jobs=-1, random_state=SEED
+            TREES, min_samples_leaf=LEAF, class_weight="balanced", n_jobs=jobs, random_state=SEED
         )
         forest.fit(features[train], truth[train])
         predicted[test] = forest.predict(features[test])

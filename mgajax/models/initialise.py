@@ -91,6 +91,13 @@ OFFICIAL_CBAM_LAWS: Laws = (
 
 def variable_shapes(model: nn.Module, *, image_size: int, channels: int) -> dict[str, Any]:
     """The model's variables as `jax.ShapeDtypeStruct`s, traced without computing anything."""
+    shapes = _traced_shapes(model, image_size, channels)
+    return jax.tree.map(lambda leaf: leaf, shapes)  # the caller's own, to change as they like
+
+
+@functools.lru_cache
+def _traced_shapes(model: nn.Module, image_size: int, channels: int) -> dict[str, Any]:
+    """Traced once a model: that takes seconds, and weights that come or go ask for it each time."""
     images = jax.ShapeDtypeStruct((1, image_size, image_size, channels), jnp.float32)
     initialise = functools.partial(model.init, train=False)
     shapes: dict[str, Any] = jax.eval_shape(initialise, jax.random.key(0), images)
