@@ -1,5 +1,6 @@
-"""Runs and slices for tests of inference: nothing is trained."""
+"""Runs and slices for tests of inference and evaluation: nothing is trained."""
 
+import contextlib
 import dataclasses
 import io
 import re
@@ -11,17 +12,21 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from ml_collections import ConfigDict
 from PIL import Image
 
 from mgajax import config as configs
+from mgajax.evaluation import run as evaluating
+from mgajax.evaluation import segmentation_run
 from mgajax.models import ClassifierOutput, SegmenterOutput
 from mgajax.training import start
 from mgajax.training.checkpoints import Checkpoints
 from mgajax.training.early_stopping import EarlyStopping
-from mgajax.training.run import CHECKPOINT_FOLDER, CONFIG_FILE
+from mgajax.training.logs import FILE_NAME as METRICS_FILE
+from mgajax.training.run import CHECKPOINT_FOLDER, CONFIG_FILE, open_run
 from mgajax.training.sharding import make_layout
-from mgajax.training.state import TrainState
+from mgajax.training.state import TrainState, create_state
 from mgajax.training.trained import Trained
 from tfds_builders.ct_phantom import CtPhantom, PhantomConfig
 from tfds_builders.features import encode_png
@@ -137,10 +142,45 @@ def untrained_run(workdir: Path, *overrides: str) -> Path:
     )
     workdir.mkdir(parents=True)
     configs.write(config, workdir / CONFIG_FILE, extra={})
-    state = start.fresh_state(config, start.begin(config).step_settings(total_steps=1))
+    _save(start.fresh_state(config, start.begin(config).step_settings(total_steps=1)), workdir)
+    return workdir
+
+
+def checkpointed(workdir: Path, config: ConfigDict, params: dict[str, Any]) -> Path:
+    """The folder of a run with data, a split, an empty log and a checkpoint of these parameters."""
+    settings = open_run(config, workdir=workdir).settings
+    terms, optimiser = settings.task.learned, settings.optimiser
+    _save(create_state({"params": params}, terms=terms, optimiser=optimiser), workdir)
+    (workdir / METRICS_FILE).write_text("")
+    return workdir
+
+
+def _save(state: TrainState, workdir: Path) -> None:
     with Checkpoints(workdir / CHECKPOINT_FOLDER) as checkpoints:
         checkpoints.save(state, early_stopping=EarlyStopping(patience=0), loss=1.0)
-    return workdir
+
+
+FIGURES = {
+    evaluating: (
+        "roc_figure",
+        "confusion_figure",
+        "calibration_figure",
+        "training_curves",
+        "attention_panel",
+    ),
+    segmentation_run: ("slice_dice_figure", "training_curves", "segmentation_panel"),
+}
+"""What draws, by the module that calls it."""
+
+
+@contextlib.contextmanager
+def without_figures() -> Iterator[None]:
+    """An evaluation only names its figures: drawing takes most of its time."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module, names in FIGURES.items():
+            for name in names:
+                patch.setattr(module, name, lambda *_, path, **__: path)
+        yield
 
 
 class Brightness(nn.Module):

@@ -14,13 +14,15 @@ PATIENCE_S = 900.0
 
 def start(words: list[str], *, cache: Path, devices: int = 1) -> subprocess.Popen[str]:
     """Start `mgajax` with `devices` CPU devices (each process of several has as many) and a
-    compilation cache shared by all such processes."""
+    compilation cache shared by all such processes, which a kill may leave in pieces."""
+    flags = os.environ.get("XLA_FLAGS", "")
     environment = os.environ | {
         "JAX_PLATFORMS": "cpu",
-        "JAX_ENABLE_COMPILATION_CACHE": "true",
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "true",
         "JAX_COMPILATION_CACHE_DIR": str(cache),
+        "JAX_COMPILATION_CACHE_MAX_SIZE": "-1",
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        "XLA_FLAGS": f"{flags} --xla_force_host_platform_device_count={devices}",
     }
     return subprocess.Popen(
         [sys.executable, "-m", "mgajax", *words],

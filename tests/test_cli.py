@@ -27,6 +27,7 @@ EXPORT = ("--workdir", "w", "--out", "o")
 PREDICT = ("--input", "i", "--out", "o")
 SEGMENT = ("--workdir", "w", "--data", "d", "--out", "o")
 MGA = "configs/classification/mga_resnet18.py"
+NARROW = Path(__file__).parent / "narrow" / "resnet18.py"
 TUNE = ("--config", "configs/tuning/mga_resnet18.py", "--workdir", "w", "--config.data.dir=d")
 
 
@@ -133,9 +134,10 @@ def test_debug_gives_the_traceback(tmp_path: Path) -> None:
 
 def test_train_and_evaluate_from_the_command_line(phantom: Path, tmp_path: Path, capsys) -> None:
     workdir = str(tmp_path / "run")
-    shrunk = ["--config.preparation.image_size=32", "--config.batch_size=8", "--config.max_steps=2"]
-    words = ["train", "--config", "configs/classification/resnet18.py", "--workdir", workdir]
-    assert main([*words, f"--config.data.dir={phantom}", *shrunk]) == 0
+    keys = {"preparation.image_size": 32, "batch_size": 8, "eval_batch_size": 8, "max_steps": 2}
+    keys |= {"devices": 2, "data.dir": phantom}
+    words = ["train", "--config", str(NARROW), "--workdir", workdir]
+    assert main([*words, *(f"--config.{key}={value}" for key, value in keys.items())]) == 0
     assert "2 steps, ended by max_steps" in capsys.readouterr().out
     assert main(["evaluate", "--workdir", workdir, "--split", "validation"]) == 0
     out = capsys.readouterr().out

@@ -1,6 +1,7 @@
 """Imports go one way: sources → slices → batches → step → metrics → report."""
 
 import ast
+import functools
 import sys
 from pathlib import Path
 
@@ -48,7 +49,8 @@ ALLOWED = {
 BUILDERS_MAY = LEAVES | {"curation", "data"}
 
 
-def imported(file: Path) -> set[str]:
+@functools.cache
+def imported(file: Path) -> frozenset[str]:
     """Full names of the modules that a file imports, wherever in it."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(file.read_text())):
@@ -57,10 +59,10 @@ def imported(file: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}: relative import"
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
+    return frozenset(names)
 
 
-def rooms(names: set[str]) -> set[str]:
+def rooms(names: frozenset[str]) -> set[str]:
     """The rooms of mgajax among imported names (`mgajax.data.loader.take` is in `data`)."""
     parts = [name.split(".") for name in names if name.split(".")[0] == "mgajax"]
     return {part[1] for part in parts if len(part) > 1 and not part[1].startswith("__")}

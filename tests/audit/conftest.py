@@ -12,9 +12,10 @@ from mgajax.audit.run import Audited, audit_folder
 
 @pytest.fixture(autouse=True, scope="session")
 def small_forest() -> Iterator[None]:
-    """A few trees tell as much on a few slices."""
+    """A few trees and folds tell as much on a few slices."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shortcut, "TREES", 10)
+        patch.setattr(shortcut, "FOLDS", 2)
         yield
 
 

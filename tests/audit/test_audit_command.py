@@ -3,6 +3,7 @@
 import argparse
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from drawn_copies import Pictures, planted, write_pictures, write_split
 
 from mgajax.audit.command import add_audit
 from mgajax.audit.page import audit_page
-from mgajax.audit.run import Audited
+from mgajax.audit.run import CACHE, Audited
 from mgajax.audit.summary import summary
 
 Bad = tuple[Audited, dict[str, frozenset[str]]]
@@ -33,18 +34,21 @@ def run(*words: str) -> int:
 def test_a_clean_copy_ends_with_zero(
     clean_copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run("--data", str(clean_copy), "--out", str(tmp_path / "out")) == 0
+    out = tmp_path / "out"
+    assert run("--data", str(clean_copy), "--out", str(out)) == 0
     assert "clean: no leakage found" in capsys.readouterr().out
-    written = json.loads((tmp_path / "out" / "audit.json").read_text())
+    assert [path.name for path in (out / "cache").iterdir()] == [CACHE]
+    written = json.loads((out / "audit.json").read_text())
     assert written["clean"] is True
     assert written["slices"] == 32
 
 
-def test_leaks_end_with_one(people: Pictures, tmp_path: Path, capsys) -> None:
+def test_leaks_end_with_one(people: Pictures, tmp_path: Path, cache: Path, capsys) -> None:
     pictures, pairs = planted(people)
     copy = write_pictures(tmp_path / "copy", pictures)
     split = write_split(tmp_path / "split.csv", pictures, test={"P9001_1.png"})
     out = tmp_path / "out"
+    shutil.copytree(cache, out / "cache")
     assert run("--data", str(copy), "--split", str(split), "--out", str(out)) == 1
     screen = capsys.readouterr().out
     assert "NOT CLEAN" in screen

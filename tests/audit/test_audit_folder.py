@@ -10,7 +10,7 @@ from drawn_copies import Pictures, drawn_people, patient_of, write_pictures, wri
 from kaggle_fixture import FOLDERS
 
 from mgajax.audit import fingerprints
-from mgajax.audit.copies import SAME
+from mgajax.audit.copies import SAME, exact_copies, near_copies
 from mgajax.audit.result import Pair
 from mgajax.audit.run import CACHE, Audited, audit_folder
 from mgajax.curation.report import Finding
@@ -78,13 +78,15 @@ def test_a_copy_in_one_split_does_not_leak(people: Pictures, tmp_path: Path, cac
     assert not unknown.is_clean, "a split by patient may part them"
 
 
-def test_damage_is_named_and_counted(clean_copy: Path, people: Pictures, tmp_path: Path) -> None:
+def test_damage_is_named_and_counted(
+    clean_copy: Path, people: Pictures, tmp_path: Path, cache: Path
+) -> None:
     copy = shutil.copytree(clean_copy, tmp_path / "copy")
     (label, cut), (gone_label, gone) = list(people)[:2]
     path = copy / "curated_data" / FOLDERS[label] / cut
     path.write_bytes(path.read_bytes()[:-200])
     (copy / "curated_data" / FOLDERS[gone_label] / gone).unlink()
-    result = audit_folder(copy, cache=tmp_path / "cache").result
+    result = audit_folder(copy, cache=cache).result
     found = {one.kind: one.examples for one in result.findings}
     assert found[Finding.UNDECODABLE] == (cut,)
     assert found[Finding.ROW_WITHOUT_FILE] == (gone,)
@@ -161,6 +163,11 @@ def test_a_folder_of_something_else_is_refused(make, message: str, tmp_path: Pat
         audit_folder(make(tmp_path), cache=tmp_path / "cache")
 
 
-def test_drawn_people_are_not_taken_for_one_another(tmp_path: Path) -> None:
-    copy = write_pictures(tmp_path / "copy", drawn_people(patients=60, slices=1, size=128))
-    assert audit_folder(copy, cache=tmp_path).result.pairs == ()
+def test_drawn_people_are_not_taken_for_one_another() -> None:
+    pictures = drawn_people(patients=60, slices=1, size=128)
+    prints = [fingerprints.fingerprint(data, name=name) for (_, name), data in pictures.items()]
+    thumbnails, anchors = (
+        np.stack([getattr(one, what) for one in prints]) for what in ("thumbnail", "anchors")
+    )
+    assert near_copies(thumbnails, anchors, people=np.arange(60, dtype=np.int32)) == []
+    assert exact_copies([one.pixels for one in prints]) == []

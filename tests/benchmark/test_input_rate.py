@@ -8,7 +8,7 @@ from mgajax.benchmark.input_rate import measure_input
 from mgajax.errors import ConfigError
 
 
-@pytest.mark.slow
+@pytest.mark.slow(finds="a feed that is timed otherwise than the steps without it")
 @pytest.mark.parametrize("residence", ["device", "host"])
 def test_times_real_and_fixed_steps_alike(small_config, residence: str) -> None:
     config = small_config(f"--config.data.residence={residence}", model="resnet18")

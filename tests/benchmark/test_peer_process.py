@@ -17,29 +17,29 @@ from mgajax.peer.job import read_job, write_job
 SMALL = ("--config.preparation.image_size=32", "--config.batch_size=4")
 ONE = (*SMALL, "--config.devices=1")
 CONFIGS = {
-    "resnet50": "classification/resnet50",
-    "mga_resnet18": "classification/mga_resnet18",
-    "densenet121": "classification/densenet121",
-    "unet": "segmentation/unet",
-    "segnet": "segmentation/segnet",
-    "deeplabv3_resnet50": "segmentation/deeplabv3",
-    "hmsanet": "segmentation/hmsanet",
+    "resnet50": "configs/classification/resnet50.py",
+    "mga_resnet18": "configs/classification/mga_resnet18.py",
+    "densenet121": "configs/classification/densenet121.py",
+    "unet": "configs/segmentation/unet.py",
+    "segnet": "configs/segmentation/segnet.py",
+    "deeplabv3_resnet50": "configs/segmentation/deeplabv3.py",
+    "hmsanet": "tests/narrow/hmsanet.py",
+    "mga_narrow": "tests/narrow/mga_resnet18.py",
 }
 
 
 def load(name: str, *overrides: str):
-    return configs.load(f"configs/{CONFIGS[name]}.py", overrides=overrides)
+    return configs.load(CONFIGS[name], overrides=overrides)
 
 
 def test_several_devices_are_refused() -> None:
-    subject = make_subject(load("mga_resnet18", *SMALL, "--config.devices=2"))
+    subject = make_subject(load("mga_narrow", *SMALL, "--config.devices=2"))
     with pytest.raises(ConfigError, match=r"on 2 devices.*--config.devices=1"):
         check_comparable(subject)
 
 
 def test_a_loss_without_a_peer_is_refused() -> None:
-    tiny = "--config.model.options.trunk=hrnet_tiny"
-    subject = make_subject(load("hmsanet", *ONE, tiny, "--config.loss.kind=rmi"))
+    subject = make_subject(load("hmsanet", *ONE, "--config.loss.kind=rmi"))
     with pytest.raises(ConfigError, match="loss.kind=cross_entropy"):
         check_comparable(subject)
 
@@ -57,13 +57,12 @@ def test_an_interpreter_that_cannot_is_one_line(script: str | None, told: str, t
         python.write_text(f"#!{sys.executable}\n{script}\n")
         python.chmod(python.stat().st_mode | stat.S_IXUSR)
     with pytest.raises(ConfigError, match=told):
-        measure_step(load("mga_resnet18", *ONE), steps=4, peer_python=python)
+        measure_step(load("mga_narrow", *ONE), steps=4, peer_python=python)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_network_becomes_a_job(name: str, tmp_path: Path) -> None:
-    tiny = ("--config.model.options.trunk=hrnet_tiny",) if name == "hmsanet" else ()
-    subject = make_subject(load(name, *SMALL, "--config.devices=1", *tiny))
+    subject = make_subject(load(name, *ONE))
     job, weights = make_job(subject), torch_weights(subject)
     write_job(tmp_path, job, weights=weights, batch={"labels": subject.batch.labels})
     read, arrays, batch = read_job(tmp_path)
@@ -73,4 +72,7 @@ def test_every_network_becomes_a_job(name: str, tmp_path: Path) -> None:
     assert (batch["labels"] == subject.batch.labels).all()
     params = sum(a.size for key, a in weights.items() if ".running_" not in key)
     assert params == models.count({"params": subject.state.params["model"]})
-    assert read.guided == ("stage3" if name == "mga_resnet18" else None)
+    assert read.guided == ("stage3" if name.startswith("mga") else None)
+    if name == "mga_narrow":
+        sizes = {key: read.dimensions[key] for key in ("width", "depths", "stages")}
+        assert sizes == {"width": 16, "depths": [1, 1, 1, 1], "stages": [1, 2, 3]}

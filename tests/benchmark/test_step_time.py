@@ -14,7 +14,7 @@ from mgajax.cli import main
 from mgajax.errors import ConfigError
 from mgajax.training.sharding import make_layout
 
-RESNET18 = "configs/classification/resnet18.py"
+NARROW = "tests/narrow/resnet18.py"
 SMALL = (
     "--config.preparation.image_size=32",
     "--config.batch_size=4",
@@ -23,9 +23,12 @@ SMALL = (
 )
 
 
-@pytest.mark.parametrize("parallel", ["pmap", pytest.param("jit", marks=pytest.mark.slow)])
+PARTITIONED = pytest.mark.slow(finds="a step that XLA partitions, counted or timed as a whole")
+
+
+@pytest.mark.parametrize("parallel", ["pmap", pytest.param("jit", marks=PARTITIONED)])
 def test_reports_time_memory_and_operations(parallel: str) -> None:
-    config = configs.load(RESNET18, overrides=[*SMALL, f"--config.parallel={parallel}"])
+    config = configs.load(NARROW, overrides=[*SMALL, f"--config.parallel={parallel}"])
     found = json.loads(json.dumps(measure_step(config, steps=4, peak_tflops=0.1)))
     assert (found["model"], found["batch_size"], found["augmentation"]) == ("resnet18", 4, "on")
     assert len(found["devices"]) == 2
@@ -58,14 +61,14 @@ def test_operations_are_those_of_one_device(parallel: str) -> None:
 
 
 def test_needs_a_step_a_block() -> None:
-    config = configs.load(RESNET18, overrides=SMALL)
+    config = configs.load(NARROW, overrides=SMALL)
     with pytest.raises(ConfigError, match="--steps 0: give at least 4"):
         measure_step(config, steps=0)
 
 
 def test_the_command_prints_a_table_and_writes_json(tmp_path, capsys) -> None:
     out = tmp_path / "step.json"
-    words = ["benchmark", "step", "--config", RESNET18, *SMALL, "--steps", "4", "--out", str(out)]
+    words = ["benchmark", "step", "--config", NARROW, *SMALL, "--steps", "4", "--out", str(out)]
     assert main([*words, "--only", "eval"]) == 0
     printed = capsys.readouterr().out
     assert "img/s/device" in printed

@@ -63,7 +63,7 @@ def png(root: Path, volume: np.ndarray) -> str:
     return "zhao"
 
 
-@pytest.mark.slow
+@pytest.mark.slow(finds="a reader by which the full set would take hours")
 @pytest.mark.parametrize("draw", [dicom, tiff, nifti, png])
 def test_slices_per_second(tmp_path: Path, draw: Callable[[Path, np.ndarray], str]) -> None:
     """Ten a second a core: the 17,104 slices of the full set in a quarter of an hour on two."""

@@ -1,11 +1,12 @@
 """Finding the parts of a download, and reading its tables."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from kaggle_fixture import RENAMED_ROW, SLICES, write_copy
 
-from mgajax.curation.kaggle_layout import find_layout, parse_age, read_rows, read_table
+from mgajax.curation.kaggle_layout import Row, find_layout, parse_age, read_rows, read_table
 from mgajax.curation.matching import identify
 from mgajax.curation.names import canonical_name, patient_id_from_name
 from mgajax.curation.report import Finding, Findings
@@ -136,12 +137,18 @@ EXPECTED_PEOPLE = {
 }
 
 
-def test_the_full_tables(shared: Path) -> None:
-    folder = shared / "realdata" / "metadata"
-    names = ("meta_data_normal.csv", "meta_data_covid.csv", "meta_data_cap.csv")
-    rows = [
-        row for label, name in enumerate(names) for row in read_table(folder / name, label=label)
-    ]
+@pytest.fixture(scope="module")
+def published(shared: Path) -> dict[str, list[Row]]:
+    """The rows of the published tables, by class."""
+    tables = {name: f"meta_data_{name}.csv" for name in ("normal", "covid", "cap")}
+    return {
+        name: read_table(shared / "realdata" / "metadata" / table, label=label)
+        for label, (name, table) in enumerate(tables.items())
+    }
+
+
+def test_the_full_tables(published: dict[str, list[Row]]) -> None:
+    rows = [row for table in published.values() for row in table]
     assert len(rows) == 17_104
     assert len({canonical_name(row.file_name) for row in rows}) == 17_104
     findings = Findings()
@@ -162,18 +169,16 @@ def test_the_full_tables(shared: Path) -> None:
     assert not list(findings.summarised())
 
 
-def test_names_decode_to_the_ids_of_the_full_tables(shared: Path) -> None:
-    table = shared / "realdata" / "metadata" / "meta_data_covid.csv"
-    decoded = [(row, patient_id_from_name(row.file_name)) for row in read_table(table, label=1)]
+def test_names_decode_to_the_ids_of_the_full_tables(published: dict[str, list[Row]]) -> None:
+    decoded = [(row, patient_id_from_name(row.file_name)) for row in published["covid"]]
     assert all(name in (None, row.patient_id) for row, name in decoded)
     assert sum(name is None for _, name in decoded) == 349 + 34 + 100
 
 
-def test_ids_missing_in_an_early_release_come_from_the_name(shared: Path) -> None:
-    from dataclasses import replace
-
-    table = shared / "realdata" / "metadata" / "meta_data_covid.csv"
-    rows = [row for row in read_table(table, label=1) if "_coronacases_" in row.file_name]
+def test_ids_missing_in_an_early_release_come_from_the_name(
+    published: dict[str, list[Row]],
+) -> None:
+    rows = [row for row in published["covid"] if "_coronacases_" in row.file_name]
     findings = Findings()
     emptied = [identify(r.file_name, replace(r, patient_id=""), findings=findings) for r in rows]
     assert emptied == [identify(r.file_name, r, findings=Findings()) for r in rows]

@@ -26,12 +26,13 @@ from mgajax.errors import ConfigError, DataError
 from mgajax.schema import CLASS_NAMES, COVID, SPLITS
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("seed", range(2))
 def test_full_size_drawn_set_gets_table_2_exactly_in_seconds(seed: int):
     table = full_size_columns(seed)
-    start = time.monotonic()
+    start = time.process_time()
     splits = [table2_split(**table.by_name, seed=s) for s in (seed, seed + 100)]
-    assert time.monotonic() - start < 30
+    assert time.process_time() - start < 5
     for split in splits:
         assert split.counts(table.labels) == TABLE2
         assert_whole_patients(table, split)
@@ -42,6 +43,7 @@ def test_full_size_drawn_set_gets_table_2_exactly_in_seconds(seed: int):
     )
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_sources_are_balanced_as_far_as_table_2_allows():
     table = full_size_columns(0)
     assert_sources_balanced(table, table2_split(**table.by_name, seed=0), large=300, off=0.05)
@@ -54,12 +56,13 @@ def lesion_columns(seed: int) -> Columns:
     return Columns(**{name: column[rows] for name, column in vars(table).items()})
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("seed", range(3))
 def test_the_lesion_set_gets_the_papers_counts_at_once(seed: int):
     table = lesion_columns(seed)
     start = time.process_time()
     split = lesion_split(**table.by_name, seed=seed)
-    assert time.process_time() - start < 3  # a third of a second without the run-time checks
+    assert time.process_time() - start < 2  # a third of a second
     assert split.name == "lesions"
     assert [split.indices(part).size for part in SPLITS] == [2329, 200, 200]
     assert_whole_patients(table, split)
@@ -109,6 +112,7 @@ def test_table_2_is_refused_for_another_set():
         table2_split(**table.by_name, seed=0)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_full_sized_set_that_cannot_have_table_2_falls_back_to_its_proportions():
     sizes = TABLE2_COUNTS.sum(axis=1)
     rows = [
@@ -126,6 +130,7 @@ def test_full_sized_set_that_cannot_have_table_2_falls_back_to_its_proportions()
             assert abs(counts[part][name] - TABLE2[part][name]) <= 100
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_a_set_that_lacks_a_few_slices_stays_within_a_slice_of_table_2():
     full = full_size_columns(0)
     keep = np.ones(len(full.labels), bool)

@@ -1,6 +1,5 @@
 """Batch order, gathering, padding and prefetch."""
 
-import gc
 import threading
 import time
 
@@ -204,7 +203,6 @@ def test_prefetch_stops_when_its_reader_does(how: str) -> None:
     if how == "close":
         items.close()
     del items
-    gc.collect()
     assert closed.wait(5)
     assert not prefetch_threads()
 

@@ -12,7 +12,7 @@ from mgajax.data.cache import prepared_set
 from mgajax.data.lungs import lung_field, lung_masks
 from mgajax.data.preparation import Preparation, prepare
 from mgajax.errors import DataError
-from tfds_builders.ct_phantom.slices import PhantomSettings, iter_slices
+from tfds_builders.ct_phantom.slices import PhantomSettings, PhantomSlice, iter_slices
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "realdata" / "pack_dev"
 REAL = SHARED / "extra" / "jun_clahe256"
@@ -44,12 +44,17 @@ def test_vessels_belong_to_the_lung_and_a_heart_between_does_not() -> None:
     assert found[bridge[0][0] + 15 : 138, 124:132].mean() == 0.0
 
 
+@pytest.fixture(scope="module")
+def patients() -> list[PhantomSlice]:
+    phantom = PhantomSettings(patients=21, slices_per_patient=1, size=192, severity=1.0)
+    return list(iter_slices(phantom))
+
+
 @pytest.mark.parametrize("side", [64, 224])
-def test_drawn_patients_of_every_source(side: int) -> None:
+def test_drawn_patients_of_every_source(patients: list[PhantomSlice], side: int) -> None:
     settings = Preparation(image_size=side)
     scores = []
-    phantom = PhantomSettings(patients=21, slices_per_patient=1, size=192, severity=1.0)
-    for drawn in iter_slices(phantom):
+    for drawn in patients:
         one = prepare(drawn.image, drawn.lesion_mask, settings=settings)
         truth = prepare(drawn.image, drawn.lung_mask, settings=settings).mask > 127
         found = lung_masks(one.image[None, ..., None], one.mask[None, ..., None])[0, ..., 0]

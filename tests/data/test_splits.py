@@ -37,12 +37,16 @@ def every_split(table: Columns, seed: int) -> dict[str, Split]:
 def test_every_split_keeps_patients_whole_and_repeats_by_seed(seed: int, spanning: int):
     table = drawn_columns(seed, patients=40, spanning=spanning)
     first, again = every_split(table, seed), every_split(table, seed)
-    others = [every_split(table, other) for other in range(100, 103)]
+    alike = set(first)
+    for other in range(100, 103):
+        if alike:  # two seeds may give one split by chance
+            others = every_split(table, other)
+            alike = {n for n in alike if (first[n].assignment == others[n].assignment).all()}
+    assert not alike
     for name, split in first.items():
         assert split.assignment.dtype == np.int8
         assert_whole_patients(table, split)
         np.testing.assert_array_equal(split.assignment, again[name].assignment)
-        assert any((split.assignment != other[name].assignment).any() for other in others), name
         for part in SPLITS:
             assert split.indices(part).size, (name, part)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from drawn_masks import drawn_pairs
+from drawn_runs import without_figures
 from PIL import Image
 from pretended import stream_of, untrained
 
@@ -66,7 +67,7 @@ def evaluated(phantom: Path, tmp_path_factory: pytest.TempPathFactory):
     """Two evaluated runs, and what to patch so that they can be asked again."""
     top = tmp_path_factory.mktemp("compared")
     stream = stream_of({"unet": lambda shares: shares, "segnet": lambda s: np.roll(s, 4, axis=2)})
-    with pytest.MonkeyPatch.context() as monkeypatch:
+    with without_figures(), pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(Run, "stream", stream)
         for model in ("unet", "segnet"):
             run = untrained(phantom, top / model, model=model)

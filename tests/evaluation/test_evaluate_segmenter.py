@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from drawn_runs import Bright, checkpointed, without_figures
 from PIL import Image
 from pretended import Predict, segmenter_config, stream_of, untrained
 
@@ -14,12 +15,11 @@ from mgajax.data.table import iter_encoded
 from mgajax.evaluation import segmentation_metrics
 from mgajax.evaluation.run import evaluate_run
 from mgajax.evaluation.segmentation_run import evaluate_segmenter, panel_slices
-from mgajax.training.checkpoints import Checkpoints
-from mgajax.training.early_stopping import EarlyStopping
-from mgajax.training.logs import FILE_NAME as METRICS_FILE
+from mgajax.training import start
 from mgajax.training.loop import validate
-from mgajax.training.run import CHECKPOINT_FOLDER, Run, open_run
+from mgajax.training.run import Run, reopen_run
 from mgajax.training.tasks import CROSS_ENTROPY
+from mgajax.training.trained import kept_state
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,8 @@ def test_the_slice_table_sums_to_the_pooled_counts(run: Run, perfect) -> None:
 
 def test_masks_are_the_stored_ones_at_their_own_size(run: Run, tmp_path, monkeypatch) -> None:
     """Calling everything in each slice's box a lesion: recall 1, precision the lesion's share."""
-    evaluation = _evaluate(run, tmp_path, monkeypatch, predict=np.ones_like)
+    with without_figures():
+        evaluation = _evaluate(run, tmp_path, monkeypatch, predict=np.ones_like)
     rows = run.rows("test").tolist()
     truths, boxes = [], []
     for row, _, mask in iter_encoded(run.data.table.directory, rows=rows):
@@ -137,16 +138,25 @@ def test_the_panel_shows_the_median_and_the_worst_of_the_largest_sources() -> No
 
 
 def test_a_run_with_a_checkpoint_is_evaluated_by_the_same_command(
-    phantom: Path, tmp_path: Path
+    phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = open_run(
-        segmenter_config(phantom, "--config.preparation.image_size=32"), workdir=tmp_path / "run"
+    """Each slice of the split once, and with the loss that training would log."""
+    monkeypatch.setattr(start, "make_model", lambda config, axis_name: Bright())
+    workdir = checkpointed(
+        tmp_path / "run",
+        segmenter_config(phantom, "--config.preparation.image_size=32"),
+        {"level": np.float32(0.2)},
     )
-    with Checkpoints(run.workdir / CHECKPOINT_FOLDER) as checkpoints:
-        checkpoints.save(run.fresh_state(), early_stopping=EarlyStopping(patience=1))
-    (run.workdir / METRICS_FILE).write_text("")
-    evaluation = evaluate_run(run.workdir, split="validation")
+    evaluation = evaluate_run(workdir, split="validation")
     assert {path.name for path in evaluation.files} >= {"validation.json", "validation_slices.csv"}
-    assert evaluation.metrics["n"] == len(run.rows("validation"))
-    losses = [evaluation.metrics["cross_entropy"], validate(run, run.fresh_state())[CROSS_ENTROPY]]
-    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+    run = reopen_run(workdir)
+    rows = run.rows("validation")
+    assert len(rows) % run.config.eval_batch_size, "the last batch is not full"
+    assert evaluation.metrics["n"] == len(rows)
+    with (workdir / "evaluation" / "validation_slices.csv").open() as file:
+        names = [line["file_name"] for line in csv.DictReader(file)]
+    assert names == run.data.table.file_names[np.sort(rows)].tolist()
+    like = run.state_shapes()
+    state, _ = kept_state(run.config, workdir=workdir, like=like, layout=run.layout)
+    expected = validate(run, state)[CROSS_ENTROPY]
+    assert evaluation.metrics["cross_entropy"] == pytest.approx(expected, rel=1e-6)

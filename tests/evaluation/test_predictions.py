@@ -1,3 +1,4 @@
+import csv
 from dataclasses import replace
 
 import numpy as np
@@ -38,6 +39,28 @@ def test_header_is_fixed(tmp_path):
     assert header == (
         "file_name,split,label,predicted,p_Normal,p_COVID-19,p_CAP,patient,source,rank_auc"
     )
+
+
+def test_each_cell_stands_under_its_class(tmp_path):
+    """By the columns' names: two classes exchanged in writing and in reading come back right."""
+    first = _predictions()
+    with first.write_csv(tmp_path / "p.csv").open(newline="", encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    for code, name in enumerate(("Normal", "COVID-19", "CAP")):
+        chances = first.probabilities[:, code].tolist()
+        assert [float(line[f"p_{name}"]) for line in lines] == chances, name
+        for key, codes in (("label", first.labels), ("predicted", first.predicted)):
+            assert [line[key] == name for line in lines] == (codes == code).tolist(), name
+
+
+def test_columns_of_another_program_are_read_by_their_names(tmp_path):
+    path = tmp_path / "p.csv"
+    header = "file_name,split,label,predicted,p_Normal,p_COVID-19,p_CAP,patient,source"
+    path.write_text(f"{header}\na.png,test,CAP,COVID-19,0.125,0.625,0.25,x/1,x\n")
+    found = read_csv(path)
+    assert found.class_names == ("Normal", "COVID-19", "CAP")
+    assert found.probabilities.tolist() == [[0.125, 0.625, 0.25]]
+    assert (found.labels.tolist(), found.predicted.tolist()) == ([2], [1])
 
 
 def test_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):

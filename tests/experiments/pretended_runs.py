@@ -41,7 +41,12 @@ def predicted(*, skill: float, seed: int, split: str = "test", test_set: int = 0
 
 
 def pretended(
-    plan: str, *, folder: Path, skills: dict[str, float], seeds: tuple[int, ...] = (0, 1)
+    plan: str,
+    *,
+    folder: Path,
+    skills: dict[str, float],
+    seeds: tuple[int, ...] = (0, 1),
+    splits: tuple[str, ...] = ("test",),
 ) -> Finished:
     """Every arm of the plan that has a skill, finished under each seed; the others failed."""
     arms: dict[str, ConfigDict] = dict(configs.load(plan).items())
@@ -50,7 +55,7 @@ def pretended(
         for seed in seeds:
             place = folder / "runs" / f"{arm}-{seed}"
             (place / "evaluation").mkdir(parents=True)
-            for split in ("test", "validation"):
+            for split in splits:
                 own = predicted(skill=skills[arm], seed=100 * number + seed, split=split)
                 own.write_csv(place / "evaluation" / f"{split}_predictions.csv")
             runs.setdefault(arm, {})[seed] = PlannedRun(arm, seed, arms[arm], place, f"{arm}{seed}")

@@ -29,6 +29,7 @@ def get_config():
     plan = ConfigDict(sort_keys=False)
     for name in ("short", "long"):
         plan[name] = resnet18.get_config()
+        plan[name].model.options.width, plan[name].model.options.depths = 16, (1, 1, 1, 1)
     return plan
 """
 KEYS = ("table", "name", "metric", "value", "low", "high", "seeds", "status")
@@ -52,7 +53,7 @@ def folders(workdir: Path) -> dict[str, Path]:
     return {run["arm"]: workdir / run["folder"] for run in content["runs"]}
 
 
-@pytest.mark.slow
+@pytest.mark.slow(finds="a run of an experiment that is lost or repeated after a kill")
 def test_a_killed_experiment_goes_on_and_gives_the_same_table(tmp_path: Path) -> None:
     plan = tmp_path / "plan.py"
     plan.write_text(PLAN)
@@ -103,7 +104,7 @@ def _predicts_elsewhere_as_at_home(workdir: Path, folder: Path) -> None:
     np.testing.assert_allclose(found.probabilities[chosen], home.probabilities, atol=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(finds="a worker process whose failure is not told, or that keeps others waiting")
 def test_side_by_side_each_failure_is_told(tmp_path: Path) -> None:
     config = configs.load(
         "configs/classification/resnet18.py", overrides=[f"--config.data.dir={tmp_path}/none"]

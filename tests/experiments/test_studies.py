@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pretended_runs import no_data, predicted, pretended
+from unrendered import leave_blank
 
 from mgajax import config as configs
 from mgajax.errors import ConfigError
@@ -27,6 +28,18 @@ TABLE4 = {"resnet18": 0.5, "resnet18_cbam": 1.0, "mga_resnet18": 4.0}
 GUIDED = {"cbam": 1.0, "mga": 2.0}
 
 
+@pytest.fixture
+def rendered() -> None:
+    """For a test that has figures rendered."""
+
+
+@pytest.fixture(autouse=True)
+def unrendered(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For all others."""
+    if "rendered" not in request.fixturenames:
+        leave_blank(monkeypatch)
+
+
 def test_every_study_is_listed_and_its_plan_loads() -> None:
     assert set(NAMES) == set(STUDIES)
     for study in STUDIES.values():
@@ -34,7 +47,7 @@ def test_every_study_is_listed_and_its_plan_loads() -> None:
             assert len(configs.load(plan)) > 1
 
 
-def test_table4_has_intervals_seeds_and_the_papers_numbers(tmp_path: Path) -> None:
+def test_table4_has_intervals_seeds_and_the_papers_numbers(rendered, tmp_path: Path) -> None:
     found = STUDIES["table4"].examine(
         pretended(STUDIES["table4"].plan, folder=tmp_path, skills=TABLE4)
     )
@@ -82,7 +95,7 @@ def test_results_are_written_for_machines_and_people(tmp_path: Path) -> None:
     assert done.files[-1].name == "results.json", "whoever waits for it finds the rest"
 
 
-def test_fig8_has_a_curve_and_a_gain_for_each_share(tmp_path: Path) -> None:
+def test_fig8_has_a_curve_and_a_gain_for_each_share(rendered, tmp_path: Path) -> None:
     skills = {
         f"{task}_{p}": p / 40 + bonus
         for task, bonus in (("single", 0), ("multi", 1))
@@ -186,8 +199,9 @@ def test_patients_are_compared_by_mcnemars_test(tmp_path: Path) -> None:
 
 
 def test_calibration_scales_by_validation_slices(tmp_path: Path) -> None:
-    study = STUDIES["calibration"]
-    rows = study.examine(pretended(study.plan, folder=tmp_path, skills=TABLE4)).rows
+    study, splits = STUDIES["calibration"], ("test", "validation")
+    finished = pretended(study.plan, folder=tmp_path, skills=TABLE4, splits=splits)
+    rows = study.examine(finished).rows
     loss = {row.name: row.value for row in rows if row.metric == "Log loss"}
     assert loss["ResNet18, after"] < loss["ResNet18, before"], "drawn logits ask for a temperature"
     assert len([row for row in rows if row.metric == "Temperature"]) == len(TABLE4)

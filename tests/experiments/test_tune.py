@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 from pretended_trials import CONFIG, Pretended, Starter
+from unrendered import leave_blank
 
 from mgajax.errors import ConfigError
-from mgajax.experiments.tune import tune
+from mgajax.experiments.tune import Tuned, tune
 
 
 def bowl(keys: dict[str, float]) -> float:
@@ -19,11 +20,23 @@ def bowl(keys: dict[str, float]) -> float:
     return 0.1 + (math.log10(keys["optimiser.learning_rate"]) + 2) ** 2
 
 
-@pytest.fixture
-def config(tmp_path: Path) -> Path:
-    file = tmp_path / "config.py"
+@pytest.fixture(scope="module")
+def config(tmp_path_factory) -> Path:
+    file = tmp_path_factory.mktemp("search") / "config.py"
     file.write_text(CONFIG)
     return file
+
+
+@pytest.fixture(scope="module")
+def whole(config, tmp_path_factory) -> Tuned:
+    """Ten trials in one go, one at a time."""
+    return tune(config, workdir=tmp_path_factory.mktemp("whole"), trials=10, start=Starter(bowl))
+
+
+@pytest.fixture(autouse=True)
+def unrendered(whole, monkeypatch) -> None:
+    """The figures of the other searches."""
+    leave_blank(monkeypatch)
 
 
 def points(workdir: Path) -> list[dict]:
@@ -31,48 +44,51 @@ def points(workdir: Path) -> list[dict]:
     return [json.loads(path.read_text())["point"] for path in records]
 
 
-def test_finds_a_better_point_than_the_default_and_tells_how_to_train_it(config, tmp_path) -> None:
-    done = tune(config, workdir=tmp_path / "w", trials=10, start=Starter(bowl))
-    first = done.trials[0]
+def test_finds_a_better_point_than_the_default_and_tells_how_to_train_it(config, whole) -> None:
+    first = whole.trials[0]
     assert first.point == {"batch_size": 32, "optimiser.learning_rate": 1e-4}
     assert first.value == pytest.approx(4.1)
-    assert done.best is not None
-    assert done.best.value < 0.2
-    assert done.best.number >= 4, "the suggestions, not the spread, come closest"
-    command = done.search.command(done.best, workdir="best")
-    rate = done.best.point["optimiser.learning_rate"]
+    assert whole.best is not None
+    assert whole.best.value < 0.2
+    assert whole.best.number >= 4, "the suggestions, not the spread, come closest"
+    command = whole.search.command(whole.best, workdir="best")
+    rate = whole.best.point["optimiser.learning_rate"]
     assert f"--config.optimiser.learning_rate={rate!r}" in command
     assert command.startswith(f"mgajax train --config {config} ")
-    assert isinstance(done.best.point["batch_size"], int)
+    assert isinstance(whole.best.point["batch_size"], int)
 
 
-def test_writes_each_trial_and_the_best_so_far(config, tmp_path) -> None:
-    workdir = tmp_path / "w"
-    done = tune(config, workdir=workdir, trials=6, start=Starter(bowl))
-    names = {path.name for path in done.files}
+def test_writes_each_trial_and_the_best_so_far(whole) -> None:
+    workdir = whole.search.workdir
+    names = {path.name for path in whole.files}
     assert names == {"tuning.json", "trials.csv", "trace.png", "trace.svg"}
+    assert all((workdir / name).is_file() for name in names)
     with (workdir / "trials.csv").open() as file:
         rows = list(csv.DictReader(file))
     values = [float(row["value"]) for row in rows]
-    assert [float(row["best so far"]) for row in rows] == [min(values[: i + 1]) for i in range(6)]
+    assert [float(row["best so far"]) for row in rows] == [min(values[: i + 1]) for i in range(10)]
     content = json.loads((workdir / "tuning.json").read_text())
-    assert content["counts"] == {"finished": 6}
+    assert content["counts"] == {"finished": 10}
     assert content["default"] == values[0]
     assert content["best"]["value"] == min(values)
 
 
-@pytest.mark.parametrize("jobs", [1, 3])
-def test_the_same_seed_gives_the_same_search(config, tmp_path, jobs: int) -> None:
-    for name in ("a", "b"):
-        tune(config, workdir=tmp_path / name, trials=7, jobs=jobs, start=Starter(bowl))
-    assert points(tmp_path / "a") == points(tmp_path / "b")
-    assert len({str(point) for point in points(tmp_path / "a")}) == 7
-    other = ["--config.search.seed=1"]
-    tune(config, workdir=tmp_path / "c", trials=7, jobs=jobs, words=other, start=Starter(bowl))
-    assert points(tmp_path / "c")[1:] != points(tmp_path / "a")[1:]
+def test_the_same_seed_gives_the_same_search(config, whole, tmp_path) -> None:
+    tune(config, workdir=tmp_path / "again", trials=7, start=Starter(bowl))
+    again, before = points(tmp_path / "again"), points(whole.search.workdir)
+    assert again == before[:7]
+    assert len({str(point) for point in again}) == 7
+    assert_another_seed_searches_elsewhere(config, again, workdir=tmp_path / "other")
 
 
-def test_the_order_in_which_parallel_trials_end_changes_nothing(config, tmp_path) -> None:
+def assert_another_seed_searches_elsewhere(config, found, *, workdir: Path, **options) -> None:
+    words = ["--config.search.seed=1"]
+    tune(config, workdir=workdir, trials=5, words=words, start=Starter(bowl), **options)
+    assert points(workdir)[1:] != found[1:5]
+
+
+@pytest.mark.parametrize("jobs", [2, 3])
+def test_the_order_in_which_parallel_trials_end_changes_nothing(config, tmp_path, jobs) -> None:
     class Slow(Starter):
         """Every other process ends only when it is asked for the third time."""
 
@@ -83,14 +99,16 @@ def test_the_order_in_which_parallel_trials_end_changes_nothing(config, tmp_path
             late.poll = lambda: next(asked, process.code)
             return late
 
-    tune(config, workdir=tmp_path / "even", trials=7, jobs=2, start=Starter(bowl))
-    tune(config, workdir=tmp_path / "late", trials=7, jobs=2, start=Slow(bowl))
-    assert points(tmp_path / "late") == points(tmp_path / "even")
+    even, late = tmp_path / "even", tmp_path / "late"
+    tune(config, workdir=even, trials=7, jobs=jobs, start=Starter(bowl))
+    tune(config, workdir=late, trials=7, jobs=jobs, start=Slow(bowl))
+    assert points(late) == points(even)
+    assert len({str(point) for point in points(even)}) == 7
+    other = tmp_path / "other"
+    assert_another_seed_searches_elsewhere(config, points(even), workdir=other, jobs=jobs)
 
 
-def test_taken_up_again_it_repeats_nothing_and_suggests_the_same(config, tmp_path) -> None:
-    tune(config, workdir=tmp_path / "whole", trials=8, start=Starter(bowl))
-
+def test_taken_up_again_it_repeats_nothing_and_suggests_the_same(config, whole, tmp_path) -> None:
     class Killed(Starter):
         def __call__(self, words, output, slot):
             if len(self.started) == 5:
@@ -99,17 +117,18 @@ def test_taken_up_again_it_repeats_nothing_and_suggests_the_same(config, tmp_pat
 
     workdir = tmp_path / "halves"
     with pytest.raises(RuntimeError, match="power"):
-        tune(config, workdir=workdir, trials=8, start=Killed(bowl))
+        tune(config, workdir=workdir, trials=7, start=Killed(bowl))
     again = Starter(bowl)
-    done = tune(config, workdir=workdir, trials=8, start=again)
-    assert again.started == ["005", "006", "007"], "the one begun goes on with its own point"
-    assert points(workdir) == points(tmp_path / "whole")
+    done = tune(config, workdir=workdir, trials=7, start=again)
+    assert again.started == ["005", "006"], "the one begun goes on with its own point"
+    assert points(workdir) == points(whole.search.workdir)[:7]
     assert done.finished
     nothing = Starter(bowl)
-    assert tune(config, workdir=workdir, trials=8, start=nothing).best == done.best
+    assert tune(config, workdir=workdir, trials=7, start=nothing).best == done.best
     assert not nothing.started
-    tune(config, workdir=workdir, trials=9, start=nothing)
-    assert nothing.started == ["008"]
+    tune(config, workdir=workdir, trials=8, start=nothing)
+    assert nothing.started == ["007"]
+    assert points(workdir) == points(whole.search.workdir)[:8]
 
 
 def test_failed_trials_are_counted_told_and_avoided(config, tmp_path) -> None:
@@ -117,19 +136,19 @@ def test_failed_trials_are_counted_told_and_avoided(config, tmp_path) -> None:
         return None if keys["optimiser.learning_rate"] > 1e-3 else bowl(keys)
 
     workdir = tmp_path / "w"
-    done = tune(config, workdir=workdir, trials=9, start=Starter(fragile))
+    done = tune(config, workdir=workdir, trials=7, start=Starter(fragile))
     failed = [trial for trial in done.trials if trial.status == "failed"]
     assert failed
     assert failed[0].reason == "exit code 1: step 3: loss is nan; training stopped"
     assert json.loads((workdir / "tuning.json").read_text())["counts"]["failed"] == len(failed)
     again = Starter(fragile)
-    tune(config, workdir=workdir, trials=9, start=again)
+    tune(config, workdir=workdir, trials=7, start=again)
     assert not again.started, "a failed trial fails again; it is not repeated"
 
 
 def test_a_search_can_maximise_another_metric(config, tmp_path) -> None:
     words = ["--config.search.metric=accuracy", "--config.search.goal=maximise"]
-    done = tune(config, workdir=tmp_path / "w", trials=8, words=words, start=Starter(bowl))
+    done = tune(config, workdir=tmp_path / "w", trials=6, words=words, start=Starter(bowl))
     assert done.best is not None
     assert done.best.value == max(trial.value for trial in done.trials)
     assert done.best.value <= 0.99, "at the best checkpoint, not at the last"

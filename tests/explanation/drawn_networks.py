@@ -7,8 +7,19 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from drawn_runs import checkpointed
 from goldens.deterministic_weights import drawn, drawn_images
 from goldens.parity import Network, shapes_of
+
+from mgajax import config as configs
+from mgajax.config import CONFIG_FILE
+from mgajax.models import ClassifierOutput, init_variables
+from mgajax.models.blocks import Head
+from mgajax.models.cbam import AttentionPlan, attention_plan
+from mgajax.models.initialise import RESNET_LAWS, Laws
+
+NARROW = {"width": 16, "depths": (1, 1, 1, 1)}
+"""Options of our classifiers for networks that compile in a moment."""
 
 
 def golden_network(shared: Path, name: str, **options: Any) -> Network:
@@ -30,6 +41,33 @@ def golden_inputs(kind: str, *, dtype: Any = np.float32) -> tuple[np.ndarray, np
     other = (0.5 * np.random.default_rng(1).standard_normal((1, 3, 64, 64))).astype(np.float32)
     baseline = np.zeros_like(image) if kind == "black" else other.transpose(0, 2, 3, 1)
     return image.astype(dtype), baseline.astype(dtype)
+
+
+class Gated(nn.Module):
+    """All that explaining asks of a classifier, compiled at once: layers, attention, a head."""
+
+    plan: AttentionPlan = attention_plan(placement="last_block", flavour="paper", stages=(1,))
+    guided: str = "stage1"
+    laws: Laws = RESNET_LAWS
+
+    @nn.compact
+    def __call__(self, x, *, train: bool = False):
+        x = nn.relu(nn.Conv(4, (3, 3), strides=2, use_bias=False, name="stem")(x))
+        gate = nn.sigmoid(nn.Conv(1, (3, 3), use_bias=False, name="stage1")(x))
+        logits = Head(3, name="head")(x * gate)
+        return ClassifierOutput(logits=logits, attention={"stage1": gate}, guided=self.guided)
+
+
+def gated_run(trained: Path, workdir: Path) -> Path:
+    """A copy of a classifier's run whose network is `Gated`: patch `start.make_model` to `gated`."""
+    config, _ = configs.read(trained / CONFIG_FILE)
+    variables = init_variables(Gated(), image_size=32, channels=1, seed=0)
+    return checkpointed(workdir, config, variables["params"])
+
+
+def gated(config: Any, *, axis_name: str | None) -> Gated:
+    """In the place of `start.make_model`."""
+    return Gated()
 
 
 class Mlp(nn.Module):

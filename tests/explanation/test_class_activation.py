@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from explanation.drawn_networks import NARROW, Gated
 
 from mgajax import models
 from mgajax.errors import ConfigError
@@ -52,20 +53,29 @@ def test_an_unknown_layer_lists_the_known_ones() -> None:
 
 @pytest.fixture(scope="module")
 def guided():
-    model = models.create("mga_resnet18", num_classes=3)
+    model = models.create("mga_resnet18", num_classes=3, **NARROW)
     return model, models.init_variables(model, image_size=32, channels=1, seed=0)
 
 
-@pytest.mark.slow
-def test_own_attention(guided) -> None:
-    model, variables = guided
+def test_own_attention() -> None:
+    model = Gated()
+    variables = models.init_variables(model, image_size=32, channels=1, seed=0)
     x = np.random.default_rng(0).standard_normal((3, 32, 32, 1)).astype(np.float32)
     maps = attention_maps(model, variables, x, batch_size=2)
-    assert set(maps) == {"stage1", "stage2", "stage3"}
+    assert set(maps) == {"stage1"}
     assert all(m.shape == (3, 32, 32) and (m > 0).all() and (m < 1).all() for m in maps.values())
     out = model.apply(variables, jnp.asarray(x), train=False)
-    coarse = np.asarray(out.attention["stage3"])[..., 0]
-    np.testing.assert_allclose(maps["stage3"], enlarged(coarse, size=(32, 32)), atol=1e-5)
+    coarse = np.asarray(out.attention["stage1"])[..., 0]
+    np.testing.assert_allclose(maps["stage1"], enlarged(coarse, size=(32, 32)), atol=1e-5)
+
+
+def test_the_classifier_has_a_map_for_each_stage_with_attention(guided) -> None:
+    model, variables = guided
+    x = jax.ShapeDtypeStruct((3, 32, 32, 1), jnp.float32)
+    maps = jax.eval_shape(lambda x: model.apply(variables, x, train=False).attention, x)
+    assert set(maps) == {"stage1", "stage2", "stage3"}
+    assert [one.shape[0] for one in maps.values()] == [3] * 3
+    assert {one.ndim for one in maps.values()} == {4}
 
 
 def test_layers_in_the_order_of_the_call(guided) -> None:

@@ -12,6 +12,7 @@ import pytest
 from explanation.drawn_networks import (
     CONV,
     MLP,
+    NARROW,
     ConvNet,
     Mlp,
     golden_inputs,
@@ -124,9 +125,17 @@ class Attended(nn.Module):
     ("flavour", "rule", "dtype"),
     [
         ("paper", "rescale", "float32"),
-        pytest.param("official", "rescale", "float64", marks=pytest.mark.slow),
-        pytest.param("paper", "reveal_cancel", "float64", marks=pytest.mark.slow),
-        pytest.param("official", "reveal_cancel", "float32", marks=pytest.mark.slow),
+        *(
+            pytest.param(
+                *case,
+                marks=pytest.mark.slow(finds="a rule that loses a part in the authors' attention"),
+            )
+            for case in [
+                ("official", "rescale", "float64"),
+                ("paper", "reveal_cancel", "float64"),
+                ("official", "reveal_cancel", "float32"),
+            ]
+        ),
     ],
 )
 def test_attention_and_overlapping_pools_add_up(flavour: str, rule: str, dtype: str) -> None:
@@ -161,31 +170,25 @@ def randomised(variables: Any) -> Any:
     return jax.tree_util.tree_map_with_path(moved, variables)
 
 
+TWO_BLOCKS = {"width": 16, "depths": (1, 2, 1, 1)}
+"""As `NARROW`, and the last block of a stage is not the only one."""
+
 NETWORKS = [
-    ("resnet18", {}),
-    ("resnet50", {}),
-    ("densenet121", {}),
-    ("mga_resnet18", {}),
+    ("resnet18", NARROW, "float64"),
+    ("resnet18", NARROW, "float32"),
+    ("mga_resnet18", NARROW, "float64"),
+    ("mga_resnet18", NARROW, "float32"),
     *(
-        ("resnet18_cbam", {"placement": placement, "flavour": flavour})
+        ("resnet18_cbam", TWO_BLOCKS | {"placement": placement, "flavour": flavour}, "float64")
         for placement, flavour in zip(PLACEMENTS, itertools.cycle(FLAVOURS))
     ),
+    ("resnet50", {}, "float64"),
+    ("densenet121", {}, "float64"),
 ]
 
 
-IN_FLOAT32 = ("resnet18", "mga_resnet18")
-"""Each of the others is made of the same operations, in another order."""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "options", "dtype"),
-    [
-        *((name, options, "float64") for name, options in NETWORKS),
-        *((name, {}, "float32") for name in IN_FLOAT32),
-    ],
-    ids=lambda value: str(value),
-)
+@pytest.mark.slow(finds="parts that are lost where blocks, attention and features are joined")
+@pytest.mark.parametrize(("name", "options", "dtype"), NETWORKS, ids=str)
 def test_every_classifier_adds_up(name: str, options: dict, dtype: str) -> None:
     with jax.enable_x64(dtype == "float64"):
         model = models.create(name, num_classes=3, dtype=dtype, **options)
@@ -198,16 +201,16 @@ def test_every_classifier_adds_up(name: str, options: dict, dtype: str) -> None:
         assert (np.abs(found.completeness_gap) < allowed).all()
 
 
-@pytest.mark.slow
+@pytest.mark.slow(finds="rounding in float32 that RevealCancel makes large, block after block")
 def test_reveal_cancel_adds_up_on_the_proposed_classifier() -> None:
-    model = models.create("mga_resnet18", num_classes=3)
+    model = models.create("mga_resnet18", num_classes=3, **NARROW)
     variables = randomised(models.init_variables(model, image_size=48, channels=1, seed=0))
     images, baselines = drawn_pair((2, 48, 48, 1), "float32")
     found = reveal_cancel(model, variables, images, baselines, np.array([0, 1]))
     assert (found.relative_gap < ALLOWED["float32"]).all()
 
 
-@pytest.mark.slow
+@pytest.mark.slow(finds="attributions of a whole network that are not those of the reference")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
     ("kind", "stored"),
@@ -223,7 +226,7 @@ def test_resnet18_golden(shared: Path, kind: str, stored: str, dtype: str) -> No
         assert_golden(network, golden["target"], golden[stored], kind=kind, dtype=dtype)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(finds="attributions through attention that are not those of the reference")
 @pytest.mark.parametrize(("kind", "dtype"), [("black", "float64"), ("random", "float32")])
 @pytest.mark.parametrize(("flavour", "stored"), [("paper", "eq2"), ("official", "official")])
 def test_cbam_golden(shared: Path, flavour: str, stored: str, kind: str, dtype: str) -> None:
@@ -239,7 +242,8 @@ def test_cbam_golden(shared: Path, flavour: str, stored: str, kind: str, dtype: 
 def assert_golden(network, target, expected, *, kind: str, dtype: str) -> None:
     pair = golden_inputs(kind, dtype=dtype)
     found = deeplift(network.model, network.variables, *pair, target.reshape(1))
-    tolerance = {"float32": 5e-5, "float64": 1e-6}[dtype]
+    # The references were computed in float64 and stored rounded to float32.
+    tolerance = {"float32": 5e-5, "float64": 1e-7}[dtype]
     assert relative_gap(found.attributions.transpose(0, 3, 1, 2), expected) < tolerance
     assert found.relative_gap[0] < ALLOWED[dtype]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from explanation.drawn_networks import gated, gated_run
 from PIL import Image
 
 from mgajax.cli import main
@@ -15,12 +16,28 @@ from mgajax.explanation.methods import chosen_methods
 from mgajax.explanation.run import _names as run_names
 from mgajax.explanation.run import explain_runs
 from mgajax.explanation.slices import baselines_for, slices_of_split
+from mgajax.training import start
 from mgajax.training.run import reopen_run
 
 
-def test_a_split_is_explained_scored_and_drawn(trained: Path, tmp_path: Path, capsys) -> None:
+@pytest.fixture(scope="module")
+def little(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run of a network that is explained in a moment."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(start, "make_model", gated)
+        return gated_run(trained, tmp_path_factory.mktemp("runs") / "trained")
+
+
+@pytest.fixture
+def run(little: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same, and `explain` finds its network."""
+    monkeypatch.setattr(start, "make_model", gated)
+    return little
+
+
+def test_a_split_is_explained_scored_and_drawn(run: Path, tmp_path: Path, capsys) -> None:
     out = tmp_path / "out"
-    words = ["explain", "--workdir", str(trained), "--out", str(out), "--limit", "4"]
+    words = ["explain", "--workdir", str(run), "--out", str(out), "--limit", "4"]
     assert main([*words, "--method", "deeplift,attention"]) == 0
     told = capsys.readouterr().out
     assert "trained: DeepLIFT Rescale: " in told
@@ -57,30 +74,30 @@ def test_a_split_is_explained_scored_and_drawn(trained: Path, tmp_path: Path, ca
             assert picture.width > 400
 
 
-def test_picture_files_need_no_data(trained: Path, tmp_path: Path) -> None:
+def test_picture_files_need_no_data(run: Path, tmp_path: Path) -> None:
     file = tmp_path / "slice.png"
     grey = np.random.default_rng(0).integers(0, 255, (40, 50), dtype=np.uint8)
     Image.fromarray(grey).save(file)
     done = explain_runs(
-        [trained], out=tmp_path / "out", images=[file], methods=["gradcam"], target="CAP"
+        [run], out=tmp_path / "out", images=[file], methods=["gradcam"], target="CAP"
     )
     assert done.slices.names.tolist() == ["slice.png"]
     assert done.targets["trained"].tolist() == [2]
     assert done.probabilities["trained"].sum() == pytest.approx(1, abs=1e-5)
     assert not (tmp_path / "out" / "rank_auc.png").exists()
     with pytest.raises(ConfigError, match="--baseline normal: needs Normal training slices"):
-        explain_runs([trained], out=tmp_path, images=[file], baseline="normal")
+        explain_runs([run], out=tmp_path, images=[file], baseline="normal")
     with pytest.raises(ConfigError, match="--target label: --images have no labels"):
-        explain_runs([trained], out=tmp_path, images=[file], target="label")
+        explain_runs([run], out=tmp_path, images=[file], target="label")
 
 
-def test_what_is_no_picture_is_named(trained: Path, tmp_path: Path) -> None:
+def test_what_is_no_picture_is_named(run: Path, tmp_path: Path) -> None:
     file = tmp_path / "text.png"
     file.write_text("no picture")
     with pytest.raises(DataError, match=r"text\.png"):
-        explain_runs([trained], out=tmp_path, images=[file])
+        explain_runs([run], out=tmp_path, images=[file])
     with pytest.raises(DataError, match=r"absent\.png"):
-        explain_runs([trained], out=tmp_path, images=[tmp_path / "absent.png"])
+        explain_runs([run], out=tmp_path, images=[tmp_path / "absent.png"])
 
 
 def test_one_run_twice_is_refused(trained: Path, tmp_path: Path) -> None:
@@ -94,18 +111,18 @@ def test_runs_are_told_apart_by_the_end_of_their_paths() -> None:
 
 
 def test_slices_and_baselines_of_a_split(trained: Path) -> None:
-    run = reopen_run(trained)
-    slices = slices_of_split(run, split="test", limit=3)
+    reopened = reopen_run(trained)
+    slices = slices_of_split(reopened, split="test", limit=3)
     assert len(slices) == 3
     assert slices.images.shape == (3, 32, 32, 1)
-    assert set(slices.names) <= set(run.data.table.file_names[run.rows("test")])
+    assert set(slices.names) <= set(reopened.data.table.file_names[reopened.rows("test")])
     for kind in ("black", "blurred", "normal"):
         assert baselines_for(slices, kind=kind, seed=0).shape == (3, 32, 32, 1)
     assert baselines_for(slices, kind="normals", seed=0).shape[1:] == (3, 32, 32, 1)
     with pytest.raises(ConfigError, match="--baseline white"):
         baselines_for(slices, kind="white", seed=0)
     with pytest.raises(ConfigError, match="--limit 0"):
-        slices_of_split(run, split="test", limit=0)
+        slices_of_split(reopened, split="test", limit=0)
 
 
 def test_methods_by_name() -> None:
@@ -129,10 +146,23 @@ def test_the_panel_shows_each_patients_largest_lesion_first() -> None:
     assert panel_slices(masks[:2], known=known[:2], patients=None).tolist() == [1, 0]
 
 
-@pytest.mark.slow
-def test_maps_are_checked_without_masks(trained: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "stages",
+    [
+        1,
+        pytest.param(
+            4, marks=pytest.mark.slow(finds="a trained classifier whose layers are not all redrawn")
+        ),
+    ],
+)
+def test_maps_are_checked_without_masks(
+    little: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stages: int
+) -> None:
+    if stages == 1:
+        monkeypatch.setattr(start, "make_model", gated)
+    run = little if stages == 1 else trained
     out = tmp_path / "out"
-    words = ["explain", "--workdir", str(trained), "--out", str(out), "--limit", "3"]
+    words = ["explain", "--workdir", str(run), "--out", str(out), "--limit", "3"]
     words += ["--method", "deeplift,attention", "--check", "insertion,deletion,randomisation"]
     assert main(words) == 0
     with (out / "checks.csv").open() as file:
@@ -151,7 +181,7 @@ def test_maps_are_checked_without_masks(trained: Path, tmp_path: Path) -> None:
         np.testing.assert_allclose([values[0], values[-1]], [back[-1], back[0]], rtol=1e-5)
         assert len(values) == 21
     redrawn = {row["point"] for row in rows if row["check"] == "randomisation"}
-    assert redrawn == {"head", "stage4", "stage3", "stage2", "stage1", "stem"}
+    assert redrawn == {"head", "stem", *(f"stage{number + 1}" for number in range(stages))}
     summary = json.loads((out / "summary.json").read_text())
     area = summary["checks"]["trained/own attention/deletion"]
     assert 0 < area["low"] <= area["mean"] <= area["high"] < 1

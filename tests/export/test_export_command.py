@@ -1,5 +1,7 @@
 """`mgajax export`: what it writes, that it compares, and that nothing half-done stays."""
 
+import contextlib
+import io
 import json
 import shutil
 from pathlib import Path
@@ -7,8 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from drawn_runs import without_figures
 
 from mgajax.cli import main
+from mgajax.evaluation.run import evaluate_run
 from mgajax.interop import safetensors_file
 from mgajax.interop.formats import FORMATS
 from mgajax.interop.network import Network
@@ -26,31 +30,38 @@ def evaluated(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the finished run, evaluated."""
     workdir = tmp_path_factory.mktemp("runs") / "evaluated"
     shutil.copytree(trained, workdir)
-    assert main(["evaluate", "--workdir", str(workdir)]) == 0
+    with without_figures():
+        evaluate_run(workdir)
     return workdir
 
 
-def test_a_folder_with_every_installed_format_and_a_card(
-    evaluated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert export(evaluated, tmp_path / "out") == 0
+@pytest.fixture(scope="module")
+def exported(evaluated: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The run in every installed format, for tests to read, and what the command told."""
+    out = tmp_path_factory.mktemp("exported") / "out"
+    with contextlib.redirect_stdout(io.StringIO()) as told:
+        assert export(evaluated, out) == 0
+    return out, told.getvalue()
+
+
+def test_a_folder_with_every_installed_format_and_a_card(exported: tuple[Path, str]) -> None:
+    out, told = exported
     installed = [one for one in FORMATS.values() if not one.missing]
     names = {f"mga_resnet18{suffix}" for suffix in (".json", ".md", *(o.suffix for o in installed))}
-    assert {path.name for path in (tmp_path / "out").iterdir()} == names
-    told = capsys.readouterr().out
+    assert {path.name for path in out.iterdir()} == names
     assert "on 8 slices of the run's data set" in told
     assert ("left out: torch" in told) == bool(FORMATS["torch"].missing)
-    described = json.loads((tmp_path / "out" / "mga_resnet18.json").read_text())
+    described = json.loads((out / "mga_resnet18.json").read_text())
     assert described["class_names"] == ["Normal", "COVID-19", "CAP"]
     assert described["preparation"]["image_size"] == described["input"]["shape"][1] == 32
     assert described["preparation"]["background"] == "remove"
     assert "Research use only" in described["notice"]
-    card = (tmp_path / "out" / "mga_resnet18.md").read_text()
+    card = (out / "mga_resnet18.md").read_text()
     assert "Research use only. Not a medical device." in card
     assert described["training"]["split_sha256"] in card
     assert "95% intervals over patients" in card
     assert "### " not in card
-    assert str(tmp_path) not in card
+    assert str(out.parent) not in card
 
 
 def test_one_file_by_its_name_without_data(
@@ -109,14 +120,16 @@ def test_a_file_that_differs_fails_and_leaves_nothing(
     assert (out / "mga_resnet18.safetensors").read_bytes() == b"of yesterday"
 
 
-def test_a_second_export_replaces_the_first(trained: Path, tmp_path: Path) -> None:
-    for _ in range(2):
-        assert export(trained, tmp_path, "--format", "orbax") == 0
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "mga_resnet18.json",
-        "mga_resnet18.md",
-        "mga_resnet18.orbax",
-    ]
+def test_a_second_export_replaces_the_first(
+    trained: Path, exported: tuple[Path, str], tmp_path: Path
+) -> None:
+    out = Path(shutil.copytree(exported[0], tmp_path / "out"))
+    (out / "mga_resnet18.orbax" / "of yesterday").touch()
+    names = sorted(path.name for path in out.iterdir())
+    assert export(trained, out, "--format", "orbax") == 0
+    assert sorted(path.name for path in out.iterdir()) == names
+    assert not (out / "mga_resnet18.orbax" / "of yesterday").exists()
+    assert "Not evaluated" in (out / "mga_resnet18.md").read_text(), "of this export"
 
 
 def test_a_package_that_is_not_there(
@@ -128,12 +141,14 @@ def test_a_package_that_is_not_there(
     assert "onnx and onnxruntime: pip install 'mgajax[export]'" in told
 
 
-def test_a_run_starts_from_an_export(trained: Path, tmp_path: Path, small_config) -> None:
+def test_a_run_starts_from_an_export(
+    exported: tuple[Path, str], tmp_path: Path, small_config
+) -> None:
     """The whole way: run → safetensors → first state of another run, of a network without guidance."""
     from mgajax.training.run import open_run
 
-    assert export(trained, tmp_path / "start.safetensors") == 0
-    config = small_config(f"--config.init_from={tmp_path / 'start.safetensors'}")
+    start = exported[0] / "mga_resnet18.safetensors"
+    config = small_config(f"--config.init_from={start}")
     run = open_run(config, workdir=tmp_path / "run")
     state = run.first_state()
     weights = FORMATS["safetensors"]
@@ -142,6 +157,6 @@ def test_a_run_starts_from_an_export(trained: Path, tmp_path: Path, small_config
     assert "left as drawn" not in account
     from safetensors.numpy import load_file
 
-    stored = load_file(tmp_path / "start.safetensors")
+    stored = load_file(start)
     kernel = np.asarray(state.params["model"]["stem"]["conv"]["kernel"])
     np.testing.assert_array_equal(kernel, stored["params/stem/conv/kernel"])

@@ -34,8 +34,13 @@ class Network:
 
     @classmethod
     def drawn(cls, name: str, *, shapes: Mapping[str, tuple[int, ...]], **options: Any):
-        """Weights drawn in PyTorch's layout by PyTorch's names, then read by `from_torch`."""
-        variables = interop.from_torch(name, drawn_state(shapes), **options)
+        """Weights drawn in PyTorch's layout by PyTorch's names, then read by `from_torch`.
+
+        In the type that is computed in, for gradients and statistics have that of their variables.
+        """
+        read = interop.from_torch(name, drawn_state(shapes), **options)
+        dtype = options.get("dtype", "float32")
+        variables = jax.tree.map(lambda leaf: leaf.astype(dtype), read)
         model = models.create(name, num_classes=3, **options)
         return cls(name=name, options=options, model=model, variables=variables)
 
@@ -109,23 +114,41 @@ def passes(
     )
 
 
+ROUNDED = {"rtol": 5e-2, "share": 1e-4, "whole": 2e-3}
+"""How far gradients of float32 may be from those of float64, see `assert_gradient_norms`."""
+
+EXACT = {"rtol": 1e-9, "share": 1e-12, "whole": 1e-9}
+"""Of float64; 4e-14 is the most that was measured."""
+
+
 def assert_gradient_norms(
-    found: Mapping[str, np.ndarray], expected: Mapping[str, float], *, rtol: float, share: float
+    found: Mapping[str, np.ndarray],
+    expected: Mapping[str, float],
+    *,
+    rtol: float,
+    share: float,
+    whole: float,
 ) -> None:
-    """Every parameter's gradient by its norm, within `rtol` of its own and `share` of the whole one.
+    """Every parameter's gradient by its norm, and all of them together.
+
+    Each is within `rtol` of its own norm and `share` of the whole gradient's, and the vector of all
+    norms within `whole` of the whole gradient's.
 
     Where two values nearly tie for a maximum, or one lies next to a ReLU's 0, float32 sends the
     gradient elsewhere than float64 does, and on another processor elsewhere again: one parameter's
-    norm can move by a hundredth while all logits agree to 1e-5. Only float64 can be held closely.
+    norm can move by a hundredth while all logits agree to 1e-5. The whole gradient moves by less:
+    1e-6 in ResNet-18, where nothing ties, 4e-4 in U-Net and SegNet, where windows of a pooling do.
     """
-    total = np.linalg.norm(list(expected.values()))
-    norms = {key: norm_of(found[key]) for key in expected}
+    norms = np.array([norm_of(found[key]) for key in expected])
+    wanted = np.array(list(expected.values()))
+    total, gaps = np.linalg.norm(wanted), np.abs(norms - wanted)
     wrong = {
-        key: (norms[key], norm)
-        for key, norm in expected.items()
-        if abs(norms[key] - norm) > rtol * norm + share * total
+        key: (norm, gap)
+        for key, norm, gap in zip(expected, wanted, gaps, strict=True)
+        if gap > rtol * norm + share * total
     }
     assert not wrong, wrong
+    assert np.linalg.norm(gaps) <= whole * total
 
 
 def norm_of(gradient: np.ndarray) -> float:

@@ -18,6 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from resumed import start
+from session import NARROW
 
 PATIENCE_S = 1800.0
 STEPS_A_KILL = 30
@@ -60,7 +61,7 @@ def soak(data: Path, *, kills: int, workdir: Path, seed: int, processes: int = 2
 def _words(data: Path, *, steps: int) -> list[str]:
     return [
         "train",
-        "--config=configs/classification/resnet18.py",
+        f"--config={NARROW / 'resnet18.py'}",
         f"--config.data.dir={data}",
         "--config.preparation.image_size=32",
         "--config.batch_size=8",

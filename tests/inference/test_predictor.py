@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawn_runs import WHITE, bright_run, brightness_run, untrained_run
+from drawn_runs import WHITE, bright_run, brightness_run
 
 from mgajax.errors import ConfigError, DataError
 from mgajax.inference import Prediction, Predictor, spread
@@ -111,8 +111,8 @@ def test_a_segmenter_alone_has_no_probabilities() -> None:
     assert one.lesion is not None
 
 
-def test_runs_on_disk_are_loaded(tmp_path: Path, trained: Path) -> None:
-    predictor = Predictor(str(trained), untrained_run(tmp_path / "run"), buckets=(4,))
+def test_runs_on_disk_are_loaded(trained: Path, trained_segmenter: Path) -> None:
+    predictor = Predictor(str(trained), trained_segmenter, buckets=(4,))
     results = predictor(np.stack([image[:90, :95] for image in drawn(2)])[..., None])
     assert [one.lesion.shape for one in results] == [(90, 95)] * 2
     assert all(one.attention.min() >= 0 and one.attention.max() <= 1 for one in results)

@@ -225,7 +225,7 @@ def test_a_threshold_is_a_probability(run: Segment, threshold: float) -> None:
         run(threshold=threshold)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(finds="masks half written, written twice or lost when the process is killed")
 def test_killed_and_started_again(slices: Path, table: SliceTable, tmp_path: Path) -> None:
     """A real network in a process of its own, killed with masks half done."""
     workdir = untrained_run(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawn_runs import WHITE, bright_run, flipped, pixels, untrained_run
+from drawn_runs import WHITE, bright_run, flipped, pixels
 
 from mgajax.data.table import iter_encoded, read_table
 from mgajax.errors import ConfigError
@@ -124,8 +124,8 @@ def test_one_scale_networks_refuse_others() -> None:
         make_segmenter(bright_run(), scales=(0.5, 1.0))
 
 
-def test_hmsanet_takes_scales(tmp_path: Path) -> None:
-    run = load_trained(untrained_run(tmp_path / "run"))
+def test_hmsanet_takes_scales(trained_segmenter: Path) -> None:
+    run = load_trained(trained_segmenter)
     assert make_segmenter(run).model is run.model
     assert make_segmenter(run).scales == (0.5, 1.0)
     assert make_segmenter(run, scales=(2.0, 1.0, 0.5)).scales == (0.5, 1.0, 2.0)

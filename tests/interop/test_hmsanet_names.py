@@ -5,17 +5,16 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from marked_arrays import torch_shapes, torch_state, variable_shapes
 
-from mgajax import interop, models
+from mgajax import interop
 from mgajax.errors import DataError
 
 TINY = {"trunk": "hrnet_tiny"}
 
 
 def tiny_state(*, channels: int = 1) -> dict[str, np.ndarray]:
-    model = models.create("hmsanet", num_classes=2, **TINY)
-    variables = models.init_variables(model, image_size=32, channels=channels, seed=0)
-    return interop.to_torch("hmsanet", variables, **TINY)
+    return torch_state("hmsanet", channels=channels, classes=2, **TINY)
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +27,7 @@ def test_there_and_back_is_exact(state: dict[str, np.ndarray]) -> None:
     back = interop.to_torch("hmsanet", variables, **TINY)
     assert list(back) == list(state)
     assert all(np.array_equal(back[name], state[name]) for name in state)
-    model = models.create("hmsanet", num_classes=2, **TINY)
-    expected = models.variable_shapes(model, image_size=32, channels=1)
+    expected = variable_shapes("hmsanet", channels=1, classes=2, **TINY)
     assert jax.tree.map(np.shape, variables) == jax.tree.map(lambda leaf: leaf.shape, expected)
 
 
@@ -59,11 +57,7 @@ def test_every_published_name_and_shape(shared: Path) -> None:
     table = shared / "goldens" / "segmentation" / "hmsanet_state_dict_names.txt"
     lines = [line.split() for line in table.read_text().splitlines() if line[:1] != "#"]
     expected = {name: tuple(int(n) for n in sizes.split("x")) for name, sizes, _ in lines}
-    model = models.create("hmsanet", num_classes=2)
-    shapes = models.variable_shapes(model, image_size=32, channels=3)
-    # Views of one zero: shapes without the memory.
-    hollow = jax.tree.map(lambda leaf: np.broadcast_to(np.float32(0), leaf.shape), shapes)
-    found = {name: a.shape for name, a in interop.to_torch("hmsanet", hollow).items()}
+    found = torch_shapes("hmsanet", channels=3, classes=2)
     assert found == expected
 
 
@@ -90,4 +84,4 @@ def test_a_file_of_another_trunk(state: dict[str, np.ndarray]) -> None:
 
 def test_weights_of_another_width(state: dict[str, np.ndarray]) -> None:
     with pytest.raises(DataError, match="model hmsanet: .*missing"):
-        interop.from_torch("hmsanet", state, trunk="hrnet_w18")
+        interop.from_torch("hmsanet", state, trunk="hrnet_w18", modules=(1, 1, 1))

@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import flax.traverse_util
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from goldens.deterministic_weights import drawn_state
+from marked_arrays import own_variables, torch_shapes, torch_state
 
 from mgajax import interop, models
 from mgajax.errors import ConfigError, DataError
@@ -15,18 +17,12 @@ from mgajax.interop.starting_weights import Started, start_from
 from mgajax.interop.weight_files import Weights, read_weights
 
 TINY = {"trunk": "hrnet_tiny"}
-
-
-def drawn(name: str, *, channels: int = 1, classes: int = 3, **options: Any) -> dict[str, Any]:
-    model = models.create(name, num_classes=classes, **options)
-    return models.init_variables(model, image_size=64, channels=channels, seed=1)
+NARROW = {"width": 16, "depths": (1, 1, 1, 1)}
 
 
 def published(name: str, *, classes: int = 1000, **options: Any) -> dict[str, np.ndarray]:
-    """A state dict as published for colour pictures: drawn values, PyTorch's counters."""
-    hollow = drawn(name, channels=3, classes=classes, **options)
-    state = interop.to_torch(name, hollow, **options)
-    state = drawn_state({key: array.shape for key, array in state.items()})
+    """A state dict as published for colour pictures, with PyTorch's counters."""
+    state = torch_state(name, channels=3, classes=classes, **options)
     counters = [key for key in state if key.endswith("running_mean")]
     return state | {
         key.replace("running_mean", "num_batches_tracked"): np.array(7) for key in counters
@@ -34,11 +30,11 @@ def published(name: str, *, classes: int = 1000, **options: Any) -> dict[str, np
 
 
 def started(
-    name: str, state: dict[str, np.ndarray], *, classes: int = 3, **options: Any
+    name: str, state: dict[str, np.ndarray], *, classes: int = 2, **options: Any
 ) -> Started:
     return start_from(
         Weights(state, "torch"),
-        variables=drawn(name, classes=classes, **options),
+        variables=own_variables(name, channels=1, classes=classes, **options),
         source=Path("file.pth"),
         name=name,
         num_classes=classes,
@@ -63,9 +59,10 @@ def test_imagenet_files_of_torchvision(name: str, stem: str, head: str) -> None:
     found = started(name, state)
     assert found.adapted == {"params/stem/conv/kernel": "summed over 3 input channels"}
     assert set(found.fresh) == {f"params/{head}/kernel", f"params/{head}/bias"}
-    assert set(found.fresh.values()) == {"1000 classes in the file, 3 here"}
+    assert set(found.fresh.values()) == {"1000 classes in the file, 2 here"}
     assert found.unused == [key for key in state if key.endswith("num_batches_tracked")]
-    got, own = flat(found.variables), flat(drawn(name))
+    got = flat(found.variables)
+    own = flat(own_variables(name, channels=1, classes=2))
     assert len(found.used) + 3 == len(got) == len(own)
     np.testing.assert_array_equal(got[f"params/{head}/kernel"], own[f"params/{head}/kernel"])
     summed = state[f"{stem}.weight"].transpose(2, 3, 1, 0).sum(axis=2, keepdims=True)
@@ -73,19 +70,20 @@ def test_imagenet_files_of_torchvision(name: str, stem: str, head: str) -> None:
 
 
 def test_the_summed_stem_answers_to_grey_as_the_file_does_to_grey_in_colour() -> None:
-    state = published("resnet18", classes=3)
-    found = started("resnet18", state)
-    grey = np.random.default_rng(0).standard_normal((2, 64, 64, 1)).astype(np.float32)
-    model = models.create("resnet18", num_classes=3)
-    theirs = model.apply(
-        interop.from_torch("resnet18", state), jnp.asarray(np.repeat(grey, 3, axis=3))
+    shapes = torch_shapes("resnet18", channels=3, classes=3, **NARROW)
+    state = drawn_state(shapes)
+    found = started("resnet18", state, classes=3, **NARROW)
+    grey = np.random.default_rng(0).standard_normal((2, 32, 32, 1)).astype(np.float32)
+    answer = jax.jit(models.create("resnet18", num_classes=3, **NARROW).apply)
+    theirs = answer(
+        interop.from_torch("resnet18", state, **NARROW), jnp.asarray(np.repeat(grey, 3, axis=3))
     )
-    ours = model.apply(found.variables, jnp.asarray(grey))
+    ours = answer(found.variables, jnp.asarray(grey))
     np.testing.assert_allclose(ours.logits, theirs.logits, rtol=1e-4, atol=1e-4)
 
 
 def test_a_plain_network_for_one_with_attention() -> None:
-    found = started("mga_resnet18", published("resnet18"))
+    found = started("mga_resnet18", published("resnet18", **NARROW), **NARROW)
     left = [path for path, why in found.fresh.items() if why == "not in the file"]
     assert left
     assert all("/cbam/" in path for path in left)
@@ -148,14 +146,14 @@ def test_the_weights_of_another_network_are_refused(name: str, state: str, told:
 
 
 def test_the_account_names_every_array() -> None:
-    state = published("resnet18") | {"extra.weight": np.zeros(3, np.float32)}
-    found = started("resnet18", state)
+    state = published("resnet18", **NARROW) | {"extra.weight": np.zeros(3, np.float32)}
+    found = started("resnet18", state, **NARROW)
     text = found.account()
     for name in (*found.adapted, *found.fresh, *found.unused):
         assert name in text
     short = found.account(most=2)
-    assert "in the file, not used: 21" in short
-    assert "... and 19 more" in short
+    assert "in the file, not used: 13" in short
+    assert "... and 11 more" in short
 
 
 @pytest.mark.parametrize(
@@ -187,7 +185,7 @@ def test_a_pytorch_file_without_pytorch(tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize("wrapper", [None, "state_dict", "model"])
 def test_pytorch_files_bare_and_wrapped(tmp_path: Path, wrapper: str | None) -> None:
     torch = pytest.importorskip("torch")
-    state = published("resnet18")
+    state = published("resnet18", **NARROW)
     tensors = {key: torch.from_numpy(np.array(array)) for key, array in state.items()}
     tensors["conv1.weight"] = tensors["conv1.weight"].bfloat16()
     path = tmp_path / "resnet18.pth"

@@ -1,5 +1,8 @@
 """Batch normalisation, maxima and pooling, each against plain numpy or a one-line definition."""
 
+import functools
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -16,8 +19,12 @@ def normal(*shape: int, seed: int = 0) -> jax.Array:
 
 
 def normalise(norm: BatchNorm, x: jax.Array) -> tuple[jax.Array, dict]:
-    variables = norm.init(jax.random.key(0), x, train=False)
-    y, new = norm.apply(variables, x, train=True, mutable=["batch_stats"])
+    @jax.jit
+    def run(x: jax.Array) -> tuple[jax.Array, dict]:
+        variables = norm.init(jax.random.key(0), x, train=False)
+        return norm.apply(variables, x, train=True, mutable=["batch_stats"])
+
+    y, new = run(x)
     return y, new["batch_stats"]
 
 
@@ -54,19 +61,20 @@ def test_batch_norm_refuses_a_single_value() -> None:
 @pytest.mark.parametrize("size", [(7, 8), (12, 12), (1, 2)])
 def test_max_pool_equals_a_window_reduction(size: tuple[int, int]) -> None:
     x = normal(2, *size, 3)
-    expected = nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
-    upstream = normal(*expected.shape, seed=1)
-    np.testing.assert_array_equal(max_pool_3x3(x), expected)
+    upstream = normal(2, *((side + 1) // 2 for side in size), 3, seed=1)
 
-    def pooled(pool, x):
-        return jnp.sum(pool(x) * upstream)
+    def reduced(x: jax.Array) -> jax.Array:
+        return nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
 
-    reference = jax.grad(
-        lambda x: pooled(
-            lambda x: nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1))), x
-        )
-    )(x)
-    np.testing.assert_allclose(jax.grad(lambda x: pooled(max_pool_3x3, x))(x), reference, rtol=1e-5)
+    @functools.partial(jax.jit, static_argnames="pool")
+    @functools.partial(jax.grad, has_aux=True)
+    def gradient(x: jax.Array, pool) -> tuple[jax.Array, jax.Array]:
+        pooled = pool(x)
+        return jnp.sum(pooled * upstream), pooled
+
+    (found, pooled), (expected, wanted) = (gradient(x, pool) for pool in (max_pool_3x3, reduced))
+    np.testing.assert_array_equal(pooled, wanted)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_the_first_of_equal_values_gets_the_whole_gradient() -> None:
@@ -93,6 +101,14 @@ def test_peak_is_the_maximum_and_compilation_changes_no_gradient(axis: int) -> N
     np.testing.assert_allclose(compiled, eager, rtol=1e-5, atol=1e-6)
 
 
+def both_ways(x: jax.Array, kernel: jax.Array, *where: Any, **settings: Any) -> list[jax.Array]:
+    """Our convolution, and that of `lax`."""
+    ways = (convolve, jax.lax.conv_general_dilated)
+    return jax.jit(lambda x, kernel: [way(x, kernel, *where, **settings) for way in ways])(
+        x, kernel
+    )
+
+
 @pytest.mark.parametrize("size", [(1, 1), (2, 2), (2, 5), (4, 4), (6, 6)])
 @pytest.mark.parametrize(("taps", "stride"), [(3, 1), (3, 2), (7, 1), (7, 2)])
 def test_small_maps_give_the_sums_of_a_convolution(
@@ -103,8 +119,7 @@ def test_small_maps_give_the_sums_of_a_convolution(
     kernel = jnp.asarray(rng.standard_normal((taps, taps, 3, 4)), jnp.float32)
     strides, padding = (stride, stride), [(taps // 2, taps // 2)] * 2
     settings = {"dimension_numbers": ("NHWC", "HWIO", "NHWC")}
-    found = convolve(x, kernel, strides, padding, **settings)
-    wanted = jax.lax.conv_general_dilated(x, kernel, strides, padding, **settings)
+    found, wanted = both_ways(x, kernel, strides, padding, **settings)
     assert found.shape == wanted.shape
     np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
 
@@ -117,7 +132,6 @@ def test_dilated_convolution_equals_that_of_lax(size: tuple[int, int], dilation:
     x, kernel = normal(2, *size, 3), normal(3, 3, 3, 4, seed=1)
     settings = {"rhs_dilation": (dilation,) * 2, "dimension_numbers": ("NHWC", "HWIO", "NHWC")}
     padding = [(dilation, dilation)] * 2
-    found = convolve(x, kernel, (1, 1), padding, **settings)
-    wanted = jax.lax.conv_general_dilated(x, kernel, (1, 1), padding, **settings)
+    found, wanted = both_ways(x, kernel, (1, 1), padding, **settings)
     assert found.shape == wanted.shape == (2, *size, 4)
     np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)

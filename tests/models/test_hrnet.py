@@ -9,7 +9,9 @@ import pytest
 
 from mgajax import models
 from mgajax.models.blocks import Layers
+from mgajax.models.hmsanet import HMSANet
 from mgajax.models.hrnet import REPEATS, HRNet, TrunkPlan
+from mgajax.models.ocr import HeadPlan
 
 PLAN = TrunkPlan(4, modules=(2,), blocks=2, stem=4, bottlenecks=1, bottleneck_width=4)
 
@@ -51,7 +53,7 @@ def trained(repeats: str):
     return run(start()["params"])
 
 
-@pytest.mark.slow
+@pytest.mark.slow(finds="a number that the loop over blocks or modules changes")
 def test_scanning_changes_no_number() -> None:
     with jax.enable_x64(True):
         unrolled, scanned = (jax.device_get(trained(repeats)) for repeats in REPEATS)
@@ -92,18 +94,18 @@ def test_scanning_loops_instead_of_repeating() -> None:
 
 def test_scanning_is_an_option_of_the_whole_network() -> None:
     """Gradients and statistics of the two scales keep their tree."""
-    x = images("float32")
+    chosen = {"repeats": "scanned", "remat": "modules"}
+    made = models.create("hmsanet", num_classes=2, **chosen)
+    assert {key: getattr(made, key) for key in chosen} == chosen
 
     def shapes(**options):
-        model = models.create(
-            "hmsanet", num_classes=2, trunk="hrnet_tiny", modules=(1, 2), **options
-        )
+        model = HMSANet(2, PLAN, HeadPlan(8, 4, dropout=0.05), Layers(), **options)
         drawn = models.variable_shapes(model, image_size=32, channels=1)
 
         def loss(params: dict, batch_stats: dict):
             out, new = model.apply(
                 {"params": params, "batch_stats": batch_stats},
-                x,
+                images("float32"),
                 train=True,
                 rngs={"dropout": jax.random.key(0)},
                 mutable=["batch_stats"],
@@ -113,4 +115,4 @@ def test_scanning_is_an_option_of_the_whole_network() -> None:
         gradient = jax.grad(loss, has_aux=True)
         return jax.eval_shape(gradient, drawn["params"], drawn["batch_stats"])
 
-    assert shapes(repeats="scanned", remat="modules") == shapes()
+    assert shapes(**chosen) == shapes()

@@ -44,9 +44,13 @@ STAGE_COUNTS = {
 }
 
 
-def counted(name: str, *, num_classes: int = 3, channels: int = 3, **options) -> int:
+def shapes_of(name: str, *, num_classes: int = 3, channels: int = 3, **options) -> dict:
     model = models.create(name, num_classes=num_classes, **options)
-    return models.count(models.variable_shapes(model, image_size=64, channels=channels))
+    return models.variable_shapes(model, image_size=64, channels=channels)
+
+
+def counted(name: str, **options) -> int:
+    return models.count(shapes_of(name, **options))
 
 
 def test_every_network_and_every_ablation_has_a_row() -> None:
@@ -85,6 +89,11 @@ def test_segmenters_of_two_classes(name: str, options: tuple) -> None:
     assert counted(name, num_classes=2, **dict(options)) == SEGMENTER_COUNTS[name, options]
 
 
+def test_the_published_trunk_has_its_count() -> None:
+    backbone = shapes_of("hmsanet", num_classes=2, trunk="hrnet_w48")["params"]["backbone"]
+    assert models.count({"params": backbone}) == 65_325_120
+
+
 def test_published_counts_of_deeplabv3() -> None:
     assert counted("deeplabv3_resnet50", num_classes=21) == 42_004_074
     assert counted("deeplabv3_resnet101", num_classes=21) == 60_996_202
@@ -94,6 +103,24 @@ def test_the_auxiliary_head_can_be_left_out() -> None:
     head = 9 * 1024 * 256 + 2 * 256 + 2 * 256 + 2
     without = counted("deeplabv3_resnet50", num_classes=2, auxiliary="none")
     assert without == SEGMENTER_COUNTS["deeplabv3_resnet50", ()] - head
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "depths", "count"),
+    [
+        # One block a stage. Width w: 147 w in the stem's convolution, (18 + 54 + 216 + 864) w² in
+        # the 3×3 kernels, (2 + 8 + 32) w² in the 1×1 shortcuts, 90 w in normalisations, 24 w + 3.
+        ("resnet18", 4, (1, 1, 1, 1), 20_151),
+        ("resnet18", 16, (1, 1, 1, 1), 309_843),
+        # Another block of stage 2 has two kernels of 3×3×2w×2w and two normalisations.
+        ("resnet18", 16, (1, 2, 1, 1), 309_843 + 2 * 9 * 32**2 + 4 * 32),
+        # CBAM in stages 1 to 3: two matrices of c × c / 16 and one kernel of 7×7×2 each.
+        ("resnet18_cbam", 16, (1, 1, 1, 1), 309_843 + 2 * (16 + 32 * 2 + 64 * 4) + 3 * 98),
+        ("mga_resnet18", 16, (1, 1, 1, 1), 309_843 + 2 * (16 + 32 * 2 + 64 * 4) + 3 * 98),
+    ],
+)
+def test_narrow_networks(name: str, width: int, depths: tuple[int, ...], count: int) -> None:
+    assert counted(name, width=width, depths=depths) == count
 
 
 def test_one_input_channel_saves_two_stem_channels() -> None:

@@ -41,7 +41,7 @@ def channels_first(logits) -> np.ndarray:
     return np.transpose(logits, (0, 3, 1, 2))
 
 
-@pytest.mark.slow
+@pytest.mark.slow(finds="a prediction of one network at a size that the fixtures do not have")
 @pytest.mark.parametrize("case", CASES)
 def test_evaluation(goldens: Path, case: str) -> None:
     golden, network = np.load(goldens / f"{case}_eval.npz"), drawn_network(case, goldens)
@@ -54,7 +54,7 @@ def test_evaluation(goldens: Path, case: str) -> None:
             assert relative_gap(channels_first(logits), golden[f"{prefix}aux"]) < 1e-5
 
 
-@pytest.mark.slow
+@pytest.mark.slow(finds="a gradient of one network on images of 128 pixels")
 @pytest.mark.parametrize("case", CASES)
 def test_training(goldens: Path, case: str) -> None:
     """In double precision, so that all of a gap is the references' own rounding, on any processor."""

@@ -1,5 +1,8 @@
 """2×2 windows: pooling by places, unpooling, transposed convolution."""
 
+import functools
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,11 +25,19 @@ def test_pooling_and_its_gradient(size: tuple[int, int]) -> None:
         window = (1, 2, 2, 1)
         return lax.reduce_window(x, -jnp.inf, lax.max, window, window, "VALID")
 
-    pooled = max_pool_2x2(x).values
-    np.testing.assert_array_equal(pooled, plain(x))
-    upstream = drawn(*pooled.shape)
-    ours = jax.grad(lambda x: jnp.sum(max_pool_2x2(x).values * upstream))(x)
-    np.testing.assert_array_equal(ours, jax.grad(lambda x: jnp.sum(plain(x) * upstream))(x))
+    def ours(x: jax.Array) -> jax.Array:
+        return max_pool_2x2(x).values
+
+    upstream = drawn(2, size[0] // 2, size[1] // 2, 3)
+
+    @functools.partial(jax.jit, static_argnames="pool")
+    @functools.partial(jax.grad, has_aux=True)
+    def gradient(x: jax.Array, pool: Callable) -> tuple[jax.Array, jax.Array]:
+        pooled = pool(x)
+        return jnp.sum(pooled * upstream), pooled
+
+    found, expected = (gradient(x, pool) for pool in (ours, plain))
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
 
 
 def test_of_equal_values_the_first_wins() -> None:
@@ -42,14 +53,15 @@ def test_of_equal_values_the_first_wins() -> None:
 
 @pytest.mark.parametrize("size", [(6, 8), (7, 9)])
 def test_unpooling_puts_values_back_where_they_were(size: tuple[int, int]) -> None:
-    x = drawn(2, *size, 3)
-    pooled = max_pool_2x2(x)
-    spread = unpool_2x2(pooled.values, pooled.places, size=size)
+    x, pool = drawn(2, *size, 3), jax.jit(max_pool_2x2)
+    pooled = pool(x)
+    unpool = jax.jit(functools.partial(unpool_2x2, size=size))
+    spread = unpool(pooled.values, pooled.places)
     assert spread.shape == x.shape
     kept = np.asarray(spread) != 0
     np.testing.assert_array_equal(np.asarray(spread)[kept], np.asarray(x)[kept])
     assert kept.sum() == pooled.values.size
-    again = max_pool_2x2(jnp.where(spread == 0, -jnp.inf, spread))
+    again = pool(jnp.where(spread == 0, -jnp.inf, spread))
     np.testing.assert_array_equal(again.places, pooled.places)
 
 
@@ -63,6 +75,9 @@ def test_transposed_convolution_equals_that_of_lax() -> None:
     module, x = TransposedConv2x2(5, Layers()), drawn(2, 3, 4, 6)
     params = {"kernel": drawn(2, 2, 6, 5), "bias": drawn(5)}
     # That of lax slides its kernel as a convolution does; ours says what a pixel becomes.
-    expected = lax.conv_transpose(x, params["kernel"][::-1, ::-1], (2, 2), "VALID")
-    found = module.apply({"params": params}, x) - params["bias"][None, None, None, :]
+    turned = np.array(params["kernel"])[::-1, ::-1]
+    expected = jax.jit(functools.partial(lax.conv_transpose, strides=(2, 2), padding="VALID"))(
+        x, turned
+    )
+    found = jax.jit(module.apply)({"params": params}, x) - params["bias"][None, None, None, :]
     np.testing.assert_allclose(found, expected, atol=1e-5)

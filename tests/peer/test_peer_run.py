@@ -17,9 +17,9 @@ SMALL = ("--config.preparation.image_size=32", "--config.batch_size=4", "--confi
 PYTHON = Path(sys.executable)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(finds="two processes that do not take turns, or a mode of PyTorch's that fails")
 def test_both_sides_take_the_same_steps_in_turns() -> None:
-    config = configs.load("configs/classification/mga_resnet18.py", overrides=SMALL)
+    config = configs.load("tests/narrow/mga_resnet18.py", overrides=SMALL)
     modes = ("contiguous", "channels_last", "compiled")
     report = measure_step(config, steps=4, peer_python=PYTHON, peer_modes=modes)
     report = json.loads(json.dumps(report))
@@ -37,8 +37,8 @@ def test_both_sides_take_the_same_steps_in_turns() -> None:
     assert "torch / mgajax" in step_table(report)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(finds="a mode's failure in the other process that is not told here")
 def test_a_mode_that_does_not_work_is_told() -> None:
-    config = configs.load("configs/classification/resnet18.py", overrides=SMALL)
+    config = configs.load("tests/narrow/resnet18.py", overrides=SMALL)
     with pytest.raises(ConfigError, match="--peer_modes cuda_graph: here contiguous"):
         measure_step(config, steps=4, peer_python=PYTHON, peer_modes=("cuda_graph",))

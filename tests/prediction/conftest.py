@@ -1,12 +1,16 @@
 """`predict` with stand-ins for the trained networks, which see the drawn slices pixel by pixel."""
 
+import functools
 from pathlib import Path
+from typing import Any
 
 import pytest
 from drawn_runs import bright_run, brightness_run
 from drawn_scans import SIDE, WINDOW, Predict
 
 from mgajax.curation.rendering import find_window
+from mgajax.inference import predictor
+from mgajax.prediction import run as predicting
 from mgajax.prediction.run import Outcome, predict
 from mgajax.prediction.scanning import Settings
 
@@ -15,8 +19,6 @@ from mgajax.prediction.scanning import Settings
 def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs called "finder" and "classifier*" are there; lesion is what is brighter than 217."""
     exact = {"image_size": SIDE, "crop": "none", "background": "keep", "normalise": "none"}
-    from mgajax.inference import predictor
-
     load = predictor.load_trained
 
     def loaded(workdir: Path, overrides: list[str]):
@@ -27,6 +29,19 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
         return load(workdir, overrides=overrides)
 
     monkeypatch.setattr(predictor, "load_trained", loaded)
+    monkeypatch.setattr(predicting, "Predictor", shared_predictor)
+
+
+def shared_predictor(*runs: Path, overrides: list[str], **options: object) -> predictor.Predictor:
+    """The same one for the same runs and options: stand-ins are compiled once a session."""
+    return _made(runs, tuple(overrides), **options)
+
+
+@functools.cache
+def _made(
+    runs: tuple[Path, ...], overrides: tuple[str, ...], **options: Any
+) -> predictor.Predictor:
+    return predictor.Predictor(*runs, overrides=overrides, **options)
 
 
 @pytest.fixture

@@ -66,7 +66,7 @@ def test_a_trained_run_from_the_command_line(trained: Path, tmp_path: Path, caps
     assert "patient_7: 3 slices" in capsys.readouterr().out
     table = rows(out / "slices.csv")
     assert [row["file"] for row in table] == [path.name for path in paths]
-    expected = Predictor(trained, variations=3)([pixels(path) for path in paths])
+    expected = Predictor(trained, variations=3, buckets=(3,))([pixels(path) for path in paths])
     for row, one in zip(table, expected, strict=True):
         chances = [float(row[name]) for name in CLASS_NAMES]
         np.testing.assert_allclose(chances, one.probabilities, atol=2e-5)

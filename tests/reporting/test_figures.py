@@ -1,12 +1,14 @@
 import hashlib
+from pathlib import Path
 
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from mgajax.evaluation import classification_metrics
-from mgajax.reporting import figures
+from mgajax.reporting import figures, style
 from mgajax.reporting.style import CLASS_COLOURS, drawing
 
 
@@ -61,12 +63,26 @@ def _draw(name, evaluated, path):
 NAMES = ("roc", "confusion", "calibration", "training", "attention", "dataset")
 
 
+@pytest.fixture(scope="module")
+def drawn(evaluated, tmp_path_factory) -> dict[str, tuple[Path, Figure]]:
+    """Each figure, drawn once: its file, and what is on it."""
+    top, found = tmp_path_factory.mktemp("figures"), {}
+    with pytest.MonkeyPatch.context() as patch:
+        for name in NAMES:
+            seen = _watch(patch)
+            path = _draw(name, evaluated, top / name / "folder" / "first.png")
+            found[name] = (path, seen[0])
+    return found
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_figure_is_written_readable_and_the_same_each_time(name, evaluated, tmp_path):
-    first = _draw(name, evaluated, tmp_path / "new" / "folder" / "first.png")
+def test_figure_is_written_readable_and_the_same_each_time(name, evaluated, drawn, tmp_path):
+    first, _ = drawn[name]
     matplotlib.rcParams["lines.linewidth"] = 9.0  # somebody's own settings must not matter
+    before = dict(matplotlib.rcParams)
     try:
         second = _draw(name, evaluated, tmp_path / "second.png")
+        assert dict(matplotlib.rcParams) == before, "nor change"
     finally:
         matplotlib.rcParams["lines.linewidth"] = matplotlib.rcParamsDefault["lines.linewidth"]
     digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (first, second)]
@@ -79,21 +95,12 @@ def test_figure_is_written_readable_and_the_same_each_time(name, evaluated, tmp_
     assert 0.01 < ink.mean() < 0.95
     border = np.r_[ink[0], ink[-1], ink[:, 0], ink[:, -1]]
     assert border.mean() < 0.05, "something runs over the edge"
-    assert list((tmp_path / "new" / "folder").iterdir()) == [first]
+    assert list(first.parent.iterdir()) == [first]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_figures_leave_the_global_settings_alone(name, evaluated, tmp_path):
-    before = dict(matplotlib.rcParams)
-    _draw(name, evaluated, tmp_path / "figure.png")
-    assert dict(matplotlib.rcParams) == before
-
-
-def test_roc_says_the_values_and_draws_each_class_in_its_colour(evaluated, tmp_path, monkeypatch):
-    seen = _watch(monkeypatch)
+def test_roc_says_the_values_and_draws_each_class_in_its_colour(evaluated, drawn):
     _, _, metrics = evaluated
-    _draw("roc", evaluated, tmp_path / "roc.png")
-    axes = seen[0].axes[0]
+    axes = drawn["roc"][1].axes[0]
     words = [text.get_text() for text in axes.get_legend().get_texts()]
     area = metrics["covid_vs_rest"]["roc_auc"]
     span = metrics["intervals"]["three_class"]["roc_auc"]["COVID-19"]
@@ -110,11 +117,9 @@ def test_roc_says_the_values_and_draws_each_class_in_its_colour(evaluated, tmp_p
     assert dot.get_xdata()[0] == 1 - metrics["covid_vs_rest"]["specificity"]
 
 
-def test_confusion_shows_each_count_and_share_of_its_row(evaluated, tmp_path, monkeypatch):
-    seen = _watch(monkeypatch)
+def test_confusion_shows_each_count_and_share_of_its_row(evaluated, drawn):
     _, _, metrics = evaluated
-    _draw("confusion", evaluated, tmp_path / "confusion.png")
-    words = [text.get_text() for text in seen[0].axes[0].texts]
+    words = [text.get_text() for text in drawn["confusion"][1].axes[0].texts]
     counts = np.array(metrics["three_class"]["confusion_matrix"])
     for row in counts:
         for count in row:
@@ -122,7 +127,9 @@ def test_confusion_shows_each_count_and_share_of_its_row(evaluated, tmp_path, mo
             assert f"{count / row.sum():.1%}" in words
 
 
-def test_training_curves_mark_the_best_checkpoint_and_skip_what_is_missing(tmp_path, monkeypatch):
+def test_training_curves_mark_the_best_checkpoint_and_skip_what_is_missing(
+    drawn, tmp_path, monkeypatch
+):
     seen = _watch(monkeypatch)
     figures.training_curves(ROWS, path=tmp_path / "a.png", checkpoint_step=2)
     titles = [axes.get_title(loc="left") for axes in seen[0].axes]
@@ -136,8 +143,7 @@ def test_training_curves_mark_the_best_checkpoint_and_skip_what_is_missing(tmp_p
     lines = seen[0].axes[0].lines
     assert [line.get_label() for line in lines[:2]] == ["train", "validation"]
     assert lines[2].get_xdata() == [2, 2]
-    figures.training_curves(ROWS, path=tmp_path / "b.png")
-    assert seen[1].get_suptitle() == "Training"
+    assert drawn["training"][1].get_suptitle() == "Training"
 
 
 def test_undefined_values_are_drawn_as_far_as_they_go(tmp_path):
@@ -172,11 +178,9 @@ def test_failed_drawing_leaves_the_old_file(tmp_path):
 
 def _watch(monkeypatch) -> list:
     """Collects the figures that are made, to look at what is on them."""
-    from mgajax.reporting import style
-
     seen: list = []
 
-    class Watched(style.Figure):
+    class Watched(Figure):
         def __init__(self, *arguments, **options):
             super().__init__(*arguments, **options)
             seen.append(self)

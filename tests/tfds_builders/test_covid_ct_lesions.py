@@ -10,6 +10,7 @@ from built_records import records
 from kaggle_fixture import Drawn, draw
 from pairs_fixture import LESION, PAIRS, SIDE, write_pairs
 from PIL import Image
+from unchecked import unchecked
 
 from mgajax.data.splits import assert_patient_disjoint, make_split
 from mgajax.data.table import read_table
@@ -150,10 +151,11 @@ def draw_full_set(folder: Path, metadata: Path) -> None:
             (folder / "masks" / name).write_bytes(mask)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(finds="names of the published pairs that are not matched, or are split otherwise")
 def test_the_full_set_gets_the_papers_counts(shared: Path, tmp_path: Path) -> None:
     draw_full_set(tmp_path, shared / "realdata" / "metadata")
-    result = build_pairs(tmp_path, tmp_path / "data")
+    with unchecked():
+        result = build_pairs(tmp_path, tmp_path / "data")
     assert result.splits == {"train": 2329, "validation": 200, "test": 200}
     assert (result.record["patients"], result.record["rows"]) == (111, 2729)
     assert result.record["damage_share"] == 0

@@ -21,8 +21,9 @@ from tfds_builders.ct_phantom.slices import PhantomSettings
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> BuildResult:
-    return build("ct_phantom", data_dir=tmp_path_factory.mktemp("data"), builder_config="tiny")
+def built(phantom: Path) -> BuildResult:
+    """The set of the whole session: found, not built again."""
+    return build("ct_phantom", data_dir=phantom.parents[2], builder_config="tiny")
 
 
 def records(directory: Path) -> dict[str, list[dict]]:

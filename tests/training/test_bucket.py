@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from session import NARROW
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(finds="a path that is opened as a local file, not in the bucket")
 
 STORE = """
 import sys
@@ -62,7 +63,7 @@ def test_a_run_keeps_its_checkpoints_in_a_bucket(
     def train(workdir: Path, *more: str) -> subprocess.CompletedProcess[str]:
         words = [
             "train",
-            "--config=configs/classification/resnet18.py",
+            f"--config={NARROW / 'resnet18.py'}",
             f"--config.data.dir={phantom}",
             "--config.preparation.image_size=32",
             "--config.batch_size=8",

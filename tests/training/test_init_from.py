@@ -36,7 +36,7 @@ def test_one_checkpoint_for_a_network_without_attention(
     account = (tmp_path / "run" / REPORT_FILE).read_text()
     assert "left as drawn" not in account
     assert "in the file, not used" in account
-    assert "params/stage3/block1/cbam/spatial/conv/kernel" in account
+    assert "params/stage3/block0/cbam/spatial/conv/kernel" in account
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 import json
 import math
+import os
 import shutil
+import signal
 from pathlib import Path
 
 import jax
@@ -10,12 +12,13 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
+from mgajax import config as configs
 from mgajax.errors import ConfigError, DataError, TrainingError
 from mgajax.training import loop
-from mgajax.training.checkpoints import Checkpoints
-from mgajax.training.logs import read_rows
+from mgajax.training.checkpoints import Checkpoints, Restored
+from mgajax.training.logs import MetricsLog, read_rows
 from mgajax.training.loop import train
-from mgajax.training.run import claimed, open_run, reopen_run
+from mgajax.training.run import Run, claimed, open_run, reopen_run
 
 
 @pytest.fixture
@@ -43,8 +46,10 @@ def test_a_run_leaves_what_the_readme_promises(trained: Path) -> None:
 
 
 def test_lungs_are_found_for_the_model_that_needs_them(small_config, tmp_path: Path) -> None:
-    config = small_config(model="mga_lungs_resnet18")
-    run = open_run(config, workdir=tmp_path / "lungs")
+    shipped = configs.load("configs/classification/mga_lungs_resnet18.py")
+    config = ConfigDict(small_config()).unlock()
+    config.model = shipped.model
+    run = open_run(config.lock(), workdir=tmp_path / "lungs")
     assert run.settings.task.learned == ("cross_entropy", "attention", "lungs")
     lungs = np.asarray(run.feed.examples.lungs)
     assert lungs.shape == run.data.masks.shape
@@ -63,6 +68,43 @@ def test_a_finished_run_is_left_as_it_is(copied: Path, small_config) -> None:
             assert path.read_bytes() == content, path
     with Checkpoints(copied / "checkpoints") as checkpoints:
         assert checkpoints.newest == 6
+
+
+def test_a_run_that_is_stopped_goes_on_to_the_same_end(
+    trained: Path, small_config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bit for bit; `test_resume.py` does it with processes, and kills one."""
+    log = MetricsLog.training
+
+    def third_is_the_last(self, step: int, metrics) -> None:
+        log(self, step, metrics)
+        if step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    workdir = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(MetricsLog, "training", third_is_the_last)
+        summary = train(small_config(), workdir=workdir)
+    assert (summary.reason, summary.steps, summary.finished) == ("SIGTERM", 3, False)
+    summary = train(small_config(), workdir=workdir)
+    assert (summary.reason, summary.steps, summary.finished) == ("max_steps", 6, True)
+    found, expected = last_state(workdir), last_state(trained)
+    assert found.early_stopping == expected.early_stopping
+    jax.tree.map(np.testing.assert_array_equal, found.state, expected.state)
+    assert numbers(workdir) == numbers(trained)
+
+
+def last_state(workdir: Path) -> Restored:
+    run = reopen_run(workdir)
+    with Checkpoints(workdir / "checkpoints", access="read") as checkpoints:
+        like, step = run.state_shapes(), checkpoints.newest
+        return checkpoints.restore(like, step=step, sharding=run.layout.replicated)
+
+
+def numbers(workdir: Path) -> list[dict[str, float]]:
+    """The log but for the rates of what was written in both runs."""
+    rows = read_rows(workdir / "metrics.jsonl")
+    return [{k: v for k, v in row.items() if "images_per_s" not in k} for row in rows]
 
 
 def test_another_model_on_an_old_workdir_is_refused(copied: Path, small_config) -> None:
@@ -97,42 +139,34 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(
     config = small_config("--config.optimiser.learning_rate=1e15", "--config.checkpoint_every=1")
     with pytest.raises(TrainingError, match=r"step \d+: .* last good checkpoint is kept"):
         train(config, workdir=tmp_path / "run")
-    run = reopen_run(tmp_path / "run")
-    with Checkpoints(tmp_path / "run" / "checkpoints") as checkpoints:
-        newest = checkpoints.newest
-        assert newest is not None
-        found = checkpoints.restore(
-            jax.eval_shape(run.fresh_state), step=newest, sharding=run.layout.replicated
-        )
-    assert int(found.state.step) == newest
+    found = last_state(tmp_path / "run")
+    assert int(found.state.step) == found.step
     rows = read_rows(tmp_path / "run" / "metrics.jsonl")
     assert not np.isfinite(list(rows[-1].values())).all()
-    assert rows[-1]["step"] > newest
+    assert rows[-1]["step"] > found.step
 
 
-@pytest.mark.slow
 def test_a_validation_loss_that_is_not_finite_stops_before_it_is_saved(
     small_config, tmp_path: Path, monkeypatch
 ) -> None:
     """The last update of an epoch can diverge while every training loss was finite."""
-    good = loop.validate
-    config = small_config("--config.batch_size=16", "--config.max_steps=0", "--config.epochs=3")
+    good, epochs = loop.validate, []
 
     def diverged_after_the_first(run, state):
-        first = run.epochs_done(int(state.step)) == 1
-        return good(run, state) if first else good(run, state) | {"cross_entropy": math.nan}
+        epochs.append(int(state.step))
+        values = good(run, state)
+        return values if len(epochs) == 1 else values | {"cross_entropy": math.nan}
 
     monkeypatch.setattr(loop, "validate", diverged_after_the_first)
+    monkeypatch.setattr(Run, "epoch_ends", lambda run, step: step % 3 == 0)
     with pytest.raises(TrainingError, match=r"step \d+: validation cross-entropy is nan"):
-        train(config, workdir=tmp_path / "run")
-    run = reopen_run(tmp_path / "run")
+        train(small_config(), workdir=tmp_path / "run")
+    found = last_state(tmp_path / "run")
     with Checkpoints(tmp_path / "run" / "checkpoints", access="read") as checkpoints:
-        assert checkpoints.best == checkpoints.newest
-        step = checkpoints.best
-        like = jax.eval_shape(run.fresh_state)
-        found = checkpoints.restore(like, step=step, sharding=run.layout.replicated)
-    assert run.epochs_done(step) == 1
+        assert checkpoints.best == checkpoints.newest == 3
+    assert epochs == [3, 6]
     assert np.isfinite(found.early_stopping.best)
+    run = reopen_run(tmp_path / "run")
     assert np.isfinite(run.predict(found.state, run.rows("test"))["logits"]).all()
 
 
@@ -152,17 +186,15 @@ def test_a_configuration_that_lacks_a_key_is_refused(small_config, tmp_path: Pat
         train(config, workdir=tmp_path / "run")
 
 
-@pytest.mark.slow
 def test_bfloat16_trains_with_a_float32_state(small_config, tmp_path: Path) -> None:
-    config = small_config("--config.model.dtype=bfloat16", "--config.max_steps=1")
-    train(config, workdir=tmp_path / "run")
-    run = reopen_run(tmp_path / "run")
-    with Checkpoints(tmp_path / "run" / "checkpoints", access="read") as checkpoints:
-        like = jax.eval_shape(run.fresh_state)
-        found = checkpoints.restore(like, step=1, sharding=run.layout.replicated)
-    leaves = jax.tree.leaves((found.state.params, found.state.batch_stats))
-    assert {str(leaf.dtype) for leaf in leaves} == {"float32"}
-    assert all(np.isfinite(leaf).all() for leaf in leaves)
+    """As far as types go; `test_steps.py` computes with it."""
+    run = open_run(small_config("--config.model.dtype=bfloat16"), workdir=tmp_path / "run")
+    assert run.settings.model.layers.dtype == "bfloat16"
+    state = run.state_shapes()
+    after, _ = jax.eval_shape(run.train_step, state, *run.feed.inputs(run.rows("train")[:8]))
+    for one in (state, after):
+        leaves = jax.tree.leaves((one.params, one.batch_stats))
+        assert {str(leaf.dtype) for leaf in leaves} == {"float32"}
 
 
 def test_a_batch_that_does_not_divide_is_refused_before_anything_is_written(

@@ -38,16 +38,25 @@ def test_cross_entropy_is_the_negative_log_likelihood() -> None:
 
 @pytest.mark.parametrize("kind", ATTENTION_LOSSES)
 @pytest.mark.parametrize("method", METHODS)
-def test_attention_loss_is_the_mean_error_over_pixels(kind: str, method: str) -> None:
-    """In float64, from a stored map; `tests/models/test_parity.py` compares with PyTorch."""
+@pytest.mark.parametrize(
+    ("dtype", "close"), [("float32", 1e-6), ("float64", 1e-13)], ids=["float32", "float64"]
+)
+def test_attention_loss_is_the_mean_error_over_pixels(
+    kind: str, method: str, dtype: str, close: float
+) -> None:
+    """Of a stored map; `tests/models/test_parity.py` compares with PyTorch."""
     golden = np.load(FIXTURES / "mga_paper_last_block.npz")
-    attention = golden["eval/stage3"].transpose(0, 2, 3, 1).astype(np.float32)
-    found = attention_loss(jnp.asarray(attention), discs(), kind=kind, resize=method)
-    matrix = resize_matrix(64, attention.shape[1], method=method).astype(np.float64)
-    small = np.einsum("bHW,hH,wW->bhw", np.asarray(discs())[..., 0], matrix, matrix)
+    attention = golden["eval/stage3"].transpose(0, 2, 3, 1).astype(dtype)
+    masks = np.asarray(discs())
+    with jax.enable_x64(dtype == "float64"):
+        found = attention_loss(
+            jnp.asarray(attention), jnp.asarray(masks, dtype), kind=kind, resize=method
+        )
+    matrix = resize_matrix(64, attention.shape[1], method=method)
+    small = np.einsum("bHW,hH,wW->bhw", masks[..., 0].astype(np.float64), matrix, matrix)
     error = attention[..., 0] - small
     expected = (np.square(error) if kind == "mse" else np.abs(error)).mean((1, 2))
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    np.testing.assert_allclose(found, expected, rtol=close)
 
 
 def test_attention_loss_by_hand() -> None:

@@ -1,30 +1,18 @@
 """A segmenter from its first step to its evaluation, by the loop and commands of the classifier."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import tfds_builders
-from mgajax import config as configs
 from mgajax.errors import ConfigError, DataError
 from mgajax.evaluation.run import evaluate_run
 from mgajax.training.logs import read_rows
-from mgajax.training.loop import train
-from mgajax.training.run import open_run
+from mgajax.training.run import open_run, reopen_run
 from mgajax.training.trained import load_trained
-
-SMALL = (
-    "--config.model.options.trunk=hrnet_tiny",
-    "--config.preparation.image_size=32",
-    "--config.batch_size=8",
-    "--config.eval_batch_size=8",
-    "--config.epochs=2",
-    "--config.max_steps=3",
-    "--config.devices=1",
-    "--config.log_every=1",
-)
 
 
 @pytest.fixture
@@ -40,32 +28,30 @@ def draw(tmp_path: Path) -> Callable[[float], Path]:
     return build
 
 
-def load(data: Path, *changes: str, name: str = "hmsanet"):
-    words = [f"--config.data.dir={data}", *changes]
-    return configs.load(f"configs/segmentation/{name}.py", overrides=words)
-
-
-def test_train_resume_evaluate(phantom: Path, tmp_path: Path) -> None:
-    config = load(phantom, *SMALL, "--config.split.kind=leaking_slices")
-    summary = train(config, workdir=tmp_path / "run")
-    assert (summary.steps, summary.finished) == (3, True)
-    assert summary.best.startswith("validation Dice ")
-    names = {name for row in read_rows(tmp_path / "run" / "metrics.jsonl") for name in row}
+def test_a_run_leaves_what_a_classifiers_does(trained_segmenter: Path) -> None:
+    summary = json.loads((trained_segmenter / "summary.json").read_text())
+    assert (summary["steps"], summary["finished"]) == (3, True)
+    assert summary["best"].startswith("validation Dice ")
+    names = {name for row in read_rows(trained_segmenter / "metrics.jsonl") for name in row}
     assert {"train/loss", "train/cross_entropy", "train/auxiliary", "train/dice"} <= names
     assert {"validation/cross_entropy"} <= names
+    assert load_trained(trained_segmenter).step == 3
 
-    assert load_trained(tmp_path / "run").step == 3
-    done = evaluate_run(tmp_path / "run")
-    written = json.loads((tmp_path / "run" / "evaluation" / "test.json").read_text())
+
+def test_it_is_evaluated(trained_segmenter: Path, tmp_path: Path) -> None:
+    workdir = Path(shutil.copytree(trained_segmenter, tmp_path / "run"))
+    done = evaluate_run(workdir)
+    written = json.loads((workdir / "evaluation" / "test.json").read_text())
     assert written["task"] == "segmentation"
     assert written["split_leaks"] is True
-    assert written["n"] == len(open_run(config, workdir=tmp_path / "run").rows("test"))
+    assert written["n"] == len(reopen_run(workdir).rows("test"))
     assert {"iou", "dice", "precision", "recall"} <= written["pooled"].keys()
     assert all(path.is_file() for path in done.files)
 
 
-def test_only_annotated_slices_are_examples(draw, tmp_path: Path) -> None:
-    run = open_run(load(draw(0.5), *SMALL), workdir=tmp_path / "run")
+def test_only_annotated_slices_are_examples(draw, small_config, tmp_path: Path) -> None:
+    config = small_config(f"--config.data.dir={draw(0.5)}", model="hmsanet")
+    run = open_run(config, workdir=tmp_path / "run")
     origins = run.data.table.mask_origins
     assert set(origins) == {"annotated", "none"}
     for split in ("train", "validation", "test"):
@@ -73,9 +59,12 @@ def test_only_annotated_slices_are_examples(draw, tmp_path: Path) -> None:
     assert run.usable.sum() == (origins == "annotated").sum()
 
 
-def test_a_data_set_without_masks_and_a_classifier_are_refused(draw, tmp_path: Path) -> None:
-    unannotated = draw(0.0)
+def test_a_data_set_without_masks_and_a_classifier_are_refused(
+    draw, small_config, tmp_path: Path
+) -> None:
+    unannotated = f"--config.data.dir={draw(0.0)}"
     with pytest.raises(DataError, match="no usable training slice .*annotated lesion mask"):
-        open_run(load(unannotated, *SMALL), workdir=tmp_path / "run")
+        open_run(small_config(unannotated, model="hmsanet"), workdir=tmp_path / "run")
+    config = small_config(unannotated, "--config.model.name=resnet18", model="hmsanet")
     with pytest.raises(ConfigError, match="model.name='resnet18'"):
-        open_run(load(unannotated, "--config.model.name=resnet18"), workdir=tmp_path / "run")
+        open_run(config, workdir=tmp_path / "run")
