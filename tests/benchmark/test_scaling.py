@@ -71,11 +71,11 @@ def test_scales_weakly_and_strongly() -> None:
         first, second = found[scaling]
         assert first["efficiency"] == 1.0
         assert second["efficiency"] == pytest.approx(second["images_per_s"] / first["images_per_s"])
-    # One reduction holds every gradient but a few vectors'.
+    # One reduction holds the gradients; XLA sends 1,395 of the 308,275 values with others.
     reduced = found["weak"][1]["collectives"]["all-reduce"]
     network = models.create("resnet18", num_classes=3, **config.model.options)
     parameters = models.count(models.variable_shapes(network, image_size=32, channels=1))
-    assert reduced["largest_bytes"] == pytest.approx(4 * parameters, rel=1e-2)
+    assert reduced["largest_bytes"] == pytest.approx(4 * parameters, rel=5e-3)
     assert reduced["bytes"] > reduced["largest_bytes"]
     assert "kept" in scaling_table(found)
 

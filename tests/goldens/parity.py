@@ -1,6 +1,7 @@
 """Runs a network of ours under weights drawn by name, for comparison with stored references."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -72,10 +73,12 @@ def passes(
     masks: np.ndarray | None = None,
     log_variances: np.ndarray | None = None,
     evaluation_gradients: bool = False,
+    compiler_options: Mapping[str, Any] | None = None,
 ) -> Passes:
     """Evaluation and training pass in one compilation, in the network's compute type.
 
-    The loss is the mean cross-entropy, or Eq. 6 where masks [b, h, w, 1] are given.
+    The loss is the mean cross-entropy, or Eq. 6 where masks [b, h, w, 1] are given. Without
+    `compiler_options` the program is compiled as plainly as the other tests' are.
     """
     dtype = network.options.get("dtype", "float32")
     s = jnp.asarray(np.zeros(2) if log_variances is None else log_variances, dtype)
@@ -91,7 +94,7 @@ def passes(
             loss = weighting.weighted_total(jnp.stack([loss, jnp.mean(attention)]), s)
         return loss, (out, new["batch_stats"], likelihood)
 
-    @jax.jit
+    @functools.partial(jax.jit, compiler_options=compiler_options)
     def run(params: Any, s: jax.Array):
         gradient = jax.value_and_grad(objective, argnums=(0, 1), has_aux=True)
         trained = gradient(params, s, True)

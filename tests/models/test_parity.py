@@ -2,6 +2,7 @@
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -77,6 +78,24 @@ def test_every_fixture_has_a_case() -> None:
 @pytest.mark.parametrize(("case", "dtype"), CASES)
 def test_network_equals_pytorch(case: str, dtype: str) -> None:
     """Float32 as training computes, and float64, where nothing but an error of ours can differ."""
+    _assert_equals_pytorch(case, dtype)
+
+
+AS_USERS_COMPILE = {
+    "xla_backend_optimization_level": 3,
+    "xla_llvm_disable_expensive_passes": False,
+    "xla_cpu_use_fusion_emitters": True,
+}
+"""XLA's defaults, which `conftest.py` gives up for time."""
+
+
+@pytest.mark.slow(finds="a number that is right under the tests' plain way to compile alone")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_proposed_network_equals_pytorch_as_users_compile_it(dtype: str) -> None:
+    _assert_equals_pytorch("mga_paper_last_block", dtype, compiler_options=AS_USERS_COMPILE)
+
+
+def _assert_equals_pytorch(case: str, dtype: str, **compiling: Any) -> None:
     golden = np.load(FIXTURES / f"{case}.npz")
     with jax.enable_x64(dtype == "float64"):
         network = drawn_network(case, golden, dtype=dtype)
@@ -88,6 +107,7 @@ def test_network_equals_pytorch(case: str, dtype: str) -> None:
             labels=np.array([0, 1, 2], np.int32),
             masks=drawn_masks() if guided else None,
             log_variances=golden["log_variances"] if guided else None,
+            **compiling,
         )
         assert found.trained.logits.dtype == dtype
         assert models.count(network.variables) == golden["parameter_count"]

@@ -26,24 +26,29 @@ from cosmic_ray.work_item import WorkerOutcome, WorkResult
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 TARGETS = {
-    "training/steps": "training/test_steps.py training/test_segmentation_steps.py",
-    "training/loop": "training/test_loop.py training/test_segmentation_loop.py",
-    "training/run": "training/test_loop.py evaluation/test_evaluate_run.py",
-    "training/checkpoints": "training/test_checkpoints.py training/test_loop.py",
-    "training/tasks": "training/test_steps.py training/test_segmentation_steps.py",
-    "evaluation/run": "evaluation/test_evaluate_run.py",
-    "evaluation/predictions": "evaluation/test_predictions.py evaluation/test_evaluate_run.py",
-    "evaluation/metrics": "evaluation/test_metrics.py",
-    "evaluation/bootstrap": "evaluation/test_bootstrap.py",
-    "data/preparation": "data/test_preparation.py data/test_restoration.py",
-    "data/cache": "data/test_cache.py",
-    "data/loader": "data/test_loader.py training/test_steps.py",
     "data/augmentation": "data/test_augmentation.py",
-    "models/blocks": "models/test_blocks.py models/test_parity.py",
-    "models/cbam": "models/test_blocks.py models/test_parity.py models/test_registry.py",
-    "models/batch_norm": "models/test_blocks.py models/test_devices.py models/test_parity.py",
+    "data/cache": "data/test_cache.py",
+    "data/loader": "data/test_loader.py",
+    "data/preparation": "data/test_preparation.py data/test_restoration.py",
+    "data/split_csv": "data/test_split_csv.py data/test_leaking_splits.py",
+    "data/table": "data/test_table.py",
+    "evaluation/bootstrap": "evaluation/test_bootstrap.py",
+    "evaluation/metrics": "evaluation/test_metrics.py",
+    "evaluation/overlap": "evaluation/test_overlap.py",
+    "evaluation/predictions": "evaluation/test_predictions.py",
+    "training/checkpoints": "training/test_checkpoints.py",
+    "training/losses": "training/test_losses.py",
+    "training/state": "training/test_steps.py",
+    "training/weighting": "training/test_weighting.py",
+    "models/blocks": "models/test_blocks.py models/test_windows.py",
+    "models/batch_norm": "models/test_blocks.py models/test_devices.py",
+    "models/cbam": "models/test_registry.py models/test_blocks.py models/test_parity.py",
+    "evaluation/run": "evaluation/test_evaluate_by_hand.py evaluation/test_evaluate_run.py",
+    "training/steps": "training/test_steps.py training/test_segmentation_steps.py",
+    "training/run": "training/test_loop.py",
+    "training/loop": "training/test_loop.py training/test_segmentation_loop.py",
 }
-"""The files that changed most often, and those of their tests that a change should fail."""
+"""Files that changed often, the costly ones last, and the tests that a change of them should fail."""
 
 TYPES_ONLY = re.compile(r"core/(ReplaceBinaryOperator_BitOr_|RemoveDecorator)")
 """Operators that mostly change annotations (`X | None`) or how a test is typed, not what runs."""
