@@ -77,10 +77,20 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"peak memory of the workers: {', '.join(PEAKS)} GB")
 
 
+MANY_PROGRAMS = 2 * 2**30
+"""Bytes of a test process from which on it lets go of what it compiled."""
+
+
 @pytest.fixture(autouse=True, scope="module")
 def trimmed() -> Iterator[None]:
-    """Between files, give back what compiling left in pieces: glibc keeps it, 10 GB in the end."""
+    """Between files, give back programs that few will need again, and what compiling left in
+    pieces: glibc keeps it, 10 GB in the end."""
     yield
+    statistics = Path("/proc/self/statm")
+    if statistics.exists():
+        pages = int(statistics.read_text().split()[1])
+        if pages * resource.getpagesize() > MANY_PROGRAMS:
+            jax.clear_caches()
     if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
         trim(0)
 

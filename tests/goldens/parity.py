@@ -15,6 +15,13 @@ from mgajax import interop, models
 from mgajax.models import ClassifierOutput
 from mgajax.training import losses, weighting
 
+AS_USERS_COMPILE = {
+    "xla_backend_optimization_level": 3,
+    "xla_llvm_disable_expensive_passes": False,
+    "xla_cpu_use_fusion_emitters": True,
+}
+"""XLA's defaults, which `conftest.py` gives up for time."""
+
 
 def shapes_of(names: np.ndarray, shapes: np.ndarray) -> dict[str, tuple[int, ...]]:
     """Names and "64x3x7x7" strings as a dictionary of shapes."""

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from goldens.deterministic_weights import drawn_images
 from goldens.parity import (
+    AS_USERS_COMPILE,
     EXACT,
     ROUNDED,
     Network,
@@ -79,14 +80,6 @@ def test_every_fixture_has_a_case() -> None:
 def test_network_equals_pytorch(case: str, dtype: str) -> None:
     """Float32 as training computes, and float64, where nothing but an error of ours can differ."""
     _assert_equals_pytorch(case, dtype)
-
-
-AS_USERS_COMPILE = {
-    "xla_backend_optimization_level": 3,
-    "xla_llvm_disable_expensive_passes": False,
-    "xla_cpu_use_fusion_emitters": True,
-}
-"""XLA's defaults, which `conftest.py` gives up for time."""
 
 
 @pytest.mark.slow(finds="a number that is right under the tests' plain way to compile alone")
