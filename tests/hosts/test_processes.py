@@ -26,7 +26,7 @@ GAP = 1e-10
 
 STEPS = 10
 LAYOUTS = {"2 x 2": (2, 2), "1 x 4": (1, 4), "1 x 1": (1, 1)}
-"""Processes, and devices of each."""
+"""Processes, and devices of each. (A segmenter's devices within a process: `test_segmentation_steps`.)"""
 
 CONFIGS = {"classification": "mga_resnet18", "segmentation": "hmsanet"}
 
@@ -94,15 +94,17 @@ def assert_same_run(found: Path, expected: Path, *, steps: int) -> None:
 
 @pytest.mark.slow(finds="a batch, a sum or a checkpoint that is shared out wrongly over processes")
 @pytest.mark.parametrize(
-    ("task", "parallel"), [("classification", "pmap"), ("segmentation", "jit")]
+    ("task", "parallel", "several"),
+    [("classification", "pmap", ("2 x 2", "1 x 4")), ("segmentation", "jit", ("2 x 2",))],
 )
 def test_processes_and_devices_do_not_matter(
-    phantom: Path, tmp_path: Path, cache: Path, task: str, parallel: str
+    phantom: Path, tmp_path: Path, cache: Path, task: str, parallel: str, several: tuple[str, ...]
 ) -> None:
     words = words_for(phantom, task, f"--config.parallel={parallel}")
-    for name, (processes, devices) in LAYOUTS.items():
+    for name in (*several, "1 x 1"):
+        processes, devices = LAYOUTS[name]
         run(words, tmp_path / name, cache=cache, processes=processes, devices=devices)
-    for name in ("2 x 2", "1 x 4"):
+    for name in several:
         assert_same_run(tmp_path / name, tmp_path / "1 x 1", steps=STEPS)
 
 

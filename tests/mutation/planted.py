@@ -35,14 +35,14 @@ FAULTS = (
         "models/batch_norm.py",
         "    if axis_name is None:\n        return mean, variance",
         "    return mean, variance",
-        "models training",
+        "models/test_devices.py training/test_steps.py",
     ),
     Fault(
         "gradients are averaged twice",
         "training/steps.py",
         "    grads = _sum(grads, axis)\n",
         "    grads = grads if axis is None else lax.pmean(grads, axis)\n",
-        "training",
+        "training/test_steps.py",
     ),
     Fault(
         "a mask is not mirrored with its image",
@@ -50,7 +50,7 @@ FAULTS = (
         "    return moved[..., :1], moved[..., 1:]",
         "    upright = matrices.at[:, :, 1].multiply(jnp.sign(matrices[:, 1:, 1]))\n"
         "    return moved[..., :1], jax.vmap(_sample)(masks, upright)",
-        "data training",
+        "data/test_augmentation.py",
     ),
     Fault(
         "evaluation drops its last batch",
@@ -58,21 +58,21 @@ FAULTS = (
         "    padded = np.full(-(-len(rows) // batch_size) * batch_size, -1, np.int32)\n"
         "    padded[: len(rows)] = rows",
         "    padded = np.asarray(rows[: len(rows) // batch_size * batch_size], np.int32)",
-        "data evaluation",
+        "data/test_loader.py evaluation/test_evaluate_by_hand.py",
     ),
     Fault(
         "a patient may stand in two splits",
         "data/patient_groups.py",
         "    if split.leaks:\n",
         "    if split:\n",
-        "data training/test_loop.py",
+        "data/test_splits.py data/test_split_csv.py",
     ),
     Fault(
         "the running variance is the biased one",
         "models/batch_norm.py",
         "new_variance * (n / (n - 1))",
         "new_variance * (n / n)",
-        "models",
+        "models/test_blocks.py",
     ),
     Fault(
         "a resumed run repeats a step",
@@ -80,21 +80,21 @@ FAULTS = (
         "    return run.layout.from_global(restored.state), restored.early_stopping",
         "    earlier = restored.state.replace(step=restored.state.step - 1)\n"
         "    return run.layout.from_global(earlier), restored.early_stopping",
-        "training",
+        "training/test_loop.py",
     ),
     Fault(
         "σ learns at the model's rate",
         "training/state.py",
         "lambda count: log_variance_rate * schedule(count)",
         "schedule",
-        "training",
+        "training/test_steps.py",
     ),
     Fault(
         "the CSV exchanges two classes' probabilities",
         "evaluation/predictions.py",
         "            values = map(cell, self.probabilities[i])\n",
         "            values = map(cell, self.probabilities[i][[1, 0, *range(2, len(names))]])\n",
-        "evaluation",
+        "evaluation/test_predictions.py evaluation/test_evaluate_by_hand.py",
     ),
     Fault(
         "a half-written checkpoint counts as the newest",

@@ -90,6 +90,7 @@ def _mutate(name: str, workdir: Path, *, each: int, seed: int) -> list[dict[str,
         configuration.write_text(_configuration(name))
         _cosmic_ray("init", str(configuration), str(session), folder=copy)
         _draw(session, count=each, seed=seed)
+        _cosmic_ray("baseline", str(configuration), folder=copy)  # ends here if the tests fail
     _cosmic_ray("exec", str(configuration), str(session), folder=copy)
     with use_db(str(session), WorkDB.Mode.open) as db:
         results = dict(db.results)
