@@ -77,22 +77,34 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"peak memory of the workers: {', '.join(PEAKS)} GB")
 
 
-MANY_PROGRAMS = 2 * 2**30
-"""Bytes of a test process from which on it lets go of what it compiled."""
+GROWTH = 3 * 2**29
+"""Bytes after which a test process lets go of what it compiled; the disk still has it."""
+
+
+def resident_bytes() -> int:
+    """Memory of this process; 0 where the system does not tell."""
+    statistics = Path("/proc/self/statm")
+    pages = int(statistics.read_text().split()[1]) if statistics.exists() else 0
+    return pages * resource.getpagesize()
+
+
+@pytest.fixture(scope="session")
+def released() -> list[int]:
+    """Memory after each time that programs were let go."""
+    return [0]
 
 
 @pytest.fixture(autouse=True, scope="module")
-def trimmed() -> Iterator[None]:
-    """Between files, give back programs that few will need again, and what compiling left in
+def trimmed(released: list[int]) -> Iterator[None]:
+    """Between files, give back programs when they have become many, and what compiling left in
     pieces: glibc keeps it, 10 GB in the end."""
     yield
-    statistics = Path("/proc/self/statm")
-    if statistics.exists():
-        pages = int(statistics.read_text().split()[1])
-        if pages * resource.getpagesize() > MANY_PROGRAMS:
-            jax.clear_caches()
-    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", lambda _: None)
+    trim(0)
+    if resident_bytes() > released[-1] + GROWTH:
+        jax.clear_caches()
         trim(0)
+        released.append(resident_bytes())
 
 
 @pytest.fixture

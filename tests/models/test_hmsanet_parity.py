@@ -41,6 +41,12 @@ SCALES = (0.25, 0.5, 1.0, 2.0)
 SHAPE = (1, 3, 128, 128)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def room() -> None:
+    """Its gradients take 8 GB: other tests' programs make way."""
+    jax.clear_caches()
+
+
 @pytest.fixture(scope="module")
 def goldens(shared: Path) -> Path:
     return shared / "goldens" / "segmentation"
