@@ -10,7 +10,7 @@ import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 from scipy import ndimage
 
-from mgajax.data.augmentation import Augmentation, augment, example_keys
+from mgajax.data.augmentation import Augmentation, _sample, augment, example_keys
 from mgajax.data.loader import IMAGE_MEAN, IMAGE_STD, mask_to_float, to_float
 from mgajax.errors import ConfigError
 
@@ -214,3 +214,10 @@ def test_same_numbers_on_any_device_count() -> None:
 def test_unusable_amount_is_named() -> None:
     with pytest.raises(ConfigError, match=r"augmentation\.flip=1\.5: expected 0 \(off\) to 1"):
         Augmentation(flip=1.5)
+
+
+def test_pictures_turn_about_their_centre() -> None:
+    """Half a turn is both mirror images, exactly: half a pixel beside the centre would blur it."""
+    pixels = jnp.asarray(np.random.default_rng(0).random((24, 40, 2)), jnp.float32)
+    half_a_turn = jnp.asarray([[-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]], jnp.float32)
+    np.testing.assert_allclose(_sample(pixels, half_a_turn), pixels[::-1, ::-1], atol=1e-6)

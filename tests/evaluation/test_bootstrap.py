@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from drawn_predictions import CLASS_NAMES, drawn
 
+from mgajax.errors import ConfigError
 from mgajax.evaluation import bootstrap, classification_metrics, point, ranking
 from mgajax.evaluation.checks import checked_examples
 from mgajax.evaluation.point import Question, Reasons
@@ -136,3 +137,10 @@ def test_interval_of_few_defined_replicates_is_none():
 def test_ratio_is_undefined_over_nothing_and_warns_of_nothing():
     found = bootstrap.ratio(np.array([[1.0, 0.0], [3.0, 0.0]]), np.array([[2.0, 0.0], [1.0, 4.0]]))
     np.testing.assert_array_equal(found, [[0.5, np.nan], [3.0, 0.0]])
+
+
+def test_no_replicates_are_none_and_fewer_are_refused():
+    stratum = np.zeros(4, np.int64)
+    assert bootstrap.multiplicities(stratum, replicates=0, seed=0).shape == (0, 4)
+    with pytest.raises(ConfigError, match="bootstrap=-1, expected 0"):
+        bootstrap.multiplicities(stratum, replicates=-1, seed=0)

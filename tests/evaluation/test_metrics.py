@@ -212,3 +212,15 @@ def test_two_classes_and_another_positive():
     assert result["positive"] == "a"
     assert result["covid_vs_rest"]["recall"] == 0.5
     assert result["intervals"] is None
+
+
+def test_the_share_of_positive_slices_has_intervals_where_they_are_asked_for():
+    data = drawn()
+    without, with_intervals = (
+        classification_metrics(**data, bootstrap=replicates)["per_patient"]["positive_share"]
+        for replicates in (0, 20)
+    )
+    assert without["intervals"] is None
+    for score in ("roc_auc", "average_precision"):
+        found = with_intervals["intervals"][score]
+        assert found["low"] <= with_intervals[score] <= found["high"]
