@@ -188,7 +188,7 @@ def _basic_resnet(
     least = REDUCTION if plan.stages else 1
     if not isinstance(width, int) or width < least:
         raise ConfigError(f"width={width!r}: expected a whole number, at least {least}")
-    counts = tuple(depths)
+    counts = tuple(depths) if isinstance(depths, Sequence) else ()
     if len(counts) != 4 or not all(isinstance(count, int) and count > 0 for count in counts):
         raise ConfigError(
             f"depths={depths!r}: expected four positive whole numbers, the blocks of each stage, "
