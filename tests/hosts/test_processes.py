@@ -22,7 +22,7 @@ from mgajax.training.logs import read_rows
 from mgajax.training.run import reopen_run
 
 GAP = 1e-10
-"""Of losses and weights after all steps; 4e-14 was seen."""
+"""Of losses and weights after all steps."""
 
 STEPS = 10
 LAYOUTS = {"2 x 2": (2, 2), "1 x 4": (1, 4), "1 x 1": (1, 1)}
