@@ -5,10 +5,12 @@ devices. Geometry is one bilinear sampling per example, shared by image and lesi
 """
 
 import dataclasses
+import functools
 import math
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float, Int, Key
 
 from mgajax.data.loader import IMAGE_MEAN, IMAGE_STD
@@ -84,7 +86,7 @@ def augment(
         grey = images * jnp.float32(IMAGE_STD) + jnp.float32(IMAGE_MEAN)
         if _moves(settings):
             matrices = jax.vmap(lambda key: _draw_affine(key, images.shape[1:3], settings))
-            grey, masks = _resample(matrices(streams[:, 0]), grey, masks)
+            grey, masks = _resample(matrices(streams[:, 0]), grey, masks, settings)
         if _recolours(settings):
             grey = jax.vmap(lambda key, image: _recolour(key, image, settings))(streams[:, 1], grey)
         images = (grey - jnp.float32(IMAGE_MEAN)) / jnp.float32(IMAGE_STD)
@@ -114,22 +116,26 @@ def _draw_affine(
     return jnp.stack([jnp.stack(row) for row in rows])
 
 
-def _resample(matrices: Float[Array, "b 2 3"], grey: Images, masks: Masks) -> tuple[Images, Masks]:
-    """Sample image and mask bilinearly at the same points; 0 outside the frame.
+def _resample(
+    matrices: Float[Array, "b 2 3"], grey: Images, masks: Masks, settings: Augmentation
+) -> tuple[Images, Masks]:
+    """Sample image and mask at the same points; 0 outside the frame.
 
-    Both are gathered together, as pixels of two values. On a CPU 32 pairs of 224 x 224 take about
-    0.08 s of one core, a hundredth of a ResNet18 training step there.
+    By four gathered neighbours a point. On a CPU 32 pairs of 224 x 224 take about 0.08 s of one core,
+    a hundredth of a ResNet18 training step there. A TPU gathers single pixels very slowly: there it
+    goes by two passes along lines.
     """
     pairs = jnp.concatenate([grey, masks], axis=-1)
-    moved = jax.vmap(_sample)(pairs, matrices)
+    steep = settings.rotation_degrees > 45.0
+    passes = jax.vmap(functools.partial(_sample_by_lines, steep=steep))
+    moved = lax.platform_dependent(pairs, matrices, tpu=passes, default=jax.vmap(_sample))
     return moved[..., :1], moved[..., 1:]
 
 
 def _sample(pixels: Float[Array, "h w c"], matrix: Float[Array, "2 3"]) -> Float[Array, "h w c"]:
     height, width, channels = pixels.shape
     centre_y, centre_x = (height - 1) / 2.0, (width - 1) / 2.0
-    y = jnp.arange(height, dtype=jnp.float32)[:, None] - centre_y
-    x = jnp.arange(width, dtype=jnp.float32)[None, :] - centre_x
+    y, x = _from_centre(height)[:, None], _from_centre(width)[None, :]
     (yy, yx, y0), (xy, xx, x0) = matrix
     # One ring of background around the frame: every clipped point lies within it.
     source_y = jnp.clip(yy * y + yx * x + (y0 + centre_y), -1.0, float(height)) + 1.0
@@ -147,6 +153,57 @@ def _sample(pixels: Float[Array, "h w c"], matrix: Float[Array, "2 3"]) -> Float
     upper = (1.0 - right) * at(0) + right * at(1)
     lower = (1.0 - right) * at(stride) + right * at(stride + 1)
     return (1.0 - down) * upper + down * lower
+
+
+def _sample_by_lines(
+    pixels: Float[Array, "h w c"], matrix: Float[Array, "2 3"], *, steep: bool
+) -> Float[Array, "h w c"]:
+    """`_sample` by linear interpolation along every row, then along every column (Catmull and Smith
+    1980); nothing is gathered.
+
+    Without rotation the same numbers but for rounding. With it, a point lies between the same rows,
+    and in each of them between the two pixels next to where the line through the point and the
+    picture's turned column cuts it: at 10° up to a sixth of a pixel beside those of `_sample`.
+
+    Args:
+      pixels: one example.
+      matrix: see `_draw_affine`.
+      steep: whether it may turn by more than 45°; then a picture is transposed first where that
+        brings its rows nearer. Needs a square picture.
+    """
+    if steep:
+        turned = jnp.abs(matrix[0, 0]) < jnp.abs(matrix[1, 0])
+        pixels = jnp.where(turned, pixels.transpose(1, 0, 2), pixels)
+        matrix = jnp.where(turned, matrix[::-1], matrix)
+    (yy, yx, y0), (xy, xx, x0) = matrix
+    y, x = _from_centre(pixels.shape[0])[:, None], _from_centre(pixels.shape[1])[None, :]
+    # Where the result's column x cuts the source's row y, in the source's columns.
+    slope = xy / yy
+    across = slope * (y - y0) + (xx - slope * yx) * x + x0
+    columns = _along_lines(pixels, across).transpose(1, 0, 2)
+    down = yy * y + yx * x + y0
+    return _along_lines(columns, down.T).transpose(1, 0, 2)
+
+
+def _along_lines(
+    lines: Float[Array, "n k c"], places: Float[Array, "n m"]
+) -> Float[Array, "n m c"]:
+    """Values between the pixels of each line, at places from its middle; 0 outside.
+
+    As sums over whole lines, weighted by hat functions: on a TPU one fused operation, which never
+    writes the weights.
+    """
+    distances = places[:, None, :] - _from_centre(lines.shape[1])[None, :, None]
+    weights = jnp.maximum(1.0 - jnp.abs(distances), 0.0)
+    sums = [
+        jnp.sum(weights * lines[:, :, channel, None], axis=1) for channel in range(lines.shape[2])
+    ]
+    return jnp.stack(sums, axis=-1)
+
+
+def _from_centre(side: int) -> Float[Array, "side"]:
+    """Coordinates of pixels along one axis, from the picture's centre."""
+    return jnp.arange(side, dtype=jnp.float32) - (side - 1) / 2.0
 
 
 def _recolour(

@@ -6,16 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import jax.extend as jex
 from jaxtyping import Array
 
 from mgajax.explanation.difference import Difference
 
 Value = Any
 """An array, the same under input and baseline, or a `Difference`."""
-
-INNER = ("jaxpr", "call_jaxpr", "fun_jaxpr")
-"""Under which parameter JAX keeps the operations of a call."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -64,14 +60,6 @@ class Operation:
     def under_baseline(self) -> Array:
         """The output under the baseline."""
         return self.at(*(v.baseline for v in self.differing))
-
-
-def inner_jaxpr(equation: Any) -> Any | None:
-    """The operations of a call, as a closed jaxpr; None for anything else."""
-    found = next((equation.params[key] for key in INNER if key in equation.params), None)
-    if isinstance(found, jex.core.Jaxpr):
-        return jex.core.ClosedJaxpr(found, ())
-    return found if isinstance(found, jex.core.ClosedJaxpr) else None
 
 
 def bound(equation: Any) -> Callable[..., Any]:

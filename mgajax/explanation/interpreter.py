@@ -14,12 +14,10 @@ from jaxtyping import Array, Float
 
 from mgajax.errors import ConfigError
 from mgajax.explanation.difference import Difference, Parts, last_mixer
-from mgajax.explanation.equation import Operation, Value, bound, inner_jaxpr
+from mgajax.explanation.equation import Operation, Value, bound
 from mgajax.explanation.one_variable import Nonlinear
 from mgajax.explanation.rules import RULES, WHOLE, Rule, mixing
-
-LOOPS = ("cond", "scan", "while")
-"""Operations with operations inside that are more than a call of them."""
+from mgajax.models.traced import call
 
 
 def propagate(
@@ -82,14 +80,13 @@ def _needed(jaxpr: Any) -> list[Any]:
 
 def _results(equation: Any, operands: tuple[Value, ...], nonlinear: Nonlinear) -> list[Value]:
     differs = any(isinstance(value, Difference) for value in operands)
-    inner, name = inner_jaxpr(equation), equation.primitive.name
-    whole = WHOLE.get(str(equation.params.get("name"))) if inner is not None and differs else None
-    if whole is not None:
-        run, name = jex.core.jaxpr_as_fun(inner), equation.params["name"]
-        operation = Operation(name, _nth(run, 0), operands)
-        return [_difference(operation, whole, nonlinear)]
-    if inner is not None and name not in LOOPS:
-        return _run(inner, operands, nonlinear)
+    called, name = call(equation, operands), equation.primitive.name
+    if called is not None:
+        whole = WHOLE.get(str(equation.params.get("name"))) if differs else None
+        if whole is None:
+            return _run(*called, nonlinear)
+        run, name = jex.core.jaxpr_as_fun(called[0]), equation.params["name"]
+        return [_difference(Operation(name, _nth(run, 0), operands), whole, nonlinear)]
     run = bound(equation)
     if not differs:
         results = run(*operands)

@@ -7,7 +7,6 @@ from typing import Any, TypeAlias
 
 import jax
 import numpy as np
-from jax import lax
 from jaxtyping import Array, Float
 
 from mgajax import models
@@ -45,17 +44,13 @@ class Network:
 
     @functools.cached_property
     def model(self) -> Any:
-        """The Flax module; it computes in float32 whatever it was trained in.
-
-        With plain convolutions: which of `mgajax.models.convolution`'s forms is quick depends on
-        the machine, and a file should not depend on where it was written.
-        """
+        """The Flax module; it computes in float32 whatever it was trained in."""
         known = models.options(self.name)
         fixed = {key: value for key, value in _IN_TRAINING_ONLY.items() if key in known}
-        options = {**self.options, **fixed}
-        model: Any = models.create(self.name, num_classes=self.num_classes, **options)
-        layers = dataclasses.replace(model.layers, convolution=lax.conv_general_dilated)
-        return model.clone(layers=layers)
+        model: Any = models.create(
+            self.name, num_classes=self.num_classes, **{**self.options, **fixed}
+        )
+        return model
 
     def outputs(
         self, variables: Mapping[str, Any], images: Float[Array, "b h w c"]

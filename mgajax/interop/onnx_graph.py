@@ -13,6 +13,8 @@ import jax.extend as jex
 import jax.numpy as jnp
 import numpy as np
 
+from mgajax.models.traced import call
+
 if TYPE_CHECKING:
     import onnx
 
@@ -25,9 +27,6 @@ Value: TypeAlias = "np.ndarray | str"
 
 A constant may lack the batch axis' length (1 stands for it): ONNX's operators broadcast.
 """
-
-_INNER = ("jaxpr", "call_jaxpr")
-_LOOPS = ("scan", "while", "cond")
 
 
 class Unsupported(Exception):
@@ -114,12 +113,12 @@ def add_traced(
 
     for equation in jaxpr.eqns:
         operands = [read(atom) for atom in equation.invars]
-        inner, name = _inner(equation), equation.primitive.name
-        whole = functions.get(str(equation.params.get("name"))) if inner is not None else None
+        called, name = call(equation, operands), equation.primitive.name
+        whole = functions.get(str(equation.params.get("name"))) if called is not None else None
         if whole is not None:
             results = [whole(graph, equation, *operands)]
-        elif inner is not None and name not in _LOOPS:
-            results = add_traced(graph, inner, operands, operators=operators, functions=functions)
+        elif called is not None:
+            results = add_traced(graph, *called, operators=operators, functions=functions)
         elif _is_decided(equation, operands):
             results = _computed(equation, operands)
         elif name in operators:
@@ -133,14 +132,6 @@ def add_traced(
 def is_open(length: Any) -> bool:
     """A length that is known only when the graph runs."""
     return jax.export.is_symbolic_dim(length)
-
-
-def _inner(equation: Any) -> Any | None:
-    """The operations of a call, as a closed jaxpr; None for anything else."""
-    found = next((equation.params[key] for key in _INNER if key in equation.params), None)
-    if isinstance(found, jex.core.Jaxpr):
-        return jex.core.ClosedJaxpr(found, ())
-    return found if isinstance(found, jex.core.ClosedJaxpr) else None
 
 
 def _is_decided(equation: Any, operands: Sequence[Value]) -> bool:

@@ -7,6 +7,7 @@ public PyTorch definitions do, and weights would not carry over. Layout is NHWC.
 import dataclasses
 import functools
 import itertools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -171,12 +172,25 @@ peak.defvjp(_peak_forward, _peak_backward)
 def max_pool_3x3(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
     """Maximum over 3×3 windows, stride 2, padding 1 with −∞ (the stem of ResNet and DenseNet).
 
-    A choice between nine strided slices: forward and backward it costs a quarter of
-    `lax.reduce_window` on a CPU. By comparison, not `jnp.maximum`, which costs three times as much
-    and has the weakness explained in `peak`. Of equal values the first in reading order wins.
+    Of equal values the first in reading order wins, forward and backward. A window reduction, but
+    on a CPU a choice between nine slices, at a quarter of its cost; on a TPU the slices would move
+    four times the bytes (docs/PERFORMANCE.md).
 
-    Under `jit` for its name alone, by which `mgajax.explanation` knows these choices for a maximum.
+    Under `jit` for its name alone, by which `mgajax.explanation` knows it for a maximum.
     """
+    return lax.platform_dependent(x, cpu=_largest_slice, default=_largest_in_window)
+
+
+def _largest_in_window(x: Array) -> Array:
+    # A Python number: JAX differentiates no other beginning.
+    return lax.reduce_window(
+        x, -math.inf, lax.max, (1, 3, 3, 1), (1, 2, 2, 1), ((0, 0), (1, 1), (1, 1), (0, 0))
+    )
+
+
+def _largest_slice(x: Array) -> Array:
+    """By comparison, not `jnp.maximum`: that costs three times as much and has the weakness
+    explained in `peak`."""
     rows, columns = (x.shape[1] + 1) // 2, (x.shape[2] + 1) // 2
     x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=-jnp.inf)
     windows = (

@@ -1,6 +1,12 @@
-"""Convolutions that are quick where XLA's CPU compiler is not. Layout is NHWC, kernels are HWIO."""
+"""Convolutions that are quick where XLA's CPU compiler is not. Layout is NHWC, kernels are HWIO.
+
+Which form a layer takes follows from the platform that a program is compiled for
+(`lax.platform_dependent`), not from the machine that traces it: an exported file has each platform's
+own form, and so has what is compiled ahead of time.
+"""
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -31,31 +37,50 @@ def convolve(
     Taps of a dilated kernel that see nothing but padding are left out, which is most of a pyramid's
     on small maps.
     """
-    kernel, padding = _reaching_taps(
-        kernel, x.shape[1:3], padding, dilation=settings.get("rhs_dilation") or (1, 1)
+    dilation = settings.get("rhs_dilation") or (1, 1)
+    kernel, padding = _reaching_taps(kernel, x.shape[1:3], padding, dilation=dilation)
+    convolution = functools.partial(
+        lax.conv_general_dilated, window_strides=strides, padding=padding, **settings
     )
-    down, right = settings.get("rhs_dilation") or (1, 1)
-    tall, wide = down * (kernel.shape[0] - 1) + 1, right * (kernel.shape[1] - 1) + 1
-    rows, columns = (
-        (side + sum(pads) - reach) // stride + 1
-        for side, pads, reach, stride in zip(
-            x.shape[1:3], padding, (tall, wide), strides, strict=True
+    places = tuple(
+        (side + sum(pads) - step * (taps - 1) - 1) // stride + 1
+        for side, pads, step, taps, stride in zip(
+            x.shape[1:3], padding, dilation, kernel.shape[:2], strides, strict=True
         )
     )
-    if not _is_product(kernel.shape, x.shape, places=rows * columns):
-        return lax.conv_general_dilated(x, kernel, strides, padding, **settings)
+    if not _is_product_on_a_cpu(kernel.shape, x.shape, places=math.prod(places)):
+        return convolution(x, kernel)
+    product = functools.partial(
+        _product,
+        places=places,
+        strides=strides,
+        padding=padding,
+        dilation=dilation,
+        precision=settings.get("precision"),
+    )
+    return lax.platform_dependent(x, kernel, cpu=product, default=convolution)
+
+
+def _product(
+    x: Array,
+    kernel: Array,
+    *,
+    places: tuple[int, ...],
+    strides: Sequence[int],
+    padding: Sequence[tuple[int, int]],
+    dilation: Sequence[int],
+    precision: Any,
+) -> Array:
+    """A convolution without groups as one matrix product of patches; `places` is its output's size."""
     x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
-    patches = [
-        cut(
-            x,
-            rows=slice(i, i + (rows - 1) * strides[0] + 1, strides[0]),
-            columns=slice(j, j + (columns - 1) * strides[1] + 1, strides[1]),
+    rows, columns = (
+        [slice(tap * step, tap * step + (count - 1) * stride + 1, stride) for tap in range(taps)]
+        for count, stride, step, taps in zip(
+            places, strides, dilation, kernel.shape[:2], strict=True
         )
-        for i in range(0, tall, down)
-        for j in range(0, wide, right)
-    ]
+    )
+    patches = [cut(x, rows=down, columns=across) for down in rows for across in columns]
     flat = jnp.concatenate(patches, axis=-1)
-    precision = settings.get("precision")
     return jnp.matmul(flat, kernel.reshape(-1, kernel.shape[-1]), precision=precision)
 
 
@@ -71,8 +96,8 @@ def cut(x: Float[Array, "b h w c"], *, rows: slice, columns: slice) -> Float[Arr
     return lax.slice(x, (0, top, left, 0), limits, (1, down, across, 1))
 
 
-def _is_product(kernel: Sequence[int], x: Sequence[int], *, places: int) -> bool:
-    """Whether a convolution of these shapes is better computed as one matrix product.
+def _is_product_on_a_cpu(kernel: Sequence[int], x: Sequence[Any], *, places: int) -> bool:
+    """Whether a convolution of these shapes is quicker there as one matrix product.
 
     The size of the batch has no say: any number of devices computes alike.
 
@@ -80,9 +105,7 @@ def _is_product(kernel: Sequence[int], x: Sequence[int], *, places: int) -> bool
       places: of the kernel on one map.
     """
     heavy = USUAL_BATCH * places <= kernel[3]  # more values than the patches of a usual batch
-    if jax.default_backend() == "cpu" and (max(kernel[:2]) == 1 or heavy):
-        return True
-    return max(kernel[:2]) > min(x[1:3])
+    return max(kernel[:2]) == 1 or heavy or max(kernel[:2]) > min(x[1:3])
 
 
 def _reaching_taps(
@@ -125,11 +148,16 @@ def convolve_in_loops(
     times as long. Here the transposes are written out. Accelerators get `convolve`: their libraries
     know the gradients by the form that JAX gives them.
     """
-    small = max(kernel.shape[:2]) == 1 or max(kernel.shape[:2]) > min(x.shape[1:3])
-    if jax.default_backend() != "cpu" or small:
-        return convolve(x, kernel, strides, padding, **settings)
-    pads = tuple((before, after) for before, after in padding)
-    return _convolve(x, kernel, tuple(strides), pads, settings.get("precision"))
+    usual = functools.partial(convolve, strides=strides, padding=padding, **settings)
+    if max(kernel.shape[:2]) == 1 or max(kernel.shape[:2]) > min(x.shape[1:3]):
+        return usual(x, kernel)
+    written_out = functools.partial(
+        _convolve,
+        strides=tuple(strides),
+        pads=tuple((before, after) for before, after in padding),
+        precision=settings.get("precision"),
+    )
+    return lax.platform_dependent(x, kernel, cpu=written_out, default=usual)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))

@@ -10,7 +10,14 @@ import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 from scipy import ndimage
 
-from mgajax.data.augmentation import Augmentation, _sample, augment, example_keys
+from mgajax.data.augmentation import (
+    Augmentation,
+    _draw_affine,
+    _sample,
+    _sample_by_lines,
+    augment,
+    example_keys,
+)
 from mgajax.data.loader import IMAGE_MEAN, IMAGE_STD, mask_to_float, to_float
 from mgajax.errors import ConfigError
 
@@ -221,3 +228,73 @@ def test_pictures_turn_about_their_centre() -> None:
     pixels = jnp.asarray(np.random.default_rng(0).random((24, 40, 2)), jnp.float32)
     half_a_turn = jnp.asarray([[-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]], jnp.float32)
     np.testing.assert_allclose(_sample(pixels, half_a_turn), pixels[::-1, ::-1], atol=1e-6)
+
+
+BY_LINES = jax.jit(jax.vmap(functools.partial(_sample_by_lines, steep=False)))
+STEEPLY = jax.jit(jax.vmap(functools.partial(_sample_by_lines, steep=True)))
+BY_NEIGHBOURS = jax.jit(jax.vmap(_sample))
+
+
+def matrices(settings: Augmentation) -> jax.Array:
+    return jax.vmap(lambda key: _draw_affine(key, (SIDE, SIDE), settings))(keys())
+
+
+def pairs() -> jax.Array:
+    """Pictures of two values a pixel, in [0, 1]."""
+    return jnp.concatenate([mask_to_float(pictures(seed=seed)) for seed in (0, 1)], axis=-1)
+
+
+def test_lines_give_the_numbers_of_neighbours_where_nothing_turns() -> None:
+    found = matrices(only(flip=0.5, scale=0.2, translate=0.1))
+    np.testing.assert_allclose(
+        BY_LINES(pairs(), found), BY_NEIGHBOURS(pairs(), found), rtol=0, atol=2e-5
+    )
+
+
+def exact(settings: Augmentation) -> tuple[np.ndarray, np.ndarray]:
+    """Drawn matrices, and smooth pictures of known formula at the places that they name."""
+    found = np.asarray(matrices(settings), np.float64)
+    y, x = np.mgrid[:SIDE, :SIDE] - (SIDE - 1) / 2
+    points = np.stack([y, x, np.ones_like(y)])
+    places = np.einsum("bij,jhw->bihw", found, points)
+    return found, waves(places[:, 0], places[:, 1])
+
+
+def waves(y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Values of [0, 1] that vary over some eight pixels and fade to 0 before the frame."""
+    return (0.5 + 0.25 * np.sin(y / 1.3 + 1) + 0.25 * np.cos(x / 1.1)) * np.exp(
+        -(((y**2 + x**2) / 450) ** 2)
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "sample"),
+    [
+        (Augmentation(), BY_LINES),
+        (Augmentation(rotation_degrees=45.0), BY_LINES),
+        (Augmentation(rotation_degrees=180.0), STEEPLY),
+    ],
+)
+def test_lines_are_as_near_the_truth_as_neighbours(settings: Augmentation, sample) -> None:
+    """Both interpolate linearly, by other neighbours of a point: neither is the other's measure."""
+    drawn, truth = exact(settings)
+    y, x = np.mgrid[:SIDE, :SIDE] - (SIDE - 1) / 2
+    pixels = jnp.asarray(np.tile(waves(y, x), (COUNT, 1, 1))[..., None], jnp.float32)
+    errors = {
+        name: np.asarray(way(pixels, jnp.asarray(drawn, jnp.float32)))[..., 0] - truth
+        for name, way in {"lines": sample, "neighbours": BY_NEIGHBOURS}.items()
+    }
+    rms = {name: np.sqrt(np.mean(error**2)) for name, error in errors.items()}
+    assert rms["lines"] < 1.3 * rms["neighbours"]
+    assert rms["neighbours"] < 0.03
+
+
+def test_no_pixel_is_gathered_on_a_tpu() -> None:
+    images = jnp.zeros((2, 16, 16, 1), jnp.float32)
+    run = jax.jit(functools.partial(augment, settings=Augmentation()))
+    traced = run.trace(keys()[:2], images, images)
+    gathers = {
+        platform: "stablehlo.gather" in traced.lower(lowering_platforms=(platform,)).as_text()
+        for platform in ("cpu", "cuda", "tpu")
+    }
+    assert gathers == {"cpu": True, "cuda": True, "tpu": False}

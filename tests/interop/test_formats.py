@@ -7,10 +7,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 from goldens.deterministic_weights import drawn_images, drawn_state
 from goldens.parity import relative_gap, shapes_of
+from jax.extend.mlir import ir
+from jax.interpreters.mlir import make_ir_context
 
 from mgajax import interop, models
 from mgajax.interop.formats import FORMATS
@@ -159,6 +162,45 @@ def test_stablehlo_runs_with_jax_alone(small: Network, tmp_path: Path) -> None:
     assert told == {"platforms": ["cpu", "cuda", "tpu"], "others": []}
     with np.load(tmp_path / "found.npz") as found:
         assert_agrees(dict(found), small.answer(small.variables)(images))
+
+
+def inside(region: Any) -> set[str]:
+    """The names of all operations of a region, at any depth."""
+    found = [operation.operation for block in region for operation in block]
+    return {o.name for o in found}.union(*(inside(r) for o in found for r in o.regions))
+
+
+def forms(module: str) -> list[tuple[set[str], set[str]]]:
+    """What a CPU runs and what all others run, of each switch between the two."""
+    found = []
+
+    def visit(operation: Any) -> Any:
+        if operation.name == "stablehlo.case" and len(operation.regions) == 2:
+            cpu, others = map(inside, operation.regions)
+            if cpu | others != {"stablehlo.return"}:  # those choose a number
+                found.append((cpu, others))
+        return ir.WalkResult.ADVANCE
+
+    with make_ir_context():
+        ir.Module.parse(module).operation.walk(visit)
+    return found
+
+
+def test_stablehlo_has_a_cpus_products_and_any_others_convolutions(tmp_path: Path) -> None:
+    """In one module: read from its switches over platforms, of which a CPU's branch is the first."""
+    pytest.importorskip("flatbuffers")
+    network = network_of("mga_narrow")
+    path = tmp_path / "network.stablehlo"
+    FORMATS["stablehlo"].write(network, path)
+    program = jax.export.deserialize(bytearray(path.read_bytes()))
+    found = forms(program.mlir_module())
+    pools = [(cpu, others) for cpu, others in found if "stablehlo.reduce_window" in others - cpu]
+    products = [form for form in found if form not in pools]
+    assert len(pools) == 1
+    assert len(products) >= 5
+    for cpu, others in products:
+        assert "stablehlo.dot_general" in cpu - others
+        assert "stablehlo.convolution" in others - cpu
 
 
 @pytest.mark.parametrize("format_name", ["safetensors", "torch", "orbax"])

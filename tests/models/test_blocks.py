@@ -1,6 +1,7 @@
 """Batch normalisation, maxima and pooling, each against plain numpy or a one-line definition."""
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -11,7 +12,15 @@ import pytest
 
 from mgajax.errors import ConfigError
 from mgajax.models.batch_norm import BatchNorm
-from mgajax.models.blocks import convolve, max_pool_3x3, peak
+from mgajax.models.blocks import (
+    Dropout,
+    Layers,
+    _largest_in_window,
+    _largest_slice,
+    convolve,
+    max_pool_3x3,
+    peak,
+)
 
 
 def normal(*shape: int, seed: int = 0) -> jax.Array:
@@ -58,9 +67,15 @@ def test_batch_norm_refuses_a_single_value() -> None:
         normalise(BatchNorm(), normal(1, 1, 1, 4))
 
 
-@pytest.mark.parametrize("size", [(7, 8), (12, 12), (1, 2)])
-def test_max_pool_equals_a_window_reduction(size: tuple[int, int]) -> None:
+POOLS = {"a cpu's": _largest_slice, "any other's": _largest_in_window}
+
+
+@pytest.mark.parametrize("levels", ["many", "few"])
+@pytest.mark.parametrize("size", [(7, 12), (12, 12), (1, 2)])
+def test_max_pool_equals_a_window_reduction(size: tuple[int, int], levels: str) -> None:
+    """On every platform; of equal values, which few grey levels make, the same one wins."""
     x = normal(2, *size, 3)
+    x = jnp.round(x) if levels == "few" else x
     upstream = normal(2, *((side + 1) // 2 for side in size), 3, seed=1)
 
     def reduced(x: jax.Array) -> jax.Array:
@@ -72,15 +87,31 @@ def test_max_pool_equals_a_window_reduction(size: tuple[int, int]) -> None:
         pooled = pool(x)
         return jnp.sum(pooled * upstream), pooled
 
-    (found, pooled), (expected, wanted) = (gradient(x, pool) for pool in (max_pool_3x3, reduced))
-    np.testing.assert_array_equal(pooled, wanted)
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    expected, wanted = gradient(x, reduced)
+    for pool in POOLS.values():
+        found, pooled = gradient(x, pool)
+        np.testing.assert_array_equal(pooled, wanted)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_the_first_of_equal_values_gets_the_whole_gradient() -> None:
+def test_max_pool_takes_slices_on_a_cpu_only() -> None:
+    traced = jax.jit(max_pool_3x3).trace(jnp.ones((1, 8, 8, 2), jnp.float32))
+    reduces = {
+        platform: "stablehlo.reduce_window"
+        in traced.lower(lowering_platforms=(platform,)).as_text()
+        for platform in ("cpu", "cuda", "tpu")
+    }
+    assert reduces == {"cpu": False, "cuda": True, "tpu": True}
+
+
+@pytest.mark.parametrize("pool", POOLS.values(), ids=POOLS)
+def test_the_first_of_equal_values_gets_the_whole_gradient(pool: Callable) -> None:
     flat = jnp.ones((1, 4, 4, 1), jnp.float32)
-    gradient = jax.grad(lambda x: jnp.sum(max_pool_3x3(x)))(flat)
-    assert sorted(np.ravel(gradient)) == [0.0] * 12 + [1.0] * 4
+    gradient = jax.grad(lambda x: jnp.sum(pool(x)))(flat)
+    # Each window's first pixel in the frame: two windows share none.
+    expected = np.zeros((4, 4))
+    expected[np.ix_((0, 1), (0, 1))] = 1.0
+    np.testing.assert_array_equal(gradient[0, :, :, 0], expected)
     gradient = jax.grad(lambda x: jnp.sum(peak(x, 1)))(flat)
     np.testing.assert_array_equal(gradient[0, 0, :, 0], np.ones(4))
     assert float(jnp.sum(gradient)) == 4.0
@@ -99,6 +130,28 @@ def test_peak_is_the_maximum_and_compilation_changes_no_gradient(axis: int) -> N
     eager = jax.grad(objective)(x, gate)
     compiled = jax.jit(jax.grad(objective))(x, gate)
     np.testing.assert_allclose(compiled, eager, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("kernel", [1, 3, 7])
+def test_a_convolution_keeps_the_size_and_has_no_bias(kernel: int) -> None:
+    layer = Layers().conv(4, kernel=kernel, name="conv")
+    found = jax.eval_shape(layer.init_with_output, jax.random.key(0), normal(1, 9, 10, 3))
+    assert found[0].shape == (1, 9, 10, 4)
+    assert set(found[1]["params"]) == {"kernel"}
+
+
+@pytest.mark.parametrize(("unit", "drawn_by"), [("element", 6 * 5 * 64), ("channel", 64)])
+def test_dropout_drops_what_it_says_and_scales_the_rest(unit: str, drawn_by: int) -> None:
+    x = jnp.ones((3, 6, 5, 64), jnp.float32)
+    layer = Dropout(0.25, unit=unit)
+    dropped = layer.apply({}, x, train=True, rngs={"dropout": jax.random.key(0)})
+    assert set(np.unique(dropped)) == {np.float32(0), np.float32(1 / 0.75)}
+    distinct = dropped if unit == "element" else dropped[:, :1, :1]
+    np.testing.assert_array_equal(dropped, jnp.broadcast_to(distinct, x.shape))
+    assert distinct[0].size == drawn_by
+    assert float(jnp.mean(dropped == 0)) == pytest.approx(0.25, abs=0.1)
+    for rate, train in ((0.25, False), (0.0, True)):  # no key is asked for
+        np.testing.assert_array_equal(Dropout(rate, unit=unit).apply({}, x, train=train), x)
 
 
 def both_ways(x: jax.Array, kernel: jax.Array, *where: Any, **settings: Any) -> list[jax.Array]:

@@ -67,32 +67,50 @@ def test_values_and_gradients(
     jax.tree.map(same, found, expected)
 
 
-def test_small_maps_of_many_channels_are_one_product_on_a_cpu() -> None:
-    if jax.default_backend() != "cpu":
-        pytest.skip("accelerators keep their convolutions")
-    x, kernel = jnp.ones((1, 4, 4, 2), jnp.float32), jnp.ones((3, 3, 2, 512), jnp.float32)
-
-    def names(kernel: jax.Array) -> set[str]:
-        settings = {"padding": ((1, 1), (1, 1)), "dimension_numbers": LAYOUT}
-        traced = jax.make_jaxpr(lambda x: convolve(x, kernel, (1, 1), **settings))(x)
-        return {equation.primitive.name for equation in traced.jaxpr.eqns}
-
-    assert "conv_general_dilated" not in names(kernel)
-    assert "conv_general_dilated" in names(kernel[..., :2])
+def convolutions(function: Callable, *arrays: jax.Array, platform: str) -> list[str]:
+    """The lines of a program for a platform, which need not be here, that hold convolutions."""
+    lowered = jax.jit(function).trace(*arrays).lower(lowering_platforms=(platform,))
+    return [line for line in lowered.as_text().splitlines() if "stablehlo.convolution" in line]
 
 
-def test_the_gradients_are_in_the_layout_of_the_fast_convolutions() -> None:
-    if jax.default_backend() != "cpu":
-        pytest.skip("accelerators keep JAX's own form")
+@pytest.mark.parametrize(
+    ("kernel", "channels"), [(1, 2), (3, 512), (5, 2)], ids=["1x1", "many channels", "small map"]
+)
+def test_a_cpus_program_has_a_product_and_any_others_a_convolution(
+    kernel: int, channels: int
+) -> None:
+    """Though a CPU traces them all."""
+    x, weights = jnp.ones((1, 4, 4, 2)), jnp.ones((kernel, kernel, 2, channels))
+
+    def total(x: jax.Array, weights: jax.Array) -> jax.Array:
+        pads = ((kernel // 2, kernel // 2),) * 2
+        return jnp.sum(convolve(x, weights, (1, 1), pads, dimension_numbers=LAYOUT))
+
+    gradient = jax.value_and_grad(total, argnums=(0, 1))
+    found = {p: convolutions(gradient, x, weights, platform=p) for p in ("cpu", "cuda", "tpu")}
+    assert {p: len(lines) for p, lines in found.items()} == {"cpu": 0, "cuda": 3, "tpu": 3}
+
+
+def test_the_usual_convolution_is_one_everywhere() -> None:
+    x, kernel = jnp.ones((1, 4, 4, 2)), jnp.ones((3, 3, 2, 2))
+    usual = functools.partial(
+        convolve, strides=(1, 1), padding=((1, 1), (1, 1)), dimension_numbers=LAYOUT
+    )
+    assert len(convolutions(usual, x, kernel, platform="cpu")) == 1
+
+
+def test_gradients_in_loops_are_in_the_layout_of_a_cpus_fast_convolutions() -> None:
     x, kernel = jnp.ones((1, 5, 5, 2), jnp.float32), jnp.ones((3, 3, 2, 2), jnp.float32)
 
     def total(x: jax.Array, kernel: jax.Array) -> jax.Array:
-        return jnp.sum(convolve_in_loops(x, kernel, (1, 1), ((1, 1), (1, 1))))
+        pads = ((1, 1), (1, 1))
+        return jnp.sum(convolve_in_loops(x, kernel, (1, 1), pads, dimension_numbers=LAYOUT))
 
-    lowered = jax.jit(jax.grad(total, argnums=(0, 1))).lower(x, kernel).as_text()
-    layouts = {
-        line.split("dim_numbers = ")[1].split("window")[0]
-        for line in lowered.splitlines()
-        if "stablehlo.convolution" in line
-    }
-    assert layouts == {"[b, 0, 1, f]x[0, 1, i, o]->[b, 0, 1, f], "}
+    def layouts(platform: str) -> set[str]:
+        lines = convolutions(jax.grad(total, argnums=(0, 1)), x, kernel, platform=platform)
+        assert len(lines) >= 2
+        return {line.split("dim_numbers = ")[1].split("window")[0] for line in lines}
+
+    fast = "[b, 0, 1, f]x[0, 1, i, o]->[b, 0, 1, f], "
+    assert layouts("cpu") == {fast}
+    assert layouts("tpu") != {fast}

@@ -1,0 +1,30 @@
+"""Reading the operations of a traced network: what DeepLIFT and the ONNX writer both must know."""
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import jax.extend as jex
+
+Equation: TypeAlias = Any
+"""One operation of a jaxpr, the list of primitive operations that JAX compiles."""
+
+_INNER = ("jaxpr", "call_jaxpr", "fun_jaxpr")
+"""Under which parameter JAX keeps the operations of a call."""
+_LOOPS = ("cond", "scan", "while")
+"""Operations with operations inside that are more than a call of them."""
+
+
+def call(equation: Equation, operands: Sequence[Any]) -> tuple[Any, Sequence[Any]] | None:
+    """The operations inside a call, as a closed jaxpr, and what they are given; None if it is none.
+
+    Of `lax.platform_dependent` these are the operations for all platforms that have no form of
+    their own: XLA's own ones (`mgajax.models.convolution`).
+    """
+    if equation.params.get("branches_platforms") is not None:
+        return equation.params["branches"][-1], operands[1:]  # the first one is the platform
+    if equation.primitive.name in _LOOPS:
+        return None
+    found = next((equation.params[key] for key in _INNER if key in equation.params), None)
+    if isinstance(found, jex.core.Jaxpr):
+        found = jex.core.ClosedJaxpr(found, ())
+    return (found, operands) if isinstance(found, jex.core.ClosedJaxpr) else None
