@@ -94,17 +94,18 @@ def released() -> list[int]:
     return [0]
 
 
-@pytest.fixture(autouse=True, scope="module")
+@pytest.fixture(autouse=True)
 def trimmed(released: list[int]) -> Iterator[None]:
-    """Between files, give back programs when they have become many, and what compiling left in
+    """Between tests, give back programs when they have become many, and what compiling left in
     pieces: glibc keeps it, 10 GB in the end."""
     yield
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", lambda _: None)
-    trim(0)
     if resident_bytes() > released[-1] + GROWTH:
-        jax.clear_caches()
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", lambda _: None)
         trim(0)
-        released.append(resident_bytes())
+        if resident_bytes() > released[-1] + GROWTH:
+            jax.clear_caches()
+            trim(0)
+            released.append(resident_bytes())
 
 
 @pytest.fixture

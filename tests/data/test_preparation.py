@@ -7,7 +7,15 @@ import pytest
 from drawn_slices import draw
 from PIL import Image
 
-from mgajax.data.preparation import Preparation, foreground, otsu, placement, prepare
+from mgajax.data.preparation import (
+    Preparation,
+    _fill,
+    _margin,
+    foreground,
+    otsu,
+    placement,
+    prepare,
+)
 from mgajax.errors import ConfigError, DataError
 
 RENDERINGS = (
@@ -181,6 +189,29 @@ def test_otsu_splits_two_levels() -> None:
     image = np.array([[0, 0, 0, 50], [50, 60, 200, 210]], np.uint8)
     assert 60 <= otsu(image, zeros="ignored") < 200
     assert 0 <= otsu(np.where(image < 100, 0, image).astype(np.uint8), zeros="counted") < 200
+
+
+def test_otsu_leaves_out_padding_however_much_there_is() -> None:
+    image = np.repeat(np.array([0, 100, 200], np.uint8), (1000, 50, 50))
+    assert 100 <= otsu(image, zeros="ignored") < 200
+    assert otsu(image, zeros="counted") < 100
+
+
+def test_a_margin_ends_where_lines_are_no_longer_even() -> None:
+    lines = np.full(40, 0.5)
+    lines[[0, 1, 4]] = 1.0  # two lines of paper; the fifth lies within the body
+    assert _margin(lines) == 3
+    lines[2] = 0.0
+    assert _margin(lines) == 3
+
+
+@pytest.mark.parametrize("place", [(0, 0), (0, -3), (-3, 0), (-3, -3), (0, 5), (5, 5)])
+def test_only_the_dark_of_a_corner_is_outside(place: tuple[int, int]) -> None:
+    tissue = np.ones((12, 12), bool)
+    rows, columns = (slice(start, start + 3 if start != -3 else None) for start in place)
+    tissue[rows, columns] = False
+    outside = place in ((0, 0), (0, -3), (-3, 0), (-3, -3))
+    np.testing.assert_array_equal(_fill(tissue), tissue if outside else np.ones_like(tissue))
 
 
 def test_size_mismatch() -> None:

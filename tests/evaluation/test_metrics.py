@@ -198,6 +198,7 @@ def test_bad_input_names_the_row_and_the_value(change, words):
         {"confidence": 95.0},
         {"bootstrap": -1},
         {"class_names": ("a", "a", "b")},
+        {"class_names": ("a",)},
     ],
 )
 def test_bad_argument_is_named(argument):

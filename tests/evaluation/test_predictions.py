@@ -114,6 +114,26 @@ def test_prediction_that_is_not_the_argmax_is_refused(tmp_path):
         read_csv(path)
 
 
+@pytest.mark.parametrize(
+    ("cells", "words"),
+    [
+        ("a.png,test,Normal,CAP,0.5,0.25,0.25,x/1,x", "predicted is 'CAP'"),
+        ("a.png,test,Normal,Normal,0.5,0.25,0.25,x/1", "not the 9 cells"),
+        ("a.png,test,Norm,Normal,0.5,0.25,0.25,x/1,x", "label is 'Norm'"),
+        ("a.png,test,Normal,Normal,0.5,?,0.25,x/1,x", r"p_COVID-19 is '\?'"),
+    ],
+)
+def test_the_first_damaged_line_is_named(tmp_path, cells, words):
+    """As an editor counts them: the header is line 1."""
+    path = tmp_path / "p.csv"
+    header = "file_name,split,label,predicted,p_Normal,p_COVID-19,p_CAP,patient,source"
+    good = [f"{n}.png,test,CAP,COVID-19,0.125,0.625,0.25,x/1,x" for n in range(4)]
+    lines = [header, *good[:2], cells, good[2], cells.replace("a.png", "b.png"), good[3]]
+    path.write_text("\n".join(lines) + "\n")
+    with pytest.raises(DataError, match=f"line 4: {words}"):
+        read_csv(path)
+
+
 def test_missing_probability_is_refused(tmp_path):
     path = _predictions().write_csv(tmp_path / "predictions.csv")
     lines = path.read_text().split("\n")
@@ -144,6 +164,16 @@ def test_tables_are_joined_in_the_order_given():
     np.testing.assert_array_equal(joined.file_names[4:], whole.file_names[:6])
     np.testing.assert_array_equal(joined.probabilities[:4], whole.probabilities[6:])
     np.testing.assert_array_equal(joined.overlap["rank_auc"][4:], whole.overlap["rank_auc"][:6])
+
+
+def test_only_overlaps_that_all_have_are_joined():
+    parts = [_rows(_predictions(10), slice(0, 6)), _rows(_predictions(10), slice(6, 10))]
+    for first, second in (((), ("dice",)), (("dice",), ())):
+        extended = [
+            replace(one, overlap=one.overlap | dict.fromkeys(names, one.overlap["rank_auc"]))
+            for one, names in zip(parts, (first, second), strict=True)
+        ]
+        assert set(concatenated(extended).overlap) == {"rank_auc"}
 
 
 def test_only_tables_apart_are_joined():

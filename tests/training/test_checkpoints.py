@@ -118,7 +118,8 @@ def test_a_reader_leaves_a_running_save_alone(tmp_path: Path) -> None:
     assert running.is_dir()
     with Checkpoints(tmp_path) as checkpoints:
         assert (checkpoints.best, checkpoints.newest) == (1, 1)
-    save_all(tmp_path, {3: 0.5})  # a save waits for the clearing away, which runs beside
+        # A save waits for the clearing away, which runs beside.
+        checkpoints.save(draw_state(step=3), early_stopping=STOPPING, loss=0.5)
     assert not running.exists()
 
 
@@ -188,6 +189,27 @@ def test_a_save_that_fails_is_tried_again(
         save_all(tmp_path, {2: 1.0, 3: 3.0}, width=512)
     with Checkpoints(tmp_path) as checkpoints:
         assert checkpoints.newest == 3
+
+
+def test_a_save_is_tried_three_times_after_longer_and_longer_pauses(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("time.sleep", pauses.append)
+
+    def save() -> None:
+        raise CheckpointError("full")
+
+    with pytest.raises(CheckpointError, match="full"):
+        training_checkpoints._attempt(save)
+    assert pauses == [2.0, 4.0]
+    told = capsys.readouterr().err
+    assert all(f"trying again ({number} of 3)" in told for number in (2, 3))
+
+
+def test_a_folder_becomes_absolute_and_a_buckets_address_stays() -> None:
+    assert training_checkpoints._absolute("runs/a") == Path("runs/a").resolve()
+    assert str(training_checkpoints._absolute("gs://bucket/a")) == "gs://bucket/a"
 
 
 @leaves_coroutines

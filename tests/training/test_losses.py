@@ -66,6 +66,13 @@ def test_attention_loss_by_hand() -> None:
     np.testing.assert_allclose(attention_loss(half, masks, kind="l1"), [0.5, 0.5])
 
 
+def test_an_oblong_map_is_compared_in_its_own_shape() -> None:
+    masks = np.zeros((1, 8, 12, 1), np.float32)
+    masks[:, :4] = 1.0
+    attention = jnp.asarray(masks[:, ::4, ::4])
+    np.testing.assert_allclose(attention_loss(attention, jnp.asarray(masks)), [0.0], atol=1e-7)
+
+
 def test_unknown_kinds_list_the_valid_ones() -> None:
     maps = jnp.zeros((1, 2, 2, 1), jnp.float32)
     with pytest.raises(ConfigError, match="did you mean 'mse'"):
