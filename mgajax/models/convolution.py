@@ -39,9 +39,10 @@ def convolve(
     """
     dilation = settings.get("rhs_dilation") or (1, 1)
     kernel, padding = _reaching_taps(kernel, x.shape[1:3], padding, dilation=dilation)
-    convolution = functools.partial(
-        lax.conv_general_dilated, window_strides=strides, padding=padding, **settings
-    )
+
+    def convolution(x: Array, kernel: Array) -> Array:
+        return lax.conv_general_dilated(x, kernel, strides, padding, **settings)
+
     places = tuple(
         (side + sum(pads) - step * (taps - 1) - 1) // stride + 1
         for side, pads, step, taps, stride in zip(
@@ -148,7 +149,10 @@ def convolve_in_loops(
     times as long. Here the transposes are written out. Accelerators get `convolve`: their libraries
     know the gradients by the form that JAX gives them.
     """
-    usual = functools.partial(convolve, strides=strides, padding=padding, **settings)
+
+    def usual(x: Array, kernel: Array) -> Array:
+        return convolve(x, kernel, strides, padding, **settings)
+
     if max(kernel.shape[:2]) == 1 or max(kernel.shape[:2]) > min(x.shape[1:3]):
         return usual(x, kernel)
     written_out = functools.partial(
