@@ -1,11 +1,14 @@
 """A run from its first step to its end: what it leaves, how it goes on, when it refuses."""
 
+import functools
 import json
 import math
 import os
 import shutil
 import signal
+import types
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -43,20 +46,46 @@ def test_a_run_leaves_what_the_readme_promises(trained: Path) -> None:
     assert {"train/loss", "train/attention", "train/weight/attention", "step"} <= last
     assert {"train/log_variance/cross_entropy", "train/images_per_s_per_device"} <= last
     assert {"validation/cross_entropy", "validation/attention", "validation/accuracy"} <= last
+    validated = {
+        row["step"]: row["validation/cross_entropy"]
+        for row in rows
+        if "validation/cross_entropy" in row
+    }
+    best = min(validated, key=validated.__getitem__)
+    assert summary["best_step"] == best
+    assert summary["best"] == f"validation cross-entropy {validated[best]:.4f}"
 
 
 def test_lungs_are_found_for_the_model_that_needs_them(small_config, tmp_path: Path) -> None:
     shipped = configs.load("configs/classification/mga_lungs_resnet18.py")
     config = ConfigDict(small_config()).unlock()
     config.model = shipped.model
-    run = open_run(config.lock(), workdir=tmp_path / "lungs")
+    run = open_run(config.lock(), workdir=tmp_path / "runs" / "lungs")
     assert run.settings.task.learned == ("cross_entropy", "attention", "lungs")
     lungs = np.asarray(run.feed.examples.lungs)
     assert lungs.shape == run.data.masks.shape
     assert (lungs.reshape(len(lungs), -1).max(axis=1) > 0).mean() > 0.9
+    (tmp_path / "other").mkdir()  # a folder that is there already will do
     other = open_run(small_config(), workdir=tmp_path / "other")
     assert other.feed.examples.lungs is None
     assert other.settings.task.learned == ("cross_entropy", "attention")
+
+
+def test_a_split_that_leaks_says_so(
+    small_config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    open_run(small_config("--config.split.kind=leaking_slices"), workdir=tmp_path / "run")
+    assert "split: LEAKS" in capsys.readouterr().err
+
+
+def test_an_epoch_ends_with_the_step_that_completes_it() -> None:
+    run: Any = types.SimpleNamespace(
+        config=types.SimpleNamespace(batch_size=8), num_training=20, total_steps=9
+    )
+    run.epochs_done = functools.partial(Run.epochs_done, run)
+    assert [run.epochs_done(step) for step in range(10)] == [0, 0, 0, 1, 1, 2, 2, 2, 3, 3]
+    ends = [step for step in range(1, 10) if Run.epoch_ends(run, step)]
+    assert ends == [3, 5, 8, 9]  # the last step of a run ends its epoch, too
 
 
 def test_a_finished_run_is_left_as_it_is(copied: Path, small_config) -> None:

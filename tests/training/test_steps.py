@@ -1,5 +1,6 @@
 """One step, many devices: the same numbers however it is spread."""
 
+import dataclasses
 import functools
 
 import jax
@@ -15,6 +16,7 @@ from drawn import (
     with_lungs,
 )
 
+from mgajax.data.augmentation import Augmentation
 from mgajax.data.loader import take, to_float, training_rows
 from mgajax.training import steps
 from mgajax.training.feed import Feed
@@ -114,6 +116,42 @@ def test_metrics_are_those_of_the_step_taken(resnet_on_one_device) -> None:
     terms = np.array([last["cross_entropy"], last["attention"]])
     assert last["loss"] == pytest.approx((0.5 * np.exp(-s) * terms + 0.5 * s).sum(), rel=1e-12)
     assert last["loss"] < first["loss"]
+
+
+@pytest.fixture(scope="module")
+def unvaried():
+    """A train step without augmentation, its settings, and what it begins with."""
+    none = Augmentation(**dict.fromkeys(dataclasses.asdict(Augmentation()), 0.0))
+    settings = dataclasses.replace(step_settings(ONE), augmentation=none)
+    step = jax.jit(functools.partial(steps.train_step, settings=settings))
+    return step, settings, start(ONE, settings)
+
+
+@pytest.mark.parametrize("annotated", [5, 1])
+def test_losses_are_means_over_what_counts_by_hand(unvaried, annotated: int) -> None:
+    step, settings, state = unvaried
+    drawn = with_lungs(draw_examples(BATCH))
+    known = (np.arange(BATCH) < annotated).astype(np.float32)
+    batch = take(drawn.replace(mask_weights=known), np.arange(BATCH, dtype=np.int32))
+    after, metrics = step(state, batch)
+    assert int(after.step) == 1
+    variables = {"params": state.params["model"], "batch_stats": state.batch_stats}
+    apply = functools.partial(settings.model.apply, train=True, mutable=["batch_stats"])
+    output, _ = jax.jit(apply)(variables, to_float(batch.images))
+    scores = np.asarray(output.logits, np.float64)
+    likelihoods = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+    expected = {"cross_entropy": -likelihoods[np.arange(BATCH), batch.labels].mean()}
+    masks = batch.masks.astype(np.float64) / 255
+    lungs = masks[..., 1].any(axis=(1, 2))
+    for name, stage, channel, counts in (
+        ("attention", "stage3", 0, known > 0),
+        ("lungs", "stage2", 1, lungs),
+    ):
+        side = output.attention[stage].shape[1]
+        small = masks[..., channel].reshape(BATCH, side, 32 // side, side, 32 // side).mean((2, 4))
+        distances = np.square(np.asarray(output.attention[stage])[..., 0] - small).mean((1, 2))
+        expected[name] = distances[counts].mean()
+    assert {name: float(metrics[name]) for name in expected} == pytest.approx(expected, rel=1e-5)
 
 
 def test_log_variances_learn_by_their_own_gradient_at_their_own_rate(one_device) -> None:
