@@ -1,98 +1,89 @@
 """What devices send each other in one step, read from the compiled module's text."""
 
-import dataclasses
-import math
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from mgajax.benchmark.module import Instruction, Module, read_module
+from mgajax.benchmark.traffic import results_of_started
 
 KINDS = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
-_COMPUTATION = re.compile(r"^(ENTRY )?%?([\w.\-]+) .*\{$")
-_COLLECTIVE = re.compile(rf" = (.+?) ({'|'.join(KINDS)})(-start)?\(")
-_ARRAY = re.compile(r"\b([a-z]+[0-9]*[a-z0-9]*)\[([0-9,]*)\]")
-_CALLED = re.compile(
-    r"\b(?:calls|to_apply|body|condition|true_computation|false_computation)=%?([\w.\-]+)"
-)
-_TRIPS = re.compile(r'known_trip_count[^0-9]*"?n"?[^0-9]*([0-9]+)')
+_ALONE = re.compile(r"replica_groups=(?:\{\{[0-9]+\}(?:,\{[0-9]+\})*\}|\[[0-9]+,1\]<=)")
+_CHANNEL = re.compile(r"\bchannel_id=([0-9]+)")
 
 
-@dataclasses.dataclass
-class _Computation:
-    """Collectives of one computation (kind, bytes), and how often it calls others."""
+class _Sent(NamedTuple):
+    """A collective.
 
-    collectives: list[tuple[str, int]] = dataclasses.field(default_factory=list)
-    calls: Counter[str] = dataclasses.field(default_factory=Counter)
+    Attributes:
+      kind: one of `KINDS`.
+      size: bytes of its result.
+      asynchronous: whether others may be computed meanwhile.
+      piece: its channel, if it stands in a fusion, of which it may have several; otherwise "".
+    """
+
+    kind: str
+    size: int
+    asynchronous: bool
+    piece: str = ""
 
 
 def collectives(text: str) -> dict[str, dict[str, int]]:
+    """Collectives of one step on one device, from a compiled module's text (`compiled.as_text()`)."""
+    return collectives_of(read_module(text))
+
+
+def collectives_of(module: Module) -> dict[str, dict[str, int]]:
     """Collectives of one step on one device.
 
-    Args:
-      text: of a compiled module (`compiled.as_text()`). A loop counts as often as the compiler
-        knows it to run, or once if it does not know.
+    A loop counts as often as the compiler knows it to run, or once if it does not know. What a TPU
+    sends beside computation stands in several fusions, which start it, move it on and wait for it,
+    all with its channel: it counts once. A group of one device sends nothing.
 
     Returns:
-      By kind (only those that occur): `count`, `bytes` of their results together, and
-      `largest_bytes` of one of them. A ring sends about twice the bytes of an all-reduce.
+      By kind (only those that occur): `count`, `asynchronous` (of them: others may be computed
+      meanwhile), `bytes` of their results together, and `largest_bytes` of one of them. A ring sends
+      about twice the bytes of an all-reduce.
     """
-    computations, entry = _parse(text)
-    found: dict[str, list[int]] = defaultdict(list)
-    _collect(computations, entry, 1, found)
+    found: dict[str, list[_Sent]] = defaultdict(list)
+    begun: set[str] = set()
+    for instruction, _, times in module.executed():
+        for sent in _sent(instruction, module):
+            if sent.piece in begun:
+                continue
+            begun |= {sent.piece} - {""}
+            found[sent.kind] += [sent] * times
     return {
-        kind: {"count": len(sizes), "bytes": sum(sizes), "largest_bytes": max(sizes)}
-        for kind, sizes in found.items()
+        kind: {
+            "count": len(all_sent),
+            "asynchronous": sum(sent.asynchronous for sent in all_sent),
+            "bytes": sum(sent.size for sent in all_sent),
+            "largest_bytes": max(sent.size for sent in all_sent),
+        }
+        for kind, all_sent in found.items()
     }
 
 
-def _parse(text: str) -> tuple[dict[str, _Computation], str]:
-    computations: dict[str, _Computation] = {}
-    entry, current = "", _Computation()
-    for line in text.splitlines():
-        begun = _COMPUTATION.match(line)
-        if begun:
-            current = computations.setdefault(begun[2], _Computation())
-            entry = begun[2] if begun[1] else entry
-            continue
-        sent = _COLLECTIVE.search(line)
-        if sent:
-            arrays = _ARRAY.findall(sent[1])
-            if sent[3] and sent[2] != "all-reduce":
-                # A started one yields its operands, then its results, then counters.
-                arrays = [(kind, sides) for kind, sides in arrays if sides]
-                arrays = arrays[len(arrays) // 2 :]
-            current.collectives.append((sent[2], _bytes(arrays)))
-            continue
-        if " async-done(" in line or " async-update(" in line:
-            continue
-        trips = _TRIPS.search(line)
-        for name in _CALLED.findall(line):
-            current.calls[name] += int(trips[1]) if trips and " while(" in line else 1
-    return computations, entry
-
-
-def _collect(
-    computations: dict[str, _Computation], name: str, times: int, found: dict[str, list[int]]
-) -> None:
-    computation = computations.get(name, _Computation())
-    for kind, size in computation.collectives:
-        found[kind] += [size] * times
-    for called, often in computation.calls.items():
-        _collect(computations, called, times * often, found)
-
-
-def _bytes(arrays: list[tuple[str, str]]) -> int:
-    """Bytes of arrays given as ("f32", "64,3")."""
-    return (
-        sum(
-            _bits(kind) * math.prod(int(side) for side in sides.split(",") if side)
-            for kind, sides in arrays
-        )
-        // 8
-    )
-
-
-def _bits(kind: str) -> int:
-    """Of one element of an XLA type; of f8e4m3fn too."""
-    if kind == "pred":
-        return 8
-    digits = re.search(r"[0-9]+", kind)
-    return int(digits[0]) if digits else 8
+def _sent(instruction: Instruction, module: Module) -> Iterator[_Sent]:
+    """The collectives of an instruction, or of what it calls."""
+    kind = instruction.opcode.removesuffix("-start")
+    started = kind != instruction.opcode
+    if kind in KINDS:
+        if _ALONE.search(instruction.attributes):
+            return
+        shapes = instruction.shapes
+        if started and kind != "all-reduce":
+            shapes = results_of_started(shapes)
+        apart = started and '"is_sync":true' not in instruction.attributes
+        yield _Sent(kind, sum(shape.size.bare for shape in shapes), apart)
+    elif instruction.opcode in ("fusion", "async-start"):
+        begins = instruction.opcode == "async-start"
+        for name in instruction.called:
+            within = module.computations.get(name, {}).values()
+            begins |= any("AsyncCollectiveStart" in inner.attributes for inner in within)
+            for inner in within:
+                channel = _CHANNEL.search(inner.attributes)
+                piece = channel[1] if channel and instruction.opcode == "fusion" else ""
+                for sent in _sent(inner, module):
+                    yield sent._replace(asynchronous=begins, piece=piece or sent.piece)

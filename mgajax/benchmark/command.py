@@ -1,4 +1,4 @@
-"""`mgajax benchmark step|input|scaling|compare`: their options, and what they print."""
+"""`mgajax benchmark step|compile|input|scaling|compare`: their options, and what they print."""
 
 import argparse
 import json
@@ -21,25 +21,68 @@ def add_benchmark(commands, add_command) -> None:
         allow_abbrev=False,
     )
     kinds = group.add_subparsers(dest="what", required=True, metavar="WHAT")
-    _add_step(_add_measurement(kinds, add_command, "step", step))
-    _add_measurement(kinds, add_command, "input", input_rate)
-    _add_scaling(_add_measurement(kinds, add_command, "scaling", scaling))
+    _add_step(_add_timing(kinds, add_command, "step", step))
+    _add_compile(_add_measurement(kinds, add_command, "compile", compile_step))
+    _add_timing(kinds, add_command, "input", input_rate)
+    _add_scaling(_add_timing(kinds, add_command, "scaling", scaling))
     _add_compare(kinds, add_command)
 
 
 TEXTS = {
     "step": "compile time, train and eval step time and memory on a drawn batch; needs no data set",
+    "compile": "compile for a TPU or GPU that is not there: does it fit, what should it take?",
     "input": "the step on real data against the same step on one fixed batch",
     "scaling": "the train step on 1, 2, 4, 8 devices, and what they send each other",
 }
 
 
+EPILOGS = {
+    "compile": """\
+targets: v5e:AxB and v6e:AxB (chips along the sides of a TPU slice), h100:N, h200:N, a100:N, cpu
+  mgajax benchmark compile --config configs/classification/mga_resnet18.py --target v5e:1x1
+  mgajax benchmark compile --config configs/segmentation/hmsanet.py --target h100:8 \\
+      --per_device 1 --config.model.options.repeats=scanned
+No such device is needed, nothing is drawn or run; on one core a full TPU compile takes minutes.
+TPU targets need pip install 'mgajax[aot-tpu]', GPU targets 'mgajax[aot-gpu]' (no CUDA, no driver).
+
+read it so: `GB` are arguments, temporaries and new outputs of one device; `moved` are the bytes
+that the program reads and writes in the device's memory, `padded` with what TPU tiles add.
+`priced ms` are the compiler's own cycles where it writes them (v5e), otherwise bytes over bandwidth
+or products over the peak, whichever takes longer. Real steps are slower, never faster by much.
+Exit code 1 if a step does not fit.""",
+}
+
+
 def _add_measurement(kinds, add_command, name: str, run):
-    command = add_command(kinds, name, run, text=TEXTS[name], overrides=True)
+    epilog = EPILOGS.get(name, "")
+    command = add_command(kinds, name, run, text=TEXTS[name], epilog=epilog, overrides=True)
     command.add_argument("--config", type=Path, required=True, help="a file of configs/")
-    command.add_argument("--steps", type=int, default=40, help="steps timed each way")
     command.add_argument("--out", type=Path, metavar="FILE.json", help="also write all figures")
     return command
+
+
+def _add_timing(kinds, add_command, name: str, run):
+    command = _add_measurement(kinds, add_command, name, run)
+    command.add_argument("--steps", type=int, default=40, help="steps timed each way")
+    return command
+
+
+def _add_compile(command) -> None:
+    command.add_argument(
+        "--target", required=True, metavar="NAME", help="what to compile for, as v5e:2x2 or h100:8"
+    )
+    command.add_argument("--only", choices=("train", "eval"), help="one of the two steps")
+    command.add_argument(
+        "--per_device", type=int, metavar="N", help="images a device, instead of batch_size in all"
+    )
+    command.add_argument(
+        "--quick",
+        action="store_true",
+        help="TPUs: compile several times faster; what fits and what is sent, no prices",
+    )
+    command.add_argument(
+        "--texts", type=Path, metavar="FOLDER", help="also write the compiled programs (HLO)"
+    )
 
 
 def _add_step(command) -> None:
@@ -100,6 +143,29 @@ def step(arguments: argparse.Namespace, overrides: list[str]) -> None:
         peer_modes=tuple(filter(None, arguments.peer_modes.split(","))),
     )
     _show(report, step_table(report), out=arguments.out)
+
+
+def compile_step(arguments: argparse.Namespace, overrides: list[str]) -> int:
+    """Compile both steps for devices that are not there; 1 if one does not fit."""
+    from mgajax import config
+    from mgajax.benchmark.targets import keep_to_cpu, parse_target
+
+    keep_to_cpu(parse_target(arguments.target))
+    from mgajax.benchmark.ahead_of_time import fits, measure_compile
+    from mgajax.benchmark.compile_table import compile_table
+    from mgajax.compilation import forget_compiled
+
+    forget_compiled()
+    report = measure_compile(
+        config.load(arguments.config, overrides=overrides),
+        target=arguments.target,
+        parts=(arguments.only,) if arguments.only else ("train", "eval"),
+        quick=arguments.quick,
+        per_device=arguments.per_device,
+        texts=arguments.texts,
+    )
+    _show(report, compile_table(report), out=arguments.out)
+    return 0 if fits(report) else 1
 
 
 def input_rate(arguments: argparse.Namespace, overrides: list[str]) -> None:

@@ -23,6 +23,26 @@ FIGURES = {
         "eval.ratio",
     ),
     "input": ("real_ms", "fixed_ms", "ratio"),
+    "compile": tuple(
+        f"{what}.{name}"
+        for what in ("train", "eval")
+        for name in (
+            "memory.needed_bytes",
+            "memory.temporaries_bytes",
+            "moved.bytes",
+            "moved.padded_bytes",
+            "flops_per_device",
+            "priced.ms",
+            "priced.unpriced_ms",
+            "mfu_bound",
+            "collectives.all-reduce.count",
+            "collectives.all-reduce.bytes",
+            "collectives.all-gather.count",
+            "collectives.all-gather.bytes",
+            "trace_and_lower.wall_s",
+            "compile.wall_s",
+        )
+    ),
 }
 """By benchmark, what is compared."""
 SUBJECT = (
@@ -36,6 +56,8 @@ SUBJECT = (
     "parallel",
     "devices",
     "cpu_threads",
+    "target",
+    "effort",
 )
 """What must be equal for a ratio to mean something, where a benchmark states it."""
 
@@ -98,7 +120,7 @@ def _differences(
     return {key: {"a": one, "b": two} for key, (one, two) in pairs.items() if one != two}
 
 
-def _at(tree: Any, path: str) -> float | None:
+def _at(tree: Any, path: str) -> int | float | None:
     for key in path.split("."):
         tree = tree.get(key) if isinstance(tree, dict) else None
     return tree

@@ -4,6 +4,7 @@ import dataclasses
 import os
 from typing import Any
 
+from mgajax.benchmark.chips import chip_of
 from mgajax.training.sharding import Layout, Parallel
 
 
@@ -22,32 +23,6 @@ class Peak:
     source: str
 
 
-@dataclasses.dataclass(frozen=True)
-class _Device:
-    """One line of the table; `name` is part of JAX's `device_kind`."""
-
-    name: str
-    bfloat16: float
-    float32: float
-    arithmetic: str
-    source: str
-
-
-_HOPPER = "NVIDIA data sheet, dense, SXM"
-_CLOUD = "Google Cloud TPU documentation, per chip"
-_DEVICES = (
-    _Device("H100 PCIe", 756.0, 378.0, "tf32", "NVIDIA H100 data sheet, dense, PCIe"),
-    _Device("H100", 989.4, 494.7, "tf32", _HOPPER),
-    _Device("H200", 989.4, 494.7, "tf32", _HOPPER),
-    _Device("A100", 312.0, 156.0, "tf32", "NVIDIA A100 data sheet, dense"),
-    _Device("TPU v4", 275.0, 275.0, "bfloat16", _CLOUD),
-    _Device("TPU v5 lite", 197.0, 197.0, "bfloat16", _CLOUD),
-    _Device("TPU v5e", 197.0, 197.0, "bfloat16", _CLOUD),
-)
-"""Rates for bfloat16 and for float32 as XLA computes it by default: by TF32 on GPUs, in one bfloat16
-pass on TPUs. The first line that matches counts."""
-
-
 def peak_of(device_kind: str, *, dtype: str, stated: float | None) -> Peak | None:
     """The peak of a device under a compute type: as stated, from the table, or None if unknown.
 
@@ -58,12 +33,12 @@ def peak_of(device_kind: str, *, dtype: str, stated: float | None) -> Peak | Non
     """
     if stated is not None:
         return Peak(stated, dtype, "--peak_tflops")
-    for device in _DEVICES:
-        if device.name.lower() in device_kind.lower():
-            if dtype == "bfloat16":
-                return Peak(device.bfloat16, dtype, device.source)
-            return Peak(device.float32, device.arithmetic, device.source)
-    return None
+    chip = chip_of(device_kind)
+    if chip is None:
+        return None
+    if dtype == "bfloat16":
+        return Peak(chip.bfloat16, dtype, chip.source)
+    return Peak(chip.float32, chip.arithmetic, chip.source)
 
 
 def operations(lowered: Any, compiled: Any, *, layout: Layout) -> float | None:

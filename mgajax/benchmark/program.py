@@ -47,17 +47,9 @@ class Subject:
 
     def compiled(self, what: What) -> "Program":
         """Trace, lower and compile one step, and put its inputs on the devices."""
-        if what == "train":
-            step: Any = functools.partial(train_step, settings=self.settings)
-            outputs: Any = ("replicated", "replicated")
-        else:
-            step = functools.partial(predict_step, settings=self.settings)
-            outputs = "sharded"
-        function: Any = self.layout.wrap(
-            step, inputs=("replicated", "sharded"), outputs=outputs, donate=what == "train"
-        )
+        function = step_over(self.layout, what, settings=self.settings)
         state, batch = self.layout.replicate(self.state), self.layout.shard(self.batch)
-        watch = _Stopwatch()
+        watch = Stopwatch()
         lowered = function.lower(state, batch)
         traced = watch.lap()
         say(f"{what}: traced in {traced['wall_s']:.1f} s; compiling")
@@ -138,6 +130,17 @@ class Program:
         }
 
 
+def step_over(layout: Layout, what: What, *, settings: StepSettings) -> Any:
+    """A step over the layout's devices, of state and batch, ready to be lowered; as training runs it."""
+    step: Any = train_step if what == "train" else predict_step
+    return layout.wrap(
+        functools.partial(step, settings=settings),
+        inputs=("replicated", "sharded"),
+        outputs=("replicated", "replicated") if what == "train" else "sharded",
+        donate=what == "train",
+    )
+
+
 def make_subject(config: ConfigDict) -> Subject:
     """Model, task, optimiser, state and batch of a configuration.
 
@@ -196,13 +199,15 @@ def _noise(config: ConfigDict) -> Batch:
     )
 
 
-class _Stopwatch:
+class Stopwatch:
     """Wall and CPU seconds since the last lap; CPU seconds of all threads of this process."""
 
     def __init__(self) -> None:
+        """Begin."""
         self.wall, self.cpu = time.perf_counter(), _cpu_seconds()
 
     def lap(self) -> dict[str, float]:
+        """`wall_s` and `cpu_s` since the last one."""
         wall, cpu = time.perf_counter(), _cpu_seconds()
         passed = {"wall_s": wall - self.wall, "cpu_s": cpu - self.cpu}
         self.wall, self.cpu = wall, cpu

@@ -9,8 +9,8 @@ from mgajax.benchmark.program import WHATS
 def step_table(report: dict[str, Any]) -> str:
     """The main numbers of `measure_step`; the JSON has them all."""
     header = ("", "p50 ms", "p90 ms", "img/s/device", "compile s", "MB", "GFLOP", "MFU")
-    rows = [header, *(_step_row(what, report[what]) for what in _parts(report))]
-    lines = [_subject(report), *_aligned(rows)]
+    rows = [header, *(_step_row(what, report[what]) for what in parts(report))]
+    lines = [subject(report), *aligned(rows)]
     if report["peak"] is not None:
         peak = report["peak"]
         lines.append(
@@ -24,7 +24,7 @@ def step_table(report: dict[str, Any]) -> str:
 def scaling_table(report: dict[str, Any]) -> str:
     """The main numbers of `measure_scaling`."""
     header = ("devices", "batch", "p50 ms", "img/s", report["measure"], "all-reduces", "MB")
-    lines = [f"{_subject(report)}, train step"]
+    lines = [f"{subject(report)}, train step"]
     for scaling in ("weak", "strong"):
         rows: list[Sequence[str]] = [header]
         for row in report[scaling]:
@@ -40,7 +40,7 @@ def scaling_table(report: dict[str, Any]) -> str:
                     f"{reduced['bytes'] / 1e6:.1f}",
                 )
             )
-        lines += [f"  {scaling}", *_aligned(rows)]
+        lines += [f"  {scaling}", *aligned(rows)]
     lines.append(f"  {report['note']}")
     return "\n".join(lines)
 
@@ -71,10 +71,11 @@ def comparison_table(comparison: dict[str, Any]) -> str:
         f"  note: {key}: {found['a']!r} and {found['b']!r}"
         for key, found in comparison["versions"].items()
     ]
-    return "\n".join([comparison["what"], *differing, *versions, *_aligned(rows)])
+    return "\n".join([comparison["what"], *differing, *versions, *aligned(rows)])
 
 
-def _subject(report: dict[str, Any]) -> str:
+def subject(report: dict[str, Any]) -> str:
+    """What was measured, in a line."""
     return (
         f"{report['model']} {report['dtype']}, batch {report['batch_size']} at "
         f"{report['image_size']}², {_devices(report['devices'])}, {report['parallel']}, "
@@ -82,7 +83,8 @@ def _subject(report: dict[str, Any]) -> str:
     )
 
 
-def _parts(report: dict[str, Any]) -> list[str]:
+def parts(report: dict[str, Any]) -> list[str]:
+    """Which steps a report is of."""
     return [what for what in WHATS if what in report]
 
 
@@ -108,7 +110,7 @@ def _step_row(name: str, found: dict[str, Any]) -> tuple[str, ...]:
 def _peer_lines(report: dict[str, Any]) -> list[str]:
     peer = report["peer"]
     rows: list[Sequence[str]] = [("", "p50 ms", "p90 ms", "best mode", "torch / mgajax", "blocks")]
-    for what in _parts(report):
+    for what in parts(report):
         found = report[what]
         rows.append(
             (
@@ -122,7 +124,7 @@ def _peer_lines(report: dict[str, Any]) -> list[str]:
         )
     return [
         f"PyTorch {peer['torch']} on {peer['device']}, in turns, {peer['threads']} CPU threads each",
-        *_aligned(rows),
+        *aligned(rows),
         "  above 1: mgajax is faster",
     ]
 
@@ -131,7 +133,7 @@ def _span(values: Sequence[float]) -> str:
     return f"{min(values):.3f} to {max(values):.3f}"
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Columns as wide as they must be: the first to the left, the others to the right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [

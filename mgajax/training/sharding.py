@@ -160,15 +160,28 @@ def make_layout(*, parallel: str, devices: int = 0) -> Layout:
       ConfigError: an unknown `parallel`, more devices than there are, or a part of them where
         several processes take part.
     """
-    if parallel not in list(Parallel):
-        raise ConfigError(f"parallel={parallel!r}: expected one of {', '.join(Parallel)}")
+    _check_parallel(parallel)
     available = jax.devices()
     if devices and jax.process_count() > 1:
         raise ConfigError(f"devices={devices}: several processes use all of theirs; leave it 0")
     if devices < 0 or devices > len(available):
         raise ConfigError(f"devices={devices}: this process sees {len(available)}; use 0 for all")
-    chosen = np.asarray(available[: devices or None])
-    return Layout(parallel=Parallel(parallel), mesh=Mesh(chosen, (AXIS,)))
+    return layout_over(available[: devices or None], parallel=parallel)
+
+
+def layout_over(devices: Sequence[jax.Device], *, parallel: str) -> Layout:
+    """The layout over these devices, which may be descriptions of ones that are not there.
+
+    Raises:
+      ConfigError: an unknown `parallel`.
+    """
+    _check_parallel(parallel)
+    return Layout(parallel=Parallel(parallel), mesh=Mesh(np.asarray(devices), (AXIS,)))
+
+
+def _check_parallel(parallel: str) -> None:
+    if parallel not in list(Parallel):
+        raise ConfigError(f"parallel={parallel!r}: expected one of {', '.join(Parallel)}")
 
 
 def check_batch_size(batch_size: int, *, layout: Layout, key: str = "batch_size") -> None:

@@ -51,14 +51,19 @@ class Beginning:
         )
 
 
-def begin(config: ConfigDict) -> Beginning:
+def begin(config: ConfigDict, *, layout: Layout | None = None) -> Beginning:
     """Devices, model and task of a configuration.
+
+    Args:
+      config: a run's configuration.
+      layout: other devices than the configuration's, such as ones to compile for.
 
     Raises:
       ConfigError: an unusable setting.
     """
     check_settings(config)
-    layout = make_layout(parallel=config.parallel, devices=config.devices)
+    if layout is None:
+        layout = make_layout(parallel=config.parallel, devices=config.devices)
     model = make_model(config, axis_name=layout.axis_name)
     return Beginning(config, layout, model, task=make_task(config, model=model))
 

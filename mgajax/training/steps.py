@@ -1,6 +1,7 @@
 """The train step and the predict step: pure functions over one device's share of a batch.
 
-They do no input or output and see no configuration object. With an `axis_name`, sums run over all
+They do no input or output and see no configuration object. What is no module of the network has a
+named scope, by which compiled programs are read (`mgajax benchmark compile`). With an `axis_name`, sums run over all
 devices, so losses, gradients and batch statistics are those of the global batch.
 """
 
@@ -72,35 +73,28 @@ def train_step(
             mutable=["batch_stats"],
             rngs=rngs,
         )
-        means = _shares_of_means(task.terms(output, batch, masks), axis)
-        shares = jnp.stack([mean.share for mean in means.values()])
-        devices = _sum(jnp.ones((), jnp.float32), axis)
-        learned = params["log_variances"]
-        total = _total(shares, means, learned, devices=devices, settings=settings)
-        scores = _shares_of_means(task.scores(output, batch, masks), axis)
+        with jax.named_scope("loss"):
+            means = _shares_of_means(task.terms(output, batch, masks), axis)
+            shares = jnp.stack([mean.share for mean in means.values()])
+            devices = _sum(jnp.ones((), jnp.float32), axis)
+            learned = params["log_variances"]
+            total = _total(shares, means, learned, devices=devices, settings=settings)
+            scores = _shares_of_means(task.scores(output, batch, masks), axis)
         return total, (updates["batch_stats"], means, scores)
 
     gradient = jax.grad(objective, has_aux=True)
     grads, (batch_stats, means, scores) = gradient(state.params)
     grads = _sum(grads, axis)
-    with jax.numpy_dtype_promotion("standard"):  # Optax mixes integer counts with floats
-        learning_rate = settings.schedule(state.step)
-        updates, opt_state = settings.optimiser.update(grads, state.opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
+    params, opt_state, norms = _optimised(grads, state, settings=settings)
     measured = {name: _sum(score.share, axis) for name, score in scores.items()}
     metrics = measured | _loss_metrics(state.params["log_variances"], means, settings=settings)
-    metrics |= {
-        "gradient_norm": optax.tree.norm(grads),
-        "parameter_norm": optax.tree.norm(params),
-        "learning_rate": jnp.asarray(learning_rate, jnp.float32),
-    }
     next_state = TrainState(
         step=state.step + jnp.int32(1),
         params=params,
         batch_stats=batch_stats,
         opt_state=opt_state,
     )
-    return next_state, metrics
+    return next_state, metrics | norms
 
 
 def predict_step(
@@ -208,6 +202,24 @@ def _loss_metrics(
     return values | variances | factors | {"loss": total}
 
 
+@jax.named_scope("optimiser")
+def _optimised(
+    grads: Any, state: TrainState, *, settings: StepSettings
+) -> tuple[Any, Any, dict[str, Float[Array, ""]]]:
+    """Parameters and the optimiser's state after the update, and what is logged of it."""
+    with jax.numpy_dtype_promotion("standard"):  # Optax mixes integer counts with floats
+        learning_rate = settings.schedule(state.step)
+        updates, opt_state = settings.optimiser.update(grads, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    norms = {
+        "gradient_norm": optax.tree.norm(grads),
+        "parameter_norm": optax.tree.norm(params),
+        "learning_rate": jnp.asarray(learning_rate, jnp.float32),
+    }
+    return params, opt_state, norms
+
+
+@jax.named_scope("augmentation")
 def _augmented(
     step: Int[Array, ""], batch: Batch, *, settings: StepSettings
 ) -> tuple[Float[Array, "b h w c"], Float[Array, "b h w m"]]:

@@ -59,7 +59,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text("[]")
     with pytest.raises(DataError, match="not a result of"):
         compare(a, tmp_path / "other.json")
-    with pytest.raises(DataError, match="'scaling'; step, input can be compared"):
+    with pytest.raises(DataError, match="'scaling'; step, input, compile can be compared"):
         compare(written(tmp_path / "s.json", benchmark="scaling"), a)
 
 

@@ -33,16 +33,71 @@ HloModule example
 ENTRY %main (x: f32[8]) -> f32[8] {
   %loop = (s32[], f32[8]{0}) while(%start), condition=%test, body=%body, backend_config={"known_trip_count":{"n":"3"}}
   %both = (f32[2,3]{1,0}, bf16[4]{0}) all-reduce(%y, %z), to_apply=%add
+  %alone = f32[8]{0} all-reduce(%x), replica_groups={{0},{1}}, to_apply=%add
+  %too = f32[8]{0} all-reduce(%x), replica_groups=[2,1]<=[2], to_apply=%add
   %begun = (f32[8]{0}, f32[16]{0}) all-gather-start(%x), dimensions={0}
   %done = f32[16]{0} all-gather-done(%begun)
+  %at.once = f32[4]{0} all-reduce-start(%z), channel_id=1, to_apply=%add, backend_config={"collective_backend_config":{"is_sync":true}}
 }
 """
 
 
+ON_A_TPU = """\
+HloModule jit_step, is_scheduled=true
+
+%fused_computation.49 (param_0.119: f32[2,128]) -> (f32[2,128], f32[2,512], s32[2], u32[]) {
+  %param_0.119 = f32[2,128]{1,0:T(2,128)S(1)} parameter(0)
+  %all-gather.6 = f32[2,512]{1,0:T(2,128)} all-gather(%param_0.119), channel_id=2, replica_groups={{0,1,2,3}}, dimensions={1}, use_global_device_ids=true
+  ROOT %custom-call.1 = (f32[2,128]{1,0:T(2,128)S(1)}, f32[2,512]{1,0:T(2,128)S(1)}, s32[2]{0:S(4)}, u32[]{:S(2)}) custom-call(%all-gather.6), custom_call_target="AsyncCollectiveStart"
+}
+
+%async_collective_fusion.50 (param_0.123: f32[2,128], param_1.116: f32[2,512], param_2.93: bf16[56,32,8,128]) -> (bf16[56,32,8,128], f32[2,128], f32[2,512]) {
+  %param_2.93 = bf16[56,32,8,128]{3,1,2,0:T(8,128)(2,1)S(1)} parameter(2)
+  %param_0.123 = f32[2,128]{1,0:T(2,128)S(1)} parameter(0)
+  %param_1.116 = f32[2,512]{1,0:T(2,128)S(1)} parameter(1)
+  %all-gather.8 = f32[2,512]{1,0:T(2,128)S(1)} all-gather(%param_0.123), channel_id=2, replica_groups={{0,1,2,3}}, dimensions={1}, use_global_device_ids=true
+  ROOT %tuple.6 = (bf16[56,32,8,128]{3,1,2,0:T(8,128)(2,1)S(1)}, f32[2,128]{1,0:T(2,128)S(1)}, f32[2,512]{1,0:T(2,128)S(1)}) tuple(%param_2.93, %param_0.123, %all-gather.8)
+}
+
+%fused_computation.51 (param_0.125: f32[2,128], param_1.118: f32[2,512]) -> f32[2,512] {
+  %param_0.125 = f32[2,128]{1,0:T(2,128)S(1)} parameter(0)
+  %param_1.118 = f32[2,512]{1,0:T(2,128)S(1)} parameter(1)
+  %all-gather.10 = f32[2,512]{1,0:T(2,128)} all-gather(%param_0.125), channel_id=2, replica_groups={{0,1,2,3}}, dimensions={1}, use_global_device_ids=true
+  ROOT %custom-call.3 = f32[2,512]{1,0:T(2,128)S(1)} custom-call(%param_0.125, %param_1.118, %all-gather.10), custom_call_target="AsyncCollectiveDone"
+}
+
+ENTRY %main (mean: f32[2,128], x: bf16[56,32,8,128]) -> f32[2,512] {
+  %mean = f32[2,128]{1,0:T(2,128)S(1)} parameter(0)
+  %x = bf16[56,32,8,128]{3,1,2,0:T(8,128)(2,1)S(1)} parameter(1)
+  %async-collective-start = (f32[2,128]{1,0:T(2,128)S(1)}, f32[2,512]{1,0:T(2,128)S(1)}, s32[2]{0:S(4)}, u32[]{:S(2)}) fusion(%mean), kind=kCustom, output_to_operand_aliasing={{0}: (0, {})}, calls=%fused_computation.49
+  %get-tuple-element.7 = f32[2,128]{1,0:T(2,128)S(1)} get-tuple-element(%async-collective-start), index=0
+  %get-tuple-element.8 = f32[2,512]{1,0:T(2,128)S(1)} get-tuple-element(%async-collective-start), index=1
+  %fusion.50 = (bf16[56,32,8,128]{3,1,2,0:T(8,128)(2,1)S(1)}, f32[2,128]{1,0:T(2,128)S(1)}, f32[2,512]{1,0:T(2,128)S(1)}) fusion(%get-tuple-element.7, %get-tuple-element.8, %x), kind=kOutput, calls=%async_collective_fusion.50, backend_config={"estimated_cycles":"37969"}
+  %get-tuple-element.24 = f32[2,128]{1,0:T(2,128)S(1)} get-tuple-element(%fusion.50), index=1
+  %get-tuple-element.25 = f32[2,512]{1,0:T(2,128)S(1)} get-tuple-element(%fusion.50), index=2
+  %all-reduce.6 = f32[2,4,64]{2,0,1:T(2,128)S(1)} all-reduce(%mean), channel_id=4, replica_groups={{0,1,2,3}}, to_apply=%region_8.9.clone
+  ROOT %async-collective-done = f32[2,512]{1,0:T(2,128)S(1)} fusion(%get-tuple-element.24, %get-tuple-element.25), kind=kCustom, output_to_operand_aliasing={{}: (1, {})}, calls=%fused_computation.51
+}
+"""
+
+
+def test_a_collective_beside_computation_counts_once_on_a_tpu() -> None:
+    size = 4 * 2 * 512
+    assert collectives(ON_A_TPU) == {
+        "all-gather": {"count": 1, "asynchronous": 1, "bytes": size, "largest_bytes": size},
+        "all-reduce": {"count": 1, "asynchronous": 0, "bytes": 2048, "largest_bytes": 2048},
+    }
+
+
 def test_collectives_are_counted_with_their_bytes_and_loops() -> None:
     assert collectives(LOOPED) == {
-        "all-reduce": {"count": 4, "bytes": 3 * 32 + 24 + 8, "largest_bytes": 32},
-        "all-gather": {"count": 1, "bytes": 64, "largest_bytes": 64},
+        "all-reduce": {
+            "count": 5,
+            "asynchronous": 0,
+            "bytes": 3 * 32 + 24 + 8 + 16,
+            "largest_bytes": 32,
+        },
+        "all-gather": {"count": 1, "asynchronous": 1, "bytes": 64, "largest_bytes": 64},
     }
 
 
@@ -56,7 +111,7 @@ def test_collectives_of_a_compiled_sum(parallel: str) -> None:
     summed = layout.wrap(step, inputs=("sharded",), outputs="replicated")
     compiled = summed.lower(layout.shard(np.ones((8, 100), np.float32))).compile()
     assert collectives(compiled.as_text()) == {
-        "all-reduce": {"count": 1, "bytes": 400, "largest_bytes": 400}
+        "all-reduce": {"count": 1, "asynchronous": 0, "bytes": 400, "largest_bytes": 400}
     }
 
 

@@ -1,0 +1,168 @@
+"""Steps compiled for devices that are not there: what is reported, and what is refused."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from mgajax import config as configs
+from mgajax.benchmark.ahead_of_time import Room, fits, measure_compile
+from mgajax.benchmark.chips import CHIPS
+from mgajax.benchmark.compare import compare
+from mgajax.benchmark.compile_table import compile_table
+from mgajax.cli import main
+
+NARROW = "tests/narrow/resnet18.py"
+SMALL = ("--config.preparation.image_size=32", "--config.batch_size=4", "--config.data.dir=")
+V5E = next(chip for chip in CHIPS if chip.target == "v5e")
+
+
+@pytest.mark.parametrize("parallel", ["pmap", "shard_map", "jit"])
+def test_reports_memory_bytes_operations_and_collectives(parallel: str) -> None:
+    config = configs.load(NARROW, overrides=[*SMALL, f"--config.parallel={parallel}"])
+    found = json.loads(json.dumps(measure_compile(config, target="cpu:2", parts=("eval",))))
+    assert (found["benchmark"], found["target"], found["effort"]) == ("compile", "cpu:2", "full")
+    assert (found["batch_size"], len(found["devices"])) == (4, 2)
+    row = found["eval"]
+    assert row["memory"]["fits"] is None
+    assert row["memory"]["arguments_bytes"] > 4 * 308_275  # the parameters
+    assert row["moved"]["bytes"] > row["memory"]["arguments_bytes"]
+    assert row["moved"]["padded_bytes"] == row["moved"]["bytes"]
+    assert row["flops_per_device"] == pytest.approx(3.7e6, rel=0.05)
+    assert (row["priced"], row["mfu_bound"], row["collectives"]) == (None, None, {})
+    assert fits(found)
+
+
+@pytest.mark.slow(finds="a train step whose gradients a compiled program does not exchange")
+def test_a_train_step_exchanges_its_gradients() -> None:
+    config = configs.load(NARROW, overrides=SMALL)
+    found = measure_compile(config, target="cpu:2", parts=("train",), per_device=3)
+    assert found["batch_size"] == 6
+    assert found["train"]["collectives"]["all-reduce"]["largest_bytes"] > 1e6
+
+
+def test_the_command_prints_a_table_and_writes_json(tmp_path: Path, capsys) -> None:
+    out = tmp_path / "compiled.json"
+    words = [
+        "benchmark",
+        "compile",
+        "--config",
+        NARROW,
+        *SMALL,
+        "--target",
+        "cpu",
+        "--only",
+        "eval",
+    ]
+    assert main([*words, "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert "resnet18 float32, batch 4 at 32², 1 × cpu" in printed
+    assert "no prices" in printed
+    assert json.loads(out.read_text())["provenance"]["jax"] == jax.__version__
+    figures = compare(out, out)["figures"]
+    assert {"eval.moved.bytes", "eval.memory.needed_bytes"} <= figures.keys()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--target", "v7:1"], "--target v7:1:"),
+        (["--target", "cpu:3"], "batch_size=4 does not divide by 3 devices; use 3 or 6"),
+        (["--target", "cpu", "--per_device", "0"], "--per_device 0: give at least 1"),
+        (["--target", "cpu", "--config.devices=2"], "the target cpu has 1; leave it 0"),
+        (["--target", "cpu", "--config.parallel=none"], "parallel='none'"),
+    ],
+)
+def test_mistakes_are_one_line(words: list[str], told: str, capsys) -> None:
+    assert main(["benchmark", "compile", "--config", NARROW, *SMALL, *words]) == 2
+    assert told in capsys.readouterr().err
+
+
+def room(images: int) -> Room:
+    state = jax.ShapeDtypeStruct((10**8,), jnp.float32)
+    return Room(V5E, state=state, images=images)
+
+
+def test_what_does_not_fit_says_by_how_much_and_what_would() -> None:
+    analysis = SimpleNamespace(
+        argument_size_in_bytes=500_000_000,
+        temp_size_in_bytes=23_700_000_000,
+        output_size_in_bytes=450_000_000,
+        alias_size_in_bytes=400_000_000,
+        generated_code_size_in_bytes=150_000_000,
+        peak_memory_in_bytes=20_000_000_000,
+    )
+    found = room(64).used(analysis)
+    assert (found["needed_bytes"], found["fits"]) == (24_400_000_000, False)
+    assert found["over_bytes"] == 24_400_000_000 - V5E.memory_bytes
+    assert found["batch_that_fits"] == int((V5E.memory_bytes - 4e8) * 64 / 24e9)
+    assert room(32).used(analysis)["batch_that_fits"] == found["batch_that_fits"] // 2
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "RESOURCE_EXHAUSTED: XLA:TPU compile permanent error. Ran out of memory in memory space hbm. "
+        "Used 20.00G of 15.75G hbm. Exceeded hbm capacity by 4.25G.",
+        "RESOURCE_EXHAUSTED: Ran out of memory on HBM, the total memory required for HLO temporaries "
+        "(20.00G) exceeds available HBM (15.75G).",
+    ],
+)
+def test_a_compiler_that_finds_no_room_is_understood(message: str) -> None:
+    found = room(64).exceeded(message)
+    assert found is not None
+    assert found["fits"] is False
+    assert found["over_bytes"] == int(4.25 * 2**30)
+    assert room(64).exceeded("INTERNAL: something else") is None
+
+
+def compiled(out: Path, *words: str) -> dict:
+    """The command in a process of its own, which compiles as users do."""
+    environment = {key: value for key, value in os.environ.items() if key != "XLA_FLAGS"}
+    command = [sys.executable, "-m", "mgajax", "benchmark", "compile", *words, "--out", str(out)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(out.read_text())
+
+
+TPU = pytest.mark.skipif(
+    importlib.util.find_spec("libtpu") is None, reason="needs the extra [aot-tpu]"
+)
+GPU = pytest.mark.skipif(
+    importlib.util.find_spec("jax_cuda12_plugin") is None, reason="needs the extra [aot-gpu]"
+)
+ACCELERATORS = [
+    pytest.param("v5e:1x1", marks=TPU),
+    pytest.param("v5e:2x2", marks=TPU),
+    pytest.param("h100:1", marks=GPU),
+    pytest.param("h100:8", marks=GPU),
+]
+
+
+@pytest.mark.slow(finds="a step that no TPU or GPU compiler takes, or whose program is misread")
+@pytest.mark.parametrize("target", ACCELERATORS)
+def test_a_narrow_network_compiles_for_accelerators(target: str, tmp_path: Path) -> None:
+    words = ("--config", "tests/narrow/mga_resnet18.py", "--target", target, "--per_device", "4")
+    found = compiled(tmp_path / "found.json", *words, "--config.preparation.image_size=64")
+    on_tpu = target.startswith("v5e")
+    for what in ("train", "eval"):
+        row = found[what]
+        assert row["memory"]["fits"]
+        assert row["memory"]["batch_that_fits"] > 100
+        assert row["moved"]["padded_bytes"] >= row["moved"]["bytes"] > 1e6
+        assert row["priced"]["by"] == ("cycles" if on_tpu else "roofline")
+        assert {"stem", "stage1", "stage4"} <= row["priced"]["parts"].keys()
+        parts = sum(sum(part.values()) for part in row["priced"]["parts"].values())
+        assert parts == pytest.approx(row["priced"]["ms"])
+        assert 0 < row["mfu_bound"] < 0.5
+    assert {"optimiser", "augmentation", "max pool"} <= found["train"]["priced"]["parts"].keys()
+    alone = target.endswith((":1", "1x1"))
+    assert bool(found["train"]["collectives"]) is not alone
+    assert "priced by" in compile_table(found)
