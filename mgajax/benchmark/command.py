@@ -67,11 +67,20 @@ def _add_timing(kinds, add_command, name: str, run):
     return command
 
 
+def _add_only(command) -> None:
+    command.add_argument("--only", choices=("train", "eval"), help="one of the two steps")
+
+
+def _chosen(arguments: argparse.Namespace) -> tuple[Any, ...]:
+    """The steps that `--only` leaves."""
+    return (arguments.only,) if arguments.only else ("train", "eval")
+
+
 def _add_compile(command) -> None:
     command.add_argument(
         "--target", required=True, metavar="NAME", help="what to compile for, as v5e:2x2 or h100:8"
     )
-    command.add_argument("--only", choices=("train", "eval"), help="one of the two steps")
+    _add_only(command)
     command.add_argument(
         "--per_device", type=int, metavar="N", help="images a device, instead of batch_size in all"
     )
@@ -86,7 +95,7 @@ def _add_compile(command) -> None:
 
 
 def _add_step(command) -> None:
-    command.add_argument("--only", choices=("train", "eval"), help="one of the two steps")
+    _add_only(command)
     command.add_argument(
         "--peak_tflops", type=float, metavar="X", help="a device's peak, for the MFU"
     )
@@ -137,7 +146,7 @@ def step(arguments: argparse.Namespace, overrides: list[str]) -> None:
     report = measure_step(
         config.load(arguments.config, overrides=overrides),
         steps=arguments.steps,
-        parts=(arguments.only,) if arguments.only else ("train", "eval"),
+        parts=_chosen(arguments),
         peak_tflops=arguments.peak_tflops,
         peer_python=arguments.peer_python if arguments.peer else None,
         peer_modes=tuple(filter(None, arguments.peer_modes.split(","))),
@@ -159,7 +168,7 @@ def compile_step(arguments: argparse.Namespace, overrides: list[str]) -> int:
     report = measure_compile(
         config.load(arguments.config, overrides=overrides),
         target=arguments.target,
-        parts=(arguments.only,) if arguments.only else ("train", "eval"),
+        parts=_chosen(arguments),
         quick=arguments.quick,
         per_device=arguments.per_device,
         texts=arguments.texts,

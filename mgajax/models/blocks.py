@@ -174,7 +174,7 @@ def max_pool_3x3(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
 
     Of equal values the first in reading order wins, forward and backward. A choice between nine
     slices: on a CPU at a quarter of the cost of `lax.reduce_window`, on a GPU with fewer bytes, and
-    without its gradient's scatter. On a TPU the slices move two and a half times the bytes
+    without its gradient's scatter. On a TPU the slices cost five times as much
     (docs/PERFORMANCE.md).
 
     Under `jit` for its name alone, by which `mgajax.explanation` knows it for a maximum.

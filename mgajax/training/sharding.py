@@ -160,7 +160,6 @@ def make_layout(*, parallel: str, devices: int = 0) -> Layout:
       ConfigError: an unknown `parallel`, more devices than there are, or a part of them where
         several processes take part.
     """
-    _check_parallel(parallel)
     available = jax.devices()
     if devices and jax.process_count() > 1:
         raise ConfigError(f"devices={devices}: several processes use all of theirs; leave it 0")
@@ -175,13 +174,9 @@ def layout_over(devices: Sequence[jax.Device], *, parallel: str) -> Layout:
     Raises:
       ConfigError: an unknown `parallel`.
     """
-    _check_parallel(parallel)
-    return Layout(parallel=Parallel(parallel), mesh=Mesh(np.asarray(devices), (AXIS,)))
-
-
-def _check_parallel(parallel: str) -> None:
     if parallel not in list(Parallel):
         raise ConfigError(f"parallel={parallel!r}: expected one of {', '.join(Parallel)}")
+    return Layout(parallel=Parallel(parallel), mesh=Mesh(np.asarray(devices), (AXIS,)))
 
 
 def check_batch_size(batch_size: int, *, layout: Layout, key: str = "batch_size") -> None:

@@ -1,8 +1,8 @@
 """The train step and the predict step: pure functions over one device's share of a batch.
 
-They do no input or output and see no configuration object. What is no module of the network has a
-named scope, by which compiled programs are read (`mgajax benchmark compile`). With an `axis_name`, sums run over all
-devices, so losses, gradients and batch statistics are those of the global batch.
+They do no input or output and see no configuration object. With an `axis_name`, sums run over all
+devices, so losses, gradients and batch statistics are those of the global batch. What is no module of
+the network has a named scope, by which compiled programs are read (`mgajax benchmark compile`).
 """
 
 from dataclasses import dataclass
