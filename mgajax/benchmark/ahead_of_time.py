@@ -188,10 +188,9 @@ def _batch_shapes(begun: Beginning) -> Batch:
     lead: tuple[int, ...] = (begun.config.batch_size,)
     if layout.parallel is Parallel.PMAP:
         lead = (layout.num_devices, begun.config.batch_size // layout.num_devices)
-    planes = 2 if begun.task.needs_lungs else 1
     return Batch(
         images=jax.ShapeDtypeStruct((*lead, side, side, CHANNELS), jnp.uint8),
-        masks=jax.ShapeDtypeStruct((*lead, side, side, planes), jnp.uint8),
+        masks=jax.ShapeDtypeStruct((*lead, side, side, begun.task.mask_planes), jnp.uint8),
         labels=jax.ShapeDtypeStruct(lead, jnp.int32),
         weights=jax.ShapeDtypeStruct(lead, jnp.float32),
         mask_weights=jax.ShapeDtypeStruct(lead, jnp.float32),

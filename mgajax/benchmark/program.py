@@ -157,7 +157,7 @@ def make_subject(config: ConfigDict) -> Subject:
         layout=begun.layout,
         settings=settings,
         state=jax.tree.map(np.array, state),  # copies: a train step donates what it is given
-        batch=_noise(config),
+        batch=_noise(config, mask_planes=begun.task.mask_planes),
     )
 
 
@@ -184,14 +184,14 @@ def without_augmentation(config: ConfigDict) -> ConfigDict:
     return changed.lock()
 
 
-def _noise(config: ConfigDict) -> Batch:
+def _noise(config: ConfigDict, *, mask_planes: int) -> Batch:
     """A global batch of random slices, every third pixel of whose masks is lesion."""
     rng = np.random.default_rng(config.seed)
     count, side = config.batch_size, config.preparation.image_size
     shape = (count, side, side, 1)
     return Batch(
         images=rng.integers(0, 256, shape).astype(np.uint8),
-        masks=np.where(rng.random(shape) < 1 / 3, 255, 0).astype(np.uint8),
+        masks=np.where(rng.random((*shape[:3], mask_planes)) < 1 / 3, 255, 0).astype(np.uint8),
         labels=rng.integers(0, len(CLASS_NAMES), count).astype(np.int32),
         weights=np.ones(count, np.float32),
         mask_weights=np.ones(count, np.float32),

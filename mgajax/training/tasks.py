@@ -86,6 +86,11 @@ class Task:
     needs_lungs: bool = False
     form: Form = Form.UNCERTAINTY
 
+    @property
+    def mask_planes(self) -> int:
+        """Planes of a batch's masks: of lesions, and of lungs if they are needed."""
+        return 2 if self.needs_lungs else 1
+
 
 def make_task(config: ConfigDict, *, model: Any) -> Task:
     """The task that `config.task` names, for a model."""

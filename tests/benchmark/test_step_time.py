@@ -1,18 +1,22 @@
 """The cost of a step: what is reported, and that no data set is needed."""
 
+import functools
 import json
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from mgajax import config as configs
 from mgajax.benchmark.devices import operations, peak_of
+from mgajax.benchmark.program import make_subject
 from mgajax.benchmark.step_time import measure_step
 from mgajax.benchmark.tables import step_table
 from mgajax.cli import main
 from mgajax.errors import ConfigError
 from mgajax.training.sharding import make_layout
+from mgajax.training.steps import train_step
 
 NARROW = "tests/narrow/resnet18.py"
 SMALL = (
@@ -21,6 +25,15 @@ SMALL = (
     "--config.devices=2",
     "--config.data.dir=",
 )
+
+
+def test_a_model_that_lungs_guide_gets_their_masks_too() -> None:
+    """Traced, not compiled."""
+    shipped = "configs/classification/mga_lungs_resnet18.py"
+    subject = make_subject(configs.load(shipped, overrides=[*SMALL, "--config.parallel=jit"]))
+    step = functools.partial(train_step, settings=subject.settings)
+    _, metrics = jax.eval_shape(step, subject.state, subject.batch)
+    assert "lungs" in metrics
 
 
 PARTITIONED = pytest.mark.slow(finds="a step that XLA partitions, counted or timed as a whole")
