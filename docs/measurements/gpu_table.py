@@ -211,9 +211,13 @@ def fill(
 def _read(out: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
     if not out.exists():
         return {"settings": dict(settings), "rows": {}}
-    table: dict[str, Any] = json.loads(out.read_text())
-    if table["settings"] != settings:
-        sys.exit(f"{out} has rows of other settings, {table['settings']}; name another --out")
+    try:
+        table: dict[str, Any] = json.loads(out.read_text())
+        found, _ = table["settings"], table["rows"]
+    except (ValueError, TypeError, KeyError) as error:
+        sys.exit(f"{out} is no table of this script ({error!r}); name another --out")
+    if found != settings:
+        sys.exit(f"{out} has rows of other settings, {found}; name another --out")
     return table
 
 
@@ -222,6 +226,7 @@ def _tell(row: Row, line: str) -> None:
 
 
 def _write(out: Path, table: Mapping[str, Any]) -> None:
+    # As `mgajax.evaluation.files.write_json`, which needs more packages than steps do.
     partial = out.with_suffix(".partial")
     partial.write_text(json.dumps(table, indent=1) + "\n")
     partial.replace(out)
@@ -263,7 +268,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE.json")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FILE.json", help="made or gone on with"
+    )
     parser.add_argument("--minutes", type=float, default=12.0, help="for all rows")
     parser.add_argument("--most", type=float, default=4.0, help="minutes for one row")
     parser.add_argument("--steps", type=int, default=40, help="steps timed each way")
@@ -278,6 +285,7 @@ def main() -> int:
     if unknown:
         parser.error(f"not understood: {', '.join(unknown)}; networks: {', '.join(NETWORKS)}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # a row's process is killed then, too
+    options.out.parent.mkdir(parents=True, exist_ok=True)
     log = options.out.with_suffix(".log")
 
     def run(row: Row, limit_s: float) -> dict[str, Any]:

@@ -131,6 +131,15 @@ def test_rows_of_other_settings_are_not_added_to(tmp_path) -> None:
         Clock().fill(out, limit_s=1.0)
 
 
+@pytest.mark.parametrize("text", ["{", "[]", '{"rows": {}}'])
+def test_what_is_no_table_is_left_as_it_is(tmp_path, text: str) -> None:
+    out = tmp_path / "table.json"
+    out.write_text(text)
+    with pytest.raises(SystemExit, match="table.json is no table of this script"):
+        Clock().fill(out, limit_s=1.0)
+    assert out.read_text() == text
+
+
 def _run(code: str, folder: Path, limit_s: float = 30.0) -> dict[str, Any]:
     words = [sys.executable, "-c", code]
     report: dict[str, Any] = table.run_row(words, limit_s, log=folder / "log")
