@@ -23,11 +23,11 @@ ALLOWED = {
     "data": LEAVES,
     "audit": LEAVES | {"curation", "data", "reporting"},
     "interop": LEAVES | {"models", "peer"},
-    "training": LEAVES | {"config", "data", "hosts", "interop", "models", "resize"},
+    "training": LEAVES | {"config", "data", "hosts", "interop", "models", "resize", "compilation"},
     "export": LEAVES
     | {"config", "data", "models", "interop", "training", "evaluation", "reporting"},
     "evaluation": LEAVES | {"config", "data", "models", "training", "reporting"},
-    "inference": LEAVES | {"config", "data", "models", "training"},
+    "inference": LEAVES | {"config", "data", "models", "training", "compilation"},
     "explanation": LEAVES | {"config", "data", "models", "training", "evaluation", "reporting"},
     "prediction": LEAVES
     | {"config", "curation", "data", "models", "inference", "explanation", "reporting"},

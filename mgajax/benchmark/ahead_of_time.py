@@ -123,7 +123,8 @@ def _compile(
     """What is found of one step, and its program; no program if there is no room for it."""
     settings = begun.step_settings(total_steps=1000)
     state, batch = start.state_shapes(begun.config, settings), _batch_shapes(begun)
-    function = step_over(begun.layout, what, settings=settings)
+    name = begun.config.model.name
+    function = step_over(begun.layout, what, settings=settings, model_name=name)
     watch = Stopwatch()
     lowered = function.lower(state, batch)
     traced = watch.lap()

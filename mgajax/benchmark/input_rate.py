@@ -14,6 +14,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from mgajax.compilation import compiler_options
 from mgajax.config import provenance
 from mgajax.data.loader import take, training_rows
 from mgajax.errors import ConfigError
@@ -85,7 +86,11 @@ def _fixed(run: Run, rows: np.ndarray) -> tuple[Callable[..., Any], Any]:
     feed = dataclasses.replace(run.feed, resident=False)
     step = functools.partial(train_step, settings=run.settings)
     batch = run.layout.shard(jax.device_get(take(run.feed.examples, rows)))
-    return feed.step(step, outputs=("replicated", "replicated"), donate=True), batch
+    options = compiler_options(run.config.model.name, platform=run.layout.platform)
+    compiled = feed.step(
+        step, outputs=("replicated", "replicated"), donate=True, compiler_options=options
+    )
+    return compiled, batch
 
 
 def _timed(

@@ -13,6 +13,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from mgajax.benchmark.devices import cpu_threads, operations
+from mgajax.compilation import compiler_options
 from mgajax.config import provenance
 from mgajax.data.loader import Batch
 from mgajax.progress import say
@@ -47,7 +48,8 @@ class Subject:
 
     def compiled(self, what: What) -> "Program":
         """Trace, lower and compile one step, and put its inputs on the devices."""
-        function = step_over(self.layout, what, settings=self.settings)
+        name = self.config.model.name
+        function = step_over(self.layout, what, settings=self.settings, model_name=name)
         state, batch = self.layout.replicate(self.state), self.layout.shard(self.batch)
         watch = Stopwatch()
         lowered = function.lower(state, batch)
@@ -130,7 +132,7 @@ class Program:
         }
 
 
-def step_over(layout: Layout, what: What, *, settings: StepSettings) -> Any:
+def step_over(layout: Layout, what: What, *, settings: StepSettings, model_name: str) -> Any:
     """A step over the layout's devices, of state and batch, ready to be lowered; as training runs it."""
     step: Any = train_step if what == "train" else predict_step
     return layout.wrap(
@@ -138,6 +140,7 @@ def step_over(layout: Layout, what: What, *, settings: StepSettings) -> Any:
         inputs=("replicated", "sharded"),
         outputs=("replicated", "replicated") if what == "train" else "sharded",
         donate=what == "train",
+        compiler_options=compiler_options(model_name, platform=layout.platform),
     )
 
 
@@ -163,6 +166,7 @@ def make_subject(config: ConfigDict) -> Subject:
 
 def identity(config: ConfigDict, *, devices: Sequence[jax.Device]) -> dict[str, Any]:
     """What was measured and on what, for the head of every report."""
+    told = compiler_options(config.model.name, platform=devices[0].platform)
     return {
         "model": config.model.name,
         "options": {key: str(value) for key, value in config.model.options.items()},
@@ -173,7 +177,7 @@ def identity(config: ConfigDict, *, devices: Sequence[jax.Device]) -> dict[str, 
         "parallel": config.parallel,
         "devices": [device.device_kind for device in devices],
         "cpu_threads": cpu_threads(),
-        "provenance": provenance(),
+        "provenance": {**provenance(), "compiler_options": told},
     }
 
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import UInt8
 
+from mgajax.compilation import compiler_options
 from mgajax.errors import ConfigError
 
 BUCKETS: tuple[int, ...] = (1, 2, 4, 8, 16)
@@ -24,7 +25,12 @@ class Bucketed:
     """
 
     def __init__(
-        self, function: Callable[..., Any], *fixed: Any, side: int, buckets: Sequence[int] = BUCKETS
+        self,
+        function: Callable[..., Any],
+        *fixed: Any,
+        side: int,
+        buckets: Sequence[int] = BUCKETS,
+        model_name: str = "",
     ) -> None:
         """
         Args:
@@ -32,6 +38,7 @@ class Bucketed:
           fixed: its first arguments, trees of arrays; they are put on the first device once.
           side: s.
           buckets: the batch sizes.
+          model_name: whose network it applies, for the compiler's options; "" for none.
 
         Raises:
           ConfigError: no batch sizes, or one below 1.
@@ -40,7 +47,9 @@ class Bucketed:
             raise ConfigError(f"buckets={tuple(buckets)}: expected batch sizes from 1 on")
         self.buckets = tuple(sorted(set(buckets)))
         self._function = function
-        self._fixed = jax.device_put(fixed, jax.devices()[0])
+        device = jax.devices()[0]
+        self._fixed = jax.device_put(fixed, device)
+        self._options = compiler_options(model_name, platform=device.platform)
         self._side = side
         self._programs: dict[int, Any] = {}
         self._lock = threading.Lock()
@@ -76,5 +85,5 @@ class Bucketed:
             if size not in self._programs:
                 images = jax.ShapeDtypeStruct((size, self._side, self._side, 1), jnp.uint8)
                 lowered = jax.jit(self._function).lower(*self._fixed, images, *further)
-                self._programs[size] = lowered.compile()
+                self._programs[size] = lowered.compile(self._options)
             return self._programs[size]

@@ -196,7 +196,8 @@ class Predictor:
 def _classifier(trained: Trained, *, variations: int, buckets: Sequence[int]) -> Network:
     settings = Preparation(**trained.config.preparation)
     variables = jax.device_get(trained.variables)
-    make = functools.partial(Bucketed, side=settings.image_size, buckets=buckets)
+    name = trained.config.model.name
+    make = functools.partial(Bucketed, side=settings.image_size, buckets=buckets, model_name=name)
     function = functools.partial(_classified, trained.model)
     vary = None
     if variations > 1:
@@ -209,7 +210,8 @@ def _classifier(trained: Trained, *, variations: int, buckets: Sequence[int]) ->
 def _segmenter(trained: Trained, *, buckets: Sequence[int]) -> Network:
     settings = Preparation(**trained.config.preparation)
     function, variables = lesion_function(trained.model), jax.device_get(trained.variables)
-    lesion = Bucketed(function, variables, side=settings.image_size, buckets=buckets)
+    side, name = settings.image_size, trained.config.model.name
+    lesion = Bucketed(function, variables, side=side, buckets=buckets, model_name=name)
     return Network(trained, settings, variables, lesion)
 
 

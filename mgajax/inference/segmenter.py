@@ -9,6 +9,7 @@ import flax.linen as nn
 import numpy as np
 from jaxtyping import Array, Float, Float32, UInt8
 
+from mgajax.compilation import compiler_options
 from mgajax.data.loader import prefetch, to_float
 from mgajax.data.preparation import Box, Preparation, decode, prepare
 from mgajax.data.restoration import restore
@@ -170,7 +171,7 @@ def make_segmenter(trained: Trained, *, scales: Sequence[float] | None = None) -
         model=model,
         settings=Preparation(**trained.config.preparation),
         batch_size=round_up(trained.config.eval_batch_size, layout=trained.layout),
-        lesion=_compiled(model, layout=trained.layout),
+        lesion=_compiled(model, name=name, layout=trained.layout),
     )
 
 
@@ -195,8 +196,13 @@ def lesion_function(model: nn.Module) -> Callable[..., Any]:
     return lesion
 
 
-def _compiled(model: nn.Module, *, layout: Layout) -> Callable[..., Any]:
-    return layout.wrap(lesion_function(model), inputs=("replicated", "sharded"), outputs="sharded")
+def _compiled(model: nn.Module, *, name: str, layout: Layout) -> Callable[..., Any]:
+    return layout.wrap(
+        lesion_function(model),
+        inputs=("replicated", "sharded"),
+        outputs="sharded",
+        compiler_options=compiler_options(name, platform=layout.platform),
+    )
 
 
 def _prepare(picture: Stored, *, settings: Preparation) -> Prepared | Unreadable:

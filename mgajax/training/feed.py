@@ -48,11 +48,19 @@ class Feed:
         *,
         outputs: Spread | tuple[Spread, ...],
         donate: bool = False,
+        compiler_options: dict[str, str | bool] | None = None,
     ) -> Callable[..., Any]:
-        """Compile `function(state, batch)` to be called as `f(state, *inputs(rows))`."""
+        """Compile `function(state, batch)` to be called as `f(state, *inputs(rows))`.
+
+        `outputs`, `donate` and `compiler_options` are those of `Layout.wrap`.
+        """
         if not self.resident:
             return self.layout.wrap(
-                function, inputs=("replicated", "sharded"), outputs=outputs, donate=donate
+                function,
+                inputs=("replicated", "sharded"),
+                outputs=outputs,
+                donate=donate,
+                compiler_options=compiler_options,
             )
 
         def gathering(state: Any, examples: Examples, rows: jax.Array) -> Any:
@@ -63,6 +71,7 @@ class Feed:
             inputs=("replicated", "replicated", "sharded"),
             outputs=outputs,
             donate=donate,
+            compiler_options=compiler_options,
         )
 
     def inputs(self, rows: np.ndarray) -> tuple[Any, ...]:

@@ -16,6 +16,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from mgajax import config as configs
+from mgajax.compilation import compiler_options
 from mgajax.config import CONFIG_FILE as CONFIG_FILE
 from mgajax.data.cache import PreparedSet, prepared_set
 from mgajax.data.loader import evaluation_rows
@@ -180,7 +181,7 @@ def open_run(config: ConfigDict, *, workdir: Path) -> Run:
         configs.write(config, config_file, extra=marks)
     job.meet("run written")
     feed = make_feed(data, layout=layout, residence=config.data.residence, mask_weights=known)
-    train, predict = _compiled(feed, settings)
+    train, predict = _compiled(feed, settings, model_name=config.model.name)
     return Run(config, workdir, data, usable, split, layout, feed, settings, train, predict)
 
 
@@ -264,13 +265,18 @@ def _count_training(split: Split, usable: np.ndarray, *, data: PreparedSet) -> i
     return count
 
 
-def _compiled(feed: Feed, settings: steps.StepSettings) -> tuple[Callable[..., Any], ...]:
+def _compiled(
+    feed: Feed, settings: steps.StepSettings, *, model_name: str
+) -> tuple[Callable[..., Any], ...]:
     """The train step and the predict step; they compile when first called."""
+    options = compiler_options(model_name, platform=feed.layout.platform)
     train = functools.partial(steps.train_step, settings=settings)
     predict = functools.partial(steps.predict_step, settings=settings)
     return (
-        feed.step(train, outputs=("replicated", "replicated"), donate=True),
-        feed.step(predict, outputs="sharded"),
+        feed.step(
+            train, outputs=("replicated", "replicated"), donate=True, compiler_options=options
+        ),
+        feed.step(predict, outputs="sharded", compiler_options=options),
     )
 
 

@@ -12,6 +12,7 @@ The state is replicated without a leading axis in all of them, so one checkpoint
 arrive unsummed, and the step sums them itself. Every replicated output must be reduced by the step.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -55,6 +56,11 @@ class Layout:
         return self.mesh.devices.size
 
     @property
+    def platform(self) -> str:
+        """JAX's name of what its devices are: "cpu", "gpu" or "tpu"."""
+        return self.mesh.devices.flat[0].platform
+
+    @property
     def replicated(self) -> NamedSharding:
         """The same whole array on every device."""
         return NamedSharding(self.mesh, PartitionSpec())
@@ -71,6 +77,7 @@ class Layout:
         inputs: Sequence[Spread],
         outputs: Spread | tuple[Spread, ...],
         donate: bool = False,
+        compiler_options: dict[str, str | bool] | None = None,
     ) -> Callable[..., Any]:
         """Compile `function` over the devices.
 
@@ -79,16 +86,25 @@ class Layout:
           inputs: for each argument, whether it is replicated or split along its first axis.
           outputs: likewise for the result, or for each member of a tuple of results.
           donate: the first argument's memory may be reused for the result.
+          compiler_options: see `mgajax.compilation.compiler_options`; pmap over several processes
+            takes none.
         """
         donated = (0,) if donate else ()
         if self.parallel is Parallel.PMAP:
-            return jax.pmap(
+            mapped = jax.pmap(
                 function,
                 axis_name=AXIS,
                 in_axes=tuple(_pmap_axis(spread) for spread in inputs),
                 out_axes=_map_spreads(_pmap_axis, outputs),
                 devices=list(self.mesh.devices.flat),
                 donate_argnums=donated,
+            )
+            # pmap has no options of its own, and joins the processes' arrays outside of a trace only.
+            if compiler_options is None or self.sees_own_devices:
+                return mapped
+            # A partial: jit takes over a function's attributes, and pmap's `lower` drops the options.
+            return jax.jit(
+                functools.partial(mapped), donate_argnums=donated, compiler_options=compiler_options
             )
         if self.parallel is Parallel.SHARD_MAP:
             function = jax.shard_map(
@@ -103,6 +119,7 @@ class Layout:
             in_shardings=tuple(self._sharding(spread) for spread in inputs),
             out_shardings=_map_spreads(self._sharding, outputs),
             donate_argnums=donated,
+            compiler_options=compiler_options,
         )
 
     def replicate(self, tree: Any) -> Any:
