@@ -1,5 +1,6 @@
 """Batch normalisation over the global batch, with a backward pass of its own."""
 
+import dataclasses
 import functools
 import math
 from typing import Any, TypeAlias
@@ -11,6 +12,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from mgajax.errors import ConfigError
+from mgajax.models import row_pairs
 from mgajax.models.precision import wide_type
 
 Moments: TypeAlias = tuple[Array, Array]
@@ -32,12 +34,14 @@ class BatchNorm(nn.Module):
       dtype: type of the result.
       axis_name: mapped axis over which statistics are averaged; None for one device, or under
         `jit` with sharded arrays, where a mean is global anyway. Shards must be equally large.
+      paired: see `mgajax.models.blocks.Layers`.
     """
 
     momentum: float = 0.9
     epsilon: float = 1e-5
     dtype: str = "float32"
     axis_name: str | None = None
+    paired: bool = False
 
     @nn.compact
     def __call__(self, x: Float[Array, "*n c"], *, train: bool) -> Float[Array, "*n c"]:
@@ -49,16 +53,14 @@ class BatchNorm(nn.Module):
         running_var = self.variable("batch_stats", "var", jnp.ones, channels, jnp.float32)
 
         # Variables may be numpy arrays (just drawn, or read from a file).
-        wide = wide_type(self.dtype)
+        manner = Manner(self.epsilon, self.dtype, self.axis_name, self.paired)
+        wide = manner.wide
         scale, bias = jnp.asarray(scale, wide), jnp.asarray(bias, wide)
         mean, variance = jnp.asarray(running_mean.value, wide), jnp.asarray(running_var.value, wide)
         if not train:
-            y = _affine(x.astype(wide), (mean, variance), scale, bias, self.epsilon)
-            return y.astype(self.dtype)
+            return _affine(x, (mean, variance), scale, bias, manner)
         n = self._values_per_channel(x)
-        y, (new_mean, new_variance) = normalise(
-            x, scale, bias, self.epsilon, self.dtype, self.axis_name
-        )
+        y, (new_mean, new_variance) = normalise(x, scale, bias, manner)
         if not self.is_initializing():
             unbiased = new_variance * (n / (n - 1))
             for running, old, new in (
@@ -82,14 +84,24 @@ class BatchNorm(nn.Module):
         return self.momentum * old + (1.0 - self.momentum) * new
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4, 5))
+@dataclasses.dataclass(frozen=True)
+class Manner:
+    """How a normalisation computes; see `BatchNorm`."""
+
+    epsilon: float = 1e-5
+    dtype: str = "float32"
+    axis_name: str | None = None
+    paired: bool = False
+
+    @property
+    def wide(self) -> str:
+        """The type of its arithmetic."""
+        return wide_type(self.dtype)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
 def normalise(
-    x: Float[Array, "*n c"],
-    scale: Float[Array, "c"],
-    bias: Float[Array, "c"],
-    epsilon: float,
-    dtype: str,
-    axis_name: str | None,
+    x: Float[Array, "*n c"], scale: Float[Array, "c"], bias: Float[Array, "c"], manner: Manner
 ) -> tuple[Float[Array, "*n c"], Moments]:
     """`x` by the mean and variance of the global batch, times `scale`, plus `bias`; and those two.
 
@@ -98,70 +110,90 @@ def normalise(
     that uses them, where the derivative of the formula reads everything once more. It keeps x in
     its own type and nothing else of its size.
     """
-    return _normalise_forward(x, scale, bias, epsilon, dtype, axis_name)[0]
+    return _normalise_forward(x, scale, bias, manner)[0]
 
 
 def _normalise_forward(
-    x: Array, scale: Array, bias: Array, epsilon: float, dtype: str, axis_name: str | None
+    x: Array, scale: Array, bias: Array, manner: Manner
 ) -> tuple[tuple[Array, Moments], tuple[Array, Array, Moments]]:
-    wide = x.astype(wide_type(dtype))
-    moments = _moments(wide, axis_name)
-    y = _affine(wide, moments, scale, bias, epsilon).astype(dtype)
-    return (y, moments), (x, scale, moments)
+    moments = _moments(x, manner)
+    return (_affine(x, moments, scale, bias, manner), moments), (x, scale, moments)
 
 
 def _normalise_backward(
-    epsilon: float,
-    dtype: str,
-    axis_name: str | None,
-    residuals: tuple[Array, Array, Moments],
-    cotangents: tuple[Array, Any],
+    manner: Manner, residuals: tuple[Array, Array, Moments], cotangents: tuple[Array, Any]
 ) -> tuple[Array, Array, Array]:
     x, scale, (mean, variance) = residuals
-    wide = wide_type(dtype)
-    dy = cotangents[0].astype(wide)
-    centred = x.astype(wide) - _along(mean, x)
-    rate = lax.rsqrt(variance + epsilon)
-    axes = tuple(range(x.ndim - 1))
-    sums = jnp.stack([jnp.sum(dy, axis=axes), jnp.sum(dy * centred, axis=axes)])
+    dy, wide, channels = cotangents[0], manner.wide, x.shape[-1]
+    rate = lax.rsqrt(variance + manner.epsilon)
+
+    def summed(dy: Array, x: Array, mean: Array) -> Array:
+        dy, centred = dy.astype(wide), x.astype(wide) - mean
+        return jnp.stack([_sum(dy, channels), _sum(dy * centred, channels)])
+
+    def used(dy: Array, x: Array, mean: Array, mean_dy: Array, slope: Array, factor: Array):
+        dy, centred = dy.astype(wide), x.astype(wide) - mean
+        return ((dy - mean_dy - centred * slope) * factor).astype(x.dtype)
+
+    sums = row_pairs.reduced(summed, dy, x, _along(mean, x), paired=manner.paired)
     dbias, dscale = sums[0], sums[1] * rate
-    if axis_name is not None:
-        sums = lax.psum(sums, axis_name)
-    mean_dy, mean_product = sums / _count(x, axis_name)
-    slope = _along(mean_product * jnp.square(rate), x)
-    dx = (dy - _along(mean_dy, x) - centred * slope) * _along(scale * rate, x)
-    return dx.astype(x.dtype), dscale, dbias
+    if manner.axis_name is not None:
+        sums = lax.psum(sums, manner.axis_name)
+    mean_dy, mean_product = sums / _count(x, manner.axis_name)
+    vectors = (mean, mean_dy, mean_product * jnp.square(rate), scale * rate)
+    alongs = (_along(vector, x) for vector in vectors)
+    return row_pairs.pointwise(used, dy, x, *alongs, paired=manner.paired), dscale, dbias
 
 
 normalise.defvjp(_normalise_forward, _normalise_backward)
 
 
-def _moments(x: Float[Array, "*n c"], axis_name: str | None) -> Moments:
+def _moments(x: Float[Array, "*n c"], manner: Manner) -> Moments:
     """Mean and biased variance over all devices, found in one pass over memory.
 
     E[x²] − E[x]² alone loses digits where the mean is large beside the deviation, so that x is first
     shifted by a mean of its own, that of the middle rows (Chan, Golub and LeVeque 1983, §3). Several
     devices join theirs exactly, from the mean and the variance of each (Chan et al. 1979).
     """
-    axes = tuple(range(x.ndim - 1))
-    rows = x if x.ndim < 3 else lax.index_in_dim(x, x.shape[1] // 2, axis=1)
-    near = jnp.mean(rows, axis=axes)
-    shifted = x - _along(near, x)
-    offset = jnp.mean(shifted, axis=axes)
-    variance = jnp.mean(jnp.square(shifted), axis=axes) - jnp.square(offset)
-    mean, variance = near + offset, jnp.maximum(variance, jnp.zeros_like(variance))
-    if axis_name is None:
+    found = functools.partial(_own_moments, channels=x.shape[-1], wide=manner.wide)
+    mean, variance = row_pairs.reduced(found, x, paired=manner.paired)
+    if manner.axis_name is None:
         return mean, variance
-    means, variances = lax.all_gather(jnp.stack([mean, variance]), axis_name, axis=1)
+    means, variances = lax.all_gather(jnp.stack([mean, variance]), manner.axis_name, axis=1)
     mean = jnp.mean(means, axis=0)
     between = jnp.mean(jnp.square(means - mean[None, :]), axis=0)
     return mean, jnp.mean(variances, axis=0) + between
 
 
-def _affine(x: Array, moments: Moments, scale: Array, bias: Array, epsilon: float) -> Array:
+def _own_moments(x: Array, *, channels: int, wide: str) -> Moments:
+    """Of one device; `x` may be paired, then it has twice as many channels."""
+    x = x.astype(wide)
+    rows = x if x.ndim < 3 else lax.index_in_dim(x, x.shape[1] // 2, axis=1)
+    near = _mean(rows, channels)
+    shifted = x - _along(row_pairs.spread(near, x.shape[-1]), x)
+    offset = _mean(shifted, channels)
+    variance = _mean(jnp.square(shifted), channels) - jnp.square(offset)
+    return near + offset, jnp.maximum(variance, jnp.zeros_like(variance))
+
+
+def _affine(x: Array, moments: Moments, scale: Array, bias: Array, manner: Manner) -> Array:
+    def affine(x: Array, mean: Array, factor: Array, bias: Array) -> Array:
+        return ((x.astype(manner.wide) - mean) * factor + bias).astype(manner.dtype)
+
     mean, variance = moments
-    factor = _along(scale * lax.rsqrt(variance + epsilon), x)
-    return (x - _along(mean, x)) * factor + _along(bias, x)
+    factor = scale * lax.rsqrt(variance + manner.epsilon)
+    alongs = (_along(vector, x) for vector in (mean, factor, bias))
+    return row_pairs.pointwise(affine, x, *alongs, paired=manner.paired)
+
+
+def _mean(x: Array, channels: int) -> Array:
+    found = jnp.mean(x, axis=tuple(range(x.ndim - 1)))
+    return found if len(found) == channels else row_pairs.gathered(found, channels).mean(0)
+
+
+def _sum(x: Array, channels: int) -> Array:
+    found = jnp.sum(x, axis=tuple(range(x.ndim - 1)))
+    return found if len(found) == channels else row_pairs.gathered(found, channels).sum(0)
 
 
 def _count(x: Array, axis_name: str | None) -> int:

@@ -1,4 +1,4 @@
-"""What all networks are made of: convolution, dropout, pooling, the classifier's ends.
+"""What all networks are made of: convolution, dropout, maxima, the classifier's ends.
 
 Padding is always explicit: with stride 2 and even sizes, "SAME" pads on the other side than the
 public PyTorch definitions do, and weights would not carry over. Layout is NHWC.
@@ -6,8 +6,6 @@ public PyTorch definitions do, and weights would not carry over. Layout is NHWC.
 
 import dataclasses
 import functools
-import itertools
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -19,8 +17,10 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from mgajax.errors import ConfigError, nearest
+from mgajax.models import row_pairs
 from mgajax.models.batch_norm import BatchNorm
-from mgajax.models.convolution import convolve, cut
+from mgajax.models.convolution import convolve
+from mgajax.models.pooling import max_pool_3x3
 from mgajax.models.precision import DTYPES, wide_type
 
 
@@ -82,11 +82,14 @@ class Layers:
       dtype: compute type, one of `DTYPES`; parameters and statistics stay float32.
       axis_name: see `BatchNorm`.
       convolution: what its convolutions call, like `lax.conv_general_dilated`.
+      paired: on a TPU, maps of at most 64 channels lie in pairs of rows (`row_pairs`); pays where
+        all that a map goes through knows it.
     """
 
     dtype: str = "float32"
     axis_name: str | None = None
     convolution: Callable[..., Array] = convolve
+    paired: bool = False
 
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
@@ -100,6 +103,11 @@ class Layers:
     def wide(self) -> str:
         """The type of what must not be rounded (logits, softmax, attention)."""
         return wide_type(self.dtype)
+
+    @property
+    def in_pairs(self) -> "Layers":
+        """The same layers, `paired`."""
+        return dataclasses.replace(self, convolution=row_pairs.convolve, paired=True)
 
     def conv(
         self,
@@ -133,7 +141,21 @@ class Layers:
 
     def norm(self, *, name: str, momentum: float = 0.9) -> BatchNorm:
         """A batch normalisation (see `BatchNorm`)."""
-        return BatchNorm(momentum=momentum, dtype=self.dtype, axis_name=self.axis_name, name=name)
+        return BatchNorm(
+            momentum=momentum,
+            dtype=self.dtype,
+            axis_name=self.axis_name,
+            paired=self.paired,
+            name=name,
+        )
+
+    def pointwise(self, function: Callable[..., Array], x: Array, *others: Array) -> Array:
+        """`function(x, *others)` of a map, element by element (see `row_pairs.pointwise`)."""
+        return row_pairs.pointwise(function, x, *others, paired=self.paired)
+
+    def fork(self, x: Array) -> tuple[Array, Array]:
+        """A map for two users (see `row_pairs.fork`)."""
+        return row_pairs.fork(x, paired=self.paired)
 
     def dropout(self, rate: float, *, unit: str = "element", name: str) -> Dropout:
         """A dropout (see `Dropout`)."""
@@ -168,43 +190,6 @@ def _peak_backward(axis: int, residuals: tuple[Array, Array], cotangent: Array) 
 peak.defvjp(_peak_forward, _peak_backward)
 
 
-@jax.jit
-def max_pool_3x3(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
-    """Maximum over 3×3 windows, stride 2, padding 1 with −∞ (the stem of ResNet and DenseNet).
-
-    Of equal values the first in reading order wins, forward and backward. A choice between nine
-    slices: on a CPU at a quarter of the cost of `lax.reduce_window`, on a GPU with fewer bytes, and
-    without its gradient's scatter. On a TPU the slices cost five times as much
-    (docs/PERFORMANCE.md).
-
-    Under `jit` for its name alone, by which `mgajax.explanation` knows it for a maximum.
-    """
-    return lax.platform_dependent(x, tpu=_largest_in_window, default=_largest_slice)
-
-
-def _largest_in_window(x: Array) -> Array:
-    # A Python number: JAX differentiates no other beginning.
-    return lax.reduce_window(
-        x, -math.inf, lax.max, (1, 3, 3, 1), (1, 2, 2, 1), ((0, 0), (1, 1), (1, 1), (0, 0))
-    )
-
-
-def _largest_slice(x: Array) -> Array:
-    """By comparison, not `jnp.maximum`: that costs three times as much and has the weakness
-    explained in `peak`."""
-    rows, columns = (x.shape[1] + 1) // 2, (x.shape[2] + 1) // 2
-    x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=-jnp.inf)
-    windows = (
-        cut(
-            x,
-            rows=slice(top, top + 2 * rows - 1, 2),
-            columns=slice(left, left + 2 * columns - 1, 2),
-        )
-        for top, left in itertools.product(range(3), repeat=2)
-    )
-    return functools.reduce(lambda largest, w: jnp.where(w > largest, w, largest), windows)
-
-
 class Stem(nn.Module):
     """7×7 convolution with stride 2, normalisation, ReLU, 3×3 max pool: a quarter of the size."""
 
@@ -216,9 +201,10 @@ class Stem(nn.Module):
         self, images: Float[Array, "b h w c"], *, train: bool
     ) -> Float[Array, "b h2 w2 d"]:
         """Map images of any channel count to `width` features."""
-        x = self.layers.conv(self.width, kernel=7, stride=2, name="conv")(images)
-        x = self.layers.norm(name="norm")(x, train=train)
-        return max_pool_3x3(jax.nn.relu(x))
+        make = self.layers
+        x = make.conv(self.width, kernel=7, stride=2, name="conv")(images)
+        x = make.norm(name="norm")(x, train=train)
+        return max_pool_3x3(make.pointwise(jax.nn.relu, x), paired=make.paired)
 
 
 class Head(nn.Module):

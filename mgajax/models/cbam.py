@@ -7,6 +7,7 @@ biases in the channel gate.
 """
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 
 import flax.linen as nn
@@ -16,6 +17,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from mgajax.errors import ConfigError, nearest
+from mgajax.models import row_pairs
 from mgajax.models.blocks import Layers, peak
 
 PLACEMENTS = ("last_block", "stage_end", "stage_end_residual", "every_block")
@@ -104,13 +106,24 @@ class ChannelGate(nn.Module):
         bias = self.flavour == "official"
         reduce = self.layers.conv(hidden, kernel=1, bias=bias, name="reduce")
         expand = self.layers.conv(channels, kernel=1, bias=bias, name="expand")
-        # A mean over many pixels in bfloat16 would lose digits; the maximum cannot.
         wide = self.layers.wide
-        mean = jnp.mean(x.astype(wide), axis=(1, 2), keepdims=True).astype(x.dtype)
-        pixels = x.reshape(x.shape[0], -1, 1, channels)
-        pooled = (mean, peak(pixels, 1))
+        over_space = functools.partial(_over_space, channels=channels, wide=wide)
+        pooled = row_pairs.reduced(over_space, x, paired=self.layers.paired)
         total = sum(expand(jax.nn.relu(reduce(vector))).astype(wide) for vector in pooled)
         return jax.nn.sigmoid(total).astype(x.dtype)
+
+
+def _over_space(x: Array, *, channels: int, wide: str) -> tuple[Array, Array]:
+    """Mean and maximum of each channel, `[b, 1, 1, c]`; x may be paired.
+
+    A mean over many pixels in bfloat16 would lose digits; the maximum cannot.
+    """
+    mean = jnp.mean(x.astype(wide), axis=(1, 2), keepdims=True)
+    largest = peak(x.reshape(x.shape[0], -1, 1, x.shape[3]), 1)
+    if x.shape[3] > channels:
+        mean = row_pairs.gathered(mean, channels).mean(axis=3)
+        largest = peak(row_pairs.gathered(largest, channels), 3)[..., 0, :]
+    return mean.astype(x.dtype), largest
 
 
 class SpatialGate(nn.Module):
@@ -123,13 +136,27 @@ class SpatialGate(nn.Module):
     def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b h w 1"]:
         """Return the map in (0, 1), float32 (float64 under that compute type)."""
         wide = self.layers.wide
-        mean = jnp.mean(x.astype(wide), axis=-1, keepdims=True).astype(x.dtype)
-        maximum = peak(x, -1)
+        over_channels = functools.partial(_over_channels, channels=x.shape[-1], wide=wide)
+        mean, maximum = row_pairs.reduced(over_channels, x, paired=self.layers.paired)
         pair = (mean, maximum) if self.flavour == "paper" else (maximum, mean)
         y = self.layers.conv(1, kernel=7, name="conv")(jnp.concatenate(pair, axis=-1))
         if self.flavour == "official":
             y = self.layers.norm(momentum=0.99, name="norm")(y, train=train)
         return jax.nn.sigmoid(y.astype(wide))
+
+
+def _over_channels(x: Array, *, channels: int, wide: str) -> tuple[Array, Array]:
+    """Mean and maximum of each pixel, `[b, h, w, 1]` whether x is paired or not."""
+    if x.shape[-1] > channels:
+        rows = [_over_channels(row, channels=channels, wide=wide) for row in jnp.split(x, 2, -1)]
+        means, largest = zip(*rows, strict=True)
+        return _rows_apart(means), _rows_apart(largest)
+    return jnp.mean(x.astype(wide), axis=-1, keepdims=True).astype(x.dtype), peak(x, -1)
+
+
+def _rows_apart(maps: Sequence[Array]) -> Array:
+    b, height, width, _ = maps[0].shape
+    return jnp.stack(maps, axis=2).reshape(b, len(maps) * height, width, 1)
 
 
 class Cbam(nn.Module):
@@ -141,6 +168,10 @@ class Cbam(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Attended:
         """Return the gated features and the spatial map."""
-        x = x * ChannelGate(self.layers, self.flavour, name="channel")(x)
-        attention = SpatialGate(self.layers, self.flavour, name="spatial")(x, train=train)
-        return Attended(x * attention.astype(x.dtype), attention)
+        make = self.layers
+        x, seen = make.fork(x)
+        weights = ChannelGate(make, self.flavour, name="channel")(seen)
+        x, seen = make.fork(make.pointwise(jnp.multiply, x, weights))
+        attention = SpatialGate(make, self.flavour, name="spatial")(seen, train=train)
+        gated = make.pointwise(jnp.multiply, x, attention.astype(x.dtype))
+        return Attended(gated, attention)

@@ -38,8 +38,9 @@ class BasicBlock(nn.Module):
     def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Attended:
         """Map features to features of `width` channels, `stride` times smaller."""
         make = self.layers
-        y = make.conv(self.width, kernel=3, stride=self.stride, name="conv1")(x)
-        y = jax.nn.relu(make.norm(name="norm1")(y, train=train))
+        x, y = make.fork(x)
+        y = make.conv(self.width, kernel=3, stride=self.stride, name="conv1")(y)
+        y = make.pointwise(jax.nn.relu, make.norm(name="norm1")(y, train=train))
         y = make.conv(self.width, kernel=3, name="conv2")(y)
         y = make.norm(name="norm2")(y, train=train)
         return _join(y, x, block=self, train=train)
@@ -77,7 +78,11 @@ def _join(y: Array, x: Array, *, block: BasicBlock | BottleneckBlock, train: boo
     if x.shape != y.shape:
         x = make.conv(y.shape[-1], kernel=1, stride=block.stride, name="shortcut_conv")(x)
         x = make.norm(name="shortcut_norm")(x, train=train)
-    return Attended(jax.nn.relu(branch.features + x), branch.attention)
+    return Attended(make.pointwise(_rectified_sum, branch.features, x), branch.attention)
+
+
+def _rectified_sum(x: Array, y: Array) -> Array:
+    return jax.nn.relu(x + y)
 
 
 class Stage(nn.Module):
@@ -194,7 +199,7 @@ def _basic_resnet(
             f"depths={depths!r}: expected four positive whole numbers, the blocks of each stage, "
             f"such as {DEPTHS_18}"
         )
-    return ResNet(num_classes, BasicBlock, counts, layers, plan, width=width)
+    return ResNet(num_classes, BasicBlock, counts, layers.in_pairs, plan, width=width)
 
 
 def resnet50(*, num_classes: int, dtype: str = "float32", axis_name: str | None = None) -> ResNet:

@@ -24,8 +24,9 @@ from goldens.parity import relative_gap
 from mgajax import models
 from mgajax.errors import ConfigError
 from mgajax.explanation.deep_lift import deeplift, reveal_cancel
-from mgajax.models.blocks import Head, Layers, max_pool_3x3
+from mgajax.models.blocks import Head, Layers
 from mgajax.models.cbam import FLAVOURS, PLACEMENTS, Cbam
+from mgajax.models.pooling import max_pool_3x3
 
 RULES = ("rescale", "reveal_cancel", "genomics_default")
 LIBRARY = {

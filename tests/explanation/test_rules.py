@@ -12,7 +12,8 @@ from explanation.drawn_networks import average_pool
 from mgajax.errors import ConfigError
 from mgajax.explanation.difference import split_by_sign
 from mgajax.explanation.interpreter import propagate
-from mgajax.models.blocks import max_pool_3x3, peak
+from mgajax.models.blocks import peak
+from mgajax.models.pooling import max_pool_3x3
 
 KERNEL = np.random.default_rng(5).standard_normal((3, 3, 2, 4))
 RAMP = np.linspace(-1, 1, 2)

@@ -1,10 +1,7 @@
-"""Batch normalisation, maxima and pooling, each against plain numpy or a one-line definition."""
+"""Batch normalisation, maxima and convolution, each against plain numpy or a one-line definition."""
 
-import functools
-from collections.abc import Callable
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,10 +12,7 @@ from mgajax.models.batch_norm import BatchNorm
 from mgajax.models.blocks import (
     Dropout,
     Layers,
-    _largest_in_window,
-    _largest_slice,
     convolve,
-    max_pool_3x3,
     peak,
 )
 
@@ -67,56 +61,6 @@ def test_batch_norm_refuses_a_single_value() -> None:
         normalise(BatchNorm(), normal(1, 1, 1, 4))
 
 
-POOLS = {"slices": _largest_slice, "windows": _largest_in_window}
-
-
-@pytest.mark.parametrize("levels", ["many", "few"])
-@pytest.mark.parametrize("size", [(7, 12), (12, 12), (1, 2)])
-def test_max_pool_equals_a_window_reduction(size: tuple[int, int], levels: str) -> None:
-    """On every platform; of equal values, which few grey levels make, the same one wins."""
-    x = normal(2, *size, 3)
-    x = jnp.round(x) if levels == "few" else x
-    upstream = normal(2, *((side + 1) // 2 for side in size), 3, seed=1)
-
-    def reduced(x: jax.Array) -> jax.Array:
-        return nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
-
-    @functools.partial(jax.jit, static_argnames="pool")
-    @functools.partial(jax.grad, has_aux=True)
-    def gradient(x: jax.Array, pool) -> tuple[jax.Array, jax.Array]:
-        pooled = pool(x)
-        return jnp.sum(pooled * upstream), pooled
-
-    expected, wanted = gradient(x, reduced)
-    for pool in POOLS.values():
-        found, pooled = gradient(x, pool)
-        np.testing.assert_array_equal(pooled, wanted)
-        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
-
-
-def test_max_pool_reduces_windows_on_a_tpu_only() -> None:
-    traced = jax.jit(max_pool_3x3).trace(jnp.ones((1, 8, 8, 2), jnp.float32))
-    reduces = {
-        platform: "stablehlo.reduce_window"
-        in traced.lower(lowering_platforms=(platform,)).as_text()
-        for platform in ("cpu", "cuda", "tpu")
-    }
-    assert reduces == {"cpu": False, "cuda": False, "tpu": True}
-
-
-@pytest.mark.parametrize("pool", POOLS.values(), ids=POOLS)
-def test_the_first_of_equal_values_gets_the_whole_gradient(pool: Callable) -> None:
-    flat = jnp.ones((1, 4, 4, 1), jnp.float32)
-    gradient = jax.grad(lambda x: jnp.sum(pool(x)))(flat)
-    # Each window's first pixel in the frame: two windows share none.
-    expected = np.zeros((4, 4))
-    expected[np.ix_((0, 1), (0, 1))] = 1.0
-    np.testing.assert_array_equal(gradient[0, :, :, 0], expected)
-    gradient = jax.grad(lambda x: jnp.sum(peak(x, 1)))(flat)
-    np.testing.assert_array_equal(gradient[0, 0, :, 0], np.ones(4))
-    assert float(jnp.sum(gradient)) == 4.0
-
-
 @pytest.mark.parametrize("axis", [1, 2, -1])
 def test_peak_is_the_maximum_and_compilation_changes_no_gradient(axis: int) -> None:
     """The case that defeats `jnp.max` needs a whole network: `resnet18_cbam` in test_parity."""
@@ -130,6 +74,13 @@ def test_peak_is_the_maximum_and_compilation_changes_no_gradient(axis: int) -> N
     eager = jax.grad(objective)(x, gate)
     compiled = jax.jit(jax.grad(objective))(x, gate)
     np.testing.assert_allclose(compiled, eager, rtol=1e-5, atol=1e-6)
+
+
+def test_of_equal_values_the_first_peak_gets_the_whole_gradient() -> None:
+    flat = jnp.ones((1, 4, 4, 1), jnp.float32)
+    gradient = jax.grad(lambda x: jnp.sum(peak(x, 1)))(flat)
+    np.testing.assert_array_equal(gradient[0, 0, :, 0], np.ones(4))
+    assert float(jnp.sum(gradient)) == 4.0
 
 
 @pytest.mark.parametrize("kernel", [1, 3, 7])

@@ -1,0 +1,105 @@
+"""The 3×3 max pool of a stem, with a form for each platform (docs/PERFORMANCE.md)."""
+
+import functools
+import itertools
+import math
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, UInt8
+
+from mgajax.models import row_pairs
+from mgajax.models.convolution import cut
+
+
+@functools.partial(jax.jit, static_argnames="paired")
+def max_pool_3x3(x: Float[Array, "b h w c"], *, paired: bool = False) -> Float[Array, "b h2 w2 c"]:
+    """Maximum over 3×3 windows, stride 2, padding 1 with −∞ (the stem of ResNet and DenseNet).
+
+    Of equal values the first in reading order wins, forward and backward. A choice between nine
+    slices that remembers which one it was: on a CPU at a fraction of the cost of
+    `lax.reduce_window`, on a GPU with fewer bytes, and without its gradient's scatter. On a TPU the
+    slices cost five times as much.
+
+    Under `jit` for its name alone, by which `mgajax.explanation` knows it for a maximum.
+
+    Args:
+      x: features.
+      paired: they come, and are wanted, in pairs of rows on a TPU (`row_pairs`).
+    """
+    fits = paired and row_pairs.rows_of(*x.shape[1::2]) == 2 and x.shape[1] % 4 == 0
+    on_a_tpu = _largest_in_pairs if fits else _largest_in_window
+    return lax.platform_dependent(x, tpu=on_a_tpu, default=_largest_of_nine)
+
+
+@jax.custom_jvp
+def _largest_of_nine(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
+    return _with_places(x)[0]
+
+
+@_largest_of_nine.defjvp
+def _differential(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    """Of the pixel that was chosen; what JAX makes of it backward puts each value in its place."""
+    values, places = _with_places(primals[0])
+    nothing = jnp.zeros((), values.dtype)
+    chosen = (
+        jnp.where(places == jnp.uint8(number), window, nothing)
+        for number, window in enumerate(_windows(tangents[0], margin=0.0))
+    )
+    return values, functools.reduce(jnp.add, chosen)
+
+
+def _with_places(x: Array) -> tuple[Array, UInt8[Array, "b h2 w2 c"]]:
+    """The maxima, and which of its nine pixels, in reading order, a window had each from.
+
+    By comparison, not `jnp.maximum`: that costs three times as much and has the weakness explained
+    in `mgajax.models.blocks.peak`.
+    """
+    first, *others = _windows(x, margin=-jnp.inf)
+    values, places = first, jnp.zeros(first.shape, jnp.uint8)
+    for number, window in enumerate(others, start=1):
+        larger = window > values
+        values = jnp.where(larger, window, values)
+        places = jnp.where(larger, jnp.uint8(number), places)
+    return values, places
+
+
+def _windows(x: Array, *, margin: float) -> list[Array]:
+    """The nine pixels of all windows, in reading order, each a strided slice of the padded map."""
+    rows, columns = (x.shape[1] + 1) // 2, (x.shape[2] + 1) // 2
+    x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=margin)
+    return [
+        cut(
+            x,
+            rows=slice(top, top + 2 * rows - 1, 2),
+            columns=slice(left, left + 2 * columns - 1, 2),
+        )
+        for top, left in itertools.product(range(3), repeat=2)
+    ]
+
+
+def _largest_in_window(x: Array) -> Array:
+    return _largest(x, (1, 3, 3, 1))
+
+
+def _largest_in_pairs(x: Array) -> Array:
+    """The maximum along each row, then over three rows, from pairs of rows to pairs."""
+    along = _largest(row_pairs.pair(x), (1, 1, 3, 1))
+    rows = (*jnp.split(along[:, 0::2], 2, axis=-1), *jnp.split(along[:, 1::2], 2, axis=-1))
+    above = jnp.pad(rows[3][:, :-1], ((0, 0), (1, 0), (0, 0), (0, 0)), constant_values=-jnp.inf)
+    upper, lower = _first_largest((above, *rows[:2])), _first_largest(rows[1:])
+    return row_pairs.unpair(jnp.concatenate([upper, lower], axis=-1))
+
+
+def _largest(x: Array, window: tuple[int, ...]) -> Array:
+    """Over windows of 3 with stride 2, of 1 with stride 1."""
+    strides, pads = [(side + 1) // 2 for side in window], [(side // 2,) * 2 for side in window]
+    # A Python number: JAX differentiates no other beginning.
+    return lax.reduce_window(x, -math.inf, lax.max, window, strides, pads)
+
+
+def _first_largest(maps: Sequence[Array]) -> Array:
+    """By comparison, as in `_with_places`."""
+    return functools.reduce(lambda largest, x: jnp.where(x > largest, x, largest), maps)

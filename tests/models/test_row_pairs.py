@@ -1,0 +1,161 @@
+"""Pairs of rows, a TPU's form of narrow maps: run here, on a CPU, it gives what single rows give."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from mgajax import models
+from mgajax.models import row_pairs
+from mgajax.models.batch_norm import Manner, normalise
+from mgajax.models.convolution import convolve
+from mgajax.models.pooling import max_pool_3x3
+
+LAYOUT = ("NHWC", "HWIO", "NHWC")
+NARROW = 40
+"""Channels of which two rows fit side by side."""
+
+
+def drawn(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape)
+
+
+@contextlib.contextmanager
+def as_on_a_tpu() -> Iterator[list[Any]]:
+    """Every layer takes the form that it has on a TPU; these, None for a layer that has none."""
+    seen: list[Any] = []
+
+    def chosen(*operands: Any, default: Any, tpu: Any = None, **_: Any) -> Any:
+        seen.append(tpu)
+        return (tpu or default)(*operands)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lax, "platform_dependent", chosen)
+        max_pool_3x3.clear_cache()  # a jitted function keeps what it was traced as
+        yield seen
+    max_pool_3x3.clear_cache()
+
+
+@pytest.mark.parametrize(
+    ("height", "channels", "rows"),
+    [(8, 64, 2), (8, 33, 2), (8, 32, 1), (8, 65, 1), (7, 64, 1), (8, 1, 1)],
+)
+def test_two_rows_where_they_fit_and_one_alone_would_waste_half(
+    height: int, channels: int, rows: int
+) -> None:
+    assert row_pairs.rows_of(height, channels) == rows
+
+
+def test_a_pair_holds_two_rows_one_after_the_other() -> None:
+    x = jnp.asarray(drawn(2, 6, 5, 3), jnp.float32)
+    paired = row_pairs.pair(x)
+    np.testing.assert_array_equal(paired[..., :3], x[:, 0::2])
+    np.testing.assert_array_equal(paired[..., 3:], x[:, 1::2])
+    np.testing.assert_array_equal(row_pairs.unpair(paired), x)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "taps", "stride"),
+    [
+        (1, NARROW, 7, 2),
+        (NARROW, NARROW, 3, 1),
+        (NARROW, NARROW, 1, 1),
+        (NARROW, 80, 3, 2),
+        (NARROW, 80, 1, 2),
+        (80, NARROW, 3, 1),
+        (NARROW, 80, 3, 1),  # as single rows: no kernel gives one from pairs at stride 1
+    ],
+)
+def test_convolutions_of_pairs(before: int, after: int, taps: int, stride: int) -> None:
+    """Values and gradients, in float64."""
+    with jax.enable_x64(True):
+        x = jnp.asarray(drawn(2, 8, 6, before))
+        kernel = jnp.asarray(drawn(taps, taps, before, after, seed=1))
+        edge = taps // 2
+
+        def results(convolution: Any) -> Any:
+            def total(x: jax.Array, kernel: jax.Array) -> Any:
+                padding = ((edge, edge), (edge, edge))
+                y = convolution(x, kernel, (stride,) * 2, padding, dimension_numbers=LAYOUT)
+                return jnp.sum(jnp.sin(y)), y
+
+            return jax.value_and_grad(total, (0, 1), has_aux=True)(x, kernel)
+
+        single = results(convolve)
+        with as_on_a_tpu():
+            paired = results(row_pairs.convolve)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-10), paired, single)
+
+
+def test_normalisation_of_pairs() -> None:
+    """Values, moments and gradients, in float64; a mean that is large beside the deviation, too."""
+    with jax.enable_x64(True):
+        x, upstream = (jnp.asarray(drawn(2, 6, 5, NARROW, seed=seed)) for seed in (0, 1))
+        scale, bias = (jnp.asarray(drawn(NARROW, seed=seed)) for seed in (2, 3))
+
+        def results(paired: bool) -> Any:
+            manner = Manner(dtype="float64", paired=paired)
+
+            def total(x: jax.Array, scale: jax.Array, bias: jax.Array) -> Any:
+                y, moments = normalise(x, scale, bias, manner)
+                return jnp.sum(y * upstream), (y, moments)
+
+            return jax.value_and_grad(total, (0, 1, 2), has_aux=True)(100 + x, scale, bias)
+
+        single = results(False)
+        with as_on_a_tpu():
+            paired = results(True)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-11), paired, single
+    )
+
+
+def passes(images: np.ndarray) -> Any:
+    """Logits, maps, statistics and all gradients of a narrow network that has narrow maps."""
+    model = models.create(
+        "mga_resnet18", num_classes=3, dtype="float64", width=NARROW, depths=(1, 1, 1, 1)
+    )
+    drawn_here = models.init_variables(model, image_size=32, channels=1, seed=0)
+    variables = jax.tree.map(lambda value: jnp.asarray(value, jnp.float64), drawn_here)
+
+    def loss(params: Any, images: jax.Array) -> Any:
+        given = {"params": params, "batch_stats": variables["batch_stats"]}
+        output, changed = model.apply(given, images, train=True, mutable=["batch_stats"])
+        maps = sum(jnp.sum(jnp.square(value)) for value in output.attention.values())
+        return jnp.sum(jnp.square(output.logits)) + maps, (output, changed)
+
+    return jax.jit(jax.value_and_grad(loss, (0, 1), has_aux=True))(variables["params"], images)
+
+
+def test_a_network_of_pairs_is_the_network() -> None:
+    """Stem, pool, blocks and attention together; each gradient by the largest of its array."""
+    with jax.enable_x64(True):
+        images = jnp.asarray(drawn(2, 32, 32, 1))
+        single = passes(images)
+        with as_on_a_tpu() as seen:
+            paired = passes(images)
+    assert sum(form is not None for form in seen) > 20
+
+    def same(path: Any, one: jax.Array, other: jax.Array) -> None:
+        bound = 1e-11 * max(np.abs(np.asarray(other)).max(), 1.0)
+        np.testing.assert_allclose(one, other, rtol=0, atol=bound, err_msg=str(path))
+
+    jax.tree.map_with_path(same, paired, single)
+
+
+def test_other_platforms_get_single_rows() -> None:
+    """The TPU's program convolves maps of twice the channels, the others' programs none."""
+    layer = models.blocks.Layers().in_pairs.conv(64, kernel=3, name="conv")
+    x = jax.ShapeDtypeStruct((1, 8, 8, 64), jnp.float32)
+    variables = jax.eval_shape(layer.init, jax.random.key(0), x)
+    traced = jax.jit(layer.apply).trace(variables, x)
+    paired = {
+        platform: "tensor<1x4x8x128xf32>" in traced.lower(lowering_platforms=(platform,)).as_text()
+        for platform in ("cpu", "cuda", "tpu")
+    }
+    assert paired == {"cpu": False, "cuda": False, "tpu": True}
