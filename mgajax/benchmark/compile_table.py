@@ -52,9 +52,11 @@ def _giga(size: int) -> str:
 def _too_large(what: str, memory: dict[str, Any]) -> list[str]:
     if memory["fits"] is not False:
         return []
+    count = memory["batch_that_fits"]
+    told = f"about {count} images a device" if count else "not even one image a device"
     return [
         f"  {what} does not fit: {_giga(memory['over_bytes'])} GB too large; "
-        f"about {memory['batch_that_fits']} images a device would fit (an estimate)"
+        f"{told} would fit (an estimate)"
     ]
 
 

@@ -29,6 +29,7 @@ EXAMPLES = (
     "a100:8",
     "cpu",
 )
+KNOWN = f"known: {', '.join(EXAMPLES)}, and other sizes of these"
 ENVIRONMENT = {
     "TPU_SKIP_MDS_QUERY": "1",
     "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
@@ -70,17 +71,16 @@ def parse_target(word: str) -> Target:
     """
     name, _, sides = word.partition(":")
     chip = next((chip for chip in CHIPS if chip.target and chip.target == name), None)
-    known = f"known: {', '.join(EXAMPLES)}, and other sizes of these"
     if chip is None and name != "cpu":
         names = ("cpu", *(chip.target for chip in CHIPS if chip.target))
         hint = nearest(name, names).partition("valid:")[0]
-        raise ConfigError(f"--target {word}: {hint}{known}")
+        raise ConfigError(f"--target {word}: {hint}{KNOWN}")
     is_tpu = chip is not None and chip.gpu is None
     form = r"[1-9][0-9]*x[1-9][0-9]*" if is_tpu else r"[1-9][0-9]*"
     sides = sides or ("1x1" if is_tpu else "1")
     if not re.fullmatch(form, sides):
         wanted = "AxB, chips along the sides of a slice" if is_tpu else "N, how many"
-        raise ConfigError(f"--target {word}: write {name}:{wanted}; {known}")
+        raise ConfigError(f"--target {word}: write {name}:{wanted}; {KNOWN}")
     grid = tuple(int(side) for side in sides.split("x"))
     platform: Platform = "cpu" if chip is None else "tpu" if chip.gpu is None else "cuda"
     return Target(word, platform, grid, chip)
@@ -111,7 +111,7 @@ def devices_of(target: Target) -> Sequence[jax.Device]:
     try:
         described = _described(target)
     except (NotImplementedError, RuntimeError, ValueError) as error:
-        raise ConfigError(f"--target {target.word}: {_first_line(error)}") from error
+        raise ConfigError(f"--target {target.word}: {_first_line(error)}; {KNOWN}") from error
     return described.devices
 
 

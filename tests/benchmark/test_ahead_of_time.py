@@ -107,6 +107,20 @@ def test_what_does_not_fit_says_by_how_much_and_what_would() -> None:
 
 
 @pytest.mark.parametrize(
+    ("count", "told"),
+    [(3, "about 3 images a device would fit"), (0, "not even one image a device would fit")],
+)
+def test_the_table_says_what_would_fit(count: int, told: str) -> None:
+    memory = {"fits": False, "over_bytes": 4_250_000_000, "batch_that_fits": count}
+    memory |= {"needed_bytes": 20_000_000_000, "available_bytes": 15_750_000_000}
+    seconds = {"trace_and_lower": {"wall_s": 1.0}, "compile": {"wall_s": 1.0}}
+    report = {"model": "unet", "dtype": "float32", "batch_size": 4, "image_size": 512}
+    report |= {"devices": ["TPU v5 lite"], "parallel": "pmap", "augmentation": "on"}
+    report |= {"target": "v5e:1x1", "chip": None, "train": {**seconds, "memory": memory}}
+    assert f"train does not fit: 4.25 GB too large; {told} (an estimate)" in compile_table(report)
+
+
+@pytest.mark.parametrize(
     "message",
     [
         "RESOURCE_EXHAUSTED: XLA:TPU compile permanent error. Ran out of memory in memory space hbm. "

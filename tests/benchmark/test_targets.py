@@ -54,6 +54,18 @@ def test_a_missing_compiler_is_one_line_with_its_command(
         devices_of(parse_target(word))
 
 
+def test_a_slice_that_its_compiler_does_not_know_lists_the_known_targets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(target: targets.Target) -> None:
+        raise ValueError("INVALID_ARGUMENT: no such slice")
+
+    monkeypatch.setattr(targets, "_is_installed", lambda name: True)
+    monkeypatch.setattr(targets, "_described", refuse)
+    with pytest.raises(ConfigError, match=r"--target v5e:3x5: .*no such slice; known: v5e:1x1"):
+        devices_of(parse_target("v5e:3x5"))
+
+
 def test_more_devices_than_the_process_has_are_refused() -> None:
     assert len(devices_of(parse_target("cpu:8"))) == 8
     with pytest.raises(ConfigError, match="--target cpu:9: JAX runs already with 8"):
