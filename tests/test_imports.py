@@ -38,7 +38,6 @@ ALLOWED = {
     "experiments": LEAVES
     | {"config", "data", "hosts", "training", "evaluation", "explanation", "inference"}
     | {"dataset_report", "reporting", "compilation"},
-    "quickstart": LEAVES | {"config", "training", "evaluation", "explanation", "inference", "site"},
     "site": LEAVES | {"config", "training", "evaluation", "reporting", "dataset_report"},
     "dataset_contents": LEAVES | {"curation", "data"},
     "dataset_report": LEAVES | {"curation", "data", "dataset_contents", "reporting"},

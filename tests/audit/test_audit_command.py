@@ -9,24 +9,17 @@ from pathlib import Path
 import pytest
 from drawn_copies import Pictures, planted, write_pictures, write_split
 
-from mgajax.audit.command import add_audit
 from mgajax.audit.page import audit_page
 from mgajax.audit.run import CACHE, Audited
 from mgajax.audit.summary import summary
+from mgajax.cli.audit import add_audit
 
 Bad = tuple[Audited, dict[str, frozenset[str]]]
 
 
 def run(*words: str) -> int:
     parser = argparse.ArgumentParser()
-    commands = parser.add_subparsers()
-
-    def add(commands, name, function, *, text, epilog):
-        command = commands.add_parser(name, help=text, epilog=epilog)
-        command.set_defaults(run=function)
-        return command
-
-    add_audit(commands, add)
+    add_audit(parser.add_subparsers())
     arguments = parser.parse_args(["audit", *words])
     return arguments.run(arguments, [])
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from drawn_archives import afshar_labels, afshar_patient, series
 
-from mgajax.cli import main
-from mgajax.curation import command
+from mgajax import dataset_report
+from mgajax.cli import curate, main
 from mgajax.errors import ConfigError
 
 described: list[Path] = []
@@ -15,19 +15,16 @@ described: list[Path] = []
 
 
 def run(*words: str) -> None:
-    """Parse and run the command as the command line does."""
+    """Parse and run the command as the command line does, all but the card, which takes longest."""
     described.clear()
     parser = argparse.ArgumentParser()
-    commands = parser.add_subparsers()
-
-    def add_command(commands, name: str, run, *, text: str, epilog: str):
-        added = commands.add_parser(name, description=text, epilog=epilog)
-        added.set_defaults(run=run)
-        return added
-
-    command.add_curate(commands, add_command, describe=described.append)
+    curate.add_curate(parser.add_subparsers())
     arguments = parser.parse_args(["curate", *words])
-    arguments.run(arguments, [])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            dataset_report, "report_dataset", lambda folder, out: described.append(folder)
+        )
+        arguments.run(arguments, [])
 
 
 @pytest.fixture
@@ -69,7 +66,7 @@ def test_labels_are_read(raw: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_a_missing_decoder_is_named(
     raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "NEEDS", ("pydicom", "no_such_decoder"))
+    monkeypatch.setattr(curate, "NEEDS", ("pydicom", "no_such_decoder"))
     with pytest.raises(
         ConfigError, match=r"not installed: no_such_decoder; pip install 'mgajax\[curation\]'"
     ):

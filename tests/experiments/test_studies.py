@@ -12,10 +12,10 @@ from pretended_runs import no_data, predicted, pretended
 from unrendered import leave_blank
 
 from mgajax import config as configs
+from mgajax.cli.experiment import NAMES, PARTS
 from mgajax.errors import ConfigError
 from mgajax.evaluation.result import results_folder
 from mgajax.experiments import checkpoint_choice, claims
-from mgajax.experiments.command import NAMES, PARTS
 from mgajax.experiments.execution import Outcome, Status
 from mgajax.experiments.experiment import Order, run_experiment, write_results
 from mgajax.experiments.fractions import GAIN

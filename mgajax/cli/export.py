@@ -2,13 +2,15 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
+from mgajax.cli.command import add_command
 from mgajax.errors import ConfigError, nearest
 from mgajax.interop.formats import FORMATS
 
 
-def add_export(commands, add_command) -> None:
-    """Add the command to the parser's `commands` by `add_command` of the command line."""
+def add_export(commands: Any) -> None:
+    """Add the command to the parser's `commands`."""
     command = add_command(
         commands,
         "export",

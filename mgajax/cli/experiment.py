@@ -1,9 +1,10 @@
 """`mgajax experiment`: its options, and what it prints."""
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from mgajax.cli.command import add_command
 from mgajax.experiments.budgets import BUDGETS
 from mgajax.progress import say
 
@@ -39,12 +40,8 @@ PARTS = {
 ALL = "all"
 
 
-def add_experiment(commands, add_command, *, draw: Callable[..., Path]) -> None:
-    """Add the command to the parser's `commands` by `add_command` of the command line.
-
-    Args:
-      draw: `draw(folder, **options)` builds a phantom.
-    """
+def add_experiment(commands: Any) -> None:
+    """Add the command to the parser's `commands`."""
     width = max(map(len, NAMES))
     names = "\n".join(f"  {name:<{width}}  {text}" for name, text in NAMES.items())
     parts = ", ".join(f"{part} (by {name})" for part, name in PARTS.items())
@@ -85,7 +82,6 @@ def add_experiment(commands, add_command, *, draw: Callable[..., Path]) -> None:
         "--compare", type=Path, nargs="+", default=[], metavar="RUN", help="significance: the runs"
     )
     command.add_argument("--split", type=Path, metavar="FILE.csv", help="dataset: for Table 2")
-    command.set_defaults(draw=draw)
 
 
 def experiment(arguments: argparse.Namespace, overrides: list[str]) -> int:
@@ -125,7 +121,7 @@ def _one(
         split=arguments.split,
         overrides=tuple(overrides),
     )
-    done = run_experiment(order, draw=arguments.draw)
+    done = run_experiment(order, draw=_draw)
     if done is None:
         return None
     print(done.table)
@@ -134,3 +130,10 @@ def _one(
     for line in done.failed:
         print(f"failed: {line}")
     return 1 if done.failed else 0
+
+
+def _draw(folder: Path, **options: object) -> Path:
+    """A phantom with these options."""
+    import tfds_builders
+
+    return tfds_builders.build("ct_phantom", data_dir=folder, **options).directory

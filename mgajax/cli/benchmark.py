@@ -7,13 +7,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from mgajax.cli.command import Run, add_command
 from mgajax.errors import ConfigError
 
 DEFAULT_COUNTS = (1, 2, 4, 8)
 
 
-def add_benchmark(commands, add_command) -> None:
-    """Add the commands to the parser\'s `commands` by `add_command` of the command line."""
+def add_benchmark(commands: Any) -> None:
+    """Add the command to the parser's `commands`."""
     group = commands.add_parser(
         "benchmark",
         help="measure: what does a step cost, does the input keep up, how does it scale?",
@@ -21,11 +22,11 @@ def add_benchmark(commands, add_command) -> None:
         allow_abbrev=False,
     )
     kinds = group.add_subparsers(dest="what", required=True, metavar="WHAT")
-    _add_step(_add_timing(kinds, add_command, "step", step))
-    _add_compile(_add_measurement(kinds, add_command, "compile", compile_step))
-    _add_timing(kinds, add_command, "input", input_rate)
-    _add_scaling(_add_timing(kinds, add_command, "scaling", scaling))
-    _add_compare(kinds, add_command)
+    _add_step(_add_timing(kinds, "step", step))
+    _add_compile(_add_measurement(kinds, "compile", compile_step))
+    _add_timing(kinds, "input", input_rate)
+    _add_scaling(_add_timing(kinds, "scaling", scaling))
+    _add_compare(kinds)
 
 
 TEXTS = {
@@ -53,7 +54,7 @@ Exit code 1 if a step does not fit.""",
 }
 
 
-def _add_measurement(kinds, add_command, name: str, run):
+def _add_measurement(kinds: Any, name: str, run: Run) -> argparse.ArgumentParser:
     epilog = EPILOGS.get(name, "")
     command = add_command(kinds, name, run, text=TEXTS[name], epilog=epilog, overrides=True)
     command.add_argument("--config", type=Path, required=True, help="a file of configs/")
@@ -61,8 +62,8 @@ def _add_measurement(kinds, add_command, name: str, run):
     return command
 
 
-def _add_timing(kinds, add_command, name: str, run):
-    command = _add_measurement(kinds, add_command, name, run)
+def _add_timing(kinds: Any, name: str, run: Run) -> argparse.ArgumentParser:
+    command = _add_measurement(kinds, name, run)
     command.add_argument("--steps", type=int, default=40, help="steps timed each way")
     return command
 
@@ -123,7 +124,7 @@ def _add_scaling(command) -> None:
     command.add_argument("--simulate", type=int, metavar="N", help="pretend N devices on the CPU")
 
 
-def _add_compare(kinds, add_command) -> None:
+def _add_compare(kinds: Any) -> None:
     command = add_command(kinds, "compare", compare_files, text="two files of --out: A / B")
     command.add_argument("first", type=Path, metavar="A.json")
     command.add_argument("second", type=Path, metavar="B.json")

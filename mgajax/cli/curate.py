@@ -1,12 +1,12 @@
 """`mgajax curate`: its options, and what it prints."""
 
 import argparse
-import functools
 import importlib.util
 import os
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from mgajax.cli.command import add_command
 from mgajax.errors import ConfigError
 from mgajax.schema import SOURCES
 
@@ -23,16 +23,13 @@ again. Then:
   mgajax build covid_ct_slices --manual_dir OUT
 """
 
-Describe = Callable[[Path], object]
-"""Writes the data card of a curated set; its room lies above this one."""
 
-
-def add_curate(commands, add_command, *, describe: Describe) -> None:
-    """Add the command to the parser's `commands` by `add_command` of the command line."""
+def add_curate(commands: Any) -> None:
+    """Add the command to the parser's `commands`."""
     command = add_command(
         commands,
         "curate",
-        functools.partial(run, describe=describe),
+        curate,
         text="rebuild the curated set from the seven archives, with a catalogue of every slice",
         epilog=EPILOG,
     )
@@ -124,17 +121,18 @@ def _labels(text: str) -> tuple[int, ...]:
     return tuple(int(word) for word in text.split(","))
 
 
-def run(arguments: argparse.Namespace, overrides: list[str], *, describe: Describe) -> None:
+def curate(arguments: argparse.Namespace, overrides: list[str]) -> None:
     """Curate, describe what OUT holds, and say what was found."""
     missing = [name for name in NEEDS if importlib.util.find_spec(name) is None]
     if missing:
         raise ConfigError(f"not installed: {', '.join(missing)}; pip install 'mgajax[curation]'")
+    from mgajax.curation import curate as curation
     from mgajax.curation.archives.archive import ReadOptions
-    from mgajax.curation.curate import Settings, curate
     from mgajax.curation.rendering import find_window
     from mgajax.curation.selection import MOST_ALIKE, lung_rule, read_rulings
+    from mgajax.dataset_report import report_dataset
 
-    settings = Settings(
+    settings = curation.Settings(
         window=find_window(arguments.window),
         orientation=arguments.orientation,
         options=ReadOptions(
@@ -148,7 +146,7 @@ def run(arguments: argparse.Namespace, overrides: list[str], *, describe: Descri
         rulings=read_rulings(arguments.labels) if arguments.labels else {},
         most_alike=MOST_ALIKE if arguments.most_alike is None else arguments.most_alike,
     )
-    report = curate(
+    report = curation.curate(
         arguments.raw,
         out=arguments.out,
         sources=tuple(filter(None, arguments.sources.split(","))),
@@ -166,6 +164,6 @@ def run(arguments: argparse.Namespace, overrides: list[str], *, describe: Descri
         print(f"{kind}: {found['count']} {found['meaning']} (e.g. {found['examples'][0]})")
     written = ["summary.json", "catalogue.csv", "catalogue.parquet"]
     if report.slices:
-        describe(arguments.out)
+        report_dataset(arguments.out, out=arguments.out / "card")
         written.append("card/card.html")
     print(f"\n{arguments.out}: {', '.join(written)}")

@@ -2,12 +2,14 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
+from mgajax.cli.command import add_command
 from mgajax.schema import CLASS_NAMES, SPLITS
 
 
-def add_explain(commands, add_command) -> None:
-    """Add the command to the parser's `commands` by `add_command` of the command line."""
+def add_explain(commands: Any) -> None:
+    """Add the command to the parser's `commands`."""
     command = add_command(
         commands,
         "explain",

@@ -2,10 +2,13 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
+
+from mgajax.cli.command import add_command
 
 
-def add_tune(commands, add_command) -> None:
-    """Add the command to the parser's `commands` by `add_command` of the command line."""
+def add_tune(commands: Any) -> None:
+    """Add the command to the parser's `commands`."""
     command = add_command(
         commands,
         "tune",

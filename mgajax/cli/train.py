@@ -2,8 +2,9 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from mgajax.cli.command import add_command
 from mgajax.hosts import options
 from mgajax.hosts.launch import launch
 
@@ -20,8 +21,8 @@ and processes.
 LOG_FOLDER = "processes"
 
 
-def add_train(commands, add_command) -> None:
-    """Add the command to the parser's `commands` by `add_command` of the command line."""
+def add_train(commands: Any) -> None:
+    """Add the command to the parser's `commands`."""
     command = add_command(
         commands,
         "train",

@@ -3,7 +3,9 @@
 import argparse
 import importlib.util
 from pathlib import Path
+from typing import Any
 
+from mgajax.cli.command import add_command
 from mgajax.errors import ConfigError
 
 NEEDS: tuple[str, ...] = ("gdcm", "highdicom", "nibabel", "pydicom")
@@ -24,8 +26,8 @@ Research use only: not a medical device.
 """
 
 
-def add_predict(commands, add_command) -> None:
-    """Add the command to the parser's `commands` by `add_command` of the command line."""
+def add_predict(commands: Any) -> None:
+    """Add the command to the parser's `commands`."""
     command = add_command(
         commands,
         "predict",

@@ -5,6 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from mgajax.cli.command import add_command
+
 EPILOG = """\
 looks for patients in several splits, the same picture twice (also turned, mirrored, cropped or
 recoded), conflicting labels, damaged and missing files, and for what tells the class without a
@@ -13,13 +15,8 @@ exit code 1 on leakage or a label conflict. Without a split, a picture under two
 as leakage. A second audit into the same OUT decodes only what is new."""
 
 
-def add_audit(commands: Any, add_command: Any) -> None:
-    """Add the command and its options.
-
-    Args:
-      commands: the parser's commands.
-      add_command: makes one, with the options that all share.
-    """
+def add_audit(commands: Any) -> None:
+    """Add the command to the parser's `commands`."""
     command = add_command(
         commands,
         "audit",

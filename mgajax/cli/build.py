@@ -1,0 +1,68 @@
+"""`mgajax build`: its options, and what it prints."""
+
+import argparse
+import ast
+from pathlib import Path
+from typing import Any
+
+from mgajax.cli.command import add_command
+from mgajax.errors import ConfigError
+
+DATA_DIR = Path("tensorflow_datasets")
+
+
+def add_build(commands: Any) -> None:
+    command = add_command(
+        commands,
+        "build",
+        build,
+        text="package slices as a data set (ArrayRecord) that training reads",
+        epilog=(
+            "data sets:\n"
+            "  covid_ct_slices   the curated set: --manual_dir holds curated_data/ and, beside it,\n"
+            "                    meta_data_covid.csv, meta_data_normal.csv and meta_data_cap.csv;\n"
+            "                    --option masks=DIR adds the masks that `mgajax segment` made\n"
+            "  covid_ct_lesions  frames with annotated lesions: --manual_dir holds frames/ and masks/,\n"
+            "                    and meta_data_covid.csv, which knows MedSeg's patients\n"
+            "  ct_phantom        drawn slices with known lesions; needs no --manual_dir"
+        ),
+    )
+    command.add_argument("dataset", help="covid_ct_slices, covid_ct_lesions or ct_phantom")
+    command.add_argument("--manual_dir", type=Path, help="what you downloaded")
+    command.add_argument(
+        "--data_dir", type=Path, default=DATA_DIR, help=f"where built sets go (default {DATA_DIR})"
+    )
+    command.add_argument("--builder_config", metavar="NAME", help="a variant of the data set")
+    command.add_argument(
+        "--option",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="change a field of that variant, e.g. shortcut=0.5 or patients=500",
+    )
+
+
+def build(arguments: argparse.Namespace, overrides: list[str]) -> None:
+    """Build a data set and say where it is and what was found."""
+    import tfds_builders
+
+    built = tfds_builders.build(
+        arguments.dataset,
+        manual_dir=arguments.manual_dir,
+        data_dir=arguments.data_dir,
+        builder_config=arguments.builder_config,
+        **dict(_option(word) for word in arguments.option),
+    )
+    print(built.summary)
+    print(f"\n{built.status}: {built.directory}\nuse: --config.data.dir={built.directory}")
+
+
+def _option(word: str) -> tuple[str, object]:
+    """`key=value` with the value as Python would read it; what it cannot read is text."""
+    key, equals, text = word.partition("=")
+    if not equals:
+        raise ConfigError(f"--option {word}: write KEY=VALUE")
+    try:
+        return key, ast.literal_eval(text)
+    except (SyntaxError, ValueError):
+        return key, text

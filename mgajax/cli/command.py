@@ -1,0 +1,34 @@
+"""What all commands share."""
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+Run = Callable[[argparse.Namespace, list[str]], int | None]
+"""A command, of its options and the `--config.key=value` words; its exit code, None for 0."""
+
+
+def add_command(
+    commands: Any, name: str, run: Run, *, text: str, epilog: str = "", overrides: bool = False
+) -> argparse.ArgumentParser:
+    """Add a command to a parser's commands, with the options that all have.
+
+    Args:
+      commands: what `add_subparsers` gave.
+      name: the word for it.
+      run: what it does.
+      text: its line of help.
+      epilog: below its options, as it stands.
+      overrides: whether it takes `--config.key=value`.
+    """
+    command: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=text,
+        description=text,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    command.add_argument("--debug", action="store_true", help="show a traceback on an error")
+    command.set_defaults(run=run, takes_overrides=overrides)
+    return command

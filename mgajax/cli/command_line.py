@@ -1,0 +1,138 @@
+"""`mgajax COMMAND`: reads the words, runs the command, and turns its errors into one line.
+
+Results go to stdout, progress to stderr. Exit code 0, or non-zero with one clear line on stderr;
+a Python traceback only with `--debug`.
+"""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+from mgajax import __version__
+from mgajax.cli.audit import add_audit
+from mgajax.cli.benchmark import add_benchmark
+from mgajax.cli.build import add_build
+from mgajax.cli.curate import add_curate
+from mgajax.cli.evaluate import add_evaluate
+from mgajax.cli.experiment import add_experiment
+from mgajax.cli.explain import add_explain
+from mgajax.cli.export import add_export
+from mgajax.cli.predict import add_predict
+from mgajax.cli.quickstart import add_quickstart
+from mgajax.cli.report import add_report
+from mgajax.cli.segment import add_segment
+from mgajax.cli.train import add_train
+from mgajax.cli.tune import add_tune
+from mgajax.compilation import keep_compiled
+from mgajax.errors import ConfigError, MgajaxError
+from mgajax.hosts.job import leave
+
+COMMANDS = (
+    add_quickstart,
+    add_curate,
+    add_audit,
+    add_build,
+    add_train,
+    add_evaluate,
+    add_explain,
+    add_segment,
+    add_export,
+    add_predict,
+    add_experiment,
+    add_benchmark,
+    add_tune,
+    add_report,
+)
+"""In the order in which `--help` lists them."""
+
+EPILOG = """\
+typical order:
+  mgajax quickstart                                      everything on drawn data, minutes on a laptop
+  mgajax build covid_ct_slices --manual_dir DOWNLOADS    the curated set, once
+  mgajax train --config configs/classification/mga_resnet18.py --workdir runs/mga \\
+      --config.data.dir=tensorflow_datasets/covid_ct_slices
+  mgajax evaluate --workdir runs/mga
+  mgajax explain --workdir runs/mga --out runs/mga/explanation
+  mgajax report --workdir runs/mga --out report          report/index.html
+  mgajax export --workdir runs/mga --out exported        StableHLO, ONNX, safetensors, PyTorch, Orbax
+
+lesion masks where there are none:
+  mgajax build covid_ct_lesions --manual_dir LESIONS     frames with annotated lesions, once
+  mgajax train --config configs/segmentation/hmsanet.py --workdir runs/hmsanet \\
+      --config.data.dir=tensorflow_datasets/covid_ct_lesions
+  mgajax segment --workdir runs/hmsanet --data tensorflow_datasets/covid_ct_slices --out masks
+  mgajax build covid_ct_slices --manual_dir DOWNLOADS --option masks=masks
+
+Research use only: not a medical device.
+"""
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    parser = make_parser()
+    arguments, rest = parser.parse_known_args(words)
+    _quieten(debug=arguments.debug)
+    keep_compiled()
+    code = _run(arguments, rest)
+    if code:
+        leave(code)
+    return code
+
+
+def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
+    try:
+        overrides = _overrides(rest, accepted=arguments.takes_overrides)
+        return arguments.run(arguments, overrides) or 0
+    except MgajaxError as error:
+        if arguments.debug:
+            raise
+        _complain(f"mgajax {arguments.command}: {error}")
+        return error.exit_code
+    except OSError as error:
+        if arguments.debug:
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        _complain(f"mgajax {arguments.command}: {place}{error.strerror or error}")
+        return 1
+    except KeyboardInterrupt:
+        _complain(f"mgajax {arguments.command}: interrupted")
+        return 130
+
+
+def _complain(line: str) -> None:
+    """Print an error; unlike progress, every process of a run prints its own."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Every command with its options; `--help` teaches."""
+    parser = argparse.ArgumentParser(
+        prog="mgajax",
+        description="Mask-guided attention for COVID-19 diagnosis on chest CT, in JAX/Flax.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"mgajax {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for add in COMMANDS:
+        add(commands)
+    return parser
+
+
+def _overrides(rest: list[str], *, accepted: bool) -> list[str]:
+    """The `--config.key=value` words; any other unknown word is an error."""
+    for word in rest:
+        if not (accepted and word.startswith("--config.") and "=" in word):
+            hint = "; a key is set by --config.KEY=VALUE, in one word" if accepted else ""
+            raise ConfigError(f"unknown argument {word!r}{hint}; see --help")
+    return rest
+
+
+def _quieten(*, debug: bool) -> None:
+    """Keep libraries' chatter off the terminal unless asked for."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if not debug:
+        logging.getLogger("absl").setLevel(logging.CRITICAL)
+        logging.getLogger("jax").setLevel(logging.ERROR)
