@@ -269,7 +269,7 @@ RULES: dict[str, Rule] = {
 """By the name of the primitive."""
 
 WHOLE: dict[str, Rule] = {
-    "max_pool_3x3": selection,  # mgajax.models.blocks
+    "largest_of_nine": selection,  # mgajax.models.pooling
     **dict.fromkeys(
         ("celu", "elu", "gelu", "leaky_relu", "selu", "silu", "softplus", "relu6"),
         elementwise(everywhere=True),

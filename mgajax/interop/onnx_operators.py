@@ -182,5 +182,5 @@ OPERATORS: dict[str, Translation] = {
 }
 """By the name of the primitive."""
 
-FUNCTIONS: dict[str, Translation] = {"max_pool_3x3": _max_pool_3x3}
+FUNCTIONS: dict[str, Translation] = {"largest_of_nine": _max_pool_3x3}
 """By the name of the jitted function, whose inside is not looked at."""

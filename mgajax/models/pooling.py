@@ -14,7 +14,6 @@ from mgajax.models import row_pairs
 from mgajax.models.convolution import cut
 
 
-@functools.partial(jax.jit, static_argnames="paired")
 def max_pool_3x3(x: Float[Array, "b h w c"], *, paired: bool = False) -> Float[Array, "b h2 w2 c"]:
     """Maximum over 3×3 windows, stride 2, padding 1 with −∞ (the stem of ResNet and DenseNet).
 
@@ -23,23 +22,24 @@ def max_pool_3x3(x: Float[Array, "b h w c"], *, paired: bool = False) -> Float[A
     `lax.reduce_window`, on a GPU with fewer bytes, and without its gradient's scatter. On a TPU the
     slices cost five times as much.
 
-    Under `jit` for its name alone, by which `mgajax.explanation` knows it for a maximum.
-
     Args:
       x: features.
       paired: they come, and are wanted, in pairs of rows on a TPU (`row_pairs`).
     """
     fits = paired and row_pairs.rows_of(*x.shape[1::2]) == 2 and x.shape[1] % 4 == 0
     on_a_tpu = _largest_in_pairs if fits else _largest_in_window
-    return lax.platform_dependent(x, tpu=on_a_tpu, default=_largest_of_nine)
+    # No `jit` around it: the compiler drops no change of form at the edge of a function.
+    with jax.named_scope("max_pool_3x3"):
+        return lax.platform_dependent(x, tpu=on_a_tpu, default=jax.jit(largest_of_nine))
 
 
 @jax.custom_jvp
-def _largest_of_nine(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
+def largest_of_nine(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
+    """The form of most platforms; by its name `mgajax.explanation` knows it for a maximum."""
     return _with_places(x)[0]
 
 
-@_largest_of_nine.defjvp
+@largest_of_nine.defjvp
 def _differential(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     """Of the pixel that was chosen; what JAX makes of it backward puts each value in its place."""
     values, places = _with_places(primals[0])

@@ -16,7 +16,7 @@ BY_TARGET = {chip.target: chip for chip in CHIPS if chip.target}
     [
         ("jit(train_step)/jvp(ResNet)/stem/conv/conv_general_dilated", "stem", False),
         ("jit(train_step)/transpose(jvp(ResNet))/stem/norm/reduce_sum", "stem norm", True),
-        ("jit(step)/transpose(jvp(ResNet))/stem/jit(max_pool_3x3)/select_n", "max pool", True),
+        ("jit(step)/transpose(jvp(ResNet))/stem/max_pool_3x3/select_n", "max pool", True),
         ("jit(step)/jvp(ResNet)/stage2/block0/shortcut_norm/mul", "stage2 norm", False),
         ("jit(step)/ResNet/stage3/block1/cbam/spatial/conv/dot_general", "stage3", False),
         ("jit(step)/shard_map/jvp(ResNet)/head/reduce_sum", "head", False),

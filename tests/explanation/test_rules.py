@@ -118,7 +118,7 @@ def test_overlapping_windows_share_a_winner() -> None:
 @pytest.mark.parametrize(
     ("function", "words"),
     [
-        (lambda x: jnp.sort(x, axis=-1), ["'sort'", "conv_general_dilated", "max_pool_3x3"]),
+        (lambda x: jnp.sort(x, axis=-1), ["'sort'", "conv_general_dilated", "largest_of_nine"]),
         (lambda x: jnp.where(x > 0, x, 0.1 * x), ["operation 'gt'", "supported operations"]),
         (lambda x: jnp.power(2.0 + x, x), ["'pow'", "two operands"]),
         (

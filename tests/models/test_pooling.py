@@ -12,7 +12,7 @@ import pytest
 from mgajax.models.pooling import (
     _largest_in_pairs,
     _largest_in_window,
-    _largest_of_nine,
+    largest_of_nine,
     max_pool_3x3,
 )
 
@@ -21,7 +21,7 @@ def normal(*shape: int, seed: int = 0) -> jax.Array:
     return jnp.asarray(np.random.default_rng(seed).standard_normal(shape), jnp.float32)
 
 
-POOLS = {"nine": _largest_of_nine, "windows": _largest_in_window, "pairs": _largest_in_pairs}
+POOLS = {"nine": largest_of_nine, "windows": _largest_in_window, "pairs": _largest_in_pairs}
 """By the form; pairs of rows need an even number of pairs."""
 
 
