@@ -18,6 +18,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from mgajax.errors import ConfigError, nearest
+from mgajax.files import write_text
 
 ROOT = Path(__file__).resolve().parent.parent
 """Where the shipped `configs` and `tfds_builders` lie, in a checkout and when installed."""
@@ -179,9 +180,7 @@ def _git_commit() -> str | None:
 def write(config: ConfigDict, path: Path, *, extra: dict[str, Any]) -> None:
     """Write `config.json`: the configuration, versions, and what `extra` says of the run."""
     content = {"config": json.loads(config.to_json()), "provenance": provenance(), **extra}
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(content, indent=2) + "\n")
-    partial.replace(path)
+    write_text(json.dumps(content, indent=2), path)
 
 
 def read(path: Path) -> tuple[ConfigDict, dict[str, Any]]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mgajax.site.readme import BLOCK, rewritten
+from mgajax.reporting.readme import BLOCK, rewritten
 
 ROOT = Path(__file__).resolve().parent.parent
 

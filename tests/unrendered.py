@@ -6,7 +6,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from mgajax.reporting import style
+from mgajax.reporting.figures import style
 
 
 def leave_blank(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -226,7 +226,7 @@ def _tell(row: Row, line: str) -> None:
 
 
 def _write(out: Path, table: Mapping[str, Any]) -> None:
-    # As `mgajax.evaluation.files.write_json`, which needs more packages than steps do.
+    # As `mgajax.files.write_json`, which needs more packages than steps do.
     partial = out.with_suffix(".partial")
     partial.write_text(json.dumps(table, indent=1) + "\n")
     partial.replace(out)

@@ -5,8 +5,6 @@ audit of the same files decodes nothing.
 """
 
 import hashlib
-import os
-import tempfile
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
@@ -23,6 +21,7 @@ from mgajax.curation.pictures import decode_picture
 from mgajax.data.preparation import foreground
 from mgajax.data.threads import map_ordered
 from mgajax.errors import DataError
+from mgajax.files import replacing
 from mgajax.progress import say, track
 
 SIDE = 128
@@ -122,10 +121,5 @@ def store_fingerprints(path: Path, found: Iterable[Fingerprint]) -> None:
         for field in fields(Fingerprint)
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".npz")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, version=VERSION, **columns)
-        Path(temporary).replace(path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    with replacing(path) as partial:
+        np.savez(partial, version=VERSION, **columns)

@@ -12,7 +12,7 @@ from PIL import Image
 from mgajax import __version__
 from mgajax.audit.page_parts import STYLE, association_part, shortcut_part, table
 from mgajax.audit.result import AuditResult, Pair, Slice
-from mgajax.reporting.style import class_colour
+from mgajax.reporting.figures.style import class_colour
 from mgajax.schema import CLASS_NAMES
 
 MOST_PAIRS = 60

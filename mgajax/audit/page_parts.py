@@ -5,7 +5,7 @@ from html import escape
 
 from mgajax.audit.association import Association
 from mgajax.audit.shortcut import Shortcut, Told
-from mgajax.reporting.style import CLASS_COLOURS, FAINT, GRID, INK, VALIDATION
+from mgajax.reporting.figures.style import CLASS_COLOURS, FAINT, GRID, INK, VALIDATION
 from mgajax.schema import CLASS_NAMES
 
 BAD, GOOD = VALIDATION, CLASS_COLOURS["Normal"]

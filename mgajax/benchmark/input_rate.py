@@ -14,11 +14,11 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from mgajax.compilation import compiler_options
 from mgajax.config import provenance
 from mgajax.data.loader import take, training_rows
 from mgajax.errors import ConfigError
 from mgajax.progress import track
+from mgajax.training.compilation import compiler_options
 from mgajax.training.run import Run, open_run
 from mgajax.training.steps import train_step
 

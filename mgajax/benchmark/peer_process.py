@@ -1,4 +1,4 @@
-"""Our network as a job for the PyTorch side, and that side as a process (`mgajax.peer.worker`).
+"""Our network as a job for the PyTorch side, and that side as a process (`mgajax.benchmark.torch_baseline.worker`).
 
 A process of its own: neither framework's threads, memory or libraries are in the other's way, and it
 may be another interpreter, with PyTorch and NumPy alone.
@@ -17,11 +17,11 @@ import jax
 from mgajax import interop
 from mgajax.benchmark.devices import cpu_threads
 from mgajax.benchmark.program import Subject, What
+from mgajax.benchmark.torch_baseline.job import Job, write_job
 from mgajax.config import ROOT
 from mgajax.data.loader import IMAGE_MEAN, IMAGE_STD
 from mgajax.errors import ConfigError
 from mgajax.interop.torch_definition import definition
-from mgajax.peer.job import Job, write_job
 from mgajax.progress import say
 from mgajax.training.start import CHANNELS, model_options
 from mgajax.training.tasks import TaskName
@@ -90,7 +90,7 @@ def torch_weights(subject: Subject) -> dict[str, Any]:
 
 
 class PeerProcess(contextlib.AbstractContextManager):
-    """A running `mgajax.peer.worker` that knows a subject's network, weights and batch.
+    """A running `mgajax.benchmark.torch_baseline.worker` that knows a subject's network, weights and batch.
 
     Attributes:
       greeting: what it said of itself (version, device, threads).
@@ -116,7 +116,13 @@ class PeerProcess(contextlib.AbstractContextManager):
         paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         try:
             process = subprocess.Popen(
-                [str(self._python), "-m", "mgajax.peer.worker", str(folder), device],
+                [
+                    str(self._python),
+                    "-m",
+                    "mgajax.benchmark.torch_baseline.worker",
+                    str(folder),
+                    device,
+                ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,

@@ -13,12 +13,12 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from mgajax.benchmark.devices import cpu_threads, operations
-from mgajax.compilation import compiler_options
 from mgajax.config import provenance
 from mgajax.data.loader import Batch
 from mgajax.progress import say
 from mgajax.schema import CLASS_NAMES
 from mgajax.training import start
+from mgajax.training.compilation import compiler_options
 from mgajax.training.sharding import Layout, check_batch_size
 from mgajax.training.state import TrainState
 from mgajax.training.steps import StepSettings, predict_step, train_step

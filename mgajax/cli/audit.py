@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mgajax.cli.command import add_command
+from mgajax.files import write_text
 
 EPILOG = """\
 looks for patients in several splits, the same picture twice (also turned, mirrored, cropped or
@@ -53,7 +54,7 @@ def audit(arguments: argparse.Namespace, overrides: list[str]) -> int:
         out / "audit.json": json.dumps(done.result.to_json(), indent=2, ensure_ascii=False) + "\n",
     }
     for path, text in files.items():
-        path.write_text(text, encoding="utf-8")
+        write_text(text.removesuffix("\n"), path)
     print(summary(done.result))
     for path in files:
         print(path)

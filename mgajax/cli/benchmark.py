@@ -9,6 +9,7 @@ from typing import Any
 
 from mgajax.cli.command import Run, add_command
 from mgajax.errors import ConfigError
+from mgajax.files import write_text
 
 DEFAULT_COUNTS = (1, 2, 4, 8)
 
@@ -141,7 +142,7 @@ def step(arguments: argparse.Namespace, overrides: list[str]) -> None:
     from mgajax import config
     from mgajax.benchmark.step_time import measure_step
     from mgajax.benchmark.tables import step_table
-    from mgajax.compilation import forget_compiled
+    from mgajax.training.compilation import forget_compiled
 
     forget_compiled()
     report = measure_step(
@@ -163,7 +164,7 @@ def compile_step(arguments: argparse.Namespace, overrides: list[str]) -> int:
     keep_to_cpu(parse_target(arguments.target))
     from mgajax.benchmark.ahead_of_time import fits, measure_compile
     from mgajax.benchmark.compile_table import compile_table
-    from mgajax.compilation import forget_compiled
+    from mgajax.training.compilation import forget_compiled
 
     forget_compiled()
     report = measure_compile(
@@ -226,5 +227,5 @@ def compare_files(arguments: argparse.Namespace, overrides: list[str]) -> None:
 def _show(report: dict[str, Any], table: str, *, out: Path | None) -> None:
     print(table)
     if out:
-        out.write_text(json.dumps(report, indent=2) + "\n")
+        write_text(json.dumps(report, indent=2), out)
         print(out)

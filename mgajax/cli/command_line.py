@@ -25,9 +25,9 @@ from mgajax.cli.report import add_report
 from mgajax.cli.segment import add_segment
 from mgajax.cli.train import add_train
 from mgajax.cli.tune import add_tune
-from mgajax.compilation import keep_compiled
+from mgajax.distributed.job import leave
 from mgajax.errors import ConfigError, MgajaxError
-from mgajax.hosts.job import leave
+from mgajax.training.compilation import keep_compiled
 
 COMMANDS = (
     add_quickstart,

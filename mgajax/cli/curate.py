@@ -130,7 +130,7 @@ def curate(arguments: argparse.Namespace, overrides: list[str]) -> None:
     from mgajax.curation.archives.archive import ReadOptions
     from mgajax.curation.rendering import find_window
     from mgajax.curation.selection import MOST_ALIKE, lung_rule, read_rulings
-    from mgajax.dataset_report import report_dataset
+    from mgajax.reporting.dataset_report import report_dataset
 
     settings = curation.Settings(
         window=find_window(arguments.window),

@@ -77,8 +77,8 @@ def predict(arguments: argparse.Namespace, overrides: list[str]) -> int:
     if missing:
         raise ConfigError(f"not installed: {', '.join(missing)}; pip install 'mgajax[predict]'")
     from mgajax.curation.rendering import find_window
-    from mgajax.prediction.run import predict as predict_inputs
-    from mgajax.prediction.scanning import Settings
+    from mgajax.inference.predict import predict as predict_inputs
+    from mgajax.inference.scanning import Settings
 
     done = predict_inputs(
         arguments.input,

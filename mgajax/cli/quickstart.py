@@ -49,7 +49,7 @@ def run_quickstart(workdir: Path) -> str | None:
     from mgajax import config
     from mgajax.explanation.run import explain_runs
     from mgajax.inference.segment import segment
-    from mgajax.site.build import write_site
+    from mgajax.reporting.site import write_site
 
     plan = config.load(PLAN)
     say("step 1 of 2: segment lesions")

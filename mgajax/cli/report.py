@@ -40,7 +40,7 @@ def report(arguments: argparse.Namespace, overrides: list[str]) -> None:
     if sum(one is not None for one in asked) != 1:
         raise ConfigError("give one of --workdir, --dataset and --readme; see --help")
     if arguments.readme is not None:
-        from mgajax.site.readme import rewrite
+        from mgajax.reporting.readme import rewrite
 
         print(f"{arguments.readme}: {rewrite(arguments.readme)}")
         return
@@ -49,7 +49,7 @@ def report(arguments: argparse.Namespace, overrides: list[str]) -> None:
     if arguments.dataset is not None:
         _describe(arguments)
         return
-    from mgajax.site.build import write_site
+    from mgajax.reporting.site import write_site
 
     site = write_site(arguments.workdir, out=arguments.out)
     for name, what in site.missing:
@@ -58,7 +58,7 @@ def report(arguments: argparse.Namespace, overrides: list[str]) -> None:
 
 
 def _describe(arguments: argparse.Namespace) -> None:
-    from mgajax.dataset_report import report_dataset
+    from mgajax.reporting.dataset_report import report_dataset
 
     done = report_dataset(arguments.dataset, out=arguments.out, split=arguments.split)
     print(f"{done.slices} slices of {done.patients} patients")

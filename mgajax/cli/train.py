@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mgajax.cli.command import add_command
-from mgajax.hosts import options
-from mgajax.hosts.launch import launch
+from mgajax.distributed import options
+from mgajax.distributed.launch import launch
 
 if TYPE_CHECKING:
     from mgajax.training.loop import Summary
@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace, overrides: list[str]) -> None:
         return
     options.join_others(arguments)
     from mgajax import config
-    from mgajax.hosts import job
+    from mgajax.distributed import job
     from mgajax.training.loop import train
 
     settings = config.load(arguments.config, overrides=overrides)

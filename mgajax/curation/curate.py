@@ -27,13 +27,14 @@ from mgajax.curation.archives import READERS
 from mgajax.curation.archives.archive import RawSlice, ReadOptions, Unit
 from mgajax.curation.archives.packed import list_files
 from mgajax.curation.curated_tables import write_tables
-from mgajax.curation.journal import CuratedSlice, Finished, Journal, inputs_digest, write_whole
+from mgajax.curation.journal import CuratedSlice, Finished, Journal, inputs_digest
 from mgajax.curation.kaggle_layout import CLASS_FOLDERS
 from mgajax.curation.patients import patient_key
 from mgajax.curation.rendering import Orientation, Window, render
 from mgajax.curation.report import Finding, Findings, count_groups, findings_json
 from mgajax.curation.selection import MOST_ALIKE, LungRule, Ruling, select
 from mgajax.errors import ConfigError, DataError, nearest
+from mgajax.files import write_bytes
 from mgajax.progress import track
 from mgajax.schema import CLASS_NAMES
 
@@ -241,9 +242,9 @@ def _written(slice_: RawSlice, *, reason: str, out: Path, settings: Settings) ->
     rendered = render(slice_, window=settings.window, orientation=settings.orientation)
     picture = f"curated_data/{CLASS_FOLDERS[label]}/{slice_.file_name}"
     mask = f"masks/{slice_.file_name}" if rendered.mask_png is not None else ""
-    write_whole(out / picture, rendered.png)
+    write_bytes(rendered.png, out / picture, survives="kill")
     if rendered.mask_png is not None:
-        write_whole(out / mask, rendered.mask_png)
+        write_bytes(rendered.mask_png, out / mask, survives="kill")
     metadata = dict(slice_.metadata)
     return CuratedSlice(
         file_name=slice_.file_name,
@@ -296,7 +297,7 @@ def _concluded(journal: Journal, *, findings: Findings, units: int, skipped: int
         findings=findings_json(findings.summarised()),
     )
     summary = dataclasses.asdict(report) | {"damaged": report.damaged}
-    write_whole(journal.out / "summary.json", json.dumps(summary, indent=1).encode())
+    write_bytes(json.dumps(summary, indent=1).encode(), journal.out / "summary.json")
     return report
 
 

@@ -16,8 +16,9 @@ import pyarrow
 import pyarrow.csv
 import pyarrow.parquet
 
-from mgajax.curation.journal import CuratedSlice, write_whole
+from mgajax.curation.journal import CuratedSlice
 from mgajax.curation.kaggle_layout import TABLES
+from mgajax.files import write_bytes
 from mgajax.schema import CLASS_NAMES
 
 _CAP = (
@@ -55,14 +56,14 @@ def write_tables(slices: Sequence[CuratedSlice], *, out: Path) -> None:
     """
     for label, (name, columns) in enumerate(zip(TABLES, COLUMNS, strict=True)):
         rows = [row for row in slices if row.class_name == CLASS_NAMES[label]]
-        write_whole(out / name, _published_table(rows, columns=columns).encode())
+        write_bytes(_published_table(rows, columns=columns).encode(), out / name)
     table = catalogue_table(slices)
     buffer = io.BytesIO()
     pyarrow.csv.write_csv(table, buffer)
-    write_whole(out / "catalogue.csv", buffer.getvalue())
+    write_bytes(buffer.getvalue(), out / "catalogue.csv")
     buffer = io.BytesIO()
     pyarrow.parquet.write_table(table, buffer)
-    write_whole(out / "catalogue.parquet", buffer.getvalue())
+    write_bytes(buffer.getvalue(), out / "catalogue.parquet")
 
 
 def catalogue_table(slices: Sequence[CuratedSlice]) -> pyarrow.Table:

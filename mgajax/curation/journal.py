@@ -10,7 +10,6 @@ something in it was damaged (the file may have been replaced).
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from urllib.parse import quote
 from mgajax.curation.archives.archive import Unit
 from mgajax.curation.report import Finding
 from mgajax.errors import ConfigError, DataError
+from mgajax.files import write_bytes
 
 FOLDER = "curation"
 
@@ -104,7 +104,7 @@ class Journal:
         if path.exists():
             _check_settings(json.loads(path.read_text()), wanted, out=out)
         else:
-            write_whole(path, json.dumps(wanted, indent=1).encode())
+            write_bytes(json.dumps(wanted, indent=1).encode(), path)
 
     def finished(self, unit: Unit) -> Finished | None:
         """The record of `unit` if nothing of it needs to be done again."""
@@ -130,7 +130,7 @@ class Journal:
         content = asdict(record) | {
             "findings": {kind.slug: list(names) for kind, names in record.findings.items()}
         }
-        write_whole(path, json.dumps(content).encode())
+        write_bytes(json.dumps(content).encode(), path, survives="kill")
 
     def all_finished(self) -> Iterator[Finished]:
         """Every record in OUT, by source and name."""
@@ -155,13 +155,6 @@ class Journal:
 def inputs_digest(unit: Unit) -> str:
     """A hash of what `unit` was told to read: files in their versions, labels and table rows."""
     return hashlib.sha256(repr(getattr(unit.read, "args", unit.name)).encode()).hexdigest()
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file in one step: it is there whole, or as it was."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_bytes(content)
-    partial.replace(path)
 
 
 _KINDS: dict[str, Finding] = {kind.slug: kind for kind in Finding}

@@ -7,7 +7,6 @@ it a patient in two splits is an error, with it the mark comes back.
 
 import csv
 import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from mgajax.data.patient_groups import (
     leakage_note,
 )
 from mgajax.errors import DataError, nearest
+from mgajax.files import write_csv
 from mgajax.schema import CLASS_NAMES
 
 COLUMNS = ("file_name", "label", "patient", "source", "split")
@@ -56,31 +56,14 @@ def write_split_csv(
             f"{[len(column) for column in columns]}; pass those of the same data set"
         )
     names = {code: name for name, code in SPLIT_CODES.items()}
-    temporary = None
+    mark = (LEAKING_SLICES,) if split.leaks else ()
+    lines: list[tuple[str, ...]] = [(*COLUMNS, LEAKS) if mark else COLUMNS]
+    for name, label, patient, source, code in zip(*columns, split.assignment, strict=True):
+        lines.append((name, CLASS_NAMES[int(label)], patient, source, names[int(code)], *mark))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w",
-            dir=path.parent,
-            prefix=f".{path.name}.",
-            encoding="utf-8",
-            newline="",
-            delete=False,
-        ) as file:
-            temporary = Path(file.name)
-            writer = csv.writer(file, lineterminator="\n")
-            mark = (LEAKING_SLICES,) if split.leaks else ()
-            writer.writerow((*COLUMNS, LEAKS) if mark else COLUMNS)
-            for name, label, patient, source, code in zip(*columns, split.assignment, strict=True):
-                cells = (name, CLASS_NAMES[int(label)], patient, source, names[int(code)])
-                writer.writerow((*cells, *mark))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(path)
+        write_csv(lines, path)
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         raise DataError(f"{path}: cannot write the split ({error.strerror or error})") from error
 
 

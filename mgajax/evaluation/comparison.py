@@ -17,14 +17,18 @@ from mgajax.data.preparation import decode
 from mgajax.errors import ConfigError, DataError
 from mgajax.evaluation import bootstrap as resampling
 from mgajax.evaluation.bootstrap import Intervals, interval
-from mgajax.evaluation.files import write_json, write_text
 from mgajax.evaluation.result import FOLDER
 from mgajax.evaluation.segmentation import replicate_scores
 from mgajax.evaluation.segmentation_counts import BOUNDARY, PIXELS, SegmentationCounts
 from mgajax.evaluation.segmentation_run import Segmented, panel_slices, segmented
-from mgajax.reporting.segmentation_figures import model_comparison_figure
-from mgajax.reporting.segmentation_panels import segmentation_panel
-from mgajax.reporting.table3 import differences_markdown, table3_markdown, written
+from mgajax.files import write_json, write_text
+from mgajax.reporting.figures.segmentation_figures import model_comparison_figure
+from mgajax.reporting.figures.segmentation_panels import segmentation_panel
+from mgajax.reporting.tables.table3 import (
+    differences_markdown,
+    table3_markdown,
+    written,
+)
 from mgajax.training.run import reopen_run
 from mgajax.training.trained import kept_state
 

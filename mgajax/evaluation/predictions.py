@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 
 from mgajax import schema
 from mgajax.errors import DataError, nearest
-from mgajax.evaluation.files import cell, write_csv
+from mgajax.files import cell, write_csv
 
 LEADING = ("file_name", "split", "label", "predicted")
 TRAILING = ("patient", "source")

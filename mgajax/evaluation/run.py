@@ -8,21 +8,21 @@ import numpy as np
 from scipy.special import softmax
 
 from mgajax.errors import ConfigError, DataError
-from mgajax.evaluation.files import write_json
 from mgajax.evaluation.metrics import classification_metrics
 from mgajax.evaluation.overlap import lesion_overlap, overlap_summary
 from mgajax.evaluation.predictions import Predictions
 from mgajax.evaluation.result import Evaluation, head, results_folder
 from mgajax.evaluation.segmentation_run import evaluate_segmenter
+from mgajax.files import write_json
 from mgajax.progress import say
-from mgajax.reporting.figures import (
+from mgajax.reporting.figures.evaluation_figures import (
     calibration_figure,
     confusion_figure,
     roc_figure,
     training_curves,
 )
-from mgajax.reporting.panels import attention_panel
-from mgajax.reporting.tables import metrics_table
+from mgajax.reporting.figures.panels import attention_panel
+from mgajax.reporting.tables.metrics_tables import metrics_table
 from mgajax.training.checkpoints import Kept
 from mgajax.training.logs import FILE_NAME as METRICS_FILE
 from mgajax.training.logs import read_rows

@@ -15,7 +15,6 @@ from jaxtyping import Bool, Int
 from mgajax.data.preparation import decode
 from mgajax.data.restoration import restore
 from mgajax.data.table import iter_encoded
-from mgajax.evaluation.files import cell, write_csv, write_json
 from mgajax.evaluation.result import Evaluation, head
 from mgajax.evaluation.segmentation import THRESHOLD, metrics_from_counts
 from mgajax.evaluation.segmentation_counts import (
@@ -24,11 +23,12 @@ from mgajax.evaluation.segmentation_counts import (
     collect_counts,
     count_slice,
 )
-from mgajax.reporting.figures import SEGMENTATION_TITLES, training_curves
-from mgajax.reporting.segmentation_figures import slice_dice_figure
-from mgajax.reporting.segmentation_panels import segmentation_panel
-from mgajax.reporting.table3 import written
-from mgajax.reporting.tables import segmentation_table
+from mgajax.files import cell, write_csv, write_json
+from mgajax.reporting.figures.evaluation_figures import SEGMENTATION_TITLES, training_curves
+from mgajax.reporting.figures.segmentation_figures import slice_dice_figure
+from mgajax.reporting.figures.segmentation_panels import segmentation_panel
+from mgajax.reporting.tables.metrics_tables import segmentation_table
+from mgajax.reporting.tables.table3 import written
 from mgajax.training.logs import FILE_NAME as METRICS_FILE
 from mgajax.training.logs import read_rows
 from mgajax.training.run import Run

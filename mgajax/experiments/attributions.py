@@ -8,7 +8,7 @@ from mgajax.experiments.classifiers import MODELS
 from mgajax.experiments.study import Finished, Found, Study
 from mgajax.explanation.methods import METHODS
 from mgajax.explanation.run import explain_runs
-from mgajax.reporting.measurements import Measurement
+from mgajax.reporting.tables.measurements import Measurement
 
 CHOSEN = ("deeplift", "ig")
 """The paper's two (§6.4)."""

@@ -12,8 +12,8 @@ from mgajax.experiments.classifiers import MODELS
 from mgajax.experiments.compare import contrast_rows, measured, predictions_of
 from mgajax.experiments.plan import PlannedRun
 from mgajax.experiments.study import RESAMPLING, Finished, Found, Metrics, Study
-from mgajax.reporting.experiment_figures import arms_figure
-from mgajax.reporting.measurements import Measurement
+from mgajax.reporting.figures.experiment_figures import arms_figure
+from mgajax.reporting.tables.measurements import Measurement
 
 METRICS: Metrics = {
     "calibration.ece.top_label": "ECE, winning class",

@@ -25,8 +25,8 @@ from mgajax.experiments.fractions import (
 from mgajax.experiments.plan import PlannedRun
 from mgajax.experiments.study import Finished, Found, Study
 from mgajax.progress import track
-from mgajax.reporting.experiment_figures import Curves, curves_figure
-from mgajax.reporting.measurements import Measurement
+from mgajax.reporting.figures.experiment_figures import Curves, curves_figure
+from mgajax.reporting.tables.measurements import Measurement
 from mgajax.training.checkpoints import Kept
 
 WRITTEN = {Kept.BEST: "best checkpoint", Kept.NEWEST: "newest checkpoint"}

@@ -7,8 +7,8 @@ from mgajax.experiments.classifiers import MODELS, SECTIONS
 from mgajax.experiments.compare import ByArm, arm_replicates, contrast_rows, measure_arms
 from mgajax.experiments.fractions import MORE_AT_LITTLE_DATA, gain_weights, label
 from mgajax.experiments.study import BINARY, Comparison, Finished, Found, Metrics, Study
-from mgajax.reporting.experiment_figures import arms_figure
-from mgajax.reporting.measurements import Measurement
+from mgajax.reporting.figures.experiment_figures import arms_figure
+from mgajax.reporting.tables.measurements import Measurement
 
 PERFORMANCE: Metrics = {
     "covid_vs_rest.accuracy": "Accuracy",

@@ -11,7 +11,7 @@ from mgajax.experiments.study import (
     Found,
     Study,
 )
-from mgajax.reporting.experiment_figures import arms_figure
+from mgajax.reporting.figures.experiment_figures import arms_figure
 
 SECTIONS = {
     "COVID-19 against the rest": BINARY,

@@ -16,7 +16,7 @@ from mgajax.evaluation.predictions import Predictions, read_csv
 from mgajax.evaluation.result import results_folder
 from mgajax.experiments.plan import PlannedRun
 from mgajax.experiments.study import RESAMPLING, Comparison, Finished, Metrics
-from mgajax.reporting.measurements import Measurement, Scale
+from mgajax.reporting.tables.measurements import Measurement, Scale
 from mgajax.training.checkpoints import Kept
 
 ByArm = Mapping[str, Mapping[int, Replicates]]

@@ -2,9 +2,9 @@
 
 import json
 
-from mgajax.dataset_report import report_dataset
 from mgajax.experiments.study import Finished, Found, Study
-from mgajax.reporting.measurements import Measurement
+from mgajax.reporting.dataset_report import report_dataset
+from mgajax.reporting.tables.measurements import Measurement
 
 
 def _examine(finished: Finished) -> Found:

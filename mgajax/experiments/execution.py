@@ -9,10 +9,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from mgajax.evaluation.files import write_json, write_text
 from mgajax.evaluation.result import FOLDER
 from mgajax.evaluation.run import evaluate_run
 from mgajax.experiments.plan import PlannedRun
+from mgajax.files import write_json, write_text
 from mgajax.progress import say, time_left
 from mgajax.training.loop import SUMMARY_FILE, train
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from mgajax import config as configs
 from mgajax.errors import ConfigError, nearest
-from mgajax.evaluation.files import write_csv, write_json, write_text
 from mgajax.experiments.budgets import Budget, chosen_budget
 from mgajax.experiments.datasets import DataSets, Draw
 from mgajax.experiments.execution import Outcome, Status, seconds_of
@@ -18,7 +17,8 @@ from mgajax.experiments.runner import run_all
 from mgajax.experiments.significance import given_runs
 from mgajax.experiments.studies import STUDIES
 from mgajax.experiments.study import Finished, Found, Study
-from mgajax.reporting.measurements import csv_lines, markdown_tables
+from mgajax.files import write_csv, write_json, write_text
+from mgajax.reporting.tables.measurements import csv_lines, markdown_tables
 
 RESULTS = "results"
 """Name of the JSON, Markdown and CSV files."""

@@ -13,8 +13,8 @@ from mgajax.experiments.classifiers import MODELS
 from mgajax.experiments.compare import predictions_of
 from mgajax.experiments.printed_counts import fitting_counts, fitting_sizes
 from mgajax.experiments.study import BINARY, Finished, Found, Study
-from mgajax.reporting.measurements import Measurement
-from mgajax.reporting.table3 import PAPER as TABLE3
+from mgajax.reporting.tables.measurements import Measurement
+from mgajax.reporting.tables.table3 import PAPER as TABLE3
 
 BATCH = 32
 """The paper's (§5.2)."""

@@ -9,9 +9,9 @@ from mgajax.experiments.compare import arm_replicates, contrast_rows, measure_ar
 from mgajax.experiments.plan import PlannedRun
 from mgajax.experiments.study import ATTENTION, Comparison, Finished, Found, Metrics, Study
 from mgajax.explanation.class_activation import enlarged
-from mgajax.reporting.attribution_panels import attribution_panel
-from mgajax.reporting.experiment_figures import Curves, curves_figure
-from mgajax.reporting.measurements import Measurement
+from mgajax.reporting.figures.attribution_panels import attribution_panel
+from mgajax.reporting.figures.experiment_figures import Curves, curves_figure
+from mgajax.reporting.tables.measurements import Measurement
 from mgajax.training.run import reopen_run
 from mgajax.training.trained import kept_state
 

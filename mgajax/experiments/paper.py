@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from mgajax.experiments.study import BINARY
-from mgajax.reporting.table4 import PAPER
+from mgajax.reporting.tables.table4 import PAPER
 
 Row = Mapping[str, float]
 """By path in `classification_metrics`."""

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mgajax import config as configs
+from mgajax.distributed.launch import dealt_gpus
 from mgajax.experiments.execution import FAILURE_FILE, Outcome, Status, announce, tell
 from mgajax.experiments.plan import PlannedRun
 from mgajax.experiments.signals import passing_signals_on
-from mgajax.hosts.launch import dealt_gpus
 
 JOB_FILE = "job.json"
 LOG_FILE = "output.txt"

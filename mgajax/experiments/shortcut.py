@@ -15,8 +15,8 @@ from mgajax.evaluation.predictions import Predictions
 from mgajax.experiments.compare import ByArm, arm_replicates, contrast_rows, measured
 from mgajax.experiments.plan import PlannedRun
 from mgajax.experiments.study import RESAMPLING, Finished, Found, Metrics, Study
-from mgajax.reporting.experiment_figures import Curves, curves_figure
-from mgajax.reporting.measurements import Measurement
+from mgajax.reporting.figures.experiment_figures import Curves, curves_figure
+from mgajax.reporting.tables.measurements import Measurement
 from mgajax.training.run import open_run
 from mgajax.training.trained import kept_state
 

@@ -12,8 +12,8 @@ from mgajax.experiments.compare import measure_arms, predictions_of
 from mgajax.experiments.execution import Outcome, Status
 from mgajax.experiments.plan import PlannedRun
 from mgajax.experiments.study import BINARY, THREE_CLASS, Comparison, Finished, Found, Study
-from mgajax.reporting.experiment_figures import arms_figure
-from mgajax.reporting.measurements import Measurement
+from mgajax.reporting.figures.experiment_figures import arms_figure
+from mgajax.reporting.tables.measurements import Measurement
 from mgajax.training.run import CONFIG_FILE
 
 PATIENTS = Comparison(

@@ -11,8 +11,8 @@ from mgajax.experiments.compare import (
     predictions_of,
 )
 from mgajax.experiments.study import RESAMPLING, Comparison, Finished, Found, Study
-from mgajax.reporting.experiment_figures import arms_figure
-from mgajax.reporting.measurements import Measurement
+from mgajax.reporting.figures.experiment_figures import arms_figure
+from mgajax.reporting.tables.measurements import Measurement
 
 MODELS = {"cbam": "CBAM", "mga": "MGA"}
 ALL_SOURCES = "all sources"

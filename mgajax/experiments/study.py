@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from mgajax.evaluation.bootstrap import Intervals
 from mgajax.experiments.datasets import DataSets
 from mgajax.experiments.plan import PlannedRun
-from mgajax.reporting.measurements import Measurement
+from mgajax.reporting.tables.measurements import Measurement
 
 RESAMPLING = Intervals(replicates=1000, seed=0, confidence=0.95)
 

@@ -3,8 +3,8 @@
 from mgajax.evaluation.comparison import compare_segmenters, read_evaluated
 from mgajax.experiments.plan import PlannedRun
 from mgajax.experiments.study import Finished, Found, Study
-from mgajax.reporting.measurements import Measurement
-from mgajax.reporting.table3 import METRICS, PAPER, architecture, written
+from mgajax.reporting.tables.measurements import Measurement
+from mgajax.reporting.tables.table3 import METRICS, PAPER, architecture, written
 
 PROPOSED = "hmsanet"
 """The run that the others are compared with."""

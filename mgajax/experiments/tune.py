@@ -17,6 +17,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from mgajax import config as configs
+from mgajax.distributed.launch import dealt_gpus
 from mgajax.errors import ConfigError
 from mgajax.experiments.signals import passing_signals_on
 from mgajax.experiments.tune_files import write_results
@@ -32,7 +33,6 @@ from mgajax.experiments.tune_trials import (
     process_starter,
     read_trial,
 )
-from mgajax.hosts.launch import dealt_gpus
 from mgajax.locks import locked
 from mgajax.progress import say
 from mgajax.training.settings import check_settings

@@ -6,10 +6,10 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from mgajax.evaluation.files import write_csv, write_json
 from mgajax.experiments.tune_trials import Trial
-from mgajax.reporting.style import written
-from mgajax.reporting.tuning_figure import tuning_figure
+from mgajax.files import write_csv, write_json
+from mgajax.reporting.figures.style import written
+from mgajax.reporting.figures.tuning_figure import tuning_figure
 
 JSON_FILE, CSV_FILE = "tuning.json", "trials.csv"
 

@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
-from mgajax.evaluation.files import write_json
 from mgajax.experiments.tune_space import Point
+from mgajax.files import write_json
 from mgajax.locks import locked
 from mgajax.training.logs import FILE_NAME as METRICS_FILE
 from mgajax.training.logs import read_rows

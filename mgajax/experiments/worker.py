@@ -15,10 +15,10 @@ def main(words: Sequence[str]) -> int:
     job, slot, slots = Path(words[0]), int(words[1]), int(words[2])
     take_cores(slot, slots=slots)  # before JAX counts them
     from mgajax import config as configs
-    from mgajax.compilation import keep_compiled
     from mgajax.experiments.execution import Status, attempt
     from mgajax.experiments.plan import PlannedRun
     from mgajax.experiments.processes import STOPPED
+    from mgajax.training.compilation import keep_compiled
 
     keep_compiled()
     config, marks = configs.read(job)

@@ -15,13 +15,16 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from mgajax import config as configs
-from mgajax.evaluation.files import cell, write_csv, write_json, write_text
 from mgajax.evaluation.overlap import column_means, overlap_summary
 from mgajax.explanation.explained import Check, Explained, Explanation
 from mgajax.explanation.scores import READINGS, lesion_scores
-from mgajax.reporting.attribution_panels import attribution_panel, score_bars
-from mgajax.reporting.check_curves import CheckCurve, check_curves
-from mgajax.reporting.explanation_page import explanation_page
+from mgajax.files import cell, write_csv, write_json, write_text
+from mgajax.reporting.figures.attribution_panels import (
+    attribution_panel,
+    score_bars,
+)
+from mgajax.reporting.figures.check_curves import CheckCurve, check_curves
+from mgajax.reporting.html.explanation_page import explanation_page
 from mgajax.schema import CLASS_NAMES
 
 PANEL_SLICES = 6

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import UInt8
 
-from mgajax.compilation import compiler_options
 from mgajax.errors import ConfigError
+from mgajax.training.compilation import compiler_options
 
 BUCKETS: tuple[int, ...] = (1, 2, 4, 8, 16)
 """Batch sizes by default: at most half of a batch is filling."""

@@ -10,7 +10,6 @@ none. Masks of two checkpoints, settings or data sets never mix in one folder.
 import contextlib
 import io
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -21,13 +20,12 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from mgajax.errors import ConfigError, DataError
+from mgajax.files import PARTIAL, replacing, write_text
 from mgajax.locks import locked
 
 MANIFEST = "manifest.json"
 MASKS = "masks"
 LOCK = ".segmenting"
-UNFINISHED = ".writing-"
-"""What the name of a mask begins with while it is being written."""
 
 PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"\x00\x00\x00\x00IEND\xaeB`\x82"
 
@@ -52,24 +50,14 @@ class MaskFolder:
         except OSError:
             return False
 
-    def write(self, name: str, pixels: UInt8[np.ndarray, "h w"], *, number: int) -> None:
-        """Write a mask in one step.
-
-        Args:
-          number: different for masks that are written at the same time.
-        """
-        partial = self.root / MASKS / f"{UNFINISHED}{number}"
-        Image.fromarray(pixels).save(partial, format="PNG")
-        partial.replace(self.path(name))
+    def write(self, name: str, pixels: UInt8[np.ndarray, "h w"]) -> None:
+        """Write a mask in one step."""
+        with replacing(self.path(name), survives="kill") as partial:
+            Image.fromarray(pixels).save(partial, format="PNG")
 
     def describe(self, manifest: Mapping[str, Any]) -> None:
-        """Write the manifest in one step."""
-        partial = self.root / f"{UNFINISHED}{MANIFEST}"
-        with partial.open("w") as file:
-            file.write(json.dumps(manifest, indent=2) + "\n")
-            file.flush()
-            os.fsync(file.fileno())  # without it the masks could not be taken up after a power cut
-        partial.replace(self.root / MANIFEST)
+        """Write the manifest in one step; without it the masks could not be taken up."""
+        write_text(json.dumps(manifest, indent=2), self.root / MANIFEST)
 
 
 def mask_names(file_names: Sequence[str]) -> list[str]:
@@ -108,7 +96,7 @@ def claimed(root: Path, *, made_by: Mapping[str, Any]) -> Iterator[MaskFolder]:
     busy = f"{root}: another process is writing masks there; wait for it, or use another --out"
     with locked(root / LOCK, guards=str(root), refusal=busy):
         _check_origin(root, made_by=made_by)
-        for leftover in (root / MASKS).glob(f"{UNFINISHED}*"):
+        for leftover in (root / MASKS).glob(f"{PARTIAL}*"):
             leftover.unlink()
         yield MaskFolder(root)
 

@@ -220,7 +220,7 @@ def _write(
     if isinstance(found, Unreadable):
         return found
     pixels = mask_pixels(found.restored(), kind=kind, threshold=threshold)
-    folder.write(names[found.prepared.row], pixels, number=found.prepared.row)
+    folder.write(names[found.prepared.row], pixels)
     return None
 
 

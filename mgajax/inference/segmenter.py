@@ -9,7 +9,6 @@ import flax.linen as nn
 import numpy as np
 from jaxtyping import Array, Float, Float32, UInt8
 
-from mgajax.compilation import compiler_options
 from mgajax.data.loader import prefetch, to_float
 from mgajax.data.preparation import Box, Preparation, decode, prepare
 from mgajax.data.restoration import restore
@@ -17,6 +16,7 @@ from mgajax.data.threads import map_ordered
 from mgajax.errors import ConfigError
 from mgajax.models.hmsanet import HMSANet, checked_scales
 from mgajax.models.registry import SEGMENTERS
+from mgajax.training.compilation import compiler_options
 from mgajax.training.segmentation_losses import lesion_probability
 from mgajax.training.sharding import Layout, round_up
 from mgajax.training.trained import Trained

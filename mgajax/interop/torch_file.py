@@ -20,10 +20,10 @@ def write(network: Network, path: Path) -> None:
 
 
 def load(network: Network, path: Path) -> Answer:
-    """What our PyTorch definition (`mgajax.peer`) says with the file's weights."""
+    """What our PyTorch definition (`mgajax.benchmark.torch_baseline`) says with the file's weights."""
     import torch
 
-    from mgajax.peer.registry import create
+    from mgajax.benchmark.torch_baseline.registry import create
 
     family, dimensions = definition(network.model)
     module = create(family, {"channels": network.channels, **dimensions}).eval()

@@ -15,9 +15,9 @@ from jaxtyping import Array, Float
 from mgajax.errors import ConfigError, nearest
 from mgajax.models.blocks import Layers, Stem
 from mgajax.models.initialise import Laws, constant, normal_fan_out, uniform_fan_in
+from mgajax.models.resize import resize_features
 from mgajax.models.resnet import STAGE_WIDTHS, BottleneckBlock
 from mgajax.models.segmentation_output import SegmenterOutput
-from mgajax.resize import resize_features
 
 STRIDES = (1, 2, 1, 1)
 DILATIONS = (1, 1, 2, 4)

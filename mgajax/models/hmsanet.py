@@ -25,8 +25,8 @@ from mgajax.models.hrnet import (
 )
 from mgajax.models.initialise import Laws, constant, normal, uniform_fan_in
 from mgajax.models.ocr import HeadPlan, OcrHead, ScaleAttention
+from mgajax.models.resize import resize_features
 from mgajax.models.segmentation_output import SegmenterOutput
-from mgajax.resize import resize_features
 
 TRAINING_SCALES = (0.5, 1.0)
 TINY_HEAD = HeadPlan(middle=32, key=16)

@@ -19,8 +19,8 @@ from jaxtyping import Array, Float
 from mgajax.errors import ConfigError, nearest
 from mgajax.models.blocks import Layers
 from mgajax.models.convolution import convolve_in_loops
+from mgajax.models.resize import resize_features
 from mgajax.models.resnet import BasicBlock, BottleneckBlock
-from mgajax.resize import resize_features
 
 REMATERIALISATIONS = ("none", "modules")
 REPEATS = ("unrolled", "scanned")

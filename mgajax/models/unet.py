@@ -13,9 +13,9 @@ from jaxtyping import Array, Float
 from mgajax.errors import ConfigError, nearest
 from mgajax.models.blocks import Layers
 from mgajax.models.initialise import Laws, constant, uniform_fan_in, uniform_fan_out
+from mgajax.models.resize import resize_features
 from mgajax.models.segmentation_output import SegmenterOutput
 from mgajax.models.windows import TransposedConv2x2, max_pool_2x2, pad_to
-from mgajax.resize import resize_features
 
 UPSAMPLINGS = ("transposed", "bilinear")
 WIDTHS = (64, 128, 256, 512, 1024)

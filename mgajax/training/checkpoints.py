@@ -22,8 +22,8 @@ from ml_collections import ConfigDict
 from orbax.checkpoint import checkpoint_managers as policies
 
 from mgajax.config import numbers_digest
+from mgajax.distributed import job
 from mgajax.errors import CheckpointError
-from mgajax.hosts import job
 from mgajax.progress import say
 from mgajax.training.early_stopping import EarlyStopping
 from mgajax.training.state import TrainState

@@ -8,8 +8,9 @@ from ml_collections import ConfigDict
 
 from mgajax import models
 from mgajax.config import CONFIG_FILE, read
+from mgajax.distributed import job
 from mgajax.errors import ConfigError
-from mgajax.hosts import job
+from mgajax.files import write_text
 from mgajax.interop.starting_weights import SHOWN, Started, start_from
 from mgajax.interop.weight_files import read_weights
 from mgajax.progress import say
@@ -50,7 +51,7 @@ def take_over(config: ConfigDict, *, variables: dict[str, Any], workdir: Path) -
     found = started(config, variables=variables)
     say(found.account(most=SHOWN))
     if job.is_first():
-        (workdir / REPORT_FILE).write_text(found.account() + "\n")
+        write_text(found.account(), workdir / REPORT_FILE)
     return found.variables
 
 

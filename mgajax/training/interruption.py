@@ -9,7 +9,7 @@ import threading
 from types import FrameType
 from typing import Any
 
-from mgajax.hosts import job
+from mgajax.distributed import job
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 

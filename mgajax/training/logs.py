@@ -11,6 +11,7 @@ import jax
 from tensorboardX import SummaryWriter
 
 from mgajax.errors import TrainingError
+from mgajax.files import write_bytes
 
 FILE_NAME = "metrics.jsonl"
 
@@ -141,6 +142,4 @@ def _forget_after(path: Path, *, step: int) -> None:
     if not path.exists():
         return
     kept = [json.dumps(row) + "\n" for row in read_rows(path) if row["step"] <= step]
-    partial = path.with_suffix(".partial")
-    partial.write_text("".join(kept))
-    partial.replace(path)
+    write_bytes("".join(kept).encode(), path)

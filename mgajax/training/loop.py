@@ -10,7 +10,8 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from mgajax import models
-from mgajax.hosts import job
+from mgajax.distributed import job
+from mgajax.files import write_text
 from mgajax.progress import say, track
 from mgajax.training.checkpoints import Checkpoints, open_checkpoints
 from mgajax.training.early_stopping import EarlyStopping
@@ -107,7 +108,7 @@ def _introduce(run: Run, state: TrainState) -> None:
     """Say what is about to be trained, on what."""
     variables = {"params": state.params["model"], "batch_stats": state.batch_stats}
     if job.is_first():
-        (run.workdir / "parameters.txt").write_text(models.describe(variables) + "\n")
+        write_text(models.describe(variables), run.workdir / "parameters.txt")
     counts = ", ".join(
         f"{len(run.rows(name)):,} {name}" for name in ("train", "validation", "test")
     )
@@ -201,7 +202,7 @@ def _summarise(run: Run, done: int, stopping: EarlyStopping, interruption: Inter
     )
     content = asdict(summary) | {"finished": summary.finished, "time": time.time()}
     if job.is_first():
-        (run.workdir / SUMMARY_FILE).write_text(json.dumps(content, indent=2) + "\n")
+        write_text(json.dumps(content, indent=2), run.workdir / SUMMARY_FILE)
     return summary
 
 

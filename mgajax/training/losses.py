@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from mgajax.errors import ConfigError, nearest
-from mgajax.resize import resize_masks
+from mgajax.models.resize import resize_masks
 
 ATTENTION_LOSSES = ("mse", "l1")
 
@@ -36,7 +36,7 @@ def attention_loss(
       attention: spatial attention in (0, 1).
       masks: lesion masks in [0, 1], any size; brought to the attention's size.
       kind: "mse" or "l1", averaged over pixels.
-      resize: see `mgajax.resize.METHODS`.
+      resize: see `mgajax.models.resize.METHODS`.
 
     Raises:
       ConfigError: unknown `kind` or `resize`.

@@ -16,7 +16,6 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from mgajax import config as configs
-from mgajax.compilation import compiler_options
 from mgajax.config import CONFIG_FILE as CONFIG_FILE
 from mgajax.data.cache import PreparedSet, prepared_set
 from mgajax.data.loader import evaluation_rows
@@ -28,12 +27,13 @@ from mgajax.data.splits import (
     split_from_csv,
     write_split_csv,
 )
+from mgajax.distributed import job
 from mgajax.errors import DataError
-from mgajax.hosts import job
 from mgajax.locks import locked
 from mgajax.progress import say, track
 from mgajax.training import init_from, start, steps
 from mgajax.training.checkpoints import CHECKPOINT_FOLDER as CHECKPOINT_FOLDER
+from mgajax.training.compilation import compiler_options
 from mgajax.training.feed import Feed, known_masks, make_feed
 from mgajax.training.sharding import Layout, check_batch_size, round_up
 from mgajax.training.state import TrainState

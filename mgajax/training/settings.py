@@ -7,7 +7,7 @@ from ml_collections import ConfigDict
 from mgajax.config import flatten, load
 from mgajax.errors import ConfigError, nearest
 from mgajax.models.registry import CLASSIFIERS, SEGMENTERS
-from mgajax.resize import METHODS
+from mgajax.models.resize import METHODS
 from mgajax.training.feed import NORMAL_MASKS, Residence
 from mgajax.training.losses import ATTENTION_LOSSES
 from mgajax.training.state import OPTIMISERS, SCHEDULES

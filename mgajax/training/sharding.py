@@ -86,7 +86,7 @@ class Layout:
           inputs: for each argument, whether it is replicated or split along its first axis.
           outputs: likewise for the result, or for each member of a tuple of results.
           donate: the first argument's memory may be reused for the result.
-          compiler_options: see `mgajax.compilation.compiler_options`; pmap over several processes
+          compiler_options: see `mgajax.training.compilation.compiler_options`; pmap over several processes
             takes none.
         """
         donated = (0,) if donate else ()

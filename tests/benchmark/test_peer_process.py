@@ -11,8 +11,8 @@ from mgajax import models
 from mgajax.benchmark.peer_process import check_comparable, make_job, torch_weights
 from mgajax.benchmark.program import make_subject
 from mgajax.benchmark.step_time import measure_step
+from mgajax.benchmark.torch_baseline.job import read_job, write_job
 from mgajax.errors import ConfigError
-from mgajax.peer.job import read_job, write_job
 
 SMALL = ("--config.preparation.image_size=32", "--config.batch_size=4")
 ONE = (*SMALL, "--config.devices=1")

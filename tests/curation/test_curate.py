@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet
@@ -134,18 +135,18 @@ def test_an_interrupted_curation_goes_on(
     out = tmp_path / "out"
     written = 0
 
-    def interrupting(path: Path, content: bytes) -> None:
+    def interrupting(content: bytes, path: Path, **options: Any) -> None:
         nonlocal written
         written += 1
         if written == 20:
             raise KeyboardInterrupt
-        real(path, content)
+        real(content, path, **options)
 
     from mgajax.curation import curate as module
 
-    real = module.write_whole
+    real = module.write_bytes
     with monkeypatch.context() as patch:
-        patch.setattr(module, "write_whole", interrupting)
+        patch.setattr(module, "write_bytes", interrupting)
         with pytest.raises(KeyboardInterrupt):
             curate(raw, out=out)
     assert not (out / "catalogue.csv").exists()

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from drawn_archives import afshar_labels, afshar_patient, series
 
-from mgajax import dataset_report
 from mgajax.cli import curate, main
 from mgajax.errors import ConfigError
+from mgajax.reporting import dataset_report
 
 described: list[Path] = []
 """The folders of which a card was asked for."""

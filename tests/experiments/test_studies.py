@@ -20,7 +20,7 @@ from mgajax.experiments.execution import Outcome, Status
 from mgajax.experiments.experiment import Order, run_experiment, write_results
 from mgajax.experiments.fractions import GAIN
 from mgajax.experiments.studies import STUDIES
-from mgajax.reporting.measurements import Measurement
+from mgajax.reporting.tables.measurements import Measurement
 from mgajax.schema import SOURCES
 from mgajax.training.checkpoints import Kept
 

@@ -3,7 +3,7 @@
     pip install -e . torch==2.13.0
     python tests/goldens/make_baseline_goldens.py
 
-The networks are those of `mgajax.peer`. A file holds no weights and no images: the tests
+The networks are those of `mgajax.benchmark.torch_baseline`. A file holds no weights and no images: the tests
 draw both again with `deterministic_weights.py`. PyTorch's own float32 gap of the gradients is
 printed: where two values nearly tie for a maximum, rounding decides which one receives the gradient,
 so `IMAGE_SEEDS` names seeds with few such ties.
@@ -18,7 +18,7 @@ from deterministic_weights import drawn_images, drawn_state
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mgajax.peer.registry import create
+from mgajax.benchmark.torch_baseline.registry import create
 
 OUT = Path(__file__).parent / "segmentation"
 AUXILIARY_WEIGHT = 0.5

@@ -3,7 +3,7 @@
     pip install -e . torch==2.13.0
     python tests/goldens/make_classification_goldens.py
 
-The networks are those of `mgajax.peer`. A file holds no weights and no images: the tests
+The networks are those of `mgajax.benchmark.torch_baseline`. A file holds no weights and no images: the tests
 draw both again with `deterministic_weights.py`.
 
 Where two values nearly tie for a maximum, rounding decides which one receives the gradient, and no
@@ -21,8 +21,8 @@ from deterministic_weights import drawn_images, drawn_state
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mgajax.peer.densenet import DenseNet
-from mgajax.peer.resnet import ResNet
+from mgajax.benchmark.torch_baseline.densenet import DenseNet
+from mgajax.benchmark.torch_baseline.resnet import ResNet
 
 OUT = Path(__file__).parent / "classification"
 LABELS = torch.tensor([0, 1, 2])

@@ -33,7 +33,7 @@ def test_a_slice_without_a_name_is_refused() -> None:
 def test_a_mask_is_whole_or_absent(tmp_path: Path) -> None:
     with claimed(tmp_path, made_by=MADE_BY) as folder:
         assert not folder.holds("a%1")
-        folder.write("a%1", MASK, number=3)
+        folder.write("a%1", MASK)
         assert folder.holds("a%1")
         whole = folder.path("a%1").read_bytes()
         for cut in (0, 4, len(whole) - 1):
@@ -45,7 +45,7 @@ def test_a_mask_is_whole_or_absent(tmp_path: Path) -> None:
 def test_leftovers_of_a_killed_process_are_cleared(tmp_path: Path) -> None:
     with claimed(tmp_path, made_by=MADE_BY) as folder:
         folder.describe({"made_by": MADE_BY})
-        folder.write("a", MASK, number=0)
+        folder.write("a", MASK)
     (tmp_path / "masks" / ".writing-7").write_bytes(b"half")
     with claimed(tmp_path, made_by=MADE_BY) as folder:
         assert folder.holds("a")
@@ -70,7 +70,7 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
 def test_masks_of_another_origin_are_left_alone(tmp_path: Path, key: str, value: object) -> None:
     with claimed(tmp_path, made_by=MADE_BY) as folder:
         folder.describe({"made_by": MADE_BY})
-        folder.write("a", MASK, number=0)
+        folder.write("a", MASK)
     with (
         pytest.raises(ConfigError, match=f"{key}=.*asked for .*another --out"),
         claimed(tmp_path, made_by=MADE_BY | {key: value}),

@@ -22,7 +22,7 @@ from goldens.parity import norm_of, relative_gap
 
 from mgajax import interop, models
 from mgajax.models.hmsanet import ScalePass, combine
-from mgajax.resize import resize_features
+from mgajax.models.resize import resize_features
 from mgajax.training import segmentation_losses
 
 GAINS = (

@@ -23,7 +23,7 @@ from goldens.parity import (
 
 from mgajax import models
 from mgajax.models.registry import CLASSIFIERS
-from mgajax.resize import METHODS
+from mgajax.models.resize import METHODS
 from mgajax.training.losses import ATTENTION_LOSSES, attention_loss
 
 FIXTURES = Path(__file__).parent.parent / "goldens" / "classification"

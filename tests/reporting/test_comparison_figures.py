@@ -2,9 +2,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mgajax.reporting.comparison_figures import Compared, comparison_figure
-from mgajax.reporting.number import Number, number, percent
-from mgajax.reporting.tuning_figure import tuning_figure
+from mgajax.reporting.figures.comparison_figures import (
+    Compared,
+    comparison_figure,
+)
+from mgajax.reporting.figures.tuning_figure import tuning_figure
+from mgajax.reporting.tables.number import Number, number, percent
 
 REPORT = {
     "binary": {"f1": 0.5, "recall": None},

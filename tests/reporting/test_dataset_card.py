@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mgajax.reporting.dataset_card import Picture, Section, Table, card_html, card_markdown
-from mgajax.reporting.dataset_figures import preparation_panel, statistics_figure
+from mgajax.reporting.figures.dataset_figures import (
+    preparation_panel,
+    statistics_figure,
+)
+from mgajax.reporting.html.dataset_card import Picture, Section, Table, card_html, card_markdown
 
 
 @pytest.fixture

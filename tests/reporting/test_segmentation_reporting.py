@@ -9,12 +9,15 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from mgajax.evaluation import collect_counts, count_slice, metrics_from_counts
-from mgajax.reporting import style
-from mgajax.reporting.figures import SEGMENTATION_TITLES, training_curves
-from mgajax.reporting.segmentation_figures import model_comparison_figure, slice_dice_figure
-from mgajax.reporting.segmentation_panels import segmentation_panel
-from mgajax.reporting.table3 import PAPER, table3_markdown
-from mgajax.reporting.tables import segmentation_table
+from mgajax.reporting.figures import style
+from mgajax.reporting.figures.evaluation_figures import SEGMENTATION_TITLES, training_curves
+from mgajax.reporting.figures.segmentation_figures import (
+    model_comparison_figure,
+    slice_dice_figure,
+)
+from mgajax.reporting.figures.segmentation_panels import segmentation_panel
+from mgajax.reporting.tables.metrics_tables import segmentation_table
+from mgajax.reporting.tables.table3 import PAPER, table3_markdown
 
 PATIENTS = ["a", "a", "b", "c", "c", "d"]
 SOURCES = ["jun", "jun", "morozov", "morozov", "morozov", "morozov"]

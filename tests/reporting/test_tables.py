@@ -1,7 +1,7 @@
 import numpy as np
 
 from mgajax.evaluation import classification_metrics, lesion_overlap, overlap_summary
-from mgajax.reporting.tables import metrics_table
+from mgajax.reporting.tables.metrics_tables import metrics_table
 
 
 def _metrics(**options):

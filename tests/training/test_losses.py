@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mgajax.errors import ConfigError
-from mgajax.resize import METHODS, resize_matrix
+from mgajax.models.resize import METHODS, resize_matrix
 from mgajax.training.losses import (
     ATTENTION_LOSSES,
     attention_loss,

@@ -12,7 +12,7 @@ from jax import lax
 
 from mgajax.errors import ConfigError
 from mgajax.models.hmsanet import combine
-from mgajax.resize import resize_features
+from mgajax.models.resize import resize_features
 from mgajax.training import segmentation_losses
 from mgajax.training.segmentation_losses import BINARY_OFFSET, IGNORE, lesion_targets
 

@@ -1,0 +1,52 @@
+"""SegNet (see `mgajax.models.segnet`)."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mgajax.benchmark.torch_baseline.layers import Output, conv, size_of
+
+ENCODER = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+
+
+class SegNet(nn.Module):
+    """VGG-16's convolutions and their mirror image, joined by the places of the maxima."""
+
+    def __init__(self, *, num_classes: int, channels: int) -> None:
+        super().__init__()
+        inputs = channels
+        for stage, widths in enumerate(ENCODER, start=1):
+            for number, width in enumerate(widths, start=1):
+                self._add(f"conv{stage}_{number}", inputs, width)
+                inputs = width
+        for stage in range(len(ENCODER), 0, -1):
+            above = ENCODER[stage - 2][-1] if stage > 1 else None
+            for number in range(len(ENCODER[stage - 1]), 1, -1):
+                self._add(f"conv{stage}_{number}_D", inputs, inputs)
+            if above is not None:
+                self._add(f"conv{stage}_1_D", inputs, above)
+                inputs = above
+        self.conv1_1_D = conv(inputs, num_classes, kernel=3, bias=True)
+
+    def _add(self, name: str, inputs: int, outputs: int) -> None:
+        self.add_module(name, conv(inputs, outputs, kernel=3, bias=True))
+        self.add_module(f"{name}_bn", nn.BatchNorm2d(outputs))
+
+    def _unit(self, x: Tensor, name: str) -> Tensor:
+        return torch.relu(getattr(self, f"{name}_bn")(getattr(self, name)(x)))
+
+    def forward(self, images: Tensor) -> Output:
+        """Segment normalised images `[b, c, h, w]`."""
+        x, pooled = images, []
+        for stage, widths in enumerate(ENCODER, start=1):
+            for number in range(1, len(widths) + 1):
+                x = self._unit(x, f"conv{stage}_{number}")
+            size = size_of(x)
+            x, places = F.max_pool2d(x, 2, return_indices=True)
+            pooled.append((places, size))
+        for stage in range(len(ENCODER), 0, -1):
+            places, size = pooled.pop()
+            x = F.max_unpool2d(x, places, 2, output_size=size)
+            for number in range(len(ENCODER[stage - 1]), 1 if stage == 1 else 0, -1):
+                x = self._unit(x, f"conv{stage}_{number}_D")
+        return Output(self.conv1_1_D(x), {})

@@ -1,0 +1,62 @@
+"""Writing files of which a reader never sees half: the older one stays until the new one is whole."""
+
+import contextlib
+import csv
+import json
+import os
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+PARTIAL = ".writing-"
+"""What the name of a file begins with while it is being written; a killed process may leave it."""
+
+Survives = Literal["power_cut", "kill"]
+"""What a written file is sure to survive. A power cut costs a wait for the disk, which counts where
+files are many; without it a file may be empty afterwards, and its reader must notice."""
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, survives: Survives = "power_cut") -> Iterator[Path]:
+    """A path to write to, with the ending of `path`; it takes that one's place when all went well."""
+    partial = path.with_name(f"{PARTIAL}{os.getpid()}-{threading.get_ident()}{path.suffix}")
+    try:
+        yield partial
+        if survives == "power_cut":
+            with partial.open("r+b") as file:
+                os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_bytes(content: bytes, path: Path, *, survives: Survives = "power_cut") -> Path:
+    """Write bytes as they are."""
+    with replacing(path, survives=survives) as partial:
+        partial.write_bytes(content)
+    return path
+
+
+def write_text(text: str, path: Path) -> Path:
+    """Write a text in UTF-8; a newline is added at its end."""
+    return write_bytes(f"{text}\n".encode(), path)
+
+
+def write_json(tree: Any, path: Path) -> Path:
+    """Write a report; NaN, which is no JSON, is refused."""
+    return write_text(json.dumps(tree, indent=2, allow_nan=False), path)
+
+
+def write_csv(lines: Iterable[Sequence[Any]], path: Path) -> Path:
+    """Write rows of cells, the header among them."""
+    with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(lines)
+    return path
+
+
+def cell(value: float) -> str:
+    """A number in the shortest form that reads back to the same float64; empty for NaN."""
+    return "" if np.isnan(value) else repr(float(value))

@@ -1,0 +1,205 @@
+"""`mgajax predict`: everything that was given, scan by scan."""
+
+import dataclasses
+import json
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mgajax import config as configs
+from mgajax.curation.rendering import PUBLISHED
+from mgajax.errors import ConfigError, DataError
+from mgajax.explanation.methods import METHODS
+from mgajax.files import write_text
+from mgajax.inference.inputs import find_scans
+from mgajax.inference.prediction_page import overview_page, scan_page
+from mgajax.inference.predictor import SPREAD, Predictor
+from mgajax.inference.problems import RESEARCH_USE, Problem, Problems
+from mgajax.inference.results import ScanResult, tables
+from mgajax.inference.scanning import Settings, layer_names, predict_scan
+from mgajax.models.registry import CLASSIFIERS, SEGMENTERS
+
+ATTRIBUTIONS = (*(name for name in METHODS if name != "attention"), "none")
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a call of `predict` did.
+
+    Attributes:
+      scans: what was predicted.
+      problems: what was wrong with the input.
+      page: the overview.
+    """
+
+    scans: tuple[ScanResult, ...]
+    problems: tuple[Problem, ...]
+    page: Path
+
+
+def predict(
+    inputs: Sequence[Path],
+    *,
+    out: Path,
+    classifiers: Sequence[Path] = (),
+    segmenter: Path | None = None,
+    settings: Settings | None = None,
+    overrides: Sequence[str] = (),
+) -> Outcome:
+    """Predict slices and volumes, and write tables, masks, pictures and pages.
+
+    Args:
+      inputs: see `inputs.find_scans`.
+      out: a new or empty folder.
+      classifiers: runs; several are an ensemble.
+      segmenter: a run that finds lesions.
+      settings: None for the defaults.
+      overrides: `--config.key=value` for keys of the runs that do not change numbers.
+
+    Raises:
+      ConfigError: no run or one of another task, unknown settings, or `out` holds files.
+      CheckpointError: a run has no checkpoint.
+      DataError: nothing could be predicted.
+    """
+    settings = settings or Settings()
+    _check(settings)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError(f"--out {out}: not an empty folder; give another one")
+    predictor = _predictor(classifiers, segmenter, settings=settings, overrides=overrides)
+    problems, results = Problems(), []
+    out.mkdir(parents=True, exist_ok=True)
+    notes = _notes(predictor, settings=settings)
+    with (
+        tempfile.TemporaryDirectory(prefix=".unpacked-", dir=out) as unpacked,
+        tables(out) as table,
+    ):
+        scans = find_scans(inputs, unpacked=Path(unpacked), turn=settings.turn, problems=problems)
+        for scan in scans:
+            folder = out / scan.name
+            result = predict_scan(
+                scan, predictor=predictor, folder=folder, settings=settings, problems=problems
+            )
+            if result is None:
+                shutil.rmtree(folder)
+                continue
+            table.add(result)
+            layers = layer_names(predictor, settings=settings)
+            text = scan_page(result, layers=layers, notes=notes)
+            write_text(text, folder / "index.html")
+            results.append(result)
+    page = out / "index.html"
+    write_text(overview_page(results, problems=problems.found, notes=notes), page)
+    report = _report(predictor, settings, inputs=inputs, results=results, problems=problems)
+    write_text(json.dumps(report, indent=2), out / "predict.json")
+    if not results:
+        raise DataError(f"{_named(inputs)}: nothing that could be predicted; see {page}")
+    return Outcome(tuple(results), tuple(problems.found), page)
+
+
+def _check(settings: Settings) -> None:
+    if settings.attribution not in ATTRIBUTIONS:
+        raise ConfigError(
+            f"--attribution {settings.attribution}: expected {', '.join(ATTRIBUTIONS)}"
+        )
+    if not 0.0 < settings.threshold < 1.0:
+        raise ConfigError(f"--threshold {settings.threshold}: expected a probability, 0 to 1")
+    if settings.batch_size < 1:
+        raise ConfigError(f"--batch_size {settings.batch_size}: expected at least 1")
+
+
+def _predictor(
+    classifiers: Sequence[Path],
+    segmenter: Path | None,
+    *,
+    settings: Settings,
+    overrides: Sequence[str],
+) -> Predictor:
+    """The runs, each of the task that its flag says."""
+    runs = [*classifiers, *filter(None, [segmenter])]
+    if not runs:
+        raise ConfigError("give --classifier RUN, --segmenter RUN, or both")
+    buckets = [2**n for n in range((settings.batch_size - 1).bit_length())]
+    predictor = Predictor(
+        *runs,
+        variations=settings.variations,
+        buckets=(*buckets, settings.batch_size),
+        overrides=overrides,
+    )
+    if len(predictor.classifiers) != len(classifiers):
+        raise ConfigError(
+            f"--classifier {_named(classifiers)}, --segmenter {segmenter}: the first take runs of "
+            f"{', '.join(CLASSIFIERS)}, the other one of {', '.join(SEGMENTERS)}"
+        )
+    return predictor
+
+
+def _notes(predictor: Predictor, *, settings: Settings) -> list[str]:
+    """How the numbers are meant."""
+    rendering = (
+        "each slice from its minimum to its maximum, as the published set"
+        if settings.window is None
+        else f"window {settings.window} HU"
+    )
+    notes = [f"Hounsfield units are rendered {rendering}; turn: {settings.turn}."]
+    if predictor.classifiers:
+        notes.append(_about_probabilities(len(predictor.classifiers), settings.variations))
+    if predictor.segmenter is not None:
+        rule = settings.lung
+        notes.append(
+            f"Lesion: probability of at least {settings.threshold:g}. Lung: pixels below "
+            f"{rule.air_below:g} HU inside the body, in parts of at least {rule.smallest_part:.0%} of "
+            "it, and the lesion. Dense lung that is not predicted as lesion is not counted, large "
+            "airways and gas in the bowel are, and lung that the picture’s border cuts is not. "
+            "Volumes count each slice for one step of the series; what is missing is not filled in."
+        )
+    return notes
+
+
+def _about_probabilities(networks: int, variations: int) -> str:
+    told = (
+        "A scan’s probabilities are means over its slices that show a chest (over all, where none "
+        "does)."
+    )
+    if networks * variations == 1:
+        return f"{told} There are no intervals; --tta N or several --classifier give some."
+    return (
+        f"{told} Each is a mean over {networks * variations} members: networks ({networks}) × "
+        f"variations of the slice ({variations}). Intervals lie between the {SPREAD[0]:.0%} and "
+        f"{SPREAD[1]:.0%} quantiles of the members: they say how much the answer hangs on the network "
+        "or on small changes of the slice, not how often it is right."
+    )
+
+
+def _report(
+    predictor: Predictor,
+    settings: Settings,
+    *,
+    inputs: Sequence[Path],
+    results: Sequence[ScanResult],
+    problems: Problems,
+) -> dict[str, Any]:
+    plain = dataclasses.asdict(settings) | {"window": str(settings.window or PUBLISHED)}
+    return {
+        "use": RESEARCH_USE,
+        "inputs": [str(path) for path in inputs],
+        "settings": plain,
+        "networks": [
+            {
+                "model": network.trained.config.model.name,
+                "checkpoint_step": network.trained.step,
+                "preparation": dataclasses.asdict(network.settings),
+            }
+            for network in predictor.networks
+        ],
+        "scans": {scan.name: len(scan.slices) for scan in results},
+        "problems": [str(problem) for problem in problems.found],
+        "notes": _notes(predictor, settings=settings),
+        "provenance": configs.provenance(),
+    }
+
+
+def _named(paths: Sequence[Path]) -> str:
+    return " ".join(map(str, paths)) or "(none)"

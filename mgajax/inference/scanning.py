@@ -1,0 +1,189 @@
+"""One scan from its planes to its results, in batches: memory does not grow with its length."""
+
+import contextlib
+import functools
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+
+from mgajax.curation.rendering import Window
+from mgajax.curation.selection import LungRule, lung_masks
+from mgajax.data.loader import prefetch, to_float
+from mgajax.data.threads import map_ordered
+from mgajax.explanation.baselines import black
+from mgajax.explanation.methods import METHODS, Task
+from mgajax.inference import overlays as layers
+from mgajax.inference.geometry import Turn
+from mgajax.inference.predictor import Network, Prediction, Predictor
+from mgajax.inference.problems import Problems
+from mgajax.inference.results import ScanResult, SliceResult
+from mgajax.inference.scans import Plane, Scan
+from mgajax.inference.slice_warnings import Oddity, oddities
+from mgajax.progress import track
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How slices are read, predicted and drawn.
+
+    Attributes:
+      window: None for the stretch of the published set.
+      turn: what makes slices upright, beside what their geometry says.
+      variations: see `Predictor`.
+      attribution: a name of `explanation.methods.METHODS`, or "none".
+      threshold: probability from which on a pixel is lesion.
+      batch_size: slices in memory at once.
+      lung: the rule of lung area, see `selection.LungRule`.
+    """
+
+    window: Window | None = None
+    turn: Turn = "none"
+    variations: int = 1
+    attribution: str = "deeplift"
+    threshold: float = 0.5
+    batch_size: int = 16
+    lung: LungRule = field(default_factory=LungRule)
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """A slice with all that is to be written of it, as shown."""
+
+    number: int
+    plane: Plane
+    picture: UInt8[np.ndarray, "h w"]
+    prediction: Prediction
+    lesion: Bool[np.ndarray, "h w"] | None
+    attribution: Float[np.ndarray, "h w"] | None
+
+
+def predict_scan(
+    scan: Scan, *, predictor: Predictor, folder: Path, settings: Settings, problems: Problems
+) -> ScanResult | None:
+    """Predict the slices of a scan and write its masks and pictures; None where none can be read.
+
+    Args:
+      folder: a new one of the scan.
+    """
+    for name in layer_names(predictor, settings=settings):
+        (folder / name).mkdir(parents=True)
+    finish = functools.partial(_finished, folder=folder, rule=settings.lung)
+    with contextlib.ExitStack() as stack:
+        write = None
+        if predictor.segmenter is not None:
+            write = stack.enter_context(scan.masks(folder, problems))
+        found: list[SliceResult] = []
+        planes = track(scan.planes(problems), description=scan.name, total=len(scan))
+        for batch in prefetch(_batches(planes, settings=settings), depth=1):
+            shown = _predicted(batch, predictor=predictor, settings=settings, before=len(found))
+            for one in shown:
+                if write is not None and one.lesion is not None:
+                    write(one.plane, one.lesion)
+            found += map_ordered(finish, shown)
+    if not found:
+        problems.note(f"{scan.name}: none of its {len(scan)} slices can be read")
+        return None
+    return ScanResult(scan.name, scan.patient, scan.kind, scan.voxel_ml, tuple(found))
+
+
+def layer_names(predictor: Predictor, *, settings: Settings) -> tuple[str, ...]:
+    """The folders of pictures, the slices' own first; what has no network is left out."""
+    names = ["slices"]
+    if predictor.segmenter is not None:
+        names += ["lesion", "overlays"]
+    if predictor.classifiers:
+        names += ["attention"] if attends(predictor.classifiers[0]) else []
+        names += ["attribution"] if settings.attribution != "none" else []
+    return tuple(names)
+
+
+def attends(network: Network) -> bool:
+    """Whether a classifier has attention of its own."""
+    plan = getattr(network.trained.model, "plan", None)
+    return plan is not None and bool(plan.stages)
+
+
+Pictured = tuple[Plane, UInt8[np.ndarray, "h w"]]
+
+
+def _batches(planes: Iterable[Plane], *, settings: Settings) -> Iterator[list[Pictured]]:
+    pictured = ((plane, plane.picture(settings.window)) for plane in planes)
+    while batch := list(itertools.islice(pictured, settings.batch_size)):
+        yield batch
+
+
+def _predicted(
+    batch: list[Pictured], *, predictor: Predictor, settings: Settings, before: int
+) -> list[Shown]:
+    predictions = predictor([picture for _, picture in batch])
+    attributions = _attributed(predictions, predictor=predictor, settings=settings)
+    return [
+        Shown(
+            number=before + place,
+            plane=plane,
+            picture=picture,
+            prediction=prediction,
+            lesion=None if prediction.lesion is None else prediction.lesion >= settings.threshold,
+            attribution=attribution,
+        )
+        for place, ((plane, picture), prediction, attribution) in enumerate(
+            zip(batch, predictions, attributions, strict=True), start=1
+        )
+    ]
+
+
+def _attributed(
+    predictions: tuple[Prediction, ...], *, predictor: Predictor, settings: Settings
+) -> list[Float[np.ndarray, "h w"] | None]:
+    """What speaks for each slice's predicted class against a black picture, first classifier."""
+    if settings.attribution == "none" or not predictor.classifiers:
+        return [None] * len(predictions)
+    network = predictor.classifiers[0]
+    places = np.arange(settings.batch_size).clip(
+        max=len(predictions) - 1
+    )  # one shape, compiled once
+    pixels = np.stack([predictions[place].prepared.image for place in places])
+    chances = [predictions[place].probabilities for place in places]
+    images = np.asarray(to_float(pixels[..., None]))
+    targets = np.array([chance.argmax() for chance in chances if chance is not None])
+    task = Task(network.trained.model, network.variables, images, black(images), targets)
+    maps = METHODS[settings.attribution].explain(task).values
+    return [
+        one.prepared.restored(values, settings=network.settings)
+        for one, values in zip(predictions, maps, strict=False)
+    ]
+
+
+def _finished(shown: Shown, *, folder: Path, rule: LungRule) -> SliceResult:
+    """Draw a slice and measure it."""
+    _draw(shown, folder=folder)
+    plane, lesion = shown.plane, shown.lesion
+    lung = lung_masks(plane.values, rule=rule)[0] if plane.unit == "HU" else None
+    if lung is not None and lesion is not None:
+        lung = lung | lesion
+    warnings = oddities(shown.picture) + ((Oddity.COLOURED,) if plane.coloured else ())
+    return SliceResult(
+        number=shown.number,
+        name=plane.name,
+        position=plane.position,
+        members=shown.prediction.members,
+        lesion_pixels=None if lesion is None else int(lesion.sum()),
+        lung_pixels=None if lung is None else int(lung.sum()),
+        oddities=warnings,
+    )
+
+
+def _draw(shown: Shown, *, folder: Path) -> None:
+    name = f"{shown.number:04}"
+    layers.save_slice(shown.picture, folder / "slices" / f"{name}.jpg")
+    if shown.lesion is not None:
+        layers.save_lesion(shown.lesion, folder / "lesion" / f"{name}.png")
+        layers.save_overlay(shown.picture, shown.lesion, folder / "overlays" / f"{name}.png")
+    if shown.prediction.attention is not None and (folder / "attention").is_dir():
+        layers.save_heat(shown.prediction.attention, folder / "attention" / f"{name}.png")
+    if shown.attribution is not None:
+        layers.save_signed(shown.attribution, folder / "attribution" / f"{name}.png")

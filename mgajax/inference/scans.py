@@ -1,0 +1,83 @@
+"""What is predicted together: the pictures of a folder, a DICOM series, or a NIfTI volume."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Bool, Num, UInt8
+
+from mgajax.curation.archives.archive import Values
+from mgajax.curation.rendering import Window, to_8_bit
+from mgajax.inference.problems import Problems
+
+Kind = Literal["pictures", "DICOM", "NIfTI"]
+
+SAME_POSITION_MM = 1e-3
+"""Slices nearer than this lie at one position."""
+
+
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """One slice, turned as it is shown.
+
+    Attributes:
+      index: its place among what is stored: of the file, or of the plane in the volume.
+      name: its file's, or `VOLUME:PLANE` (from 1).
+      values: Hounsfield units, or grey levels.
+      unit: which of them.
+      position: in mm towards the head; None where nobody knows.
+      coloured: whether it was a coloured picture.
+    """
+
+    index: int
+    name: str
+    values: Num[np.ndarray, "h w"]
+    unit: Values
+    position: float | None = None
+    coloured: bool = False
+
+    def picture(self, window: Window | None) -> UInt8[np.ndarray, "h w"]:
+        """Eight bits: as they are, through `window` (of Hounsfield units), or min to max."""
+        if self.values.dtype == np.uint8:
+            return self.values
+        if window is None or self.unit == "grey":
+            low, high = float(self.values.min()), float(self.values.max())
+        else:
+            low, high = window.low, window.high
+        return to_8_bit(self.values, low=low, high=high)
+
+
+Write = Callable[[Plane, Bool[np.ndarray, "h w"]], None]
+"""Takes the lesion of a plane, as shown."""
+
+
+@runtime_checkable
+class Scan(Protocol):
+    """One row of patients.csv. Nothing but headers is held; pixels are read plane by plane."""
+
+    @property
+    def name(self) -> str:
+        """For people, and the name of its folder of results."""
+
+    @property
+    def patient(self) -> str:
+        """Whose it is."""
+
+    @property
+    def kind(self) -> Kind:
+        """What it was read from."""
+
+    @property
+    def voxel_ml(self) -> float | None:
+        """Volume of a pixel; None where millimetres are not known."""
+
+    def __len__(self) -> int: ...
+
+    def planes(self, problems: Problems) -> Iterator[Plane]:
+        """The slices, from head to feet where that is known; those that fail are noted."""
+
+    def masks(self, folder: Path, problems: Problems) -> AbstractContextManager[Write]:
+        """Takes lesions, and has written them into `folder` in the input's geometry at the end."""

@@ -1,0 +1,168 @@
+"""The model card: what a network was trained on, how well it does, and what it is not for."""
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from mgajax import config as configs
+from mgajax import models
+from mgajax.evaluation.result import FOLDER
+from mgajax.interop.export.comparison import Artefact
+from mgajax.interop.export.metadata import NOTICE
+from mgajax.interop.formats import FORMATS
+from mgajax.interop.network import Network
+from mgajax.reporting.html.dataset_card import Block, Code, Section, Table, card_markdown
+from mgajax.reporting.tables.metrics_tables import metrics_table, segmentation_table
+from mgajax.schema import CLASS_NAMES, SPLITS
+from mgajax.training.run import CONFIG_FILE, SPLIT_FILE
+from mgajax.training.tasks import TaskName
+
+INTENDED = {
+    TaskName.CLASSIFICATION: (
+        "Research on telling COVID-19, CAP (community-acquired pneumonia) and Normal apart on single "
+        "axial slices of chest CT, and on where such a network looks."
+    ),
+    TaskName.SEGMENTATION: (
+        "Research on outlining lung lesions on single axial slices of chest CT, and on masks that "
+        "guide a classifier's attention."
+    ),
+}
+LIMITS = (
+    "Not for diagnosis, triage or any other decision about a patient. No regulator has seen it.",
+    "It answers to every picture, also to one that is no chest CT, of another window, or of a disease "
+    "that it has never seen. Slices must be prepared exactly as described above.",
+    "The results hold for the data named above. In sets collected from several archives the archive "
+    "often goes with the class, and a network may learn the archive: expect worse elsewhere, and look "
+    "at the results by source and at mgajax audit.",
+    "Probabilities are those of the training data's mix of classes, not of a clinic's.",
+)
+
+
+def model_card(
+    network: Network,
+    artefacts: Sequence[Artefact],
+    *,
+    workdir: Path,
+    staging: Path,
+    compared_on: str,
+) -> str:
+    """The card as Markdown, without a newline at its end.
+
+    Args:
+      network: what was exported.
+      artefacts: its files, which lie in `staging`.
+      workdir: the run's folder; results are those of its `evaluation/`.
+      staging: see above.
+      compared_on: the slices that the files were compared on.
+    """
+    described = network.metadata
+    size = f"{models.count(network.variables):,} parameters"
+    training = described["training"]
+    first = (
+        NOTICE,
+        f"{network.name} ({size}), for {described['task']}: {', '.join(described['class_names'])}. "
+        f"Trained for {training['step']:,} steps with {training['activations']} activations.",
+        *([f"Options: {json.dumps(described['model']['options'])}."] if network.options else []),
+    )
+    sections = (
+        Section("What it is", first),
+        Section("Intended use", (INTENDED[TaskName(described["task"])],)),
+        Section("Input and output", tuple(_interface(network))),
+        Section("Data", tuple(_data(training, workdir=workdir))),
+        Section("Results", tuple(_results(workdir, step=training["step"]))),
+        Section("Limits", LIMITS),
+        Section("Files", tuple(_files(artefacts, staging=staging, compared_on=compared_on))),
+        Section("Versions", (_versions(described),)),
+    )
+    return card_markdown(f"Model card: {network.name}", sections).rstrip("\n")
+
+
+def _interface(network: Network) -> Iterator[Block]:
+    given, preparation = network.metadata["input"], network.metadata["preparation"]
+    side, scale = network.image_size, given["normalisation"]
+    yield (
+        f"Input: {given['name']}, {given['dtype']} [batch, {side}, {side}, {network.channels}] "
+        f"(PyTorch: [batch, {network.channels}, {side}, {side}]), grey levels normalised as "
+        f"{scale['formula']}; mean {scale['mean']}, std {scale['std']}."
+    )
+    yield Table(
+        ("preparation of a slice", "value"),
+        tuple((key, str(value)) for key, value in preparation.items()),
+    )
+    yield (
+        f"Output: logits and probabilities over {', '.join(network.metadata['class_names'])}, last "
+        "axis (PyTorch: logits, classes on axis 1), for each slice or, of a segmenter, each pixel; "
+        "attention maps as attention_NAME where the network has any."
+    )
+
+
+def _data(training: dict[str, Any], *, workdir: Path) -> Iterator[Block]:
+    config, _ = configs.read(workdir / CONFIG_FILE)
+    name = "/".join(Path(config.data.dir).parts[-3:])
+    yield (
+        f"Data set {name}, fingerprint {training['data_fingerprint']}. Split: {training['split']}, "
+        f"SHA-256 of split.csv {training['split_sha256']}."
+    )
+    with (workdir / SPLIT_FILE).open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    counted = []
+    for split in SPLITS:
+        own = [row for row in rows if row["split"] == split]
+        by_class = [sum(row["label"] == label for row in own) for label in CLASS_NAMES]
+        numbers = (*by_class, len(own), len({row["patient"] for row in own}))
+        counted.append((split, *(f"{number:,}" for number in numbers)))
+    yield Table(("split", *CLASS_NAMES, "slices", "patients"), tuple(counted))
+
+
+def _results(workdir: Path, *, step: int) -> Iterator[Block]:
+    measured = [
+        metrics
+        for path in sorted((workdir / FOLDER).glob("*.json"))
+        if (metrics := json.loads(path.read_text())).get("checkpoint_step") == step
+    ]
+    if not measured:
+        yield "Not evaluated: mgajax evaluate measures this checkpoint, with intervals."
+    for metrics in measured:
+        if metrics.get("split_leaks"):
+            yield "Patients stand in several splits: these numbers are too good."
+        segments = metrics["task"] == TaskName.SEGMENTATION
+        yield Code((segmentation_table if segments else metrics_table)(metrics))
+
+
+def _files(artefacts: Sequence[Artefact], *, staging: Path, compared_on: str) -> Iterator[Block]:
+    yield (
+        f"Each file was loaded by its own runtime and compared with the checkpoint on {compared_on}. "
+        "Differences are relative to the largest value."
+    )
+    rows = [
+        (
+            one.file,
+            f"{_size(staging / one.file) / 1e6:.1f} MB",
+            one.told,
+            _digest(staging / one.file),
+        )
+        for one in artefacts
+    ]
+    yield Table(("file", "size", "agreement", "SHA-256"), tuple(rows))
+    for one in artefacts:
+        stem = one.file.removesuffix(FORMATS[one.name].suffix)
+        yield Code(FORMATS[one.name].usage.replace("STEM", stem))
+
+
+def _size(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def _digest(path: Path) -> str:
+    return "a folder" if path.is_dir() else hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _versions(described: dict[str, Any]) -> Table:
+    trained, exported = described["training"]["provenance"] or {}, described["exported_by"]
+    names = dict.fromkeys([*exported, *trained])
+    rows = ((name, str(trained.get(name, "")), str(exported.get(name, ""))) for name in names)
+    return Table(("package", "training", "export"), tuple(rows))

@@ -1,1 +1,0 @@
-"""`mgajax predict`: pictures and volumes in; tables, masks in their own geometry and pages out."""

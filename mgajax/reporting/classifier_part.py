@@ -1,0 +1,259 @@
+"""What a run's page says of a classifier on one split."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from mgajax.evaluation.bands import Curve, Ranking, ranking_bands
+from mgajax.evaluation.bootstrap import Intervals
+from mgajax.evaluation.checks import ScoredExamples
+from mgajax.evaluation.patients import aggregate
+from mgajax.evaluation.predictions import Predictions
+from mgajax.reporting.figures.comparison_figures import (
+    Compared,
+    comparison_figure,
+    interval_note,
+)
+from mgajax.reporting.figures.evaluation_figures import calibration_figure, confusion_figure
+from mgajax.reporting.figures.ranking_figures import ranking_figure
+from mgajax.reporting.figures.style import title_of
+from mgajax.reporting.html.blocks import Block, Folded, Picture, Row, Table
+from mgajax.reporting.page import Page
+from mgajax.reporting.run_results import Evaluated
+from mgajax.reporting.tables.metrics_tables import OVERLAP
+from mgajax.reporting.tables.number import Number, number, percent
+from mgajax.reporting.tables.table4 import PAPER
+
+RESULTS = {
+    "covid_vs_rest.accuracy": "{positive} vs rest: accuracy",
+    "covid_vs_rest.f1": "{positive} vs rest: F1",
+    "covid_vs_rest.recall": "{positive} vs rest: recall",
+    "covid_vs_rest.precision": "{positive} vs rest: precision",
+    "covid_vs_rest.specificity": "{positive} vs rest: specificity",
+    "covid_vs_rest.roc_auc": "{positive} vs rest: ROC AUC",
+    "covid_vs_rest.average_precision": "{positive} vs rest: average precision",
+    "three_class.accuracy": "{classes} classes: accuracy",
+    "three_class.macro_f1": "{classes} classes: macro F1",
+    "three_class.macro_recall": "{classes} classes: macro recall",
+    "three_class.roc_auc.macro": "{classes} classes: macro ROC AUC",
+    "calibration.ece.top_label": "calibration error, winning class",
+    "calibration.ece.covid_vs_rest": "calibration error, {positive} vs rest",
+}
+"""Rows of the first table, by their place in a report; all in percent."""
+
+BY_SOURCE = {
+    "three_class.accuracy": "Accuracy",
+    "covid_vs_rest.f1": "F1",
+    "covid_vs_rest.roc_auc": "ROC AUC",
+}
+
+
+def classifier_blocks(page: Page, one: Evaluated) -> list[Block]:
+    """Numbers, curves, confusion, calibration, sources and patients."""
+    metrics, split = one.metrics, one.split
+    blocks: list[Block] = [_results(metrics, split)]
+    if one.predictions is not None:
+        blocks.append(_curves(page, metrics, one.predictions, split))
+    blocks += [_confusion(page, metrics, split), _calibration(page, metrics, split)]
+    blocks += [_classes(metrics, split), *_sources(page, metrics, split)]
+    if metrics["per_patient"] and one.predictions is not None:
+        blocks.append(_patients(metrics, one.predictions, split))
+    if metrics.get("attention_overlap"):
+        blocks.append(_overlap(metrics["attention_overlap"], split))
+    if one.picture is not None:
+        blocks.append(
+            page.take(
+                one.picture,
+                name=f"{split}_attention.png",
+                alt=f"Slices of the {split} split with the attention painted over them",
+                caption="Attention over the slices with the largest known lesions of each class",
+            )
+        )
+    return blocks
+
+
+def _results(metrics: dict[str, Any], split: str) -> Table:
+    """Slices beside patients, and the paper's numbers where the model is one of its own."""
+    people, printed = metrics["per_patient"], PAPER.get(metrics["model"], {})
+    paper = {f"covid_vs_rest.{key}": value for key, value in printed.items()}
+    words = {"positive": metrics["positive"], "classes": len(metrics["class_names"])}
+    rows: tuple[Row, ...] = tuple(
+        (
+            text.format(**words),
+            percent(metrics, path),
+            *([percent(people, path)] if people else []),
+            *([Number(paper.get(path), digits=2)] if paper else []),
+        )
+        for path, text in RESULTS.items()
+    )
+    further = (*(["Patients"] if people else []), *(["Paper, Table 4"] if paper else []))
+    caption = (
+        f"{title_of(metrics).capitalize()}. Patients: by the mean probabilities of their slices"
+    )
+    return Table(f"{split}_results", caption, ("Percent", "Slices", *further), rows)
+
+
+def _curves(page: Page, metrics: dict[str, Any], predictions: Predictions, split: str) -> Picture:
+    settings = (metrics["intervals"] or {}).get("settings")
+    rankings = ranking_bands(
+        predictions.probabilities,
+        predictions.labels,
+        predictions.patients if metrics["patients"] else None,
+        class_names=tuple(metrics["class_names"]),
+        settings=Intervals(
+            replicates=settings["replicates"] if settings else 0,
+            seed=settings["seed"] if settings else 0,
+            confidence=settings["confidence"] if settings else 0.95,
+        ),
+    )
+    area = number(metrics, "covid_vs_rest.roc_auc")
+    return page.draw(
+        f"{split}_curves",
+        lambda path: ranking_figure(rankings, metrics=metrics, path=path),
+        alt=f"ROC and precision-recall curves with bands; ROC AUC of {metrics['positive']} {area}",
+        data=page.table(_curve_lines(rankings), name=f"{split}_curves"),
+    )
+
+
+def _curve_lines(rankings: dict[str, Ranking]) -> Iterator[list[Any]]:
+    """Every point of every curve, then its band."""
+    yield ["class", "curve", "part", "x", "y", "low", "high"]
+    for name, ranking in rankings.items():
+        kinds: dict[str, Curve] = {"roc": ranking.roc, "precision_recall": ranking.precision_recall}
+        for kind, curve in kinds.items():
+            for x, y in zip(curve.x.tolist(), curve.y.tolist(), strict=True):
+                yield [name, kind, "curve", x, y, "", ""]
+            if curve.low is not None and curve.high is not None:
+                ends = zip(
+                    curve.grid.tolist(), curve.low.tolist(), curve.high.tolist(), strict=True
+                )
+                yield from ([name, kind, "band", x, "", low, high] for x, low, high in ends)
+
+
+def _confusion(page: Page, metrics: dict[str, Any], split: str) -> Picture:
+    names, counts = metrics["class_names"], metrics["three_class"]["confusion_matrix"]
+    lines = [["true class", *(f"called {name}" for name in names)]]
+    lines += [[name, *row] for name, row in zip(names, counts, strict=True)]
+    told = "; ".join(
+        f"of {sum(row)} {name}: "
+        + ", ".join(f"{count} {other}" for count, other in zip(row, names, strict=True))
+        for name, row in zip(names, counts, strict=True)
+    )
+    return page.draw(
+        f"{split}_confusion",
+        lambda path: confusion_figure(metrics, path=path),
+        alt=f"Confusion matrix; {told}",
+        data=page.table(lines, name=f"{split}_confusion"),
+    )
+
+
+def _calibration(page: Page, metrics: dict[str, Any], split: str) -> Picture:
+    reliability = metrics["calibration"]["reliability"]
+    keys = ("low", "high", "count", "confidence", "observed")
+    lines = [["judged", *keys]]
+    lines += [
+        [kind, *(row[key] for key in keys)] for kind, rows in reliability.items() for row in rows
+    ]
+    error = number(metrics, "calibration.ece.top_label")
+    return page.draw(
+        f"{split}_calibration",
+        lambda path: calibration_figure(metrics, path=path),
+        alt=f"Reliability diagrams; expected calibration error of the winning class {error}",
+        data=page.table(lines, name=f"{split}_calibration"),
+    )
+
+
+def _classes(metrics: dict[str, Any], split: str) -> Table:
+    rows = tuple(
+        (
+            name,
+            Number(metrics["three_class"]["per_class"][name]["support"], digits=0),
+            *(
+                percent(metrics, f"three_class.per_class.{name}.{key}")
+                for key in ("precision", "recall", "f1")
+            ),
+            percent(metrics, f"three_class.roc_auc.{name}"),
+        )
+        for name in metrics["class_names"]
+    )
+    heads = ("Class", "Slices", "Precision", "Recall", "F1", "ROC AUC")
+    return Table(f"{split}_classes", "Each class, percent", heads, rows)
+
+
+def _sources(page: Page, metrics: dict[str, Any], split: str) -> list[Block]:
+    sources = metrics["per_source"]
+    if not sources:
+        return []
+    rows = [
+        Compared(f"{name}, {block['n']:,} slices", {key: percent(block, key) for key in BY_SOURCE})
+        for name, block in sources.items()
+    ]
+    cells = tuple(
+        (
+            name,
+            Number(block["n"], digits=0),
+            Number(block["patients"], digits=0),
+            *row.measured.values(),
+        )
+        for (name, block), row in zip(sources.items(), rows, strict=True)
+    )
+    positive = metrics["positive"]
+    titles = {key: f"{text}, %" for key, text in BY_SOURCE.items()}
+    best = max(cells, key=lambda row: row[3].value or 0.0)
+    return [
+        page.draw(
+            f"{split}_sources",
+            lambda path: comparison_figure(
+                rows,
+                columns=titles,
+                path=path,
+                title=f"Each source and its slices: accuracy over the classes; {positive} vs rest",
+                measured=interval_note(metrics),
+            ),
+            alt=f"Scores of {len(rows)} sources with intervals; highest accuracy {best[3]} in {best[0]}",
+        ),
+        Table(
+            f"{split}_sources",
+            f"Each source, percent; F1 and ROC AUC: {positive} vs rest",
+            ("Source", "Slices", "Patients", *BY_SOURCE.values()),
+            cells,
+        ),
+    ]
+
+
+def _patients(metrics: dict[str, Any], predictions: Predictions, split: str) -> Folded:
+    names = metrics["class_names"]
+    examples = ScoredExamples(
+        predictions.probabilities, predictions.labels, predictions.patients, None
+    )
+    people = aggregate(examples, positive=names.index(metrics["positive"]))
+    called = people.probabilities.argmax(axis=1)
+    slices = np.unique(predictions.patients, return_counts=True)[1]
+    rows = tuple(
+        (
+            str(people.names[i]),
+            Number(int(slices[i]), digits=0),
+            names[people.labels[i]],
+            names[called[i]] + ("" if called[i] == people.labels[i] else " (wrong)"),
+            *(Number(100 * chance, digits=1) for chance in people.probabilities[i].tolist()),
+        )
+        for i in np.lexsort((people.names, called == people.labels))
+    )
+    heads = ("Patient", "Slices", "Class", "Called", *(f"{name}, %" for name in names))
+    wrong = int((called != people.labels).sum())
+    title = f"{len(rows):,} patients, {wrong:,} called wrongly"
+    return Folded(
+        title, (Table(f"{split}_patients", "Mean probabilities of each patient", heads, rows),)
+    )
+
+
+def _overlap(overlap: dict[str, Any], split: str) -> Table:
+    rows = tuple(
+        (text, Number(overlap[key]["mean"], overlap[key]["low"], overlap[key]["high"]))
+        for key, text in OVERLAP.items()
+    )
+    caption = (
+        f"Attention against the lesions of {overlap['slices_with_lesion']:,} slices that have one"
+    )
+    return Table(f"{split}_attention", caption, ("Mean over slices", "Value"), rows)

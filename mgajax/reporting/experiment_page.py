@@ -1,0 +1,181 @@
+"""The pages of what is not a run: experiments, tunings, explanations of several runs."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from mgajax.errors import DataError
+from mgajax.reporting.explanation_part import explanation_blocks
+from mgajax.reporting.html.blocks import (
+    Block,
+    Cell,
+    Code,
+    Facts,
+    Folded,
+    Link,
+    Missing,
+    Picture,
+    Prepared,
+    Section,
+    Table,
+)
+from mgajax.reporting.markdown import as_html
+from mgajax.reporting.page import FIGURES, Page
+from mgajax.reporting.result_folders import Found, Kind, read_json
+from mgajax.reporting.tables.number import Number
+
+TOLD = {
+    "title": "What",
+    "command": "Command",
+    "source": "In the paper",
+    "budget": "Budget",
+    "plan": "Plan",
+    "data": "Data",
+}
+"""What an experiment's results say of themselves, and how it is headed."""
+
+MANY_ROWS = 12
+"""From so many rows on a CSV's table is closed at first."""
+
+
+def write_experiment(page: Page, found: Found, *, look: str) -> Path:
+    """Facts, the experiment's own words and tables, every figure and every CSV of the folder."""
+    try:
+        results = read_json(found.path / Kind.EXPERIMENT) or {}
+        first: list[Block] = [Facts(_facts(results)), *_failures(results)]
+    except DataError as error:
+        first = [Missing(str(error), "the same `mgajax experiment` again")]
+    texts = sorted(found.path.glob("*.md"))
+    tables = sorted(found.path.glob("*.csv"))
+    figures = _figures(page, found.path)
+    sections = [Section("", tuple(first))]
+    if texts:
+        words = (path.read_text(encoding="utf-8") for path in texts)
+        sections.append(
+            Section("Results", tuple(Prepared(as_html(text, folder=page.folder)) for text in words))
+        )
+    if figures:
+        sections.append(Section("Figures", tuple(figures)))
+    if tables:
+        sections.append(Section("Tables", tuple(map(_csv_block, tables))))
+    return page.write(sections, look=look)
+
+
+def write_tuning(page: Page, found: Found, *, look: str) -> Path:
+    """The search, its best trial, its trace and its trials."""
+    try:
+        content = read_json(found.path / Kind.TUNING) or {}
+        first: list[Block] = [Facts(_search(content))]
+    except DataError as error:
+        first = [Missing(str(error), "the same `mgajax tune` again")]
+    blocks = [
+        *first,
+        *_figures(page, found.path),
+        *map(_csv_block, sorted(found.path.glob("*.csv"))),
+    ]
+    return page.write([Section("", tuple(blocks))], look=look)
+
+
+def write_explanation(page: Page, found: Found, *, look: str) -> Path:
+    """The gallery of explanations of one or more runs."""
+    return page.write([Section("", tuple(explanation_blocks(page, found.path)))], look=look)
+
+
+def title_of(found: Found) -> str:
+    """What a folder shows, in its own words, for a line of a table."""
+    if found.kind != Kind.EXPERIMENT:
+        return {Kind.TUNING: "a search of settings", Kind.EXPLANATION: "attribution maps"}[
+            found.kind
+        ]
+    try:
+        results = read_json(found.path / Kind.EXPERIMENT) or {}
+    except DataError:
+        return "damaged results"
+    source = f" ({results['source']})" if results.get("source") else ""
+    return f"{results.get('title', '')}{source}"
+
+
+def _facts(results: dict[str, Any]) -> dict[str, Cell]:
+    facts: dict[str, Cell] = {
+        head: Code(str(results[key])) if key == "command" else _words(results[key])
+        for key, head in TOLD.items()
+        if results.get(key)
+    }
+    if results.get("seeds"):
+        facts["Seeds"] = ", ".join(map(str, results["seeds"]))
+    if results.get("runs"):
+        facts["Runs"] = f"{len(results['runs'])}, of which {results.get('failed', 0)} failed"
+    if versions := results.get("provenance"):
+        facts["Versions"] = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return facts
+
+
+def _words(value: Any) -> str:
+    """A value as it is told; the options of drawn slices as `patients 240, size 128`."""
+    if isinstance(value, dict):
+        return "drawn: " + ", ".join(f"{key} {option}" for key, option in value.items())
+    return str(value)
+
+
+def _failures(results: dict[str, Any]) -> list[Block]:
+    return [
+        Missing(f"{run.get('arm')}, seed {run.get('seed')}: failed ({run.get('reason')})")
+        for run in results.get("runs") or []
+        if run.get("status") == "failed"
+    ]
+
+
+def _search(content: dict[str, Any]) -> dict[str, Cell]:
+    counts, best = content.get("counts") or {}, content.get("best")
+    return {
+        "Objective": str(content.get("objective", "unknown")),
+        "Trials": ", ".join(f"{count} {status}" for status, count in counts.items()) or "none",
+        "As it stands": _value(content.get("default")),
+        "Best": f"{_value(best['value'])} (trial {best['number']})" if best else "none yet",
+        "Command": Code(str(content.get("command") or "–")),
+        "Space": "; ".join(
+            f"{key} {low:g} … {high:g} ({scale})"
+            for key, (low, high, scale) in (content.get("space") or {}).items()
+        ),
+    }
+
+
+def _value(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
+
+
+def _figures(page: Page, folder: Path) -> list[Picture]:
+    """Every PNG of a folder, with its SVG where there is one."""
+    pictures = []
+    for png in sorted(folder.glob("*.png")):
+        name = png.stem.replace("_", " ")
+        files = [file for file in (png.with_suffix(".svg"), png) if file.is_file()]
+        copies = tuple(page.copy(file, folder=FIGURES) for file in files)
+        pictures.append(Picture(copies, alt=f"Figure: {name}", caption=name))
+    return pictures
+
+
+def _csv_block(path: Path) -> Block:
+    """A CSV as a table."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            heads, *rows = list(csv.reader(file)) or [[]]
+    except (OSError, ValueError, csv.Error) as error:
+        return Missing(f"{path}: cannot be read ({error})")
+    whole = [row for row in rows if len(row) == len(heads)]
+    cells = tuple(tuple(_number_or_text(text) for text in row) for row in whole)
+    table = Table(path.stem, f"{path.name}, rows: {len(whole):,}", tuple(heads), cells)
+    return table if len(whole) < MANY_ROWS else Folded(table.caption, (table,))
+
+
+def _number_or_text(text: str) -> Cell:
+    try:
+        value = float(text)
+    except ValueError:
+        return text
+    return Number(value, digits=0 if value.is_integer() else 4)
+
+
+def link_to(found: Found) -> Link:
+    """From the top page."""
+    return Link(found.name, f"{found.slug}/index.html")

@@ -1,0 +1,104 @@
+"""Figures of experiments: arms side by side, and curves over a share or a dial."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from mgajax.reporting.figures.style import FAINT, INK, TRAIN, VALIDATION, drawing
+from mgajax.reporting.tables.measurements import Measurement
+
+COLOURS = (TRAIN, VALIDATION, "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+MEASURED, PAPER = TRAIN, VALIDATION
+
+Curves = Mapping[str, Mapping[str, Mapping[float, Measurement]]]
+"""By metric, arm and place on the horizontal axis."""
+
+
+def arms_figure(rows: Sequence[Measurement], *, path: Path) -> Path:
+    """Arms down, a panel for each metric: mean with its interval, every seed, the paper's value.
+
+    Args:
+      rows: of one table.
+      path: PNG to write.
+    """
+    names = list(dict.fromkeys(row.name for row in rows))
+    metrics = list(dict.fromkeys(row.metric for row in rows))
+    with drawing(path, width=2.1 * len(metrics) + 2.2, height=0.42 * len(names) + 1.5) as figure:
+        panels = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
+        for axes, metric in zip(panels, metrics, strict=True):
+            for row in rows:
+                if row.metric == metric:
+                    _arm(axes, names.index(row.name), row)
+            axes.set_title(metric)
+            axes.grid(axis="y", visible=False)
+            axes.xaxis.set_major_locator(MaxNLocator(4))
+            if rows[0].scale == "percent":
+                axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        panels[0].set_yticks(range(len(names)), names)
+        panels[0].set_ylim(len(names) - 0.5, -0.5)
+        figure.suptitle(_legend(rows), x=0.01, ha="left", size=10)
+    return path
+
+
+def _arm(axes: Axes, place: int, row: Measurement) -> None:
+    for value in row.seeds.values():
+        axes.plot(value, place + 0.22, "o", color=FAINT, markersize=3, markeredgewidth=0)
+    if row.paper is not None:
+        axes.plot(row.paper, place, "D", color=PAPER, markersize=4.5)
+    if row.value is None:
+        axes.text(0.02, place, row.written(), transform=axes.get_yaxis_transform(), color=FAINT)
+        return
+    if row.span is not None:
+        axes.plot(row.span, [place, place], color=MEASURED, linewidth=1.6)
+    axes.plot(row.value, place, "o", color=MEASURED, markersize=5.5)
+
+
+def _legend(rows: Sequence[Measurement]) -> str:
+    seeds = max((len(row.seeds) for row in rows), default=0)
+    what = f"Mean of {seeds} seeds" if seeds > 1 else "One seed"
+    text = f"{what} with 95 % patient-bootstrap interval; grey: each seed"
+    return f"{text}; diamond: the paper" if any(row.paper is not None for row in rows) else text
+
+
+def curves_figure(
+    curves: Curves,
+    *,
+    path: Path,
+    label: str,
+    title: str,
+) -> Path:
+    """A panel for each metric; in it a curve for each arm, with band (interval) and seeds as dots.
+
+    Args:
+      curves: see `Curves`.
+      path: PNG to write.
+      label: of the horizontal axis.
+      title: above all.
+    """
+    across = min(3, len(curves))
+    down = -(-len(curves) // across)
+    with drawing(path, width=3.5 * across + 0.4, height=2.9 * down + 0.5) as figure:
+        panels = figure.subplots(down, across, squeeze=False).ravel()
+        for axes, (metric, arms) in zip(panels, curves.items(), strict=False):
+            for colour, (arm, points) in zip(COLOURS, arms.items(), strict=False):
+                _curve(axes, points, colour=colour, name=arm)
+            axes.set_title(metric)
+            axes.set_xlabel(label)
+            axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        for axes in panels[len(curves) :]:
+            axes.set_visible(False)
+        panels[0].legend(loc="best", handlelength=1.4)
+        figure.suptitle(title, x=0.01, ha="left", size=10, color=INK)
+    return path
+
+
+def _curve(axes: Axes, points: Mapping[float, Measurement], *, colour: str, name: str) -> None:
+    values = {x: one.value for x, one in sorted(points.items()) if one.value is not None}
+    axes.plot([*values], [*values.values()], "o-", color=colour, markersize=4.5, label=name)
+    spans = {x: one.span for x, one in sorted(points.items()) if one.span is not None}
+    low, high = ([span[end] for span in spans.values()] for end in (0, 1))
+    axes.fill_between([*spans], low, high, color=colour, alpha=0.13, linewidth=0)
+    for x, one in points.items():
+        axes.plot([x] * len(one.seeds), [*one.seeds.values()], ".", color=colour, alpha=0.5, ms=3.5)

@@ -1,0 +1,1 @@
+"""Parts of HTML pages, of what they are given."""

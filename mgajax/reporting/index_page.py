@@ -1,0 +1,250 @@
+"""The first page: all runs beside each other and beside the paper."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mgajax.reporting.experiment_page import link_to, title_of
+from mgajax.reporting.figures.comparison_figures import (
+    Compared,
+    comparison_figure,
+    interval_note,
+)
+from mgajax.reporting.html.blocks import Block, Code, Folded, Row, Section, Table
+from mgajax.reporting.page import Page
+from mgajax.reporting.result_folders import Found, Kind
+from mgajax.reporting.run_page import model_name, state_of
+from mgajax.reporting.run_results import Evaluated, Run
+from mgajax.reporting.tables import table3, table4
+from mgajax.reporting.tables.number import Number, number, percent
+
+HEADS = {
+    Kind.EXPERIMENT: "Experiments",
+    Kind.TUNING: "Tuning",
+    Kind.EXPLANATION: "Explanations",
+}
+NOT_SAME = (
+    "These runs were not all measured on the same slices (see the columns Split, Slices and Data), "
+    "so their rows do not compare models alone."
+)
+READING = (
+    "In brackets: 95 % intervals of a bootstrap over whole patients. “Measured” is what a run here gave; "
+    "“paper” is printed there, on slices of its own; “not run” is a model of the paper that none of "
+    "these runs trained."
+)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How runs of one task are compared.
+
+    Attributes:
+      name: of the table's files.
+      task: of the runs, and the folder of their files in `configs/`.
+      heading: of the section.
+      what: the columns are over.
+      columns: the paper's, by key -> heading; in percent.
+      block: of a report, where those keys stand.
+      further: heading -> number of a report, for what the paper does not print.
+      source: the table of the paper.
+      printed: its rows by architecture, see `architecture`.
+      names: how those architectures are written.
+      architecture: of a registered model's name, as `printed` and `configs/` call it.
+    """
+
+    name: str
+    task: str
+    heading: str
+    what: str
+    columns: Mapping[str, str]
+    block: str
+    further: Mapping[str, Callable[[Mapping[str, Any]], Number]]
+    source: str
+    printed: Mapping[str, Mapping[str, float]]
+    names: Mapping[str, str]
+    architecture: Callable[[str], str]
+
+
+def _segmenter_file(model: str) -> str:
+    """`deeplabv3` for "DeepLabV3" and "deeplabv3_resnet50": the name of its file in `configs/`."""
+    return table3.architecture(model).lower().replace("-", "")
+
+
+COMPARISONS = (
+    Comparison(
+        name="classifiers",
+        task="classification",
+        heading="Classifiers",
+        what="COVID-19 against the rest, percent",
+        columns=table4.METRICS,
+        block="covid_vs_rest",
+        further={
+            "Accuracy, classes": lambda metrics: percent(metrics, "three_class.accuracy"),
+            "Calibration error": lambda metrics: percent(metrics, "calibration.ece.top_label"),
+        },
+        source="Table 4",
+        printed=table4.PAPER,
+        names=table4.NAMES,
+        architecture=str,
+    ),
+    Comparison(
+        name="segmenters",
+        task="segmentation",
+        heading="Segmenters",
+        what="Lesions over all pixels, percent",
+        columns=table3.METRICS,
+        block="pooled",
+        further={
+            "Dice per slice": lambda metrics: percent(metrics, "per_image.dice"),
+            "HD95": lambda metrics: number(metrics, "per_image.hausdorff95", digits=1),
+        },
+        source="Table 3",
+        printed={_segmenter_file(name): row for name, row in table3.PAPER.items()},
+        names={_segmenter_file(name): name for name in table3.PAPER},
+        architecture=_segmenter_file,
+    ),
+)
+
+
+def write_index(page: Page, runs: Sequence[Run], others: Sequence[Found], *, look: str) -> Path:
+    """What there is, the comparisons, and links to every page."""
+    sections = [Section("Runs", (_overview(runs),))] if runs else []
+    for comparison in COMPARISONS:
+        own = [run for run in runs if run.config["task"] == comparison.task]
+        if own:
+            sections.append(Section(comparison.heading, tuple(_compared(page, own, comparison))))
+    for kind, heading in HEADS.items():
+        rows = tuple(
+            (link_to(one), title_of(one), Code(str(one.path))) for one in others if one.kind == kind
+        )
+        if rows:
+            columns = ("Name", "What", "Folder")
+            table = Table(kind.name.lower(), "Each on a page of its own", columns, rows)
+            sections.append(Section(heading, (table,)))
+    if runs:
+        sections.append(Section("How to read this", (READING,)))
+    return page.write(sections, look=look)
+
+
+def _overview(runs: Sequence[Run]) -> Table:
+    rows = tuple(
+        (
+            link_to(run.found),
+            model_name(run.model),
+            str(run.config["task"]),
+            state_of(run),
+            ", ".join(one.split for one in run.evaluations) or "not evaluated",
+            ", ".join(folder.name for folder in run.explanations) or "no",
+            Code(_data(run)),
+        )
+        for run in runs
+    )
+    heads = ("Run", "Model", "Task", "Training", "Evaluated on", "Explained", "Data")
+    return Table("runs", f"{len(runs)} runs", heads, rows)
+
+
+def _compared(page: Page, runs: Sequence[Run], how: Comparison) -> list[Block]:
+    """One table of what was measured, what the paper prints and what was not run; and a figure."""
+    measured = [(run, run.evaluations[0]) for run in runs if run.evaluations]
+    blocks: list[Block] = [_table(runs, how), *_not_run(runs, how)]
+    if len({_measured_on(run, one) for run, one in measured}) > 1:
+        blocks.append(NOT_SAME)
+    if measured:
+        rows = [
+            Compared(
+                f"{run.found.name}\n{model_name(run.model)}",
+                _scores(one, how),
+                how.printed.get(how.architecture(run.model), {}),
+            )
+            for run, one in measured
+        ]
+        told = "; ".join(f"{run.found.name} {_told(one, how)}" for run, one in measured)
+        blocks.append(
+            page.draw(
+                how.name,
+                lambda path: comparison_figure(
+                    rows,
+                    columns={key: f"{text}, %" for key, text in how.columns.items()},
+                    path=path,
+                    title=how.what.removesuffix(", percent"),
+                    measured=interval_note(measured[0][1].metrics),
+                    printed=f"{how.source} of the paper (other slices)",
+                ),
+                alt=f"Scores with intervals beside the paper’s: {told}",
+            )
+        )
+    return blocks
+
+
+def _table(runs: Sequence[Run], how: Comparison) -> Table:
+    waiting = dict.fromkeys(how.printed)  # the paper's rows that have not been put down yet
+    rows: list[Row] = []
+    faint: set[int] = set()
+
+    def put_printed(architecture: str, status: str) -> None:
+        del waiting[architecture]
+        faint.add(len(rows))
+        rows.append(_printed_row(architecture, how, status=status))
+
+    for run in runs:
+        rows.append(_row(run, how))
+        if how.architecture(run.model) in waiting:
+            put_printed(how.architecture(run.model), f"paper, {how.source}")
+    for architecture in list(waiting):
+        put_printed(architecture, f"paper, {how.source}; not run")
+    measured = (*how.columns.values(), *how.further)
+    heads = ("Run", "Model", "Status", *measured, "Split", "Slices", "Data")
+    return Table(how.name, how.what, heads, tuple(rows), frozenset(faint))
+
+
+def _not_run(runs: Sequence[Run], how: Comparison) -> list[Block]:
+    """The commands that would train the paper's other models."""
+    trained = {how.architecture(run.model) for run in runs}
+    rows = tuple(
+        (name, Code(f"mgajax train --config configs/{how.task}/{file}.py --workdir runs/{file}"))
+        for file, name in how.names.items()
+        if file not in trained
+    )
+    if not rows:
+        return []
+    title = f"Not run here: {len(rows)} of the {len(how.names)} models of {how.source}"
+    table = Table(f"{how.name}_not_run", "What would train them", ("Model", "Command"), rows)
+    return [Folded(title, (table,))]
+
+
+def _row(run: Run, how: Comparison) -> Row:
+    first = (link_to(run.found), model_name(run.model))
+    if not run.evaluations:
+        blank = [Number(None)] * (len(how.columns) + len(how.further))
+        return (*first, "not evaluated", *blank, "–", Number(None), Code(_data(run)))
+    one = run.evaluations[0]
+    further = (of(one.metrics) for of in how.further.values())
+    where = (one.split, Number(one.metrics["n"], digits=0), Code(_data(run)))
+    return (*first, "measured", *_scores(one, how).values(), *further, *where)
+
+
+def _printed_row(architecture: str, how: Comparison, *, status: str) -> Row:
+    printed = how.printed[architecture]
+    numbers = (Number(printed[key], digits=2) for key in how.columns)
+    blank = [Number(None)] * len(how.further)
+    return ("The paper", how.names[architecture], status, *numbers, *blank, "–", Number(None), "–")
+
+
+def _scores(one: Evaluated, how: Comparison) -> dict[str, Number]:
+    return {key: percent(one.metrics, f"{how.block}.{key}") for key in how.columns}
+
+
+def _told(one: Evaluated, how: Comparison) -> str:
+    """The last column is told to those who do not see the figure."""
+    key, text = list(how.columns.items())[-1]
+    return f"{text} {_scores(one, how)[key]}"
+
+
+def _measured_on(run: Run, one: Evaluated) -> tuple[str, int, str]:
+    return one.split, one.metrics["n"], _data(run)
+
+
+def _data(run: Run) -> str:
+    """The beginning of the data's fingerprint."""
+    return str(run.written.get("data_fingerprint", "unknown"))[:12]

@@ -1,0 +1,132 @@
+"""Tables of results in a Markdown text, made from the results that an experiment left.
+
+A block is marked by two comments; the first names the file, seen from the text, and one of its
+tables:
+
+    <!-- results: docs/results/table4.json, COVID-19 against the rest -->
+    <!-- /results -->
+
+What stands between them is written anew; the rest of the text is left alone.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mgajax.errors import ConfigError, DataError, nearest
+from mgajax.files import write_text
+from mgajax.reporting.result_folders import read_json
+from mgajax.reporting.tables import table3
+from mgajax.reporting.tables.number import at
+
+BLOCK = re.compile(
+    r"(?P<open><!-- results: (?P<file>[^,\n]+), (?P<table>[^\n]+?) -->\n)(?P<body>.*?)(?P<end><!-- /results -->)",
+    re.DOTALL,
+)
+EXAMPLE = "<!-- results: docs/results/NAME.json, TABLE --> … <!-- /results -->"
+
+
+def rewrite(path: Path) -> str:
+    """Write every marked block of a text anew; returns what was done, for a terminal.
+
+    Raises:
+      ConfigError: no such text, no block in it, or a block whose file or table does not exist.
+      DataError: a results file is damaged.
+    """
+    if not path.is_file():
+        raise ConfigError(f"--readme {path}: no such file")
+    before = path.read_text(encoding="utf-8")
+    count = len(BLOCK.findall(before))
+    if not count:
+        raise ConfigError(f"--readme {path}: no marked block; write {EXAMPLE}")
+    after = rewritten(before, folder=path.parent)
+    if after == before:
+        return f"{count} tables are as their results give them"
+    write_text(after.removesuffix("\n"), path)
+    return f"{count} tables written"
+
+
+def rewritten(text: str, *, folder: Path) -> str:
+    """The text with every block made anew; files are looked for in `folder`."""
+
+    def made(match: re.Match[str]) -> str:
+        file = match["file"].strip()
+        return f"{match['open']}\n{results_table(folder / file, match['table'])}\n\n{match['end']}"
+
+    return BLOCK.sub(made, text)
+
+
+def results_table(path: Path, table: str) -> str:
+    """One table of results: names down, metrics across, the paper's row below its own.
+
+    Args:
+      path: the `results.json` of an experiment, or the `table3.json` of a comparison of segmenters.
+      table: its heading; of a comparison, the block of the reports: "pooled" or "per_image".
+
+    Raises:
+      ConfigError: no such file, or no such table in it.
+      DataError: damaged.
+    """
+    content = read_json(path)
+    if content is None:
+        raise ConfigError(f"{path}: no such results; `mgajax experiment` writes them")
+    try:
+        rows = _compared(content["models"]) if "models" in content else content["rows"]
+        tables = list(dict.fromkeys(row["table"] for row in rows))
+        if table not in tables:
+            raise ConfigError(f"{path}: no table {table!r}; {nearest(table, tables)}")
+        shown = _pivot([row for row in rows if row["table"] == table])
+        if "command" not in content:
+            return shown
+        seeds = ", ".join(map(str, content["seeds"]))
+        return f"{shown}\n\n`{content['command']}`; seeds {seeds}."
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{path}: not the results of `mgajax experiment` ({error!r})") from error
+
+
+def _compared(models: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The reports of segmenters as rows of `results.json`."""
+    rest = {"status": "measured", "scale": "percent", "seed_spread": None, "paper": None}
+    return [
+        {
+            "table": block,
+            "name": table3.written(model),
+            "metric": text,
+            "value": metrics[block][key],
+            **rest,
+            **(at(metrics, f"intervals.{block}.{key}") or {"low": None, "high": None}),
+        }
+        for model, metrics in models.items()
+        for block in ("pooled", "per_image")
+        for key, text in table3.METRICS.items()
+    ]
+
+
+def _pivot(rows: Sequence[Mapping[str, Any]]) -> str:
+    metrics = list(dict.fromkeys(row["metric"] for row in rows))
+    cells = {(row["name"], row["metric"]): row for row in rows}
+    lines = [["", *metrics], ["---"] + ["---:"] * len(metrics)]
+    for name in dict.fromkeys(row["name"] for row in rows):
+        own = [cells.get((name, metric)) for metric in metrics]
+        lines.append([name, *("" if one is None else _measured(one) for one in own)])
+        if any(one is not None and one["paper"] is not None for one in own):
+            printed = ("" if one is None else _scaled(one, one["paper"], digits=2) for one in own)
+            lines.append(["*in the paper*", *printed])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _measured(row: Mapping[str, Any]) -> str:
+    """`93.1 [90.2, 95.4] ± 0.8`, or `not run`, or `failed`."""
+    if row["status"] != "measured":
+        return str(row["status"])
+    text = _scaled(row, row["value"])
+    if row["low"] is not None:
+        text += f" [{_scaled(row, row['low'])}, {_scaled(row, row['high'])}]"
+    return text if row["seed_spread"] is None else f"{text} ± {_scaled(row, row['seed_spread'])}"
+
+
+def _scaled(row: Mapping[str, Any], value: float | None, *, digits: int = 1) -> str:
+    if value is None:
+        return "–"
+    return f"{100 * value:.{digits}f}" if row["scale"] == "percent" else f"{value:.4g}"

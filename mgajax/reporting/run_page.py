@@ -1,0 +1,128 @@
+"""The page of one run."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from mgajax.reporting.classifier_part import classifier_blocks
+from mgajax.reporting.explanation_part import explanation_blocks
+from mgajax.reporting.figures.evaluation_figures import SEGMENTATION_TITLES, TITLES, training_curves
+from mgajax.reporting.html.blocks import (
+    Block,
+    Cell,
+    Code,
+    Facts,
+    Folded,
+    Picture,
+    Row,
+    Section,
+    Table,
+)
+from mgajax.reporting.page import Page
+from mgajax.reporting.run_results import Evaluated, Run
+from mgajax.reporting.segmenter_part import segmenter_blocks
+from mgajax.reporting.tables import table3, table4
+from mgajax.reporting.tables.number import Number
+from mgajax.training.logs import FILE_NAME as METRICS_FILE
+
+SPEED = "train/images_per_s_per_device"
+
+
+def write_run(page: Page, run: Run, *, look: str) -> Path:
+    """Everything that is known of a run; what is not is named with the command that makes it."""
+    sections = [Section("", (_facts(run), *run.missing))]
+    for one in run.evaluations:
+        sections.append(
+            Section(f"Results on the {one.split} split", tuple(_results(page, run, one)))
+        )
+    if run.rows:
+        sections.append(Section("Learning", (_curves(page, run),)))
+    for folder in run.explanations:
+        sections.append(
+            Section(f"Explained: {folder.name}", tuple(explanation_blocks(page, folder)))
+        )
+    if run.counts:
+        sections.append(Section("Data", (_counts(run),)))
+    sections.append(Section("Configuration", (_config(run), _versions(run))))
+    return page.write(sections, look=look)
+
+
+def model_name(model: str) -> str:
+    """As the paper's tables write it; other names as they are."""
+    return table4.NAMES.get(model) or table3.written(model)
+
+
+def state_of(run: Run) -> str:
+    """How far training has come, in words."""
+    if run.summary is None:
+        return f"not ended; {run.steps:,} steps logged" if run.steps else "not begun"
+    ended = "finished" if run.summary["finished"] else "stopped"
+    return f"{ended} after {run.steps:,} steps ({run.summary['reason']})"
+
+
+def _results(page: Page, run: Run, one: Evaluated) -> list[Block]:
+
+    blocks = classifier_blocks(page, one) if run.classifies else segmenter_blocks(page, one)
+    if one.metrics.get("split_leaks"):
+        leak = "This split leaks: patients stand in more than one part of it. No result to compare."
+        return [leak, *blocks]
+    return blocks
+
+
+def _facts(run: Run) -> Facts:
+    rows: dict[str, Cell] = {
+        "Model": model_name(run.model),
+        "Task": str(run.config["task"]),
+        "Training": state_of(run),
+    }
+    if run.summary is not None and run.summary.get("best_step") is not None:
+        why = run.summary.get("best", "lowest validation cross-entropy")  # not in older runs
+        rows["Best"] = f"step {run.summary['best_step']:,}, {why}"
+    if speeds := [row[SPEED] for row in run.rows if SPEED in row]:
+        rows["Speed"] = f"{median(speeds):,.1f} images a second and device (median)"
+    rows["Split"] = str(run.written.get("split", "unknown"))
+    rows["Data"] = Code(str(run.config["data.dir"]) or "–")
+    rows["Fingerprint"] = Code(str(run.written.get("data_fingerprint", "unknown")))
+    rows["Folder"] = Code(str(run.found.path))
+    rows["Commit"] = Code(str(run.written.get("provenance", {}).get("git_commit") or "unknown"))
+    return Facts(rows)
+
+
+def _curves(page: Page, run: Run) -> Picture:
+    titles = TITLES if run.classifies else SEGMENTATION_TITLES
+    best = (run.summary or {}).get("best_step")
+    told = f"; the best validation is at step {best:,}" if best is not None else ""
+    return page.draw(
+        "curves",
+        lambda path: training_curves(run.rows, path=path, checkpoint_step=best, titles=titles),
+        alt=f"Training and validation curves over {run.steps:,} steps{told}",
+        data=page.table(_log_lines(run.rows), name=Path(METRICS_FILE).stem),
+    )
+
+
+def _log_lines(rows: list[dict[str, Any]]) -> Iterator[list[Any]]:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    yield names
+    yield from ([row.get(name, "") for name in names] for row in rows)
+
+
+def _counts(run: Run) -> Table:
+    names = list(next(iter(run.counts.values())))
+    rows: tuple[Row, ...] = tuple(
+        (split, *(Number(counts[name], digits=0) for name in names))
+        for split, counts in run.counts.items()
+    )
+    heads = ("Split", *names[:-1], "Patients")
+    return Table("split", "Slices of each class, and patients, in each split", heads, rows)
+
+
+def _config(run: Run) -> Folded:
+    rows = tuple((Code(key), Code(str(value))) for key, value in sorted(run.config.items()))
+    table = Table("config", "Every key of the configuration", ("Key", "Value"), rows)
+    return Folded(f"{len(rows)} keys", (table,))
+
+
+def _versions(run: Run) -> Table:
+    rows = tuple((name, str(value)) for name, value in run.written.get("provenance", {}).items())
+    return Table("versions", "Versions that it was trained with", ("What", "Version"), rows)

@@ -1,0 +1,215 @@
+"""A run's folder as the report reads it: nothing is opened but its texts, and all of it may be absent."""
+
+import csv
+import shlex
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mgajax import config as configs
+from mgajax.errors import DataError
+from mgajax.evaluation import predictions
+from mgajax.evaluation.predictions import Predictions
+from mgajax.evaluation.result import FOLDER
+from mgajax.reporting.html.blocks import Missing
+from mgajax.reporting.result_folders import Found, Kind, read_json
+from mgajax.schema import SPLITS
+from mgajax.training.logs import FILE_NAME as METRICS_FILE
+from mgajax.training.logs import read_rows
+from mgajax.training.loop import SUMMARY_FILE
+from mgajax.training.run import CONFIG_FILE, SPLIT_FILE
+
+REPORT_KEYS = {"task", "model", "split", "n", "intervals", "per_source"}
+"""What every report of `mgajax evaluate` holds."""
+
+
+@dataclass(frozen=True, eq=False)
+class SliceTable:
+    """A segmenter's slices: whose they are, and the Dice of each."""
+
+    patients: np.ndarray
+    sources: np.ndarray
+    dice: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluated:
+    """One evaluated split.
+
+    Attributes:
+      split: its name.
+      metrics: the JSON report.
+      predictions: of a classifier; None where the table is absent.
+      slices: of a segmenter; None where the table is absent.
+      picture: of attention or of masks; None where absent.
+    """
+
+    split: str
+    metrics: dict[str, Any]
+    predictions: Predictions | None
+    slices: SliceTable | None
+    picture: Path | None
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A run as far as it has come.
+
+    Attributes:
+      found: its folder and name.
+      config: every key by its dotted name.
+      written: what stands beside the configuration: provenance, fingerprint, split.
+      summary: how training ended; None while it has not.
+      rows: of `metrics.jsonl`.
+      counts: by split, slices of each class and "patients".
+      evaluations: test first.
+      explanations: folders of `mgajax explain` in the run's.
+      missing: what is not there, and the command that makes it.
+    """
+
+    found: Found
+    config: Mapping[str, Any]
+    written: Mapping[str, Any]
+    summary: Mapping[str, Any] | None
+    rows: list[dict[str, float | int]]
+    counts: Mapping[str, Mapping[str, int]]
+    evaluations: tuple[Evaluated, ...]
+    explanations: tuple[Path, ...]
+    missing: tuple[Missing, ...]
+
+    @property
+    def model(self) -> str:
+        """The registered name."""
+        return str(self.config["model.name"])
+
+    @property
+    def classifies(self) -> bool:
+        """Whether the run's task is classification."""
+        return bool(self.config["task"] == "classification")
+
+    @property
+    def steps(self) -> int:
+        """Steps that were logged or told of."""
+        logged = max((int(row["step"]) for row in self.rows), default=0)
+        return max(logged, int(self.summary["steps"]) if self.summary else 0)
+
+
+def read_run(found: Found) -> Run:
+    """Read a run's folder.
+
+    Raises:
+      ConfigError: its `config.json` is damaged.
+    """
+    folder = found.path
+    config, written = configs.read(folder / CONFIG_FILE)
+    flat = configs.flatten(config)
+    problems: list[Missing] = []
+    summary = _summary(folder, problems)
+    log = folder / METRICS_FILE
+    rows = read_rows(log) if log.is_file() else []
+    if not rows:
+        problems.append(Missing(f"No {METRICS_FILE}: nothing has been logged yet"))
+    evaluations = _evaluations(folder, problems)
+    explanations = tuple(sorted(path.parent for path in folder.glob(f"*/{Kind.EXPLANATION}")))
+    if flat["task"] == "classification" and not explanations:
+        explain = (
+            f"mgajax explain --workdir {_quoted(folder)} --out {_quoted(folder / 'explanation')}"
+        )
+        problems.append(Missing("Not explained: no attribution maps", explain))
+    return Run(
+        found=found,
+        config=flat,
+        written=written,
+        summary=summary,
+        rows=rows,
+        counts=_counts(folder / SPLIT_FILE),
+        evaluations=evaluations,
+        explanations=explanations,
+        missing=tuple(problems),
+    )
+
+
+def _summary(folder: Path, problems: list[Missing]) -> Mapping[str, Any] | None:
+    again = f"mgajax train --config FILE --workdir {_quoted(folder)}"
+    try:
+        summary = read_json(folder / SUMMARY_FILE)
+    except DataError as error:
+        problems.append(Missing(str(error), again))
+        return None
+    if summary is None or not summary.get("finished"):
+        what = "Training has not ended; with its own file and keys, it goes on by"
+        problems.append(Missing(what, again))
+    return summary
+
+
+def _evaluations(folder: Path, problems: list[Missing]) -> tuple[Evaluated, ...]:
+    found = []
+    for split in reversed(SPLITS):
+        again = f"mgajax evaluate --workdir {_quoted(folder)} --split {split}"
+        path = folder / FOLDER / f"{split}.json"
+        try:
+            metrics = read_json(path)
+            if metrics is None:
+                if split == "test":
+                    problems.append(Missing("Not evaluated on the test split", again))
+                continue
+            if not metrics.keys() >= REPORT_KEYS:
+                raise DataError(f"{path}: not a report of this version")
+            one = _evaluated(folder / FOLDER, split, metrics)
+        except DataError as error:
+            problems.append(Missing(str(error), again))
+            continue
+        if one.predictions is None and one.slices is None:
+            problems.append(
+                Missing(f"No table of the {split} slices: some figures are left out", again)
+            )
+        found.append(one)
+    return tuple(found)
+
+
+def _evaluated(folder: Path, split: str, metrics: dict[str, Any]) -> Evaluated:
+    table, slices = folder / f"{split}_predictions.csv", folder / f"{split}_slices.csv"
+    pictures = (folder / f"{split}_{kind}.png" for kind in ("attention", "panel"))
+    return Evaluated(
+        split=split,
+        metrics=metrics,
+        predictions=predictions.read_csv(table) if table.is_file() else None,
+        slices=_slice_table(slices) if slices.is_file() else None,
+        picture=next((path for path in pictures if path.is_file()), None),
+    )
+
+
+def _slice_table(path: Path) -> SliceTable:
+    """Raises DataError where a column is absent or a number unreadable."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        columns = ([row[key] for row in rows] for key in ("patient", "source", "dice"))
+        patients, sources, dice = columns
+        scores = np.array([float(text) if text else np.nan for text in dice])
+    except (KeyError, ValueError, TypeError) as error:
+        raise DataError(f"{path}: damaged ({error})") from error
+    return SliceTable(np.array(patients, str), np.array(sources, str), scores)
+
+
+def _counts(path: Path) -> dict[str, dict[str, int]]:
+    """Slices of each class, and patients, in each split; nothing where there is no such table."""
+    if not path.is_file():
+        return {}
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    labels = Counter((row["split"], row["label"]) for row in rows)
+    people = Counter(split for split, _ in {(row["split"], row["patient"]) for row in rows})
+    names = dict.fromkeys(row["label"] for row in rows)
+    return {
+        split: {**{name: labels[split, name] for name in names}, "patients": people[split]}
+        for split in SPLITS
+    }
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(str(path))

@@ -1,0 +1,101 @@
+"""Tables for the terminal."""
+
+from typing import Any
+
+from mgajax.reporting.figures.style import title_of, with_interval
+from mgajax.reporting.tables.number import number
+
+BINARY = {
+    "accuracy": "accuracy",
+    "f1": "F1",
+    "recall": "recall",
+    "precision": "precision",
+    "specificity": "specificity",
+    "roc_auc": "ROC AUC",
+}
+THREE = {"accuracy": "accuracy", "macro_f1": "macro F1", "roc_auc.macro": "macro ROC AUC"}
+ECE = {"ece.top_label": "ECE, winning class", "brier.three_class": "Brier score, 0 to 2"}
+OVERLAP = {
+    "attention_in_lesion": "attention on lesion",
+    "pointing_hit": "highest point hits",
+    "rank_auc": "ROC AUC of pixels",
+    "top_area_iou": "IoU, lesion-sized area",
+}
+
+POOLED = {"iou": "IoU", "dice": "Dice", "precision": "precision", "recall": "recall"}
+
+
+def metrics_table(metrics: dict[str, Any]) -> str:
+    """The main numbers of an evaluation as plain text, value and interval, no trailing newline.
+
+    Args:
+      metrics: from `classification_metrics`; an `attention_overlap` beside, from
+        `overlap_summary`, is shown too.
+    """
+    positive, sections = metrics["positive"], []
+    sections.append((f"{positive} vs rest", _rows(metrics, "covid_vs_rest", BINARY)))
+    sections.append(
+        (f"{len(metrics['class_names'])} classes", _rows(metrics, "three_class", THREE))
+    )
+    people = metrics["per_patient"]
+    if people:
+        name = f"{positive} vs rest, {people['n']:,} patients"
+        sections.append((name, _rows(people, "covid_vs_rest", BINARY)))
+    sections.append(("calibration", _rows(metrics, "calibration", ECE)))
+    overlap = metrics.get("attention_overlap")
+    if overlap:
+        name = f"attention, slices with a lesion: {overlap['slices_with_lesion']:,}"
+        rows = [
+            (text, with_interval(overlap[k]["mean"], overlap[k])) for k, text in OVERLAP.items()
+        ]
+        sections.append((name, rows))
+    return "\n".join([_headline(metrics), *(line for part in sections for line in _section(*part))])
+
+
+def segmentation_table(metrics: dict[str, Any]) -> str:
+    """The main numbers of a segmenter as plain text, value and interval, no trailing newline.
+
+    Args:
+      metrics: from `segmentation_metrics`.
+    """
+    empty, boundary = metrics["empty_masks"], metrics["boundary"]
+    unit, lesions = boundary["unit"], empty["with_lesion"]
+    per_image = {
+        **POOLED,
+        "hausdorff95": f"HD95, {unit}",
+        "surface_dice": f"surface Dice at {boundary['tolerance']:g} {unit}",
+    }
+    sections = [
+        ("lesion, all pixels pooled", _rows(metrics, "pooled", POOLED)),
+        ("mean over slices", _rows(metrics, "per_image", per_image)),
+    ]
+    if lesions < metrics["n"]:
+        name = f"mean over the {lesions:,} slices with a lesion"
+        sections.append((name, _rows(metrics, "per_image_with_lesion", per_image)))
+        counts = {
+            "lesion in neither": "no_lesion_none_predicted",
+            "in the prediction alone": "no_lesion_but_predicted",
+        }
+    else:
+        counts = {}
+    counts["in the mask alone"] = "lesion_but_none_predicted"
+    rows = [(text, f"{empty[name]:,}") for text, name in counts.items()]
+    sections.append(("slices with an empty mask", rows))
+    return "\n".join([_headline(metrics), *(line for part in sections for line in _section(*part))])
+
+
+def _headline(metrics: dict[str, Any]) -> str:
+    model = f"{metrics['model']}, " if "model" in metrics else ""
+    if not metrics["intervals"]:
+        return f"{model}{title_of(metrics)}"
+    settings = metrics["intervals"]["settings"]
+    note = f"[{settings['confidence']:.0%} intervals over {settings['unit']}s]"
+    return f"{model}{title_of(metrics)} {note}"
+
+
+def _section(name: str, rows: list[tuple[str, str]]) -> list[str]:
+    return [f"  {name}", *(f"    {text:<24}{value}" for text, value in rows)]
+
+
+def _rows(block: dict[str, Any], section: str, names: dict[str, str]) -> list[tuple[str, str]]:
+    return [(text, str(number(block, f"{section}.{path}"))) for path, text in names.items()]

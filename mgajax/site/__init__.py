@@ -1,1 +1,0 @@
-"""`mgajax report`: runs, experiments and explanations as one static site."""

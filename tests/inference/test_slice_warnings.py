@@ -1,0 +1,86 @@
+"""Gross mistakes are warned of on drawn slices, and plain slices are not."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from drawn_volumes import AIR, LUNG, TISSUE, chest_slice
+from PIL import Image
+
+from mgajax.curation.names import is_upside_down
+from mgajax.curation.rendering import WINDOWS, to_8_bit
+from mgajax.inference.slice_warnings import Oddity, oddities
+
+OPEN = (0.5, 0.7, 0.85, 1.0)
+
+
+def rendered(openness: float, *, window: str = "published", **options: int) -> np.ndarray:
+    values, _ = chest_slice(openness=openness, side=256, **options)
+    noisy = values + np.random.default_rng(1).normal(0, 15, values.shape)
+    if window == "published":
+        return to_8_bit(noisy, low=float(noisy.min()), high=float(noisy.max()))
+    return to_8_bit(noisy, low=WINDOWS[window].low, high=WINDOWS[window].high)
+
+
+@pytest.mark.parametrize("openness", OPEN)
+@pytest.mark.parametrize("window", ["published", "lung"])
+@pytest.mark.parametrize("padding", [-1000, -2048])
+def test_plain_slices_pass(openness: float, window: str, padding: int) -> None:
+    assert oddities(rendered(openness, window=window, padding=padding)) == ()
+
+
+@pytest.mark.parametrize("openness", OPEN)
+@pytest.mark.parametrize("window", ["published", "lung"])
+@pytest.mark.parametrize("turn", [np.flipud, np.rot90])
+def test_upside_down_is_seen_by_the_spine(openness: float, window: str, turn) -> None:
+    picture = rendered(openness, window=window)
+    turned = turn(picture) if turn is np.flipud else np.rot90(picture, 2)
+    assert oddities(np.ascontiguousarray(turned)) == (Oddity.UPSIDE_DOWN,)
+
+
+def test_a_mediastinal_window_is_odd() -> None:
+    assert Oddity.WINDOW in oddities(rendered(1.0, window="mediastinum"))
+
+
+def test_no_contrast_is_odd() -> None:
+    flat = 100 + rendered(1.0).astype(np.float64) / 12
+    flat[:60] = 0
+    assert Oddity.WINDOW in oddities(flat.astype(np.uint8))
+
+
+def test_what_is_no_chest() -> None:
+    random = np.random.default_rng(2)
+    ramp = np.tile(np.arange(256, dtype=np.uint8), (256, 1))
+    values, _ = chest_slice(openness=1.0, side=256, padding=AIR)
+    values[:, 128:][values[:, 128:] == LUNG] = TISSUE
+    others = {
+        "blank": np.full((128, 128), 7, np.uint8),
+        "noise": random.integers(0, 255, (128, 128)).astype(np.uint8),
+        "ramp": ramp,
+        "belly": rendered(0.0),
+        "apex": rendered(0.2),
+        "one lung": to_8_bit(values, low=-1024.0, high=1000.0),
+    }
+    for name, picture in others.items():
+        assert Oddity.NOT_CHEST in oddities(picture), name
+
+
+def test_every_warning_says_what_to_do() -> None:
+    assert all(len(oddity.meaning) > 20 for oddity in Oddity)
+
+
+def test_real_slices_that_are_known_to_be_upside_down(shared: Path) -> None:
+    """By their names: Jun's radiopaedia volumes and all of MedSeg; all others are upright."""
+    files = sorted((shared / "realdata" / "pack_dev" / "frames").glob("*.png"))
+    files += sorted((shared / "realdata" / "pack_dev" / "curated_data").rglob("*.png"))
+    if not files:
+        pytest.skip("no slices in this pack")
+    counts: Counter[tuple[bool, bool]] = Counter()
+    for path in files:
+        name = re.sub(r"^\d+_", "", path.name)
+        picture = np.asarray(Image.open(path).convert("L"))
+        counts[is_upside_down(name), Oddity.UPSIDE_DOWN in oddities(picture)] += 1
+    assert counts[True, True] >= 0.8 * (counts[True, True] + counts[True, False])
+    assert counts[False, True] <= 0.04 * (counts[False, True] + counts[False, False])
