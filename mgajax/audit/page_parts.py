@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from html import escape
 
 from mgajax.audit.association import Association
-from mgajax.audit.shortcut import Shortcut, Told
+from mgajax.audit.shortcut import BalancedAccuracy, Shortcut
 from mgajax.reporting.figures.style import CLASS_COLOURS, FAINT, GRID, INK, VALIDATION
 from mgajax.schema import CLASS_NAMES
 
@@ -97,7 +97,7 @@ def shortcut_part(shortcut: Shortcut) -> str:
     )
 
 
-def _scale(told: Told, chance: float) -> str:
+def _scale(told: BalancedAccuracy, chance: float) -> str:
     return (
         f'<div class="scale"><s style="left:{chance:.1%}"></s>'
         f'<i style="left:{told.low:.1%};width:{told.high - told.low:.1%}"></i>'

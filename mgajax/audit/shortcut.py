@@ -31,7 +31,7 @@ SEED = 0
 
 
 @dataclass(frozen=True)
-class Told:
+class BalancedAccuracy:
     """How well something tells the class: balanced accuracy, and its interval over patients."""
 
     accuracy: float
@@ -56,9 +56,9 @@ class Shortcut:
       left_out: why something could not be checked; "" otherwise.
     """
 
-    background: Told | None
-    families: dict[str, Told]
-    source: Told | None
+    background: BalancedAccuracy | None
+    families: dict[str, BalancedAccuracy]
+    source: BalancedAccuracy | None
     chance: float
     classes: tuple[str, ...]
     left_out: str = ""
@@ -113,7 +113,7 @@ def check_shortcut(
     )
     folds = [test for _, test in splitter.split(rows, truth, groups)]
 
-    def told(features: np.ndarray) -> Told:
+    def told(features: np.ndarray) -> BalancedAccuracy:
         predicted = _out_of_fold(features[rows], truth, folds)
         return _with_interval(predicted, truth=truth, groups=groups)
 
@@ -145,7 +145,7 @@ def _out_of_fold(
 
 def _with_interval(
     predicted: Int64[np.ndarray, "n"], *, truth: Int64[np.ndarray, "n"], groups: np.ndarray
-) -> Told:
+) -> BalancedAccuracy:
     """Balanced accuracy, resampled over people. A draw without a class takes the others' mean."""
     people = np.unique(groups, return_inverse=True)[1]
     classes = int(truth.max()) + 1
@@ -159,7 +159,7 @@ def _with_interval(
     tail = 100 * (1 - CONFIDENCE) / 2
     low, high = np.percentile(sampled, [tail, 100 - tail])
     (value,) = _balanced(counts[1].sum(axis=0)[None], counts[0].sum(axis=0)[None])
-    return Told(float(value), float(low), float(high))
+    return BalancedAccuracy(float(value), float(low), float(high))
 
 
 def _balanced(

@@ -1,7 +1,7 @@
 """An audit on one screen."""
 
 from mgajax.audit.result import AuditResult, Pair
-from mgajax.audit.shortcut import Told
+from mgajax.audit.shortcut import BalancedAccuracy
 
 EXAMPLES = 3
 """Findings of a kind that are named; the files list all."""
@@ -67,5 +67,5 @@ def _told(result: AuditResult) -> list[str]:
     ]
 
 
-def _interval(told: Told) -> str:
+def _interval(told: BalancedAccuracy) -> str:
     return f"{told.accuracy:.2f} [{told.low:.2f}, {told.high:.2f}]"

@@ -28,13 +28,13 @@ def add_evaluate(commands: Any) -> None:
 def evaluate(arguments: argparse.Namespace, overrides: list[str]) -> None:
     """Evaluate a checkpoint of a run."""
     from mgajax.evaluation.run import evaluate_run
-    from mgajax.training.checkpoints import Kept
+    from mgajax.training.checkpoints import CheckpointName
 
     done = evaluate_run(
         arguments.workdir,
         split=arguments.split,
         out=arguments.out,
-        checkpoint=Kept(arguments.checkpoint),
+        checkpoint=CheckpointName(arguments.checkpoint),
         overrides=overrides,
     )
     print(done.table)

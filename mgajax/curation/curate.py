@@ -27,7 +27,7 @@ from mgajax.curation.archives import READERS
 from mgajax.curation.archives.archive import RawSlice, ReadOptions, Unit
 from mgajax.curation.archives.packed import list_files
 from mgajax.curation.curated_tables import write_tables
-from mgajax.curation.journal import CuratedSlice, Finished, Journal, inputs_digest
+from mgajax.curation.journal import CuratedSlice, Journal, UnitRecord, inputs_digest
 from mgajax.curation.kaggle_layout import CLASS_FOLDERS
 from mgajax.curation.patients import patient_key
 from mgajax.curation.rendering import Orientation, Window, render
@@ -174,7 +174,7 @@ def curate_unit(unit: Unit, *, journal: Journal, settings: Settings) -> None:
         findings.note(Finding.DAMAGED_SOURCE, str(error))
     kinds = {kind: findings.names(kind) for kind in Finding if findings.names(kind)}
     journal.write(
-        unit, Finished(unit.source, unit.name, inputs_digest(unit), tuple(rows), findings=kinds)
+        unit, UnitRecord(unit.source, unit.name, inputs_digest(unit), tuple(rows), findings=kinds)
     )
 
 

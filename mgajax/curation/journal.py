@@ -72,7 +72,7 @@ class CuratedSlice:
 
 
 @dataclass(frozen=True)
-class Finished:
+class UnitRecord:
     """A finished unit: its slices, and the names of what was found, by kind."""
 
     source: str
@@ -106,7 +106,7 @@ class Journal:
         else:
             write_bytes(json.dumps(wanted, indent=1).encode(), path)
 
-    def finished(self, unit: Unit) -> Finished | None:
+    def finished(self, unit: Unit) -> UnitRecord | None:
         """The record of `unit` if nothing of it needs to be done again."""
         record = self._read(self._path(unit))
         if record is None or record.inputs != inputs_digest(unit) or record.is_damaged:
@@ -123,7 +123,7 @@ class Journal:
                 (self.out / name).unlink(missing_ok=True)
         path.unlink(missing_ok=True)
 
-    def write(self, unit: Unit, record: Finished) -> None:
+    def write(self, unit: Unit, record: UnitRecord) -> None:
         """Record `unit` as finished."""
         path = self._path(unit)
         path.parent.mkdir(exist_ok=True)
@@ -132,7 +132,7 @@ class Journal:
         }
         write_bytes(json.dumps(content).encode(), path, survives="kill")
 
-    def all_finished(self) -> Iterator[Finished]:
+    def all_finished(self) -> Iterator[UnitRecord]:
         """Every record in OUT, by source and name."""
         for path in sorted(self._units.glob("*/*.json")):
             record = self._read(path)
@@ -142,12 +142,12 @@ class Journal:
     def _path(self, unit: Unit) -> Path:
         return self._units / unit.source / f"{quote(unit.name, safe='')}.json"
 
-    def _read(self, path: Path) -> Finished | None:
+    def _read(self, path: Path) -> UnitRecord | None:
         try:
             content = json.loads(path.read_text())
             slices = tuple(CuratedSlice(**row) for row in content.pop("slices"))
             found = {_KINDS[slug]: tuple(names) for slug, names in content.pop("findings").items()}
-            return Finished(slices=slices, findings=found, **content)
+            return UnitRecord(slices=slices, findings=found, **content)
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 

@@ -20,7 +20,7 @@ from mgajax.evaluation.bootstrap import Intervals, interval
 from mgajax.evaluation.result import FOLDER
 from mgajax.evaluation.segmentation import replicate_scores
 from mgajax.evaluation.segmentation_counts import BOUNDARY, PIXELS, SegmentationCounts
-from mgajax.evaluation.segmentation_run import Segmented, panel_slices, segmented
+from mgajax.evaluation.segmentation_run import SlicePrediction, panel_slices, segmented
 from mgajax.files import write_json, write_text
 from mgajax.reporting.figures.segmentation_figures import model_comparison_figure
 from mgajax.reporting.figures.segmentation_panels import segmentation_panel
@@ -34,7 +34,7 @@ from mgajax.training.trained import kept_state
 
 
 @dataclass(frozen=True)
-class Evaluated:
+class SegmenterResults:
     """What `mgajax evaluate` left of one run, its slices sorted by file name.
 
     Attributes:
@@ -106,7 +106,7 @@ def compare_segmenters(
     return Comparison(differences=differences, table=table, files=files)
 
 
-def read_evaluated(workdir: Path, *, split: str) -> Evaluated:
+def read_evaluated(workdir: Path, *, split: str) -> SegmenterResults:
     """Read back the report and the per-slice table of a segmentation run.
 
     Raises:
@@ -129,7 +129,7 @@ def read_evaluated(workdir: Path, *, split: str) -> Evaluated:
             for dtype, names in ((int, PIXELS), (float, BOUNDARY))
             for name in names
         }
-        return Evaluated(
+        return SegmenterResults(
             workdir=workdir,
             metrics=metrics,
             file_names=np.array([line["file_name"] for line in lines]),
@@ -195,7 +195,7 @@ def _difference(values: np.ndarray, settings: Intervals) -> dict[str, Any]:
     return {"value": value, **interval(values[1:], confidence=settings.confidence)}
 
 
-def _by_name(runs: Sequence[Evaluated]) -> dict[str, Evaluated]:
+def _by_name(runs: Sequence[SegmenterResults]) -> dict[str, SegmenterResults]:
     """Runs by their model's name, or by their folder's where two have the same model."""
     names = [run.metrics["model"] for run in runs]
     if len(set(names)) < len(names):
@@ -205,7 +205,7 @@ def _by_name(runs: Sequence[Evaluated]) -> dict[str, Evaluated]:
     return dict(zip(names, runs, strict=True))
 
 
-def _check_same_slices(runs: Mapping[str, Evaluated]) -> None:
+def _check_same_slices(runs: Mapping[str, SegmenterResults]) -> None:
     first, *others = runs.values()
     for other in others:
         if not np.array_equal(first.file_names, other.file_names):
@@ -223,7 +223,7 @@ def _check_same_slices(runs: Mapping[str, Evaluated]) -> None:
             )
 
 
-def _panel(runs: Mapping[str, Evaluated], path: Path) -> Path:
+def _panel(runs: Mapping[str, SegmenterResults], path: Path) -> Path:
     """Fig. 7: slices from the median to the worst mean Dice, segmented again by each model."""
     first = next(iter(runs.values()))
     dice = {name: run.counts.scores()["dice"] for name, run in runs.items()}
@@ -246,7 +246,9 @@ def _panel(runs: Mapping[str, Evaluated], path: Path) -> Path:
     )
 
 
-def _segment_again(workdir: Path, file_names: np.ndarray) -> list[tuple[np.ndarray, Segmented]]:
+def _segment_again(
+    workdir: Path, file_names: np.ndarray
+) -> list[tuple[np.ndarray, SlicePrediction]]:
     """Picture and segmentation of each slice, in the order of `file_names`."""
     run = reopen_run(workdir)
     state, _ = kept_state(run.config, workdir=workdir, like=run.state_shapes(), layout=run.layout)

@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from mgajax import config as configs
-from mgajax.training.checkpoints import Kept
+from mgajax.training.checkpoints import CheckpointName
 from mgajax.training.run import Run
 
 FOLDER = "evaluation"
 """In a run's folder: where results go."""
 
 
-def results_folder(workdir: Path, *, checkpoint: Kept = Kept.BEST) -> Path:
+def results_folder(workdir: Path, *, checkpoint: CheckpointName = CheckpointName.BEST) -> Path:
     """Where results of that checkpoint go: those of the best one above the others."""
     folder = workdir / FOLDER
-    return folder if checkpoint is Kept.BEST else folder / checkpoint
+    return folder if checkpoint is CheckpointName.BEST else folder / checkpoint
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from mgajax.reporting.figures.evaluation_figures import (
 )
 from mgajax.reporting.figures.panels import attention_panel
 from mgajax.reporting.tables.metrics_tables import metrics_table
-from mgajax.training.checkpoints import Kept
+from mgajax.training.checkpoints import CheckpointName
 from mgajax.training.logs import FILE_NAME as METRICS_FILE
 from mgajax.training.logs import read_rows
 from mgajax.training.run import Run, reopen_run
@@ -39,7 +39,7 @@ def evaluate_run(
     *,
     split: str = "test",
     out: Path | None = None,
-    checkpoint: Kept = Kept.BEST,
+    checkpoint: CheckpointName = CheckpointName.BEST,
     overrides: Sequence[str] = (),
 ) -> Evaluation:
     """Evaluate the best checkpoint (see `Criterion`), or the newest, on one split.

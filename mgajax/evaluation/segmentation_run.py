@@ -42,7 +42,7 @@ LESION = 128
 
 
 @dataclass(frozen=True)
-class Segmented:
+class SlicePrediction:
     """One slice in its own pixels.
 
     Attributes:
@@ -119,7 +119,7 @@ def evaluate_segmenter(
 
 def segmented(
     run: Run, state: TrainState, rows: Int[np.ndarray, "n"], *, description: str | None = None
-) -> Iterator[Segmented]:
+) -> Iterator[SlicePrediction]:
     """Segment `rows`, in ascending order, one after another."""
     data = run.data
     stored = iter_encoded(data.table.directory, rows=rows.tolist())
@@ -139,7 +139,7 @@ def segmented(
                 flags=str(data.table.flags[row]),
             )
             predicted = probabilities >= THRESHOLD
-            yield Segmented(int(row), image, truth, predicted, float(loss), float(pixels))
+            yield SlicePrediction(int(row), image, truth, predicted, float(loss), float(pixels))
 
 
 def _lines(

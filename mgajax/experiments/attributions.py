@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mgajax.experiments.classifiers import MODELS
-from mgajax.experiments.study import Finished, Found, Study
+from mgajax.experiments.study import Study, StudyInput, StudyResults
 from mgajax.explanation.methods import METHODS
 from mgajax.explanation.run import explain_runs
 from mgajax.reporting.tables.measurements import Measurement
@@ -24,7 +24,7 @@ SCORES = {
 }
 
 
-def _examine(finished: Finished) -> Found:
+def _examine(finished: StudyInput) -> StudyResults:
     """The first seed of each arm, explained on the same slices."""
     runs = {arm: own[min(own)] for arm, own in finished.arms.items()}
     notes = [f"{arm}: {status} ({reason})" for arm, (status, reason) in finished.missing.items()]
@@ -40,7 +40,7 @@ def _examine(finished: Finished) -> Found:
     pictures = [path for path in done.files if path.suffix == ".png"]
     others = [path for path in done.files if path.suffix not in (".png", ".npz")]
     what = f"{len(done.slices)} test slices, one seed; the true class is explained"
-    return Found(rows, figures=pictures, files=others, notes=[f"{what}.", *notes])
+    return StudyResults(rows, figures=pictures, files=others, notes=[f"{what}.", *notes])
 
 
 def _rows(summary: Path) -> list[Measurement]:

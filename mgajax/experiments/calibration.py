@@ -11,7 +11,7 @@ from mgajax.evaluation.temperature import fit_temperature, rescaled
 from mgajax.experiments.classifiers import MODELS
 from mgajax.experiments.compare import contrast_rows, measured, predictions_of
 from mgajax.experiments.plan import PlannedRun
-from mgajax.experiments.study import RESAMPLING, Finished, Found, Metrics, Study
+from mgajax.experiments.study import RESAMPLING, Metrics, Study, StudyInput, StudyResults
 from mgajax.reporting.figures.experiment_figures import arms_figure
 from mgajax.reporting.tables.measurements import Measurement
 
@@ -24,7 +24,7 @@ METRICS: Metrics = {
 TABLE = "Calibration on the test slices"
 
 
-def _examine(finished: Finished) -> Found:
+def _examine(finished: StudyInput) -> StudyResults:
     """Each arm before and after scaling by the temperature that its own validation slices ask for."""
     rows: list[Measurement] = []
     for arm, runs in finished.arms.items():
@@ -37,7 +37,7 @@ def _examine(finished: Finished) -> Found:
         "lies high: resampling adds noise that its absolute values cannot cancel.",
         *(f"{arm}: {status} ({reason})" for arm, (status, reason) in finished.missing.items()),
     ]
-    return Found(rows, figures=[figure], notes=notes)
+    return StudyResults(rows, figures=[figure], notes=notes)
 
 
 def _arm(name: str, runs: Mapping[int, PlannedRun]) -> list[Measurement]:

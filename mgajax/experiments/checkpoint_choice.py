@@ -23,19 +23,19 @@ from mgajax.experiments.fractions import (
     parts,
 )
 from mgajax.experiments.plan import PlannedRun
-from mgajax.experiments.study import Finished, Found, Study
+from mgajax.experiments.study import Study, StudyInput, StudyResults
 from mgajax.progress import track
 from mgajax.reporting.figures.experiment_figures import Curves, curves_figure
 from mgajax.reporting.tables.measurements import Measurement
-from mgajax.training.checkpoints import Kept
+from mgajax.training.checkpoints import CheckpointName
 
-WRITTEN = {Kept.BEST: "best checkpoint", Kept.NEWEST: "newest checkpoint"}
+WRITTEN = {CheckpointName.BEST: "best checkpoint", CheckpointName.NEWEST: "newest checkpoint"}
 PLACE = "Step of the best checkpoint, of all steps"
 
 
-def _examine(finished: Finished) -> Found:
+def _examine(finished: StudyInput) -> StudyResults:
     _evaluate_newest(finished)
-    arms = {kept: arm_replicates(finished, checkpoint=kept) for kept in Kept}
+    arms = {kept: arm_replicates(finished, checkpoint=kept) for kept in CheckpointName}
     gains = {kept: _gains(finished, own, kept=kept) for kept, own in arms.items()}
     rows = [
         *(row for own in gains.values() for row in own),
@@ -50,18 +50,20 @@ def _examine(finished: Finished) -> Found:
         label=SHARE,
         title=f"{GAIN}, by which checkpoint is judged; bands: 95 % over patients",
     )
-    return Found(rows, figures=[figure])
+    return StudyResults(rows, figures=[figure])
 
 
-def _evaluate_newest(finished: Finished) -> None:
+def _evaluate_newest(finished: StudyInput) -> None:
     """Of every run, once."""
     runs = [run for own in finished.arms.values() for run in own.values()]
     for run in track(runs, description="judging the newest checkpoints", total=len(runs)):
-        if not (results_folder(run.folder, checkpoint=Kept.NEWEST) / "test.json").is_file():
-            evaluate_run(run.folder, checkpoint=Kept.NEWEST)
+        if not (
+            results_folder(run.folder, checkpoint=CheckpointName.NEWEST) / "test.json"
+        ).is_file():
+            evaluate_run(run.folder, checkpoint=CheckpointName.NEWEST)
 
 
-def _gains(finished: Finished, arms: ByArm, *, kept: Kept) -> list[Measurement]:
+def _gains(finished: StudyInput, arms: ByArm, *, kept: CheckpointName) -> list[Measurement]:
     """Multi-task minus single-task at each percentage."""
     return [
         row
@@ -76,7 +78,7 @@ def _gains(finished: Finished, arms: ByArm, *, kept: Kept) -> list[Measurement]:
     ]
 
 
-def _more_at_little_data(arms: ByArm, *, kept: Kept) -> list[Measurement]:
+def _more_at_little_data(arms: ByArm, *, kept: CheckpointName) -> list[Measurement]:
     """How much more guidance gains at 20 to 40 % than at 80 %, where all of these were run."""
     return contrast_rows(
         arms,
@@ -87,7 +89,7 @@ def _more_at_little_data(arms: ByArm, *, kept: Kept) -> list[Measurement]:
     )
 
 
-def _arms(finished: Finished, arms: ByArm, *, kept: Kept) -> list[Measurement]:
+def _arms(finished: StudyInput, arms: ByArm, *, kept: CheckpointName) -> list[Measurement]:
     return [
         row
         for arm in finished.configs
@@ -101,14 +103,14 @@ def _arms(finished: Finished, arms: ByArm, *, kept: Kept) -> list[Measurement]:
     ]
 
 
-def _differences(finished: Finished, arms: dict[Kept, ByArm]) -> list[Measurement]:
+def _differences(finished: StudyInput, arms: dict[CheckpointName, ByArm]) -> list[Measurement]:
     """What the newest checkpoint of an arm does better than the best one."""
     rows = []
     for arm in finished.arms:
-        both = {str(kept): arms[kept][arm] for kept in Kept}
+        both = {str(kept): arms[kept][arm] for kept in CheckpointName}
         rows += contrast_rows(
             both,
-            {Kept.NEWEST: 1.0, Kept.BEST: -1.0},
+            {CheckpointName.NEWEST: 1.0, CheckpointName.BEST: -1.0},
             table="Newest minus best checkpoint",
             name=label(arm),
             metrics=PERFORMANCE,
@@ -116,12 +118,12 @@ def _differences(finished: Finished, arms: dict[Kept, ByArm]) -> list[Measuremen
     return rows
 
 
-def _places(finished: Finished) -> list[Measurement]:
+def _places(finished: StudyInput) -> list[Measurement]:
     """How far a training was when its best checkpoint was taken."""
     rows = []
     for arm, runs in finished.arms.items():
         places = {
-            seed: _step(run, kept=Kept.BEST) / _step(run, kept=Kept.NEWEST)
+            seed: _step(run, kept=CheckpointName.BEST) / _step(run, kept=CheckpointName.NEWEST)
             for seed, run in runs.items()
         }
         mean = float(np.mean(list(places.values())))
@@ -129,12 +131,12 @@ def _places(finished: Finished) -> list[Measurement]:
     return rows
 
 
-def _step(run: PlannedRun, *, kept: Kept) -> int:
+def _step(run: PlannedRun, *, kept: CheckpointName) -> int:
     path = results_folder(run.folder, checkpoint=kept) / "test.json"
     return int(json.loads(path.read_text(encoding="utf-8"))["checkpoint_step"])
 
 
-def _curves(gains: dict[Kept, list[Measurement]]) -> Curves:
+def _curves(gains: dict[CheckpointName, list[Measurement]]) -> Curves:
     curves: dict[str, dict[str, dict[float, Measurement]]] = {}
     for kept, rows in gains.items():
         for row in rows:

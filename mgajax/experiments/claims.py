@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from mgajax.experiments.classifiers import MODELS, SECTIONS
 from mgajax.experiments.compare import ByArm, arm_replicates, contrast_rows, measure_arms
 from mgajax.experiments.fractions import MORE_AT_LITTLE_DATA, gain_weights, label
-from mgajax.experiments.study import BINARY, Comparison, Finished, Found, Metrics, Study
+from mgajax.experiments.study import BINARY, Comparison, Metrics, Study, StudyInput, StudyResults
 from mgajax.reporting.figures.experiment_figures import arms_figure
 from mgajax.reporting.tables.measurements import Measurement
 
@@ -90,7 +90,7 @@ def verdict(row: Measurement) -> str:
     return "fails: the opposite holds" if high < 0 else "open: the interval holds zero"
 
 
-def _examine(finished: Finished) -> Found:
+def _examine(finished: StudyInput) -> StudyResults:
     arms = arm_replicates(finished)
     judged = [row for claim in CLAIMS for row in _judged(arms, claim)]
     labels = {arm: MODELS[arm] if arm in MODELS else label(arm) for arm in finished.configs}
@@ -103,7 +103,7 @@ def _examine(finished: Finished) -> Found:
     heading = next(section for section, metrics in SECTIONS.items() if metrics is BINARY)
     own = [row for row in rows if row.table == heading]
     figure = arms_figure(own, path=finished.out / "arms.png")
-    return Found(rows, figures=[figure], notes=untested)
+    return StudyResults(rows, figures=[figure], notes=untested)
 
 
 def _judged(arms: ByArm, claim: Claim) -> list[Measurement]:

@@ -7,9 +7,9 @@ from mgajax.experiments.study import (
     BINARY,
     THREE_CLASS,
     Comparison,
-    Finished,
-    Found,
     Study,
+    StudyInput,
+    StudyResults,
 )
 from mgajax.reporting.figures.experiment_figures import arms_figure
 
@@ -51,14 +51,14 @@ PAPERS_SPLIT = (
 )
 
 
-def examine(finished: Finished, comparison: Comparison) -> Found:
+def examine(finished: StudyInput, comparison: Comparison) -> StudyResults:
     """The tables of a comparison of arms, and its figure."""
     rows = measure_arms(finished, comparison)
     heading = next(iter(comparison.sections))
     figure = arms_figure(
         [row for row in rows if row.table == heading], path=finished.out / "arms.png"
     )
-    return Found(rows, figures=[figure], notes=[PAPERS_SPLIT] if comparison.paper else [])
+    return StudyResults(rows, figures=[figure], notes=[PAPERS_SPLIT] if comparison.paper else [])
 
 
 STUDIES = {

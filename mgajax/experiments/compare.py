@@ -15,16 +15,16 @@ from mgajax.evaluation.classifier_comparison import (
 from mgajax.evaluation.predictions import Predictions, read_csv
 from mgajax.evaluation.result import results_folder
 from mgajax.experiments.plan import PlannedRun
-from mgajax.experiments.study import RESAMPLING, Comparison, Finished, Metrics
+from mgajax.experiments.study import RESAMPLING, Comparison, Metrics, StudyInput
 from mgajax.reporting.tables.measurements import Measurement, Scale
-from mgajax.training.checkpoints import Kept
+from mgajax.training.checkpoints import CheckpointName
 
 ByArm = Mapping[str, Mapping[int, Replicates]]
 """By arm and seed, every metric on the resamples."""
 
 
 def measure_arms(
-    finished: Finished, comparison: Comparison, *, level: Level = "slices"
+    finished: StudyInput, comparison: Comparison, *, level: Level = "slices"
 ) -> list[Measurement]:
     """Each table of the comparison, and one of its pairs' differences below it.
 
@@ -50,7 +50,10 @@ def measure_arms(
 
 
 def arm_replicates(
-    finished: Finished, *, level: Level = "slices", checkpoint: Kept = Kept.BEST
+    finished: StudyInput,
+    *,
+    level: Level = "slices",
+    checkpoint: CheckpointName = CheckpointName.BEST,
 ) -> ByArm:
     """Every metric of every run; runs that share a test set share its resamples, too."""
     predictions = {
@@ -71,7 +74,7 @@ def arm_replicates(
 
 
 def predictions_of(
-    run: PlannedRun, *, split: str = "test", checkpoint: Kept = Kept.BEST
+    run: PlannedRun, *, split: str = "test", checkpoint: CheckpointName = CheckpointName.BEST
 ) -> Predictions:
     """What evaluation wrote of a run."""
     folder = results_folder(run.folder, checkpoint=checkpoint)
@@ -157,7 +160,7 @@ def _arm_rows(
     heading: str,
     metrics: Metrics,
     comparison: Comparison,
-    finished: Finished,
+    finished: StudyInput,
 ) -> list[Measurement]:
     name, paper = comparison.label(arm), comparison.paper.get(arm, {})
     if by_seed:

@@ -2,12 +2,12 @@
 
 import json
 
-from mgajax.experiments.study import Finished, Found, Study
+from mgajax.experiments.study import Study, StudyInput, StudyResults
 from mgajax.reporting.dataset_report import report_dataset
 from mgajax.reporting.tables.measurements import Measurement
 
 
-def _examine(finished: Finished) -> Found:
+def _examine(finished: StudyInput) -> StudyResults:
     """The counts of `mgajax report --dataset`, and its figures."""
     folder = finished.data.place({})
     assert folder is not None, "nothing special is asked of the data set"
@@ -24,7 +24,7 @@ def _examine(finished: Finished) -> Found:
         for name, count in counts.items()
     ]
     pictures = [path for path in done.files if path.suffix == ".png"]
-    return Found(
+    return StudyResults(
         rows, figures=pictures, files=[path for path in done.files if path not in pictures]
     )
 

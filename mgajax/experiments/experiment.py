@@ -16,7 +16,7 @@ from mgajax.experiments.plan import Planned, PlannedRun, plan_runs
 from mgajax.experiments.runner import run_all
 from mgajax.experiments.significance import given_runs
 from mgajax.experiments.studies import STUDIES
-from mgajax.experiments.study import Finished, Found, Study
+from mgajax.experiments.study import Study, StudyInput, StudyResults
 from mgajax.files import write_csv, write_json, write_text
 from mgajax.reporting.tables.measurements import csv_lines, markdown_tables
 
@@ -105,7 +105,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Done:
+class ExperimentResults:
     """What an experiment gives.
 
     Attributes:
@@ -119,7 +119,7 @@ class Done:
     failed: tuple[str, ...]
 
 
-def run_experiment(order: Order, *, draw: Draw) -> Done | None:
+def run_experiment(order: Order, *, draw: Draw) -> ExperimentResults | None:
     """Do all runs of a study, then measure, and write the results into its folder.
 
     The same call goes on where it was stopped, and repeats no finished run.
@@ -156,7 +156,7 @@ def run_experiment(order: Order, *, draw: Draw) -> Done | None:
     finished = _finished(order, planned, outcomes, data)
     if finished.missing and not finished.arms:
         reasons = [f"{arm}: {status} ({why})" for arm, (status, why) in finished.missing.items()]
-        found = Found([], notes=reasons)
+        found = StudyResults([], notes=reasons)
     else:
         found = order.study.examine(finished)
     return write_results(order, found, outcomes)
@@ -178,7 +178,7 @@ def _plan(order: Order, data: DataSets) -> Planned:
 
 def _finished(
     order: Order, planned: Planned, outcomes: Sequence[Outcome], data: DataSets
-) -> Finished:
+) -> StudyInput:
     arms: dict[str, dict[int, PlannedRun]] = {}
     failed: dict[str, str] = {}
     configs_by_arm = planned.configs or {one.run.arm: one.run.config for one in outcomes}
@@ -190,10 +190,12 @@ def _finished(
     missing = {arm: ("not run", reason) for arm, reason in planned.impossible.items()}
     missing |= {arm: ("failed", reason) for arm, reason in failed.items() if arm not in arms}
     in_order = {arm: arms[arm] for arm in configs_by_arm if arm in arms}
-    return Finished(order.workdir, in_order, configs_by_arm, missing, data, order.split)
+    return StudyInput(order.workdir, in_order, configs_by_arm, missing, data, order.split)
 
 
-def write_results(order: Order, found: Found, outcomes: Sequence[Outcome]) -> Done:
+def write_results(
+    order: Order, found: StudyResults, outcomes: Sequence[Outcome]
+) -> ExperimentResults:
     """Write `results.md`, `results.csv` and, last, for whoever waits for it, `results.json`."""
     study, out = order.study, order.workdir
     failed = tuple(
@@ -224,7 +226,7 @@ def write_results(order: Order, found: Found, outcomes: Sequence[Outcome]) -> Do
         "files": [str(path.relative_to(out)) for path in files],
     }
     files.append(write_json(content, out / f"{RESULTS}.json"))
-    return Done(table=table, files=tuple(files), failed=failed)
+    return ExperimentResults(table=table, files=tuple(files), failed=failed)
 
 
 def _run_entry(outcome: Outcome, out: Path) -> dict[str, Any]:
@@ -241,7 +243,7 @@ def _run_entry(outcome: Outcome, out: Path) -> dict[str, Any]:
     }
 
 
-def _page(order: Order, found: Found, table: str, *, failed: Sequence[str]) -> str:
+def _page(order: Order, found: StudyResults, table: str, *, failed: Sequence[str]) -> str:
     study = order.study
     source = f" ({study.source})" if study.source else ""
     counts = Counter(row.status for row in found.rows)

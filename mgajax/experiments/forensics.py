@@ -12,7 +12,7 @@ from mgajax.experiments import paper
 from mgajax.experiments.classifiers import MODELS
 from mgajax.experiments.compare import predictions_of
 from mgajax.experiments.printed_counts import fitting_counts, fitting_sizes
-from mgajax.experiments.study import BINARY, Finished, Found, Study
+from mgajax.experiments.study import BINARY, Study, StudyInput, StudyResults
 from mgajax.reporting.tables.measurements import Measurement
 from mgajax.reporting.tables.table3 import PAPER as TABLE3
 
@@ -169,14 +169,14 @@ def _confusion(one: Predictions, rows: np.ndarray) -> np.ndarray:
     return np.bincount(cells, minlength=k * k).reshape(1, k, k).astype(np.float64)
 
 
-def _examine(finished: Finished) -> Found:
+def _examine(finished: StudyInput) -> StudyResults:
     rows = [*_printed_rows(), *_size_rows(), *_table3_rows()]
     for arm, runs in finished.arms.items():
         predictions = {seed: predictions_of(run) for seed, run in runs.items()}
         for reading, read in READINGS.items():
             by_seed = {seed: read(one) for seed, one in predictions.items()}
             rows += _reading_rows(f"Readings of {MODELS[arm]}", reading, by_seed)
-    return Found(rows, notes=NOTES)
+    return StudyResults(rows, notes=NOTES)
 
 
 def _reading_rows(

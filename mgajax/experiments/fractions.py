@@ -7,7 +7,7 @@ import numpy as np
 from mgajax.evaluation.overlap import COLUMNS
 from mgajax.experiments.compare import arm_replicates, contrast_rows, measure_arms, predictions_of
 from mgajax.experiments.plan import PlannedRun
-from mgajax.experiments.study import ATTENTION, Comparison, Finished, Found, Metrics, Study
+from mgajax.experiments.study import ATTENTION, Comparison, Metrics, Study, StudyInput, StudyResults
 from mgajax.explanation.class_activation import enlarged
 from mgajax.reporting.figures.attribution_panels import attribution_panel
 from mgajax.reporting.figures.experiment_figures import Curves, curves_figure
@@ -54,7 +54,7 @@ def gain_weights(shares: Mapping[int, float]) -> dict[str, float]:
     }
 
 
-def _examine_fig8(finished: Finished) -> Found:
+def _examine_fig8(finished: StudyInput) -> StudyResults:
     rows = _rows(finished, PERFORMANCE, heading="Test performance")
     figure = curves_figure(
         _curves(rows),
@@ -62,10 +62,12 @@ def _examine_fig8(finished: Finished) -> Found:
         label=SHARE,
         title="Test performance by size of the training set; bands: 95 % over patients",
     )
-    return Found(rows, figures=[figure], notes=["The paper prints Figure 8 without numbers."])
+    return StudyResults(
+        rows, figures=[figure], notes=["The paper prints Figure 8 without numbers."]
+    )
 
 
-def _examine_fig9(finished: Finished) -> Found:
+def _examine_fig9(finished: StudyInput) -> StudyResults:
     rows = _rows(finished, ATTENTION, heading="Attention on lesions")
     curves = curves_figure(
         _curves(rows),
@@ -73,10 +75,10 @@ def _examine_fig9(finished: Finished) -> Found:
         label=SHARE,
         title="Attention against lesions by size of the training set; bands: 95 % over patients",
     )
-    return Found(rows, figures=[curves, *_panels(finished)])
+    return StudyResults(rows, figures=[curves, *_panels(finished)])
 
 
-def _rows(finished: Finished, metrics: Metrics, *, heading: str) -> list[Measurement]:
+def _rows(finished: StudyInput, metrics: Metrics, *, heading: str) -> list[Measurement]:
     """Both tasks at each percentage, and the gain at each."""
     labels = {arm: label(arm) for arm in finished.configs}
     rows = measure_arms(finished, Comparison({heading: metrics}, labels=labels))
@@ -98,7 +100,7 @@ def _curves(rows: list[Measurement]) -> Curves:
     return curves
 
 
-def _panels(finished: Finished) -> list:
+def _panels(finished: StudyInput) -> list:
     """For a few slices: both tasks' attention at each percentage, as in Figure 9."""
     arms = {arm: runs[min(runs)] for arm, runs in finished.arms.items()}
     percentages = sorted({parts(arm)[1] for arm in arms})

@@ -14,7 +14,7 @@ from mgajax.evaluation.classifier_comparison import paired_replicates
 from mgajax.evaluation.predictions import Predictions
 from mgajax.experiments.compare import ByArm, arm_replicates, contrast_rows, measured
 from mgajax.experiments.plan import PlannedRun
-from mgajax.experiments.study import RESAMPLING, Finished, Found, Metrics, Study
+from mgajax.experiments.study import RESAMPLING, Metrics, Study, StudyInput, StudyResults
 from mgajax.reporting.figures.experiment_figures import Curves, curves_figure
 from mgajax.reporting.tables.measurements import Measurement
 from mgajax.training.run import open_run
@@ -36,7 +36,7 @@ OWN, HONEST = "Own test set", "Slices without the shortcut"
 PANELS = {OWN: "own test set", HONEST: "no shortcut"}
 
 
-def _examine(finished: Finished) -> Found:
+def _examine(finished: StudyInput) -> StudyResults:
     own, honest = arm_replicates(finished), _honest(finished)
     rows = [*_rows(own, OWN), *_rows(honest, HONEST)]
     for arm in finished.arms:
@@ -56,7 +56,7 @@ def _examine(finished: Finished) -> Found:
         title="Own test set, and slices without the shortcut; bands: 95 % over patients",
     )
     missing = [f"{arm}: {status} ({reason})" for arm, (status, reason) in finished.missing.items()]
-    return Found(rows, figures=[figure], notes=missing)
+    return StudyResults(rows, figures=[figure], notes=missing)
 
 
 def _rows(arms: ByArm, table: str) -> list[Measurement]:
@@ -85,7 +85,7 @@ def _label(arm: str) -> str:
     return f"{MODELS[arm.rpartition('_')[0]]}, {_dial(arm)} %"
 
 
-def _honest(finished: Finished) -> ByArm:
+def _honest(finished: StudyInput) -> ByArm:
     """Every run's metrics on the slices without the shortcut."""
     place = finished.data.place(OTHER_PEOPLE)
     if place is None:

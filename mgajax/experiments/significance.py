@@ -11,7 +11,14 @@ from mgajax.experiments.classifiers import MODELS, SECTIONS, TABLE4
 from mgajax.experiments.compare import measure_arms, predictions_of
 from mgajax.experiments.execution import Outcome, Status
 from mgajax.experiments.plan import PlannedRun
-from mgajax.experiments.study import BINARY, THREE_CLASS, Comparison, Finished, Found, Study
+from mgajax.experiments.study import (
+    BINARY,
+    THREE_CLASS,
+    Comparison,
+    Study,
+    StudyInput,
+    StudyResults,
+)
 from mgajax.reporting.figures.experiment_figures import arms_figure
 from mgajax.reporting.tables.measurements import Measurement
 from mgajax.training.run import CONFIG_FILE
@@ -51,7 +58,7 @@ def given_runs(folders: Sequence[Path]) -> list[Outcome]:
     return outcomes
 
 
-def _examine_patients(finished: Finished) -> Found:
+def _examine_patients(finished: StudyInput) -> StudyResults:
     rows = measure_arms(finished, PATIENTS, level="patients")
     tests = [
         row
@@ -66,10 +73,10 @@ def _examine_patients(finished: Finished) -> Found:
     heading = next(iter(PATIENTS.sections))
     own = [row for row in rows if row.table == heading]
     figure = arms_figure(own, path=finished.out / "patients.png")
-    return Found([*rows, *tests], figures=[figure], notes=[READING])
+    return StudyResults([*rows, *tests], figures=[figure], notes=[READING])
 
 
-def _examine_runs(finished: Finished) -> Found:
+def _examine_runs(finished: StudyInput) -> StudyResults:
     pairs = list(combinations(finished.arms, 2))
     comparison = Comparison(SECTIONS, pairs=pairs, labels=MODELS)
     rows = measure_arms(finished, comparison)
@@ -86,7 +93,7 @@ def _examine_runs(finished: Finished) -> Found:
     heading = next(iter(SECTIONS))
     own = [row for row in rows if row.table == heading]
     figure = arms_figure(own, path=finished.out / "arms.png")
-    return Found([*rows, *tests], figures=[figure], notes=[READING])
+    return StudyResults([*rows, *tests], figures=[figure], notes=[READING])
 
 
 def _mcnemar(first: PlannedRun, second: PlannedRun, *, name: str) -> Iterator[Measurement]:

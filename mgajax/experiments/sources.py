@@ -10,7 +10,7 @@ from mgajax.experiments.compare import (
     measured,
     predictions_of,
 )
-from mgajax.experiments.study import RESAMPLING, Comparison, Finished, Found, Study
+from mgajax.experiments.study import RESAMPLING, Comparison, Study, StudyInput, StudyResults
 from mgajax.reporting.figures.experiment_figures import arms_figure
 from mgajax.reporting.tables.measurements import Measurement
 
@@ -22,7 +22,7 @@ POOLED = (
 )
 
 
-def _examine(finished: Finished) -> Found:
+def _examine(finished: StudyInput) -> StudyResults:
     """All sources together, then every source, and what guidance gains."""
     sources = dict.fromkeys(arm.partition("_")[2] for arm in finished.configs)
     labels = {
@@ -38,10 +38,10 @@ def _examine(finished: Finished) -> Found:
         [row for row in rows if row.table == heading], path=finished.out / "arms.png"
     )
     note = POOLED if pooled else f"{ALL_SOURCES.capitalize()}: needs a seed without failed runs."
-    return Found(rows, figures=[figure], notes=[note])
+    return StudyResults(rows, figures=[figure], notes=[note])
 
 
-def _pooled_rows(finished: Finished) -> list[Measurement]:
+def _pooled_rows(finished: StudyInput) -> list[Measurement]:
     """Both models on the slices of all sources, and their difference; none without whole seeds."""
     arms = _pooled(finished)
     rows = []
@@ -60,7 +60,7 @@ def _pooled_rows(finished: Finished) -> list[Measurement]:
     return rows
 
 
-def _pooled(finished: Finished) -> ByArm:
+def _pooled(finished: StudyInput) -> ByArm:
     """By model and seed, every metric over all sources; of seeds in which every run finished."""
     seeds = set.intersection(*(set(finished.arms.get(arm, {})) for arm in finished.configs))
     tables = {

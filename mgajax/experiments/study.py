@@ -40,7 +40,7 @@ ATTENTION: Metrics = {
 
 
 @dataclass(frozen=True)
-class Finished:
+class StudyInput:
     """What a study is made from.
 
     Attributes:
@@ -61,7 +61,7 @@ class Finished:
 
 
 @dataclass(frozen=True)
-class Found:
+class StudyResults:
     """What a study found.
 
     Attributes:
@@ -94,7 +94,7 @@ class Study:
     title: str
     source: str
     plan: str
-    examine: Callable[[Finished], Found]
+    examine: Callable[[StudyInput], StudyResults]
     drawn_plan: str = ""
     seeds: int | None = None
     takes_runs: bool = False

@@ -2,7 +2,7 @@
 
 from mgajax.evaluation.comparison import compare_segmenters, read_evaluated
 from mgajax.experiments.plan import PlannedRun
-from mgajax.experiments.study import Finished, Found, Study
+from mgajax.experiments.study import Study, StudyInput, StudyResults
 from mgajax.reporting.tables.measurements import Measurement
 from mgajax.reporting.tables.table3 import METRICS, PAPER, architecture, written
 
@@ -12,20 +12,20 @@ PROPOSED = "hmsanet"
 SEE = "`table3.md` has paired differences from HMSANet, means over slices, and boundary distances."
 
 
-def _examine(finished: Finished) -> Found:
+def _examine(finished: StudyInput) -> StudyResults:
     """Rows for every segmenter, and what `compare_segmenters` writes."""
     runs = {arm: own[min(own)] for arm, own in finished.arms.items()}
     rows = [row for arm in finished.configs for row in _rows(arm, runs.get(arm), finished)]
     if PROPOSED not in runs or len(runs) < 2:
-        return Found(rows, notes=["Too few runs are finished to compare them."])
+        return StudyResults(rows, notes=["Too few runs are finished to compare them."])
     names = [PROPOSED, *(name for name in runs if name != PROPOSED)]
     done = compare_segmenters([runs[name].folder for name in names], out=finished.out)
     pictures = [path for path in done.files if path.suffix == ".png"]
     others = [path for path in done.files if path not in pictures]
-    return Found(rows, figures=pictures, files=others, notes=[SEE])
+    return StudyResults(rows, figures=pictures, files=others, notes=[SEE])
 
 
-def _rows(arm: str, run: PlannedRun | None, finished: Finished) -> list[Measurement]:
+def _rows(arm: str, run: PlannedRun | None, finished: StudyInput) -> list[Measurement]:
     table, model = "Lesions, all pixels pooled", finished.configs[arm].model.name
     if run is None:
         return [

@@ -1,12 +1,12 @@
 """Ablations of the proposed model."""
 
 from mgajax.experiments.classifiers import SECTIONS, examine
-from mgajax.experiments.study import Comparison, Finished, Found, Study
+from mgajax.experiments.study import Comparison, Study, StudyInput, StudyResults
 
 PROPOSED = "proposed"
 
 
-def _examine(finished: Finished) -> Found:
+def _examine(finished: StudyInput) -> StudyResults:
     """Every arm, and its difference from the proposed model."""
     pairs = [(arm, PROPOSED) for arm in finished.configs if arm != PROPOSED]
     labels = {arm: arm.replace("_", " ") for arm in finished.configs}

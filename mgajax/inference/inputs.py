@@ -29,7 +29,7 @@ PREAMBLE, MAGIC = 128, b"DICM"
 
 
 @dataclass(frozen=True)
-class Given:
+class InputFile:
     """A file to predict; `patient` is told by a list, or ''."""
 
     path: Path
@@ -48,7 +48,7 @@ def find_scans(
       turn: see `geometry.Turn`.
       problems: takes what cannot be predicted.
     """
-    sorted_out: dict[FileKind, list[Given]] = {"picture": [], "NIfTI": [], "DICOM": []}
+    sorted_out: dict[FileKind, list[InputFile]] = {"picture": [], "NIfTI": [], "DICOM": []}
     seen: set[Path] = set()
     for given, named in _files(inputs, problems=problems):
         if (real := given.path.resolve()) in seen:
@@ -90,15 +90,15 @@ def file_kind(path: Path) -> FileKind:
     return "DICOM" if name.endswith(DICOM) or start[PREAMBLE:] == MAGIC else "other"
 
 
-def _files(inputs: Iterable[Path], *, problems: Problems) -> Iterator[tuple[Given, bool]]:
+def _files(inputs: Iterable[Path], *, problems: Problems) -> Iterator[tuple[InputFile, bool]]:
     """Every file, and whether it was named itself; hidden ones in folders are passed over."""
     for path in inputs:
         if path.is_dir():
-            yield from ((Given(file), False) for file in _walk(path, problems=problems))
+            yield from ((InputFile(file), False) for file in _walk(path, problems=problems))
         elif path.suffix.lower() in LISTS:
             yield from ((given, True) for given in _listed(path, problems=problems))
         else:
-            yield Given(path), True
+            yield InputFile(path), True
 
 
 def _walk(folder: Path, *, problems: Problems) -> Iterator[Path]:
@@ -117,7 +117,7 @@ def _natural(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
-def _listed(path: Path, *, problems: Problems) -> Iterator[Given]:
+def _listed(path: Path, *, problems: Problems) -> Iterator[InputFile]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -127,12 +127,14 @@ def _listed(path: Path, *, problems: Problems) -> Iterator[Given]:
         place, _, patient = line.partition("\t")
         found = path.parent / place.strip()
         if found.is_dir():
-            yield from (Given(file, patient.strip()) for file in _walk(found, problems=problems))
+            yield from (
+                InputFile(file, patient.strip()) for file in _walk(found, problems=problems)
+            )
         else:
-            yield Given(found, patient.strip())
+            yield InputFile(found, patient.strip())
 
 
-def _pictures(given: Iterable[Given], *, turn: Turn) -> list[PictureScan]:
+def _pictures(given: Iterable[InputFile], *, turn: Turn) -> list[PictureScan]:
     """One scan a patient of a list, or a folder."""
     groups: dict[tuple[str, Path], list[Path]] = {}
     for one in given:

@@ -25,7 +25,7 @@ from mgajax.data.preparation import Preparation
 from mgajax.data.threads import map_ordered
 from mgajax.errors import ConfigError, DataError
 from mgajax.inference.buckets import BUCKETS, Bucketed
-from mgajax.inference.segmenter import Prepared, lesion_function, prepared
+from mgajax.inference.segmenter import PreparedSlice, lesion_function, prepared
 from mgajax.models.registry import CLASSIFIERS, SEGMENTERS
 from mgajax.training.trained import Trained, load_trained
 
@@ -51,7 +51,7 @@ class Prediction:
     members: Float64[np.ndarray, "m k"] | None
     attention: Float32[np.ndarray, "h w"] | None
     lesion: Float32[np.ndarray, "h w"] | None
-    prepared: Prepared
+    prepared: PreparedSlice
 
 
 def spread(
@@ -179,7 +179,7 @@ class Predictor:
         )
 
     def _classified(
-        self, network: Network, slices: Sequence[Prepared]
+        self, network: Network, slices: Sequence[PreparedSlice]
     ) -> tuple[Float64[np.ndarray, "m n k"], Float32[np.ndarray, "n s s"] | None]:
         """Probabilities under each variation, and the attention map of the first."""
         stacked = _stacked(slices)
@@ -258,21 +258,21 @@ def _checked(image: np.ndarray, *, place: int) -> UInt8[np.ndarray, "h w"]:
 
 def _prepared(
     pictures: Sequence[UInt8[np.ndarray, "_ _"]], *, settings: Preparation
-) -> tuple[Prepared, ...]:
-    def one(numbered: tuple[int, np.ndarray]) -> Prepared:
+) -> tuple[PreparedSlice, ...]:
+    def one(numbered: tuple[int, np.ndarray]) -> PreparedSlice:
         return prepared(numbered[1], row=numbered[0], settings=settings)
 
     return tuple(map_ordered(one, enumerate(pictures)))
 
 
-def _stacked(slices: Sequence[Prepared]) -> UInt8[np.ndarray, "n s s"]:
+def _stacked(slices: Sequence[PreparedSlice]) -> UInt8[np.ndarray, "n s s"]:
     return np.stack([one.image for one in slices])
 
 
 def _restored(
     values: Float32[np.ndarray, "n s s"] | None,
     network: Network,
-    ready: dict[Preparation, tuple[Prepared, ...]],
+    ready: dict[Preparation, tuple[PreparedSlice, ...]],
 ) -> list[Float32[np.ndarray, "_ _"]] | None:
     """Maps of a network's squares at the slices' own pixels."""
     if values is None:

@@ -28,9 +28,9 @@ from mgajax.data.threads import map_ordered
 from mgajax.errors import ConfigError, DataError
 from mgajax.inference.mask_folder import MaskFolder, claimed, mask_names
 from mgajax.inference.segmenter import (
-    Segmented,
+    LesionMap,
     Segmenter,
-    Stored,
+    StoredSlice,
     Unreadable,
     make_segmenter,
 )
@@ -203,13 +203,13 @@ def _about(trained: Trained, *, workdir: Path, made_by: dict[str, Any]) -> dict[
     }
 
 
-def _stored(table: SliceTable, *, rows: Sequence[int]) -> Iterator[Stored]:
+def _stored(table: SliceTable, *, rows: Sequence[int]) -> Iterator[StoredSlice]:
     for row, image, _ in iter_encoded(table.directory, rows=rows):
-        yield Stored(row, image, str(table.flags[row]))
+        yield StoredSlice(row, image, str(table.flags[row]))
 
 
 def _write(
-    found: Segmented | Unreadable,
+    found: LesionMap | Unreadable,
     *,
     folder: MaskFolder,
     names: Sequence[str],

@@ -23,7 +23,7 @@ from mgajax.training.trained import Trained
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredSlice:
     """A stored picture on its way to the segmenter.
 
     Attributes:
@@ -46,7 +46,7 @@ class Unreadable:
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class PreparedSlice:
     """A picture as the network sees it, and what leads back to its own pixels.
 
     Attributes:
@@ -72,10 +72,10 @@ class Prepared:
 
 
 @dataclass(frozen=True, eq=False)
-class Segmented:
+class LesionMap:
     """What the network says of one picture: the probability of lesion in the prepared square."""
 
-    prepared: Prepared
+    prepared: PreparedSlice
     lesion: Float32[np.ndarray, "s s"]
     settings: Preparation
 
@@ -108,8 +108,8 @@ class Segmenter:
         return self.model.scales if isinstance(self.model, HMSANet) else (1.0,)
 
     def stream(
-        self, pictures: Iterable[Stored], *, stop: Callable[[], object] = lambda: False
-    ) -> Iterator[Segmented | Unreadable]:
+        self, pictures: Iterable[StoredSlice], *, stop: Callable[[], object] = lambda: False
+    ) -> Iterator[LesionMap | Unreadable]:
         """Segment pictures, each exactly once and in order.
 
         Threads decode and prepare ahead while the devices compute, and the next batch computes
@@ -120,7 +120,7 @@ class Segmenter:
           stop: asked before each batch; once it holds, what was begun is the last.
         """
         ready = map_ordered(functools.partial(_prepare, settings=self.settings), pictures)
-        begun: tuple[list[Prepared | Unreadable], Any] | None = None
+        begun: tuple[list[PreparedSlice | Unreadable], Any] | None = None
         for batch in prefetch(_batches(ready, size=self.batch_size)):
             if stop():
                 break
@@ -131,7 +131,7 @@ class Segmenter:
         if begun is not None:
             yield from self._read_back(*begun)
 
-    def _begin(self, batch: list[Prepared | Unreadable]) -> Any:
+    def _begin(self, batch: list[PreparedSlice | Unreadable]) -> Any:
         side, layout = self.settings.image_size, self.trained.layout
         images = np.zeros((self.batch_size, side, side, 1), np.uint8)
         for place, item in enumerate(_readable(batch)):
@@ -139,14 +139,14 @@ class Segmenter:
         return self.lesion(self.trained.variables, layout.shard(images))
 
     def _read_back(
-        self, batch: list[Prepared | Unreadable], lesion: Any
-    ) -> Iterator[Segmented | Unreadable]:
+        self, batch: list[PreparedSlice | Unreadable], lesion: Any
+    ) -> Iterator[LesionMap | Unreadable]:
         values = iter(self.trained.layout.gather(lesion))
         for item in batch:
             if isinstance(item, Unreadable):
                 yield item
             else:
-                yield Segmented(item, next(values), self.settings)
+                yield LesionMap(item, next(values), self.settings)
 
 
 def make_segmenter(trained: Trained, *, scales: Sequence[float] | None = None) -> Segmenter:
@@ -205,7 +205,7 @@ def _compiled(model: nn.Module, *, name: str, layout: Layout) -> Callable[..., A
     )
 
 
-def _prepare(picture: Stored, *, settings: Preparation) -> Prepared | Unreadable:
+def _prepare(picture: StoredSlice, *, settings: Preparation) -> PreparedSlice | Unreadable:
     try:
         pixels = decode(picture.data, flags=picture.flags, settings=settings)
     except Exception as error:  # a damaged picture makes Pillow raise almost anything
@@ -215,18 +215,20 @@ def _prepare(picture: Stored, *, settings: Preparation) -> Prepared | Unreadable
 
 def prepared(
     pixels: UInt8[np.ndarray, "h w"], *, row: int, flags: str = "", settings: Preparation
-) -> Prepared:
+) -> PreparedSlice:
     """A decoded slice as the network sees it (turned over already, where `flags` ask for it)."""
     done = prepare(pixels, np.zeros_like(pixels), settings=settings)
     height, width = pixels.shape
-    return Prepared(row=row, image=done.image, box=done.box, shape=(height, width), flags=flags)
+    return PreparedSlice(
+        row=row, image=done.image, box=done.box, shape=(height, width), flags=flags
+    )
 
 
 def _batches(
-    items: Iterable[Prepared | Unreadable], *, size: int
-) -> Iterator[list[Prepared | Unreadable]]:
+    items: Iterable[PreparedSlice | Unreadable], *, size: int
+) -> Iterator[list[PreparedSlice | Unreadable]]:
     """Lists with `size` readable pictures each, the last one with what is left."""
-    batch: list[Prepared | Unreadable] = []
+    batch: list[PreparedSlice | Unreadable] = []
     for item in items:
         batch.append(item)
         if len(_readable(batch)) == size:
@@ -236,5 +238,5 @@ def _batches(
         yield batch
 
 
-def _readable(batch: list[Prepared | Unreadable]) -> list[Prepared]:
-    return [item for item in batch if isinstance(item, Prepared)]
+def _readable(batch: list[PreparedSlice | Unreadable]) -> list[PreparedSlice]:
+    return [item for item in batch if isinstance(item, PreparedSlice)]

@@ -30,7 +30,7 @@ class HeadPlan:
     dropout: float = 0.05
 
 
-class Segmented(NamedTuple):
+class OcrOutput(NamedTuple):
     """What the head makes of a feature map, at that map's size.
 
     Attributes:
@@ -81,7 +81,7 @@ class OcrHead(nn.Module):
     layers: Layers
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Segmented:
+    def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> OcrOutput:
         """Segment the trunk's features."""
         pixels = ConvNorm(self.plan.middle, self.layers, bias=True, name="pixels")(x, train=train)
         coarse = ConvNorm(x.shape[-1], self.layers, kernel=1, bias=True, name="coarse")
@@ -99,7 +99,7 @@ class OcrHead(nn.Module):
         )
         drop = self.layers.dropout(self.plan.dropout, unit="channel", name="dropout")
         features = drop(joined, train=train)
-        return Segmented(
+        return OcrOutput(
             self.layers.class_scores(self.num_classes, name="logits")(features), auxiliary, features
         )
 

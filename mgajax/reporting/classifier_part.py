@@ -18,9 +18,9 @@ from mgajax.reporting.figures.comparison_figures import (
 from mgajax.reporting.figures.evaluation_figures import calibration_figure, confusion_figure
 from mgajax.reporting.figures.ranking_figures import ranking_figure
 from mgajax.reporting.figures.style import title_of
-from mgajax.reporting.html.blocks import Block, Folded, Picture, Row, Table
+from mgajax.reporting.html.blocks import Block, Fold, Picture, Row, Table
 from mgajax.reporting.page import Page
-from mgajax.reporting.run_results import Evaluated
+from mgajax.reporting.run_results import SplitResults
 from mgajax.reporting.tables.metrics_tables import OVERLAP
 from mgajax.reporting.tables.number import Number, number, percent
 from mgajax.reporting.tables.table4 import PAPER
@@ -49,7 +49,7 @@ BY_SOURCE = {
 }
 
 
-def classifier_blocks(page: Page, one: Evaluated) -> list[Block]:
+def classifier_blocks(page: Page, one: SplitResults) -> list[Block]:
     """Numbers, curves, confusion, calibration, sources and patients."""
     metrics, split = one.metrics, one.split
     blocks: list[Block] = [_results(metrics, split)]
@@ -222,7 +222,7 @@ def _sources(page: Page, metrics: dict[str, Any], split: str) -> list[Block]:
     ]
 
 
-def _patients(metrics: dict[str, Any], predictions: Predictions, split: str) -> Folded:
+def _patients(metrics: dict[str, Any], predictions: Predictions, split: str) -> Fold:
     names = metrics["class_names"]
     examples = ScoredExamples(
         predictions.probabilities, predictions.labels, predictions.patients, None
@@ -243,7 +243,7 @@ def _patients(metrics: dict[str, Any], predictions: Predictions, split: str) -> 
     heads = ("Patient", "Slices", "Class", "Called", *(f"{name}, %" for name in names))
     wrong = int((called != people.labels).sum())
     title = f"{len(rows):,} patients, {wrong:,} called wrongly"
-    return Folded(
+    return Fold(
         title, (Table(f"{split}_patients", "Mean probabilities of each patient", heads, rows),)
     )
 

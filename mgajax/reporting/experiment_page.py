@@ -11,17 +11,17 @@ from mgajax.reporting.html.blocks import (
     Cell,
     Code,
     Facts,
-    Folded,
+    Fold,
     Link,
     Missing,
     Picture,
-    Prepared,
+    RawHtml,
     Section,
     Table,
 )
 from mgajax.reporting.markdown import as_html
 from mgajax.reporting.page import FIGURES, Page
-from mgajax.reporting.result_folders import Found, Kind, read_json
+from mgajax.reporting.result_folders import Kind, ResultFolder, read_json
 from mgajax.reporting.tables.number import Number
 
 TOLD = {
@@ -38,7 +38,7 @@ MANY_ROWS = 12
 """From so many rows on a CSV's table is closed at first."""
 
 
-def write_experiment(page: Page, found: Found, *, look: str) -> Path:
+def write_experiment(page: Page, found: ResultFolder, *, look: str) -> Path:
     """Facts, the experiment's own words and tables, every figure and every CSV of the folder."""
     try:
         results = read_json(found.path / Kind.EXPERIMENT) or {}
@@ -52,7 +52,7 @@ def write_experiment(page: Page, found: Found, *, look: str) -> Path:
     if texts:
         words = (path.read_text(encoding="utf-8") for path in texts)
         sections.append(
-            Section("Results", tuple(Prepared(as_html(text, folder=page.folder)) for text in words))
+            Section("Results", tuple(RawHtml(as_html(text, folder=page.folder)) for text in words))
         )
     if figures:
         sections.append(Section("Figures", tuple(figures)))
@@ -61,7 +61,7 @@ def write_experiment(page: Page, found: Found, *, look: str) -> Path:
     return page.write(sections, look=look)
 
 
-def write_tuning(page: Page, found: Found, *, look: str) -> Path:
+def write_tuning(page: Page, found: ResultFolder, *, look: str) -> Path:
     """The search, its best trial, its trace and its trials."""
     try:
         content = read_json(found.path / Kind.TUNING) or {}
@@ -76,12 +76,12 @@ def write_tuning(page: Page, found: Found, *, look: str) -> Path:
     return page.write([Section("", tuple(blocks))], look=look)
 
 
-def write_explanation(page: Page, found: Found, *, look: str) -> Path:
+def write_explanation(page: Page, found: ResultFolder, *, look: str) -> Path:
     """The gallery of explanations of one or more runs."""
     return page.write([Section("", tuple(explanation_blocks(page, found.path)))], look=look)
 
 
-def title_of(found: Found) -> str:
+def title_of(found: ResultFolder) -> str:
     """What a folder shows, in its own words, for a line of a table."""
     if found.kind != Kind.EXPERIMENT:
         return {Kind.TUNING: "a search of settings", Kind.EXPLANATION: "attribution maps"}[
@@ -165,7 +165,7 @@ def _csv_block(path: Path) -> Block:
     whole = [row for row in rows if len(row) == len(heads)]
     cells = tuple(tuple(_number_or_text(text) for text in row) for row in whole)
     table = Table(path.stem, f"{path.name}, rows: {len(whole):,}", tuple(heads), cells)
-    return table if len(whole) < MANY_ROWS else Folded(table.caption, (table,))
+    return table if len(whole) < MANY_ROWS else Fold(table.caption, (table,))
 
 
 def _number_or_text(text: str) -> Cell:
@@ -176,6 +176,6 @@ def _number_or_text(text: str) -> Cell:
     return Number(value, digits=0 if value.is_integer() else 4)
 
 
-def link_to(found: Found) -> Link:
+def link_to(found: ResultFolder) -> Link:
     """From the top page."""
     return Link(found.name, f"{found.slug}/index.html")

@@ -11,11 +11,11 @@ from mgajax.reporting.figures.comparison_figures import (
     comparison_figure,
     interval_note,
 )
-from mgajax.reporting.html.blocks import Block, Code, Folded, Row, Section, Table
+from mgajax.reporting.html.blocks import Block, Code, Fold, Row, Section, Table
 from mgajax.reporting.page import Page
-from mgajax.reporting.result_folders import Found, Kind
+from mgajax.reporting.result_folders import Kind, ResultFolder
 from mgajax.reporting.run_page import model_name, state_of
-from mgajax.reporting.run_results import Evaluated, Run
+from mgajax.reporting.run_results import Run, SplitResults
 from mgajax.reporting.tables import table3, table4
 from mgajax.reporting.tables.number import Number, number, percent
 
@@ -107,7 +107,9 @@ COMPARISONS = (
 )
 
 
-def write_index(page: Page, runs: Sequence[Run], others: Sequence[Found], *, look: str) -> Path:
+def write_index(
+    page: Page, runs: Sequence[Run], others: Sequence[ResultFolder], *, look: str
+) -> Path:
     """What there is, the comparisons, and links to every page."""
     sections = [Section("Runs", (_overview(runs),))] if runs else []
     for comparison in COMPARISONS:
@@ -210,7 +212,7 @@ def _not_run(runs: Sequence[Run], how: Comparison) -> list[Block]:
         return []
     title = f"Not run here: {len(rows)} of the {len(how.names)} models of {how.source}"
     table = Table(f"{how.name}_not_run", "What would train them", ("Model", "Command"), rows)
-    return [Folded(title, (table,))]
+    return [Fold(title, (table,))]
 
 
 def _row(run: Run, how: Comparison) -> Row:
@@ -231,17 +233,17 @@ def _printed_row(architecture: str, how: Comparison, *, status: str) -> Row:
     return ("The paper", how.names[architecture], status, *numbers, *blank, "–", Number(None), "–")
 
 
-def _scores(one: Evaluated, how: Comparison) -> dict[str, Number]:
+def _scores(one: SplitResults, how: Comparison) -> dict[str, Number]:
     return {key: percent(one.metrics, f"{how.block}.{key}") for key in how.columns}
 
 
-def _told(one: Evaluated, how: Comparison) -> str:
+def _told(one: SplitResults, how: Comparison) -> str:
     """The last column is told to those who do not see the figure."""
     key, text = list(how.columns.items())[-1]
     return f"{text} {_scores(one, how)[key]}"
 
 
-def _measured_on(run: Run, one: Evaluated) -> tuple[str, int, str]:
+def _measured_on(run: Run, one: SplitResults) -> tuple[str, int, str]:
     return one.split, one.metrics["n"], _data(run)
 
 

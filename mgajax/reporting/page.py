@@ -18,11 +18,11 @@ from mgajax.reporting.html.blocks import (
     Cell,
     Code,
     Facts,
-    Folded,
+    Fold,
     Link,
     Missing,
     Picture,
-    Prepared,
+    RawHtml,
     Section,
     Table,
 )
@@ -121,10 +121,10 @@ class Page:
             case Missing():
                 command = f": <code>{escape(block.command)}</code>" if block.command else "."
                 return f'<p class="missing">{escape(block.what)}{command}</p>'
-            case Folded():
+            case Fold():
                 inner = "".join(map(self._block, block.blocks))
                 return f"<details><summary>{escape(block.title)}</summary>{inner}</details>"
-            case Prepared():
+            case RawHtml():
                 return block.html
 
     def _table(self, table: Table) -> str:

@@ -21,7 +21,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True)
-class Found:
+class ResultFolder:
     """A folder to report, and what the site calls it."""
 
     kind: Kind
@@ -34,7 +34,7 @@ class Found:
         return self.name.replace("/", "-").replace(" ", "-")
 
 
-def find_folders(given: Sequence[Path]) -> list[Found]:
+def find_folders(given: Sequence[Path]) -> list[ResultFolder]:
     """What each folder holds, in the given order, each once.
 
     A folder that holds nothing itself stands for those directly below it that do.
@@ -45,7 +45,7 @@ def find_folders(given: Sequence[Path]) -> list[Found]:
     paths = dict.fromkeys(path for folder in given for path in _expanded(folder))
     named = telling_names([path.resolve() for path in paths])
     return [
-        Found(kind, path, name)
+        ResultFolder(kind, path, name)
         for path, name in zip(paths, named, strict=True)
         if (kind := _kind(path)) is not None
     ]

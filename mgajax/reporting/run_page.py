@@ -13,14 +13,14 @@ from mgajax.reporting.html.blocks import (
     Cell,
     Code,
     Facts,
-    Folded,
+    Fold,
     Picture,
     Row,
     Section,
     Table,
 )
 from mgajax.reporting.page import Page
-from mgajax.reporting.run_results import Evaluated, Run
+from mgajax.reporting.run_results import Run, SplitResults
 from mgajax.reporting.segmenter_part import segmenter_blocks
 from mgajax.reporting.tables import table3, table4
 from mgajax.reporting.tables.number import Number
@@ -61,7 +61,7 @@ def state_of(run: Run) -> str:
     return f"{ended} after {run.steps:,} steps ({run.summary['reason']})"
 
 
-def _results(page: Page, run: Run, one: Evaluated) -> list[Block]:
+def _results(page: Page, run: Run, one: SplitResults) -> list[Block]:
 
     blocks = classifier_blocks(page, one) if run.classifies else segmenter_blocks(page, one)
     if one.metrics.get("split_leaks"):
@@ -117,10 +117,10 @@ def _counts(run: Run) -> Table:
     return Table("split", "Slices of each class, and patients, in each split", heads, rows)
 
 
-def _config(run: Run) -> Folded:
+def _config(run: Run) -> Fold:
     rows = tuple((Code(key), Code(str(value))) for key, value in sorted(run.config.items()))
     table = Table("config", "Every key of the configuration", ("Key", "Value"), rows)
-    return Folded(f"{len(rows)} keys", (table,))
+    return Fold(f"{len(rows)} keys", (table,))
 
 
 def _versions(run: Run) -> Table:

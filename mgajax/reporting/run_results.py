@@ -16,7 +16,7 @@ from mgajax.evaluation import predictions
 from mgajax.evaluation.predictions import Predictions
 from mgajax.evaluation.result import FOLDER
 from mgajax.reporting.html.blocks import Missing
-from mgajax.reporting.result_folders import Found, Kind, read_json
+from mgajax.reporting.result_folders import Kind, ResultFolder, read_json
 from mgajax.schema import SPLITS
 from mgajax.training.logs import FILE_NAME as METRICS_FILE
 from mgajax.training.logs import read_rows
@@ -37,7 +37,7 @@ class SliceTable:
 
 
 @dataclass(frozen=True, eq=False)
-class Evaluated:
+class SplitResults:
     """One evaluated split.
 
     Attributes:
@@ -71,13 +71,13 @@ class Run:
       missing: what is not there, and the command that makes it.
     """
 
-    found: Found
+    found: ResultFolder
     config: Mapping[str, Any]
     written: Mapping[str, Any]
     summary: Mapping[str, Any] | None
     rows: list[dict[str, float | int]]
     counts: Mapping[str, Mapping[str, int]]
-    evaluations: tuple[Evaluated, ...]
+    evaluations: tuple[SplitResults, ...]
     explanations: tuple[Path, ...]
     missing: tuple[Missing, ...]
 
@@ -98,7 +98,7 @@ class Run:
         return max(logged, int(self.summary["steps"]) if self.summary else 0)
 
 
-def read_run(found: Found) -> Run:
+def read_run(found: ResultFolder) -> Run:
     """Read a run's folder.
 
     Raises:
@@ -146,7 +146,7 @@ def _summary(folder: Path, problems: list[Missing]) -> Mapping[str, Any] | None:
     return summary
 
 
-def _evaluations(folder: Path, problems: list[Missing]) -> tuple[Evaluated, ...]:
+def _evaluations(folder: Path, problems: list[Missing]) -> tuple[SplitResults, ...]:
     found = []
     for split in reversed(SPLITS):
         again = f"mgajax evaluate --workdir {_quoted(folder)} --split {split}"
@@ -171,10 +171,10 @@ def _evaluations(folder: Path, problems: list[Missing]) -> tuple[Evaluated, ...]
     return tuple(found)
 
 
-def _evaluated(folder: Path, split: str, metrics: dict[str, Any]) -> Evaluated:
+def _evaluated(folder: Path, split: str, metrics: dict[str, Any]) -> SplitResults:
     table, slices = folder / f"{split}_predictions.csv", folder / f"{split}_slices.csv"
     pictures = (folder / f"{split}_{kind}.png" for kind in ("attention", "panel"))
-    return Evaluated(
+    return SplitResults(
         split=split,
         metrics=metrics,
         predictions=predictions.read_csv(table) if table.is_file() else None,

@@ -6,9 +6,9 @@ import numpy as np
 
 from mgajax.reporting.figures.segmentation_figures import slice_dice_figure
 from mgajax.reporting.figures.style import title_of
-from mgajax.reporting.html.blocks import Block, Folded, Row, Table
+from mgajax.reporting.html.blocks import Block, Fold, Row, Table
 from mgajax.reporting.page import Page
-from mgajax.reporting.run_results import Evaluated, SliceTable
+from mgajax.reporting.run_results import SliceTable, SplitResults
 from mgajax.reporting.tables.number import Number, number, percent
 from mgajax.reporting.tables.table3 import EXCHANGED, PAPER, architecture
 
@@ -20,7 +20,7 @@ BLOCKS = {
 }
 
 
-def segmenter_blocks(page: Page, one: Evaluated) -> list[Block]:
+def segmenter_blocks(page: Page, one: SplitResults) -> list[Block]:
     """Numbers, slices by source, pictures, patients."""
     metrics, split = one.metrics, one.split
     blocks: list[Block] = [_results(metrics, split)]
@@ -113,7 +113,7 @@ def _empty(metrics: dict[str, Any], split: str) -> Table:
     return Table(f"{split}_empty", "Empty masks", ("Mask", "Slices"), rows)
 
 
-def _patients(slices: SliceTable, split: str) -> Folded:
+def _patients(slices: SliceTable, split: str) -> Fold:
     names, member = np.unique(slices.patients, return_inverse=True)
     rows = []
     for place, name in enumerate(names.tolist()):
@@ -125,6 +125,6 @@ def _patients(slices: SliceTable, split: str) -> Folded:
     rows.sort(key=lambda row: -1.0 if row[2].value is None else row[2].value)
     heads = ("Patient", "Slices", "Mean Dice, %", "Worst slice, %")
     title = f"{len(rows):,} patients, the lowest Dice first"
-    return Folded(
+    return Fold(
         title, (Table(f"{split}_patients", "Dice of each patient’s slices", heads, tuple(rows)),)
     )

@@ -9,7 +9,7 @@ from mgajax.reporting.experiment_page import write_experiment, write_explanation
 from mgajax.reporting.html.blocks import Link
 from mgajax.reporting.index_page import write_index
 from mgajax.reporting.page import LOOK, PAGE, Page
-from mgajax.reporting.result_folders import Found, Kind, find_folders
+from mgajax.reporting.result_folders import Kind, ResultFolder, find_folders
 from mgajax.reporting.run_page import write_run
 from mgajax.reporting.run_results import read_run
 from mgajax.reporting.stylesheet import STYLE
@@ -62,5 +62,5 @@ def write_site(given: Sequence[Path], *, out: Path) -> Site:
     return Site(index, (index, *pages), missing)
 
 
-def _page(found: Found, out: Path) -> Page:
+def _page(found: ResultFolder, out: Path) -> Page:
     return Page(out / found.slug, found.name, (Link(TITLE, f"../{PAGE}"),))

@@ -44,7 +44,7 @@ OLDER_METRIC = "validation_cross_entropy"
 """Its name in checkpoints of November 2026 and before."""
 
 
-class Kept(StrEnum):
+class CheckpointName(StrEnum):
     """The two checkpoints of a run that are kept."""
 
     BEST = "best"
@@ -52,7 +52,7 @@ class Kept(StrEnum):
 
 
 @dataclass(frozen=True)
-class Restored:
+class Snapshot:
     """What a checkpoint gives back."""
 
     state: TrainState
@@ -195,11 +195,11 @@ class Checkpoints:
                 ranked.append(_rank(metrics))
         return min(ranked)[1] if ranked else self.newest
 
-    def step_of(self, kept: Kept) -> int | None:
+    def step_of(self, kept: CheckpointName) -> int | None:
         """The step of that checkpoint; None where nothing was saved yet."""
-        return self.best if kept is Kept.BEST else self.newest
+        return self.best if kept is CheckpointName.BEST else self.newest
 
-    def restore(self, like: TrainState, *, step: int, sharding: Sharding) -> Restored:
+    def restore(self, like: TrainState, *, step: int, sharding: Sharding) -> Snapshot:
         """Read a checkpoint back, onto any number of devices.
 
         Args:
@@ -220,7 +220,7 @@ class Checkpoints:
             of_state = ocp.args.Composite(state=ocp.args.StandardRestore(target))
             state = self.manager.restore(step, args=of_state)["state"]
         stopping = EarlyStopping.from_json(meta["early_stopping"])
-        return Restored(state=state, early_stopping=stopping, step=step)
+        return Snapshot(state=state, early_stopping=stopping, step=step)
 
     def _check_run(self, saved: str, *, step: int) -> None:
         if saved and self.run and saved != self.run:

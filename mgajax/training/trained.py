@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from mgajax import config as configs
 from mgajax.errors import CheckpointError
 from mgajax.training import start
-from mgajax.training.checkpoints import Kept, open_checkpoints
+from mgajax.training.checkpoints import CheckpointName, open_checkpoints
 from mgajax.training.run import CONFIG_FILE
 from mgajax.training.sharding import Layout
 from mgajax.training.state import TrainState
@@ -65,7 +65,7 @@ def kept_state(
     workdir: Path,
     like: TrainState,
     layout: Layout,
-    kept: Kept = Kept.BEST,
+    kept: CheckpointName = CheckpointName.BEST,
 ) -> tuple[TrainState, int]:
     """The best (or another) checkpoint's state on every device, and its step.
 

@@ -11,7 +11,7 @@ from drawn_runs import without_figures
 from mgajax.errors import CheckpointError, ConfigError, DataError
 from mgajax.evaluation.predictions import read_csv
 from mgajax.evaluation.run import evaluate_run
-from mgajax.training.checkpoints import CHECKPOINT_FOLDER, Checkpoints, Kept
+from mgajax.training.checkpoints import CHECKPOINT_FOLDER, CheckpointName, Checkpoints
 from mgajax.training.run import reopen_run
 
 
@@ -50,7 +50,7 @@ def test_the_newest_checkpoint_has_results_of_its_own(copied: Path, evaluated) -
     with Checkpoints(copied / CHECKPOINT_FOLDER, access="read") as checkpoints:
         newest = checkpoints.newest
     with without_figures():
-        done = evaluate_run(copied, checkpoint=Kept.NEWEST)
+        done = evaluate_run(copied, checkpoint=CheckpointName.NEWEST)
     assert done.metrics["checkpoint_step"] == newest
     assert {path.parent for path in done.files} == {copied / "evaluation" / "newest"}
     written = json.loads((copied / "evaluation" / "test.json").read_text())

@@ -10,7 +10,7 @@ from mgajax import config as configs
 from mgajax.evaluation.predictions import Predictions
 from mgajax.experiments.datasets import DataSets
 from mgajax.experiments.plan import PlannedRun
-from mgajax.experiments.study import Finished
+from mgajax.experiments.study import StudyInput
 
 PEOPLE, SLICES = 24, 3
 
@@ -47,7 +47,7 @@ def pretended(
     skills: dict[str, float],
     seeds: tuple[int, ...] = (0, 1),
     splits: tuple[str, ...] = ("test",),
-) -> Finished:
+) -> StudyInput:
     """Every arm of the plan that has a skill, finished under each seed; the others failed."""
     arms: dict[str, ConfigDict] = dict(configs.load(plan).items())
     runs: dict[str, dict[int, PlannedRun]] = {}
@@ -61,4 +61,4 @@ def pretended(
             runs.setdefault(arm, {})[seed] = PlannedRun(arm, seed, arms[arm], place, f"{arm}{seed}")
     missing = {arm: ("failed", "out of memory") for arm in arms if arm not in runs}
     data = DataSets(given=None, draw=no_data, folder=folder, phantom={})
-    return Finished(folder, runs, arms, missing, data)
+    return StudyInput(folder, runs, arms, missing, data)

@@ -22,7 +22,7 @@ from mgajax.experiments.fractions import GAIN
 from mgajax.experiments.studies import STUDIES
 from mgajax.reporting.tables.measurements import Measurement
 from mgajax.schema import SOURCES
-from mgajax.training.checkpoints import Kept
+from mgajax.training.checkpoints import CheckpointName
 
 TABLE4 = {"resnet18": 0.5, "resnet18_cbam": 1.0, "mga_resnet18": 4.0}
 GUIDED = {"cbam": 1.0, "mga": 2.0}
@@ -115,7 +115,10 @@ def test_the_gain_is_judged_by_best_and_newest_checkpoints(tmp_path: Path) -> No
     finished = pretended(study.plan, folder=tmp_path, skills=early)
     for number, (arm, runs) in enumerate(finished.arms.items()):
         for seed, run in runs.items():
-            for kept, skill, step in ((Kept.BEST, early[arm], 5), (Kept.NEWEST, late[arm], 50)):
+            for kept, skill, step in (
+                (CheckpointName.BEST, early[arm], 5),
+                (CheckpointName.NEWEST, late[arm], 50),
+            ):
                 folder = results_folder(run.folder, checkpoint=kept)
                 folder.mkdir(exist_ok=True)
                 (folder / "test.json").write_text(json.dumps({"checkpoint_step": step}))

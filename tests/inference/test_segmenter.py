@@ -9,14 +9,14 @@ from drawn_runs import WHITE, bright_run, flipped, pixels
 
 from mgajax.data.table import iter_encoded, read_table
 from mgajax.errors import ConfigError
-from mgajax.inference.segmenter import Segmented, Stored, Unreadable, make_segmenter
+from mgajax.inference.segmenter import LesionMap, StoredSlice, Unreadable, make_segmenter
 from mgajax.training.trained import load_trained
 
 
 @pytest.fixture(scope="module")
-def pictures(slices: Path) -> list[Stored]:
+def pictures(slices: Path) -> list[StoredSlice]:
     table = read_table(slices)
-    return [Stored(row, data, str(table.flags[row])) for row, data, _ in iter_encoded(slices)]
+    return [StoredSlice(row, data, str(table.flags[row])) for row, data, _ in iter_encoded(slices)]
 
 
 def overlap(found: np.ndarray, true: np.ndarray) -> float:
@@ -25,7 +25,7 @@ def overlap(found: np.ndarray, true: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("aspect", ["keep", "stretch"])
-def test_lesions_come_back_where_they_are(pictures: list[Stored], aspect: str) -> None:
+def test_lesions_come_back_where_they_are(pictures: list[StoredSlice], aspect: str) -> None:
     """Of all sizes, shapes and orientations; the batch size divides nothing."""
     segmenter = make_segmenter(bright_run(batch_size=10, aspect=aspect))
     found = list(segmenter.stream(pictures))
@@ -40,7 +40,7 @@ def test_lesions_come_back_where_they_are(pictures: list[Stored], aspect: str) -
     assert len(shapes) > 5
 
 
-def test_a_turned_slice_is_turned_back(pictures: list[Stored]) -> None:
+def test_a_turned_slice_is_turned_back(pictures: list[StoredSlice]) -> None:
     """The network saw it upright, its mask lies on the stored picture."""
     turned = [picture for picture in pictures if picture.flags == "upside_down"]
     upright, stored = (make_segmenter(bright_run(orientation=way)) for way in ("upright", "stored"))
@@ -52,7 +52,7 @@ def test_a_turned_slice_is_turned_back(pictures: list[Stored]) -> None:
 
 
 @pytest.mark.parametrize("parallel", ["pmap", "shard_map", "jit"])
-def test_any_number_of_devices_says_the_same(pictures: list[Stored], parallel: str) -> None:
+def test_any_number_of_devices_says_the_same(pictures: list[StoredSlice], parallel: str) -> None:
     one, eight = (
         list(
             make_segmenter(bright_run(devices=devices, parallel=way, batch_size=3)).stream(pictures)
@@ -63,10 +63,11 @@ def test_any_number_of_devices_says_the_same(pictures: list[Stored], parallel: s
         np.testing.assert_allclose(found.lesion, other.lesion, atol=1e-6)
 
 
-def test_unreadable_pictures_are_told_in_their_place(pictures: list[Stored]) -> None:
+def test_unreadable_pictures_are_told_in_their_place(pictures: list[StoredSlice]) -> None:
     damaged = {0, 5, 6, 7, len(pictures) - 1}
     given = [
-        Stored(p.row, flipped(p.data) if p.row in damaged else p.data, p.flags) for p in pictures
+        StoredSlice(p.row, flipped(p.data) if p.row in damaged else p.data, p.flags)
+        for p in pictures
     ]
     segmenter = make_segmenter(bright_run(batch_size=2))
     found = list(segmenter.stream(given))
@@ -84,8 +85,8 @@ def test_nothing_in_nothing_out() -> None:
     assert list(make_segmenter(bright_run()).stream([])) == []
 
 
-def test_stop_ends_after_what_was_begun(pictures: list[Stored]) -> None:
-    found: list[Segmented | Unreadable] = []
+def test_stop_ends_after_what_was_begun(pictures: list[StoredSlice]) -> None:
+    found: list[LesionMap | Unreadable] = []
     segmenter = make_segmenter(bright_run(devices=1, batch_size=2))
     for one in segmenter.stream(pictures, stop=lambda: found):
         found.append(one)
@@ -93,11 +94,11 @@ def test_stop_ends_after_what_was_begun(pictures: list[Stored]) -> None:
     assert [one.prepared.row for one in found] == [0, 1, 2, 3]
 
 
-def test_pictures_are_not_read_far_ahead(pictures: list[Stored]) -> None:
+def test_pictures_are_not_read_far_ahead(pictures: list[StoredSlice]) -> None:
     """A data set larger than memory can be streamed."""
     read: list[int] = []
 
-    def endless() -> Iterator[Stored]:
+    def endless() -> Iterator[StoredSlice]:
         while True:
             read.append(len(read))
             yield pictures[0]

@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 from mgajax import config as configs
 from mgajax.errors import ConfigError, DataError, TrainingError
 from mgajax.training import loop
-from mgajax.training.checkpoints import Checkpoints, Restored
+from mgajax.training.checkpoints import Checkpoints, Snapshot
 from mgajax.training.logs import MetricsLog, read_rows
 from mgajax.training.loop import train
 from mgajax.training.run import Run, claimed, open_run, reopen_run
@@ -123,7 +123,7 @@ def test_a_run_that_is_stopped_goes_on_to_the_same_end(
     assert numbers(workdir) == numbers(trained)
 
 
-def last_state(workdir: Path) -> Restored:
+def last_state(workdir: Path) -> Snapshot:
     run = reopen_run(workdir)
     with Checkpoints(workdir / "checkpoints", access="read") as checkpoints:
         like, step = run.state_shapes(), checkpoints.newest

@@ -78,21 +78,21 @@ class Missing:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class RawHtml:
     """HTML that was made, and escaped, elsewhere."""
 
     html: str
 
 
 @dataclass(frozen=True)
-class Folded:
+class Fold:
     """Blocks that are closed until they are asked for."""
 
     title: str
     blocks: tuple["Block", ...]
 
 
-Block = str | Table | Picture | Facts | Missing | Prepared | Folded
+Block = str | Table | Picture | Facts | Missing | RawHtml | Fold
 """A paragraph of plain text, or one of the above."""
 
 
