@@ -17,10 +17,9 @@ from ml_collections import ConfigDict
 from PIL import Image
 
 from mgajax import config as configs
-from mgajax.evaluation import run as evaluating
-from mgajax.evaluation import segmentation_run
+from mgajax.evaluation import evaluate as evaluating
 from mgajax.models import ClassifierOutput, SegmenterOutput
-from mgajax.training import start
+from mgajax.training import beginning
 from mgajax.training.checkpoints import Checkpoints
 from mgajax.training.early_stopping import EarlyStopping
 from mgajax.training.logs import FILE_NAME as METRICS_FILE
@@ -142,7 +141,9 @@ def untrained_run(workdir: Path, *overrides: str) -> Path:
     )
     workdir.mkdir(parents=True)
     configs.write(config, workdir / CONFIG_FILE, extra={})
-    _save(start.fresh_state(config, start.begin(config).step_settings(total_steps=1)), workdir)
+    _save(
+        beginning.fresh_state(config, beginning.begin(config).step_settings(total_steps=1)), workdir
+    )
     return workdir
 
 

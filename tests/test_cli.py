@@ -122,7 +122,7 @@ def test_ctrl_c_is_one_line(capsys, monkeypatch, tmp_path: Path) -> None:
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("mgajax.evaluation.run.evaluate_run", interrupted)
+    monkeypatch.setattr("mgajax.evaluation.evaluate.evaluate_run", interrupted)
     code, line = told(capsys, "evaluate", "--workdir", str(tmp_path))
     assert (code, line) == (130, "mgajax evaluate: interrupted")
 

@@ -20,9 +20,9 @@ from mgajax.benchmark.traffic import products
 from mgajax.data.loader import Batch
 from mgajax.errors import ConfigError
 from mgajax.progress import say
-from mgajax.training import start
+from mgajax.training import beginning
+from mgajax.training.beginning import CHANNELS, Beginning
 from mgajax.training.sharding import Layout, Parallel, check_batch_size, layout_over
-from mgajax.training.start import CHANNELS, Beginning
 
 QUICK = {"exec_time_optimization_effort": -1.0}
 """Several times faster on TPUs, for programs that are several times slower."""
@@ -67,7 +67,7 @@ def measure_compile(
     devices = devices_of(wanted)
     config = _settled(config, devices=len(devices), target=wanted, per_device=per_device)
     layout = layout_over(devices, parallel=config.parallel)
-    begun = start.begin(config, layout=layout)
+    begun = beginning.begin(config, layout=layout)
     check_batch_size(config.batch_size, layout=layout)
     quick = quick and wanted.platform == "tpu"
     report = {"benchmark": "compile", **identity(config, devices=devices)}
@@ -122,7 +122,7 @@ def _compile(
 ) -> tuple[dict[str, Any], str]:
     """What is found of one step, and its program; no program if there is no room for it."""
     settings = begun.step_settings(total_steps=1000)
-    state, batch = start.state_shapes(begun.config, settings), _batch_shapes(begun)
+    state, batch = beginning.state_shapes(begun.config, settings), _batch_shapes(begun)
     name = begun.config.model.name
     function = step_over(begun.layout, what, settings=settings, model_name=name)
     watch = Stopwatch()

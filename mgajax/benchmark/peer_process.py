@@ -23,7 +23,7 @@ from mgajax.data.loader import IMAGE_MEAN, IMAGE_STD
 from mgajax.errors import ConfigError
 from mgajax.interop.torch_definition import definition
 from mgajax.progress import say
-from mgajax.training.start import CHANNELS, model_options
+from mgajax.training.beginning import CHANNELS, model_options
 from mgajax.training.tasks import TaskName
 from mgajax.training.weighting import Form
 

@@ -17,7 +17,7 @@ from mgajax.config import provenance
 from mgajax.data.loader import Batch
 from mgajax.progress import say
 from mgajax.schema import CLASS_NAMES
-from mgajax.training import start
+from mgajax.training import beginning
 from mgajax.training.compilation import compiler_options
 from mgajax.training.sharding import Layout, check_batch_size
 from mgajax.training.state import TrainState
@@ -151,10 +151,10 @@ def make_subject(config: ConfigDict) -> Subject:
       ConfigError: an unusable setting.
     """
     config.data.dir = config.data.dir or "(drawn)"
-    begun = start.begin(config)
+    begun = beginning.begin(config)
     check_batch_size(config.batch_size, layout=begun.layout)
     settings = begun.step_settings(total_steps=1000)
-    state = start.fresh_state(config, settings)
+    state = beginning.fresh_state(config, settings)
     return Subject(
         config=config,
         layout=begun.layout,

@@ -39,8 +39,8 @@ def add_audit(commands: Any) -> None:
 
 def audit(arguments: argparse.Namespace, overrides: list[str]) -> int:
     """Audit, write the report, and return the exit code."""
+    from mgajax.audit.audit import audit_folder
     from mgajax.audit.page import audit_page
-    from mgajax.audit.run import audit_folder
     from mgajax.audit.summary import summary
 
     out = arguments.out

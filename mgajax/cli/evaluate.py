@@ -27,7 +27,7 @@ def add_evaluate(commands: Any) -> None:
 
 def evaluate(arguments: argparse.Namespace, overrides: list[str]) -> None:
     """Evaluate a checkpoint of a run."""
-    from mgajax.evaluation.run import evaluate_run
+    from mgajax.evaluation.evaluate import evaluate_run
     from mgajax.training.checkpoints import CheckpointName
 
     done = evaluate_run(

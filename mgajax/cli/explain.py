@@ -53,7 +53,7 @@ def add_explain(commands: Any) -> None:
 
 def explain(arguments: argparse.Namespace, overrides: list[str]) -> None:
     """Explain, write, and say how fast it was and where the results are."""
-    from mgajax.explanation.run import explain_runs
+    from mgajax.explanation.explain import explain_runs
 
     done = explain_runs(
         arguments.workdir,

@@ -34,7 +34,7 @@ def add_export(commands: Any) -> None:
 
 def export(arguments: argparse.Namespace, overrides: list[str]) -> None:
     """Export, and say how closely each file agrees."""
-    from mgajax.interop.export.run import export_run
+    from mgajax.interop.export.export import export_run
 
     folder, stem, formats = _destination(arguments.out, arguments.format)
     done = export_run(arguments.workdir, folder=folder, stem=stem, formats=formats)

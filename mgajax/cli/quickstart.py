@@ -47,7 +47,7 @@ def run_quickstart(workdir: Path) -> str | None:
       when stopped by a signal.
     """
     from mgajax import config
-    from mgajax.explanation.run import explain_runs
+    from mgajax.explanation.explain import explain_runs
     from mgajax.inference.segment import segment
     from mgajax.reporting.site import write_site
 
@@ -87,7 +87,7 @@ def _draw(workdir: Path, **options: object) -> Path:
 
 def _train_and_evaluate(settings: Any, *, data: Path, workdir: Path) -> "Evaluation | None":
     """None when stopped by a signal."""
-    from mgajax.evaluation.run import evaluate_run
+    from mgajax.evaluation.evaluate import evaluate_run
     from mgajax.training.loop import train
 
     settings.data.dir = str(data)

@@ -16,8 +16,8 @@ from mgajax.errors import DataError
 from mgajax.evaluation import bootstrap as resampling
 from mgajax.evaluation.bootstrap import Intervals, ratio
 from mgajax.evaluation.checks import ScoredExamples, checked_examples
+from mgajax.evaluation.metric_values import Question
 from mgajax.evaluation.patients import aggregate
-from mgajax.evaluation.point import Question
 from mgajax.evaluation.predictions import Predictions
 from mgajax.evaluation.replicates import replicate_metrics
 

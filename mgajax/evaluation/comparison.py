@@ -17,10 +17,10 @@ from mgajax.data.preparation import decode
 from mgajax.errors import ConfigError, DataError
 from mgajax.evaluation import bootstrap as resampling
 from mgajax.evaluation.bootstrap import Intervals, interval
+from mgajax.evaluation.evaluate_segmenter import SlicePrediction, panel_slices, segmented
 from mgajax.evaluation.result import FOLDER
 from mgajax.evaluation.segmentation import replicate_scores
 from mgajax.evaluation.segmentation_counts import BOUNDARY, PIXELS, SegmentationCounts
-from mgajax.evaluation.segmentation_run import SlicePrediction, panel_slices, segmented
 from mgajax.files import write_json, write_text
 from mgajax.reporting.figures.segmentation_figures import model_comparison_figure
 from mgajax.reporting.figures.segmentation_panels import segmentation_panel

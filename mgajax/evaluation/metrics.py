@@ -9,11 +9,11 @@ from jaxtyping import Num
 
 from mgajax import schema
 from mgajax.errors import ConfigError
-from mgajax.evaluation import bootstrap, point, ranking
+from mgajax.evaluation import bootstrap, metric_values, ranking
 from mgajax.evaluation.bootstrap import Intervals, interval_tree
 from mgajax.evaluation.checks import ScoredExamples, checked_examples
+from mgajax.evaluation.metric_values import Question, Reasons
 from mgajax.evaluation.patients import Patients, aggregate
-from mgajax.evaluation.point import Question, Reasons
 from mgajax.evaluation.replicates import replicate_metrics
 
 
@@ -90,9 +90,9 @@ def _block(examples: ScoredExamples, question: Question, settings: Intervals) ->
     return {
         "n": len(examples),
         "patients": patients,
-        "three_class": point.three_class(examples, question=question, reasons=reasons),
-        "covid_vs_rest": point.covid_vs_rest(examples, question=question, reasons=reasons),
-        "calibration": point.calibrated(examples, question=question),
+        "three_class": metric_values.three_class(examples, question=question, reasons=reasons),
+        "covid_vs_rest": metric_values.covid_vs_rest(examples, question=question, reasons=reasons),
+        "calibration": metric_values.calibrated(examples, question=question),
         "intervals": _intervals(examples, question, settings) if settings.replicates else None,
         "undefined": reasons.lines,
     }

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from mgajax.evaluation import bootstrap, calibration, ranking
 from mgajax.evaluation.bootstrap import Clusters, ratio
 from mgajax.evaluation.checks import ScoredExamples
-from mgajax.evaluation.point import Question, normalised
+from mgajax.evaluation.metric_values import Question, normalised
 
 Tree = dict[str, Any]
 

@@ -17,7 +17,7 @@ from mgajax.errors import DataError
 from mgajax.evaluation import bootstrap as resampling
 from mgajax.evaluation.bootstrap import Intervals, interval_tree, ratio
 from mgajax.evaluation.checks import checked_names
-from mgajax.evaluation.point import Reasons
+from mgajax.evaluation.metric_values import Reasons
 from mgajax.evaluation.segmentation_counts import (
     PIXELS,
     TOLERANCE,

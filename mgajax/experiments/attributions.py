@@ -6,8 +6,8 @@ from typing import Any
 
 from mgajax.experiments.classifiers import MODELS
 from mgajax.experiments.study import Study, StudyInput, StudyResults
+from mgajax.explanation.explain import explain_runs
 from mgajax.explanation.methods import METHODS
-from mgajax.explanation.run import explain_runs
 from mgajax.reporting.tables.measurements import Measurement
 
 CHOSEN = ("deeplift", "ig")

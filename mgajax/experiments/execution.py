@@ -9,8 +9,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from mgajax.evaluation.evaluate import evaluate_run
 from mgajax.evaluation.result import FOLDER
-from mgajax.evaluation.run import evaluate_run
 from mgajax.experiments.plan import PlannedRun
 from mgajax.files import write_json, write_text
 from mgajax.progress import say, time_left

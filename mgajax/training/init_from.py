@@ -14,8 +14,8 @@ from mgajax.files import write_text
 from mgajax.interop.starting_weights import SHOWN, Started, start_from
 from mgajax.interop.weight_files import read_weights
 from mgajax.progress import say
+from mgajax.training.beginning import CHANNELS, model_options
 from mgajax.training.checkpoints import CHECKPOINT_FOLDER, Checkpoints
-from mgajax.training.start import CHANNELS, model_options
 from mgajax.training.tasks import NUM_CLASSES
 
 REPORT_FILE = "init_from.txt"

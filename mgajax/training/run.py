@@ -31,7 +31,7 @@ from mgajax.distributed import job
 from mgajax.errors import DataError
 from mgajax.locks import locked
 from mgajax.progress import say, track
-from mgajax.training import init_from, start, steps
+from mgajax.training import beginning, init_from, steps
 from mgajax.training.checkpoints import CHECKPOINT_FOLDER as CHECKPOINT_FOLDER
 from mgajax.training.compilation import compiler_options
 from mgajax.training.feed import Feed, known_masks, make_feed
@@ -96,17 +96,17 @@ class Run:
 
     def fresh_state(self) -> TrainState:
         """A state at step 0 with drawn parameters, on every device."""
-        return self.layout.replicate(start.fresh_state(self.config, self.settings))
+        return self.layout.replicate(beginning.fresh_state(self.config, self.settings))
 
     def first_state(self) -> TrainState:
         """The state that the run begins with: drawn, or from `config.init_from`."""
-        drawn = start.drawn_variables(self.config, model=self.settings.model)
+        drawn = beginning.drawn_variables(self.config, model=self.settings.model)
         variables = init_from.take_over(self.config, variables=drawn, workdir=self.workdir)
-        return self.layout.replicate(start.state_of(variables, self.config, self.settings))
+        return self.layout.replicate(beginning.state_of(variables, self.config, self.settings))
 
     def state_shapes(self) -> TrainState:
         """Shapes and types of the state."""
-        return start.state_shapes(self.config, self.settings)
+        return beginning.state_shapes(self.config, self.settings)
 
     def predict(
         self, state: TrainState, rows: np.ndarray, *, description: str | None = None
@@ -157,7 +157,7 @@ def open_run(config: ConfigDict, *, workdir: Path) -> Run:
       DataError: the data set is missing, or not the one that the run began with.
       LeakageError: a patient stands in two splits.
     """
-    begun = start.begin(config)
+    begun = beginning.begin(config)
     layout, task = begun.layout, begun.task
     check_batch_size(config.batch_size, layout=layout)
     config_file = workdir / CONFIG_FILE

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from mgajax import config as configs
 from mgajax.errors import CheckpointError
-from mgajax.training import start
+from mgajax.training import beginning
 from mgajax.training.checkpoints import CheckpointName, open_checkpoints
 from mgajax.training.run import CONFIG_FILE
 from mgajax.training.sharding import Layout
@@ -53,8 +53,8 @@ def load_trained(workdir: Path, *, overrides: Sequence[str] = ()) -> Trained:
     """
     config, _ = configs.read(workdir / CONFIG_FILE)
     config = configs.override_resumable(config, overrides)
-    begun = start.begin(config)
-    like = start.state_shapes(config, begun.step_settings(total_steps=1))
+    begun = beginning.begin(config)
+    like = beginning.state_shapes(config, begun.step_settings(total_steps=1))
     state, step = kept_state(config, workdir=workdir, like=like, layout=begun.layout)
     return Trained(config=config, model=begun.model, state=state, layout=begun.layout, step=step)
 

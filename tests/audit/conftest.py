@@ -7,7 +7,7 @@ import pytest
 from drawn_copies import Pictures, drawn_people, planted, write_pictures, write_split
 
 from mgajax.audit import shortcut
-from mgajax.audit.run import Audited, audit_folder
+from mgajax.audit.audit import Audited, audit_folder
 
 
 @pytest.fixture(autouse=True, scope="session")

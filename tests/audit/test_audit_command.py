@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from drawn_copies import Pictures, planted, write_pictures, write_split
 
+from mgajax.audit.audit import CACHE, Audited
 from mgajax.audit.page import audit_page
-from mgajax.audit.run import CACHE, Audited
 from mgajax.audit.summary import summary
 from mgajax.cli.audit import add_audit
 

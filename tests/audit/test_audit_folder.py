@@ -10,9 +10,9 @@ from drawn_copies import Pictures, drawn_people, patient_of, write_pictures, wri
 from kaggle_fixture import FOLDERS
 
 from mgajax.audit import fingerprints
+from mgajax.audit.audit import CACHE, Audited, audit_folder
 from mgajax.audit.copies import SAME, exact_copies, near_copies
 from mgajax.audit.result import Pair
-from mgajax.audit.run import CACHE, Audited, audit_folder
 from mgajax.curation.report import Finding
 from mgajax.errors import DataError
 

@@ -8,9 +8,9 @@ import pytest
 from drawn_copies import jpeg, png
 from PIL import Image
 
+from mgajax.audit.audit import Audited, audit_folder
 from mgajax.audit.copies import near_copies
 from mgajax.audit.fingerprints import Fingerprint, fingerprint
-from mgajax.audit.run import Audited, audit_folder
 
 COPY = {
     "6_Rahimzadeh_normal4_patient245_SR_4_IM00017.png",

@@ -5,9 +5,9 @@ import pytest
 from drawn_predictions import CLASS_NAMES, drawn
 
 from mgajax.errors import ConfigError
-from mgajax.evaluation import bootstrap, classification_metrics, point, ranking
+from mgajax.evaluation import bootstrap, classification_metrics, metric_values, ranking
 from mgajax.evaluation.checks import checked_examples
-from mgajax.evaluation.point import Question, Reasons
+from mgajax.evaluation.metric_values import Question, Reasons
 from mgajax.evaluation.replicates import replicate_metrics
 
 QUESTION = Question(CLASS_NAMES, 1)
@@ -44,9 +44,13 @@ def test_each_replicate_equals_scikit_learn_on_the_resampled_slices():
     for r, counts in enumerate(drawn_counts):
         resampled = examples.select(np.repeat(np.arange(120), counts[clusters.member]))
         expected = {
-            "three_class": point.three_class(resampled, question=QUESTION, reasons=Reasons()),
-            "covid_vs_rest": point.covid_vs_rest(resampled, question=QUESTION, reasons=Reasons()),
-            "calibration": point.calibrated(resampled, question=QUESTION),
+            "three_class": metric_values.three_class(
+                resampled, question=QUESTION, reasons=Reasons()
+            ),
+            "covid_vs_rest": metric_values.covid_vs_rest(
+                resampled, question=QUESTION, reasons=Reasons()
+            ),
+            "calibration": metric_values.calibrated(resampled, question=QUESTION),
         }
         for path in paths:
             assert _value(found, path)[r] == pytest.approx(_value(expected, path), abs=1e-12), path

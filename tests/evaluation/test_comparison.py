@@ -16,7 +16,7 @@ from mgajax.evaluation import collect_counts, count_slice, metrics_from_counts
 from mgajax.evaluation import comparison as comparing
 from mgajax.evaluation.bootstrap import Intervals
 from mgajax.evaluation.comparison import compare_segmenters, paired_differences
-from mgajax.evaluation.segmentation_run import evaluate_segmenter
+from mgajax.evaluation.evaluate_segmenter import evaluate_segmenter
 from mgajax.training.run import Run
 
 PATIENTS = np.array([f"p{i // 3}" for i in range(30)])

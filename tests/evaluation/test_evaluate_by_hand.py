@@ -13,8 +13,8 @@ from drawn_runs import Brightness, checkpointed, without_figures
 from scipy.special import softmax
 
 from mgajax.data.loader import IMAGE_MEAN, IMAGE_STD
-from mgajax.evaluation.run import evaluate_run
-from mgajax.training import start
+from mgajax.evaluation.evaluate import evaluate_run
+from mgajax.training import beginning
 from mgajax.training.run import Run, reopen_run
 from mgajax.training.trained import kept_state
 
@@ -42,7 +42,7 @@ LAYOUTS = [
 def workdir(small_config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder of a run whose network is `Brightness`."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(start, "make_model", lambda config, axis_name: Brightness())
+        patch.setattr(beginning, "make_model", lambda config, axis_name: Brightness())
         folder = tmp_path_factory.mktemp("runs") / "brightness"
         yield checkpointed(folder, small_config(), {"level": np.float32(LEVEL)})
 

@@ -9,8 +9,8 @@ import pytest
 from drawn_runs import without_figures
 
 from mgajax.errors import CheckpointError, ConfigError, DataError
+from mgajax.evaluation.evaluate import evaluate_run
 from mgajax.evaluation.predictions import read_csv
-from mgajax.evaluation.run import evaluate_run
 from mgajax.training.checkpoints import CHECKPOINT_FOLDER, CheckpointName, Checkpoints
 from mgajax.training.run import reopen_run
 

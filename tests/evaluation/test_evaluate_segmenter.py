@@ -13,9 +13,9 @@ from pretended import Predict, segmenter_config, stream_of, untrained
 
 from mgajax.data.table import iter_encoded
 from mgajax.evaluation import segmentation_metrics
-from mgajax.evaluation.run import evaluate_run
-from mgajax.evaluation.segmentation_run import evaluate_segmenter, panel_slices
-from mgajax.training import start
+from mgajax.evaluation.evaluate import evaluate_run
+from mgajax.evaluation.evaluate_segmenter import evaluate_segmenter, panel_slices
+from mgajax.training import beginning
 from mgajax.training.loop import validate
 from mgajax.training.run import Run, reopen_run
 from mgajax.training.tasks import CROSS_ENTROPY
@@ -141,7 +141,7 @@ def test_a_run_with_a_checkpoint_is_evaluated_by_the_same_command(
     phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each slice of the split once, and with the loss that training would log."""
-    monkeypatch.setattr(start, "make_model", lambda config, axis_name: Bright())
+    monkeypatch.setattr(beginning, "make_model", lambda config, axis_name: Bright())
     workdir = checkpointed(
         tmp_path / "run",
         segmenter_config(phantom, "--config.preparation.image_size=32"),

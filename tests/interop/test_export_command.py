@@ -12,7 +12,7 @@ import pytest
 from drawn_runs import without_figures
 
 from mgajax.cli import main
-from mgajax.evaluation.run import evaluate_run
+from mgajax.evaluation.evaluate import evaluate_run
 from mgajax.interop import safetensors_file
 from mgajax.interop.formats import FORMATS
 from mgajax.interop.network import Network

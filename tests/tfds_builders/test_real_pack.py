@@ -16,8 +16,8 @@ from PIL import Image
 
 from mgajax import config as configs
 from mgajax.data.table import SliceTable, read_table
+from mgajax.evaluation.evaluate import Evaluation, evaluate_run
 from mgajax.evaluation.predictions import read_csv
-from mgajax.evaluation.run import Evaluation, evaluate_run
 from mgajax.training.loop import train
 from mgajax.training.run import SPLIT_FILE
 from tfds_builders import build

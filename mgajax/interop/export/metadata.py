@@ -10,8 +10,8 @@ from mgajax.data.loader import IMAGE_MEAN, IMAGE_STD
 from mgajax.data.preparation import Preparation
 from mgajax.interop.network import INPUT
 from mgajax.schema import CLASS_NAMES
+from mgajax.training.beginning import CHANNELS
 from mgajax.training.run import CONFIG_FILE, SPLIT_FILE
-from mgajax.training.start import CHANNELS
 from mgajax.training.tasks import TaskName
 from mgajax.training.trained import Trained
 

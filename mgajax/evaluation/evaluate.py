@@ -8,11 +8,11 @@ import numpy as np
 from scipy.special import softmax
 
 from mgajax.errors import ConfigError, DataError
+from mgajax.evaluation.evaluate_segmenter import evaluate_segmenter
 from mgajax.evaluation.metrics import classification_metrics
 from mgajax.evaluation.overlap import lesion_overlap, overlap_summary
 from mgajax.evaluation.predictions import Predictions
 from mgajax.evaluation.result import Evaluation, head, results_folder
-from mgajax.evaluation.segmentation_run import evaluate_segmenter
 from mgajax.files import write_json
 from mgajax.progress import say
 from mgajax.reporting.figures.evaluation_figures import (

@@ -20,8 +20,8 @@ from mgajax.interop.export.slices import comparison_slices
 from mgajax.interop.formats import FORMATS
 from mgajax.interop.network import Answer, Network
 from mgajax.progress import track
+from mgajax.training.beginning import CHANNELS, model_options
 from mgajax.training.run import SPLIT_FILE
-from mgajax.training.start import CHANNELS, model_options
 from mgajax.training.tasks import NUM_CLASSES
 from mgajax.training.trained import Trained, load_trained
 
