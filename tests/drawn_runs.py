@@ -169,7 +169,7 @@ FIGURES = {
         "training_curves",
         "attention_panel",
     ),
-    segmentation_run: ("slice_dice_figure", "training_curves", "segmentation_panel"),
+    evaluate_segmenter: ("slice_dice_figure", "training_curves", "segmentation_panel"),
 }
 """What draws, by the module that calls it."""
 
