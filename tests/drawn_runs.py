@@ -18,6 +18,7 @@ from PIL import Image
 
 from mgajax import config as configs
 from mgajax.evaluation import evaluate as evaluating
+from mgajax.evaluation import evaluate_segmenter
 from mgajax.models import ClassifierOutput, SegmenterOutput
 from mgajax.training import beginning
 from mgajax.training.checkpoints import Checkpoints
