@@ -4,7 +4,7 @@ import contextlib
 import csv
 import json
 import os
-import threading
+import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -21,8 +21,15 @@ files are many; without it a file may be empty afterwards, and its reader must n
 
 @contextlib.contextmanager
 def replacing(path: Path, *, survives: Survives = "power_cut") -> Iterator[Path]:
-    """A path to write to, with the ending of `path`; it takes that one's place when all went well."""
-    partial = path.with_name(f"{PARTIAL}{os.getpid()}-{threading.get_ident()}{path.suffix}")
+    """A path to write to, which takes the place of `path` when all went well.
+
+    It has no ending, so that what a killed process leaves is never read as a table or a picture. What
+    is no file (`/dev/stdout`, a pipe) is written to as it is.
+    """
+    if path.exists() and not path.is_file():
+        yield path
+        return
+    partial = path.with_name(f"{PARTIAL}{uuid.uuid4().hex}")
     try:
         yield partial
         if survives == "power_cut":
@@ -41,8 +48,8 @@ def write_bytes(content: bytes, path: Path, *, survives: Survives = "power_cut")
 
 
 def write_text(text: str, path: Path) -> Path:
-    """Write a text in UTF-8; a newline is added at its end."""
-    return write_bytes(f"{text}\n".encode(), path)
+    """Write a text in UTF-8; it ends with a newline, which is added where there is none."""
+    return write_bytes((text if text.endswith("\n") else f"{text}\n").encode(), path)
 
 
 def write_json(tree: Any, path: Path) -> Path:

@@ -29,11 +29,11 @@ def test_an_error_leaves_the_older_file_and_nothing_else(tmp_path: Path) -> None
     assert names(tmp_path) == ["report.txt"]
 
 
-def test_while_it_is_written_its_name_is_hidden_and_keeps_the_ending(tmp_path: Path) -> None:
+def test_while_it_is_written_nobody_takes_it_for_a_picture(tmp_path: Path) -> None:
     with replacing(tmp_path / ("x" * 250 + ".png")) as partial:
         assert partial.name.startswith(PARTIAL)
-        assert partial.suffix == ".png"
         partial.write_bytes(b"1")
+        assert list(tmp_path.glob("*.png")) == []
     assert names(tmp_path) == ["x" * 250 + ".png"]
 
 
@@ -44,7 +44,25 @@ def test_json_has_no_nan_and_texts_end_with_a_newline(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json({"dice": float("nan")}, path)
     assert json.loads(path.read_text())["dice"] == 0.5
+    assert write_text("once\n", tmp_path / "a.txt").read_text() == "once\n"
     assert write_csv([("a", "b"), (1, 'x"y')], tmp_path / "a.csv").read_text() == 'a,b\n1,"x""y"\n'
+
+
+def test_two_in_one_folder_do_not_meet(tmp_path: Path) -> None:
+    with replacing(tmp_path / "a") as first, replacing(tmp_path / "b") as second:
+        first.write_text("1")
+        second.write_text("2")
+    assert [(tmp_path / name).read_text() for name in "ab"] == ["1", "2"]
+
+
+def test_a_pipe_stays_one(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(pipe.read_text)
+        write_text("to whoever reads", pipe)
+        assert reading.result(timeout=10) == "to whoever reads\n"
+    assert pipe.is_fifo()
 
 
 @pytest.mark.parametrize(("survives", "waits"), [("power_cut", 1), ("kill", 0)])

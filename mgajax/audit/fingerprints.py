@@ -121,5 +121,5 @@ def store_fingerprints(path: Path, found: Iterable[Fingerprint]) -> None:
         for field in fields(Fingerprint)
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as partial:
-        np.savez(partial, version=VERSION, **columns)
+    with replacing(path) as partial, partial.open("wb") as file:
+        np.savez(file, version=VERSION, **columns)

@@ -1,4 +1,4 @@
-"""Our network as a job for the PyTorch side, and that side as a process (`mgajax.benchmark.torch_baseline.worker`).
+"""Our network as a job for the PyTorch side, and that side as a process (`torch_baseline.worker`).
 
 A process of its own: neither framework's threads, memory or libraries are in the other's way, and it
 may be another interpreter, with PyTorch and NumPy alone.
@@ -90,7 +90,7 @@ def torch_weights(subject: Subject) -> dict[str, Any]:
 
 
 class PeerProcess(contextlib.AbstractContextManager):
-    """A running `mgajax.benchmark.torch_baseline.worker` that knows a subject's network, weights and batch.
+    """A running `torch_baseline.worker` that knows a subject's network, weights and batch.
 
     Attributes:
       greeting: what it said of itself (version, device, threads).

@@ -46,7 +46,8 @@ def measure_step(
       peak_tflops: a device's peak, where the table has none or another one.
       peer_python: an interpreter with PyTorch: times the same steps there as well, in turns with
         ours, without augmentation on either side.
-      peer_modes: which of `mgajax.benchmark.torch_baseline.stepping.MODES` are tried; empty: those that fit the device.
+      peer_modes: which of `torch_baseline.stepping.MODES` are tried; empty: those that fit the
+        device.
 
     Returns:
       Under "train" and "eval": seconds to trace and lower, and to compile (wall and CPU); 50th and

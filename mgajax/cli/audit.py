@@ -54,7 +54,7 @@ def audit(arguments: argparse.Namespace, overrides: list[str]) -> int:
         out / "audit.json": json.dumps(done.result.to_json(), indent=2, ensure_ascii=False) + "\n",
     }
     for path, text in files.items():
-        write_text(text.removesuffix("\n"), path)
+        write_text(text, path)
     print(summary(done.result))
     for path in files:
         print(path)

@@ -15,7 +15,7 @@ DEFAULT_COUNTS = (1, 2, 4, 8)
 
 
 def add_benchmark(commands: Any) -> None:
-    """Add the command to the parser's `commands`."""
+    """Add the commands to the parser's `commands`."""
     group = commands.add_parser(
         "benchmark",
         help="measure: what does a step cost, does the input keep up, how does it scale?",

@@ -12,6 +12,7 @@ DATA_DIR = Path("tensorflow_datasets")
 
 
 def add_build(commands: Any) -> None:
+    """Add the command to the parser's `commands`."""
     command = add_command(
         commands,
         "build",

@@ -9,6 +9,7 @@ from mgajax.schema import SPLITS
 
 
 def add_evaluate(commands: Any) -> None:
+    """Add the command to the parser's `commands`."""
     command = add_command(
         commands,
         "evaluate",

@@ -1,4 +1,4 @@
-"""Which of our PyTorch definitions (`mgajax.benchmark.torch_baseline`) is the same network as a Flax module."""
+"""Which of our PyTorch definitions (`benchmark.torch_baseline`) is the same network as a Flax module."""
 
 import dataclasses
 from typing import Any
@@ -13,7 +13,7 @@ from mgajax.models.unet import UNet
 
 
 def definition(model: Any) -> tuple[str, dict[str, Any]]:
-    """A network's family, and the arguments of `mgajax.benchmark.torch_baseline.registry.create` for it but `channels`.
+    """A network's family, and the arguments of `torch_baseline.registry.create` but `channels`.
 
     Raises:
       ConfigError: it has no PyTorch definition.

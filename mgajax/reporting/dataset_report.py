@@ -88,8 +88,8 @@ def report_dataset(folder: Path, *, out: Path, split: Path | None = None) -> Dat
         Section("Lesion masks", (_masks(facts, rows),)),
     ]
     title = f"{len(facts):,} CT slices of {len({fact.patient for fact in facts}):,} people"
-    write_text(card_markdown(title, sections).removesuffix("\n"), out / "card.md")
-    write_text(card_html(title, sections).removesuffix("\n"), out / "card.html")
+    write_text(card_markdown(title, sections), out / "card.md")
+    write_text(card_html(title, sections), out / "card.html")
     _write_csv(out / "table1.csv", _table1(rows))
     if splits:
         _write_csv(out / "table2.csv", _split_table(splits))

@@ -43,7 +43,7 @@ def rewrite(path: Path) -> str:
     after = rewritten(before, folder=path.parent)
     if after == before:
         return f"{count} tables are as their results give them"
-    write_text(after.removesuffix("\n"), path)
+    write_text(after, path)
     return f"{count} tables written"
 
 

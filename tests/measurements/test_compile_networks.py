@@ -1,29 +1,15 @@
 """`docs/measurements/compile_networks.py`: its commands, and what becomes of a row. Compiles nothing."""
 
-import importlib.util
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+from measurement_scripts import load_script
 
 from mgajax import config as configs
 from mgajax.cli import make_parser
 
-FILE = Path(__file__).resolve().parents[2] / "docs" / "measurements" / "compile_networks.py"
-
-
-def _loaded() -> ModuleType:
-    specification = importlib.util.spec_from_file_location("compile_networks", FILE)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    sys.modules["compile_networks"] = module  # dataclasses look there
-    specification.loader.exec_module(module)
-    return module
-
-
-script = _loaded()
+script = load_script("compile_networks")
 UNET = script.Row("unet", "float32", "train", "v5e:1x1", 4)
 
 

@@ -1,33 +1,19 @@
 """`docs/measurements/gpu_table.py`: order, time and what is kept. Compiles nothing, needs no GPU."""
 
 import argparse
-import importlib.util
 import json
 import sys
 import time
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
+from measurement_scripts import load_script
 
 from mgajax import config as configs
 from mgajax.cli import make_parser
 
-FILE = Path(__file__).resolve().parents[2] / "docs" / "measurements" / "gpu_table.py"
-
-
-def _loaded() -> ModuleType:
-    specification = importlib.util.spec_from_file_location("gpu_table", FILE)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    sys.modules["gpu_table"] = module  # dataclasses look there
-    specification.loader.exec_module(module)
-    return module
-
-
-table = _loaded()
+table = load_script("gpu_table")
 ROWS = table.plan(["mga_resnet18", "unet"])
 SETTINGS: dict[str, Any] = {"steps": 40}
 
