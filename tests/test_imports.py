@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-LEAVES = {"schema", "errors", "files", "progress", "locks"}
+LEAVES = {"schema", "errors", "files", "progress", "locks", "paper"}
 DRAWN = {"reporting.figures", "reporting.tables", "reporting.html"}
 """What draws and formats what it is given."""
 ALLOWED = {
@@ -18,12 +18,13 @@ ALLOWED = {
     "files": set(),
     "progress": set(),
     "locks": {"errors", "progress"},
+    "paper": {"schema"},
     "distributed": {"errors", "progress"},
     "config": LEAVES,
     "models": {"errors"},
     "curation": LEAVES,
     "data": LEAVES,
-    **{room: {"schema", "files", *DRAWN} for room in DRAWN},
+    **{room: {"schema", "files", "paper", *DRAWN} for room in DRAWN},
     "audit": LEAVES | DRAWN | {"curation", "data"},
     "benchmark.torch_baseline": set(),
     "interop": LEAVES | {"models", "benchmark.torch_baseline"},

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from mgajax import paper
 from mgajax.data.exact_counts import WALKS, exact_parts
 from mgajax.data.patient_groups import (
     Labels,
@@ -20,15 +21,19 @@ from mgajax.data.patient_groups import (
 )
 from mgajax.data.patient_walk import cover
 from mgajax.errors import ConfigError, DataError
-from mgajax.schema import CLASS_NAMES, SPLITS
+from mgajax.schema import CLASS_NAMES, COVID, SPLITS
 
 TABLE2_COUNTS: Int64[np.ndarray, "k 3"] = np.array(
-    [[4643, 1736, 514], [5563, 1508, 522], [1773, 643, 202]], np.int64
+    [[paper.TABLE2[split][name] for split in SPLITS] for name in CLASS_NAMES], np.int64
 )
 """Slices by class (rows, in the order of the schema) and train, validation, test. Paper Table 2."""
 
 LESION_COUNTS: Int64[np.ndarray, "k 3"] = np.array(
-    [[0, 0, 0], [2329, 200, 200], [0, 0, 0]], np.int64
+    [
+        [paper.LESION_SPLIT[split] if label == COVID else 0 for split in SPLITS]
+        for label in range(len(CLASS_NAMES))
+    ],
+    np.int64,
 )
 """The same for the annotated slices of step 1, all of them COVID-19. Paper §5.1."""
 

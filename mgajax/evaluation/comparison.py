@@ -22,12 +22,12 @@ from mgajax.evaluation.result import FOLDER
 from mgajax.evaluation.segmentation import replicate_scores
 from mgajax.evaluation.segmentation_counts import BOUNDARY, PIXELS, SegmentationCounts
 from mgajax.files import write_json, write_text
+from mgajax.paper import model_name
 from mgajax.reporting.figures.segmentation_figures import model_comparison_figure
 from mgajax.reporting.figures.segmentation_panels import segmentation_panel
 from mgajax.reporting.tables.table3 import (
     differences_markdown,
     table3_markdown,
-    written,
 )
 from mgajax.training.run import reopen_run
 from mgajax.training.trained import kept_state
@@ -238,8 +238,8 @@ def _panel(runs: Mapping[str, SegmenterResults], path: Path) -> Path:
     return segmentation_panel(
         [image for image, _ in slices],
         [one.truth for _, one in slices],
-        {written(name): [one.predicted for _, one in own] for name, own in shown.items()},
-        dice={written(name): column[chosen] for name, column in dice.items()},
+        {model_name(name): [one.predicted for _, one in own] for name, own in shown.items()},
+        dice={model_name(name): column[chosen] for name, column in dice.items()},
         captions=first.sources[chosen].tolist(),
         path=path,
         title="From the median to the worst slice of each source (by the models' mean Dice)",

@@ -24,11 +24,11 @@ from mgajax.evaluation.segmentation_counts import (
     count_slice,
 )
 from mgajax.files import cell, write_csv, write_json
+from mgajax.paper import model_name
 from mgajax.reporting.figures.evaluation_figures import SEGMENTATION_TITLES, training_curves
 from mgajax.reporting.figures.segmentation_figures import slice_dice_figure
 from mgajax.reporting.figures.segmentation_panels import segmentation_panel
 from mgajax.reporting.tables.metrics_tables import segmentation_table
-from mgajax.reporting.tables.table3 import written
 from mgajax.training.logs import FILE_NAME as METRICS_FILE
 from mgajax.training.logs import read_rows
 from mgajax.training.run import Run
@@ -162,7 +162,7 @@ def _panel(
     chosen = panel_slices(dice, sources=sources, has_lesion=counts.has_lesion)
     shown = {one.row: one for one in segmented(run, state, np.sort(rows[chosen]))}
     slices = [shown[int(row)] for row in rows[chosen]]
-    model = written(run.config.model.name)
+    model = model_name(run.config.model.name)
     return segmentation_panel(
         [decode(one.image, flags="", settings=run.data.settings) for one in slices],
         [one.truth for one in slices],

@@ -1,6 +1,8 @@
 """Tables 4 and 5: classifiers side by side."""
 
-from mgajax.experiments import paper
+from collections.abc import Mapping
+
+from mgajax import paper
 from mgajax.experiments.compare import measure_arms
 from mgajax.experiments.study import (
     ATTENTION,
@@ -19,13 +21,16 @@ SECTIONS = {
     "Attention on lesions": ATTENTION,
 }
 
-MODELS = {
-    "resnet18": "ResNet18",
-    "resnet50": "ResNet50",
-    "densenet121": "DenseNet121",
-    "resnet18_cbam": "ResNet18 + CBAM",
-    "mga_resnet18": "ResNet18 + CBAM + MGA",
-}
+MODELS = {arm: paper.model_name(arm) for arm in paper.TABLE4}
+
+
+def _by_path(table: Mapping[str, paper.Row]) -> dict[str, dict[str, float]]:
+    """A table of the paper's, its metrics by their path in a report."""
+    return {
+        arm: {f"covid_vs_rest.{key}": value for key, value in row.items()}
+        for arm, row in table.items()
+    }
+
 
 TABLE4 = Comparison(
     sections=SECTIONS,
@@ -34,14 +39,14 @@ TABLE4 = Comparison(
         ("mga_resnet18", "resnet18"),
         ("resnet18_cbam", "resnet18"),
     ],
-    paper=paper.TABLE4,
+    paper=_by_path(paper.TABLE4),
     labels=MODELS,
 )
 
 TABLE5 = Comparison(
     sections=SECTIONS,
     pairs=[("stage3", "stage1"), ("stage3", "stage2")],
-    paper=paper.TABLE5,
+    paper=_by_path(paper.TABLE5),
     labels={f"stage{number}": f"MGA at stage {number}" for number in (1, 2, 3)},
 )
 

@@ -4,34 +4,28 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from mgajax import schema
-from mgajax.data.count_splits import TABLE2_COUNTS
+from mgajax import paper, schema
 from mgajax.evaluation.predictions import Predictions
 from mgajax.evaluation.replicates import binary_scores, confusion_scores
-from mgajax.experiments import paper
 from mgajax.experiments.classifiers import MODELS
 from mgajax.experiments.compare import predictions_of
 from mgajax.experiments.printed_counts import fitting_counts, fitting_sizes
-from mgajax.experiments.study import BINARY, Study, StudyInput, StudyResults
+from mgajax.experiments.study import Study, StudyInput, StudyResults
 from mgajax.reporting.tables.measurements import Measurement
-from mgajax.reporting.tables.table3 import PAPER as TABLE3
-
-BATCH = 32
-"""The paper's (§5.2)."""
 
 COLUMNS = ("accuracy", "f1", "recall", "precision")
-HEADINGS = {name: BINARY[f"covid_vs_rest.{name}"] for name in COLUMNS}
+HEADINGS = {name: paper.CLASSIFIER_METRICS[name] for name in COLUMNS}
 
 NEAR = 0.0101
 """How far one of Table 3 may be: some there are rounded, some cut off, one is a digit short."""
 
-TEST = {name: int(TABLE2_COUNTS[code, 2]) for code, name in enumerate(schema.CLASS_NAMES)}
+TEST = paper.TABLE2["test"]
 SLICES = sum(TEST.values())
-FULL = SLICES // BATCH * BATCH
+FULL = SLICES // paper.BATCH * paper.BATCH
 
 POPULATIONS: Mapping[str, tuple[int, Sequence[int]]] = {
     "every slice": (SLICES, (TEST["COVID-19"],)),
-    f"full batches of {BATCH}": (
+    f"full batches of {paper.BATCH}": (
         FULL,
         range(TEST["COVID-19"] - SLICES + FULL, TEST["COVID-19"] + 1),
     ),
@@ -92,10 +86,7 @@ def _printed() -> dict[str, dict[str, float]]:
     """Every row of Tables 4 and 5 in percent, by `COLUMNS`."""
     rows = {MODELS[arm]: row for arm, row in paper.TABLE4.items()}
     rows |= {f"Table 5, {stage}": row for stage, row in paper.TABLE5.items()}
-    return {
-        name: {column: row[f"covid_vs_rest.{column}"] for column in COLUMNS}
-        for name, row in rows.items()
-    }
+    return {name: {column: row[column] for column in COLUMNS} for name, row in rows.items()}
 
 
 def _table3_rows() -> list[Measurement]:
@@ -104,7 +95,7 @@ def _table3_rows() -> list[Measurement]:
     The code that the paper used prints these two, and has them the wrong way round.
     """
     measured = []
-    for name, row in TABLE3.items():
+    for name, row in paper.TABLE3.items():
         ratios = np.round(np.arange(0.0, 2.0, 0.01), 2)
         a, b = ratios[:, None], ratios[None, :]
         values = {"precision": 1 / (1 + a), "recall": 1 / (1 + b), "iou": 1 / (1 + a + b)}
@@ -122,12 +113,12 @@ def _as_is(one: Predictions) -> dict[str, float]:
 
 
 def _full_batches(one: Predictions) -> dict[str, float]:
-    return _binary(one, np.arange(len(one) // BATCH * BATCH))
+    return _binary(one, np.arange(len(one) // paper.BATCH * paper.BATCH))
 
 
 def _shuffled_batches(one: Predictions) -> dict[str, float]:
     order = np.random.default_rng(0).permutation(len(one))
-    return _binary(one, order[: len(one) // BATCH * BATCH])
+    return _binary(one, order[: len(one) // paper.BATCH * paper.BATCH])
 
 
 def _exchanged(one: Predictions) -> dict[str, float]:

@@ -15,6 +15,7 @@ from mgajax.evaluation.predictions import Predictions
 from mgajax.experiments.compare import ByArm, arm_replicates, contrast_rows, measured
 from mgajax.experiments.plan import PlannedRun
 from mgajax.experiments.study import RESAMPLING, Metrics, Study, StudyInput, StudyResults
+from mgajax.paper import MODEL_NAMES
 from mgajax.reporting.figures.experiment_figures import Curves, curves_figure
 from mgajax.reporting.tables.measurements import Measurement
 from mgajax.training.run import open_run
@@ -25,7 +26,11 @@ METRICS: Metrics = {
     "covid_vs_rest.roc_auc": "ROC AUC",
     "three_class.accuracy": "Three-class accuracy",
 }
-MODELS = {"resnet18": "ResNet18", "cbam": "ResNet18 + CBAM", "mga": "ResNet18 + CBAM + MGA"}
+MODELS = {
+    "resnet18": MODEL_NAMES["resnet18"],
+    "cbam": MODEL_NAMES["resnet18_cbam"],
+    "mga": MODEL_NAMES["mga_resnet18"],
+}
 LINKED = ("morozov", "jun", "afshar")
 """The sources that drawn classes are linked to; the only ones seen where the dial is at 100 %."""
 

@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 from mgajax.evaluation.bootstrap import Intervals
 from mgajax.experiments.datasets import DataSets
 from mgajax.experiments.plan import PlannedRun
+from mgajax.paper import CLASSIFIER_METRICS
 from mgajax.reporting.tables.measurements import Measurement
 
 RESAMPLING = Intervals(replicates=1000, seed=0, confidence=0.95)
@@ -16,13 +17,7 @@ RESAMPLING = Intervals(replicates=1000, seed=0, confidence=0.95)
 Metrics = Mapping[str, str]
 """Heading of each metric by its path in `classification_metrics`."""
 
-BINARY: Metrics = {
-    "covid_vs_rest.accuracy": "Accuracy",
-    "covid_vs_rest.f1": "F1",
-    "covid_vs_rest.recall": "Recall",
-    "covid_vs_rest.precision": "Precision",
-    "covid_vs_rest.roc_auc": "ROC AUC",
-}
+BINARY: Metrics = {f"covid_vs_rest.{key}": text for key, text in CLASSIFIER_METRICS.items()}
 """The columns of the paper's Tables 4 and 5: COVID-19 against the rest."""
 
 THREE_CLASS: Metrics = {

@@ -3,8 +3,8 @@
 from mgajax.evaluation.comparison import compare_segmenters, read_evaluated
 from mgajax.experiments.plan import PlannedRun
 from mgajax.experiments.study import Study, StudyInput, StudyResults
+from mgajax.paper import SEGMENTER_METRICS, TABLE3, architecture, model_name
 from mgajax.reporting.tables.measurements import Measurement
-from mgajax.reporting.tables.table3 import METRICS, PAPER, architecture, written
 
 PROPOSED = "hmsanet"
 """The run that the others are compared with."""
@@ -29,16 +29,18 @@ def _rows(arm: str, run: PlannedRun | None, finished: StudyInput) -> list[Measur
     table, model = "Lesions, all pixels pooled", finished.configs[arm].model.name
     if run is None:
         return [
-            Measurement(table, written(model), name, status="failed", note=finished.missing[arm][1])
-            for name in METRICS.values()
+            Measurement(
+                table, model_name(model), name, status="failed", note=finished.missing[arm][1]
+            )
+            for name in SEGMENTER_METRICS.values()
         ]
     metrics = read_evaluated(run.folder, split="test").metrics
     spans = (metrics["intervals"] or {}).get("pooled", {})
-    printed = PAPER.get(architecture(model), {})
+    printed = TABLE3.get(architecture(model), {})
     return [
         Measurement(
             table,
-            written(model),
+            model_name(model),
             name,
             value=value,
             low=spans.get(key, {}).get("low"),
@@ -46,7 +48,7 @@ def _rows(arm: str, run: PlannedRun | None, finished: StudyInput) -> list[Measur
             seeds={run.seed: value} if value is not None else {},
             paper=printed[key] / 100 if key in printed else None,
         )
-        for key, name in METRICS.items()
+        for key, name in SEGMENTER_METRICS.items()
         for value in [metrics["pooled"][key]]
     ]
 

@@ -10,6 +10,7 @@ from mgajax.evaluation.bootstrap import Intervals
 from mgajax.evaluation.checks import ScoredExamples
 from mgajax.evaluation.patients import aggregate
 from mgajax.evaluation.predictions import Predictions
+from mgajax.paper import TABLE4
 from mgajax.reporting.figures.comparison_figures import (
     Compared,
     comparison_figure,
@@ -23,7 +24,6 @@ from mgajax.reporting.page import Page
 from mgajax.reporting.run_results import SplitResults
 from mgajax.reporting.tables.metrics_tables import OVERLAP
 from mgajax.reporting.tables.number import Number, number, percent
-from mgajax.reporting.tables.table4 import PAPER
 
 RESULTS = {
     "covid_vs_rest.accuracy": "{positive} vs rest: accuracy",
@@ -75,7 +75,7 @@ def classifier_blocks(page: Page, one: SplitResults) -> list[Block]:
 
 def _results(metrics: dict[str, Any], split: str) -> Table:
     """Slices beside patients, and the paper's numbers where the model is one of its own."""
-    people, printed = metrics["per_patient"], PAPER.get(metrics["model"], {})
+    people, printed = metrics["per_patient"], TABLE4.get(metrics["model"], {})
     paper = {f"covid_vs_rest.{key}": value for key, value in printed.items()}
     words = {"positive": metrics["positive"], "classes": len(metrics["class_names"])}
     rows: tuple[Row, ...] = tuple(

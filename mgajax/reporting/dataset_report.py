@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from mgajax.curation import paper_counts as paper
+from mgajax import paper
+from mgajax.curation import paper_counts
 from mgajax.curation.names import canonical_name
 from mgajax.curation.pictures import decode_picture
 from mgajax.curation.statistics import (
@@ -154,11 +155,11 @@ def _table1_notes(contents: Contents, rows: Sequence[SourceRow]) -> list[str]:
     return [*notes, f"All other counts are the paper's, but: {told}."]
 
 
-def _differences(contents: Contents) -> list[paper.Difference] | None:
+def _differences(contents: Contents) -> list[paper_counts.Difference] | None:
     """From the paper's Table 1: of slices alone where cases are unknown; None of another set."""
-    if not paper.is_whole_set(contents.facts):
+    if not paper_counts.is_whole_set(contents.facts):
         return None
-    found = paper.differences(contents.facts)
+    found = paper_counts.differences(contents.facts)
     return [one for one in found if not contents.is_built or one.what == "slices"]
 
 
@@ -172,7 +173,7 @@ def _split_table(splits: Mapping[str, Mapping[str, int]]) -> Table:
 
 
 def _table2(splits: Mapping[str, Mapping[str, int]]) -> tuple[Table | str, ...]:
-    fits = paper.fits_table2(splits)
+    fits = paper_counts.fits_table2(splits)
     return (
         (_split_table(splits), "Every count is the paper's Table 2.")
         if fits

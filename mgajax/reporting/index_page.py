@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mgajax import paper
 from mgajax.reporting.experiment_page import link_to, title_of
 from mgajax.reporting.figures.comparison_figures import (
     Compared,
@@ -14,9 +15,8 @@ from mgajax.reporting.figures.comparison_figures import (
 from mgajax.reporting.html.blocks import Block, Code, Fold, Row, Section, Table
 from mgajax.reporting.page import Page
 from mgajax.reporting.result_folders import Kind, ResultFolder
-from mgajax.reporting.run_page import model_name, state_of
+from mgajax.reporting.run_page import state_of
 from mgajax.reporting.run_results import Run, SplitResults
-from mgajax.reporting.tables import table3, table4
 from mgajax.reporting.tables.number import Number, number, percent
 
 HEADS = {
@@ -68,7 +68,7 @@ class Comparison:
 
 def _segmenter_file(model: str) -> str:
     """`deeplabv3` for "DeepLabV3" and "deeplabv3_resnet50": the name of its file in `configs/`."""
-    return table3.architecture(model).lower().replace("-", "")
+    return paper.architecture(model).lower().replace("-", "")
 
 
 COMPARISONS = (
@@ -77,15 +77,15 @@ COMPARISONS = (
         task="classification",
         heading="Classifiers",
         what="COVID-19 against the rest, percent",
-        columns=table4.METRICS,
+        columns=paper.CLASSIFIER_METRICS,
         block="covid_vs_rest",
         further={
             "Accuracy, classes": lambda metrics: percent(metrics, "three_class.accuracy"),
             "Calibration error": lambda metrics: percent(metrics, "calibration.ece.top_label"),
         },
         source="Table 4",
-        printed=table4.PAPER,
-        names=table4.NAMES,
+        printed=paper.TABLE4,
+        names={name: paper.model_name(name) for name in paper.TABLE4},
         architecture=str,
     ),
     Comparison(
@@ -93,15 +93,15 @@ COMPARISONS = (
         task="segmentation",
         heading="Segmenters",
         what="Lesions over all pixels, percent",
-        columns=table3.METRICS,
+        columns=paper.SEGMENTER_METRICS,
         block="pooled",
         further={
             "Dice per slice": lambda metrics: percent(metrics, "per_image.dice"),
             "HD95": lambda metrics: number(metrics, "per_image.hausdorff95", digits=1),
         },
         source="Table 3",
-        printed={_segmenter_file(name): row for name, row in table3.PAPER.items()},
-        names={_segmenter_file(name): name for name in table3.PAPER},
+        printed={_segmenter_file(name): row for name, row in paper.TABLE3.items()},
+        names={_segmenter_file(name): name for name in paper.TABLE3},
         architecture=_segmenter_file,
     ),
 )
@@ -133,7 +133,7 @@ def _overview(runs: Sequence[Run]) -> Table:
     rows = tuple(
         (
             link_to(run.found),
-            model_name(run.model),
+            paper.model_name(run.model),
             str(run.config["task"]),
             state_of(run),
             ", ".join(one.split for one in run.evaluations) or "not evaluated",
@@ -155,7 +155,7 @@ def _compared(page: Page, runs: Sequence[Run], how: Comparison) -> list[Block]:
     if measured:
         rows = [
             Compared(
-                f"{run.found.name}\n{model_name(run.model)}",
+                f"{run.found.name}\n{paper.model_name(run.model)}",
                 _scores(one, how),
                 how.printed.get(how.architecture(run.model), {}),
             )
@@ -216,7 +216,7 @@ def _not_run(runs: Sequence[Run], how: Comparison) -> list[Block]:
 
 
 def _row(run: Run, how: Comparison) -> Row:
-    first = (link_to(run.found), model_name(run.model))
+    first = (link_to(run.found), paper.model_name(run.model))
     if not run.evaluations:
         blank = [Number(None)] * (len(how.columns) + len(how.further))
         return (*first, "not evaluated", *blank, "–", Number(None), Code(_data(run)))

@@ -14,10 +14,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mgajax import paper
 from mgajax.errors import ConfigError, DataError, nearest
 from mgajax.files import write_text
 from mgajax.reporting.result_folders import read_json
-from mgajax.reporting.tables import table3
 from mgajax.reporting.tables.number import at
 
 BLOCK = re.compile(
@@ -91,7 +91,7 @@ def _compared(models: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [
         {
             "table": block,
-            "name": table3.written(model),
+            "name": paper.model_name(model),
             "metric": text,
             "value": metrics[block][key],
             **rest,
@@ -99,7 +99,7 @@ def _compared(models: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
         }
         for model, metrics in models.items()
         for block in ("pooled", "per_image")
-        for key, text in table3.METRICS.items()
+        for key, text in paper.SEGMENTER_METRICS.items()
     ]
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from mgajax.paper import model_name
 from mgajax.reporting.classifier_part import classifier_blocks
 from mgajax.reporting.explanation_part import explanation_blocks
 from mgajax.reporting.figures.evaluation_figures import SEGMENTATION_TITLES, TITLES, training_curves
@@ -22,7 +23,6 @@ from mgajax.reporting.html.blocks import (
 from mgajax.reporting.page import Page
 from mgajax.reporting.run_results import Run, SplitResults
 from mgajax.reporting.segmenter_part import segmenter_blocks
-from mgajax.reporting.tables import table3, table4
 from mgajax.reporting.tables.number import Number
 from mgajax.training.logs import FILE_NAME as METRICS_FILE
 
@@ -46,11 +46,6 @@ def write_run(page: Page, run: Run, *, look: str) -> Path:
         sections.append(Section("Data", (_counts(run),)))
     sections.append(Section("Configuration", (_config(run), _versions(run))))
     return page.write(sections, look=look)
-
-
-def model_name(model: str) -> str:
-    """As the paper's tables write it; other names as they are."""
-    return table4.NAMES.get(model) or table3.written(model)
 
 
 def state_of(run: Run) -> str:

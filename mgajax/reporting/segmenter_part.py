@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 
+from mgajax.paper import TABLE3, TABLE3_NOTE, architecture
 from mgajax.reporting.figures.segmentation_figures import slice_dice_figure
 from mgajax.reporting.figures.style import title_of
 from mgajax.reporting.html.blocks import Block, Fold, Row, Table
 from mgajax.reporting.page import Page
 from mgajax.reporting.run_results import SliceTable, SplitResults
 from mgajax.reporting.tables.number import Number, number, percent
-from mgajax.reporting.tables.table3 import EXCHANGED, PAPER, architecture
 
 OVERLAP = {"iou": "IoU", "dice": "Dice", "precision": "precision", "recall": "recall"}
 BLOCKS = {
@@ -24,8 +24,8 @@ def segmenter_blocks(page: Page, one: SplitResults) -> list[Block]:
     """Numbers, slices by source, pictures, patients."""
     metrics, split = one.metrics, one.split
     blocks: list[Block] = [_results(metrics, split)]
-    if architecture(metrics["model"]) in PAPER:
-        blocks.append(EXCHANGED.replace("`", ""))
+    if architecture(metrics["model"]) in TABLE3:
+        blocks.append(TABLE3_NOTE.replace("`", ""))
     if one.picture is not None:
         blocks.append(
             page.take(
@@ -54,7 +54,7 @@ def segmenter_blocks(page: Page, one: SplitResults) -> list[Block]:
 
 
 def _results(metrics: dict[str, Any], split: str) -> Table:
-    printed = PAPER.get(architecture(metrics["model"]), {})
+    printed = TABLE3.get(architecture(metrics["model"]), {})
     boundary = metrics["boundary"]
     rows: list[Row] = [
         (

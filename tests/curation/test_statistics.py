@@ -8,9 +8,10 @@ from drawn_nifti import jun_archive, medseg_archive, morozov_archive
 from kaggle_fixture import write_copy
 from unchecked import unchecked
 
-from mgajax.curation import paper_counts as paper
+from mgajax import paper
 from mgajax.curation.ct_findings import WORDS, count_findings, findings_in
 from mgajax.curation.curate import curate
+from mgajax.curation.paper_counts import differences, fits_table2, is_whole_set
 from mgajax.curation.statistics import (
     figure4,
     read_facts,
@@ -161,10 +162,10 @@ def published_facts(shared: Path):
 
 def test_real_table1_is_the_papers_but_for_two_known_counts(published_facts) -> None:
     assert len(published_facts) == 17104
-    assert paper.is_whole_set(published_facts)
+    assert is_whole_set(published_facts)
     found = {
         (one.source, one.class_name, one.what): (one.here, one.paper)
-        for one in paper.differences(published_facts)
+        for one in differences(published_facts)
     }
     assert found == {
         ("jun", "COVID-19", "cases"): (18, 20),
@@ -172,16 +173,16 @@ def test_real_table1_is_the_papers_but_for_two_known_counts(published_facts) -> 
         ("all", "COVID-19", "cases"): (464, 466),
         ("all", "CAP", "cases"): (54, 60),
     }
-    assert all(one.why for one in paper.differences(published_facts))
+    assert all(one.why for one in differences(published_facts))
 
 
 def test_real_table2_is_the_papers(published_facts, shared: Path) -> None:
     split_of = read_split(shared / "realdata" / "table2_split_example.csv")
     counts = table2(published_facts, split_of=split_of)
     assert counts == paper.TABLE2
-    assert paper.fits_table2(counts)
+    assert fits_table2(counts)
     counts["train"]["CAP"] += 1
-    assert not paper.fits_table2(counts)
+    assert not fits_table2(counts)
 
 
 def test_real_figure4_has_the_papers_countries_and_ages(published_facts) -> None:
@@ -212,4 +213,4 @@ def test_real_pack_has_the_rows_of_its_tables(shared: Path) -> None:
         "jun": ((0, 8, 0), 5),
         "medseg": ((0, 6, 0), 6),
     }
-    assert not paper.is_whole_set(facts)
+    assert not is_whole_set(facts)

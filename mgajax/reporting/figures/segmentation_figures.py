@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.ticker import MultipleLocator
 
+from mgajax.paper import SEGMENTER_METRICS, TABLE3, architecture, model_name
 from mgajax.reporting.figures.comparison_figures import (
     MEASURED,
     Compared,
@@ -18,13 +19,7 @@ from mgajax.reporting.figures.comparison_figures import (
 )
 from mgajax.reporting.figures.style import INK, VALIDATION, drawing, title_of
 from mgajax.reporting.tables.number import percent
-from mgajax.reporting.tables.table3 import (
-    METRICS,
-    PAPER,
-    Results,
-    architecture,
-    written,
-)
+from mgajax.reporting.tables.table3 import Results
 
 MEAN = VALIDATION
 
@@ -39,15 +34,15 @@ def model_comparison_figure(results: Results, *, path: Path) -> Path:
     first = next(iter(results.values()))
     rows = [
         Compared(
-            written(model),
-            {key: percent(metrics, f"pooled.{key}") for key in METRICS},
-            PAPER.get(architecture(model), {}),
+            model_name(model),
+            {key: percent(metrics, f"pooled.{key}") for key in SEGMENTER_METRICS},
+            TABLE3.get(architecture(model), {}),
         )
         for model, metrics in results.items()
     ]
     return comparison_figure(
         rows,
-        columns={key: f"{text}, %" for key, text in METRICS.items()},
+        columns={key: f"{text}, %" for key, text in SEGMENTER_METRICS.items()},
         path=path,
         title=f"Lesion segmentation over all pixels, {title_of(dict(first))}",
         measured=interval_note(first),
