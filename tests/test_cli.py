@@ -22,6 +22,7 @@ COMMANDS = (
     "benchmark",
     "experiment",
     "tune",
+    "doctor",
 )
 EXPORT = ("--workdir", "w", "--out", "o")
 PREDICT = ("--input", "i", "--out", "o")
@@ -46,6 +47,17 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
         main([command, "--help"])
     assert end.value.code == 0
     assert f"mgajax {command}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_a_shell_completes_commands_options_and_files(shell: str, capsys) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["--print-completion", shell])
+    assert end.value.code == 0
+    text = capsys.readouterr().out
+    assert all(command in text for command in COMMANDS)
+    assert "--builder_config" in text
+    assert {"bash": "_shtab_compgen_files", "zsh": "_files"}[shell] in text
 
 
 def test_the_top_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:

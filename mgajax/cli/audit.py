@@ -23,6 +23,10 @@ def add_audit(commands: Any) -> None:
         "audit",
         audit,
         text="prove a data set clean, or show where it leaks",
+        examples=(
+            "mgajax audit --data tensorflow_datasets/covid_ct_slices",
+            "mgajax audit --data CURATED --masks CURATED/masks --out audit",
+        ),
         epilog=EPILOG,
     )
     command.add_argument(

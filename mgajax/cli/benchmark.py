@@ -38,12 +38,30 @@ TEXTS = {
 }
 
 
+EXAMPLES = {
+    "step": (
+        "mgajax benchmark step --config configs/classification/mga_resnet18.py --out step.json",
+        "mgajax benchmark step --config configs/classification/resnet18.py --peer torch",
+    ),
+    "compile": (
+        "mgajax benchmark compile --config configs/classification/mga_resnet18.py --target v5e:1x1",
+        "mgajax benchmark compile --config configs/segmentation/hmsanet.py --target h100:8 \\\n"
+        "      --per_device 1 --config.model.options.repeats=scanned",
+    ),
+    "input": (
+        "mgajax benchmark input --config configs/classification/mga_resnet18.py \\\n"
+        "      --config.data.dir=tensorflow_datasets/covid_ct_slices",
+    ),
+    "scaling": (
+        "mgajax benchmark scaling --config configs/classification/mga_resnet18.py --devices 1,2,4",
+        "mgajax benchmark scaling --config configs/classification/resnet18.py --simulate 8",
+    ),
+    "compare": ("mgajax benchmark compare before.json after.json",),
+}
+
 EPILOGS = {
     "compile": """\
 targets: v5e:AxB and v6e:AxB (chips along the sides of a TPU slice), h100:N, h200:N, a100:N, cpu
-  mgajax benchmark compile --config configs/classification/mga_resnet18.py --target v5e:1x1
-  mgajax benchmark compile --config configs/segmentation/hmsanet.py --target h100:8 \\
-      --per_device 1 --config.model.options.repeats=scanned
 No such device is needed, nothing is drawn or run; on one core a full TPU compile takes minutes.
 TPU targets need pip install 'mgajax[aot-tpu]', GPU targets 'mgajax[aot-gpu]' (no CUDA, no driver).
 
@@ -56,8 +74,15 @@ Exit code 1 if a step does not fit.""",
 
 
 def _add_measurement(kinds: Any, name: str, run: Run) -> argparse.ArgumentParser:
-    epilog = EPILOGS.get(name, "")
-    command = add_command(kinds, name, run, text=TEXTS[name], epilog=epilog, overrides=True)
+    command = add_command(
+        kinds,
+        name,
+        run,
+        text=TEXTS[name],
+        examples=EXAMPLES[name],
+        epilog=EPILOGS.get(name, ""),
+        overrides=True,
+    )
     command.add_argument("--config", type=Path, required=True, help="a file of configs/")
     command.add_argument("--out", type=Path, metavar="FILE.json", help="also write all figures")
     return command
@@ -126,7 +151,13 @@ def _add_scaling(command) -> None:
 
 
 def _add_compare(kinds: Any) -> None:
-    command = add_command(kinds, "compare", compare_files, text="two files of --out: A / B")
+    command = add_command(
+        kinds,
+        "compare",
+        compare_files,
+        text="two files of --out: A / B",
+        examples=EXAMPLES["compare"],
+    )
     command.add_argument("first", type=Path, metavar="A.json")
     command.add_argument("second", type=Path, metavar="B.json")
     command.add_argument(

@@ -18,6 +18,11 @@ def add_build(commands: Any) -> None:
         "build",
         build,
         text="package slices as a data set (ArrayRecord) that training reads",
+        examples=(
+            "mgajax build covid_ct_slices --manual_dir DOWNLOADS",
+            "mgajax build covid_ct_slices --manual_dir DOWNLOADS --option masks=masks",
+            "mgajax build ct_phantom --option patients=60",
+        ),
         epilog=(
             "data sets:\n"
             "  covid_ct_slices   the curated set: --manual_dir holds curated_data/ and, beside it,\n"

@@ -1,7 +1,7 @@
 """What all commands share."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 Run = Callable[[argparse.Namespace, list[str]], int | None]
@@ -9,7 +9,14 @@ Run = Callable[[argparse.Namespace, list[str]], int | None]
 
 
 def add_command(
-    commands: Any, name: str, run: Run, *, text: str, epilog: str = "", overrides: bool = False
+    commands: Any,
+    name: str,
+    run: Run,
+    *,
+    text: str,
+    examples: Sequence[str],
+    epilog: str = "",
+    overrides: bool = False,
 ) -> argparse.ArgumentParser:
     """Add a command to a parser's commands, with the options that all have.
 
@@ -18,14 +25,16 @@ def add_command(
       name: the word for it.
       run: what it does.
       text: its line of help.
-      epilog: below its options, as it stands.
+      examples: command lines, shown below its options.
+      epilog: below the examples, as it stands.
       overrides: whether it takes `--config.key=value`.
     """
+    lines = "\n".join(f"  {example}" for example in examples)
     command: argparse.ArgumentParser = commands.add_parser(
         name,
         help=text,
         description=text,
-        epilog=epilog,
+        epilog=f"examples:\n{lines}\n\n{epilog}".rstrip(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

@@ -9,12 +9,16 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+
+import shtab
 
 from mgajax import __version__
 from mgajax.cli.audit import add_audit
 from mgajax.cli.benchmark import add_benchmark
 from mgajax.cli.build import add_build
 from mgajax.cli.curate import add_curate
+from mgajax.cli.doctor import add_doctor
 from mgajax.cli.evaluate import add_evaluate
 from mgajax.cli.experiment import add_experiment
 from mgajax.cli.explain import add_explain
@@ -44,11 +48,13 @@ COMMANDS = (
     add_benchmark,
     add_tune,
     add_report,
+    add_doctor,
 )
 """In the order in which `--help` lists them."""
 
 EPILOG = """\
 typical order:
+  mgajax doctor                                          what is installed, what is missing
   mgajax quickstart                                      everything on drawn data, minutes on a laptop
   mgajax build covid_ct_slices --manual_dir DOWNLOADS    the curated set, once
   mgajax train --config configs/classification/mga_resnet18.py --workdir runs/mga \\
@@ -115,10 +121,26 @@ def make_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"mgajax {__version__}")
+    shtab.add_argument_to(
+        parser,
+        "--print-completion",
+        help="print the completion of commands, options and files for a shell",
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for add in COMMANDS:
         add(commands)
+    _complete_paths(parser)
     return parser
+
+
+def _complete_paths(parser: argparse.ArgumentParser) -> None:
+    """Let a shell complete file names where an option of this command, or of one below, is a path."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                _complete_paths(command)
+        elif action.type is Path:
+            action.complete = shtab.FILE  # type: ignore[attr-defined]
 
 
 def _overrides(rest: list[str], *, accepted: bool) -> list[str]:

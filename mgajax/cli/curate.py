@@ -31,6 +31,10 @@ def add_curate(commands: Any) -> None:
         "curate",
         curate,
         text="rebuild the curated set from the seven archives, with a catalogue of every slice",
+        examples=(
+            "mgajax curate --raw ARCHIVES --out CURATED",
+            "mgajax curate --raw ARCHIVES --out LUNG --sources morozov,jun --window=-600/1500",
+        ),
         epilog=EPILOG,
     )
     command.add_argument("--raw", type=Path, required=True, help="folder of the downloads")

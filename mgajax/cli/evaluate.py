@@ -15,6 +15,10 @@ def add_evaluate(commands: Any) -> None:
         "evaluate",
         evaluate,
         text="measure a trained run: metrics with intervals, predictions, figures",
+        examples=(
+            "mgajax evaluate --workdir runs/mga",
+            "mgajax evaluate --workdir runs/mga --split validation --out validation.json",
+        ),
         epilog="keys that do not change numbers can be set:  --config.devices=1",
         overrides=True,
     )

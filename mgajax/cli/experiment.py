@@ -51,6 +51,10 @@ def add_experiment(commands: Any) -> None:
         "experiment",
         experiment,
         text="run a table, figure or study: train, evaluate, compare",
+        examples=(
+            "mgajax experiment table4 --workdir runs/table4 --data tensorflow_datasets/covid_ct_slices",
+            "mgajax experiment fig8 --workdir runs/fig8 --runs runs/shared --budget small --seeds 1",
+        ),
         epilog=(
             f"experiments:\n{names}\n"
             f"  {ALL:<{width}}  every one, each in WORKDIR/NAME, with their runs shared\n"

@@ -15,6 +15,10 @@ def add_explain(commands: Any) -> None:
         "explain",
         explain,
         text="explain a classifier's predictions, and score the maps against the lesions",
+        examples=(
+            "mgajax explain --workdir runs/mga --out maps",
+            "mgajax explain --workdir runs/mga runs/resnet18 --method ig,deeplift --limit 16 --out maps",
+        ),
         epilog=(
             "methods: deeplift, revealcancel, ig (attributions, which add up to the logit), gradcam,\n"
             "attention; default: deeplift,gradcam,attention. Several runs are drawn side by side.\n"

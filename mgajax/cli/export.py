@@ -16,6 +16,10 @@ def add_export(commands: Any) -> None:
         "export",
         export,
         text="write a trained run as StableHLO, ONNX, safetensors, PyTorch or Orbax, with a model card",
+        examples=(
+            "mgajax export --workdir runs/mga --out exported",
+            "mgajax export --workdir runs/mga --format onnx,safetensors --out exported",
+        ),
         epilog=(
             "Each file is loaded again by its own runtime and compared with the checkpoint on slices\n"
             "of the run's data set; if one differs, nothing is left in OUT.\n"

@@ -33,6 +33,11 @@ def add_predict(commands: Any) -> None:
         "predict",
         predict,
         text="predict slices and volumes: classes, lesions, pages to look at",
+        examples=(
+            "mgajax predict --classifier runs/mga --segmenter runs/hmsanet --input SERIES --out results",
+            "mgajax predict --classifier runs/seed0 runs/seed1 --input a.png b.png \\\n"
+            "      --attribution none --out results",
+        ),
         epilog=EPILOG,
         overrides=True,
     )

@@ -23,6 +23,10 @@ def add_quickstart(commands: Any) -> None:
         "quickstart",
         quickstart,
         text="draw data; segment lesions, predict masks, train the mask-guided classifier, evaluate",
+        examples=(
+            "mgajax quickstart",
+            "mgajax quickstart --workdir /tmp/quickstart",
+        ),
         epilog="Nothing is downloaded. Under eight minutes on two CPU cores.",
     )
     command.add_argument(

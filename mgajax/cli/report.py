@@ -15,6 +15,10 @@ def add_report(commands: Any) -> None:
         "report",
         report,
         text="runs as a static site; a curated set as a card; the README's tables of results",
+        examples=(
+            "mgajax report --workdir runs/mga runs/resnet18 --out report",
+            "mgajax report --dataset tensorflow_datasets/covid_ct_slices --out card",
+        ),
         epilog=(
             "mgajax report --workdir RUN... --out DIR      DIR/index.html, figures as PNG and SVG, CSV\n"
             "  RUN: of `mgajax train`, `experiment`, `tune` or `explain`, or a folder of such folders\n"

@@ -15,6 +15,10 @@ def add_segment(commands: Any) -> None:
         "segment",
         segment,
         text="write a lesion mask for every slice that has no annotated one",
+        examples=(
+            "mgajax segment --workdir runs/hmsanet --data tensorflow_datasets/covid_ct_slices --out masks",
+            "mgajax segment --workdir runs/hmsanet --data DATA --out masks --scales 0.5,1.0,2.0 --soft",
+        ),
         epilog=(
             "masks go to OUT/masks/NAME.png, each of its slice's own size; OUT/manifest.json says\n"
             "what made them. Stopped or killed, the same command goes on; it redoes no mask.\n"

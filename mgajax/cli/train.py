@@ -28,6 +28,12 @@ def add_train(commands: Any) -> None:
         "train",
         run,
         text="train a model; goes on by itself when --workdir holds a run",
+        examples=(
+            "mgajax train --config configs/classification/mga_resnet18.py --workdir runs/mga \\\n"
+            "      --config.data.dir=tensorflow_datasets/covid_ct_slices",
+            "mgajax train --config configs/segmentation/hmsanet.py --workdir runs/hmsanet \\\n"
+            "      --processes 2 --config.batch_size=16 --config.data.dir=tensorflow_datasets/covid_ct_lesions",
+        ),
         epilog=EPILOG,
         overrides=True,
     )

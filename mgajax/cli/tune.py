@@ -14,6 +14,10 @@ def add_tune(commands: Any) -> None:
         "tune",
         run,
         text="search the best values of a configuration's keys, on the validation slices alone",
+        examples=(
+            "mgajax tune --config configs/tuning/mga_resnet18.py --workdir runs/tuning --trials 20 \\\n"
+            "      --config.data.dir=tensorflow_datasets/covid_ct_slices",
+        ),
         epilog=(
             "The space stands in the file: config.search.space, see configs/tuning/. A trial is a\n"
             "training in DIR/trials/NNN; trial 0 is the configuration as it stands. Stopped or killed,\n"

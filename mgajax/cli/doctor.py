@@ -1,0 +1,207 @@
+"""`mgajax doctor`: what is installed, which devices there are, and what is missing for which command."""
+
+import argparse
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+from packaging.requirements import Requirement
+
+from mgajax.cli.command import add_command
+
+PACKAGE = "mgajax"
+
+EXTRAS = {
+    "curation": "mgajax curate",
+    "predict": "mgajax predict",
+    "export": "mgajax export, to ONNX and safetensors",
+    "gcs": "mgajax train, checkpoints in a bucket",
+    "peer": "mgajax benchmark step --peer torch",
+    "aot-gpu": "mgajax benchmark compile, for GPUs",
+    "aot-tpu": "mgajax benchmark compile, for TPUs",
+    "test": "./check",
+    "docs": "the documentation as a site",
+    "mutation": "mutation tests",
+}
+"""What each extra of the package is for. Those of devices are told with the devices."""
+
+DEVICE_EXTRAS = {"gpu": "NVIDIA GPU", "tpu": "TPU"}
+
+NVIDIA = Path("/proc/driver/nvidia/version")
+TPUS = (Path("/dev/accel0"), Path("/dev/vfio/0"))
+
+EPILOG = """\
+One line for each thing: `ok`, or `missing` with the command that mends it. What is missing only
+matters to who wants that command. Exit code 1 if training would not start."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the answer.
+
+    Attributes:
+      state: `broken` is what every command needs, `missing` what one command needs.
+      subject: the command or thing it is about.
+      text: versions, or what is missing.
+      fix: the command that mends it; empty where nothing is to mend.
+    """
+
+    state: Literal["ok", "missing", "broken"]
+    subject: str
+    text: str
+    fix: str = ""
+
+
+def add_doctor(commands: Any) -> None:
+    """Add the command to the parser's `commands`."""
+    add_command(
+        commands,
+        "doctor",
+        doctor,
+        text="versions, devices, and what is missing for which command, with the fix",
+        examples=("mgajax doctor",),
+        epilog=EPILOG,
+    )
+
+
+def doctor(arguments: argparse.Namespace, overrides: list[str]) -> int:
+    """Print every finding in columns; 1 if training would not start."""
+    findings = list(examine())
+    width = max(len(finding.subject) for finding in findings)
+    for finding in findings:
+        line = f"{finding.state:<8} {finding.subject:<{width}}  {finding.text}"
+        print(f"{line}; {finding.fix}" if finding.fix else line)
+    return int(any(finding.state == "broken" for finding in findings))
+
+
+def examine() -> Iterator[Finding]:
+    """Every finding: interpreter, packages, devices, the folder of programs, then the commands."""
+    yield Finding("ok", "Python", f"{platform.python_version()}, {platform.platform(terse=True)}")
+    yield _packages()
+    yield _devices()
+    yield _compiled_programs()
+    for extra, purpose in EXTRAS.items():
+        yield _extra(extra, purpose=purpose)
+
+
+def _packages() -> Finding:
+    """The package itself, and what it cannot do without."""
+    wanted = list(requirements(PACKAGE))
+    faults = _faults(wanted)
+    if faults:
+        return Finding(
+            "broken", PACKAGE, ", ".join(faults), f"pip install {_quoted(wanted, faults)}"
+        )
+    told = ", ".join(f"{name} {metadata.version(name)}" for name in ("jax", "jaxlib", "flax"))
+    return Finding("ok", PACKAGE, f"{metadata.version(PACKAGE)} with {told}")
+
+
+def _quoted(wanted: list[Requirement], faults: list[str]) -> str:
+    names = {fault.split()[0] for fault in faults}
+    return " ".join(f"'{one.name}{one.specifier}'" for one in wanted if one.name in names)
+
+
+def _devices() -> Finding:
+    """What JAX computes on, and whether it leaves something idle."""
+    import jax
+
+    try:
+        devices = jax.local_devices()
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        return Finding("broken", "devices", reason, "try JAX_PLATFORMS=cpu, which always works")
+    kinds = [device.device_kind for device in devices]
+    told = ", ".join(f"{kinds.count(kind)} × {kind}" for kind in dict.fromkeys(kinds))
+    told += f"; {os.cpu_count()} processor cores"
+    idle = _idle_extra() if devices[0].platform == "cpu" else None
+    if idle is None:
+        return Finding("ok", "devices", told)
+    told = f"{told}; JAX does not use this machine's {DEVICE_EXTRAS[idle]}"
+    if chosen := os.environ.get("JAX_PLATFORMS"):
+        return Finding("missing", "devices", told, f"unset JAX_PLATFORMS, which is {chosen}")
+    return Finding("missing", "devices", told, f"pip install '{PACKAGE}[{idle}]'")
+
+
+def _idle_extra() -> str | None:
+    """The extra for an accelerator that the machine has."""
+    if NVIDIA.exists() or shutil.which("nvidia-smi"):
+        return "gpu"
+    return "tpu" if any(path.exists() for path in TPUS) else None
+
+
+def _compiled_programs() -> Finding:
+    """Where compiled programs are kept, and whether that works."""
+    import jax
+
+    folder = Path(str(jax.config.values["jax_compilation_cache_dir"])).expanduser()
+    there = next(part for part in (folder, *folder.parents) if part.exists())
+    if not os.access(there, os.W_OK):
+        fix = "set JAX_COMPILATION_CACHE_DIR to a folder that you may write"
+        return Finding("missing", "compiled programs", f"{folder} cannot be written", fix)
+    size = sum(path.stat().st_size for path in folder.glob("*") if path.is_file())
+    return Finding("ok", "compiled programs", f"{folder}, {size / 1e6:.0f} MB; may be deleted")
+
+
+def _extra(extra: str, *, purpose: str) -> Finding:
+    if extra not in (metadata.metadata(PACKAGE).get_all("Provides-Extra") or ()):
+        text = f"the extra {extra}, which came after this installation"
+        return Finding("missing", purpose, text, "install the package again")
+    wanted = list(requirements(PACKAGE, extra=extra))
+    faults = _faults(wanted)
+    if faults:
+        return Finding("missing", purpose, ", ".join(faults), f"pip install '{PACKAGE}[{extra}]'")
+    own = {one.name for one in wanted}
+    return Finding(
+        "ok", purpose, ", ".join(f"{name} {metadata.version(name)}" for name in sorted(own))
+    )
+
+
+def requirements(distribution: str, *, extra: str = "") -> Iterator[Requirement]:
+    """What a distribution requires on this machine, of its extras those of `extra` alone.
+
+    An extra that asks for extras of others (`jax[tpu]`) gives what those ask for, too.
+    """
+    for text in metadata.requires(distribution) or ():
+        requirement = Requirement(text)
+        if not _is_meant(requirement, extra=extra):
+            continue
+        if requirement.name != PACKAGE:
+            yield requirement
+        for inner in sorted(requirement.extras):
+            if _is_installed(requirement.name):
+                yield from requirements(requirement.name, extra=inner)
+
+
+def _is_meant(requirement: Requirement, *, extra: str) -> bool:
+    marker = requirement.marker
+    if marker is None:
+        return not extra
+    always = marker.evaluate({"extra": ""})
+    return marker.evaluate({"extra": extra}) and always is not bool(extra)
+
+
+def _faults(wanted: list[Requirement]) -> list[str]:
+    """`name` of what is not installed, `name 1.0 (needs >=2)` of what is too old."""
+    faults = []
+    for requirement in wanted:
+        if not _is_installed(requirement.name):
+            faults.append(requirement.name)
+        elif not requirement.specifier.contains(
+            metadata.version(requirement.name), prereleases=True
+        ):
+            version = metadata.version(requirement.name)
+            faults.append(f"{requirement.name} {version} (needs {requirement.specifier})")
+    return list(dict.fromkeys(faults))
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
