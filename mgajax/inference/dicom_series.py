@@ -15,6 +15,7 @@ from mgajax.curation.archives.dicom import guarded, read_hounsfield
 from mgajax.curation.archives.packed import SourceFile
 from mgajax.errors import DataError
 from mgajax.inference.geometry import Spacing, Turn, View, body_axis, spacing_of, view_of
+from mgajax.inference.lesion_volume import write_lesion_volume
 from mgajax.inference.problems import Problems
 from mgajax.inference.scans import SAME_POSITION_MM, Kind, Plane, Write
 from mgajax.inference.segmentation_object import write_segmentation
@@ -27,6 +28,7 @@ class Instance:
     Attributes:
       path: its file.
       key: what slices of one series share: UID, size and directions.
+      shape: rows and columns.
       patient, title: PatientID and a name for people.
       position: of the first pixel's centre.
       down, right: directions in which rows and columns are counted.
@@ -36,6 +38,7 @@ class Instance:
 
     path: Path
     key: tuple[object, ...]
+    shape: tuple[int, int]
     patient: str
     title: str
     position: Float[np.ndarray, "3"]
@@ -90,7 +93,10 @@ class DicomScan:
 
     @contextmanager
     def masks(self, folder: Path, problems: Problems) -> Iterator[Write]:
-        """`lesion.dcm`, a DICOM-SEG that references the slices with a lesion."""
+        """`lesion.dcm`, a DICOM-SEG that references the slices with a lesion.
+
+        Where none can be written, `lesion.nii.gz` takes its place beside the pictures of masks.
+        """
         found: dict[int, np.ndarray] = {}
 
         def write(plane: Plane, lesion: Bool[np.ndarray, "h w"]) -> None:
@@ -100,11 +106,37 @@ class DicomScan:
         yield write
         if not found:
             return
-        paths = [self.instances[index].path for index in found]
+        for line in self._write_lesions(folder, packed=found):
+            problems.note(f"{self.name}: {line}", kind="odd")
+
+    def _write_lesions(self, folder: Path, *, packed: dict[int, np.ndarray]) -> Iterator[str]:
+        """Write the lesions in the best form that the series allows; a line for what that is not."""
+        first = self.instances[0]
+        thickness = self.spacing.step or first.thickness
         try:
-            write_segmentation(folder / "lesion.dcm", sources=paths, packed=list(found.values()))
+            yield from write_segmentation(
+                folder / "lesion.dcm",
+                sources=[self.instances[index].path for index in packed],
+                packed=list(packed.values()),
+                thickness=thickness,
+            )
         except DataError as error:
-            problems.note(f"{self.name}: {error}")
+            refusal = f"no lesion.dcm: {error}"
+        else:
+            return
+        try:
+            write_lesion_volume(
+                folder / "lesion.nii.gz",
+                packed=packed,
+                shape=first.shape,
+                positions=np.stack([one.position for one in self.instances]),
+                axes=np.stack([first.down * first.pixel[0], first.right * first.pixel[1]], axis=1),
+                thickness=thickness,
+            )
+        except DataError as error:
+            yield f"{refusal}; and no lesion.nii.gz: {error}; the masks are in lesion/*.png"
+        else:
+            yield f"{refusal}; the masks are in lesion.nii.gz and in lesion/*.png"
 
 
 def find_series(paths: Sequence[Path], *, turn: Turn, problems: Problems) -> list[DicomScan]:
@@ -184,6 +216,7 @@ def _header(file: BinaryIO, *, path: Path) -> Instance:
     return Instance(
         path=path,
         key=(str(data.SeriesInstanceUID), int(data.Rows), int(data.Columns), rounded),
+        shape=(int(data.Rows), int(data.Columns)),
         patient=patient,
         title=patient if number is None else f"{patient}_series{number}",
         position=np.array(data.ImagePositionPatient, np.float64),

@@ -1,7 +1,8 @@
 """Lesions as a DICOM segmentation (DICOM PS3.3 A.51) in the frame of their source slices."""
 
+import contextlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import highdicom
@@ -14,7 +15,10 @@ from highdicom.seg import (
     SegmentDescription,
 )
 from jaxtyping import UInt8
+from pydicom.datadict import dictionary_VR
 from pydicom.sr.codedict import codes
+from pydicom.uid import UID
+from pydicom.valuerep import validate_value
 
 from mgajax import __version__
 from mgajax.errors import DataError
@@ -23,6 +27,8 @@ from mgajax.inference.problems import RESEARCH_USE
 SERIES_NUMBER = 9000
 """Of the segmentation's own series; viewers list it after the acquired ones."""
 
+UTF_8 = "ISO_IR 192"
+"""The character set of every segmentation, whatever its source has."""
 
 REPEATED = (
     "AccessionNumber",
@@ -35,34 +41,107 @@ REPEATED = (
     "StudyID",
     "StudyTime",
 )
-"""What a segmentation repeats of its source and may be empty; anonymised files leave it out."""
+"""What a segmentation repeats of its source and may be empty (type 2)."""
+
+IDENTIFYING = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+"""What a segmentation needs to name its sources by (type 1)."""
+
+SEXES = ("M", "F", "O")
 
 
 def write_segmentation(
-    path: Path, *, sources: Sequence[Path], packed: Sequence[UInt8[np.ndarray, "_ _"]]
-) -> None:
+    path: Path,
+    *,
+    sources: Sequence[Path],
+    packed: Sequence[UInt8[np.ndarray, "_ _"]],
+    thickness: float | None,
+) -> tuple[str, ...]:
     """Write a binary segmentation with one frame a source slice.
 
     Args:
       path: the file.
       sources: DICOM files of slices with a lesion, of one series.
       packed: the lesion of each as stored, eight columns in a byte (`np.packbits`).
+      thickness: in mm, for sources that do not state theirs.
+
+    Returns:
+      A line for each thing that the sources lack or state wrongly, and what was written instead.
 
     Raises:
-      DataError: the sources lack what a segmentation must repeat of them.
+      DataError: the sources cannot be referenced, or lack what nobody can fill in.
     """
     slices = [pydicom.dcmread(source, stop_before_pixels=True) for source in sources]
-    for one in slices:
-        for keyword in REPEATED:
-            one.setdefault(keyword, None)
-    columns = int(slices[0].Columns)
-    pixels = np.stack([np.unpackbits(bits, axis=1, count=columns) for bits in packed])
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+    _check_references(slices)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            lines = tuple(_complete(slices, thickness=thickness))
+            columns = int(slices[0].Columns)
+            pixels = np.stack([np.unpackbits(bits, axis=1, count=columns) for bits in packed])
             _segmentation(slices, pixels).save_as(path)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise DataError(f"no {path.name} was written: {error}") from error
+        except (AttributeError, KeyError, TypeError, ValueError, LookupError) as error:
+            path.unlink(missing_ok=True)
+            raise DataError(f"{type(error).__name__}: {error}") from error
+    return lines
+
+
+def _check_references(slices: Sequence[pydicom.Dataset]) -> None:
+    """Refuse sources that no reference would find again."""
+    for keyword in IDENTIFYING:
+        values = [str(one.get(keyword) or "") for one in slices]
+        wrong = [value for value in values if not UID(value).is_valid]
+        if wrong:
+            raise DataError(
+                f"{len(wrong)} of {len(slices)} slices have the {keyword} {wrong[0]!r}, which is no "
+                "UID, so that nothing can refer to them"
+            )
+    instances = {str(one.SOPInstanceUID) for one in slices}
+    if len(instances) < len(slices):
+        raise DataError(
+            f"{len(slices)} slices share {len(instances)} SOPInstanceUIDs, so that a reference does "
+            "not tell which one it means"
+        )
+
+
+def _complete(slices: Sequence[pydicom.Dataset], *, thickness: float | None) -> Iterator[str]:
+    """Give headers what a segmentation must repeat of them, in UTF-8; a line for each change."""
+    for one in slices:
+        one.decode()
+        one.SpecificCharacterSet = UTF_8
+    emptied = {keyword for one in slices for keyword in _emptied(one)}
+    for keyword in sorted(emptied):
+        yield f"a {keyword} that DICOM does not allow is left empty"
+    if not all(UID(str(one.get("FrameOfReferenceUID") or "")).is_valid for one in slices):
+        frame = highdicom.UID()
+        for one in slices:
+            one.FrameOfReferenceUID = frame
+        yield "the slices name no FrameOfReferenceUID; the segmentation has one of its own"
+    if not all(one.get("SliceThickness") for one in slices):
+        if not thickness:
+            raise DataError("the slices state no SliceThickness, and one alone has no step")
+        for one in slices:
+            one.SliceThickness = f"{thickness:.10g}"
+        yield f"the slices state no SliceThickness; their step of {thickness:g} mm stands for it"
+
+
+def _emptied(header: pydicom.Dataset) -> Iterator[str]:
+    """Empty what is repeated of a header and is not as DICOM demands; its keywords."""
+    for keyword in REPEATED:
+        value = header.get(keyword)
+        if not value:
+            setattr(header, keyword, None)
+        elif not _allowed(keyword, str(value)):
+            setattr(header, keyword, None)
+            yield keyword
+
+
+def _allowed(keyword: str, value: str) -> bool:
+    if keyword == "PatientSex":
+        return value in SEXES
+    with contextlib.suppress(ValueError):
+        validate_value(dictionary_VR(keyword), value, pydicom.config.RAISE)
+        return True
+    return False
 
 
 def _segmentation(
@@ -93,6 +172,8 @@ def _segmentation(
         software_versions=__version__,
         device_serial_number="none",
         content_label="LESION",
+        content_creator_name="mgajax",
         content_description=RESEARCH_USE,
         series_description=RESEARCH_USE,
+        specific_character_set=UTF_8,
     )
