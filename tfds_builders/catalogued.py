@@ -6,7 +6,7 @@ in the data set's `metadata.json`.
 
 import abc
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,6 +15,7 @@ import tensorflow_datasets as tfds
 
 from mgajax.curation.catalogue import Catalogue
 from mgajax.curation.records import SliceRecord, read_mask, read_pixels
+from mgajax.data.columns import SliceColumns
 from mgajax.data.splits import Split
 from mgajax.errors import ConfigError, DataError
 from mgajax.progress import track
@@ -68,8 +69,8 @@ class CataloguedBuilder(tfds.core.GeneratorBasedBuilder):
         """
 
     @abc.abstractmethod
-    def split(self, columns: dict[str, Any]) -> Split:
-        """The split of `labels`, `patients` and `sources`, see `mgajax.data.splits`."""
+    def split(self, table: SliceColumns) -> Split:
+        """The split of the slices, see `mgajax.data.splits`."""
 
     def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
@@ -85,7 +86,7 @@ class CataloguedBuilder(tfds.core.GeneratorBasedBuilder):
         manual_dir = Path(dl_manager.manual_dir)
         fingerprint = self.input_fingerprint(manual_dir)
         catalogue = self.read(manual_dir)
-        split = self.split(columns(catalogue))
+        split = self.split(columns(catalogue.records))
         parts = members(catalogue, split)
         summary = summarise(catalogue, split, parts=parts, seed=self.builder_config.split_seed)
         self.info.metadata.update(input_fingerprint=fingerprint, summary=summary)
@@ -101,14 +102,14 @@ class CataloguedBuilder(tfds.core.GeneratorBasedBuilder):
             yield record.file_name, example(record)
 
 
-def columns(catalogue: Catalogue) -> dict[str, Any]:
+def columns(records: Sequence[SliceRecord]) -> SliceColumns:
     """The columns that a split needs, one entry a slice."""
-    records = catalogue.records
-    return {
-        "labels": np.array([record.label for record in records], dtype=np.int64),
-        "patients": [record.patient for record in records],
-        "sources": [record.source for record in records],
-    }
+    return SliceColumns(
+        labels=np.array([record.label for record in records], np.int32),
+        patients=np.array([record.patient for record in records], np.str_),
+        sources=np.array([record.source for record in records], np.str_),
+        file_names=np.array([record.file_name for record in records], np.str_),
+    )
 
 
 def members(catalogue: Catalogue, split: Split) -> dict[str, list[SliceRecord]]:
@@ -136,7 +137,7 @@ def summarise(
         "split": split.name,
         "split_seed": seed,
         "split_notes": list(split.notes),
-        "slices_by_split": split.counts(columns(catalogue)["labels"]),
+        "slices_by_split": split.counts(columns(catalogue.records).labels),
         "patients_by_split": {
             name: {
                 class_name: len({r.patient for r in records if r.label == label})

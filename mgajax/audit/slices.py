@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Int8, Int32
+from jaxtyping import Int8, Int32
 
 from mgajax.curation.kaggle_layout import (
     CLASS_FOLDERS,
@@ -17,6 +17,7 @@ from mgajax.curation.kaggle_layout import (
 from mgajax.curation.matching import Match, PictureFile, identify, list_pictures, match_rows
 from mgajax.curation.names import canonical_name
 from mgajax.curation.report import Findings
+from mgajax.data.columns import SliceColumns
 from mgajax.data.patient_groups import patient_keys
 from mgajax.data.split_csv import read_split_csv
 from mgajax.data.table import dataset_directory, iter_encoded, read_table
@@ -31,42 +32,30 @@ Contents = Iterator[tuple[str, bytes]]
 
 
 @dataclass(frozen=True, eq=False)
-class Slices:
+class Slices(SliceColumns):
     """One row a slice.
 
     Attributes:
       directory: what was given.
       kind: "built data set" or "downloaded copy".
-      file_names, patients, sources: str [n].
-      labels: int32 [n].
       splits: int8 [n], codes of `mgajax.schema.SPLITS`; -1 for none.
       has_split: whether any split is known.
-      contents: the pictures' files, read anew at each call.
-      mask_folder: lesion masks beside a downloaded copy.
+      contents: the pictures' files, read anew at each call; of all rows, also after `only`.
       own_patients: str [n], as a split.csv names them; `patients` where it does not.
+      mask_folder: lesion masks beside a downloaded copy.
       findings: what was found on the way.
+
+    The others are those of `SliceColumns`.
     """
 
     directory: Path
     kind: str
-    file_names: np.ndarray
-    labels: Int32[np.ndarray, "n"]
-    patients: np.ndarray
-    sources: np.ndarray
     splits: Int8[np.ndarray, "n"]
     has_split: bool
     contents: Callable[[], Contents]
     own_patients: np.ndarray
     mask_folder: Path | None = None
     findings: Findings = field(default_factory=Findings)
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def only(self, rows: Bool[np.ndarray, "n"]) -> "Slices":
-        """The slices that are true in `rows`; `contents` stays that of all."""
-        columns = ("file_names", "labels", "patients", "sources", "splits", "own_patients")
-        return replace(self, **{name: getattr(self, name)[rows] for name in columns})
 
     def people(self) -> Int32[np.ndarray, "n"]:
         """A number for each slice's person, ids compared as the splits compare them."""
@@ -170,18 +159,13 @@ def _second(file: PictureFile, by_name: dict[str, Match]) -> Match:
 def _with_split(slices: Slices, path: Path) -> Slices:
     """The slices with the splits, and the people, that a split.csv gives them."""
     names, first = np.unique(slices.file_names, return_index=True)
-    listed = read_split_csv(
-        path,
-        file_names=names,
-        labels=slices.labels[first],
-        patients=slices.patients[first],
-    )
+    listed = read_split_csv(path, table=slices.only(first))
     row = np.searchsorted(names, slices.file_names)
     return replace(
         slices,
         splits=listed.split.assignment[row],
         has_split=True,
-        own_patients=np.array(listed.patients, np.str_)[row],
+        own_patients=listed.patients[row],
     )
 
 

@@ -1,24 +1,15 @@
 """Splits by slice counts: Table 2's, given ones, or shares of each class.
 
-Columns are those of a data set, one entry a row (slice); see `mgajax.data.splits`.
+See `mgajax.data.splits`.
 """
-
-from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Float64, Int64
 
 from mgajax import paper
+from mgajax.data.columns import SliceColumns
 from mgajax.data.exact_counts import WALKS, exact_parts
-from mgajax.data.patient_groups import (
-    Labels,
-    PatientGroups,
-    Split,
-    Texts,
-    class_counts,
-    group_patients,
-)
+from mgajax.data.patient_groups import PatientGroups, Split, class_counts, group_patients
 from mgajax.data.patient_walk import cover
 from mgajax.errors import ConfigError, DataError
 from mgajax.schema import CLASS_NAMES, COVID, SPLITS
@@ -37,8 +28,10 @@ LESION_COUNTS: Int64[np.ndarray, "k 3"] = np.array(
 )
 """The same for the annotated slices of step 1, all of them COVID-19. Paper §5.1."""
 
-TABLE2_FRACTIONS: tuple[float, ...] = tuple(
-    (TABLE2_COUNTS.sum(axis=0) / TABLE2_COUNTS.sum()).tolist()
+TABLE2_FRACTIONS: tuple[float, float, float] = (
+    int(TABLE2_COUNTS[:, 0].sum()) / int(TABLE2_COUNTS.sum()),
+    int(TABLE2_COUNTS[:, 1].sum()) / int(TABLE2_COUNTS.sum()),
+    int(TABLE2_COUNTS[:, 2].sum()) / int(TABLE2_COUNTS.sum()),
 )
 """Table 2's shares of all slices: 0.700 train, 0.227 validation, 0.072 test."""
 
@@ -50,20 +43,20 @@ _COVER_ORDER = (0, 2, 1)
 """Which parts a class with few patients reaches first: train, then test, then validation."""
 
 
-def default_split(*, labels: Labels, patients: Texts, sources: Texts, seed: int) -> Split:
+def default_split(table: SliceColumns, *, seed: int) -> Split:
     """The split that a built data set carries: Table 2 where it applies.
 
     The full curated set (class counts of Table 1) gets Table 2's counts exactly. Any other set,
     and a full-sized one whose patients cannot meet them, gets Table 2's proportions by class.
 
     Raises:
-      DataError: unusable columns, see `group_patients`.
+      DataError: see `group_patients`.
     """
-    groups = group_patients(labels=labels, patients=patients, sources=sources)
+    groups = group_patients(table)
     return _by_published_counts("table2", groups, counts=TABLE2_COUNTS, seed=seed)
 
 
-def lesion_split(*, labels: Labels, patients: Texts, sources: Texts, seed: int) -> Split:
+def lesion_split(table: SliceColumns, *, seed: int) -> Split:
     """The split that the built lesion set carries: the paper's 2,329/200/200 where it applies.
 
     The full set gets these counts exactly, of whole patients and with its sources in proportion as
@@ -71,103 +64,66 @@ def lesion_split(*, labels: Labels, patients: Texts, sources: Texts, seed: int) 
     whether its own split kept patients together; `leaking_slices` is the one that does not.
 
     Raises:
-      DataError: unusable columns, see `group_patients`.
+      DataError: see `group_patients`.
     """
-    groups = group_patients(labels=labels, patients=patients, sources=sources)
+    groups = group_patients(table)
     return _by_published_counts(
         "lesions", groups, counts=LESION_COUNTS, seed=seed, walks=_LESION_WALKS
     )
 
 
-def table2_split(*, labels: Labels, patients: Texts, sources: Texts, seed: int) -> Split:
+def table2_split(table: SliceColumns, *, seed: int) -> Split:
     """Exactly the slice counts of Table 2, with whole patients; one of very many solutions.
 
     The paper does not publish its assignment of patients; each seed gives another one with the
     same counts, with the sources balanced as far as whole patients allow.
 
     Raises:
-      DataError: the class counts are not those of the full set, or cannot be split like this.
+      DataError: the class counts are not those of the full set, or whole patients cannot make
+        Table 2's; the class, its counts and the closest ones are named.
     """
-    return counts_split(
-        labels=labels,
-        patients=patients,
-        sources=sources,
-        targets=TABLE2_COUNTS,
-        seed=seed,
-        name="table2",
-    )
-
-
-def counts_split(
-    *,
-    labels: Labels,
-    patients: Texts,
-    sources: Texts,
-    targets: np.ndarray | Sequence[Sequence[int]],
-    seed: int,
-    unreachable: Literal["error", "closest"] = "error",
-    name: str = "counts",
-) -> Split:
-    """Given slice counts by class and split, with whole patients.
-
-    Args:
-      labels, patients, sources: columns of the data set [n].
-      targets: slices by class (rows) and train, validation, test; [k, 3], rows sum to the class.
-      seed: chooses among the solutions.
-      unreachable: what to do when no set of patients has these counts: raise, or take the closest
-        counts (smallest sum of deviations) and note them.
-      name: name of the split.
-
-    Raises:
-      DataError: a row of `targets` does not sum to its class's slices, or the counts are
-        unreachable; the class, its target and the closest counts are named.
-    """
-    groups = group_patients(labels=labels, patients=patients, sources=sources)
-    wanted = np.asarray(targets, np.int64)
+    groups = group_patients(table)
     totals = groups.counts.sum(axis=(0, 2))
-    if wanted.shape != (len(CLASS_NAMES), len(SPLITS)) or (wanted < 0).any():
+    for label in np.flatnonzero(TABLE2_COUNTS.sum(axis=1) != totals):
         raise DataError(
-            f"targets has shape {wanted.shape} and minimum {wanted.min(initial=0)}; expected slices "
-            f">= 0 by class and split, {len(CLASS_NAMES)} rows of {len(SPLITS)}"
-        )
-    for label in np.flatnonzero(wanted.sum(axis=1) != totals):
-        raise DataError(
-            f"split {name!r}: targets of {CLASS_NAMES[label]} {_spell(wanted[label])} sum to "
-            f"{wanted[label].sum()}, but the data set has {totals[label]} slices of it; use "
+            f"split 'table2': {CLASS_NAMES[label]} {_spell(TABLE2_COUNTS[label])} sums to "
+            f"{TABLE2_COUNTS[label].sum()}, but the data set has {totals[label]} slices of it; use "
             "split kind 'stratified' for a set of another size"
         )
-    split = _split_by_counts(name, groups, targets=wanted, seed=seed)
-    if split.notes and unreachable == "error":
-        raise DataError(f"split {name!r}: {split.notes[0]}; allow the closest or change the counts")
+    split = _split_by_counts("table2", groups, targets=TABLE2_COUNTS, seed=seed)
+    if split.notes:
+        raise DataError(f"split 'table2': {split.notes[0]}; use split kind 'stratified'")
     return split
 
 
 def stratified_split(
+    table: SliceColumns,
     *,
-    labels: Labels,
-    patients: Texts,
-    sources: Texts,
-    fractions: Sequence[float] = TABLE2_FRACTIONS,
+    fractions: tuple[float, float, float] = TABLE2_FRACTIONS,
     seed: int,
 ) -> Split:
     """Whole patients, each class divided by `fractions`, its sources as far as possible too.
 
     A class's counts are those closest to its share that its patients can make (smallest sum of
-    deviations over the splits; in practice exact from a few dozen patients on). A class with fewer patients than splits goes to train first, then test, then
-    validation, one patient each; with at least as many, no split stays without it. What a class
-    misses is in the split's notes.
+    deviations over the splits; in practice exact from a few dozen patients on). A class with fewer
+    patients than splits goes to train first, then test, then validation, one patient each; with at
+    least as many, no split stays without it. What a class misses is in the split's notes.
 
     Args:
-      labels, patients, sources: columns of the data set [n].
+      table: the slices [n].
       fractions: shares of train, validation, test; they sum to 1. Table 2's by default.
       seed: chooses among the solutions.
 
     Raises:
-      ConfigError: unusable fractions.
-      DataError: unusable columns, see `group_patients`.
+      ConfigError: `fractions` do not sum to 1, or one is negative.
+      DataError: see `group_patients`.
     """
-    groups = group_patients(labels=labels, patients=patients, sources=sources)
-    shares = np.tile(_checked_fractions(fractions), (len(CLASS_NAMES), 1))
+    groups = group_patients(table)
+    if min(fractions) < 0 or abs(sum(fractions) - 1.0) > 1e-6:
+        raise ConfigError(
+            f"fractions={fractions} must be shares >= 0 that sum to 1, for example (0.7, 0.15, 0.15)"
+        )
+    shares = np.tile(np.array(fractions), (len(CLASS_NAMES), 1))
     return _stratified("stratified", groups, shares=shares, seed=seed)
 
 
@@ -227,22 +183,5 @@ def _shares_of(counts: Int64[np.ndarray, "k 3"]) -> Float64[np.ndarray, "k 3"]:
     return np.where(totals > 0, counts / np.maximum(totals, 1), counts.sum(axis=0) / counts.sum())
 
 
-def _checked_fractions(fractions: Sequence[float]) -> Float64[np.ndarray, " 3"]:
-    try:
-        shares = np.asarray(fractions, np.float64)
-    except (TypeError, ValueError):
-        shares = np.zeros(0)
-    if shares.shape != (3,) or (shares < 0).any() or abs(shares.sum() - 1.0) > 1e-6:
-        raise ConfigError(
-            f"fractions={tuple(fractions)} must be three shares >= 0 (train, validation, test) "
-            "that sum to 1; for example (0.7, 0.15, 0.15)"
-        )
-    if shares[0] == 0:
-        raise ConfigError(
-            f"fractions={tuple(fractions)} leave nothing to train on; raise the first"
-        )
-    return shares
-
-
 def _spell(counts: np.ndarray) -> str:
-    return "/".join(str(int(one)) for one in counts)
+    return "/".join(str(int(count)) for count in counts)

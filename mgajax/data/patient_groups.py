@@ -11,11 +11,11 @@ larger, never leak.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int, Int8, Int64
 
+from mgajax.data.columns import SliceColumns
 from mgajax.errors import ConfigError, DataError, LeakageError, nearest
 from mgajax.schema import CLASS_NAMES, SPLITS
 
@@ -26,12 +26,6 @@ SPLIT_CODES: dict[str, int] = {
     **{name: code for code, name in enumerate(SPLITS)},
     UNUSED: -1,
 }
-
-Labels = Int[np.ndarray, " n"] | Sequence[Any]
-"""Class codes [n]: an integer array, or a sequence of integers."""
-
-Texts = np.ndarray | Sequence[str]
-"""One text a row [n]: a string array, or a sequence of strings."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,9 +54,9 @@ class Split:
         """
         return np.flatnonzero(self.assignment == split_code(split)).astype(np.int64)
 
-    def counts(self, labels: Labels) -> dict[str, dict[str, int]]:
+    def counts(self, labels: Int[np.ndarray, " n"]) -> dict[str, dict[str, int]]:
         """Slices by split and class name: `counts(labels)["test"]["CAP"]`; JSON-ready."""
-        table = class_counts(self.assignment, np.asarray(labels))
+        table = class_counts(self.assignment, labels)
         return {
             split: {name: int(table[label, code]) for label, name in enumerate(CLASS_NAMES)}
             for code, split in enumerate(SPLITS)
@@ -120,24 +114,14 @@ class PatientGroups:
         )
 
 
-def group_patients(*, labels: Labels, patients: Texts, sources: Texts) -> PatientGroups:
+def group_patients(table: SliceColumns) -> PatientGroups:
     """Group rows by patient.
 
-    Args:
-      labels: class codes [n], in [0, k).
-      patients: source-qualified patient ids [n], double identities merged.
-      sources: archive of each row [n].
-
     Raises:
-      DataError: no rows, columns of different lengths, a label outside the schema, or an empty
-        patient id (all such rows would become one person).
+      DataError: no rows, a label outside the schema, or an empty patient id (all such rows would
+        become one person).
     """
-    codes = np.asarray(labels, dtype=np.int64)
-    if not len(codes) == len(patients) == len(sources):
-        raise DataError(
-            f"labels ({len(codes)}), patients ({len(patients)}) and sources ({len(sources)}) "
-            "have different lengths; give one of each a row"
-        )
+    codes = table.labels.astype(np.int64)
     if not len(codes):
         raise DataError("the data set has no rows to split; build it from a non-empty folder")
     if codes.min() < 0 or codes.max() >= len(CLASS_NAMES):
@@ -146,8 +130,8 @@ def group_patients(*, labels: Labels, patients: Texts, sources: Texts) -> Patien
             f"row {bad}: label {codes[bad]} is not in 0..{len(CLASS_NAMES) - 1} "
             f"({', '.join(CLASS_NAMES)}); use the schema's class codes"
         )
-    keys, rows = np.unique(patient_keys(patients), return_inverse=True)
-    known, source = np.unique(np.asarray(sources, dtype=str), return_inverse=True)
+    keys, rows = np.unique(patient_keys(table.patients), return_inverse=True)
+    known, source = np.unique(table.sources, return_inverse=True)
     counts = np.zeros((len(keys), len(CLASS_NAMES), len(known)), np.int64)
     np.add.at(counts, (rows, codes, source), 1)
     return PatientGroups(
@@ -160,14 +144,14 @@ def group_patients(*, labels: Labels, patients: Texts, sources: Texts) -> Patien
     )
 
 
-def patient_keys(patients: Texts) -> np.ndarray:
+def patient_keys(patients: np.ndarray) -> np.ndarray:
     """The form in which patient ids are compared: stripped and case-folded, str [n].
 
     Raises:
       DataError: an id is empty.
     """
     keys = np.array(
-        ["/".join(part.strip() for part in str(one).split("/")).casefold() for one in patients],
+        ["/".join(part.strip() for part in str(name).split("/")).casefold() for name in patients],
         dtype=str,
     )
     if (empty := np.flatnonzero((keys == "") | np.char.endswith(keys, "/"))).size:
@@ -188,7 +172,7 @@ def class_counts(
     return table
 
 
-def assert_patient_disjoint(split: Split, patients: Texts) -> None:
+def assert_patient_disjoint(split: Split, patients: np.ndarray) -> None:
     """Check that no patient stands in two splits, unless the split says itself that it leaks.
 
     Args:
@@ -216,7 +200,7 @@ def assert_patient_disjoint(split: Split, patients: Texts) -> None:
         )
 
 
-def leakage_note(assignment: Int[np.ndarray, " n"], patients: Texts) -> str:
+def leakage_note(assignment: Int[np.ndarray, " n"], patients: np.ndarray) -> str:
     """How many patients stand in several splits, as a line for `Split.notes`."""
     _, seen = _splits_of_patients(assignment, patients)
     people = int(seen.any(axis=1).sum())
@@ -228,7 +212,7 @@ def leakage_note(assignment: Int[np.ndarray, " n"], patients: Texts) -> str:
 
 
 def _splits_of_patients(
-    assignment: Int[np.ndarray, " n"], patients: Texts
+    assignment: Int[np.ndarray, " n"], patients: np.ndarray
 ) -> tuple[Int64[np.ndarray, " n"], Bool[np.ndarray, "p 3"]]:
     """The patient (a number) of every row, and in which splits each patient has slices."""
     keys, rows = np.unique(patient_keys(patients), return_inverse=True)
@@ -236,37 +220,3 @@ def _splits_of_patients(
     used = assignment >= 0
     seen[rows[used], assignment[used]] = True
     return rows.astype(np.int64), seen
-
-
-def describe(split: Split, *, labels: Labels, patients: Texts, sources: Texts) -> str:
-    """A text table of slices and patients by class, source and split, and the notes.
-
-    Each cell reads "slices (share of the row) / patients"; the column `unused` appears only when
-    some row is left out.
-    """
-    groups = group_patients(labels=labels, patients=patients, sources=sources)
-    columns = [*SPLITS, UNUSED] if (split.assignment < 0).any() else list(SPLITS)
-    parts = np.stack([groups.only(split.assignment == SPLIT_CODES[name]) for name in columns], 3)
-    lines = [_line("class", "source", [*columns, "all"])]
-    for label, name in enumerate(CLASS_NAMES):
-        present = np.flatnonzero(parts[:, label].any(axis=(0, 2)))
-        for source in present:
-            lines.append(_line(name, str(groups.sources[source]), _cells(parts[:, label, source])))
-        if present.size:
-            lines.append(_line(name, "all", _cells(parts[:, label].sum(axis=1))))
-    lines.append(_line("all", "all", _cells(parts.sum(axis=(1, 2)))))
-    return "\n".join([f"split {split.name}", *lines, *(f"note: {note}" for note in split.notes)])
-
-
-def _cells(counts: Int[np.ndarray, "p c"]) -> list[str]:
-    slices, patients = counts.sum(axis=0), (counts > 0).sum(axis=0)
-    everyone = int((counts.sum(axis=1) > 0).sum())
-    cells = [
-        f"{n} ({n / slices.sum():.1%}) / {people}"
-        for n, people in zip(slices, patients, strict=True)
-    ]
-    return [*cells, f"{slices.sum()} / {everyone}"]
-
-
-def _line(label: str, source: str, cells: Sequence[str]) -> str:
-    return f"{label:<9} {source:<11}" + "".join(f"{cell:>22}" for cell in cells)

@@ -1,6 +1,6 @@
 """Splits by shares of a pool of patients: fractions for data-size curves, folds, left-out sources.
 
-Columns are those of a data set, one entry a row (slice); see `mgajax.data.splits`.
+See `mgajax.data.splits`.
 """
 
 from dataclasses import replace
@@ -8,30 +8,17 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from mgajax.data.columns import SliceColumns
 from mgajax.data.count_splits import TABLE2_COUNTS
-from mgajax.data.patient_groups import (
-    Labels,
-    Split,
-    Texts,
-    assert_patient_disjoint,
-    group_patients,
-)
+from mgajax.data.patient_groups import Split, assert_patient_disjoint, group_patients
 from mgajax.data.patient_walk import cover, deal
 from mgajax.errors import ConfigError, DataError, nearest
 
 TABLE2_VALIDATION: float = float(TABLE2_COUNTS[:, 1].sum() / TABLE2_COUNTS[:, :2].sum())
-"""Validation's share of train + validation in Table 2 (0.245): the default where a split is ours."""
+"""Validation's share of train + validation in Table 2 (0.245): what validates where a split is ours."""
 
 
-def fraction_split(
-    base: Split,
-    *,
-    labels: Labels,
-    patients: Texts,
-    sources: Texts | None = None,
-    fraction: float,
-    seed: int,
-) -> Split:
+def fraction_split(table: SliceColumns, *, base: Split, fraction: float, seed: int) -> Split:
     """Train on a fraction of `base`'s train + validation, validate on the rest; test is `base`'s.
 
     Paper §6.3 (10-90 %, and 70-30). Patients stand in one order per seed, evenly mixed over
@@ -41,9 +28,8 @@ def fraction_split(
     two, its last always validates. Rows left out of `base` stay out.
 
     Args:
+      table: the slices [n].
       base: fixes the test set.
-      labels, patients: columns of the data set [n].
-      sources: mixes the order evenly by source when given [n].
       fraction: training's share of train + validation, in (0, 1).
       seed: the order.
 
@@ -54,10 +40,8 @@ def fraction_split(
     """
     if not 0.0 < fraction < 1.0:
         raise ConfigError(f"fraction={fraction!r} is not in (0, 1); for example 0.7 for 70-30")
-    assert_patient_disjoint(replace(base, leaks=False), patients)
-    if sources is None:
-        sources = ["any"] * len(base.assignment)
-    groups = group_patients(labels=labels, patients=patients, sources=sources)
+    assert_patient_disjoint(replace(base, leaks=False), table.patients)
+    groups = group_patients(table)
     pool = (base.assignment == 0) | (base.assignment == 1)
     if not pool.any():
         raise DataError(f"split {base.name!r} has no train or validation rows to take a share of")
@@ -66,82 +50,65 @@ def fraction_split(
     return Split(f"fraction-{fraction:g}", assignment, groups.missing(assignment))
 
 
-def k_fold(
-    *,
-    labels: Labels,
-    patients: Texts,
-    sources: Texts,
-    k: int,
-    fold: int,
-    seed: int,
-    validation: float = TABLE2_VALIDATION,
-) -> Split:
+def k_fold(table: SliceColumns, *, k: int, fold: int, seed: int) -> Split:
     """Fold `fold` of `k` as the test set; over all folds every patient is tested exactly once.
 
-    Patients are dealt so that the folds are even in each class and source. A class with fewer patients than folds is absent from some test sets (noted).
+    Patients are dealt so that the folds are even in each class and source. A class with fewer
+    patients than folds is absent from some test sets (noted). Table 2's share of the other folds
+    validates.
 
     Args:
-      labels, patients, sources: columns of the data set [n].
+      table: the slices [n].
       k: number of folds, >= 2.
       fold: which one is the test set, 0..k-1.
       seed: the folds; keep it the same over them.
-      validation: share of the other folds that validates, in (0, 1).
 
     Raises:
-      ConfigError: k, fold or validation out of range.
-      DataError: fewer patients than folds, or unusable columns.
+      ConfigError: k or fold out of range.
+      DataError: fewer patients than folds; see also `group_patients`.
     """
-    _check_validation(validation)
     if k < 2:
         raise ConfigError(f"k={k} folds are too few; use at least 2")
     if not 0 <= fold < k:
         raise ConfigError(f"fold={fold} is not in 0..{k - 1}; folds count from 0")
-    groups = group_patients(labels=labels, patients=patients, sources=sources)
+    groups = group_patients(table)
     if len(groups.keys) < k:
         raise DataError(f"{len(groups.keys)} patients cannot make k={k} folds; use fewer folds")
     folds = _folds(groups.counts, k=k, rng=np.random.default_rng([seed, k]))
     rest = np.where((folds == fold)[:, None, None], 0, groups.counts)
     rng = np.random.default_rng([seed, k, fold])
-    parts = np.where(folds == fold, 2, _first_part(rest, fraction=1.0 - validation, rng=rng))
+    trained = _first_part(rest, fraction=1.0 - TABLE2_VALIDATION, rng=rng)
+    parts = np.where(folds == fold, 2, trained)
     assignment = parts[groups.rows]
     return groups.split(f"fold-{fold}-of-{k}", parts, notes=groups.missing(assignment))
 
 
-def leave_one_source_out(
-    *,
-    labels: Labels,
-    patients: Texts,
-    sources: Texts,
-    source: str,
-    seed: int,
-    validation: float = TABLE2_VALIDATION,
-) -> Split:
+def leave_one_source_out(table: SliceColumns, *, source: str, seed: int) -> Split:
     """Test on all slices of one source, train and validate on the patients of the others.
 
     A person who is in that source and in another one (a merged double identity) is tested with
-    the slices of `source`; the other slices are left out, for they would leak.
+    the slices of `source`; the other slices are left out, for they would leak. Table 2's share of
+    the other sources validates.
 
     Args:
-      labels, patients, sources: columns of the data set [n].
+      table: the slices [n].
       source: the source to test on.
       seed: the division of the others.
-      validation: share of the other sources that validates, in (0, 1).
 
     Raises:
-      ConfigError: `source` is not in the data set, or validation is out of range.
-      DataError: there is no other source, or unusable columns.
+      ConfigError: `source` is not in the data set.
+      DataError: there is no other source; see also `group_patients`.
     """
-    _check_validation(validation)
-    groups = group_patients(labels=labels, patients=patients, sources=sources)
+    groups = group_patients(table)
     if source not in groups.sources:
-        known = [str(one) for one in groups.sources]
+        known = [str(name) for name in groups.sources]
         raise ConfigError(f"source={source!r} is not in the data set; {nearest(source, known)}")
-    test = np.isin(np.asarray(sources, dtype=str), [source])
+    test = table.sources == source
     tested = groups.only(test).sum(axis=(1, 2)) > 0
     rest = np.where(tested[:, None, None], 0, groups.counts)
     if not rest.any():
         raise DataError(f"all patients are in source={source!r}; nothing is left to train on")
-    parts = _first_part(rest, fraction=1.0 - validation, rng=np.random.default_rng(seed))
+    parts = _first_part(rest, fraction=1.0 - TABLE2_VALIDATION, rng=np.random.default_rng(seed))
     elsewhere = tested[groups.rows] & ~test
     assignment = np.where(test, 2, np.where(elsewhere, -1, parts[groups.rows])).astype(np.int8)
     notes = list(groups.missing(assignment))
@@ -195,8 +162,3 @@ def _first_part(
 def _midpoints(sizes: Int64[np.ndarray, " m"]) -> Float64[np.ndarray, " m"]:
     """The middle of each of the sizes laid end to end on [0, 1]."""
     return (np.cumsum(sizes) - sizes / 2) / max(int(sizes.sum()), 1)
-
-
-def _check_validation(validation: float) -> None:
-    if not 0.0 < validation < 1.0:
-        raise ConfigError(f"validation={validation!r} is not in (0, 1); for example 0.2")

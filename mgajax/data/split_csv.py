@@ -14,13 +14,12 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int64
 
+from mgajax.data.columns import SliceColumns
 from mgajax.data.leaking_splits import LEAKING_SLICES
 from mgajax.data.patient_groups import (
     SPLIT_CODES,
     UNUSED,
-    Labels,
     Split,
-    Texts,
     assert_patient_disjoint,
     leakage_note,
 )
@@ -34,31 +33,23 @@ LEAKS = "leaks"
 """The column that a leaking split has beside `COLUMNS`."""
 
 
-def write_split_csv(
-    path: str | os.PathLike[str],
-    *,
-    split: Split,
-    file_names: Texts,
-    labels: Labels,
-    patients: Texts,
-    sources: Texts,
-) -> None:
+def write_split_csv(path: str | os.PathLike[str], *, table: SliceColumns, split: Split) -> None:
     """Write one row a slice, atomically: a reader sees the old file or the whole new one.
 
     Raises:
-      DataError: the columns have other lengths than the split, or the folder is not writable.
+      DataError: the table has another length than the split, or the folder is not writable.
     """
     path = Path(path)
-    columns = (file_names, labels, patients, sources)
-    if {len(column) for column in columns} != {len(split.assignment)}:
+    if len(table) != len(split.assignment):
         raise DataError(
-            f"{path}: split {split.name!r} has {len(split.assignment)} rows, the columns "
-            f"{[len(column) for column in columns]}; pass those of the same data set"
+            f"{path}: split {split.name!r} has {len(split.assignment)} rows, the data set "
+            f"{len(table)}; make the split from this data set"
         )
     names = {code: name for name, code in SPLIT_CODES.items()}
     mark = (LEAKING_SLICES,) if split.leaks else ()
     lines: list[tuple[str, ...]] = [(*COLUMNS, LEAKS) if mark else COLUMNS]
-    for name, label, patient, source, code in zip(*columns, split.assignment, strict=True):
+    columns = (table.file_names, table.labels, table.patients, table.sources, split.assignment)
+    for name, label, patient, source, code in zip(*columns, strict=True):
         lines.append((name, CLASS_NAMES[int(label)], patient, source, names[int(code)], *mark))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -67,9 +58,7 @@ def write_split_csv(
         raise DataError(f"{path}: cannot write the split ({error.strerror or error})") from error
 
 
-def split_from_csv(
-    path: str | os.PathLike[str], *, file_names: Texts, labels: Labels, patients: Texts
-) -> Split:
+def split_from_csv(path: str | os.PathLike[str], *, table: SliceColumns) -> Split:
     """Read a user's split of a data set, matched by file name.
 
     Only file_name and split are needed. A label column must agree with the data set; a patient
@@ -79,7 +68,7 @@ def split_from_csv(
 
     Args:
       path: the CSV, UTF-8 with a header (a byte-order mark is accepted).
-      file_names, labels, patients: columns of the data set [n].
+      table: the data set's slices [n].
 
     Raises:
       DataError: no such file or not a CSV, a missing column, an unknown or repeated file name, an
@@ -87,11 +76,11 @@ def split_from_csv(
         others; the line is named.
       LeakageError: a patient stands in two splits, and the file is not marked.
     """
-    listed = read_split_csv(path, file_names=file_names, labels=labels, patients=patients)
+    listed = read_split_csv(path, table=table)
     split = listed.split
-    assert_patient_disjoint(split, patients)
+    assert_patient_disjoint(split, table.patients)
     named = Split(split.name, split.assignment[listed.rows], leaks=split.leaks)
-    assert_patient_disjoint(named, [listed.patients[row] for row in listed.rows])
+    assert_patient_disjoint(named, listed.patients[listed.rows])
     return split
 
 
@@ -102,31 +91,29 @@ class ListedSplit:
     Attributes:
       split: of the data set's n rows.
       rows: int64 [m], those that the file lists, ascending.
-      patients: of the n rows, as the file names them; the data set's where it does not.
+      patients: str [n], as the file names them; the data set's where it does not.
     """
 
     split: Split
     rows: Int64[np.ndarray, " m"]
-    patients: tuple[str, ...]
+    patients: np.ndarray
 
 
-def read_split_csv(
-    path: str | os.PathLike[str], *, file_names: Texts, labels: Labels, patients: Texts
-) -> ListedSplit:
+def read_split_csv(path: str | os.PathLike[str], *, table: SliceColumns) -> ListedSplit:
     """Read a split as `split_from_csv` does, without the check for patients in two splits.
 
     Raises:
       DataError: as `split_from_csv`.
     """
     path = Path(path)
-    row_of = {str(name): row for row, name in enumerate(file_names)}
-    if len(row_of) != len(file_names):
+    row_of = {str(name): row for row, name in enumerate(table.file_names)}
+    if len(row_of) != len(table):
         raise DataError(
-            f"{path}: {len(file_names) - len(row_of)} file names of the data set repeat, so that "
+            f"{path}: {len(table) - len(row_of)} file names of the data set repeat, so that "
             "rows cannot be told apart; build it with unique names"
         )
-    assignment = np.full(len(file_names), -1, np.int8)
-    own_patients = [""] * len(file_names)
+    assignment = np.full(len(table), -1, np.int8)
+    own_patients = [str(patient) for patient in table.patients]
     lines: dict[int, int] = {}
     marks: set[str] = set()
     for line, record in _records(path):
@@ -143,17 +130,17 @@ def read_split_csv(
             )
         lines[row] = line
         assignment[row] = _code(record["split"], where=f"{path}, line {line}")
-        _check_label(record.get("label"), int(labels[row]), where=f"{path}, line {line}")
-        own_patients[row] = record.get("patient") or str(patients[row])
+        _check_label(record.get("label"), int(table.labels[row]), where=f"{path}, line {line}")
+        own_patients[row] = record.get("patient") or own_patients[row]
         marks.add(_mark(record.get(LEAKS, ""), marks, where=f"{path}, line {line}"))
     leaks = LEAKING_SLICES in marks
-    notes = [leakage_note(assignment, patients)] if leaks else []
-    if missing := len(file_names) - len(lines):
+    notes = [leakage_note(assignment, table.patients)] if leaks else []
+    if missing := len(table) - len(lines):
         notes.append(f"{missing} slices of the data set are not in {path.name}: {UNUSED}")
     return ListedSplit(
         split=Split(f"csv:{path.name}", assignment, tuple(notes), leaks=leaks),
         rows=np.array(sorted(lines), dtype=np.int64),
-        patients=tuple(own_patients),
+        patients=np.array(own_patients, np.str_),
     )
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int8, Int32
+from jaxtyping import Int8
 
+from mgajax.data.columns import SliceColumns
 from mgajax.errors import DataError
 from mgajax.schema import CLASS_NAMES, MASK_ORIGINS, SOURCES, SPLITS
 
@@ -35,25 +36,19 @@ class Person:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class SliceTable:
+class SliceTable(SliceColumns):
     """One row a slice, in the order train, validation, test of the built data set.
 
     Attributes:
-      labels: int32 [n], class codes.
-      patients: str [n], source-qualified, double identities merged.
-      sources: str [n], names of `mgajax.schema.SOURCES`.
-      file_names: str [n].
       mask_origins: str [n], names of `mgajax.schema.MASK_ORIGINS`.
       built_split: int8 [n], code of the split that the builder chose.
       fingerprint: sha256 of every row's columns and stored pictures, in order.
       directory: where the data set lies.
       flags: str [n], comma-joined notes of the builder such as "upside_down"; all "" by default.
+
+    The others are those of `SliceColumns`.
     """
 
-    labels: Int32[np.ndarray, "n"]
-    patients: np.ndarray
-    sources: np.ndarray
-    file_names: np.ndarray
     mask_origins: np.ndarray
     built_split: Int8[np.ndarray, "n"]
     fingerprint: str
@@ -63,20 +58,7 @@ class SliceTable:
     def __post_init__(self) -> None:
         if len(self.flags) == 0:
             object.__setattr__(self, "flags", np.full(len(self), "", dtype=np.str_))
-        lengths = {name: len(column) for name, column in self.columns().items()}
-        if len(set(lengths.values())) != 1:
-            raise DataError(
-                f"slice table: columns of unequal length {lengths}; expected one length"
-            )
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def columns(self) -> dict[str, np.ndarray]:
-        """The columns by name."""
-        fields = dataclasses.fields(self)
-        values = {field.name: getattr(self, field.name) for field in fields}
-        return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+        super().__post_init__()
 
 
 def read_table(directory: Path | str) -> SliceTable:

@@ -40,13 +40,6 @@ from mgajax.training.state import TrainState
 
 SPLIT_FILE = "split.csv"
 LOCK_FILE = ".training"
-SPLIT_OPTIONS = {
-    "fraction": ("fraction",),
-    "kfold": ("k", "fold"),
-    "leave_one_source_out": ("source",),
-    "csv": ("path",),
-}
-"""Which keys of `config.split` each kind reads, beside the seed."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +169,7 @@ def open_run(config: ConfigDict, *, workdir: Path) -> Run:
     job.meet("run opened")  # a new run's files must not be there before all have looked for them
     if not extra and job.is_first():
         workdir.mkdir(parents=True, exist_ok=True)
-        _write_split(split, data=data, path=workdir / SPLIT_FILE)
+        write_split_csv(workdir / SPLIT_FILE, table=data.table, split=split)
         marks = {"data_fingerprint": data.fingerprint, "split": split.name}
         configs.write(config, config_file, extra=marks)
     job.meet("run written")
@@ -238,16 +231,9 @@ def _take_split(
             "the old one, or start in another --workdir"
         )
     if extra:
-        table = data.table
-        split = split_from_csv(
-            workdir / SPLIT_FILE,
-            file_names=table.file_names,
-            labels=table.labels,
-            patients=table.patients,
-        )
+        split = split_from_csv(workdir / SPLIT_FILE, table=data.table)
     else:
-        chosen = {key: config.split[key] for key in SPLIT_OPTIONS.get(config.split.kind, ())}
-        split = make_split(data.table, kind=config.split.kind, seed=config.seed, **chosen)
+        split = make_split(data.table, seed=config.seed, **config.split)
     for note in split.notes:
         say(f"split: {note}")
     assert_patient_disjoint(split, data.table.patients)
@@ -277,15 +263,4 @@ def _compiled(
             train, outputs=("replicated", "replicated"), donate=True, compiler_options=options
         ),
         feed.step(predict, outputs="sharded", compiler_options=options),
-    )
-
-
-def _write_split(split: Split, *, data: PreparedSet, path: Path) -> None:
-    write_split_csv(
-        path,
-        split=split,
-        file_names=data.table.file_names,
-        labels=data.table.labels,
-        patients=data.table.patients,
-        sources=data.table.sources,
     )

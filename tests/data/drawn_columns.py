@@ -1,10 +1,11 @@
 """Drawn data set columns: patients with slices, small random ones and one of the full set's size."""
 
-from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from mgajax.data.splits import Split, assert_patient_disjoint
+from mgajax.data.table import SliceTable
 from mgajax.schema import CLASS_NAMES, SPLITS
 
 TABLE2: dict[str, dict[str, int]] = {
@@ -30,37 +31,24 @@ FULL_SIZE: tuple[tuple[int, str, int, int], ...] = (
 """Class, source, patients, slices of the curated set (paper, Table 1, and its public CSVs)."""
 
 
-@dataclass(frozen=True)
-class Columns:
-    """What `SliceColumns` asks for, and no more."""
-
-    labels: np.ndarray
-    patients: np.ndarray
-    sources: np.ndarray
-    file_names: np.ndarray
-    built_split: np.ndarray
-
-    @property
-    def by_name(self) -> dict[str, np.ndarray]:
-        """The three columns that most splits take."""
-        return {"labels": self.labels, "patients": self.patients, "sources": self.sources}
-
-
-def columns(rows: list[tuple[int, str, str]], *, order: np.ndarray | None = None) -> Columns:
-    """Columns from (label, source, patient) rows, optionally reordered."""
+def columns(rows: list[tuple[int, str, str]], *, order: np.ndarray | None = None) -> SliceTable:
+    """A table of (label, source, patient) rows, optionally reordered; all of it trains."""
     if order is not None:
         rows = [rows[int(i)] for i in order]
     labels, sources, patients = zip(*rows, strict=True)
-    return Columns(
+    return SliceTable(
         labels=np.array(labels, np.int32),
         patients=np.array(patients),
         sources=np.array(sources),
         file_names=np.array([f"slice_{i}.png" for i in range(len(rows))]),
-        built_split=np.arange(len(rows), dtype=np.int8) * 0,
+        mask_origins=np.full(len(rows), "none"),
+        built_split=np.zeros(len(rows), np.int8),
+        fingerprint="",
+        directory=Path("drawn"),
     )
 
 
-def drawn_columns(seed: int, *, patients: int, spanning: int = 0) -> Columns:
+def drawn_columns(seed: int, *, patients: int, spanning: int = 0) -> SliceTable:
     """Random patients of 1 to 30 slices over three classes and three sources, rows shuffled.
 
     The first `spanning` patients also have slices in a second class.
@@ -76,7 +64,7 @@ def drawn_columns(seed: int, *, patients: int, spanning: int = 0) -> Columns:
     return columns(rows, order=rng.permutation(len(rows)))
 
 
-def full_size_columns(seed: int) -> Columns:
+def full_size_columns(seed: int) -> SliceTable:
     """The curated set's numbers of patients and slices by class and source, sizes drawn.
 
     Morozov-Normal has 20 slices a patient, as every study of it has, Afshar-Normal 10 and
@@ -97,7 +85,7 @@ def full_size_columns(seed: int) -> Columns:
     return columns(rows)
 
 
-def parts_of_patients(columns: Columns, assignment: np.ndarray) -> dict[str, set[int]]:
+def parts_of_patients(columns: SliceTable, assignment: np.ndarray) -> dict[str, set[int]]:
     """Every patient's set of split codes, left-out rows ignored; computed the plain way."""
     seen: dict[str, set[int]] = {}
     for patient, code in zip(columns.patients.tolist(), assignment.tolist(), strict=True):
@@ -106,13 +94,13 @@ def parts_of_patients(columns: Columns, assignment: np.ndarray) -> dict[str, set
     return seen
 
 
-def assert_whole_patients(table: Columns, split: Split) -> None:
+def assert_whole_patients(table: SliceTable, split: Split) -> None:
     """Nobody in two splits, by a plain count and by the product's own check."""
     assert all(len(parts) == 1 for parts in parts_of_patients(table, split.assignment).values())
     assert_patient_disjoint(split, table.patients)
 
 
-def assert_sources_balanced(table: Columns, split: Split, *, large: int, off: float) -> None:
+def assert_sources_balanced(table: SliceTable, split: Split, *, large: int, off: float) -> None:
     """Each (class, source) of at least `large` slices has its class's share in every split."""
     for label in range(len(CLASS_NAMES)):
         of_class = table.labels == label

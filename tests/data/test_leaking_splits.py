@@ -5,24 +5,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawn_columns import Columns, drawn_columns, parts_of_patients
+from drawn_columns import drawn_columns, parts_of_patients
 
 from mgajax.data.splits import (
     Split,
     assert_patient_disjoint,
-    describe,
     fraction_split,
     make_split,
     split_from_csv,
     stratified_split,
     write_split_csv,
 )
-from mgajax.errors import ConfigError, DataError, LeakageError
+from mgajax.data.table import SliceTable
+from mgajax.errors import DataError, LeakageError
 
 
-def built(seed: int = 0) -> Columns:
+def built(seed: int = 0) -> SliceTable:
     table = drawn_columns(seed, patients=30)
-    codes = stratified_split(**table.by_name, seed=seed).assignment.copy()
+    codes = stratified_split(table, seed=seed).assignment.copy()
     codes[:7] = -1
     return replace(table, built_split=codes)
 
@@ -30,19 +30,17 @@ def built(seed: int = 0) -> Columns:
 TABLE = built()
 
 
-def leaking(table: Columns = TABLE, *, seed: int = 0) -> Split:
+def leaking(table: SliceTable = TABLE, *, seed: int = 0) -> Split:
     return make_split(table, kind="leaking_slices", seed=seed)
 
 
-def write(path: Path, split: Split, table: Columns = TABLE) -> Path:
-    write_split_csv(path, split=split, file_names=table.file_names, **table.by_name)
+def write(path: Path, split: Split, table: SliceTable = TABLE) -> Path:
+    write_split_csv(path, table=table, split=split)
     return path
 
 
-def read(path: Path, table: Columns = TABLE) -> Split:
-    return split_from_csv(
-        path, file_names=table.file_names, labels=table.labels, patients=table.patients
-    )
+def read(path: Path, table: SliceTable = TABLE) -> Split:
+    return split_from_csv(path, table=table)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -59,7 +57,7 @@ def test_it_has_the_built_counts_of_every_class_and_spreads_patients(seed: int):
 
 def test_the_order_of_the_rows_has_no_part_in_it():
     order = np.random.default_rng(0).permutation(len(TABLE.labels))
-    shuffled = Columns(**{name: column[order] for name, column in vars(TABLE).items()})
+    shuffled = TABLE.only(order)
     np.testing.assert_array_equal(leaking(shuffled).assignment, leaking().assignment[order])
 
 
@@ -70,7 +68,6 @@ def test_it_says_that_it_leaks():
     several = sum(len(one) > 1 for one in parts.values())
     (note,) = split.notes
     assert f"LEAKS: {several} of {len(parts)} patients stand in several splits" in note
-    assert note in describe(split, **TABLE.by_name)
 
 
 def test_only_a_declared_split_may_leak():
@@ -81,9 +78,7 @@ def test_only_a_declared_split_may_leak():
     with pytest.raises(LeakageError, match="patient"):
         make_split(replace(TABLE, built_split=split.assignment), kind="built", seed=0)
     with pytest.raises(LeakageError, match="patient"):
-        fraction_split(split, **TABLE.by_name, fraction=0.5, seed=0)
-    with pytest.raises(ConfigError, match="base='leaking_slices' is not known"):
-        make_split(TABLE, kind="fraction", seed=0, fraction=0.5, base="leaking_slices")
+        fraction_split(TABLE, base=split, fraction=0.5, seed=0)
     with pytest.raises(DataError, match="has"):
         assert_patient_disjoint(split, TABLE.patients[1:])
 

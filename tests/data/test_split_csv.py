@@ -6,25 +6,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawn_columns import Columns, drawn_columns
+from drawn_columns import columns, drawn_columns
 
 from mgajax.data.splits import Split, split_from_csv, stratified_split, write_split_csv
+from mgajax.data.table import SliceTable
 from mgajax.errors import DataError, LeakageError
 
 TABLE = drawn_columns(0, patients=12)
 
 
-def read(path: Path, table: Columns = TABLE) -> Split:
-    return split_from_csv(
-        path, file_names=table.file_names, labels=table.labels, patients=table.patients
-    )
+def read(path: Path, table: SliceTable = TABLE) -> Split:
+    return split_from_csv(path, table=table)
 
 
 @pytest.fixture
 def written(tmp_path: Path) -> Path:
-    split = stratified_split(**TABLE.by_name, seed=1)
+    split = stratified_split(TABLE, seed=1)
     path = tmp_path / "run" / "split.csv"
-    write_split_csv(path, split=split, file_names=TABLE.file_names, **TABLE.by_name)
+    write_split_csv(path, table=TABLE, split=split)
     return path
 
 
@@ -35,22 +34,20 @@ def edit(path: Path, pattern: str, replacement: str, *, count: int = 1) -> None:
 
 
 def test_round_trip_keeps_every_row(written: Path):
-    split = stratified_split(**TABLE.by_name, seed=1)
+    split = stratified_split(TABLE, seed=1)
     np.testing.assert_array_equal(read(written).assignment, split.assignment)
     assert not read(written).notes
 
 
 def test_left_out_rows_and_awkward_names_round_trip(tmp_path: Path):
-    table = Columns(
-        labels=np.array([1, 1, 0], np.int32),
+    table = replace(
+        columns([(1, "zhao", "one"), (1, "zhao", "two"), (0, "jun", "three")]),
         patients=np.array(["zhao/Zhao_Patient 1", 'zhao/"quoted", comma', "jun/\xa074724"]),
-        sources=np.array(["zhao", "zhao", "jun"]),
         file_names=np.array(["a%20b-21%0.png", 'c,"d".png', "é.png"]),
-        built_split=np.zeros(3, np.int8),
     )
     split = Split("mine", np.array([0, -1, 2], np.int8))
     path = tmp_path / "split.csv"
-    write_split_csv(path, split=split, file_names=table.file_names, **table.by_name)
+    write_split_csv(path, table=table, split=split)
     np.testing.assert_array_equal(read(path, table).assignment, [0, -1, 2])
 
 
@@ -141,9 +138,9 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full_disk)
-    split = stratified_split(**TABLE.by_name, seed=2)
+    split = stratified_split(TABLE, seed=2)
     with pytest.raises(DataError, match=r"split\.csv: cannot write the split \(No space left"):
-        write_split_csv(written, split=split, file_names=TABLE.file_names, **TABLE.by_name)
+        write_split_csv(written, table=TABLE, split=split)
     assert written.read_bytes() == before
     assert [path.name for path in written.parent.iterdir()] == ["split.csv"]
 
@@ -151,6 +148,4 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
 def test_columns_of_another_data_set_are_refused(tmp_path: Path):
     split = Split("short", np.zeros(2, np.int8))
     with pytest.raises(DataError, match="has 2 rows"):
-        write_split_csv(
-            tmp_path / "s.csv", split=split, file_names=TABLE.file_names, **TABLE.by_name
-        )
+        write_split_csv(tmp_path / "s.csv", table=TABLE, split=split)

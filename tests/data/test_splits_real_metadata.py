@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from drawn_columns import (
     TABLE2,
-    Columns,
     assert_sources_balanced,
     assert_whole_patients,
     columns,
@@ -29,6 +28,7 @@ from mgajax.data.splits import (
     table2_split,
     write_split_csv,
 )
+from mgajax.data.table import SliceTable
 from mgajax.schema import COVID, SOURCES, SPLITS
 
 DOUBLE_IDENTITIES = {
@@ -49,7 +49,7 @@ PREFIXES = {
 }
 
 
-def metadata(folder: Path) -> Columns:
+def metadata(folder: Path) -> SliceTable:
     """The columns of a folder's three metadata files, read here without the product's own reader."""
     rows, names = [], []
     for label, stem in enumerate(("normal", "covid", "cap")):
@@ -66,18 +66,18 @@ def metadata(folder: Path) -> Columns:
 
 
 @pytest.fixture(scope="module")
-def real(shared: Path) -> Columns:
+def real(shared: Path) -> SliceTable:
     table = metadata(shared / "realdata" / "metadata")
     assert len(table.labels) == 17_104
     return table
 
 
-def test_real_metadata_gets_table_2_exactly_with_nobody_in_two_splits(real: Columns):
+def test_real_metadata_gets_table_2_exactly_with_nobody_in_two_splits(real: SliceTable):
     assert len(set(real.patients.tolist())) == 460 + 604 + 54
     previous = None
     for seed in range(3):
         start = time.process_time()
-        split = default_split(**real.by_name, seed=seed)
+        split = default_split(real, seed=seed)
         assert time.process_time() - start < 5
         assert split.name == "table2"
         assert split.counts(real.labels) == TABLE2
@@ -87,11 +87,11 @@ def test_real_metadata_gets_table_2_exactly_with_nobody_in_two_splits(real: Colu
         previous = split.assignment
 
 
-def test_real_metadata_fractions_folds_and_sources(real: Columns):
-    base = table2_split(**real.by_name, seed=0)
+def test_real_metadata_fractions_folds_and_sources(real: SliceTable):
+    base = table2_split(real, seed=0)
     before: set[int] = set()
     for percent in range(10, 100, 10):
-        split = fraction_split(base, **real.by_name, fraction=percent / 100, seed=0)
+        split = fraction_split(real, base=base, fraction=percent / 100, seed=0)
         train = set(split.indices("train").tolist())
         assert before < train
         before = train
@@ -99,22 +99,20 @@ def test_real_metadata_fractions_folds_and_sources(real: Columns):
         assert abs(len(train) / (17_104 - 1238) - percent / 100) < 0.005
         assert_whole_patients(real, split)
     for source in SOURCES:
-        split = leave_one_source_out(**real.by_name, source=source, seed=0)
+        split = leave_one_source_out(real, source=source, seed=0)
         np.testing.assert_array_equal(split.assignment == 2, real.sources == source)
         assert_whole_patients(real, split)
         assert ("CAP has no patient in train and validation" in split.notes) == (source == "afshar")
         left_out = bool(split.indices("unused").size)
         assert left_out == (source in ("cohen", "zhao"))
-    tested = sum(
-        (k_fold(**real.by_name, k=5, fold=f, seed=0).assignment == 2) * 1 for f in range(5)
-    )
+    tested = sum((k_fold(real, k=5, fold=f, seed=0).assignment == 2) * 1 for f in range(5))
     assert (np.asarray(tested) == 1).all()
 
 
-def test_the_lesion_set_gets_the_papers_counts_with_nobody_in_two_splits(real: Columns):
+def test_the_lesion_set_gets_the_papers_counts_with_nobody_in_two_splits(real: SliceTable):
     """Its frames are the annotated archives' COVID-19 slices, called without their number."""
     rows = (real.labels == COVID) & np.isin(real.sources, ANNOTATED_SOURCES)
-    table = Columns(**{name: column[rows] for name, column in vars(real).items()})
+    table = real.only(rows)
     names = [pair_name(str(name)) for name in table.file_names]
     assert len(set(names)) == 2729
     assert [source_of(name) for name in names] == table.sources.tolist()
@@ -124,7 +122,7 @@ def test_the_lesion_set_gets_the_papers_counts_with_nobody_in_two_splits(real: C
     previous = None
     for seed in range(3):
         start = time.process_time()
-        split = lesion_split(**table.by_name, seed=seed)
+        split = lesion_split(table, seed=seed)
         assert time.process_time() - start < 2  # a third of a second
         assert [split.indices(part).size for part in SPLITS] == [2329, 200, 200]
         assert_whole_patients(table, split)
@@ -133,13 +131,7 @@ def test_the_lesion_set_gets_the_papers_counts_with_nobody_in_two_splits(real: C
             assert set(table.sources[split.indices(part)]) == set(ANNOTATED_SOURCES)
         assert previous is None or (previous != split.assignment).mean() > 0.02
         previous = split.assignment
-    leaking = leaking_slices(
-        split,
-        labels=table.labels,
-        patients=table.patients,
-        file_names=table.file_names,
-        seed=0,
-    )
+    leaking = leaking_slices(table, base=split, seed=0)
     assert leaking.counts(table.labels) == split.counts(table.labels)
     assert leaking.notes[0].startswith("LEAKS: 7")
 
@@ -147,22 +139,22 @@ def test_the_lesion_set_gets_the_papers_counts_with_nobody_in_two_splits(real: C
 def test_the_small_real_pack_splits_every_way(shared: Path):
     """Its CAP slices are all of one patient: they train, and the notes say what is missing."""
     table = metadata(shared / "realdata" / "pack_dev")
-    split = default_split(**table.by_name, seed=0)
+    split = default_split(table, seed=0)
     assert_whole_patients(table, split)
     counts = split.counts(table.labels)
     assert counts["train"]["CAP"] == (table.labels == 2).sum()
     assert "CAP has no patient in validation and test" in split.notes
     assert all(counts[part][name] for part in SPLITS for name in ("Normal", "COVID-19"))
     for fraction in (0.1, 0.5, 0.9):
-        part = fraction_split(split, **table.by_name, fraction=fraction, seed=0)
+        part = fraction_split(table, base=split, fraction=fraction, seed=0)
         assert_whole_patients(table, part)
     for source in np.unique(table.sources).tolist():
-        split = leave_one_source_out(**table.by_name, source=source, seed=0)
+        split = leave_one_source_out(table, source=source, seed=0)
         np.testing.assert_array_equal(split.assignment == 2, table.sources == source)
 
 
 def test_the_example_solution_reads_back_as_a_users_csv(
-    shared: Path, real: Columns, tmp_path: Path
+    shared: Path, real: SliceTable, tmp_path: Path
 ):
     """The example lists patients by their raw id; spelt out by file it is a valid user's CSV."""
     with (shared / "realdata" / "table2_split_example.csv").open(newline="") as file:
@@ -177,14 +169,10 @@ def test_the_example_solution_reads_back_as_a_users_csv(
         writer.writerow(["file_name", "patient", "split"])
         for name, patient in zip(real.file_names, real.patients, strict=True):
             writer.writerow([name, patient, spelt[parts[patient.split("/", 1)[1]]]])
-    split = split_from_csv(
-        path, file_names=real.file_names, labels=real.labels, patients=real.patients
-    )
+    split = split_from_csv(path, table=real)
     assert split.counts(real.labels) == TABLE2
     assert not split.notes
     again = tmp_path / "split.csv"
-    write_split_csv(again, split=split, file_names=real.file_names, **real.by_name)
-    back = split_from_csv(
-        again, file_names=real.file_names, labels=real.labels, patients=real.patients
-    )
+    write_split_csv(again, table=real, split=split)
+    back = split_from_csv(again, table=real)
     np.testing.assert_array_equal(back.assignment, split.assignment)

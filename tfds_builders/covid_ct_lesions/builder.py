@@ -7,12 +7,13 @@ The record is that of `covid_ct_slices`, so whatever reads the one reads the oth
 
 import dataclasses
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import tensorflow_datasets as tfds
 
 from mgajax.curation.catalogue import Catalogue
 from mgajax.curation.lesion_pairs import find_pairs, pairs_fingerprint, read_pairs
+from mgajax.data.columns import SliceColumns
 from mgajax.data.splits import Split, lesion_split
 from tfds_builders.catalogued import CataloguedBuilder, CataloguedConfig
 
@@ -56,6 +57,6 @@ class CovidCtLesions(CataloguedBuilder):
         """The verified pairs; see `lesion_pairs.read_pairs`."""
         return read_pairs(manual_dir, max_damage_share=self.builder_config.max_damage_share)
 
-    def split(self, columns: dict[str, Any]) -> Split:
+    def split(self, table: SliceColumns) -> Split:
         """2,329/200/200 for the full set, see `mgajax.data.splits.lesion_split`."""
-        return lesion_split(**columns, seed=self.builder_config.split_seed)
+        return lesion_split(table, seed=self.builder_config.split_seed)

@@ -8,13 +8,14 @@ tfds.download.DownloadConfig(manual_dir=...))`. Neither needs TensorFlow.
 
 import dataclasses
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import tensorflow_datasets as tfds
 
 from mgajax.curation.catalogue import Catalogue, input_fingerprint, read_catalogue
 from mgajax.curation.kaggle_layout import find_layout
 from mgajax.curation.predicted_masks import predicted_folder
+from mgajax.data.columns import SliceColumns
 from mgajax.data.splits import Split, default_split
 from tfds_builders.catalogued import CataloguedBuilder, CataloguedConfig
 
@@ -76,6 +77,6 @@ class CovidCtSlices(CataloguedBuilder):
             manual_dir, max_damage_share=config.max_damage_share, masks=config.masks
         )
 
-    def split(self, columns: dict[str, Any]) -> Split:
+    def split(self, table: SliceColumns) -> Split:
         """Table 2's counts for the full set, see `mgajax.data.splits.default_split`."""
-        return default_split(**columns, seed=self.builder_config.split_seed)
+        return default_split(table, seed=self.builder_config.split_seed)

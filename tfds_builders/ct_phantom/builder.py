@@ -7,7 +7,7 @@ one's own: `PhantomConfig(name="mine", patients=500, shortcut=0.7)`. No TensorFl
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,6 +16,7 @@ import tensorflow_datasets as tfds
 from jaxtyping import UInt8
 
 from mgajax.curation.predicted_masks import masks_digest, predicted_folder, read_values
+from mgajax.data.columns import SliceColumns
 from mgajax.data.splits import stratified_split
 from mgajax.errors import ConfigError
 from mgajax.progress import track
@@ -186,13 +187,7 @@ def split_patients(settings: PhantomSettings) -> dict[str, list[Patient]]:
       ConfigError: too few patients for every split to have one.
     """
     patients = list(iter_patients(settings))
-    split = stratified_split(
-        labels=np.repeat([p.label for p in patients], settings.slices_per_patient),
-        patients=[p.key for p in patients for _ in p.levels],
-        sources=[p.source for p in patients for _ in p.levels],
-        fractions=FRACTIONS,
-        seed=settings.seed,
-    )
+    split = stratified_split(_columns(patients), fractions=FRACTIONS, seed=settings.seed)
     parts = {}
     for name in SPLITS:
         chosen = np.unique(split.indices(name) // settings.slices_per_patient)
@@ -204,6 +199,17 @@ def split_patients(settings: PhantomSettings) -> dict[str, list[Patient]]:
             "draw at least 24"
         )
     return parts
+
+
+def _columns(patients: Sequence[Patient]) -> SliceColumns:
+    """One row a slice, patient by patient; not drawn yet, so without file names."""
+    slices = [patient for patient in patients for _ in patient.levels]
+    return SliceColumns(
+        labels=np.array([patient.label for patient in slices], np.int32),
+        patients=np.array([patient.key for patient in slices], np.str_),
+        sources=np.array([patient.source for patient in slices], np.str_),
+        file_names=np.full(len(slices), "", np.str_),
+    )
 
 
 def _summary(settings: PhantomSettings, parts: dict[str, list[Patient]]) -> dict[str, Any]:
