@@ -1,3 +1,3 @@
 """mgajax: mask-guided attention for COVID-19 diagnosis on chest CT, in JAX/Flax."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

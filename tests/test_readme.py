@@ -1,10 +1,11 @@
-"""What the README shows must run."""
+"""What the README shows must run, and what texts name must be there."""
 
 import re
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -23,7 +24,11 @@ def test_the_python_example_runs() -> None:
     assert "layer3.1.cbam.sa.conv1.weight" in names["state_dict"]
 
 
-def test_every_file_that_it_names_exists() -> None:
-    text = (ROOT / "README.md").read_text()
-    for place in re.findall(r"(?:configs|docs|tfds_builders|mgajax)/[\w/.]+\w", text):
+TEXTS = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/architecture.md", "docs/testing.md")
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_file_that_it_names_exists(name: str) -> None:
+    text = (ROOT / name).read_text()
+    for place in re.findall(r"(?:configs|docs|tests|tfds_builders|mgajax)/[\w/.]+\w", text):
         assert (ROOT / place).exists(), place
