@@ -26,6 +26,9 @@ IMAGE_STD: float = 0.33165374
 """Grey-level constants of the curated set's authors (their public training code, pixels in [0, 1]);
 the paper gives none. Fixed, so that a checkpoint means the same on every data set."""
 
+NO_ROW: int = -1
+"""What stands in the place of a row where a batch is filled up."""
+
 PREFETCH_JOIN_S: float = 5.0
 """How long closing a prefetch waits for an item that is being made; its thread is a daemon."""
 
@@ -142,17 +145,6 @@ def _permutation(*, count: int, epoch: int, seed: int) -> Int[np.ndarray, "n"]:
     order = np.argsort(words, kind="stable")
     order.setflags(write=False)
     return order
-
-
-def evaluation_rows(
-    rows: Integer[np.ndarray, "n"], *, batch_size: int
-) -> list[Int32[np.ndarray, "batch"]]:
-    """`rows` in order as batches of `batch_size`; the last one is filled up with -1."""
-    if batch_size < 1:
-        raise ConfigError(f"batch_size={batch_size}: expected at least 1")
-    padded = np.full(-(-len(rows) // batch_size) * batch_size, -1, np.int32)
-    padded[: len(rows)] = rows
-    return list(padded.reshape(-1, batch_size))
 
 
 def host_slice(batch_size: int, process_index: int, process_count: int) -> slice:

@@ -8,7 +8,6 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
@@ -20,9 +19,11 @@ from mgajax.explanation.explained import BATCH, Explained, Explanation, explain_
 from mgajax.explanation.files import write_results
 from mgajax.explanation.methods import Method, Task, chosen_methods
 from mgajax.explanation.slices import Slices, baselines_for, slices_of_files, slices_of_split
+from mgajax.models.attention import attends
 from mgajax.models.registry import CLASSIFIERS
 from mgajax.schema import CLASS_NAMES, SPLITS
 from mgajax.training.run import reopen_run
+from mgajax.training.sharding import first_device
 from mgajax.training.trained import Trained, load_trained
 
 TARGETS = ("predicted", "label", *CLASS_NAMES)
@@ -68,7 +69,7 @@ def explain_runs(
         for name, folder in zip(names or _names(workdirs), workdirs, strict=True)
     }
     chosen = {
-        name: chosen_methods(tuple(methods), has_attention=bool(_attends(one)))
+        name: chosen_methods(tuple(methods), has_attention=attends(one.model))
         for name, one in trained.items()
     }
     slices = _slices(
@@ -96,7 +97,7 @@ def _explain(
     checked: list[Check] = []
     for name, one in trained.items():
         variables = jax.device_get(one.variables)
-        chances[name] = _probabilities(one.model, variables, slices.images)
+        chances[name] = _probabilities(one, slices.images)
         targets[name] = _targets(slices, chances[name], target=target)
         task = Task(one.model, variables, slices.images, references, targets[name])
         found = [explain_all(name, method, task) for method in methods[name].values()]
@@ -133,12 +134,6 @@ def _classifier(workdir: Path, *, overrides: Sequence[str]) -> Trained:
     return trained
 
 
-def _attends(trained: Trained) -> tuple[int, ...]:
-    """The stages with attention."""
-    plan = getattr(trained.model, "plan", None)
-    return () if plan is None else plan.stages
-
-
 def _slices(
     workdirs: Sequence[Path],
     trained: Mapping[str, Trained],
@@ -164,18 +159,21 @@ def _slices(
     return slices_of_split(run, split=split, limit=limit)
 
 
-@functools.partial(jax.jit, static_argnums=0)
 def _chances(model: nn.Module, variables: Any, images: Array) -> Array:
     out: Any = model.apply(variables, images, train=False)
     return jax.nn.softmax(out.logits, axis=-1)
 
 
 def _probabilities(
-    model: nn.Module, variables: Any, images: Float[np.ndarray, "n s s 1"]
+    trained: Trained, images: Float[np.ndarray, "n s s 1"]
 ) -> Float[np.ndarray, "n k"]:
-    batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
-    found = [_chances(model, variables, jnp.asarray(batch)) for batch in batches]
-    return np.concatenate(found).astype(np.float64)
+    infer = trained.inference(
+        functools.partial(_chances, trained.model),
+        sizes=(min(BATCH, len(images)),),
+        layout=first_device(),
+    )
+    chances: np.ndarray = infer(images)
+    return chances.astype(np.float64)
 
 
 def _targets(

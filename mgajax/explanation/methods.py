@@ -13,6 +13,7 @@ from mgajax.explanation.class_activation import attention_maps, grad_cam
 from mgajax.explanation.deep_lift import deeplift
 from mgajax.explanation.integrated import integrated_gradients
 from mgajax.explanation.result import Attribution
+from mgajax.models.attention import shown_map
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -71,10 +72,9 @@ def _deeplift(nonlinear: str) -> Callable[[Task], Maps]:
 
 
 def _own_attention(task: Task) -> Maps:
-    """The map that lesions guide, or the last one where none is guided."""
     maps = attention_maps(task.model, task.variables, task.images)
-    guided = getattr(task.model, "guided", None)
-    return Maps(maps[guided if guided in maps else list(maps)[-1]].astype(np.float32))
+    shown = shown_map(maps, guided=getattr(task.model, "guided", None))
+    return Maps(maps[shown].astype(np.float32))
 
 
 def _grad_cam(task: Task) -> Maps:

@@ -24,10 +24,14 @@ from mgajax.data.loader import to_float
 from mgajax.data.preparation import Preparation
 from mgajax.data.threads import map_ordered
 from mgajax.errors import ConfigError, DataError
-from mgajax.inference.buckets import BUCKETS, Bucketed
 from mgajax.inference.segmenter import PreparedSlice, lesion_function, prepared
 from mgajax.models.registry import CLASSIFIERS, SEGMENTERS
+from mgajax.training.batch_inference import BatchInference
+from mgajax.training.sharding import first_device
 from mgajax.training.trained import Trained, load_trained
+
+BUCKETS: tuple[int, ...] = (1, 2, 4, 8, 16)
+"""Batch sizes by default: at most half of a batch is filling."""
 
 SPREAD = (0.05, 0.95)
 """Quantiles of the members' probabilities between which `spread` lies."""
@@ -77,14 +81,14 @@ class Network:
       settings: how its slices are prepared.
       variables: what `model.apply` takes, on the host.
       apply: images to a dictionary of results, see `_classified`, or to probabilities of lesion.
-      vary: the same for varied images; None where nothing is varied.
+      vary: the same for varied images, by the variation's number; None where nothing is varied.
     """
 
     trained: Trained
     settings: Preparation
     variables: Any
-    apply: Bucketed
-    vary: Bucketed | None = None
+    apply: BatchInference
+    vary: BatchInference | None = None
 
 
 class Predictor:
@@ -109,7 +113,7 @@ class Predictor:
           variations: test-time augmentation: how many times each classifier sees a slice, once as
             it is and the others varied as in its training. The n-th variation is the same for
             every slice. Segmenters see it once.
-          buckets: batch sizes, see `Bucketed`.
+          buckets: batch sizes, see `BatchInference`.
           overrides: `--config.key=value` for keys that do not change numbers.
 
         Raises:
@@ -194,25 +198,25 @@ class Predictor:
 
 
 def _classifier(trained: Trained, *, variations: int, buckets: Sequence[int]) -> Network:
-    settings = Preparation(**trained.config.preparation)
-    variables = jax.device_get(trained.variables)
-    name = trained.config.model.name
-    make = functools.partial(Bucketed, side=settings.image_size, buckets=buckets, model_name=name)
-    function = functools.partial(_classified, trained.model)
+    function, layout = functools.partial(_classified, trained.model), first_device()
     vary = None
     if variations > 1:
         amounts = Augmentation(**trained.config.augmentation)
         varied = _after_variation(function, settings=amounts, seed=int(trained.config.seed))
-        vary = make(varied, variables)
-    return Network(trained, settings, variables, make(function, variables), vary)
+        vary = trained.inference(varied, sizes=buckets, layout=layout, further=1)
+    return _network(trained, trained.inference(function, sizes=buckets, layout=layout), vary=vary)
 
 
 def _segmenter(trained: Trained, *, buckets: Sequence[int]) -> Network:
+    function = lesion_function(trained.model)
+    return _network(trained, trained.inference(function, sizes=buckets, layout=first_device()))
+
+
+def _network(
+    trained: Trained, apply: BatchInference, *, vary: BatchInference | None = None
+) -> Network:
     settings = Preparation(**trained.config.preparation)
-    function, variables = lesion_function(trained.model), jax.device_get(trained.variables)
-    side, name = settings.image_size, trained.config.model.name
-    lesion = Bucketed(function, variables, side=side, buckets=buckets, model_name=name)
-    return Network(trained, settings, variables, lesion)
+    return Network(trained, settings, jax.device_get(trained.variables), apply, vary)
 
 
 def _classified(
@@ -224,9 +228,8 @@ def _classified(
     inputs = to_float(images) if images.dtype == jnp.uint8 else images
     output: Any = model.apply(variables, inputs, train=False)
     found = {"probabilities": jax.nn.softmax(output.logits.astype(jnp.float32), axis=-1)}
-    if output.attention:
-        name = output.guided if output.guided in output.attention else list(output.attention)[-1]
-        maps = output.attention[name][..., 0].astype(jnp.float32)
+    if (shown := output.shown_attention) is not None:
+        maps = shown.astype(jnp.float32)
         found["attention"] = jax.image.resize(maps, images.shape[:3], "linear", antialias=False)
     return found
 
@@ -265,8 +268,8 @@ def _prepared(
     return tuple(map_ordered(one, enumerate(pictures)))
 
 
-def _stacked(slices: Sequence[PreparedSlice]) -> UInt8[np.ndarray, "n s s"]:
-    return np.stack([one.image for one in slices])
+def _stacked(slices: Sequence[PreparedSlice]) -> UInt8[np.ndarray, "n s s 1"]:
+    return np.stack([one.image for one in slices])[..., None]
 
 
 def _restored(

@@ -18,11 +18,12 @@ from mgajax.explanation.baselines import black
 from mgajax.explanation.methods import METHODS, Task
 from mgajax.inference import overlays as layers
 from mgajax.inference.geometry import Turn
-from mgajax.inference.predictor import Network, Prediction, Predictor
+from mgajax.inference.predictor import Prediction, Predictor
 from mgajax.inference.problems import Problems
 from mgajax.inference.results import ScanResult, SliceResult
 from mgajax.inference.scans import Plane, Scan
 from mgajax.inference.slice_warnings import Oddity, oddities
+from mgajax.models.attention import attends
 from mgajax.progress import track
 
 
@@ -96,15 +97,9 @@ def layer_names(predictor: Predictor, *, settings: Settings) -> tuple[str, ...]:
     if predictor.segmenter is not None:
         names += ["lesion", "overlays"]
     if predictor.classifiers:
-        names += ["attention"] if attends(predictor.classifiers[0]) else []
+        names += ["attention"] if attends(predictor.classifiers[0].trained.model) else []
         names += ["attribution"] if settings.attribution != "none" else []
     return tuple(names)
-
-
-def attends(network: Network) -> bool:
-    """Whether a classifier has attention of its own."""
-    plan = getattr(network.trained.model, "plan", None)
-    return plan is not None and bool(plan.stages)
 
 
 Pictured = tuple[Plane, UInt8[np.ndarray, "h w"]]

@@ -16,9 +16,8 @@ from mgajax.data.threads import map_ordered
 from mgajax.errors import ConfigError
 from mgajax.models.hmsanet import HMSANet, checked_scales
 from mgajax.models.registry import SEGMENTERS
-from mgajax.training.compilation import compiler_options
+from mgajax.training.batch_inference import BatchInference
 from mgajax.training.segmentation_losses import lesion_probability
-from mgajax.training.sharding import Layout, round_up
 from mgajax.training.trained import Trained
 
 
@@ -92,15 +91,13 @@ class Segmenter:
       trained: the run it comes from.
       model: its network, at the scales of inference.
       settings: how its pictures are prepared: as those that it was trained on.
-      batch_size: pictures in one call, over all devices.
-      lesion: `(variables, images uint8 [b, s, s, 1]) -> float32 [b, s, s]`, compiled.
+      lesion: images uint8 [b, s, s, 1] to probabilities of lesion, float32 [b, s, s].
     """
 
     trained: Trained
     model: nn.Module
     settings: Preparation
-    batch_size: int
-    lesion: Callable[..., Any]
+    lesion: BatchInference
 
     @property
     def scales(self) -> tuple[float, ...]:
@@ -112,41 +109,22 @@ class Segmenter:
     ) -> Iterator[LesionMap | Unreadable]:
         """Segment pictures, each exactly once and in order.
 
-        Threads decode and prepare ahead while the devices compute, and the next batch computes
-        while one is read back. The last batch is filled up with black.
+        Threads decode and prepare ahead while the devices compute.
 
         Args:
           pictures: read as they are needed, by a background thread.
           stop: asked before each batch; once it holds, what was begun is the last.
         """
         ready = map_ordered(functools.partial(_prepare, settings=self.settings), pictures)
-        begun: tuple[list[PreparedSlice | Unreadable], Any] | None = None
-        for batch in prefetch(_batches(ready, size=self.batch_size)):
-            if stop():
-                break
-            following = (batch, self._begin(batch))
-            if begun is not None:
-                yield from self._read_back(*begun)
-            begun = following
-        if begun is not None:
-            yield from self._read_back(*begun)
-
-    def _begin(self, batch: list[PreparedSlice | Unreadable]) -> Any:
-        side, layout = self.settings.image_size, self.trained.layout
-        images = np.zeros((self.batch_size, side, side, 1), np.uint8)
-        for place, item in enumerate(_readable(batch)):
-            images[place, ..., 0] = item.image
-        return self.lesion(self.trained.variables, layout.shard(images))
-
-    def _read_back(
-        self, batch: list[PreparedSlice | Unreadable], lesion: Any
-    ) -> Iterator[LesionMap | Unreadable]:
-        values = iter(self.trained.layout.gather(lesion))
-        for item in batch:
-            if isinstance(item, Unreadable):
-                yield item
-            else:
-                yield LesionMap(item, next(values), self.settings)
+        side = self.settings.image_size
+        batches = prefetch(_batches(ready, size=self.lesion.sizes[-1], side=side))
+        for batch, lesions in self.lesion.stream(batches, stop=stop):
+            values = iter(lesions)
+            for item in batch:
+                if isinstance(item, Unreadable):
+                    yield item
+                else:
+                    yield LesionMap(item, next(values), self.settings)
 
 
 def make_segmenter(trained: Trained, *, scales: Sequence[float] | None = None) -> Segmenter:
@@ -170,8 +148,7 @@ def make_segmenter(trained: Trained, *, scales: Sequence[float] | None = None) -
         trained=trained,
         model=model,
         settings=Preparation(**trained.config.preparation),
-        batch_size=round_up(trained.config.eval_batch_size, layout=trained.layout),
-        lesion=_compiled(model, name=name, layout=trained.layout),
+        lesion=trained.inference(lesion_function(model), sizes=(trained.config.eval_batch_size,)),
     )
 
 
@@ -196,15 +173,6 @@ def lesion_function(model: nn.Module) -> Callable[..., Any]:
     return lesion
 
 
-def _compiled(model: nn.Module, *, name: str, layout: Layout) -> Callable[..., Any]:
-    return layout.wrap(
-        lesion_function(model),
-        inputs=("replicated", "sharded"),
-        outputs="sharded",
-        compiler_options=compiler_options(name, platform=layout.platform),
-    )
-
-
 def _prepare(picture: StoredSlice, *, settings: Preparation) -> PreparedSlice | Unreadable:
     try:
         pixels = decode(picture.data, flags=picture.flags, settings=settings)
@@ -225,18 +193,17 @@ def prepared(
 
 
 def _batches(
-    items: Iterable[PreparedSlice | Unreadable], *, size: int
-) -> Iterator[list[PreparedSlice | Unreadable]]:
-    """Lists with `size` readable pictures each, the last one with what is left."""
+    items: Iterable[PreparedSlice | Unreadable], *, size: int, side: int
+) -> Iterator[tuple[list[PreparedSlice | Unreadable], UInt8[np.ndarray, "_ s s 1"]]]:
+    """Items with `size` readable pictures among them, the last ones with what is left, and these."""
     batch: list[PreparedSlice | Unreadable] = []
+    images: list[np.ndarray] = []
     for item in items:
         batch.append(item)
-        if len(_readable(batch)) == size:
-            yield batch
-            batch = []
+        if isinstance(item, PreparedSlice):
+            images.append(item.image)
+        if len(images) == size:
+            yield batch, np.stack(images)[..., None]
+            batch, images = [], []
     if batch:
-        yield batch
-
-
-def _readable(batch: list[PreparedSlice | Unreadable]) -> list[PreparedSlice]:
-    return [item for item in batch if isinstance(item, PreparedSlice)]
+        yield batch, np.array(images, np.uint8).reshape(-1, side, side, 1)

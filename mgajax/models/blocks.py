@@ -18,6 +18,7 @@ from jaxtyping import Array, Float
 
 from mgajax.errors import ConfigError, nearest
 from mgajax.models import row_pairs
+from mgajax.models.attention import shown_map
 from mgajax.models.batch_norm import BatchNorm
 from mgajax.models.convolution import convolve
 from mgajax.models.pooling import max_pool_3x3
@@ -42,6 +43,13 @@ class ClassifierOutput:
     attention: dict[str, Any]
     guided: str | None = flax.struct.field(pytree_node=False, default=None)
     lungs: str | None = flax.struct.field(pytree_node=False, default=None)
+
+    @property
+    def shown_attention(self) -> Any:
+        """`[b, h, w]` of the map that is shown and scored, see `shown_map`; None if there is none."""
+        if not self.attention:
+            return None
+        return self.attention[shown_map(self.attention, guided=self.guided)][..., 0]
 
 
 class Dropout(nn.Module):

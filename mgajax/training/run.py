@@ -7,7 +7,7 @@ The folder holds `config.json` (with versions and git commit), `split.csv`, `che
 import contextlib
 import functools
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 from mgajax import config as configs
 from mgajax.config import CONFIG_FILE as CONFIG_FILE
 from mgajax.data.cache import PreparedSet, prepared_set
-from mgajax.data.loader import evaluation_rows
+from mgajax.data.loader import NO_ROW
 from mgajax.data.preparation import Preparation
 from mgajax.data.splits import (
     Split,
@@ -32,10 +32,11 @@ from mgajax.errors import DataError
 from mgajax.locks import locked
 from mgajax.progress import say, track
 from mgajax.training import beginning, init_from, steps
+from mgajax.training.batch_inference import make_batch_inference
 from mgajax.training.checkpoints import CHECKPOINT_FOLDER as CHECKPOINT_FOLDER
 from mgajax.training.compilation import compiler_options
 from mgajax.training.feed import Feed, known_masks, make_feed
-from mgajax.training.sharding import Layout, check_batch_size, round_up
+from mgajax.training.sharding import Layout, check_batch_size
 from mgajax.training.state import TrainState
 
 SPLIT_FILE = "split.csv"
@@ -116,30 +117,22 @@ class Run:
         self, state: TrainState, rows: np.ndarray, *, description: str | None = None
     ) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
         """`predict` batch by batch, for outputs that are too large to keep: (rows, their outputs)."""
-        size = round_up(self.config.eval_batch_size, layout=self.layout)
-        batches = evaluation_rows(rows, batch_size=size)
-        found: Iterable[dict[str, np.ndarray]] = self._in_flight(state, batches)
+        inference = make_batch_inference(
+            lambda chosen: self.predict_step(state, *self.feed.inputs(chosen)),
+            layout=self.layout,
+            sizes=(self.config.eval_batch_size,),
+            filling=NO_ROW,
+        )
+        batches = inference.batches(rows.astype(np.int32))
+        found = inference.stream(batches)
         if description is not None:
             found = track(found, description=description, total=len(batches))
-        for batch, outputs in zip(batches, found, strict=True):
+        for batch, outputs in found:
             if not np.array_equal(outputs.pop("rows"), batch):
                 raise RuntimeError(
                     "predictions came back in another order than their rows went out"
                 )
-            count = int((batch >= 0).sum())
-            yield batch[:count], {name: array[:count] for name, array in outputs.items()}
-
-    def _in_flight(
-        self, state: TrainState, batches: list[np.ndarray]
-    ) -> Iterator[dict[str, np.ndarray]]:
-        """Each batch's outputs on the host; the next batch computes while one is read back."""
-        ahead = None
-        for batch in batches:
-            outputs = self.predict_step(state, *self.feed.inputs(batch))
-            if ahead is not None:
-                yield self.layout.gather(ahead)
-            ahead = outputs
-        yield self.layout.gather(ahead)
+            yield batch, outputs
 
 
 def open_run(config: ConfigDict, *, workdir: Path) -> Run:

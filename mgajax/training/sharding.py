@@ -196,6 +196,11 @@ def layout_over(devices: Sequence[jax.Device], *, parallel: str) -> Layout:
     return Layout(parallel=Parallel(parallel), mesh=Mesh(np.asarray(devices), (AXIS,)))
 
 
+def first_device() -> Layout:
+    """The first device alone, with no device axis: for predictions that threads ask for."""
+    return layout_over(jax.devices()[:1], parallel=Parallel.JIT)
+
+
 def check_batch_size(batch_size: int, *, layout: Layout, key: str = "batch_size") -> None:
     """Refuse a batch that does not divide over the devices.
 

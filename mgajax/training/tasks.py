@@ -162,12 +162,9 @@ def _class_loss(output: Any, batch: Batch) -> Float[Array, "b"]:
 
 
 def _class_predictions(output: Any) -> dict[str, Array]:
-    """Logits [b, k], and of a model with attention its supervised map, else its highest stage's."""
-    found = {"logits": output.logits}
-    shown = output.guided or (max(output.attention) if output.attention else None)
-    if shown is not None:
-        found["attention_map"] = output.attention[shown][..., 0]
-    return found
+    """Logits [b, k], and of a model with attention the map that is shown."""
+    shown = output.shown_attention
+    return {"logits": output.logits} | ({} if shown is None else {"attention_map": shown})
 
 
 def segmentation(loss: ConfigDict) -> Task:

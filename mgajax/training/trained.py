@@ -1,18 +1,23 @@
 """A trained run without its data: the best checkpoint and what made it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jax
+import numpy as np
+from jaxtyping import Shaped
 from ml_collections import ConfigDict
 
 from mgajax import config as configs
 from mgajax.errors import CheckpointError
 from mgajax.training import beginning
+from mgajax.training.batch_inference import BatchInference, make_batch_inference
 from mgajax.training.checkpoints import CheckpointName, open_checkpoints
+from mgajax.training.compilation import compiler_options
 from mgajax.training.run import CONFIG_FILE
-from mgajax.training.sharding import Layout
+from mgajax.training.sharding import Layout, Spread
 from mgajax.training.state import TrainState
 
 
@@ -38,6 +43,43 @@ class Trained:
     def variables(self) -> dict[str, Any]:
         """What `model.apply` takes."""
         return {"params": self.state.params["model"], "batch_stats": self.state.batch_stats}
+
+    def inference(
+        self,
+        function: Callable[..., Any],
+        *,
+        sizes: Sequence[int],
+        layout: Layout | None = None,
+        further: int = 0,
+    ) -> BatchInference:
+        """A function of these variables, compiled for any number of images.
+
+        Args:
+          function: `(variables, images [b, s, s, 1], *further) -> tree of arrays [b, ...]`.
+          sizes: of batches, see `make_batch_inference`.
+          layout: other devices than the run's.
+          further: how many more arguments the function takes, the same for all images.
+
+        Raises:
+          ConfigError: no sizes, or one below 1.
+        """
+        variables = self.variables
+        if layout is None:
+            layout = self.layout
+        else:
+            variables = layout.replicate(jax.device_get(variables))
+        others: list[Spread] = ["replicated"] * further
+        program = layout.wrap(
+            function,
+            inputs=("replicated", "sharded", *others),
+            outputs="sharded",
+            compiler_options=compiler_options(self.config.model.name, platform=layout.platform),
+        )
+
+        def infer(images: Shaped[np.ndarray, "b s s 1"], *more: Any) -> Any:
+            return program(variables, layout.shard(images), *more)
+
+        return make_batch_inference(infer, layout=layout, sizes=sizes)
 
 
 def load_trained(workdir: Path, *, overrides: Sequence[str] = ()) -> Trained:

@@ -12,7 +12,6 @@ from mgajax.data.loader import (
     IMAGE_MEAN,
     IMAGE_STD,
     Examples,
-    evaluation_rows,
     host_slice,
     mask_to_float,
     prefetch,
@@ -38,55 +37,6 @@ def stream(rows: np.ndarray, *, steps: int, batch_size: int, seed: int = 0) -> n
         training_rows(rows, step=step, batch_size=batch_size, seed=seed) for step in range(steps)
     ]
     return np.concatenate(batches)
-
-
-@pytest.mark.parametrize(("count", "batch_size"), [(10, 4), (12, 4), (3, 8), (1, 4), (7, 7)])
-def test_every_row_once_an_epoch(count: int, batch_size: int) -> None:
-    rows = np.arange(count, dtype=np.int64) * 3 + 5
-    epochs = 6
-    drawn = stream(rows, steps=-(-epochs * count // batch_size), batch_size=batch_size)
-    for epoch in range(epochs):
-        part = drawn[epoch * count : (epoch + 1) * count]
-        np.testing.assert_array_equal(np.sort(part), rows)
-
-
-def test_epochs_and_seeds_differ() -> None:
-    rows = np.arange(50, dtype=np.int64)
-    first, second = stream(rows, steps=2, batch_size=50).reshape(2, 50)
-    other = stream(rows, steps=1, batch_size=50, seed=1)
-    assert (first != second).any()
-    assert (first != other).any()
-    assert (first != rows).any()
-
-
-def test_order_is_a_function_of_seed_and_step_alone() -> None:
-    rows = np.arange(11, dtype=np.int64)
-    forward = [training_rows(rows, step=s, batch_size=4, seed=3) for s in range(40)]
-    backward = [training_rows(rows, step=s, batch_size=4, seed=3) for s in reversed(range(40))]
-    np.testing.assert_array_equal(forward, backward[::-1])
-
-
-def test_order_never_changes() -> None:
-    """A resumed run of an older version must read on in the same order."""
-    drawn = training_rows(np.arange(8, dtype=np.int64), step=1, batch_size=8, seed=7)
-    assert drawn.tolist() == [7, 6, 1, 4, 3, 2, 5, 0]
-    assert drawn.dtype == np.int32
-
-
-def test_no_rows() -> None:
-    with pytest.raises(DataError, match="0 rows"):
-        training_rows(np.array([], np.int64), step=0, batch_size=4, seed=0)
-
-
-@pytest.mark.parametrize(("count", "batch_size"), [(10, 4), (8, 4), (3, 8), (0, 4)])
-def test_evaluation_reads_each_row_once(count: int, batch_size: int) -> None:
-    rows = np.arange(count, dtype=np.int64) + 100
-    batches = evaluation_rows(rows, batch_size=batch_size)
-    assert all(batch.shape == (batch_size,) and batch.dtype == np.int32 for batch in batches)
-    flat = np.concatenate([*batches, np.array([], np.int32)])
-    np.testing.assert_array_equal(flat[:count], rows)
-    assert (flat[count:] == -1).all()
-    assert len(flat) - count < batch_size
 
 
 def test_hosts_share_a_batch() -> None:
