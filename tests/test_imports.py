@@ -22,10 +22,11 @@ ALLOWED = {
     "distributed": {"errors", "progress"},
     "config": LEAVES,
     "models": {"errors"},
-    "curation": LEAVES,
-    "data": LEAVES,
+    "imaging": {"errors"},
+    "curation": LEAVES | {"imaging"},
+    "data": LEAVES | {"imaging"},
     **{room: {"schema", "files", "paper", *DRAWN} for room in DRAWN},
-    "audit": LEAVES | DRAWN | {"curation", "data"},
+    "audit": LEAVES | DRAWN | {"curation", "data", "imaging"},
     "benchmark.torch_baseline": set(),
     "interop": LEAVES | {"models", "benchmark.torch_baseline"},
     "training": LEAVES | {"config", "data", "distributed", "interop", "models"},
@@ -35,10 +36,10 @@ ALLOWED = {
     "explanation": LEAVES | DRAWN | {"config", "data", "models", "training", "evaluation"},
     "inference": LEAVES
     | DRAWN
-    | {"config", "curation", "data", "models", "training", "explanation"},
+    | {"config", "data", "imaging", "models", "training", "explanation"},
     "reporting": LEAVES
     | DRAWN
-    | {"config", "curation", "data", "models", "training", "evaluation"},
+    | {"config", "curation", "data", "imaging", "models", "training", "evaluation"},
     "benchmark": LEAVES
     | {"config", "data", "models", "training", "interop"}
     | {"benchmark.torch_baseline"},
@@ -51,7 +52,7 @@ ALLOWED = {
     "__init__": set(),
 }
 """By room, what it may import, lowest first. A room of a room (`interop.export`) has its own floor."""
-BUILDERS_MAY = LEAVES | {"curation", "data"}
+BUILDERS_MAY = LEAVES | {"curation", "data", "imaging"}
 
 
 @functools.cache

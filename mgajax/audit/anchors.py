@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 from PIL import Image
 
-from mgajax.data.lungs import dark_regions
-from mgajax.data.preparation import WORKING_SIDE
+from mgajax.imaging.body import WORKING_SIDE
+from mgajax.imaging.lungs import dark_regions
 
 ANCHORS: tuple[str, ...] = ("frame", "body", "lungs")
 """The order of the rows of `anchor_windows`."""
@@ -25,7 +25,7 @@ def anchor_windows(
 
     Args:
       picture: grey levels.
-      body: from `preparation.foreground`.
+      body: from `imaging.body.foreground`.
     """
     frame = np.array([0, 0, 1, 1], np.float32)
     if body is None:

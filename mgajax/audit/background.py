@@ -46,7 +46,7 @@ def background_features(
 
     Args:
       picture: grey levels.
-      body: from `preparation.foreground`; None counts every pixel as body.
+      body: from `imaging.body.foreground`; None counts every pixel as body.
     """
     height, width = picture.shape
     outside = np.zeros(picture.shape, bool) if body is None else ~body

@@ -17,11 +17,11 @@ from PIL import Image
 
 from mgajax.audit.anchors import anchor_windows
 from mgajax.audit.background import background_features
-from mgajax.curation.pictures import decode_picture
-from mgajax.data.preparation import foreground
 from mgajax.data.threads import map_ordered
 from mgajax.errors import DataError
 from mgajax.files import replacing
+from mgajax.imaging.body import foreground
+from mgajax.imaging.pictures import decode_picture
 from mgajax.progress import say, track
 
 SIDE = 128

@@ -132,8 +132,8 @@ def curate(arguments: argparse.Namespace, overrides: list[str]) -> None:
         raise ConfigError(f"not installed: {', '.join(missing)}; pip install 'mgajax[curation]'")
     from mgajax.curation import curate as curation
     from mgajax.curation.archives.archive import ReadOptions
-    from mgajax.curation.rendering import find_window
     from mgajax.curation.selection import MOST_ALIKE, lung_rule, read_rulings
+    from mgajax.imaging.windows import find_window
     from mgajax.reporting.dataset_report import report_dataset
 
     settings = curation.Settings(

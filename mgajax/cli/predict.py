@@ -81,7 +81,7 @@ def predict(arguments: argparse.Namespace, overrides: list[str]) -> int:
     missing = [name for name in NEEDS if importlib.util.find_spec(name) is None]
     if missing:
         raise ConfigError(f"not installed: {', '.join(missing)}; pip install 'mgajax[predict]'")
-    from mgajax.curation.rendering import find_window
+    from mgajax.imaging.windows import find_window
     from mgajax.inference.predict import predict as predict_inputs
     from mgajax.inference.scanning import Settings
 

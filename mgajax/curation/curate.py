@@ -30,11 +30,13 @@ from mgajax.curation.curated_tables import write_tables
 from mgajax.curation.journal import CuratedSlice, Journal, UnitRecord, inputs_digest
 from mgajax.curation.kaggle_layout import CLASS_FOLDERS
 from mgajax.curation.patients import patient_key
-from mgajax.curation.rendering import Orientation, Window, render
+from mgajax.curation.rendering import Orientation, render
 from mgajax.curation.report import Finding, Findings, count_groups, findings_json
-from mgajax.curation.selection import MOST_ALIKE, LungRule, Ruling, select
+from mgajax.curation.selection import MOST_ALIKE, Ruling, select
 from mgajax.errors import ConfigError, DataError, nearest
 from mgajax.files import write_bytes
+from mgajax.imaging.lungs import LungRule
+from mgajax.imaging.windows import Window
 from mgajax.progress import track
 from mgajax.schema import CLASS_NAMES
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from mgajax.curation.matching import Identity
 from mgajax.curation.names import is_upside_down
 from mgajax.curation.parallel import in_parallel
-from mgajax.curation.pictures import Picture, decode_picture
 from mgajax.curation.records import SliceRecord
 from mgajax.curation.report import Finding, Findings
 from mgajax.errors import DataError
+from mgajax.imaging.pictures import Picture, decode_picture
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Lesion masks beside the slices: found by name, verified, understood.
 
 The companion lesion set spells names slightly differently, and sources code lesions differently;
-`names.mask_names` and `pictures.mask_encoding` hold the rules.
+`names.mask_names` and `mask_encoding` hold the rules.
 """
 
 from collections import defaultdict
@@ -12,20 +12,20 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int64, UInt8
 
-from mgajax.curation.names import canonical_name, mask_names
-from mgajax.curation.parallel import in_parallel
-from mgajax.curation.pictures import (
+from mgajax.curation.mask_encoding import (
     MAX_LABEL,
     MaskEncoding,
     binary_mask,
-    decode_mask,
     fits_encoding,
     is_black_and_white,
     mask_encoding,
 )
+from mgajax.curation.names import canonical_name, mask_names
+from mgajax.curation.parallel import in_parallel
 from mgajax.curation.records import SliceRecord
 from mgajax.curation.report import Finding, Findings
 from mgajax.errors import DataError
+from mgajax.imaging.pictures import decode_mask
 from mgajax.schema import CLASS_NAMES
 
 

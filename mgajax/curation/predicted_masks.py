@@ -15,9 +15,9 @@ import numpy as np
 from jaxtyping import UInt8
 
 from mgajax.curation.parallel import in_parallel
-from mgajax.curation.pictures import decode_mask
 from mgajax.curation.report import Finding, Findings
 from mgajax.errors import ConfigError, DataError, nearest
+from mgajax.imaging.pictures import decode_mask
 
 MASK_WORDS: tuple[str, ...] = ("use", "ignore")
 """What an option `masks` may say of the masks beside real slices, instead of naming a folder of

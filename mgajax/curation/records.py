@@ -8,9 +8,10 @@ from typing import Literal
 import numpy as np
 from jaxtyping import UInt8
 
-from mgajax.curation.pictures import MaskEncoding, binary_mask, decode_picture
+from mgajax.curation.mask_encoding import MaskEncoding, binary_mask
 from mgajax.curation.predicted_masks import read_values
 from mgajax.errors import DataError
+from mgajax.imaging.pictures import decode_picture
 
 MaskOrigin = Literal["none", "annotated", "predicted"]
 """The names of `mgajax.schema.MASK_ORIGINS`."""

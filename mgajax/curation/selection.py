@@ -17,9 +17,9 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Num
-from scipy import ndimage
 
 from mgajax.errors import ConfigError, DataError, nearest
+from mgajax.imaging.lungs import LungRule, find_lungs
 from mgajax.schema import CLASS_NAMES
 
 Reason = Literal["radiologist", "annotated", "lung", "too little lung", "near-identical"]
@@ -40,28 +40,6 @@ MOST_ALIKE = 0.985
 """Likeness from which on two neighbours count as one. Measured on published slices: 4 mm apart
 0.963 to 0.984 (COVID-CT-MD, of which the published set takes every second slice), 8 mm apart 0.91
 to 0.98. So series of 4 mm and more stay whole, and finer ones are thinned to about that."""
-
-
-@dataclass(frozen=True)
-class LungRule:
-    """When a slice shows enough open lung.
-
-    Measured on three DICOM series of COVID-CT-MD: the trachea covers 0.4 to 0.7 % of the body's
-    cross section and gas in the bowel up to 1.8 %; the lungs cover 26 to 56 % where they are widest,
-    and less than a third of that in the apices and below the domes of the diaphragm.
-
-    Attributes:
-      air_below: what is darker is air, in Hounsfield units. Half-way between aerated lung (about
-        -700) and soft tissue (about 50), so that ground glass still counts as lung.
-      smallest_part: air pockets below this share of the body are no lung (trachea, bowel gas).
-      least_of_body: the least share of the body's cross section that must be lung.
-      least_of_widest: the least share of the volume's own widest lung area.
-    """
-
-    air_below: float = -320.0
-    smallest_part: float = 0.01
-    least_of_body: float = 0.08
-    least_of_widest: float = 1 / 3
 
 
 def lung_rule(words: Sequence[str]) -> LungRule:
@@ -148,37 +126,9 @@ def select(
 
 
 def lung_area(plane: Num[np.ndarray, "h w"], *, rule: LungRule) -> tuple[int, int]:
-    """Pixels of lung, and of the body around and with it; see `lung_masks`."""
-    lung, body = lung_masks(plane, rule=rule)
-    return int(lung.sum()), int(body.sum())
-
-
-def lung_masks(
-    plane: Num[np.ndarray, "h w"], *, rule: LungRule
-) -> tuple[Bool[np.ndarray, "h w"], Bool[np.ndarray, "h w"]]:
-    """Lung, and the body around and with it, in one slice of Hounsfield units.
-
-    The body is the largest connected region that air from the picture's border does not reach: the
-    table and clothes are separate from it, and the lungs lie inside. Lung is what is air in the
-    body, in connected parts (sharing an edge) that are large enough. Lung that touches the border,
-    in a picture cut off inside the chest, counts as outside.
-    """
-    air = plane < rule.air_below
-    parts, _ = ndimage.label(air)
-    border = np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]])
-    reached = np.zeros(parts.max() + 1, bool)
-    reached[border] = True
-    reached[0] = False
-    outside = reached[parts]
-    regions, _ = ndimage.label(~outside)
-    sizes = np.bincount(regions.ravel())
-    if len(sizes) == 1:
-        return np.zeros_like(air), np.zeros_like(air)
-    body = regions == 1 + int(sizes[1:].argmax())
-    pockets = np.bincount(parts[body & air], minlength=parts.max() + 1)
-    large = pockets >= rule.smallest_part * int(body.sum())
-    large[0] = False
-    return large[parts] & body, body
+    """Pixels of lung, and of the body around and with it; see `find_lungs`."""
+    found = find_lungs(plane, rule=rule)
+    return int(found.lung.sum()), int(found.body.sum())
 
 
 def likeness(first: Slice, second: Slice) -> float:

@@ -11,23 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, UInt8
-from scipy import ndimage
+from jaxtyping import UInt8
 
 from mgajax.data import array_store
-from mgajax.data.preparation import foreground, otsu
 from mgajax.data.threads import map_ordered
+from mgajax.imaging.lungs import lung_field
 from mgajax.locks import locked
 from mgajax.progress import say, track
 
 VERSION = 1
 """Of the rule; a change makes stored masks stale."""
-
-BODY_SHARE, LARGEST_SHARE = 0.02, 0.2
-"""A dark region is lung if it fills these shares of the body, and of the largest dark region."""
-
-VESSEL_SHARE = 0.012
-"""Bright strands up to this share of the picture's side wide are vessels, and part of the lung."""
 
 
 def stored_lung_masks(
@@ -93,40 +86,3 @@ def _each(images: np.ndarray, lesions: np.ndarray) -> Iterator[np.ndarray]:
     for field, lesion in zip(shown, lesions, strict=True):
         open_lung = field[..., None].view(np.uint8) * np.uint8(255)
         yield np.maximum(open_lung, lesion) if field.any() else open_lung
-
-
-def lung_field(picture: UInt8[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
-    """The lungs with the vessels in them; nothing where no body is found."""
-    body = foreground(picture)
-    if body is None:
-        return np.zeros(picture.shape, bool)
-    open_lung = dark_regions(picture, body)
-    reach = max(1, round(VESSEL_SHARE * max(picture.shape)))
-    # Beyond the frame there is nothing to close with: what it cuts stays as it is.
-    padded = np.pad(open_lung, 2 * reach)
-    closed = ndimage.binary_closing(padded, iterations=reach)[2 * reach : -2 * reach]
-    return _without_small_holes(closed[:, 2 * reach : -2 * reach], body) & body
-
-
-def _without_small_holes(
-    region: Bool[np.ndarray, "h w"], body: Bool[np.ndarray, "h w"]
-) -> Bool[np.ndarray, "h w"]:
-    """Holes as large as vessels are filled, a heart between two lungs that touch is not."""
-    holes, _ = ndimage.label(~region)
-    small = np.bincount(holes.ravel()) < BODY_SHARE * body.sum()
-    small[0] = False
-    return region | small[holes]
-
-
-def dark_regions(
-    picture: UInt8[np.ndarray, "h w"], body: Bool[np.ndarray, "h w"]
-) -> Bool[np.ndarray, "h w"]:
-    """The large dark regions of a body, below Otsu's threshold within it."""
-    if not body.any():
-        return body
-    dark = (picture <= otsu(picture[body][None], zeros="counted")) & body
-    parts, _ = ndimage.label(ndimage.binary_opening(dark))
-    sizes = np.bincount(parts.ravel())
-    sizes[0] = 0
-    least = max(1.0, BODY_SHARE * body.sum(), LARGEST_SHARE * sizes.max())
-    return (sizes >= least)[parts]

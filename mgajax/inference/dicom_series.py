@@ -1,62 +1,21 @@
-"""DICOM files sorted into series, each a scan; compressed pixels are decoded by GDCM."""
+"""DICOM files sorted into series, each a scan."""
 
 import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from pathlib import Path
 
 import numpy as np
-import pydicom
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 
-from mgajax.curation.archives.dicom import guarded, read_hounsfield
-from mgajax.curation.archives.packed import SourceFile
 from mgajax.errors import DataError
-from mgajax.inference.geometry import Spacing, Turn, View, body_axis, spacing_of, view_of
+from mgajax.imaging.dicom import SliceHeader, read_hounsfield, read_slice_header
+from mgajax.imaging.geometry import Spacing, Turn, View, body_axis, spacing_of, view_of
 from mgajax.inference.lesion_volume import write_lesion_volume
 from mgajax.inference.problems import Problems
 from mgajax.inference.scans import SAME_POSITION_MM, Kind, Plane, Write
 from mgajax.inference.segmentation_object import write_segmentation
-
-
-@dataclass(frozen=True, eq=False)
-class Instance:
-    """One slice's header.
-
-    Attributes:
-      path: its file.
-      key: what slices of one series share: UID, size and directions.
-      shape: rows and columns.
-      patient, title: PatientID and a name for people.
-      position: of the first pixel's centre.
-      down, right: directions in which rows and columns are counted.
-      pixel: distance of rows and of columns in mm.
-      thickness: in mm; None where it is not told.
-    """
-
-    path: Path
-    key: tuple[object, ...]
-    shape: tuple[int, int]
-    patient: str
-    title: str
-    position: Float[np.ndarray, "3"]
-    down: Float[np.ndarray, "3"]
-    right: Float[np.ndarray, "3"]
-    pixel: tuple[float, float]
-    thickness: float | None
-
-    @property
-    def head(self) -> Float[np.ndarray, "3"]:
-        """The direction across the plane that points to the head."""
-        normal = np.cross(self.right, self.down)
-        return normal if normal[2] >= 0 else -normal
-
-    @property
-    def height(self) -> float:
-        """Where the plane lies along `head`, in mm."""
-        return float(self.position @ self.head)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +24,7 @@ class DicomScan:
 
     name: str
     patient: str
-    instances: tuple[Instance, ...]
+    slices: tuple[SliceHeader, ...]
     view: View
     spacing: Spacing
     kind: Kind = "DICOM"
@@ -73,23 +32,24 @@ class DicomScan:
     @property
     def voxel_ml(self) -> float | None:
         """Pixel times the slices' distance, or the thickness of a single one."""
-        first = self.instances[0]
+        first = self.slices[0].placement
         step = first.thickness if self.spacing.step is None else self.spacing.step
         return None if not step else first.pixel[0] * first.pixel[1] * step / 1000
 
     def __len__(self) -> int:
-        return len(self.instances)
+        return len(self.slices)
 
     def planes(self, problems: Problems) -> Iterator[Plane]:
         """See `Scan`."""
-        for index, instance in enumerate(self.instances):
-            path = instance.path
+        for index, header in enumerate(self.slices):
+            path = header.path
             try:
-                values = read_hounsfield(SourceFile(PurePosixPath(path), path))
+                values = read_hounsfield(path, name=str(path))
             except DataError as error:
                 problems.note(str(error))
                 continue
-            yield Plane(index, path.name, self.view.show(values), "HU", position=instance.height)
+            shown = self.view.show(values)
+            yield Plane(index, path.name, shown, "HU", position=header.placement.height)
 
     @contextmanager
     def masks(self, folder: Path, problems: Problems) -> Iterator[Write]:
@@ -111,12 +71,12 @@ class DicomScan:
 
     def _write_lesions(self, folder: Path, *, packed: dict[int, np.ndarray]) -> Iterator[str]:
         """Write the lesions in the best form that the series allows; a line for what that is not."""
-        first = self.instances[0]
+        first = self.slices[0].placement
         thickness = self.spacing.step or first.thickness
         try:
             yield from write_segmentation(
                 folder / "lesion.dcm",
-                sources=[self.instances[index].path for index in packed],
+                sources=[self.slices[index].path for index in packed],
                 packed=list(packed.values()),
                 thickness=thickness,
             )
@@ -128,8 +88,8 @@ class DicomScan:
             write_lesion_volume(
                 folder / "lesion.nii.gz",
                 packed=packed,
-                shape=first.shape,
-                positions=np.stack([one.position for one in self.instances]),
+                shape=self.slices[0].shape,
+                positions=np.stack([one.placement.position for one in self.slices]),
                 axes=np.stack([first.down * first.pixel[0], first.right * first.pixel[1]], axis=1),
                 thickness=thickness,
             )
@@ -141,14 +101,14 @@ class DicomScan:
 
 def find_series(paths: Sequence[Path], *, turn: Turn, problems: Problems) -> list[DicomScan]:
     """The series among DICOM files; what cannot be part of one is noted and left out."""
-    instances = []
+    headers = []
     for path in paths:
         try:
-            instances.append(_instance(path))
+            headers.append(read_slice_header(path))
         except DataError as error:
             problems.note(str(error))
-    instances.sort(key=lambda one: repr(one.key))
-    groups = [list(group) for _, group in itertools.groupby(instances, key=lambda one: one.key)]
+    headers.sort(key=lambda header: repr(_shared(header)))
+    groups = [list(group) for _, group in itertools.groupby(headers, key=_shared)]
     for folder, held in itertools.groupby(
         sorted(groups, key=lambda group: group[0].path.parent), key=lambda g: g[0].path.parent
     ):
@@ -159,26 +119,27 @@ def find_series(paths: Sequence[Path], *, turn: Turn, problems: Problems) -> lis
     ]
 
 
-def _scan(group: list[Instance], *, turn: Turn, problems: Problems) -> DicomScan | None:
+def _scan(group: list[SliceHeader], *, turn: Turn, problems: Problems) -> DicomScan | None:
     first = group[0]
-    where = f"{first.path.parent}, series {first.title}"
-    if body_axis(first.head) != 2:
+    where = f"{first.path.parent}, series {_title(first)}"
+    if body_axis(first.placement.head) != 2:
         problems.note(f"{where}: {len(group)} slices that are not axial; give an axial series")
         return None
-    kept: list[Instance] = []
-    for instance in sorted(group, key=lambda one: (-one.height, one.path)):
-        if kept and kept[-1].height - instance.height < SAME_POSITION_MM:
-            problems.note(f"{instance.path}: lies where {kept[-1].path.name} does; it is left out")
+    kept: list[SliceHeader] = []
+    for header in sorted(group, key=lambda one: (-one.placement.height, one.path)):
+        above = kept[-1] if kept else None
+        if above and above.placement.height - header.placement.height < SAME_POSITION_MM:
+            problems.note(f"{header.path}: lies where {above.path.name} does; it is left out")
         else:
-            kept.append(instance)
-    spacing = spacing_of(np.array([one.height for one in kept]))
-    for oddity in _incomplete(spacing, thickness=first.thickness):
+            kept.append(header)
+    spacing = spacing_of(np.array([one.placement.height for one in kept]))
+    for oddity in _incomplete(spacing, thickness=first.placement.thickness):
         problems.note(f"{where}: {oddity}", kind="odd")
     return DicomScan(
-        name=first.title,
+        name=_title(first),
         patient=first.patient,
-        instances=tuple(kept),
-        view=view_of(first.down, first.right).turned(turn),
+        slices=tuple(kept),
+        view=view_of(first.placement.down, first.placement.right).turned(turn),
         spacing=spacing,
     )
 
@@ -198,48 +159,12 @@ def _incomplete(spacing: Spacing, *, thickness: float | None) -> Iterator[str]:
         )
 
 
-def _instance(path: Path) -> Instance:
-    try:
-        with path.open("rb") as file:
-            return guarded(lambda: _header(file, path=path), where=str(path))
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+def _shared(header: SliceHeader) -> tuple[object, ...]:
+    """What slices of one series share: UID, size and directions."""
+    directions = np.stack([header.placement.right, header.placement.down])
+    return header.series, *header.shape, tuple(np.round(directions, 3).ravel().tolist())
 
 
-def _header(file: BinaryIO, *, path: Path) -> Instance:
-    data = pydicom.dcmread(file, stop_before_pixels=True)
-    _check(data, path=path)
-    directions = np.array(data.ImageOrientationPatient, np.float64).reshape(2, 3)
-    patient, number = str(data.get("PatientID") or "unknown"), data.get("SeriesNumber")
-    pixel, thickness = data.PixelSpacing, data.get("SliceThickness")
-    rounded = tuple(np.round(directions, 3).ravel().tolist())
-    return Instance(
-        path=path,
-        key=(str(data.SeriesInstanceUID), int(data.Rows), int(data.Columns), rounded),
-        shape=(int(data.Rows), int(data.Columns)),
-        patient=patient,
-        title=patient if number is None else f"{patient}_series{number}",
-        position=np.array(data.ImagePositionPatient, np.float64),
-        right=directions[0],
-        down=directions[1],
-        pixel=(float(pixel[0]), float(pixel[1])),
-        thickness=None if thickness is None else float(thickness),
-    )
-
-
-def _check(data: pydicom.Dataset, *, path: Path) -> None:
-    """Refuse what is no CT slice of a series."""
-    modality = data.get("Modality", "none")
-    if int(data.get("SamplesPerPixel", 1)) > 1:
-        raise DataError(f"{path}: a colour picture (secondary capture), expected CT values")
-    if modality != "CT":
-        raise DataError(f"{path}: modality {modality}, expected CT")
-    if int(data.get("NumberOfFrames", 1)) > 1:
-        raise DataError(
-            f"{path}: {data.NumberOfFrames} frames in one file; convert it to single frames"
-        )
-    if "LOCALIZER" in data.get("ImageType", ()):
-        raise DataError(f"{path}: a localizer, no slice")
-    for key in ("SeriesInstanceUID", "ImagePositionPatient", "ImageOrientationPatient"):
-        if key not in data:
-            raise DataError(f"{path}: no {key}, so that nobody knows where it lies in its series")
+def _title(header: SliceHeader) -> str:
+    """A name for people."""
+    return header.patient if header.number is None else f"{header.patient}_series{header.number}"

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from mgajax.curation.archives.nifti import SUFFIXES as NIFTI
 from mgajax.errors import DataError
+from mgajax.imaging.geometry import Turn, View
+from mgajax.imaging.nifti import SUFFIXES as NIFTI
 from mgajax.inference.dicom_series import find_series
-from mgajax.inference.geometry import Turn, View
 from mgajax.inference.nifti_volume import open_scan
 from mgajax.inference.pictures import PictureScan
 from mgajax.inference.problems import Problems

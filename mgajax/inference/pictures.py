@@ -10,9 +10,9 @@ from jaxtyping import Bool, UInt8
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from mgajax.curation.pictures import decode_picture
 from mgajax.errors import DataError
-from mgajax.inference.geometry import View
+from mgajax.imaging.geometry import View
+from mgajax.imaging.pictures import decode_picture
 from mgajax.inference.mask_folder import mask_names
 from mgajax.inference.problems import RESEARCH_USE, Problems
 from mgajax.inference.scans import Kind, Plane, Write

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from mgajax import config as configs
-from mgajax.curation.rendering import PUBLISHED
 from mgajax.errors import ConfigError, DataError
 from mgajax.explanation.methods import METHODS
 from mgajax.files import write_text
+from mgajax.imaging.windows import PUBLISHED
 from mgajax.inference.inputs import find_scans
 from mgajax.inference.prediction_page import overview_page, scan_page
 from mgajax.inference.predictor import SPREAD, Predictor

@@ -254,7 +254,7 @@ def _checked(image: np.ndarray, *, place: int) -> UInt8[np.ndarray, "h w"]:
     if plane.ndim != 2 or plane.dtype != np.uint8 or not plane.size:
         raise DataError(
             f"images[{place}]: {image.dtype} {image.shape}, expected uint8 [h, w]; render Hounsfield "
-            "units first (mgajax.curation.rendering.to_8_bit)"
+            "units first (mgajax.imaging.windows.to_8_bit)"
         )
     return plane
 

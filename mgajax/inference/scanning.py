@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from mgajax.curation.rendering import Window
-from mgajax.curation.selection import LungRule, lung_masks
 from mgajax.data.loader import prefetch, to_float
 from mgajax.data.threads import map_ordered
 from mgajax.explanation.baselines import black
 from mgajax.explanation.methods import METHODS, Task
+from mgajax.imaging.geometry import Turn
+from mgajax.imaging.lungs import LungRule, find_lungs
+from mgajax.imaging.windows import Window
 from mgajax.inference import overlays as layers
-from mgajax.inference.geometry import Turn
 from mgajax.inference.predictor import Prediction, Predictor
 from mgajax.inference.problems import Problems
 from mgajax.inference.results import ScanResult, SliceResult
@@ -38,7 +38,7 @@ class Settings:
       attribution: a name of `explanation.methods.METHODS`, or "none".
       threshold: probability from which on a pixel is lesion.
       batch_size: slices in memory at once.
-      lung: the rule of lung area, see `selection.LungRule`.
+      lung: the rule of lung area, see `imaging.lungs.LungRule`.
     """
 
     window: Window | None = None
@@ -157,7 +157,7 @@ def _finished(shown: Shown, *, folder: Path, rule: LungRule) -> SliceResult:
     """Draw a slice and measure it."""
     _draw(shown, folder=folder)
     plane, lesion = shown.plane, shown.lesion
-    lung = lung_masks(plane.values, rule=rule)[0] if plane.unit == "HU" else None
+    lung = find_lungs(plane.values, rule=rule).lung if plane.unit == "HU" else None
     if lung is not None and lesion is not None:
         lung = lung | lesion
     warnings = oddities(shown.picture) + ((Oddity.COLOURED,) if plane.coloured else ())

@@ -9,8 +9,7 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Num, UInt8
 
-from mgajax.curation.archives.archive import Values
-from mgajax.curation.rendering import Window, to_8_bit
+from mgajax.imaging.windows import PixelUnit, Window, to_8_bit
 from mgajax.inference.problems import Problems
 
 Kind = Literal["pictures", "DICOM", "NIfTI"]
@@ -35,7 +34,7 @@ class Plane:
     index: int
     name: str
     values: Num[np.ndarray, "h w"]
-    unit: Values
+    unit: PixelUnit
     position: float | None = None
     coloured: bool = False
 

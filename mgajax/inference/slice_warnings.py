@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from scipy import ndimage
 
-from mgajax.data.preparation import foreground, otsu
+from mgajax.imaging.body import foreground, otsu
 
 LUNG_SHARES = (0.08, 0.8)
 """Of the body's cross section; lungs cover 0.26 to 0.56 where they are widest."""

@@ -16,7 +16,6 @@ import numpy as np
 from mgajax import paper
 from mgajax.curation import paper_counts
 from mgajax.curation.names import canonical_name
-from mgajax.curation.pictures import decode_picture
 from mgajax.curation.statistics import (
     Figure4,
     SliceFacts,
@@ -30,6 +29,7 @@ from mgajax.curation.statistics import (
 from mgajax.data.preparation import Preparation, prepare
 from mgajax.errors import ConfigError, DataError
 from mgajax.files import write_csv, write_text
+from mgajax.imaging.pictures import decode_picture
 from mgajax.reporting.dataset_contents import Contents, read_contents
 from mgajax.reporting.figures.dataset_figures import (
     preparation_panel,

@@ -23,8 +23,8 @@ from mgajax.curation.archives.afshar_ids import published_id
 from mgajax.curation.archives.afshar_series import lexicographic_rank
 from mgajax.curation.archives.archive import RawSlice, ReadOptions
 from mgajax.curation.archives.packed import list_files
-from mgajax.curation.pictures import decode_picture
 from mgajax.curation.report import Finding, Findings
+from mgajax.imaging.pictures import decode_picture
 from mgajax.schema import COVID
 
 CAP = 2

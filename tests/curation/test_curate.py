@@ -25,10 +25,10 @@ from drawn_volumes import chest
 from mgajax.curation.archives.archive import ReadOptions
 from mgajax.curation.catalogue import read_catalogue
 from mgajax.curation.curate import CurationReport, Settings, curate
-from mgajax.curation.pictures import decode_picture
-from mgajax.curation.rendering import Window
 from mgajax.curation.selection import Ruling
 from mgajax.errors import ConfigError, DataError
+from mgajax.imaging.pictures import decode_picture
+from mgajax.imaging.windows import Window
 from mgajax.schema import CLASS_NAMES
 
 CAP = 2

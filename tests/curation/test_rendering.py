@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from mgajax.curation.archives.archive import RawSlice
-from mgajax.curation.pictures import decode_picture
-from mgajax.curation.rendering import WINDOWS, Window, find_window, render
-from mgajax.errors import ConfigError
+from mgajax.curation.rendering import render
+from mgajax.imaging.pictures import decode_picture
+from mgajax.imaging.windows import WINDOWS
 
 
 def raw(values: np.ndarray, **attributes: object) -> RawSlice:
@@ -76,12 +76,3 @@ def test_upright_flips_picture_and_mask(orientation: str) -> None:
 def test_files_are_plain_grey_pngs() -> None:
     done = render(raw(RAMP), window=None, orientation="published")
     assert decode_picture(done.png, name="").is_plain_png
-
-
-def test_window_names() -> None:
-    assert find_window("published") is None
-    assert find_window("lung") == Window(-600.0, 1500.0)
-    assert find_window("40/400") == Window(40.0, 400.0)
-    for wrong in ("lungs", "40/-3", "40", "a/b", "nan/1"):
-        with pytest.raises(ConfigError, match=r"window .*CENTRE/WIDTH"):
-            find_window(wrong)

@@ -8,11 +8,12 @@ from drawn_volumes import chest, chest_slice
 
 from mgajax.curation import selection
 from mgajax.curation.archives.afshar_series import read_series
-from mgajax.curation.archives.dicom import read_hounsfield
 from mgajax.curation.archives.packed import in_folder, list_files
 from mgajax.curation.report import Findings
-from mgajax.curation.selection import LungRule, Ruling, likeness, lung_area, middle_run, select
+from mgajax.curation.selection import Ruling, likeness, lung_area, middle_run, select
 from mgajax.errors import DataError
+from mgajax.imaging.dicom import read_hounsfield
+from mgajax.imaging.lungs import LungRule
 
 
 def test_keeps_the_middle_and_leaves_out_apex_and_base() -> None:
@@ -171,7 +172,8 @@ def test_real_chest_is_cut_at_apex_and_base(shared: Path) -> None:
     findings = Findings()
     series = read_series(in_folder(list_files(raw, findings=findings), "P001"), findings=findings)
     headers = sorted(series.headers, key=lambda header: header.instance)
-    got = select([read_hounsfield(header.file) for header in headers])
+    planes = [read_hounsfield(h.file.read(), name=h.file.origin) for h in headers]
+    got = select(planes)
     kept = [header.instance for header, keep in zip(headers, got.keep, strict=True) if keep]
     assert kept == list(range(33, 122, 8)), "every eighth image is there; 1 is the neck, 145 below"
     assert 0.4 < got.lung_shares.max() < 0.5

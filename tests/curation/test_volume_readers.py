@@ -323,7 +323,7 @@ def test_header_quirks(tmp_path: Path, name: str, order: str) -> None:
     assert np.isnan(header["scl_inter"])
     assert nib.aff2axcodes(nib.load(path).affine) == ("L", "A", "S")
     volume = open_volume(file(path))
-    assert (volume.depth, volume.shape, volume.unit()) == (3, (24, 32), "HU")
+    assert (volume.depth, volume.shape, volume.unit) == (3, (24, 32), "HU")
     np.testing.assert_array_equal(volume.plane(2), upright[:, :, 1])
     assert volume.plane(2).dtype == np.dtype("int16")
 

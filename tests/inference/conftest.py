@@ -9,7 +9,7 @@ import pytest
 from drawn_runs import bright_run, brightness_run, build
 from drawn_scans import SIDE, WINDOW, Predict
 
-from mgajax.curation.rendering import find_window
+from mgajax.imaging.windows import find_window
 from mgajax.inference import predict as predicting
 from mgajax.inference import predictor
 from mgajax.inference.predict import Outcome, predict

@@ -22,7 +22,6 @@ from drawn_scans import (
     write_volume,
 )
 
-from mgajax.inference.geometry import View, spacing_of, view_of
 from mgajax.inference.nifti_volume import open_scan
 from mgajax.inference.problems import RESEARCH_USE, Problems
 
@@ -170,26 +169,3 @@ def test_a_turn_changes_what_is_shown_and_not_where_a_mask_lies(
     run(tmp_path / "v.nii", turn=turn)
     mask = nib.load(tmp_path / "out" / "v" / "lesion.nii.gz")
     np.testing.assert_array_equal(np.asarray(mask.dataobj), ball.astype(np.uint8))
-
-
-def test_views_go_back_exactly() -> None:
-    stored = np.arange(12).reshape(3, 4)
-    for axes, rows, columns in itertools.product([(0, 1), (1, 0)], (1, -1), (1, -1)):
-        view = View(axes, (rows, columns))
-        for turn in ("none", "flip", "rotate"):
-            turned_view = view.turned(turn)
-            np.testing.assert_array_equal(turned_view.store(turned_view.show(stored)), stored)
-    flipped = View().turned("flip").show(stored)
-    np.testing.assert_array_equal(flipped, stored[::-1])
-    np.testing.assert_array_equal(View().turned("rotate").show(stored), stored[::-1, ::-1])
-    assert view_of(np.array([0.0, 1.0, 0.0]), np.array([1.0, 0.0, 0.0])) == View()
-
-
-def test_spacing_is_that_of_neighbours_and_gaps_are_counted() -> None:
-    even = spacing_of(np.arange(10.0, 0.0, -2.0))
-    assert (even.step, even.gaps, even.missing) == (2.0, (), 0)
-    torn = spacing_of(np.array([20.0, 18.0, 12.0, 10.01, 4.0]))
-    assert torn.step == pytest.approx(2.0, abs=0.01)
-    assert torn.gaps == ((18.0, 12.0), (10.01, 4.0))
-    assert torn.missing == 4
-    assert spacing_of(np.array([3.0])).step is None

@@ -10,7 +10,7 @@ from drawn_volumes import AIR, LUNG, TISSUE, chest_slice
 from PIL import Image
 
 from mgajax.curation.names import is_upside_down
-from mgajax.curation.rendering import WINDOWS, to_8_bit
+from mgajax.imaging.windows import WINDOWS, to_8_bit
 from mgajax.inference.slice_warnings import Oddity, oddities
 
 OPEN = (0.5, 0.7, 0.85, 1.0)

@@ -21,13 +21,14 @@ import numpy as np
 from mgajax.curation.archives.afshar_ids import Release, published_id, release_of
 from mgajax.curation.archives.afshar_series import Series, read_series
 from mgajax.curation.archives.archive import RawSlice, ReadOptions, Unit
-from mgajax.curation.archives.dicom import Header, read_hounsfield
+from mgajax.curation.archives.dicom import Header
 from mgajax.curation.archives.packed import SourceFile, named
 from mgajax.curation.archives.published import published_rows
 from mgajax.curation.archives.tables import Row, only, read_csv
 from mgajax.curation.names import source_of
 from mgajax.curation.report import Finding, Findings
 from mgajax.errors import DataError
+from mgajax.imaging.dicom import read_hounsfield
 from mgajax.schema import CLASS_NAMES, COVID
 
 FOLDERS: dict[str, int] = {"normal": 0, "covid-19": COVID, "cap": 2}
@@ -190,7 +191,7 @@ def _read(plan: _Plan, options: ReadOptions, findings: Findings) -> Iterator[Raw
         if verdict.is_taken is False:
             continue
         try:
-            values = read_hounsfield(header.file)
+            values = read_hounsfield(header.file.read(), name=header.file.origin)
         except DataError as error:
             findings.note(Finding.DAMAGED_SOURCE, str(error))
             continue

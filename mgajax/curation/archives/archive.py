@@ -21,9 +21,7 @@ from jaxtyping import Num, UInt8
 
 from mgajax.curation.archives.packed import SourceFile
 from mgajax.curation.report import Findings
-
-Values = Literal["HU", "grey"]
-"""Hounsfield units, or grey levels of a picture that somebody has already rendered."""
+from mgajax.imaging.windows import PixelUnit
 
 Turn = Literal["none", "flip_vertical"]
 """What makes a published slice upright: nothing, or `np.flipud`. Those that need it were turned by
@@ -89,7 +87,7 @@ class RawSlice:
       slice_index: the number in its name, 1-based; None for single pictures.
       position: its place along the volume, so that neighbours differ by one; None likewise.
       values: `[h, w]`, stored values after rescale, in `unit`.
-      unit: see `Values`.
+      unit: see `imaging.windows.PixelUnit`.
       mask: lesions, 0 or 255, of the same size; None where nobody has marked any.
       is_selected_by_source: True where the source's label, mask or list takes this slice, False
         where it leaves it out, None where it says nothing and the rules of `selection` decide.
@@ -109,7 +107,7 @@ class RawSlice:
     origin: str
     slice_index: int | None
     values: Num[np.ndarray, "h w"]
-    unit: Values
+    unit: PixelUnit
     position: int | None = None
     mask: UInt8[np.ndarray, "h w"] | None = None
     is_selected_by_source: bool | None = None

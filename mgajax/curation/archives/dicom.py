@@ -1,22 +1,12 @@
-"""CT slices in DICOM: a header without pixels, and the pixels in Hounsfield units.
+"""Headers of CT slices in DICOM, as the archives need them: number, place, and texts."""
 
-Compressed pixels (JPEG lossless in COVID-CT-MD) are decoded by pydicom through GDCM.
-"""
-
-import io
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
-import numpy as np
 import pydicom
-from jaxtyping import Num
 
 from mgajax.curation.archives.packed import SourceFile
-from mgajax.errors import DataError
-
-Result = TypeVar("Result")
+from mgajax.imaging import dicom
 
 
 @dataclass(frozen=True)
@@ -60,30 +50,12 @@ def read_header(file: SourceFile) -> Header:
     Raises:
       DataError: no DICOM, or without the elements that place it in its series.
     """
-    return guarded(lambda: _header(file), where=file.origin)
+    return dicom.read_header(
+        file.read(), name=file.origin, take=lambda data: _header(data, file=file)
+    )
 
 
-def read_hounsfield(file: SourceFile) -> Num[np.ndarray, "h w"]:
-    """The pixels of one slice in Hounsfield units: stored values times slope plus intercept.
-
-    int32 where slope and intercept are whole numbers, as scanners write them; else float32.
-
-    Raises:
-      DataError: the file is cut off or damaged, is compressed in a way that cannot be decoded, or
-        holds more than one grey picture.
-    """
-    stored, slope, intercept = guarded(lambda: _stored(file), where=file.origin)
-    if stored.ndim != 2 or not stored.size:
-        raise DataError(
-            f"{file.origin}: pixels of shape {stored.shape}, expected one grey slice [h, w]"
-        )
-    if slope.is_integer() and intercept.is_integer():
-        return stored.astype(np.int32) * int(slope) + int(intercept)
-    return (stored * slope + intercept).astype(np.float32)
-
-
-def _header(file: SourceFile) -> Header:
-    data = pydicom.dcmread(io.BytesIO(file.read()), stop_before_pixels=True)
+def _header(data: pydicom.Dataset, *, file: SourceFile) -> Header:
     location = data.get("SliceLocation")
     if location is None:
         location = data.ImagePositionPatient[2]
@@ -94,32 +66,6 @@ def _header(file: SourceFile) -> Header:
         location=float(location),
         texts={key: text for key, text in texts.items() if text},
     )
-
-
-def _stored(file: SourceFile) -> tuple[np.ndarray, float, float]:
-    """Stored values, rescale slope and rescale intercept."""
-    data = pydicom.dcmread(io.BytesIO(file.read()))
-    slope, intercept = data.get("RescaleSlope", 1), data.get("RescaleIntercept", 0)
-    return data.pixel_array, float(slope), float(intercept)
-
-
-def guarded(read: Callable[[], Result], *, where: str) -> Result:
-    """What `read` returns, its many exceptions turned into one kind, its warnings held back.
-
-    pydicom converts values when they are asked for, and neither it nor the decoders behind it
-    document a common error, hence the broad catch.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return read()
-    except DataError:
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(
-            f"{where}: no complete DICOM slice ({reason}); download it again"
-        ) from error
 
 
 def _text(value: object) -> str:

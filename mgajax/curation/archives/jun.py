@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from mgajax.curation.archives.archive import RawSlice, ReadOptions, Unit
-from mgajax.curation.archives.nifti import Volume, labelled, open_mask, open_volume
+from mgajax.curation.archives.nifti import ArchiveVolume, labelled, open_mask, open_volume
 from mgajax.curation.archives.packed import SourceFile
 from mgajax.curation.archives.published import carried, published_rows
 from mgajax.curation.archives.tables import Row
@@ -129,7 +129,7 @@ def _read(plan: _Plan, options: ReadOptions, findings: Findings) -> Iterator[Raw
     masks = {
         kind: open_mask(file, of=volume) for kind, file in plan.files.items() if kind != "volume"
     }
-    unit = volume.unit()
+    unit = volume.unit
     for k in range(1, volume.depth + 1):
         lesions = _lesions(masks, k, infection=options.jun_infection)
         name = f"{plan.stem}_{k}.png"
@@ -164,7 +164,7 @@ def _read(plan: _Plan, options: ReadOptions, findings: Findings) -> Iterator[Raw
 
 
 def _lesions(
-    masks: Mapping[str, Volume], k: int, *, infection: tuple[int, ...]
+    masks: Mapping[str, ArchiveVolume], k: int, *, infection: tuple[int, ...]
 ) -> UInt8[np.ndarray, "h w"] | None:
     """Infection by its own mask, else by the combined one."""
     if "infection" in masks:
@@ -175,7 +175,7 @@ def _lesions(
     return None
 
 
-def _lungs(masks: Mapping[str, Volume], k: int) -> UInt8[np.ndarray, "h w"] | None:
+def _lungs(masks: Mapping[str, ArchiveVolume], k: int) -> UInt8[np.ndarray, "h w"] | None:
     """Both lungs, infection included, by their own mask, else by the combined one."""
     if "lung" in masks:
         return labelled(masks["lung"], k, labels=LUNG_LABELS, known=LUNG_LABELS)

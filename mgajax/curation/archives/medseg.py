@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from mgajax.curation.archives.archive import RawSlice, ReadOptions, Unit
-from mgajax.curation.archives.nifti import Volume, labelled, open_mask, open_volume
+from mgajax.curation.archives.nifti import ArchiveVolume, labelled, open_mask, open_volume
 from mgajax.curation.archives.packed import SourceFile, named
 from mgajax.curation.archives.published import carried, published_rows
 from mgajax.curation.archives.tables import Row
@@ -72,7 +72,7 @@ def _read(
     mask, lungs = (
         open_mask(files[k], of=images) if k in files else None for k in ("mask", "lungs")
     )
-    unit = images.unit()
+    unit = images.unit
     for k in range(1, images.depth + 1):
         name = f"13_Bjorke_{k}.png"
         verdict = options.verdict(name, True, "all slices")
@@ -99,10 +99,10 @@ def _read(
         )
 
 
-def _lesions(mask: Volume, k: int, *, effusion: str) -> np.ndarray:
+def _lesions(mask: ArchiveVolume, k: int, *, effusion: str) -> np.ndarray:
     return labelled(mask, k, labels=LESIONS[effusion], known=KNOWN)
 
 
-def _any_label(lungs: Volume, k: int) -> np.ndarray:
+def _any_label(lungs: ArchiveVolume, k: int) -> np.ndarray:
     """Lungs as 255, whatever label they have."""
     return np.where(lungs.plane(k) > 0, np.uint8(255), np.uint8(0))

@@ -21,12 +21,14 @@ import numpy as np
 import tifffile
 from jaxtyping import Num
 
-from mgajax.curation.archives.archive import RawSlice, ReadOptions, Unit, Values
+from mgajax.curation.archives.archive import RawSlice, ReadOptions, Unit
 from mgajax.curation.archives.packed import SourceFile, named
 from mgajax.curation.archives.published import published_rows
 from mgajax.curation.archives.tables import Row, only, read_csv
 from mgajax.curation.report import Finding, Findings
 from mgajax.errors import DataError
+from mgajax.imaging.reading import guarded
+from mgajax.imaging.windows import PixelUnit
 from mgajax.schema import COVID
 
 PREFIX = "6_Rahimzadeh_"
@@ -216,20 +218,19 @@ def _read(
             )
 
 
-def read_tiff(file: SourceFile) -> tuple[Num[np.ndarray, "h w"], Values]:
+def read_tiff(file: SourceFile) -> tuple[Num[np.ndarray, "h w"], PixelUnit]:
     """One grey slice: int32 in Hounsfield units for whole numbers, else float32 grey levels.
-
-    tifffile and its decoders document no common error, hence the broad catch.
 
     Raises:
       DataError: damaged, or not one grey picture.
     """
     content = file.read()
-    try:
-        stored = tifffile.imread(io.BytesIO(content))
-    except Exception as error:
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(f"{file.origin}: no complete TIFF ({reason}); download it again") from error
+    stored = guarded(
+        lambda: tifffile.imread(io.BytesIO(content)),
+        name=file.origin,
+        expected="complete TIFF",
+        fix="download it again",
+    )
     if stored.ndim != 2 or not stored.size or not np.isfinite(stored).all():
         raise DataError(
             f"{file.origin}: {stored.dtype} pixels of shape {stored.shape}, expected one slice "

@@ -9,9 +9,9 @@ from PIL import Image
 
 from mgajax.curation.archives.archive import RawSlice, ReadOptions
 from mgajax.curation.archives.packed import SourceFile
-from mgajax.curation.pictures import Picture, decode_picture
 from mgajax.curation.report import Finding, Findings
 from mgajax.errors import DataError
+from mgajax.imaging.pictures import Picture, decode_picture
 from mgajax.schema import COVID
 
 

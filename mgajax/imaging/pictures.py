@@ -8,33 +8,12 @@ import io
 import struct
 import warnings
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
-from jaxtyping import Int64, UInt8
+from jaxtyping import UInt8
 from PIL import Image
 
 from mgajax.errors import DataError
-
-MAX_LABEL = 10
-"""A mask whose largest value is in 2..MAX_LABEL holds class labels, not grey levels."""
-
-LESION_LABELS: dict[str, tuple[int, ...]] = {"medseg": (1, 2), "jun": (3,)}
-"""Which labels of a multi-class mask are lesion. MedSeg: 1 ground glass, 2 consolidation (3,
-pleural effusion, lies outside the lung and is left out, as Inf-Net's masks do). Jun's combined
-file: 3 infection (1 and 2 are the lungs). Elsewhere every label but 0 is lesion."""
-
-LARGEST_LABEL: dict[str, int] = {"medseg": 3, "jun": 3}
-"""The largest class label that a source's masks hold. Elsewhere it is not known."""
-
-WHITE = 224
-MID_GREYS = range(32, WHITE)
-"""Grey levels that are neither black nor white, even in a lossy copy of a black and white mask."""
-
-MAX_MID_GREY = 0.01
-"""Share of a mask that its edges may blur to mid grey without more ado (see `is_black_and_white`)."""
-
-MaskEncoding = Literal["binary", "grey", "labels"]
 
 _PLAIN_CHUNKS = frozenset({b"IHDR", b"IDAT", b"IEND"})
 _DECODE_ERRORS = (
@@ -112,56 +91,6 @@ def decode_mask(content: bytes, *, name: str) -> UInt8[np.ndarray, "h w"]:
     if _is_deep(image.mode):
         return np.clip(np.asarray(image), 0, 255).astype(np.uint8)
     return np.array(_on_black(image).convert("L") if image.mode != "L" else image)
-
-
-def mask_encoding(largest_values: list[int]) -> MaskEncoding:
-    """How the masks of one source code lesions, by the largest value in each of them.
-
-    All at most 1: binary. Any above `MAX_LABEL`: grey levels. Otherwise: class labels. The rule
-    looks at all masks of a source, since a single multi-class mask may happen to hold 0 and 1 only.
-    """
-    largest = max(largest_values, default=0)
-    if largest <= 1:
-        return "binary"
-    return "grey" if largest > MAX_LABEL else "labels"
-
-
-def is_black_and_white(histogram: Int64[np.ndarray, "256"]) -> bool:
-    """Whether a mask of grey levels holds black and white, but for blurred edges.
-
-    It does not where mid grey covers more than `MAX_MID_GREY` of it and more than white does: that
-    is a photograph, or class codes written as shades of grey, and no threshold would be right.
-    """
-    mid = int(histogram[MID_GREYS.start : MID_GREYS.stop].sum())
-    return mid <= max(MAX_MID_GREY * int(histogram.sum()), int(histogram[WHITE:].sum()))
-
-
-def fits_encoding(largest: int, *, encoding: MaskEncoding, source: str) -> bool:
-    """Whether a mask's largest value is one that masks of this coding hold.
-
-    Among grey masks 2..`MAX_LABEL` is none: such a mask of labels would be empty when cut at 127.
-    Among labels it is at most `LARGEST_LABEL`.
-    """
-    if encoding == "grey":
-        return largest <= 1 or largest > MAX_LABEL
-    return largest <= LARGEST_LABEL.get(source, MAX_LABEL)
-
-
-def binary_mask(
-    values: UInt8[np.ndarray, "h w"], *, encoding: MaskEncoding, source: str
-) -> UInt8[np.ndarray, "h w"]:
-    """Lesion as 255, the rest as 0.
-
-    Grey masks are cut above 127 (lossy copies blur their edges); a 0/1 mask among grey ones is
-    taken as 0/1. Labels follow `LESION_LABELS`.
-    """
-    if encoding == "labels" and source in LESION_LABELS:
-        lesion = np.isin(values, LESION_LABELS[source])
-    elif encoding == "grey" and values.max(initial=0) > 1:
-        lesion = values > 127
-    else:
-        lesion = values > 0
-    return np.where(lesion, np.uint8(255), np.uint8(0))
 
 
 def _open(content: bytes, *, name: str) -> Image.Image:

@@ -63,6 +63,35 @@ def body_axis(direction: Float[np.ndarray, "3"]) -> int:
     return int(np.abs(direction).argmax())
 
 
+@dataclass(frozen=True, eq=False)
+class Placement:
+    """Where the plane of one slice lies.
+
+    Attributes:
+      position: of the first pixel's centre.
+      down, right: directions in which rows and columns are counted.
+      pixel: distance of rows and of columns in mm.
+      thickness: in mm; None where it is not told.
+    """
+
+    position: Float[np.ndarray, "3"]
+    down: Float[np.ndarray, "3"]
+    right: Float[np.ndarray, "3"]
+    pixel: tuple[float, float]
+    thickness: float | None
+
+    @property
+    def head(self) -> Float[np.ndarray, "3"]:
+        """The direction across the plane that points to the head."""
+        normal = np.cross(self.right, self.down)
+        return normal if normal[2] >= 0 else -normal
+
+    @property
+    def height(self) -> float:
+        """Where the plane lies along `head`, in mm."""
+        return float(self.position @ self.head)
+
+
 @dataclass(frozen=True)
 class Spacing:
     """How the slices of a series follow each other.
