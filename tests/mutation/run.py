@@ -29,6 +29,7 @@ TARGETS = {
     "data/augmentation": "data/test_augmentation.py",
     "data/cache": "data/test_cache.py",
     "data/loader": "data/test_loader.py",
+    "imaging/body": "imaging/test_body.py data/test_preparation.py",
     "data/preparation": "data/test_preparation.py data/test_restoration.py",
     "data/split_csv": "data/test_split_csv.py data/test_leaking_splits.py",
     "data/table": "data/test_table.py",
