@@ -85,7 +85,7 @@ def test_the_top_help_lists_every_command(capsys: pytest.CaptureFixture[str]) ->
             ("explain", "--workdir", "w", "--out", "o", "--target", "flu"),
             "--target flu: valid: predicted",
         ),
-        (("report", "--out", "o"), "give one of --workdir, --dataset and --readme"),
+        (("report", "--out", "o"), "give one of --workdir, --data and --readme"),
         (("report", "--workdir", "nowhere", "--out", "o"), "--workdir nowhere: no such folder"),
         (("report", "--workdir", "nowhere"), "--out is missing"),
         (("tune", "--config", MGA, "--workdir", "w", "--trials", "3"), "config.search.space"),
@@ -116,9 +116,10 @@ def test_mistakes_are_one_line_and_a_code(
     assert not list(tmp_path.iterdir())
 
 
-def test_an_empty_folder_is_no_data_set(capsys, tmp_path: Path) -> None:
-    words = ("train", "--config", MGA, "--workdir", str(tmp_path / "w"))
-    code, line = told(capsys, *words, f"--config.data.dir={tmp_path}")
+@pytest.mark.parametrize("words", [("--config.data.dir={}",), ("--data", "{}")])
+def test_an_empty_folder_is_no_data_set(words: tuple[str, ...], capsys, tmp_path: Path) -> None:
+    command = ("train", "--config", MGA, "--workdir", str(tmp_path / "w"))
+    code, line = told(capsys, *command, *(word.format(tmp_path) for word in words))
     assert code == 1
     assert str(tmp_path) in line
 

@@ -1,6 +1,6 @@
 """Lungs and lesions guide two attention maps: the paper's outlook (§7), which it did not try.
 
-    mgajax train --config configs/classification/mga_lungs_resnet18.py --workdir runs/mga_lungs --config.data.dir=DATASET
+    mgajax train --config configs/classification/mga_lungs_resnet18.py --workdir runs/mga_lungs --data DIR
 
 The lungs are found in the pictures by rule (`mgajax.data.lungs`). Measured on drawn slices in
 docs/experiments.md.

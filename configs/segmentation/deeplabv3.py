@@ -1,6 +1,6 @@
 """DeepLabV3 on ResNet-50, output stride 8, with its auxiliary head (Table 3, row 3).
 
-    mgajax train --config configs/segmentation/deeplabv3.py --workdir runs/deeplabv3 --config.data.dir=DATASET
+    mgajax train --config configs/segmentation/deeplabv3.py --workdir runs/deeplabv3 --data DIR
 
 `--config.model.name=deeplabv3_resnet101` is the deeper one. Its pooled branch needs two images a step.
 Reported by the paper: IoU 70.42, Dice 82.64, precision 81.96, recall 83.33 (the last two probably

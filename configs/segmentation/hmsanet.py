@@ -1,6 +1,6 @@
 """HMSANet: HRNet-W48, object-contextual representations, attention between scales (Table 3, row 4).
 
-    mgajax train --config configs/segmentation/hmsanet.py --workdir runs/hmsanet --config.data.dir=DATASET
+    mgajax train --config configs/segmentation/hmsanet.py --workdir runs/hmsanet --data DIR
 
 Reported by the paper: IoU 74.63, Dice 85.47, precision 84.03, recall 86.96 (the last two probably
 exchanged, see `mgajax.evaluation.segmentation`). Not yet measured here on the full set.

@@ -1,6 +1,6 @@
 """The proposed model's learning rates, batch and augmentation, judged on the validation slices.
 
-    mgajax tune --config configs/tuning/mga_resnet18.py --workdir runs/tuning --trials 30 --config.data.dir=DATASET
+    mgajax tune --config configs/tuning/mga_resnet18.py --workdir runs/tuning --trials 30 --data DIR
 
 The paper tuned by Bayesian optimisation (package bayesian-optimization), but tells neither the
 space nor what was found; this space is ours. A trial is a whole training: 30 take 30 times as long.

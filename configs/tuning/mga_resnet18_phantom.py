@@ -2,7 +2,7 @@
 
     mgajax build ct_phantom --builder_config small
     mgajax tune --config configs/tuning/mga_resnet18_phantom.py --workdir runs/tuning --trials 12 \\
-        --config.data.dir=tensorflow_datasets/ct_phantom/small/1.0.0
+        --data tensorflow_datasets/ct_phantom/small/1.0.0
 """
 
 from ml_collections import ConfigDict

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mgajax.cli.command import Run, add_command
+from mgajax.cli.command import Run, add_command, add_data
 from mgajax.errors import ConfigError
 from mgajax.files import write_text
 
@@ -50,7 +50,7 @@ EXAMPLES = {
     ),
     "input": (
         "mgajax benchmark input --config configs/classification/mga_resnet18.py \\\n"
-        "      --config.data.dir=tensorflow_datasets/covid_ct_slices",
+        "      --data tensorflow_datasets/covid_ct_slices",
     ),
     "scaling": (
         "mgajax benchmark scaling --config configs/classification/mga_resnet18.py --devices 1,2,4",
@@ -84,6 +84,7 @@ def _add_measurement(kinds: Any, name: str, run: Run) -> argparse.ArgumentParser
         overrides=True,
     )
     command.add_argument("--config", type=Path, required=True, help="a file of configs/")
+    add_data(command)
     command.add_argument("--out", type=Path, metavar="FILE.json", help="also write all figures")
     return command
 

@@ -60,7 +60,7 @@ def build(arguments: argparse.Namespace, overrides: list[str]) -> None:
         **dict(_option(word) for word in arguments.option),
     )
     print(built.summary)
-    print(f"\n{built.status}: {built.directory}\nuse: --config.data.dir={built.directory}")
+    print(f"\n{built.status}: {built.directory}\nuse: --data {built.directory}")
 
 
 def _option(word: str) -> tuple[str, object]:

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 Run = Callable[[argparse.Namespace, list[str]], int | None]
@@ -41,3 +42,14 @@ def add_command(
     command.add_argument("--debug", action="store_true", help="show a traceback on an error")
     command.set_defaults(run=run, takes_overrides=overrides)
     return command
+
+
+def add_data(command: argparse.ArgumentParser) -> None:
+    """Add `--data DIR`, the short form of `--config.data.dir=DIR`."""
+    command.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        dest="data_key",
+        help="a built data set: short for --config.data.dir=DIR",
+    )

@@ -58,7 +58,7 @@ typical order:
   mgajax quickstart                                      everything on drawn data, minutes on a laptop
   mgajax build covid_ct_slices --manual_dir DOWNLOADS    the curated set, once
   mgajax train --config configs/classification/mga_resnet18.py --workdir runs/mga \\
-      --config.data.dir=tensorflow_datasets/covid_ct_slices
+      --data tensorflow_datasets/covid_ct_slices
   mgajax evaluate --workdir runs/mga
   mgajax explain --workdir runs/mga --out runs/mga/explanation
   mgajax report --workdir runs/mga --out report          report/index.html
@@ -67,7 +67,7 @@ typical order:
 lesion masks where there are none:
   mgajax build covid_ct_lesions --manual_dir LESIONS     frames with annotated lesions, once
   mgajax train --config configs/segmentation/hmsanet.py --workdir runs/hmsanet \\
-      --config.data.dir=tensorflow_datasets/covid_ct_lesions
+      --data tensorflow_datasets/covid_ct_lesions
   mgajax segment --workdir runs/hmsanet --data tensorflow_datasets/covid_ct_slices --out masks
   mgajax build covid_ct_slices --manual_dir DOWNLOADS --option masks=masks
 
@@ -90,6 +90,8 @@ def main(words: Sequence[str] | None = None) -> int:
 def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
     try:
         overrides = _overrides(rest, accepted=arguments.takes_overrides)
+        if (data := getattr(arguments, "data_key", None)) is not None:
+            overrides = [f"--config.data.dir={data}", *overrides]
         return arguments.run(arguments, overrides) or 0
     except MgajaxError as error:
         if arguments.debug:

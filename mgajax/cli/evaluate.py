@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from mgajax.cli.command import add_command
+from mgajax.cli.command import add_command, add_data
 from mgajax.schema import SPLITS
 
 
@@ -23,6 +23,7 @@ def add_evaluate(commands: Any) -> None:
         overrides=True,
     )
     command.add_argument("--workdir", type=Path, required=True, help="the run's folder")
+    add_data(command)
     command.add_argument("--split", choices=SPLITS, default="test", help="default: test")
     command.add_argument(
         "--checkpoint", choices=("best", "newest"), default="best", help="default: best"

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from mgajax.cli.command import add_command
+from mgajax.cli.command import add_command, add_data
 from mgajax.schema import CLASS_NAMES, SPLITS
 
 
@@ -28,6 +28,7 @@ def add_explain(commands: Any) -> None:
         overrides=True,
     )
     command.add_argument("--workdir", type=Path, required=True, nargs="+", help="classifiers' runs")
+    add_data(command)
     command.add_argument("--out", type=Path, required=True, help="where the results go")
     command.add_argument("--split", choices=SPLITS, default="test", help="default: test")
     command.add_argument(

@@ -17,32 +17,32 @@ def add_report(commands: Any) -> None:
         text="runs as a static site; a curated set as a card; the README's tables of results",
         examples=(
             "mgajax report --workdir runs/mga runs/resnet18 --out report",
-            "mgajax report --dataset tensorflow_datasets/covid_ct_slices --out card",
+            "mgajax report --data tensorflow_datasets/covid_ct_slices --out card",
         ),
         epilog=(
             "mgajax report --workdir RUN... --out DIR      DIR/index.html, figures as PNG and SVG, CSV\n"
             "  RUN: of `mgajax train`, `experiment`, `tune` or `explain`, or a folder of such folders\n"
-            "mgajax report --dataset SET --out DIR         Tables 1 and 2, Figures 3 and 4, a data card\n"
-            "  SET: a folder with curated_data/ and its tables, the tables alone, or a built set\n"
+            "mgajax report --data DIR --out DIR         Tables 1 and 2, Figures 3 and 4, a data card\n"
+            "  --data: a folder with curated_data/ and its tables, the tables alone, or a built set\n"
             "mgajax report --readme README.md              the marked tables anew from their results"
         ),
     )
     command.add_argument("--workdir", type=Path, nargs="+", metavar="RUN", help="what to report")
     command.add_argument(
-        "--dataset", type=Path, metavar="SET", help="a curated or built set to describe"
+        "--data", type=Path, metavar="DIR", help="a curated or built set to describe"
     )
     command.add_argument("--readme", type=Path, metavar="FILE.md", help="a text with marked tables")
     command.add_argument("--out", type=Path, metavar="DIR", help="where the report goes")
     command.add_argument(
-        "--split", type=Path, metavar="FILE.csv", help="with --dataset, for Table 2: a split.csv"
+        "--split", type=Path, metavar="FILE.csv", help="with --data, for Table 2: a split.csv"
     )
 
 
 def report(arguments: argparse.Namespace, overrides: list[str]) -> None:
     """Write what was asked for, and say where it is."""
-    asked = [arguments.workdir, arguments.dataset, arguments.readme]
+    asked = [arguments.workdir, arguments.data, arguments.readme]
     if sum(one is not None for one in asked) != 1:
-        raise ConfigError("give one of --workdir, --dataset and --readme; see --help")
+        raise ConfigError("give one of --workdir, --data and --readme; see --help")
     if arguments.readme is not None:
         from mgajax.reporting.readme import rewrite
 
@@ -50,7 +50,7 @@ def report(arguments: argparse.Namespace, overrides: list[str]) -> None:
         return
     if arguments.out is None:
         raise ConfigError("--out is missing: where the report goes")
-    if arguments.dataset is not None:
+    if arguments.data is not None:
         _describe(arguments)
         return
     from mgajax.reporting.site import write_site
@@ -64,7 +64,7 @@ def report(arguments: argparse.Namespace, overrides: list[str]) -> None:
 def _describe(arguments: argparse.Namespace) -> None:
     from mgajax.reporting.dataset_report import report_dataset
 
-    done = report_dataset(arguments.dataset, out=arguments.out, split=arguments.split)
+    done = report_dataset(arguments.data, out=arguments.out, split=arguments.split)
     print(f"{done.slices} slices of {done.patients} patients")
     for path in done.files:
         print(path)

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mgajax.cli.command import add_command
+from mgajax.cli.command import add_command, add_data
 from mgajax.distributed import options
 from mgajax.distributed.launch import launch
 
@@ -30,15 +30,16 @@ def add_train(commands: Any) -> None:
         text="train a model; goes on by itself when --workdir holds a run",
         examples=(
             "mgajax train --config configs/classification/mga_resnet18.py --workdir runs/mga \\\n"
-            "      --config.data.dir=tensorflow_datasets/covid_ct_slices",
+            "      --data tensorflow_datasets/covid_ct_slices",
             "mgajax train --config configs/segmentation/hmsanet.py --workdir runs/hmsanet \\\n"
-            "      --processes 2 --config.batch_size=16 --config.data.dir=tensorflow_datasets/covid_ct_lesions",
+            "      --processes 2 --config.batch_size=16 --data tensorflow_datasets/covid_ct_lesions",
         ),
         epilog=EPILOG,
         overrides=True,
     )
     command.add_argument("--config", type=Path, required=True, help="a file of configs/")
     command.add_argument("--workdir", type=Path, required=True, help="the run's folder")
+    add_data(command)
     options.add_job_options(command)
 
 

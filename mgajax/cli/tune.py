@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from mgajax.cli.command import add_command
+from mgajax.cli.command import add_command, add_data
 
 
 def add_tune(commands: Any) -> None:
@@ -16,7 +16,7 @@ def add_tune(commands: Any) -> None:
         text="search the best values of a configuration's keys, on the validation slices alone",
         examples=(
             "mgajax tune --config configs/tuning/mga_resnet18.py --workdir runs/tuning --trials 20 \\\n"
-            "      --config.data.dir=tensorflow_datasets/covid_ct_slices",
+            "      --data tensorflow_datasets/covid_ct_slices",
         ),
         epilog=(
             "The space stands in the file: config.search.space, see configs/tuning/. A trial is a\n"
@@ -27,6 +27,7 @@ def add_tune(commands: Any) -> None:
     )
     command.add_argument("--config", type=Path, required=True, help="a file of configs/tuning/")
     command.add_argument("--workdir", type=Path, required=True, metavar="DIR", help="the search's")
+    add_data(command)
     command.add_argument("--trials", type=int, required=True, metavar="N", help="trials in all")
     command.add_argument("--jobs", type=int, default=1, metavar="J", help="trials at a time")
 

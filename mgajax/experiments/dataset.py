@@ -8,7 +8,7 @@ from mgajax.reporting.tables.measurements import Measurement
 
 
 def _examine(finished: StudyInput) -> StudyResults:
-    """The counts of `mgajax report --dataset`, and its figures."""
+    """The counts of `mgajax report --data`, and its figures."""
     folder = finished.data.place({})
     assert folder is not None, "nothing special is asked of the data set"
     done = report_dataset(folder, out=finished.out, split=finished.split)

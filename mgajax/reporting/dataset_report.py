@@ -1,4 +1,4 @@
-"""`mgajax report --dataset DIR`: what a curated or built set holds, as a card, tables and figures.
+"""`mgajax report --data DIR`: what a curated or built set holds, as a card, tables and figures.
 
 Above all rooms that it draws from: `curation` counts, `data` prepares the slices of Figure 3, and
 `reporting` draws.
@@ -69,7 +69,7 @@ def report_dataset(folder: Path, *, out: Path, split: Path | None = None) -> Dat
     """
     if not folder.is_dir():
         raise ConfigError(
-            f"--dataset {folder}: no such folder; give the folder of a curated or built set"
+            f"--data {folder}: no such folder; give the folder of a curated or built set"
         )
     contents = read_contents(folder)
     facts = contents.facts

@@ -220,7 +220,7 @@ def _take_split(
     if began_with != data.fingerprint:
         raise DataError(
             f"{config.data.dir} is not the data set that {workdir} began with (fingerprint "
-            f"{data.fingerprint[:12]}, expected {began_with[:12]}); point --config.data.dir at "
+            f"{data.fingerprint[:12]}, expected {began_with[:12]}); point --data at "
             "the old one, or start in another --workdir"
         )
     if extra:
@@ -239,7 +239,7 @@ def _count_training(split: Split, usable: np.ndarray, *, data: PreparedSet) -> i
         raise DataError(
             f"{data.table.directory}, split {split.name}: no usable training slice (readable, and "
             "with an annotated lesion mask if lesions are segmented); choose another "
-            "--config.split or --config.data.dir"
+            "--config.split or --data"
         )
     return count
 

@@ -77,9 +77,7 @@ def check_settings(config: ConfigDict) -> None:
         if key in flat and not flat[key] >= least:
             raise ConfigError(f"{key}={flat[key]!r}: expected at least {least}")
     if not config.data.dir:
-        raise ConfigError(
-            "data.dir is empty: give --config.data.dir=FOLDER, as printed by `mgajax build`"
-        )
+        raise ConfigError("data.dir is empty: give --data FOLDER, as printed by `mgajax build`")
 
 
 def _check_choice(key: str, value: object, *, valid: Sequence[str]) -> None:

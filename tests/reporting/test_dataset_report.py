@@ -103,7 +103,7 @@ def test_the_splits_of_a_built_set_give_way_to_a_given_one(
 
 
 def test_what_cannot_be_described_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"--dataset .*absent: no such folder"):
+    with pytest.raises(ConfigError, match=r"--data .*absent: no such folder"):
         report_dataset(tmp_path / "absent", out=tmp_path / "out")
     copy = write_copy(tmp_path / "copy")
     split = tmp_path / "split.csv"
