@@ -14,6 +14,9 @@ import numpy as np
 PARTIAL = ".writing-"
 """What the name of a file begins with while it is being written; a killed process may leave it."""
 
+UNENCODABLE = "backslashreplace"
+"""What becomes of characters that a file or a terminal cannot hold; nothing fails for them."""
+
 Survives = Literal["power_cut", "kill"]
 """What a written file is sure to survive. A power cut costs a wait for the disk, which counts where
 files are many; without it a file may be empty afterwards, and its reader must notice."""
@@ -48,8 +51,12 @@ def write_bytes(content: bytes, path: Path, *, survives: Survives = "power_cut")
 
 
 def write_text(text: str, path: Path) -> Path:
-    """Write a text in UTF-8; it ends with a newline, which is added where there is none."""
-    return write_bytes((text if text.endswith("\n") else f"{text}\n").encode(), path)
+    """Write a text in UTF-8; it ends with a newline, which is added where there is none.
+
+    Names that are not UTF-8 stand in it with their odd bytes spelt out (`\\udcb2`).
+    """
+    ended = text if text.endswith("\n") else f"{text}\n"
+    return write_bytes(ended.encode(errors=UNENCODABLE), path)
 
 
 def write_json(tree: Any, path: Path) -> Path:
@@ -59,7 +66,10 @@ def write_json(tree: Any, path: Path) -> Path:
 
 def write_csv(lines: Iterable[Sequence[Any]], path: Path) -> Path:
     """Write rows of cells, the header among them."""
-    with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+    with (
+        replacing(path) as partial,
+        partial.open("w", encoding="utf-8", errors=UNENCODABLE, newline="") as file,
+    ):
         csv.writer(file, lineterminator="\n").writerows(lines)
     return path
 

@@ -1,5 +1,7 @@
 """The command line: one clear line for every mistake, never a traceback unless asked for."""
 
+import contextlib
+import io
 from pathlib import Path
 
 import pytest
@@ -140,6 +142,16 @@ def test_ctrl_c_is_one_line(capsys, monkeypatch, tmp_path: Path) -> None:
     assert (code, line) == (130, "mgajax evaluate: interrupted")
 
 
+def test_a_fault_is_one_line(capsys, monkeypatch, tmp_path: Path) -> None:
+    def faulty(*_, **__):
+        raise RuntimeError("two\nlines")
+
+    monkeypatch.setattr("mgajax.evaluation.evaluate.evaluate_run", faulty)
+    code, line = told(capsys, "evaluate", "--workdir", str(tmp_path))
+    assert code == 1
+    assert "a fault of mgajax (RuntimeError: two lines); --debug shows where" in line
+
+
 def test_debug_gives_the_traceback(tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
         main(["evaluate", "--workdir", str(tmp_path), "--debug"])
@@ -156,3 +168,12 @@ def test_train_and_evaluate_from_the_command_line(phantom: Path, tmp_path: Path,
     out = capsys.readouterr().out
     assert "resnet18, validation split" in out
     assert "attention" not in out
+
+
+def test_a_console_that_lacks_a_letter_is_no_end(tmp_path: Path) -> None:
+    """As of Windows' shells, with an error that names a folder in Cyrillic."""
+    console = io.TextIOWrapper(io.BytesIO(), encoding="cp1252")
+    with contextlib.redirect_stderr(console):
+        assert main(["evaluate", "--workdir", str(tmp_path / "Иванов")]) != 0
+    console.seek(0)
+    assert "\\u0418\\u0432" in console.read()

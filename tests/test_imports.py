@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-LEAVES = {"schema", "errors", "files", "progress", "locks", "paper"}
+LEAVES = {"schema", "errors", "files", "folders", "progress", "locks", "paper"}
 DRAWN = {"reporting.figures", "reporting.tables", "reporting.html"}
 """What draws and formats what it is given."""
 ALLOWED = {
     "schema": set(),
     "errors": set(),
     "files": set(),
+    "folders": set(),
     "progress": set(),
     "locks": {"errors", "progress"},
     "paper": {"schema"},

@@ -5,6 +5,7 @@ a Python traceback only with `--debug`.
 """
 
 import argparse
+import io
 import logging
 import os
 import sys
@@ -31,6 +32,7 @@ from mgajax.cli.train import add_train
 from mgajax.cli.tune import add_tune
 from mgajax.distributed.job import leave
 from mgajax.errors import ConfigError, MgajaxError
+from mgajax.files import UNENCODABLE
 from mgajax.training.compilation import keep_compiled
 
 COMMANDS = (
@@ -77,6 +79,7 @@ Research use only: not a medical device.
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    _print_on_any_terminal()
     parser = make_parser()
     arguments, rest = parser.parse_known_args(words)
     _quieten(debug=arguments.debug)
@@ -107,6 +110,15 @@ def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
     except KeyboardInterrupt:
         _complain(f"mgajax {arguments.command}: interrupted")
         return 130
+    except Exception as error:
+        if arguments.debug:
+            raise
+        line = " ".join(str(error).split())
+        _complain(
+            f"mgajax {arguments.command}: a fault of mgajax ({type(error).__name__}: {line}); "
+            "--debug shows where; please report it"
+        )
+        return 1
 
 
 def _complain(line: str) -> None:
@@ -152,6 +164,13 @@ def _overrides(rest: list[str], *, accepted: bool) -> list[str]:
             hint = "; a key is set by --config.KEY=VALUE, in one word" if accepted else ""
             raise ConfigError(f"unknown argument {word!r}{hint}; see --help")
     return rest
+
+
+def _print_on_any_terminal() -> None:
+    """Spell out what the terminal's character set lacks; no command dies of it after its work."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=UNENCODABLE)
 
 
 def _quieten(*, debug: bool) -> None:

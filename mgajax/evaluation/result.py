@@ -1,6 +1,5 @@
 """What the evaluation of a run gives, whatever the run has learned."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,12 +48,3 @@ def head(run: Run, *, split: str, step: int, cross_entropy: float) -> dict[str, 
         "data_fingerprint": run.data.fingerprint,
         "provenance": configs.provenance(),
     }
-
-
-def telling_names(paths: Sequence[Path]) -> list[str]:
-    """As much of the end of each path as tells them apart."""
-    parts = [path.parts for path in paths]
-    length = 1
-    while len({one[-length:] for one in parts}) < len(set(parts)):
-        length += 1
-    return ["/".join(one[-length:]) for one in parts]

@@ -13,12 +13,12 @@ from jaxtyping import Array, Float, Int
 
 from mgajax.data.preparation import Preparation
 from mgajax.errors import ConfigError, DataError, nearest
-from mgajax.evaluation.result import telling_names
 from mgajax.explanation.checks import CHECKS, Check, checks_of
 from mgajax.explanation.explained import BATCH, Explained, Explanation, explain_all
 from mgajax.explanation.files import write_results
 from mgajax.explanation.methods import Method, Task, chosen_methods
 from mgajax.explanation.slices import Slices, baselines_for, slices_of_files, slices_of_split
+from mgajax.folders import telling_names
 from mgajax.models.attention import attends
 from mgajax.models.registry import CLASSIFIERS
 from mgajax.schema import CLASS_NAMES, SPLITS

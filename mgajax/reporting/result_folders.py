@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mgajax.errors import ConfigError, DataError
-from mgajax.evaluation.result import telling_names
+from mgajax.folders import telling_names
 
 
 class Kind(StrEnum):

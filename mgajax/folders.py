@@ -1,0 +1,94 @@
+"""Folders as people have them: walked through in the order of their names, links as they stand."""
+
+import os
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+CLUTTER = frozenset({"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini"})
+"""What desktops leave in folders, in lower case; hidden files are the rest of it."""
+
+LONGEST_NAME = 100
+"""Bytes of a name that follows something given; file systems take 255."""
+
+
+def is_clutter(name: str) -> bool:
+    """Whether a file or folder is a desktop's own: hidden, or one of `CLUTTER`."""
+    return name.startswith(".") or name.casefold() in CLUTTER
+
+
+def natural_order(name: str) -> list[tuple[int, str]]:
+    """A key that keeps the numbers in names in their order: slice_9 before slice_10."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in _parts(name)]
+
+
+def _parts(name: str) -> list[str]:
+    return re.split(r"(\d+)", name)
+
+
+def walk(folder: Path, *, refused: Callable[[OSError], None]) -> Iterator[Path]:
+    """Every file below a folder, clutter passed over.
+
+    Linked folders are walked through as if they stood there, so that a path always begins with
+    `folder`; a link to a folder that it lies in is not followed.
+
+    Args:
+      refused: takes the error of each folder that cannot be read.
+    """
+    yield from _walk(folder, inside=(), refused=refused)
+
+
+def _walk(
+    folder: Path, *, inside: Sequence[tuple[int, int]], refused: Callable[[OSError], None]
+) -> Iterator[Path]:
+    try:
+        status = folder.stat()
+        entries = sorted(os.scandir(folder), key=lambda entry: natural_order(entry.name))
+    except OSError as error:
+        refused(error)
+        return
+    here = (status.st_dev, status.st_ino)
+    if here in inside:
+        return
+    below = []
+    for entry in entries:
+        if is_clutter(entry.name):
+            continue
+        if _is_folder(entry):
+            below.append(folder / entry.name)
+        else:
+            yield folder / entry.name
+    for path in below:
+        yield from _walk(path, inside=(*inside, here), refused=refused)
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself; whoever opens it as a file is told
+        return False
+
+
+def telling_names(paths: Sequence[Path]) -> list[str]:
+    """The last part of each path, and as many before it as tell it from the others."""
+    lengths = dict.fromkeys(paths, 1)
+    while True:
+        names = {path: "/".join(path.parts[-length:]) for path, length in lengths.items()}
+        count = Counter(names.values())
+        alike = [
+            path
+            for path, name in names.items()
+            if count[name] > 1 and lengths[path] < len(path.parts)
+        ]
+        if not alike:
+            return [names[path] for path in paths]
+        for path in alike:
+            lengths[path] += 1
+
+
+def safe_name(text: str) -> str:
+    """A text as the name of a file on any system: letters, digits, `_`, `.` and `-`, not too long."""
+    plain = re.sub(r"[^\w.-]+", "_", unicodedata.normalize("NFC", text)).strip("._")
+    return plain.encode()[:LONGEST_NAME].decode(errors="ignore") or "unnamed"
