@@ -42,7 +42,7 @@ ALLOWED = {
     | DRAWN
     | {"config", "curation", "data", "imaging", "models", "training", "evaluation"},
     "benchmark": LEAVES
-    | {"config", "data", "models", "training", "interop"}
+    | {"config", "data", "distributed", "models", "training", "interop"}
     | {"benchmark.torch_baseline"},
     "experiments": LEAVES
     | DRAWN

@@ -14,11 +14,8 @@ missing. At the end a table.
 import argparse
 import dataclasses
 import json
-import os
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +23,7 @@ from typing import Any
 from mgajax.benchmark.chips import CHIPS
 from mgajax.benchmark.tables import aligned
 from mgajax.benchmark.targets import parse_target
+from mgajax.distributed.supervision import last_line, run
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -81,44 +79,24 @@ class Row:
 
 def run_row(row: Row, *, most_s: float, log: Path) -> dict[str, Any]:
     """What is kept of a row, or under `failed` why there is nothing."""
-    words, began = row.words(), time.monotonic()
+    words = row.words()
     told = {"command": " ".join(("mgajax", *words))}
-    with tempfile.TemporaryDirectory() as folder, log.open("a") as printed:
+    with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "row.json"
-        print("\n$ mgajax", *words, file=printed, flush=True)
-        process = subprocess.Popen(
-            [sys.executable, "-m", "mgajax", *words, "--out", str(out)],
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=printed,
-            stderr=subprocess.STDOUT,
-        )
-        usage = _wait(process.pid, until=began + most_s)
-        if usage is None:
-            process.kill()
-            process.wait()
+        command = [sys.executable, "-m", "mgajax", *words, "--out", str(out)]
+        try:
+            ending = run(command, log=log, limit_s=most_s, folder=ROOT)
+        except TimeoutError:
             return told | {"failed": f"killed after {most_s:.0f} s"}
-        process.returncode = 0  # `_wait` has it
         if not out.exists():
-            last = log.read_text(errors="replace").strip().splitlines()[-1]
-            return told | {"failed": last[:300]}
+            return told | {"failed": last_line(log)[:300]}
         report = json.loads(out.read_text())
     step = {key: report[row.what][key] for key in STEP_KEPT if key in report[row.what]}
     if parse_target(row.target).platform == "cuda":
         # A TPU's program does not say how often its loops run.
         step["moved_bytes"] = report[row.what].get("moved", {}).get("bytes")
-    spent = {"cpu_s": usage.ru_utime + usage.ru_stime, "host_peak_bytes": usage.ru_maxrss * 1024}
+    spent = {"cpu_s": ending.cpu_s, "host_peak_bytes": ending.peak_bytes}
     return told | {key: report[key] for key in KEPT} | spent | {row.what: step}
-
-
-def _wait(pid: int, *, until: float) -> Any:
-    """What a process used; None if it still runs then."""
-    while time.monotonic() < until:
-        ended, _, usage = os.wait4(pid, os.WNOHANG)
-        if ended:
-            return usage
-        time.sleep(0.2)
-    return None
 
 
 def lines_of(rows: Mapping[str, Any]) -> list[str]:

@@ -11,13 +11,10 @@ goes to a file beside the other, `step_gpu.log`. At the end a table.
 """
 
 import argparse
-import contextlib
 import dataclasses
 import json
-import os
 import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,6 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from mgajax.benchmark.tables import aligned
+from mgajax.distributed.supervision import how_it_ended, last_line
+from mgajax.distributed.supervision import run as run_program
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -114,29 +113,17 @@ def run_row(words: Sequence[str], limit_s: float, *, log: Path) -> dict[str, Any
       TimeoutError: it took longer, and was killed with all that it began.
       RowError: it ended without a report.
     """
-    with tempfile.TemporaryDirectory() as folder, log.open("a") as told:
+    with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "row.json"
-        print("\n$", *words, file=told, flush=True)
-        process = subprocess.Popen(
+        ending = run_program(
             [*words, "--out", str(out)],
-            cwd=ROOT,
-            env=os.environ | {"JAX_TRACEBACK_FILTERING": "off"},  # the error comes last then
-            stdin=subprocess.DEVNULL,
-            stdout=told,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
+            log=log,
+            limit_s=limit_s,
+            folder=ROOT,
+            environment={"JAX_TRACEBACK_FILTERING": "off"},  # the error comes last then
         )
-        try:
-            code = process.wait(timeout=limit_s)
-        except subprocess.TimeoutExpired:
-            raise TimeoutError from None
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        if code != 0 or not out.exists():
-            last = log.read_text(errors="replace").strip().splitlines()[-1]
-            raise RowError(f"exit code {code}: {last[:200]}")
+        if ending.code != 0 or not out.exists():
+            raise RowError(f"{how_it_ended(ending.code)}: {last_line(log)[:200]}")
         report: dict[str, Any] = json.loads(out.read_text())
         return report
 

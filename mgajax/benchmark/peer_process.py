@@ -7,7 +7,6 @@ may be another interpreter, with PyTorch and NumPy alone.
 import contextlib
 import json
 import os
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,15 @@ from mgajax.benchmark.program import Subject, What
 from mgajax.benchmark.torch_baseline.job import Job, write_job
 from mgajax.config import ROOT
 from mgajax.data.loader import IMAGE_MEAN, IMAGE_STD
+from mgajax.distributed.supervision import how_it_ended, start_with_pipes
 from mgajax.errors import ConfigError
 from mgajax.interop.torch_definition import definition
 from mgajax.progress import say
 from mgajax.training.beginning import CHANNELS, model_options
 from mgajax.training.tasks import TaskName
 from mgajax.training.weighting import Form
+
+WORKER = "mgajax.benchmark.torch_baseline.worker"
 
 _DEVICES = {"cpu": "cpu", "gpu": "cuda"}
 """JAX's names of platforms, and PyTorch's."""
@@ -115,18 +117,9 @@ class PeerProcess(contextlib.AbstractContextManager):
         device = _DEVICES[self._subject.layout.mesh.devices.flat[0].platform]
         paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         try:
-            process = subprocess.Popen(
-                [
-                    str(self._python),
-                    "-m",
-                    "mgajax.benchmark.torch_baseline.worker",
-                    str(folder),
-                    device,
-                ],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-                env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+            process = start_with_pipes(
+                [str(self._python), "-m", WORKER, str(folder), device],
+                environment={"PYTHONPATH": os.pathsep.join(paths)},
             )
         except OSError as error:
             self._stack.close()
@@ -198,7 +191,7 @@ class PeerProcess(contextlib.AbstractContextManager):
         line = self._process.stdout.readline()
         if not line:
             raise ConfigError(
-                f"--peer torch: {self._python} ended with code {self._process.wait()} (its own "
+                f"--peer torch: {self._python} {how_it_ended(self._process.wait())} (its own "
                 "message is above); it needs torch and numpy, name one that has by --peer_python"
             )
         answer: dict[str, Any] = json.loads(line)

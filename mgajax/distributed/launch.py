@@ -1,36 +1,37 @@
-"""Several processes on this machine: start them, watch them, end them together.
+"""Several processes of one run on this machine: start them, watch them, end them together.
 
-Signals to the launcher go to every process. One that ends badly ends the others, since they would
-wait for it for ever.
+One that ends badly ends the others, since they would wait for it for ever.
 """
 
-import os
 import signal
 import socket
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
+from mgajax.distributed.supervision import (
+    POLL_S,
+    Child,
+    Share,
+    dealt_gpus,
+    end_all,
+    forwarding_signals,
+    how_it_ended,
+    last_line,
+    start,
+)
 from mgajax.errors import ConfigError, ProcessError
 from mgajax.progress import say
-
-POLL_S = 0.1
-GRACE_S = 5.0
-"""Seconds between asking a process to end and ending it."""
-
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @dataclass(frozen=True)
 class Member:
-    """One process: its number, itself, and where its words go (None: to the terminal)."""
+    """One process of a run: its number, itself, and where it prints (None: to the terminal)."""
 
     process_id: int
-    process: "subprocess.Popen[bytes]"
+    process: Child
     log: Path | None
 
 
@@ -46,44 +47,35 @@ def launch(words: Sequence[str], *, processes: int, logs: Path) -> None:
     """
     if processes < 2:
         raise ConfigError(f"--processes {processes}: give at least 2, or leave it out")
-    devices = dealt_gpus(processes)
+    gpus = dealt_gpus(processes, option="--processes")
     logs.mkdir(parents=True, exist_ok=True)
-    coordinator = f"127.0.0.1:{_free_port()}"
+    coordinator = ["--coordinator", f"127.0.0.1:{_free_port()}", "--num_processes", str(processes)]
     members = [
-        _started(words, coordinator, processes, number, logs=logs, gpus=devices[number])
+        _start([*words, *coordinator], number, logs=logs, gpus=gpus[number])
         for number in range(processes)
     ]
-    previous = {number: signal.signal(number, _passing_on(members)) for number in SIGNALS}
-    try:
-        failed = _first_failure(members)
-        if failed is not None:
-            raise ProcessError(_told(failed, processes))
-    finally:
-        _end(members)
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+    children = [member.process for member in members]
+
+    def ask() -> None:
+        say("stopping after this step")
+        children[0].send_signal(signal.SIGTERM)  # JAX tells the others: same step for all
+
+    with forwarding_signals(lambda: children, ask=ask):
+        try:
+            failed = _first_failure(members)
+        finally:
+            # SIGTERM would ask them to save first, together with the dead.
+            end_all(children)
+    if failed is not None:
+        raise ProcessError(_reason(failed, processes))
 
 
-def _started(
-    words: Sequence[str], coordinator: str, processes: int, number: int, *, logs: Path, gpus: str
-) -> Member:
-    joining = ["--coordinator", coordinator, "--num_processes", str(processes)]
-    command = [sys.executable, "-m", "mgajax", *words, *joining, "--process_id", str(number)]
-    environment = dict(os.environ) | ({"CUDA_VISIBLE_DEVICES": gpus} if gpus else {})
-    if number == 0:
-        return Member(number, _popen(command, environment, output=None), None)
-    log = logs / f"process_{number}.log"
-    with log.open("wb") as output:
-        return Member(number, _popen(command, environment, output=output.fileno()), log)
-
-
-def _popen(
-    command: Sequence[str], environment: dict[str, str], *, output: int | None
-) -> "subprocess.Popen[bytes]":
-    # Their own session: Ctrl-C reaches them through the launcher alone, once.
-    return subprocess.Popen(
-        command, env=environment, stdout=output, stderr=output, start_new_session=True
-    )
+def _start(words: Sequence[str], number: int, *, logs: Path, gpus: str) -> Member:
+    log = logs / f"process_{number}.log" if number else None
+    if log:
+        log.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "mgajax", *words, "--process_id", str(number)]
+    return Member(number, start(command, log=log, share=Share(gpus)), log)
 
 
 def _first_failure(members: Sequence[Member]) -> Member | None:
@@ -98,69 +90,13 @@ def _first_failure(members: Sequence[Member]) -> Member | None:
         time.sleep(POLL_S)
 
 
-def _passing_on(members: Sequence[Member]) -> Callable[[int, FrameType | None], None]:
-    """What a signal does: the first asks all to save and stop, a second one ends them."""
-    asked = False
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked:
-            for member in members:
-                member.process.kill()
-            return
-        asked = True
-        say("stopping after this step")
-        members[0].process.send_signal(signal.SIGTERM)  # JAX tells the others: same step for all
-
-    return handle
-
-
-def _end(members: Sequence[Member]) -> None:
-    """End what still runs. SIGTERM would ask it to save first, together with the dead."""
-    running = [member.process for member in members if member.process.poll() is None]
-    deadline = time.monotonic() + GRACE_S
-    while running and time.monotonic() < deadline:
-        running = [process for process in running if process.poll() is None]
-        time.sleep(POLL_S)
-    for process in running:
-        process.kill()
-    for process in running:
-        process.wait()
-
-
-def _told(failed: Member, processes: int) -> str:
-    code = failed.process.returncode
-    how = (
-        f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-    )
-    place = f"; its last words are in {failed.log}" if failed.log else ""
+def _reason(failed: Member, processes: int) -> str:
+    log = f" (its log {failed.log} ends: {last_line(failed.log)})" if failed.log else ""
     return (
-        f"process {failed.process_id} of {processes} {how}{place}; the others were ended too. Give "
-        "the same command again: the run goes on from its newest checkpoint"
+        f"process {failed.process_id} of {processes} {how_it_ended(failed.process.returncode)}{log}; "
+        "the others were ended too. Give the same command again: the run goes on from its newest "
+        "checkpoint"
     )
-
-
-def dealt_gpus(processes: int, *, option: str = "--processes") -> list[str]:
-    """CUDA_VISIBLE_DEVICES of each process; empty where there is no GPU.
-
-    Args:
-      option: what asked for so many, for the error.
-
-    Raises:
-      ConfigError: the GPUs do not divide evenly.
-    """
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    names = (
-        [name for name in visible.split(",") if name]
-        if visible is not None
-        else [str(number) for number in range(len(list(Path("/dev").glob("nvidia[0-9]*"))))]
-    )
-    if not names or os.environ.get("JAX_PLATFORMS") == "cpu":
-        return [""] * processes
-    if len(names) % processes:
-        raise ConfigError(f"{option} {processes}: {len(names)} GPUs do not divide by it")
-    share = len(names) // processes
-    return [",".join(names[at : at + share]) for at in range(0, len(names), share)]
 
 
 def _free_port() -> int:

@@ -1,12 +1,21 @@
-"""All runs of an experiment: what is finished is not repeated, what fails does not stop the rest."""
+"""All runs of an experiment: what is finished is not repeated, what fails does not stop the rest.
 
+One after the other in this process, or several at a time, each in a process with its share of the GPUs or
+CPU cores.
+"""
+
+import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import jax
 
+from mgajax import config as configs
+from mgajax.distributed.supervision import Child, Share, how_it_ended, run_in_slots, shares, start
 from mgajax.experiments.execution import (
+    FAILURE_FILE,
     Execute,
     Outcome,
     Status,
@@ -17,8 +26,20 @@ from mgajax.experiments.execution import (
     train_and_evaluate,
 )
 from mgajax.experiments.plan import PlannedRun
-from mgajax.experiments.processes import run_side_by_side
 from mgajax.progress import say
+
+JOB_FILE = "job.json"
+LOG_FILE = "output.txt"
+STOPPED = 3
+"""Exit code of a worker that saved and stopped on a signal."""
+
+
+@dataclass(frozen=True)
+class RunInProcess:
+    """A run and its process."""
+
+    run: PlannedRun
+    process: Child
 
 
 def run_all(
@@ -65,6 +86,55 @@ def _one_by_one(runs: Sequence[PlannedRun], *, execute: Execute) -> list[Outcome
         if outcomes[-1].status == Status.STOPPED:
             break
     return outcomes
+
+
+def run_side_by_side(runs: Sequence[PlannedRun], *, jobs: int) -> list[Outcome]:
+    """Do all runs, `jobs` at a time; what each prints goes to `output.txt` in its folder.
+
+    The first signal lets every run save and stop, a second one ends them at once.
+
+    Raises:
+      ConfigError: GPUs that do not divide by `jobs`.
+    """
+    parts = shares(jobs, option="--jobs")
+    waiting, since = list(runs), time.monotonic()
+    outcomes: list[Outcome] = []
+
+    def begin(slot: int) -> RunInProcess | None:
+        if not waiting:
+            return None
+        run = waiting.pop(0)
+        number, done = len(runs) - len(waiting), len(outcomes)
+        announce(run, number=number, of=len(runs), done=done, since=since)
+        return RunInProcess(run, _start(run, share=parts[slot]))
+
+    def end(work: RunInProcess, code: int, stopped: bool) -> None:
+        outcomes.append(_outcome(work.run, code))
+        tell(outcomes[-1])
+
+    run_in_slots(jobs, begin=begin, end=end)
+    return outcomes
+
+
+def _start(run: PlannedRun, *, share: Share) -> Child:
+    run.folder.mkdir(parents=True, exist_ok=True)
+    marks = {"arm": run.arm, "fingerprint": run.fingerprint}
+    job = run.folder / JOB_FILE
+    configs.write(run.config, job, extra=marks)
+    words = [sys.executable, "-m", "mgajax.experiments.worker", str(job)]
+    return start(words, log=run.folder / LOG_FILE, share=share)
+
+
+def _outcome(run: PlannedRun, code: int) -> Outcome:
+    if code == 0:
+        return Outcome(run, Status.FINISHED)
+    if code == STOPPED:
+        return Outcome(run, Status.STOPPED)
+    failure = run.folder / FAILURE_FILE
+    reason = f"its process {how_it_ended(code)}; see {run.folder / LOG_FILE}"
+    if failure.is_file():
+        reason = failure.read_text(encoding="utf-8").strip().splitlines()[-1]
+    return Outcome(run, Status.FAILED, reason=reason)
 
 
 def _as(run: PlannedRun, outcome: Outcome | None) -> Outcome:

@@ -7,7 +7,6 @@ the same seed and J give the same search.
 """
 
 import shlex
-import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,17 +16,15 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from mgajax import config as configs
-from mgajax.distributed.launch import dealt_gpus
+from mgajax.distributed.supervision import run_in_slots
 from mgajax.errors import ConfigError
-from mgajax.experiments.signals import passing_signals_on
 from mgajax.experiments.tune_files import write_results
 from mgajax.experiments.tune_space import SECTION, Space, overrides, read_space
 from mgajax.experiments.tune_suggest import Known, suggest
 from mgajax.experiments.tune_trials import (
-    POLL_S,
-    Busy,
     Start,
     Trial,
+    TrialInProcess,
     begin,
     end,
     process_starter,
@@ -125,7 +122,7 @@ def tune(
     with locked(workdir / LOCK_FILE, guards=str(workdir), refusal=busy):
         _check_same_search(search)
         known = _read_trials(search)
-        _run(search, known, start=start or _processes(jobs))
+        _run(search, known, starter=start or process_starter(jobs))
     over = tuple(trial for _, trial in sorted(known.items()) if trial.is_over)
     best = _best(search, over)
     files = write_results(
@@ -173,40 +170,37 @@ def _read_trials(search: Search) -> dict[int, Trial]:
     return known
 
 
-def _run(search: Search, known: dict[int, Trial], *, start: Start) -> None:
+def _run(search: Search, known: dict[int, Trial], *, starter: Start) -> None:
     """Bring every trial to its end, or all to a halt on a signal; `known` is kept up to date."""
     waiting = [number for number in range(search.trials) if not _is_over(known, number)]
-    busy: dict[int, Busy] = {}
-    with passing_signals_on(busy) as asked:
-        while busy or (waiting and not asked):
-            for slot in range(search.jobs):
-                may = waiting and not asked and _may_begin(search, known, waiting[0])
-                if may and slot not in busy:
-                    busy[slot] = _begun(search, known, waiting.pop(0), start=start, slot=slot)
-            for slot, one in list(busy.items()):
-                code = one.process.poll()
-                if code is not None:
-                    del busy[slot]
-                    trial = _ended(search, known, one, code=code, stopped=bool(asked))
-                    if not trial.is_over:  # someone stopped this process alone
-                        waiting.insert(0, trial.number)
-            time.sleep(POLL_S if busy else 0)
+
+    def begin_next(slot: int) -> TrialInProcess | None:
+        if not waiting or not _may_begin(search, known, waiting[0]):
+            return None
+        return _begin(search, known, waiting.pop(0), starter=starter, slot=slot)
+
+    def end_one(work: TrialInProcess, code: int, stopped: bool) -> None:
+        trial = _end(search, known, work, code=code, stopped=stopped)
+        if not trial.is_over:  # someone stopped this process alone
+            waiting.insert(0, trial.number)
+
+    run_in_slots(search.jobs, begin=begin_next, end=end_one)
 
 
-def _begun(
-    search: Search, known: dict[int, Trial], number: int, *, start: Start, slot: int
-) -> Busy:
+def _begin(
+    search: Search, known: dict[int, Trial], number: int, *, starter: Start, slot: int
+) -> TrialInProcess:
     trial = known.get(number) or _suggested(search, known, number)
     known[number] = trial.write()
     point = ", ".join(f"{key}={value:g}" for key, value in trial.point.items())
     say(f"trial {number} of {search.trials}: {point}")
-    return begin(trial, [*search.base(), *overrides(trial.point)], start=start, slot=slot)
+    return begin(trial, [*search.base(), *overrides(trial.point)], starter=starter, slot=slot)
 
 
-def _ended(
-    search: Search, known: dict[int, Trial], one: Busy, *, code: int, stopped: bool
+def _end(
+    search: Search, known: dict[int, Trial], work: TrialInProcess, *, code: int, stopped: bool
 ) -> Trial:
-    trial = end(one, code=code, metric=search.config[SECTION].metric, stopped=stopped)
+    trial = end(work, code=code, metric=search.config[SECTION].metric, stopped=stopped)
     known[trial.number] = trial
     if trial.status == "failed":
         say(f"trial {trial.number} failed: {trial.reason}")
@@ -270,7 +264,3 @@ def _content(search: Search, trials: Sequence[Trial], best: Trial | None) -> dic
         "provenance": configs.provenance(),
         "trials": [trial.to_json() for trial in trials],
     }
-
-
-def _processes(jobs: int) -> Start:
-    return process_starter(jobs=jobs, gpus=dealt_gpus(jobs, option="--jobs"))

@@ -5,16 +5,14 @@ leaves it) and `output.txt`.
 """
 
 import json
-import os
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal
 
+from mgajax.distributed.supervision import Process, how_it_ended, last_line, shares, start
 from mgajax.experiments.tune_space import Point
 from mgajax.files import write_json
 from mgajax.locks import locked
@@ -24,7 +22,6 @@ from mgajax.training.loop import SUMMARY_FILE
 from mgajax.training.run import LOCK_FILE
 
 RECORD, RUN, OUTPUT = "trial.json", "run", "output.txt"
-POLL_S = 0.2
 
 Status = Literal["begun", "finished", "failed"]
 
@@ -76,26 +73,12 @@ class Trial:
         return self
 
 
-@runtime_checkable
-class Process(Protocol):
-    """What is asked of a trial's process."""
-
-    def poll(self) -> int | None:
-        """The exit code; None while it runs."""
-
-    def send_signal(self, number: int) -> None:
-        """Ask it to save and stop."""
-
-    def kill(self) -> None:
-        """End it at once."""
-
-
 Start = Callable[[Sequence[str], Path, int], Process]
 """`start(words, output, slot)` begins `mgajax WORDS`, whose prints go to the file `output`."""
 
 
 @dataclass(frozen=True)
-class Busy:
+class TrialInProcess:
     """A trial under way."""
 
     trial: Trial
@@ -103,60 +86,47 @@ class Busy:
     since: float
 
 
-def process_starter(*, jobs: int, gpus: Sequence[str]) -> Start:
-    """Start processes that share out the GPUs, or else the CPU's cores.
+def process_starter(jobs: int) -> Start:
+    """How to start `jobs` processes at a time, which share out the GPUs, or else the CPU's cores.
 
-    Args:
-      jobs: processes at a time.
-      gpus: CUDA_VISIBLE_DEVICES of each; empty texts where there are none.
+    Raises:
+      ConfigError: GPUs that do not divide by `jobs`.
     """
+    parts = shares(jobs, option="--jobs")
 
-    def start(words: Sequence[str], output: Path, slot: int) -> Process:
-        command = [sys.executable, "-m", "mgajax", *words]
-        own = {"CUDA_VISIBLE_DEVICES": gpus[slot]} if gpus[slot] else {}
-        with output.open("ab") as file:
-            # Its own session: Ctrl-C reaches it through the search alone, once.
-            process = subprocess.Popen(
-                command,
-                env=dict(os.environ) | own,
-                stdout=file,
-                stderr=file,
-                start_new_session=True,
-            )
-        if jobs > 1 and hasattr(os, "sched_setaffinity"):
-            cores = sorted(os.sched_getaffinity(0))
-            os.sched_setaffinity(process.pid, cores[slot::jobs] or cores)
-        return process
+    def begin_process(words: Sequence[str], output: Path, slot: int) -> Process:
+        return start([sys.executable, "-m", "mgajax", *words], log=output, share=parts[slot])
 
-    return start
+    return begin_process
 
 
-def begin(trial: Trial, words: Sequence[str], *, start: Start, slot: int) -> Busy:
+def begin(trial: Trial, words: Sequence[str], *, starter: Start, slot: int) -> TrialInProcess:
     """Train a trial, or go on with it; waits for a process that a killed search left behind."""
     trial.run.mkdir(parents=True, exist_ok=True)
     with locked(trial.run / LOCK_FILE, guards=str(trial.run)):
         pass
     words = ["train", *words, "--workdir", str(trial.run)]
-    return Busy(trial, start(words, trial.folder / OUTPUT, slot), time.monotonic())
+    return TrialInProcess(trial, starter(words, trial.folder / OUTPUT, slot), time.monotonic())
 
 
-def end(busy: Busy, *, code: int, metric: str, stopped: bool) -> Trial:
+def end(work: TrialInProcess, *, code: int, metric: str, stopped: bool) -> Trial:
     """What became of a trial whose process ended with `code`; written unless it can go on.
 
     Args:
-      busy: the trial.
+      work: the trial.
       code: exit code, negative for a signal.
       metric: of the validation slices, at the best checkpoint.
       stopped: the search was asked to stop: no end of a process is a failure then.
     """
-    trial = replace(busy.trial, seconds=round(time.monotonic() - busy.since, 1))
+    trial = replace(work.trial, seconds=round(time.monotonic() - work.since, 1))
     if code != 0:
         if stopped:
-            return busy.trial
-        return replace(trial, status="failed", reason=_last_words(trial, code)).write()
+            return work.trial
+        reason = f"{how_it_ended(code)}: {last_line(trial.folder / OUTPUT)}".removesuffix(": ")
+        return replace(trial, status="failed", reason=reason).write()
     summary = _json(trial.run / SUMMARY_FILE)
     if not summary.get("finished"):
-        return busy.trial
+        return work.trial
     trial = replace(trial, steps=summary["steps"])
     value = _value(trial.run, summary.get("best_step"), metric)
     if value is None:
@@ -175,12 +145,6 @@ def _value(run: Path, best_step: int | None, metric: str) -> float | None:
     name = f"validation/{metric}"
     rows = read_rows(run / METRICS_FILE)
     return next((row[name] for row in rows if row["step"] == best_step and name in row), None)
-
-
-def _last_words(trial: Trial, code: int) -> str:
-    lines = (trial.folder / OUTPUT).read_text(encoding="utf-8", errors="replace").splitlines()
-    how = f"ended by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-    return f"{how}: {lines[-1].strip()}" if lines else how
 
 
 def _json(path: Path) -> dict:

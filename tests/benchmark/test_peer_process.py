@@ -47,7 +47,7 @@ def test_a_loss_without_a_peer_is_refused() -> None:
 @pytest.mark.parametrize(
     ("script", "told"),
     [
-        ("import sys; sys.exit('no torch here')", "ended with code 1"),
+        ("import sys; sys.exit('no torch here')", "ended with exit code 1"),
         (None, "No such file"),
     ],
 )

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from mgajax.distributed import launch as launching
 from mgajax.distributed.launch import launch
 from mgajax.errors import ConfigError, ProcessError
 
@@ -19,13 +18,3 @@ def test_the_first_process_that_ends_badly_is_named(tmp_path: Path) -> None:
 def test_one_process_is_no_launch(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--processes 1: give at least 2"):
         launch(["train"], processes=1, logs=tmp_path)
-
-
-def test_gpus_are_dealt_out_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("JAX_PLATFORMS")
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,2,5,7")
-    assert launching.dealt_gpus(2) == ["0,2", "5,7"]
-    with pytest.raises(ConfigError, match="4 GPUs do not divide by it"):
-        launching.dealt_gpus(3)
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert launching.dealt_gpus(3) == ["", "", ""]

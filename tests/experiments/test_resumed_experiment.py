@@ -15,7 +15,7 @@ from mgajax import config as configs
 from mgajax.experiments.compare import predictions_of
 from mgajax.experiments.execution import Status
 from mgajax.experiments.plan import PlannedRun
-from mgajax.experiments.processes import run_side_by_side
+from mgajax.experiments.runner import run_side_by_side
 from mgajax.experiments.shortcut import predict_elsewhere
 from mgajax.schema import SOURCES
 

@@ -10,7 +10,6 @@ from ml_collections import ConfigDict
 from mgajax.experiments.execution import DONE_FILE, FAILURE_FILE, Status, is_finished
 from mgajax.experiments.plan import PlannedRun
 from mgajax.experiments.runner import run_all
-from mgajax.experiments.worker import take_cores
 
 
 def run(folder: Path, name: str = "a", *, mark: str = "f") -> PlannedRun:
@@ -93,16 +92,6 @@ def test_a_signal_ends_all(tmp_path: Path) -> None:
     found = run_all([run(tmp_path, name) for name in "abc"], execute=pretend)
     assert pretend.done == ["a", "b"]
     assert [one.status for one in found] == [Status.FINISHED, Status.STOPPED, Status.STOPPED]
-
-
-def test_cores_are_shared_out(monkeypatch) -> None:
-    taken = []
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2, 5}, raising=False)
-    monkeypatch.setattr("os.sched_setaffinity", lambda _, cores: taken.append(cores), raising=False)
-    for slot in range(3):
-        take_cores(slot, slots=3)
-    take_cores(7, slots=8)
-    assert taken == [[0, 5], [1], [2], [0, 1, 2, 5]]
 
 
 def test_compiled_programs_do_not_pile_up(tmp_path: Path) -> None:

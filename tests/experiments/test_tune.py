@@ -139,7 +139,7 @@ def test_failed_trials_are_counted_told_and_avoided(config, tmp_path) -> None:
     done = tune(config, workdir=workdir, trials=7, start=Starter(fragile))
     failed = [trial for trial in done.trials if trial.status == "failed"]
     assert failed
-    assert failed[0].reason == "exit code 1: step 3: loss is nan; training stopped"
+    assert failed[0].reason == "ended with exit code 1: step 3: loss is nan; training stopped"
     assert json.loads((workdir / "tuning.json").read_text())["counts"]["failed"] == len(failed)
     again = Starter(fragile)
     tune(config, workdir=workdir, trials=7, start=again)
@@ -178,7 +178,7 @@ def test_stopped_by_a_signal_the_trials_save_and_go_on_later(config, tmp_path, m
             if (tmp_path / "w" / "trials" / "002").exists():
                 signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr("mgajax.experiments.tune.time", Clock)
+    monkeypatch.setattr("mgajax.distributed.supervision.time", Clock)
     done = tune(config, workdir=tmp_path / "w", trials=5, start=Endless(bowl))
     assert not done.finished
     assert [trial.number for trial in done.trials] == [0, 1]

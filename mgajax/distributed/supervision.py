@@ -1,0 +1,319 @@
+"""Programs that a command starts: how they begin, share the machine, hear signals and end.
+
+Each runs in a session of its own. So Ctrl-C reaches it through this process alone, once, and killing it
+ends all that it began.
+"""
+
+import contextlib
+import os
+import shlex
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Protocol, TypeVar, runtime_checkable
+
+from mgajax.errors import ConfigError
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+POLL_S = 0.1
+
+GRACE_S = 5.0
+"""Seconds that a program has for its own end, before it is killed."""
+
+
+@runtime_checkable
+class Process(Protocol):
+    """What is asked of a program under way."""
+
+    def poll(self) -> int | None:
+        """The exit code, negative for a signal; None while it runs."""
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal: SIGTERM asks it to save and stop."""
+
+    def kill(self) -> None:
+        """End it at once."""
+
+
+@runtime_checkable
+class Work(Protocol):
+    """Anything that a program is under way for."""
+
+    @property
+    def process(self) -> Process:
+        """The program."""
+
+
+AnyWork = TypeVar("AnyWork", bound=Work)
+
+
+class Child(subprocess.Popen[str]):
+    """A program that this process started; leads a group of processes unless it speaks through pipes."""
+
+    leads_group: bool = True
+
+    def kill(self) -> None:
+        """End it at once, and all that it began."""
+        if not self.leads_group:
+            super().kill()
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+
+@dataclass(frozen=True)
+class Share:
+    """The part of this machine that a program may use.
+
+    Attributes:
+      gpus: CUDA_VISIBLE_DEVICES; "" leaves it as it is.
+      cores: of the CPU; () leaves them as they are.
+    """
+
+    gpus: str = ""
+    cores: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a program ended.
+
+    Attributes:
+      code: its exit code, negative for a signal.
+      cpu_s: seconds of CPU time that it and its own programs took.
+      peak_bytes: of memory.
+    """
+
+    code: int
+    cpu_s: float
+    peak_bytes: int
+
+
+def start(
+    words: Sequence[str],
+    *,
+    log: Path | None = None,
+    share: Share | None = None,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> Child:
+    """Start a program.
+
+    Args:
+      words: of its command.
+      log: what it prints is added to this file; None leaves it the terminal.
+      share: of the machine; all by default.
+      environment: variables beside those of this process.
+      folder: to run in; this process's by default.
+
+    Raises:
+      OSError: there is no such program, or the log cannot be written.
+    """
+    share = share or Share()
+    variables = os.environ | (environment or {})
+    if share.gpus:
+        variables |= {"CUDA_VISIBLE_DEVICES": share.gpus}
+    with contextlib.ExitStack() as stack:
+        output = None if log is None else stack.enter_context(log.open("ab"))
+        child = Child(
+            words,
+            cwd=folder,
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            text=True,
+            start_new_session=True,
+        )
+    if share.cores and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(child.pid, share.cores)
+    return child
+
+
+def start_with_pipes(words: Sequence[str], *, environment: Mapping[str, str]) -> Child:
+    """Start a program that reads lines from us and writes lines to us.
+
+    It ends when we do: it stays in our group of processes, and its input closes.
+
+    Raises:
+      OSError: there is no such program.
+    """
+    variables = os.environ | environment
+    pipe = subprocess.PIPE
+    child = Child(words, env=variables, stdin=pipe, stdout=pipe, text=True)
+    child.leads_group = False
+    return child
+
+
+def run(
+    words: Sequence[str],
+    *,
+    log: Path,
+    limit_s: float,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> Ending:
+    """Run a program to its end; its command, and what it prints, are added to `log`.
+
+    Args:
+      limit_s: seconds that it may take.
+      words, environment, folder: see `start`.
+
+    Raises:
+      TimeoutError: it took longer, and was killed with all that it began.
+    """
+    deadline = time.monotonic() + limit_s
+    with log.open("a", encoding="utf-8") as file:
+        file.write(f"\n$ {shlex.join(words)}\n")
+    child = start(words, log=log, environment=environment, folder=folder)
+    try:
+        while time.monotonic() < deadline:
+            process_id, status, usage = os.wait4(child.pid, os.WNOHANG)
+            if process_id:
+                child.returncode = os.waitstatus_to_exitcode(status)
+                seconds = usage.ru_utime + usage.ru_stime
+                return Ending(child.returncode, seconds, usage.ru_maxrss * 1024)
+            time.sleep(POLL_S)
+        raise TimeoutError(f"{words[0]} took more than {limit_s:g} s")
+    finally:
+        child.kill()
+        child.wait()
+
+
+def run_in_slots(
+    slots: int,
+    *,
+    begin: Callable[[int], AnyWork | None],
+    end: Callable[[AnyWork, int, bool], None],
+) -> None:
+    """Keep programs at work in so many slots, until nothing more is to be begun.
+
+    The first signal lets every program save and stop, a second one ends them.
+
+    Args:
+      slots: how many at a time.
+      begin: starts the next work in a slot; None where there is none now.
+      end: takes work that ended, its exit code, and whether a signal had come.
+    """
+    busy: dict[int, AnyWork] = {}
+    with forwarding_signals(lambda: [work.process for work in busy.values()]) as signals:
+        while True:
+            for slot in range(slots):
+                work = None if slot in busy or signals else begin(slot)
+                if work is not None:
+                    busy[slot] = work
+            if not busy:
+                return
+            for slot, work in list(busy.items()):
+                code = work.process.poll()
+                if code is not None:
+                    del busy[slot]
+                    end(work, code, bool(signals))
+            time.sleep(POLL_S if busy else 0)
+
+
+@contextlib.contextmanager
+def forwarding_signals(
+    running: Callable[[], Iterable[Process]], *, ask: Callable[[], None] | None = None
+) -> Iterator[list[int]]:
+    """While this is open, a first signal asks the programs to save and stop, a second one kills them.
+
+    Args:
+      running: gives those under way.
+      ask: what the first signal does, if not SIGTERM to every one.
+
+    Yields:
+      The signals that came.
+    """
+    signals: list[int] = []
+
+    def ask_all() -> None:
+        for process in running():
+            process.send_signal(signal.SIGTERM)
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        signals.append(number)
+        if len(signals) == 1:
+            (ask or ask_all)()
+            return
+        for process in running():
+            process.kill()
+
+    previous = {number: signal.signal(number, handle) for number in SIGNALS}
+    try:
+        yield signals
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def end_all(children: Iterable[Child], *, grace_s: float = GRACE_S) -> None:
+    """Wait for programs to end by themselves, and kill those that do not."""
+    running = list(children)
+    deadline = time.monotonic() + grace_s
+    while running and time.monotonic() < deadline:
+        running = [child for child in running if child.poll() is None]
+        time.sleep(POLL_S if running else 0)
+    for child in running:
+        child.kill()
+    for child in running:
+        child.wait()
+
+
+def how_it_ended(code: int) -> str:
+    """ "ended with exit code 1", or "was ended by SIGKILL" for -9."""
+    return (
+        f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    )
+
+
+def last_line(log: Path) -> str:
+    """The last line that a program printed; "" if none."""
+    if not log.exists():
+        return ""
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return lines[-1].strip() if lines else ""
+
+
+def shares(number: int, *, option: str) -> list[Share]:
+    """The machine in `number` parts: its GPUs, and the cores that this process may use.
+
+    Args:
+      option: what asked for so many, for the error.
+
+    Raises:
+      ConfigError: the GPUs do not divide evenly.
+    """
+    gpus = dealt_gpus(number, option=option)
+    if number == 1 or not hasattr(os, "sched_getaffinity"):
+        return [Share(names) for names in gpus]
+    cores = sorted(os.sched_getaffinity(0))
+    return [Share(names, tuple(cores[at::number] or cores)) for at, names in enumerate(gpus)]
+
+
+def dealt_gpus(number: int, *, option: str) -> list[str]:
+    """CUDA_VISIBLE_DEVICES of each of `number` programs; empty where there is no GPU.
+
+    Args:
+      option: what asked for so many, for the error.
+
+    Raises:
+      ConfigError: the GPUs do not divide evenly.
+    """
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = (
+        [name for name in visible.split(",") if name]
+        if visible is not None
+        else [str(at) for at in range(len(list(Path("/dev").glob("nvidia[0-9]*"))))]
+    )
+    if not names or os.environ.get("JAX_PLATFORMS") == "cpu":
+        return [""] * number
+    if len(names) % number:
+        raise ConfigError(f"{option} {number}: {len(names)} GPUs do not divide by it")
+    share = len(names) // number
+    return [",".join(names[at : at + share]) for at in range(0, len(names), share)]
