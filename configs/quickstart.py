@@ -8,22 +8,21 @@ those and predicts the other masks; step 2 learns classes and attention from all
 
 from ml_collections import ConfigDict
 
-from configs.classification import mga_resnet18
-from configs.segmentation import common, hmsanet
+from mgajax.config import fit_phantom, phantom_classifier, segmentation
 
 
 def get_config() -> ConfigDict:
     """One configuration a step."""
     plan = ConfigDict()
-    plan.segmentation = segmentation()
-    plan.classification = classification()
+    plan.segmentation = segmenter()
+    plan.classification = phantom_classifier()
     return plan
 
 
-def segmentation() -> ConfigDict:
+def segmenter() -> ConfigDict:
     """HMSANet with the smallest trunk."""
-    config = hmsanet.get_config()
-    common.fit_phantom(config)
+    config = segmentation("hmsanet")
+    fit_phantom(config)
     config.model.options.trunk = "hrnet_tiny"
     config.model.options.repeats = "scanned"
     config.preparation.image_size = 128
@@ -32,15 +31,4 @@ def segmentation() -> ConfigDict:
     config.epochs = 16
     config.log_every = 5
     config.optimiser.learning_rate = 3e-3
-    return config
-
-
-def classification() -> ConfigDict:
-    """The proposed model on small slices, for a few epochs at a higher rate."""
-    config = mga_resnet18.get_config()
-    config.preparation.image_size = 64
-    config.optimiser.learning_rate = 1e-3
-    config.epochs = 25
-    config.patience = 0
-    config.log_every = 5
     return config

@@ -1,21 +1,29 @@
 """Configurations: every shipped file, overrides, and mistakes."""
 
+import dataclasses
 import itertools
+import json
+import re
 from pathlib import Path
 
 import pytest
+from ml_collections import ConfigDict
 
 from mgajax import config as configs
 from mgajax import models
+from mgajax.config import schema
+from mgajax.data.augmentation import Augmentation
+from mgajax.data.preparation import Preparation
 from mgajax.errors import ConfigError
 from mgajax.training.settings import check_settings
 
-FILES = sorted(
-    str(path.relative_to(configs.ROOT))
-    for path in (configs.ROOT / "configs").rglob("*.py")
-    if path.name not in ("__init__.py", "common.py", "shared.py")
-)
+FILES = configs.shipped_names()
 MGA = "configs/classification/mga_resnet18.py"
+BEGIN = """from mgajax.config import classification
+
+def get_config():
+    config = classification("resnet18")
+"""
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -35,15 +43,34 @@ def test_the_paper_is_the_default() -> None:
     assert (config.model.options.mga_stage, config.parallel) == (3, "pmap")
 
 
-@pytest.mark.parametrize(
-    "file", ["shared.py", "classification/common.py", "segmentation/common.py"]
-)
-def test_every_block_of_keys_has_a_comment(file: str) -> None:
-    lines = Path(configs.ROOT, "configs", file).read_text().splitlines()
-    lines = [line.strip() for line in lines if "ConfigDict()" not in line]
+def test_every_block_of_keys_has_a_comment() -> None:
+    lines = [line.strip() for line in Path(schema.__file__).read_text().splitlines()]
+    keys = [line for line in lines if re.match(r"[a-z_]+: [\w\[\], .]+( = .*)?$", line)]
+    assert len(keys) > 60
     for before, line in itertools.pairwise(lines):
-        if line.startswith("config.") and "config.task" not in line:
-            assert before.startswith(("#", "config.")), line
+        if line in keys and not line.startswith(("task:", "loss:")):
+            assert before.startswith("#") or before in keys, line
+
+
+def test_the_schemas_sections_are_those_of_the_rooms_that_read_them() -> None:
+    config = configs.classification("mga_resnet18")
+    names = {field.name for field in dataclasses.fields(Augmentation)}
+    assert set(config.augmentation) == names
+    own = dataclasses.asdict(Preparation())
+    assert {key: own[key] for key in config.preparation} == config.preparation.to_dict()
+
+
+@pytest.mark.parametrize("network", [*schema.CLASSIFIERS, *schema.SEGMENTERS])
+def test_a_networks_options_have_the_defaults_of_the_network(network: str) -> None:
+    options = dataclasses.asdict({**schema.CLASSIFIERS, **schema.SEGMENTERS}[network])
+    own = models.options(network)
+    assert options == {key: own[key] for key in options}
+
+
+def test_every_network_has_a_line() -> None:
+    assert {*schema.CLASSIFIERS, *schema.SEGMENTERS} == set(models.names())
+    with pytest.raises(ConfigError, match="did you mean 'resnet18'"):
+        configs.classification("resnet81")
 
 
 def test_overrides_keep_types() -> None:
@@ -68,6 +95,34 @@ def test_mistakes_are_told(override: str, told: str) -> None:
         configs.load(MGA, overrides=[override])
 
 
+def test_a_missing_key_is_told() -> None:
+    config = configs.classification("resnet18")
+    del config.augmentation["flip"]
+    with pytest.raises(
+        ConfigError, match=r"augmentation\.flip is missing .*classification\(NETWORK"
+    ):
+        check_settings(config)
+
+
+def test_a_strangers_folder_of_that_name_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "configs" / "classification").mkdir(parents=True)
+    for name in ("__init__.py", "quickstart.py", "classification/__init__.py"):
+        (tmp_path / "configs" / name).write_text("raise RuntimeError('a stranger')\n")
+    monkeypatch.chdir(tmp_path)
+    assert configs.load(MGA).model.name == "mga_resnet18"
+    assert "segmentation" in configs.load(configs.shipped("configs/quickstart.py"))
+    with pytest.raises(ConfigError, match="a stranger"):
+        configs.load("configs/quickstart.py")  # asked for by path: the user's own comes first
+
+
+@pytest.mark.parametrize("name", ["configs/absent.py", "elsewhere/quickstart.py", "/etc/hosts"])
+def test_only_shipped_files_are_shipped(name: str) -> None:
+    with pytest.raises(ConfigError, match="no such file"):
+        configs.shipped(name)
+
+
 def test_an_absent_file_lists_the_shipped_ones() -> None:
     with pytest.raises(ConfigError, match="did you mean 'configs/classification/resnet18.py'"):
         configs.load("configs/classification/resnet81.py")
@@ -81,6 +136,11 @@ def test_an_absent_file_lists_the_shipped_ones() -> None:
         ("def get_config():\n    return {}\n", "gave dict, expected ConfigDict"),
         ("def get_config(:\n", "invalid syntax"),
         ("import absent_package\n", "absent_package"),
+        (
+            f"{BEGIN}    config.batchsize = 4\n    return config\n",
+            "unknown key batchsize=4; did you",
+        ),
+        (f"{BEGIN}    config.optimiser.rate = 4.0\n    return config\n", "key optimiser.rate=4.0"),
     ],
 )
 def test_a_file_that_gives_no_configuration_is_told(tmp_path: Path, text: str, told: str) -> None:
@@ -89,10 +149,57 @@ def test_a_file_that_gives_no_configuration_is_told(tmp_path: Path, text: str, t
         configs.load(tmp_path / "mine.py", overrides=[])
 
 
-def test_a_damaged_record_of_a_run_is_told(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text('{"config": {"seed"')
-    with pytest.raises(ConfigError, match=r"config\.json: damaged"):
+WHOLE = configs.classification("mga_resnet18").to_dict()
+
+
+def changed(**keys: object) -> str:
+    return json.dumps({"config": WHOLE | keys})
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "damaged"),
+        ('{"config": {"seed"', "damaged"),
+        ("[]", "damaged .*'config'"),
+        ('{"provenance": {}}', "damaged .*'config'"),
+        ('{"config": {"seed": 0}}', "damaged .*'task'"),
+        (changed(task="detection"), "task='detection': valid: classification, segmentation"),
+        (changed(batchsize=4), "unknown key batchsize=4; did you mean 'batch_size'"),
+        (changed(model=WHOLE["model"] | {"kind": "x"}), "unknown key model.kind='x'"),
+        (changed(model=3), "unknown key model=3"),
+        (changed(batch_size="many"), "batch_size='many': expected int"),
+        (changed(batch_size=True), "batch_size=True: expected int"),
+        (changed(augmentation={"flip": float("nan")}), "augmentation.flip=nan: expected a finite"),
+    ],
+)
+def test_an_unusable_record_of_a_run_is_told(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(ConfigError, match=rf"config\.json: .*{told}"):
         configs.read(tmp_path / "config.json")
+
+
+def test_a_run_from_before_a_key_has_its_default(tmp_path: Path) -> None:
+    config, file = configs.load(MGA), tmp_path / "config.json"
+    configs.write(config, file, extra={})
+    content = json.loads(file.read_text())
+    del content["config"]["init_from"], content["config"]["augmentation"]["noise"]
+    del content["config"]["model"]["options"]["flavour"]
+    file.write_text(json.dumps(content))
+    before = ConfigDict(content["config"])
+    again, _ = configs.read(file)
+    assert configs.flatten(again) == configs.flatten(config)
+    configs.assert_same_run(config, old=again, workdir=tmp_path)
+    digest = configs.numbers_digest(before, workdir=tmp_path / "nowhere")
+    assert configs.numbers_digest(again, workdir=tmp_path) == digest, "its checkpoints still fit"
+
+
+def test_a_number_that_json_lacks_is_refused(tmp_path: Path) -> None:
+    config = configs.load(MGA)
+    config.augmentation.flip = float("inf")
+    with pytest.raises(ConfigError, match=r"augmentation\.flip=inf: expected a finite number"):
+        configs.write(config, tmp_path / "config.json", extra={})
+    assert not list(tmp_path.iterdir())
 
 
 def test_written_and_read_back(tmp_path: Path) -> None:

@@ -8,11 +8,9 @@ These are COVID-vs-rest on its own, unpublished split; not yet measured here on 
 
 from ml_collections import ConfigDict
 
-from configs.classification import common
+from mgajax.config import classification
 
 
 def get_config() -> ConfigDict:
-    """`common.get_config()` with this model."""
-    config = common.get_config()
-    config.model.name = "densenet121"
-    return config
+    """This network under the defaults."""
+    return classification("densenet121")

@@ -8,12 +8,12 @@ docs/experiments.md.
 
 from ml_collections import ConfigDict
 
-from configs.classification import mga_resnet18
+from mgajax.config import classification
 
 
 def get_config() -> ConfigDict:
     """The proposed model with a second supervised map."""
-    config = mga_resnet18.get_config()
+    config = classification("mga_resnet18")
     # The stage whose attention map the lungs supervise; another than the lesions'.
     config.model.options.lung_stage = 2
     return config

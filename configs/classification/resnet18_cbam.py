@@ -8,17 +8,9 @@ These are COVID-vs-rest on its own, unpublished split; not yet measured here on 
 
 from ml_collections import ConfigDict
 
-from configs.classification import common
+from mgajax.config import classification
 
 
 def get_config() -> ConfigDict:
-    """`common.get_config()` with this model."""
-    config = common.get_config()
-    config.model.name = "resnet18_cbam"
-    # The stages that carry a CBAM; (1,) is the simplified net of the data-size study (Paper §6.3).
-    config.model.options.stages = (1, 2, 3)
-    # Where in a stage: last_block, stage_end, stage_end_residual or every_block.
-    config.model.options.placement = "last_block"
-    # paper (Eq. 2: [mean, max], no normalisation, no bias) or official (the CBAM authors' code).
-    config.model.options.flavour = "paper"
-    return config
+    """This network under the defaults."""
+    return classification("resnet18_cbam")

@@ -7,7 +7,7 @@ Arms with `config.data.drawn` need drawn slices: they are about masks that are m
 
 from ml_collections import ConfigDict
 
-from configs.classification import mga_lungs_resnet18, mga_resnet18, resnet18_cbam
+from mgajax.config import classification
 
 CHANGES = {
     "proposed": {},
@@ -60,11 +60,12 @@ def get_config() -> ConfigDict:
     """The proposed model, the same without guidance, and each change."""
     plan = ConfigDict(sort_keys=False)
     for name, changes in CHANGES.items():
-        plan[name] = mga_resnet18.get_config()
+        plan[name] = classification("mga_resnet18")
         plan[name].update_from_flattened_dict(changes)
-    plan.unguided = resnet18_cbam.get_config()
-    plan.lungs_and_lesions = mga_lungs_resnet18.get_config()
+    plan.unguided = classification("resnet18_cbam")
+    plan.lungs_and_lesions = classification("mga_resnet18")
+    plan.lungs_and_lesions.model.options.lung_stage = 2
     for name, options in MASKS.items():
-        plan[name] = mga_resnet18.get_config()
+        plan[name] = classification("mga_resnet18")
         plan[name].data.drawn = ConfigDict(options)
     return plan

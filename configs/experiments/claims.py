@@ -7,12 +7,14 @@ Three models of Table 4, and both tasks of Figure 8 at four sizes of the trainin
 
 from ml_collections import ConfigDict
 
-from configs.experiments import fig8, three_resnets
+from mgajax.config import classification, data_size_arms
 
 
 def get_config() -> ConfigDict:
-    """Entries of the two plans, which share their runs with this one."""
-    plan = three_resnets.get_config()
-    for name, config in fig8.arms((20, 30, 40, 80)).items():
+    """Three rows of Table 4, and Figure 8 at four sizes; both plans share their runs with this one."""
+    plan = ConfigDict(sort_keys=False)
+    for network in ("resnet18", "resnet18_cbam", "mga_resnet18"):
+        plan[network] = classification(network)
+    for name, config in data_size_arms((20, 30, 40, 80)).items():
         plan[name] = config
     return plan

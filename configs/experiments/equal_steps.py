@@ -11,9 +11,9 @@ A budget sets the epochs of every arm (25 for `small`), so the longer training s
 
 from ml_collections import ConfigDict
 
-from configs.experiments import fig8
+from mgajax.config import data_size_arms
 
 
 def get_config() -> ConfigDict:
     """Both tasks at 20 to 40 and 80 % of the data."""
-    return fig8.arms((20, 30, 40, 80))
+    return data_size_arms((20, 30, 40, 80))

@@ -5,13 +5,12 @@ mgajax experiment forensics --workdir runs/forensics --runs runs/shared [--data 
 
 from ml_collections import ConfigDict
 
-from configs.experiments import table4
+from mgajax.config import classification
 
 
 def get_config() -> ConfigDict:
     """The best baseline and the proposed model."""
-    models = table4.get_config()
-    plan = ConfigDict(sort_keys=False)
-    for name in ("resnet18_cbam", "mga_resnet18"):
-        plan[name] = models[name]
+    plan = ConfigDict(sort_keys=False)  # rows stand in this order
+    for network in ("resnet18_cbam", "mga_resnet18"):
+        plan[network] = classification(network)
     return plan

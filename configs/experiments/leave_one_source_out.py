@@ -7,18 +7,18 @@ In the curated set CAP comes from Afshar alone: without it, nothing of that clas
 
 from ml_collections import ConfigDict
 
-from configs.classification import mga_resnet18, resnet18_cbam
+from mgajax.config import classification
 from mgajax.schema import SOURCES
 
-MODELS = {"cbam": resnet18_cbam, "mga": mga_resnet18}
+MODELS = {"cbam": "resnet18_cbam", "mga": "mga_resnet18"}
 
 
 def get_config() -> ConfigDict:
     """`cbam_zhao`, `mga_zhao`, … for each source."""
     plan = ConfigDict(sort_keys=False)
     for source in SOURCES:
-        for name, model in MODELS.items():
-            config = model.get_config()
+        for name, network in MODELS.items():
+            config = classification(network)
             config.split.kind = "leave_one_source_out"
             config.split.source = source
             plan[f"{name}_{source}"] = config

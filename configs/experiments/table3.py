@@ -7,14 +7,14 @@ Each entry is a whole configuration: `--config.unet.epochs=50` changes one key o
 
 from ml_collections import ConfigDict
 
-from configs.segmentation import deeplabv3, hmsanet, segnet, unet
+from mgajax.config import segmentation
 
 
 def get_config() -> ConfigDict:
     """A configuration for each row of the table."""
     plan = ConfigDict()
-    plan.hmsanet = hmsanet.get_config()
-    plan.unet = unet.get_config()
-    plan.segnet = segnet.get_config()
-    plan.deeplabv3 = deeplabv3.get_config()
+    plan.hmsanet = segmentation("hmsanet")
+    plan.unet = segmentation("unet")
+    plan.segnet = segmentation("segnet")
+    plan.deeplabv3 = segmentation("deeplabv3_resnet50")
     return plan

@@ -8,13 +8,12 @@ Any study that takes Table 4's plan takes this one.
 
 from ml_collections import ConfigDict
 
-from configs.experiments import table4
+from mgajax.config import classification
 
 
 def get_config() -> ConfigDict:
     """Three rows of Table 4."""
-    models = table4.get_config()
-    plan = ConfigDict(sort_keys=False)
-    for name in ("resnet18", "resnet18_cbam", "mga_resnet18"):
-        plan[name] = models[name]
+    plan = ConfigDict(sort_keys=False)  # rows stand in this order
+    for network in ("resnet18", "resnet18_cbam", "mga_resnet18"):
+        plan[network] = classification(network)
     return plan

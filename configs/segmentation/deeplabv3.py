@@ -9,16 +9,9 @@ exchanged, see `mgajax.evaluation.segmentation`). Not yet measured here on the f
 
 from ml_collections import ConfigDict
 
-from configs.segmentation import common
+from mgajax.config import segmentation
 
 
 def get_config() -> ConfigDict:
-    """`common.get_config()` with this model."""
-    config = common.get_config()
-    config.model.name = "deeplabv3_resnet50"
-    # Dropout before the last layer of the main and of the auxiliary head.
-    config.model.options.dropout = 0.5
-    config.model.options.auxiliary_dropout = 0.1
-    # torchvision's weight of the auxiliary head.
-    config.loss.auxiliary_weight = 0.5
-    return config
+    """This network under the defaults."""
+    return segmentation("deeplabv3_resnet50")

@@ -8,21 +8,9 @@ exchanged, see `mgajax.evaluation.segmentation`). Not yet measured here on the f
 
 from ml_collections import ConfigDict
 
-from configs.segmentation import common
+from mgajax.config import segmentation
 
 
 def get_config() -> ConfigDict:
-    """`common.get_config()` with this model."""
-    config = common.get_config()
-    config.model.name = "hmsanet"
-    # hrnet_w48 (the paper's), hrnet_w32, hrnet_w18, or hrnet_tiny with narrow heads for a CPU.
-    config.model.options.trunk = "hrnet_w48"
-    # Scales of inference, 1.0 among them; training sees 0.5 and 1.0.
-    config.model.options.scales = (0.5, 1.0)
-    # Share of channels dropped before the last layer in training.
-    config.model.options.dropout = 0.05
-    # unrolled, or scanned: compiles in a third of the time; steps of the wide trunks get slower.
-    config.model.options.repeats = "unrolled"
-    # none, or modules: recompute activations in the backward pass, for less memory.
-    config.model.options.remat = "none"
-    return config
+    """This network under the defaults."""
+    return segmentation("hmsanet")

@@ -8,11 +8,9 @@ exchanged, see `mgajax.evaluation.segmentation`). Not yet measured here on the f
 
 from ml_collections import ConfigDict
 
-from configs.segmentation import common
+from mgajax.config import segmentation
 
 
 def get_config() -> ConfigDict:
-    """`common.get_config()` with this model."""
-    config = common.get_config()
-    config.model.name = "segnet"
-    return config
+    """This network under the defaults."""
+    return segmentation("segnet")

@@ -8,14 +8,13 @@ space nor what was found; this space is ours. A trial is a whole training: 30 ta
 
 from ml_collections import ConfigDict
 
-from configs.classification import mga_resnet18
-from configs.tuning import common
+from mgajax.config import add_search, classification
 
 
 def get_config() -> ConfigDict:
     """The proposed model with its search."""
-    return common.add_search(
-        mga_resnet18.get_config(),
+    return add_search(
+        classification("mga_resnet18"),
         {
             "optimiser": {
                 "learning_rate": (1e-5, 1e-2, "log"),

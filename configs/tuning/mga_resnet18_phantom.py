@@ -7,13 +7,12 @@
 
 from ml_collections import ConfigDict
 
-from configs import quickstart
-from configs.tuning import common
+from mgajax.config import add_search, phantom_classifier
 
 
 def get_config() -> ConfigDict:
     """Twelve epochs a trial."""
-    config = quickstart.classification()
+    config = phantom_classifier()
     config.epochs = 12
     space = {
         "optimiser": {
@@ -22,6 +21,6 @@ def get_config() -> ConfigDict:
         },
         "augmentation": {"rotation_degrees": (0.0, 30.0, "linear")},
     }
-    config = common.add_search(config, space)
+    config = add_search(config, space)
     config.search.initial = 5
     return config

@@ -81,7 +81,9 @@ def add_experiment(commands: Any) -> None:
     command.add_argument(
         "--jobs", type=int, default=1, metavar="N", help="runs at a time, each on its share"
     )
-    command.add_argument("--plan", type=Path, help="another file of configs/experiments/")
+    command.add_argument(
+        "--plan", type=Path, help="another file of runs, such as one of configs/experiments/"
+    )
     command.add_argument(
         "--compare", type=Path, nargs="+", default=[], metavar="RUN", help="significance: the runs"
     )

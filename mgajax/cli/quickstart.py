@@ -10,7 +10,7 @@ from mgajax.progress import say
 if TYPE_CHECKING:
     from mgajax.evaluation.result import Evaluation
 
-PLAN = Path("configs/quickstart.py")
+PLAN = "configs/quickstart.py"
 
 EXPLAINED = 32
 """Test slices of which is told what their predictions came from."""
@@ -55,7 +55,7 @@ def run_quickstart(workdir: Path) -> str | None:
     from mgajax.inference.segment import segment
     from mgajax.reporting.site import write_site
 
-    plan = config.load(PLAN)
+    plan = config.load(config.shipped(PLAN))
     say("step 1 of 2: segment lesions")
     slices = _draw(workdir)
     first = _train_and_evaluate(plan.segmentation, data=slices, workdir=workdir / "segmentation")

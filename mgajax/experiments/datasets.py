@@ -14,7 +14,7 @@ MASKS = "masks"
 """An arm's option: the slices without a lesion mask get a predicted one, `binary` or `soft`."""
 
 STEP1 = "step1"
-SEGMENTER = Path("configs/quickstart.py")
+SEGMENTER = "configs/quickstart.py"
 
 Draw = Callable[..., Path]
 """`draw(folder, **options)`: a phantom with these options in `folder`, built once."""
@@ -77,7 +77,7 @@ def predicted_masks(data: Path, *, folder: Path, kind: Literal["binary", "soft"]
       TrainingError: stopped by a signal; the same call goes on.
     """
     again = "stopped while predicting masks; give the same command again to go on"
-    config = configs.load(SEGMENTER).segmentation
+    config = configs.load(configs.shipped(SEGMENTER)).segmentation
     config.data.dir = str(data)
     workdir = folder / f"segmenter-{read_table(data).fingerprint[:12]}"
     if not train(config, workdir=workdir).finished:

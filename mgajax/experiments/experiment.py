@@ -167,7 +167,7 @@ def _plan(order: Order, data: DataSets) -> Planned:
     if order.compare or not order.study.plan:
         return Planned((), {}, {})
     return plan_runs(
-        order.plan_file,
+        order.plan or configs.shipped(order.plan_file),
         budget=order.settings,
         seeds=range(order.settings.seeds),
         data=data,

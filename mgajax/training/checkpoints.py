@@ -69,7 +69,7 @@ def open_checkpoints(
       CheckpointError: the folder cannot be opened or, for reading, is not there.
     """
     folder = config.checkpoint_dir or str(workdir / CHECKPOINT_FOLDER)
-    return Checkpoints(folder, access=access, run=numbers_digest(config))
+    return Checkpoints(folder, access=access, run=numbers_digest(config, workdir=workdir))
 
 
 class Checkpoints:

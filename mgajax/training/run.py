@@ -36,6 +36,7 @@ from mgajax.training.batch_inference import make_batch_inference
 from mgajax.training.checkpoints import CHECKPOINT_FOLDER as CHECKPOINT_FOLDER
 from mgajax.training.compilation import compiler_options
 from mgajax.training.feed import Feed, known_masks, make_feed
+from mgajax.training.settings import PREPARATION, check_preparation, fixed_preparation
 from mgajax.training.sharding import Layout, check_batch_size
 from mgajax.training.state import TrainState
 
@@ -139,7 +140,8 @@ def open_run(config: ConfigDict, *, workdir: Path) -> Run:
     """Make or take up the run in `workdir`.
 
     Raises:
-      ConfigError: an unusable setting, or `workdir` holds a run with other settings.
+      ConfigError: an unusable setting, or `workdir` holds a run with other settings or of another
+        preparation.
       DataError: the data set is missing, or not the one that the run began with.
       LeakageError: a patient stands in two splits.
     """
@@ -151,6 +153,7 @@ def open_run(config: ConfigDict, *, workdir: Path) -> Run:
     if config_file.exists():
         old, extra = configs.read(config_file)
         configs.assert_same_run(config, old=old, workdir=workdir)
+        check_preparation(config, kept=extra, workdir=workdir)
     else:
         init_from.check(config, model=begun.model)
     data = _prepare(config, lungs=task.needs_lungs)
@@ -163,7 +166,11 @@ def open_run(config: ConfigDict, *, workdir: Path) -> Run:
     if not extra and job.is_first():
         workdir.mkdir(parents=True, exist_ok=True)
         write_split_csv(workdir / SPLIT_FILE, table=data.table, split=split)
-        marks = {"data_fingerprint": data.fingerprint, "split": split.name}
+        marks = {
+            "data_fingerprint": data.fingerprint,
+            "split": split.name,
+            PREPARATION: fixed_preparation(config),
+        }
         configs.write(config, config_file, extra=marks)
     job.meet("run written")
     feed = make_feed(data, layout=layout, residence=config.data.residence, mask_weights=known)

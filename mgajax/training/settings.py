@@ -1,10 +1,14 @@
 """What a configuration may say, checked before anything is read or written."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from ml_collections import ConfigDict
 
-from mgajax.config import flatten, load
+from mgajax.config import check_keys, flatten, missing_keys
+from mgajax.data.preparation import Preparation
 from mgajax.errors import ConfigError, nearest
 from mgajax.models.registry import CLASSIFIERS, SEGMENTERS
 from mgajax.models.resize import METHODS
@@ -13,9 +17,6 @@ from mgajax.training.losses import ATTENTION_LOSSES
 from mgajax.training.state import OPTIMISERS, SCHEDULES
 from mgajax.training.tasks import SEGMENTATION_LOSSES, TaskName
 from mgajax.training.weighting import FIXED, Form
-
-COMMON: Mapping[str, str] = {task: f"configs/{task}/common.py" for task in TaskName}
-"""The file that has every key of a task."""
 
 MODELS: Mapping[str, Sequence[str]] = {
     TaskName.CLASSIFICATION: tuple(CLASSIFIERS),
@@ -34,6 +35,18 @@ CHOICES: Mapping[str, Sequence[str]] = {
 }
 """Keys with a closed set of values, where a task has them. (Options of model, split, preparation
 and augmentation are checked by their own rooms.)"""
+
+PREPARATION = "preparation"
+"""Where `config.json` has, beside the configuration, what else decided the prepared pixels."""
+
+UNRECORDED: Mapping[str, float] = {
+    "margin": 0.02,
+    "low_percentile": 0.5,
+    "high_percentile": 99.5,
+    "minimum_foreground": 0.1,
+    "version": 2,
+}
+"""That of runs from before it was written down."""
 
 AT_LEAST: Mapping[str, float] = {
     "batch_size": 1,
@@ -56,19 +69,20 @@ AT_LEAST: Mapping[str, float] = {
 
 
 def check_settings(config: ConfigDict) -> None:
-    """Refuse missing keys and values outside their set or range.
+    """Refuse missing and unknown keys, and values outside their set or range.
 
     Raises:
       ConfigError: names the key, the value and what is valid.
     """
     flat = flatten(config)
     task = str(flat.get("task"))
-    _check_choice("task", task, valid=list(COMMON))
-    missing = sorted(flatten(load(COMMON[task])).keys() - flat.keys())
+    _check_choice("task", task, valid=list(MODELS))
+    check_keys(config, source="the configuration")
+    missing = missing_keys(config)
     if missing:
         raise ConfigError(
             f"{missing[0]} is missing from the configuration; begin with "
-            f"`config = common.get_config()` of {COMMON[task]}, which has every key"
+            f"`config = {task}(NETWORK)` of mgajax.config, which has every key"
         )
     for key, valid in {"model.name": MODELS[task], **CHOICES}.items():
         if key in flat:
@@ -78,6 +92,37 @@ def check_settings(config: ConfigDict) -> None:
             raise ConfigError(f"{key}={flat[key]!r}: expected at least {least}")
     if not config.data.dir:
         raise ConfigError("data.dir is empty: give --data FOLDER, as printed by `mgajax build`")
+
+
+def fixed_preparation(config: ConfigDict) -> dict[str, Any]:
+    """What decides prepared pixels and is no key of `config.preparation`: the version of the
+    algorithm, the body's margin, its two percentiles, and the least foreground."""
+    settings = dataclasses.asdict(Preparation(**config.preparation))
+    return {name: value for name, value in settings.items() if name not in config.preparation}
+
+
+def check_preparation(config: ConfigDict, *, kept: Mapping[str, Any], workdir: Path) -> None:
+    """Refuse a run whose slices were prepared in another way than this program prepares them.
+
+    Args:
+      config: of the run.
+      kept: what its `config.json` has beside the configuration.
+      workdir: its folder.
+
+    Raises:
+      ConfigError: names the setting and both values.
+    """
+    now, then = fixed_preparation(config), kept.get(PREPARATION, UNRECORDED)
+    for name in sorted(now.keys() | then.keys()):
+        if then.get(name) == now.get(name):
+            continue
+        commit = kept.get("provenance", {}).get("git_commit") or "unknown"
+        raise ConfigError(
+            f"{workdir}: its weights were trained on slices of preparation {name}="
+            f"{then.get(name)!r}, this program prepares with {now.get(name)!r}; use the program "
+            f"that made the run (commit {commit}), or train again in another --workdir (from "
+            f"these weights: --config.init_from={workdir})"
+        )
 
 
 def _check_choice(key: str, value: object, *, valid: Sequence[str]) -> None:

@@ -17,6 +17,7 @@ from mgajax.training.batch_inference import BatchInference, make_batch_inference
 from mgajax.training.checkpoints import CheckpointName, open_checkpoints
 from mgajax.training.compilation import compiler_options
 from mgajax.training.run import CONFIG_FILE
+from mgajax.training.settings import check_preparation
 from mgajax.training.sharding import Layout, Spread
 from mgajax.training.state import TrainState
 
@@ -90,10 +91,11 @@ def load_trained(workdir: Path, *, overrides: Sequence[str] = ()) -> Trained:
       overrides: `--config.key=value` for keys that do not change numbers.
 
     Raises:
-      ConfigError: no run there, or a key that would change it.
+      ConfigError: no run there, one of another preparation, or a key that would change it.
       CheckpointError: nothing saved yet, or it cannot be read.
     """
-    config, _ = configs.read(workdir / CONFIG_FILE)
+    config, kept = configs.read(workdir / CONFIG_FILE)
+    check_preparation(config, kept=kept, workdir=workdir)
     config = configs.override_resumable(config, overrides)
     begun = beginning.begin(config)
     like = beginning.state_shapes(config, begun.step_settings(total_steps=1))

@@ -7,15 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 CONFIG = """
-from configs.classification import mga_resnet18
-from configs.tuning import common
+from mgajax.config import add_search, classification
 
 
 def get_config():
-    config = mga_resnet18.get_config()
+    config = classification("mga_resnet18")
     config.data.dir = "nowhere"
     space = {"optimiser": {"learning_rate": (1e-5, 1e-1, "log")}, "batch_size": (4, 64, "log")}
-    config = common.add_search(config, space)
+    config = add_search(config, space)
     config.search.initial = 4
     return config
 """

@@ -22,13 +22,13 @@ from mgajax.schema import SOURCES
 PLAN = """
 from ml_collections import ConfigDict
 
-from configs.classification import resnet18
+from mgajax.config import classification
 
 
 def get_config():
     plan = ConfigDict(sort_keys=False)
     for name in ("short", "long"):
-        plan[name] = resnet18.get_config()
+        plan[name] = classification("resnet18")
         plan[name].model.options.width, plan[name].model.options.depths = 16, (1, 1, 1, 1)
     return plan
 """

@@ -9,13 +9,12 @@ from pretended_runs import no_data
 from mgajax.experiments.experiment import Order, run_experiment
 
 PLAN = """
-from configs.experiments import table3
+from mgajax.config import segmentation
 from ml_collections import ConfigDict
 
 
 def get_config():
-    full = table3.get_config()
-    plan = ConfigDict({name: full[name] for name in ("unet", "hmsanet")})
+    plan = ConfigDict({name: segmentation(name) for name in ("unet", "hmsanet")})
     for config in plan.values():
         config.preparation.image_size = 32
         config.batch_size = 4

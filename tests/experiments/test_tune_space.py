@@ -64,8 +64,5 @@ def test_a_range_that_cannot_be_searched_is_refused(words, expected: str) -> Non
     ],
 )
 def test_a_key_that_cannot_be_searched_is_refused(space: dict, expected: str) -> None:
-    from configs.classification import mga_resnet18
-    from configs.tuning import common
-
     with pytest.raises(ConfigError, match=expected):
-        read_space(common.add_search(mga_resnet18.get_config(), space))
+        read_space(configs.add_search(configs.classification("mga_resnet18"), space))

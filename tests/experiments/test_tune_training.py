@@ -46,13 +46,12 @@ def file(tmp_path: Path) -> Path:
     """A search over a narrow network's learning rate."""
     path = tmp_path / "config.py"
     path.write_text(
-        "from configs.classification import resnet18\n"
-        "from configs.tuning import common\n\n\n"
+        "from mgajax.config import add_search, classification\n\n\n"
         "def get_config():\n"
-        "    config = resnet18.get_config()\n"
+        '    config = classification("resnet18")\n'
         "    config.model.options.width, config.model.options.depths = 16, (1, 1, 1, 1)\n"
         '    space = {"optimiser": {"learning_rate": (1e-4, 1e-2, "log")}}\n'
-        "    return common.add_search(config, space)\n"
+        "    return add_search(config, space)\n"
     )
     return path
 

@@ -2,11 +2,11 @@
 
 from ml_collections import ConfigDict
 
-from configs.segmentation import hmsanet
+from mgajax.config import segmentation
 
 
 def get_config() -> ConfigDict:
     """Compiles in a fraction of the time; all else is as shipped."""
-    config = hmsanet.get_config()
+    config = segmentation("hmsanet")
     config.model.options.trunk = "hrnet_tiny"
     return config

@@ -2,12 +2,12 @@
 
 from ml_collections import ConfigDict
 
-from configs.classification import resnet18
+from mgajax.config import classification
 
 
 def get_config() -> ConfigDict:
     """Compiles in a fraction of the time; all else is as shipped."""
-    config = resnet18.get_config()
+    config = classification("resnet18")
     config.model.options.width = 16
     config.model.options.depths = (1, 1, 1, 1)
     return config

@@ -211,7 +211,7 @@ def test_two_processes_cannot_train_in_one_workdir(copied: Path, small_config) -
 def test_a_configuration_that_lacks_a_key_is_refused(small_config, tmp_path: Path) -> None:
     config = ConfigDict(small_config()).unlock()
     del config.data["normal_mask"]
-    with pytest.raises(ConfigError, match=r"data\.normal_mask is missing.*common"):
+    with pytest.raises(ConfigError, match=r"data\.normal_mask is missing.*mgajax.config"):
         train(config, workdir=tmp_path / "run")
 
 

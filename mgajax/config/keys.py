@@ -1,0 +1,191 @@
+"""A configuration's keys: which there are, of which type, and which may change later."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from mgajax.config.schema import (
+    CLASSIFIERS,
+    SEGMENTERS,
+    SearchSettings,
+    classification,
+    segmentation,
+)
+from mgajax.errors import ConfigError, nearest
+
+TASKS = {
+    "classification": (classification, CLASSIFIERS),
+    "segmentation": (segmentation, SEGMENTERS),
+}
+"""By task: what makes a configuration, and for which networks."""
+
+FREE = ("model.options.", "data.drawn.", "search.space.")
+"""Sections whose keys depend on others: a network's options, a drawn set's, the searched keys."""
+
+SEARCH: dict[str, Any] = {f"search.{key}": v for key, v in asdict(SearchSettings()).items()}
+"""Keys that only a search has."""
+
+RESUMABLE = frozenset(
+    {
+        "parallel",
+        "devices",
+        "log_every",
+        "checkpoint_every",
+        "eval_batch_size",
+        "data.dir",
+        "data.cache_dir",
+        "data.residence",
+    }
+)
+"""Keys that may change when a run is taken up again: none of them changes its numbers by more than
+rounding. (The data are compared by their fingerprint, not by their folder.)"""
+
+
+def flatten(config: ConfigDict, *, prefix: str = "") -> dict[str, Any]:
+    """`{"data.image_size": 224, ...}`: every leaf under its dotted name."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, ConfigDict):
+            flat.update(flatten(value, prefix=f"{prefix}{key}."))
+        else:
+            flat[prefix + key] = list(value) if isinstance(value, tuple) else value
+    return flat
+
+
+def defaults(*, task: str, network: str) -> ConfigDict:
+    """Every key of a run that learns `task`, with the options of `network` where it is known.
+
+    Raises:
+      ConfigError: an unknown task.
+    """
+    if task not in TASKS:
+        raise ConfigError(f"task={task!r}: {nearest(task, list(TASKS))}")
+    make, networks = TASKS[task]
+    if network in networks:
+        return make(network)
+    config = make(next(iter(networks)))
+    config.model.name, config.model.options = "", ConfigDict()
+    return config
+
+
+def check_keys(config: ConfigDict, *, source: Path | str) -> None:
+    """Refuse keys that the schema lacks, and values of another type than its own.
+
+    Args:
+      config: of a run (with a key `task`), of several runs by name, or of something else, which
+        has no schema and is let pass.
+      source: where it comes from, for the message.
+
+    Raises:
+      ConfigError: names source, key and value.
+    """
+    if "task" not in config:
+        for entry in config.values():
+            if isinstance(entry, ConfigDict) and "task" in entry:
+                check_keys(entry, source=source)
+        return
+    flat = flatten(config)
+    schema = _schema(config, source=source)
+    for key, value in flat.items():
+        if key in schema:
+            _check_type(key, value, default=schema[key], source=source)
+        elif not key.startswith(FREE):
+            raise ConfigError(
+                f"{source}: unknown key {key}={value!r}; {nearest(key, sorted(schema))}"
+            )
+        _check_finite(key, value, source=source)
+
+
+def missing_keys(config: ConfigDict) -> list[str]:
+    """Keys of the schema that a configuration lacks; a network's options need not be there."""
+    lacking = flatten(_defaults_of(config)).keys() - flatten(config).keys()
+    return sorted(key for key in lacking if not key.startswith(FREE))
+
+
+def completed(config: ConfigDict) -> ConfigDict:
+    """The configuration with the schema's default for each key that it lacks."""
+    complete = _defaults_of(config)
+    complete.update(config.to_dict())
+    return complete
+
+
+def override_resumable(config: ConfigDict, overrides: Sequence[str]) -> ConfigDict:
+    """A copy of a run's configuration with some of the RESUMABLE keys changed.
+
+    Raises:
+      ConfigError: a key that would change the run's numbers, or a value of another type.
+    """
+    changed = ConfigDict(config)
+    for word in checked_overrides(overrides):
+        key, text = word.removeprefix("--config.").split("=", 1)
+        if key not in RESUMABLE:
+            raise ConfigError(
+                f"--config.{key} cannot change here; {nearest(key, sorted(RESUMABLE))}"
+            )
+        kind = type(flatten(config)[key])
+        try:
+            changed.update_from_flattened_dict({key: kind(text)})
+        except ValueError:
+            raise ConfigError(f"{word}: expected {kind.__name__}") from None
+    return changed.lock()
+
+
+def checked_overrides(overrides: Sequence[str]) -> list[str]:
+    """Words of the form `--config.KEY=VALUE`.
+
+    Raises:
+      ConfigError: another word.
+    """
+    for word in overrides:
+        if not word.startswith("--config.") or "=" not in word:
+            raise ConfigError(f"{word!r} is not understood; write --config.KEY=VALUE")
+    return list(overrides)
+
+
+def assert_same_run(new: ConfigDict, *, old: ConfigDict, workdir: Path) -> None:
+    """Refuse to go on with a run under settings that would change its numbers.
+
+    Raises:
+      ConfigError: names the first differing key and both values.
+    """
+    before, now = flatten(old), flatten(new)
+    for key in sorted(before.keys() | now.keys()):
+        if key in RESUMABLE:
+            continue
+        was, wanted = before.get(key, "(absent)"), now.get(key, "(absent)")
+        if was != wanted:
+            raise ConfigError(
+                f"{workdir} holds a run with {key}={was!r}, asked for {wanted!r}; "
+                "give the old value to resume, or another --workdir to start anew"
+            )
+
+
+def _defaults_of(config: ConfigDict) -> ConfigDict:
+    model = config.get("model", {})
+    network = model.get("name", "") if isinstance(model, ConfigDict) else ""
+    return defaults(task=str(config.get("task")), network=str(network))
+
+
+def _schema(config: ConfigDict, *, source: Path | str) -> dict[str, Any]:
+    """Keys outside the free sections, with their defaults."""
+    try:
+        flat = flatten(_defaults_of(config)) | SEARCH
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error}") from None
+    return {key: value for key, value in flat.items() if not key.startswith(FREE)}
+
+
+def _check_type(key: str, value: object, *, default: object, source: Path | str) -> None:
+    kind = type(default)
+    fits = isinstance(value, kind) or (kind is float and isinstance(value, int))
+    if not fits or isinstance(value, bool) is not (kind is bool):
+        raise ConfigError(f"{source}: {key}={value!r}: expected {kind.__name__}")
+
+
+def _check_finite(key: str, value: object, *, source: Path | str) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{source}: {key}={value!r}: expected a finite number")
