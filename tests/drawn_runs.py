@@ -17,14 +17,15 @@ from ml_collections import ConfigDict
 from PIL import Image
 
 from mgajax import config as configs
+from mgajax.config import CONFIG_FILE
 from mgajax.evaluation import evaluate as evaluating
 from mgajax.evaluation import evaluate_segmenter
 from mgajax.models import ClassifierOutput, SegmenterOutput
 from mgajax.training import beginning
-from mgajax.training.checkpoints import Checkpoints
+from mgajax.training.checkpoints import CHECKPOINT_FOLDER, Checkpoints
 from mgajax.training.early_stopping import EarlyStopping
 from mgajax.training.logs import FILE_NAME as METRICS_FILE
-from mgajax.training.run import CHECKPOINT_FOLDER, CONFIG_FILE, open_run
+from mgajax.training.run import open_run
 from mgajax.training.sharding import make_layout
 from mgajax.training.state import TrainState, create_state
 from mgajax.training.trained import Trained

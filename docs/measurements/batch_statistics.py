@@ -15,8 +15,8 @@ import numpy as np
 
 from mgajax.data.loader import mask_to_float, take, to_float
 from mgajax.training import beginning
-from mgajax.training.checkpoints import Checkpoints
-from mgajax.training.run import CHECKPOINT_FOLDER, reopen_run
+from mgajax.training.checkpoints import CHECKPOINT_FOLDER, Checkpoints
+from mgajax.training.run import reopen_run
 from mgajax.training.segmentation_losses import lesion_targets
 
 
@@ -39,7 +39,7 @@ def measure(workdir: Path, *, batch_sizes: list[int]) -> dict[str, float]:
         output, _ = model.apply(variables, images, train=True, mutable=["batch_stats"], rngs=rngs)
         return output.logits
 
-    rows, examples = run.rows("validation"), run.feed.examples
+    rows, examples = run.data.rows("validation"), run.feed.examples
     found = {"running statistics": _dice(running, rows, examples, batch_size=8)}
     for size in batch_sizes:
         found[f"statistics of each batch of {size}"] = _dice(own, rows, examples, batch_size=size)

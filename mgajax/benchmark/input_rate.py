@@ -1,7 +1,6 @@
 """Does the input keep up? The step on real data against the same step on one fixed batch."""
 
 import dataclasses
-import functools
 import itertools
 import statistics
 import tempfile
@@ -18,9 +17,7 @@ from mgajax.config import provenance
 from mgajax.data.loader import take, training_rows
 from mgajax.errors import ConfigError
 from mgajax.progress import track
-from mgajax.training.compilation import compiler_options
-from mgajax.training.run import Run, open_run
-from mgajax.training.steps import train_step
+from mgajax.training.run import Run, compile_steps, open_run
 
 WARM_UP_STEPS = 3
 BLOCKS = 4
@@ -61,7 +58,7 @@ def measure_input(config: ConfigDict, *, steps: int) -> dict[str, Any]:
 
 
 def _time_both(run: Run, *, steps: int) -> tuple[list[list[float]], list[list[float]]]:
-    rows = run.rows("train")
+    rows = run.data.rows("train")
     settings = {"batch_size": run.config.batch_size, "seed": run.config.seed}
     first = -(-len(rows) // run.config.batch_size)  # the second epoch
     last = first + WARM_UP_STEPS + BLOCKS * steps
@@ -84,13 +81,8 @@ def _time_both(run: Run, *, steps: int) -> tuple[list[list[float]], list[list[fl
 def _fixed(run: Run, rows: np.ndarray) -> tuple[Callable[..., Any], Any]:
     """The train step without any gathering, and one batch that is on the device already."""
     feed = dataclasses.replace(run.feed, resident=False)
-    step = functools.partial(train_step, settings=run.settings)
     batch = run.layout.shard(jax.device_get(take(run.feed.examples, rows)))
-    options = compiler_options(run.config.model.name, platform=run.layout.platform)
-    compiled = feed.step(
-        step, outputs=("replicated", "replicated"), donate=True, compiler_options=options
-    )
-    return compiled, batch
+    return compile_steps(feed, run.settings, model_name=run.config.model.name)[0], batch
 
 
 def _timed(

@@ -30,7 +30,6 @@ from mgajax.reporting.tables.table3 import (
     table3_markdown,
 )
 from mgajax.training.run import reopen_run
-from mgajax.training.trained import kept_state
 
 
 @dataclass(frozen=True)
@@ -251,9 +250,8 @@ def _segment_again(
 ) -> list[tuple[np.ndarray, SlicePrediction]]:
     """Picture and segmentation of each slice, in the order of `file_names`."""
     run = reopen_run(workdir)
-    state, _ = kept_state(run.config, workdir=workdir, like=run.state_shapes(), layout=run.layout)
-    places = {name: row for row, name in enumerate(run.data.table.file_names.tolist())}
-    rows = np.array([places[name] for name in file_names.tolist()], np.int64)
+    state, _ = run.kept_state()
+    rows = run.data.rows_named(file_names.tolist())
     found = {one.row: one for one in segmented(run, state, np.sort(rows))}
     pictures = ((found[row], run.data.settings) for row in rows.tolist())
     return [(decode(one.image, flags="", settings=settings), one) for one, settings in pictures]

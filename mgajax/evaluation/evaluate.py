@@ -29,7 +29,6 @@ from mgajax.training.logs import read_rows
 from mgajax.training.run import Run, reopen_run
 from mgajax.training.state import TrainState
 from mgajax.training.tasks import CROSS_ENTROPY, TaskName
-from mgajax.training.trained import kept_state
 
 PANEL_SLICES = 6
 
@@ -62,16 +61,10 @@ def evaluate_run(
     if out is not None and not out.parent.is_dir():
         raise ConfigError(f"--out {out}: there is no folder {out.parent}; make it first")
     run = reopen_run(workdir, overrides=overrides)
-    rows = run.rows(split)
+    rows = run.data.rows(split)
     if len(rows) == 0:
         raise DataError(f"{workdir}: split {split!r} has no slices; choose another --split")
-    state, step = kept_state(
-        run.config,
-        workdir=workdir,
-        like=run.state_shapes(),
-        layout=run.layout,
-        kept=checkpoint,
-    )
+    state, step = run.kept_state(checkpoint)
     folder = results_folder(workdir, checkpoint=checkpoint)
     folder.mkdir(parents=True, exist_ok=True)
     out = out or folder / f"{split}.json"
@@ -120,8 +113,7 @@ def _overlap(run: Run, rows: np.ndarray, outputs: dict[str, np.ndarray]) -> dict
     if "attention_map" not in outputs:
         return {}
     columns = lesion_overlap(outputs["attention_map"], run.data.masks[rows][..., 0])
-    known = np.asarray(run.feed.examples.mask_weights)[rows] > 0
-    known &= run.data.table.mask_origins[rows] != "predicted"
+    known = run.data.has_true_mask(rows)
     return {name: np.where(known, column, np.nan) for name, column in columns.items()}
 
 

@@ -94,7 +94,7 @@ def evaluate_segmenter(
         counts, table.patients[rows], sources=table.sources[rows], seed=run.config.seed
     )
     first = head(run, split=split, step=step, cross_entropy=float(loss / pixels))
-    known = len(run.split.indices(split)) - first["unreadable_slices"]
+    known = len(run.data.split.indices(split)) - first["unreadable_slices"]
     first |= {"slices_without_mask": known - len(rows), "threshold": THRESHOLD}
     metrics = first | measured
     files = (

@@ -35,16 +35,16 @@ class Evaluation:
 
 def head(run: Run, *, split: str, step: int, cross_entropy: float) -> dict[str, Any]:
     """What was evaluated: model, split, checkpoint, data, versions; the first part of the JSON."""
-    chosen = run.split.indices(split)
+    data = run.data
     return {
         "task": run.config.task,
         "model": run.config.model.name,
         "split": split,
-        "split_made_by": run.split.name,
-        "split_leaks": run.split.leaks,
+        "split_made_by": data.split.name,
+        "split_leaks": data.split.leaks,
         "checkpoint_step": step,
         "cross_entropy": cross_entropy,
-        "unreadable_slices": int((~run.data.usable[chosen]).sum()),
-        "data_fingerprint": run.data.fingerprint,
+        "unreadable_slices": int((~data.usable[data.split.indices(split)]).sum()),
+        "data_fingerprint": data.fingerprint,
         "provenance": configs.provenance(),
     }

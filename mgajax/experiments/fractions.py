@@ -13,7 +13,6 @@ from mgajax.reporting.figures.attribution_panels import attribution_panel
 from mgajax.reporting.figures.experiment_figures import Curves, curves_figure
 from mgajax.reporting.tables.measurements import Measurement
 from mgajax.training.run import reopen_run
-from mgajax.training.trained import kept_state
 
 PLAN = "configs/experiments/fig8.py"
 TASKS = {"single": "Single-task", "multi": "Multi-task"}
@@ -144,11 +143,8 @@ def _largest_lesions(run: PlannedRun) -> list[str]:
 def _attention(planned: PlannedRun, names: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Images, masks and attention maps of the named slices."""
     run = reopen_run(planned.folder)
-    state, _ = kept_state(
-        run.config, workdir=planned.folder, like=run.state_shapes(), layout=run.layout
-    )
-    places = {name: row for row, name in enumerate(run.data.table.file_names.tolist())}
-    rows = np.array([places[name] for name in names], np.int64)
+    state, _ = run.kept_state()
+    rows = run.data.rows_named(names)
     maps = run.predict(state, rows)["attention_map"]
     images, masks = (array[rows][..., 0] for array in (run.data.images, run.data.masks))
     return images, masks, enlarged(maps.astype(np.float32), size=images.shape[1:])

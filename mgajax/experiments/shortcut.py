@@ -19,7 +19,6 @@ from mgajax.paper import MODEL_NAMES
 from mgajax.reporting.figures.experiment_figures import Curves, curves_figure
 from mgajax.reporting.tables.measurements import Measurement
 from mgajax.training.run import open_run
-from mgajax.training.trained import kept_state
 
 METRICS: Metrics = {
     "covid_vs_rest.accuracy": "Accuracy",
@@ -126,11 +125,9 @@ def predict_elsewhere(
     config = run.config.copy_and_resolve_references().unlock()
     config.data.dir, config.split.kind = str(data), "built"
     other = open_run(config.lock(), workdir=workdir)
-    state, _ = kept_state(
-        run.config, workdir=run.folder, like=other.state_shapes(), layout=other.layout
-    )
+    state, _ = other.kept_state(of=run.folder)
     table = other.data.table
-    rows = np.flatnonzero(other.usable & np.isin(table.sources, sources))
+    rows = np.flatnonzero(other.data.is_example & np.isin(table.sources, sources))
     logits = other.predict(state, rows, description="predicting elsewhere")["logits"]
     return Predictions(
         file_names=table.file_names[rows],

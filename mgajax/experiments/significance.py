@@ -5,6 +5,7 @@ from itertools import combinations
 from pathlib import Path
 
 from mgajax import config as configs
+from mgajax.config import CONFIG_FILE
 from mgajax.errors import ConfigError
 from mgajax.evaluation.classifier_comparison import mcnemar, right_patients
 from mgajax.experiments.classifiers import MODELS, SECTIONS, TABLE4
@@ -21,7 +22,6 @@ from mgajax.experiments.study import (
 )
 from mgajax.reporting.figures.experiment_figures import arms_figure
 from mgajax.reporting.tables.measurements import Measurement
-from mgajax.training.run import CONFIG_FILE
 
 PATIENTS = Comparison(
     sections={

@@ -19,7 +19,7 @@ from mgajax.locks import locked
 from mgajax.training.logs import FILE_NAME as METRICS_FILE
 from mgajax.training.logs import read_rows
 from mgajax.training.loop import SUMMARY_FILE
-from mgajax.training.run import LOCK_FILE
+from mgajax.training.run_folder import LOCK_FILE
 
 RECORD, RUN, OUTPUT = "trial.json", "run", "output.txt"
 

@@ -149,9 +149,9 @@ def _slices(
     if images:
         return slices_of_files(images, settings=settings[0])
     run, *others = (reopen_run(folder, overrides=overrides) for folder in workdirs)
-    names = run.data.table.file_names[run.rows(split)].tolist()
+    names = run.data.table.file_names[run.data.rows(split)].tolist()
     for other in others:
-        if sorted(other.data.table.file_names[other.rows(split)].tolist()) != sorted(names):
+        if sorted(other.data.table.file_names[other.data.rows(split)].tolist()) != sorted(names):
             raise DataError(
                 f"--workdir {other.workdir}: its {split} split has other slices than that of "
                 f"{run.workdir}; explain it by itself"

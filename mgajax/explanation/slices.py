@@ -65,21 +65,20 @@ def slices_of_split(run: Run, *, split: str, limit: int | None = None) -> Slices
       DataError: the split is empty.
       ConfigError: a limit below 1.
     """
-    rows = run.rows(split)
+    rows = run.data.rows(split)
     if len(rows) == 0:
         raise DataError(f"{run.workdir}: split {split!r} has no slices; choose another --split")
     if limit is not None and limit < 1:
         raise ConfigError(f"--limit {limit}: expected at least 1")
     rows = np.sort(_evenly(rows, limit))
     table, data = run.data.table, run.data
-    training = run.rows("train")
+    training = run.data.rows("train")
     normals = training[table.labels[training] == CLASS_NAMES.index("Normal")]
-    known = np.asarray(run.feed.examples.mask_weights)[rows] > 0
     return Slices(
         names=table.file_names[rows],
         pixels=np.asarray(data.images[rows][..., 0]),
         masks=np.asarray(data.masks[rows][..., 0]),
-        known=known & (table.mask_origins[rows] != "predicted"),
+        known=data.has_true_mask(rows),
         patients=table.patients[rows],
         labels=table.labels[rows].astype(np.int64),
         normals=np.asarray(data.images[np.sort(_evenly(normals, MEAN_OVER))][..., 0]),

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mgajax import config as configs
+from mgajax.config import CONFIG_FILE
 from mgajax.errors import DataError
 from mgajax.evaluation import predictions
 from mgajax.evaluation.predictions import Predictions
@@ -21,7 +22,7 @@ from mgajax.schema import SPLITS
 from mgajax.training.logs import FILE_NAME as METRICS_FILE
 from mgajax.training.logs import read_rows
 from mgajax.training.loop import SUMMARY_FILE
-from mgajax.training.run import CONFIG_FILE, SPLIT_FILE
+from mgajax.training.run_folder import SPLIT_FILE
 
 REPORT_KEYS = {"task", "model", "split", "n", "intervals", "per_source"}
 """What every report of `mgajax evaluate` holds."""

@@ -1,7 +1,7 @@
 """From prepared slices to a step's inputs: which rows, gathered where, placed how."""
 
 import os
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -9,15 +9,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from mgajax.data.cache import PreparedSet
+from mgajax.data.dataset import Dataset
 from mgajax.data.loader import Batch, Examples, host_slice, prefetch, take, training_rows
-from mgajax.schema import CLASS_NAMES, MASK_ORIGINS
 from mgajax.training.sharding import Layout, Spread
 
 RESIDENT_SHARE = 0.25
 """A set that takes at most this share of a device's memory is kept there under `auto`."""
-
-NORMAL_MASKS = ("empty", "unknown")
 
 
 class Residence(StrEnum):
@@ -94,20 +91,17 @@ class Feed:
         yield from prefetch(produce())
 
 
-def make_feed(
-    data: PreparedSet, *, layout: Layout, residence: str, mask_weights: np.ndarray
-) -> Feed:
+def make_feed(data: Dataset, *, layout: Layout, residence: str) -> Feed:
     """A feed over all rows of `data`.
 
     Args:
       residence: `auto`, `device` or `host`.
-      mask_weights: float32 [n], see `known_masks`.
     """
     examples = Examples(
         images=data.images,
         masks=data.masks,
         labels=data.table.labels,
-        mask_weights=mask_weights,
+        mask_weights=data.mask_weights,
         lungs=data.lungs,
     )
     fits = examples.nbytes <= RESIDENT_SHARE * _bytes_per_device(layout)
@@ -115,26 +109,6 @@ def make_feed(
     if resident:
         examples = layout.replicate(examples)
     return Feed(examples=examples, layout=layout, resident=resident)
-
-
-def known_masks(
-    data: PreparedSet, *, normal_mask: str, mask_origins: Sequence[str] = MASK_ORIGINS[1:]
-) -> np.ndarray:
-    """float32 [n]: 1 where a slice's lesion mask is known.
-
-    The paper supervises attention with a mask on every slice of every class (§5.1, end). Where
-    masks have not been predicted yet, a Normal slice counts as known to be empty unless
-    `normal_mask` is `unknown`: a slice without disease has no lesion.
-
-    Args:
-      normal_mask: what a Normal slice without a mask says: `empty` or `unknown`.
-      mask_origins: whose masks count.
-    """
-    known = np.isin(data.table.mask_origins, mask_origins)
-    if normal_mask == "empty":
-        nobody = data.table.mask_origins == MASK_ORIGINS[0]
-        known = known | (nobody & (data.table.labels == CLASS_NAMES.index("Normal")))
-    return known.astype(np.float32)
 
 
 def _bytes_per_device(layout: Layout) -> float:

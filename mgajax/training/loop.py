@@ -17,7 +17,8 @@ from mgajax.training.checkpoints import Checkpoints, open_checkpoints
 from mgajax.training.early_stopping import EarlyStopping
 from mgajax.training.interruption import Interruption
 from mgajax.training.logs import MetricsLog, not_finite
-from mgajax.training.run import Run, claimed, open_run
+from mgajax.training.run import Run, open_run
+from mgajax.training.run_folder import claimed
 from mgajax.training.state import TrainState
 from mgajax.training.steps import weight_name
 from mgajax.training.tasks import CROSS_ENTROPY
@@ -69,7 +70,7 @@ def train(config: ConfigDict, *, workdir: Path) -> Summary:
         first, last = int(state.step), run.total_steps
         with _log(run, first=first) as log:
             inputs = run.feed.training(
-                run.rows("train"),
+                run.data.rows("train"),
                 first=first,
                 last=first if stopping.stop else last,
                 batch_size=config.batch_size,
@@ -110,9 +111,9 @@ def _introduce(run: Run, state: TrainState) -> None:
     if job.is_first():
         write_text(models.describe(variables), run.workdir / "parameters.txt")
     counts = ", ".join(
-        f"{len(run.rows(name)):,} {name}" for name in ("train", "validation", "test")
+        f"{len(run.data.rows(name)):,} {name}" for name in ("train", "validation", "test")
     )
-    say(f"data: {run.config.data.dir} ({counts} slices; split {run.split.name})")
+    say(f"data: {run.config.data.dir} ({counts} slices; split {run.data.split.name})")
     say(f"model: {run.config.model.name}, {models.count(variables):,} parameters")
     say(
         f"devices: {run.layout.num_devices} by {run.layout.parallel}, batch "
@@ -169,7 +170,7 @@ def validate(run: Run, state: TrainState) -> dict[str, float]:
     Returns:
       Each term and score of which anything counts; nothing when the split has no slices.
     """
-    rows = run.rows("validation")
+    rows = run.data.rows("validation")
     if len(rows) == 0:
         return {}
     outputs: dict[str, list[np.ndarray]] = {}

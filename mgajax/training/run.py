@@ -1,10 +1,9 @@
-"""A run: its folder, its data and split, its model, and its compiled steps.
+"""A run: its folder, its data, its devices, and its compiled steps.
 
 The folder holds `config.json` (with versions and git commit), `split.csv`, `checkpoints/`,
 `metrics.jsonl`, TensorBoard events, and later `evaluation/`.
 """
 
-import contextlib
 import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -15,33 +14,21 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from mgajax import config as configs
-from mgajax.config import CONFIG_FILE as CONFIG_FILE
-from mgajax.data.cache import PreparedSet, prepared_set
+from mgajax.data.dataset import Dataset, open_dataset
 from mgajax.data.loader import NO_ROW
 from mgajax.data.preparation import Preparation
-from mgajax.data.splits import (
-    Split,
-    assert_patient_disjoint,
-    make_split,
-    split_from_csv,
-    write_split_csv,
-)
 from mgajax.distributed import job
-from mgajax.errors import DataError
-from mgajax.locks import locked
-from mgajax.progress import say, track
+from mgajax.progress import track
 from mgajax.training import beginning, init_from, steps
 from mgajax.training.batch_inference import make_batch_inference
-from mgajax.training.checkpoints import CHECKPOINT_FOLDER as CHECKPOINT_FOLDER
+from mgajax.training.checkpoints import CheckpointName
 from mgajax.training.compilation import compiler_options
-from mgajax.training.feed import Feed, known_masks, make_feed
-from mgajax.training.settings import PREPARATION, check_preparation, fixed_preparation
+from mgajax.training.feed import Feed, make_feed
+from mgajax.training.run_folder import choose_split, read_record, read_run, write_run
 from mgajax.training.sharding import Layout, check_batch_size
 from mgajax.training.state import TrainState
-
-SPLIT_FILE = "split.csv"
-LOCK_FILE = ".training"
+from mgajax.training.tasks import Task
+from mgajax.training.trained import kept_state
 
 
 @dataclass(frozen=True)
@@ -49,31 +36,29 @@ class Run:
     """All that stays the same from the first step of a run to its evaluation.
 
     Attributes:
-      usable: bool [n], rows that can be examples: readable, and of a known mask if the task needs it.
+      config: its configuration.
+      workdir: its folder.
+      data: its slices and their split.
+      layout: its devices.
+      feed: how a step gets its batch.
+      settings: what the steps need.
       train_step: `(state, *inputs) -> (state, metrics)`.
       predict_step: `(state, *inputs) -> outputs of each example`.
     """
 
     config: ConfigDict
     workdir: Path
-    data: PreparedSet
-    usable: np.ndarray
-    split: Split
+    data: Dataset
     layout: Layout
     feed: Feed
     settings: steps.StepSettings
     train_step: Callable[..., Any]
     predict_step: Callable[..., Any]
 
-    def rows(self, split: str) -> np.ndarray:
-        """Usable table rows of a split, int64."""
-        chosen = self.split.indices(split)
-        return chosen[self.usable[chosen]]
-
     @functools.cached_property
     def num_training(self) -> int:
         """Training slices; asked for at every step, counted once."""
-        return len(self.rows("train"))
+        return len(self.data.rows("train"))
 
     @property
     def total_steps(self) -> int:
@@ -98,6 +83,25 @@ class Run:
         drawn = beginning.drawn_variables(self.config, model=self.settings.model)
         variables = init_from.take_over(self.config, variables=drawn, workdir=self.workdir)
         return self.layout.replicate(beginning.state_of(variables, self.config, self.settings))
+
+    def kept_state(
+        self, kept: CheckpointName = CheckpointName.BEST, *, of: Path | None = None
+    ) -> tuple[TrainState, int]:
+        """The best (or another) checkpoint's state on every device, and its step.
+
+        Args:
+          of: the folder of another run with the same network.
+
+        Raises:
+          CheckpointError: nothing saved yet, or it does not fit.
+        """
+        return kept_state(
+            self.config if of is None else read_run(of),
+            workdir=of or self.workdir,
+            like=self.state_shapes(),
+            layout=self.layout,
+            kept=kept,
+        )
 
     def state_shapes(self) -> TrainState:
         """Shapes and types of the state."""
@@ -146,36 +150,20 @@ def open_run(config: ConfigDict, *, workdir: Path) -> Run:
       LeakageError: a patient stands in two splits.
     """
     begun = beginning.begin(config)
-    layout, task = begun.layout, begun.task
-    check_batch_size(config.batch_size, layout=layout)
-    config_file = workdir / CONFIG_FILE
-    extra: dict[str, Any] = {}
-    if config_file.exists():
-        old, extra = configs.read(config_file)
-        configs.assert_same_run(config, old=old, workdir=workdir)
-        check_preparation(config, kept=extra, workdir=workdir)
-    else:
+    check_batch_size(config.batch_size, layout=begun.layout)
+    record = read_record(config, workdir=workdir)
+    if not record:
         init_from.check(config, model=begun.model)
-    data = _prepare(config, lungs=task.needs_lungs)
-    split = _take_split(config, data=data, workdir=workdir, extra=extra)
-    known = known_masks(data, normal_mask=config.data.normal_mask, mask_origins=task.mask_origins)
-    usable = data.usable & (known > 0) if task.needs_masks else data.usable
-    total = total_steps(config, num_examples=_count_training(split, usable, data=data))
-    settings = begun.step_settings(total_steps=total)
+    data = _open_data(config, begun.task, workdir=workdir, record=record)
     job.meet("run opened")  # a new run's files must not be there before all have looked for them
-    if not extra and job.is_first():
-        workdir.mkdir(parents=True, exist_ok=True)
-        write_split_csv(workdir / SPLIT_FILE, table=data.table, split=split)
-        marks = {
-            "data_fingerprint": data.fingerprint,
-            "split": split.name,
-            PREPARATION: fixed_preparation(config),
-        }
-        configs.write(config, config_file, extra=marks)
+    if not record and job.is_first():
+        write_run(config, data, workdir=workdir)
     job.meet("run written")
-    feed = make_feed(data, layout=layout, residence=config.data.residence, mask_weights=known)
-    train, predict = _compiled(feed, settings, model_name=config.model.name)
-    return Run(config, workdir, data, usable, split, layout, feed, settings, train, predict)
+    feed = make_feed(data, layout=begun.layout, residence=config.data.residence)
+    total = total_steps(config, num_examples=len(data.rows("train")))
+    settings = begun.step_settings(total_steps=total)
+    train, predict = compile_steps(feed, settings, model_name=config.model.name)
+    return Run(config, workdir, data, begun.layout, feed, settings, train, predict)
 
 
 def reopen_run(workdir: Path, *, overrides: Sequence[str] = ()) -> Run:
@@ -185,22 +173,9 @@ def reopen_run(workdir: Path, *, overrides: Sequence[str] = ()) -> Run:
       overrides: words `--config.key=value` for keys that do not change numbers.
 
     Raises:
-      ConfigError: `workdir` holds no run, or an override is not among those keys.
+      ConfigError: see `read_run` and `open_run`.
     """
-    config, _ = configs.read(workdir / CONFIG_FILE)
-    return open_run(configs.override_resumable(config, overrides), workdir=workdir)
-
-
-def claimed(workdir: Path) -> contextlib.AbstractContextManager[None]:
-    """Hold a run's folder for this process while it trains; of several, the first one holds it.
-
-    Raises:
-      ConfigError: on entering, if another process is training there.
-    """
-    if not job.is_first():
-        return contextlib.nullcontext()
-    busy = f"{workdir}: another process is training there; wait for it, or use another --workdir"
-    return locked(workdir / LOCK_FILE, guards=str(workdir), refusal=busy)
+    return open_run(read_run(workdir, overrides=overrides), workdir=workdir)
 
 
 def total_steps(config: ConfigDict, *, num_examples: int) -> int:
@@ -209,52 +184,16 @@ def total_steps(config: ConfigDict, *, num_examples: int) -> int:
     return min(by_epochs, config.max_steps) if config.max_steps else by_epochs
 
 
-def _prepare(config: ConfigDict, *, lungs: bool) -> PreparedSet:
-    return prepared_set(
-        Path(config.data.dir),
-        settings=Preparation(**config.preparation),
-        cache_dir=Path(config.data.cache_dir) if config.data.cache_dir else None,
-        lungs=lungs,
-    )
-
-
-def _take_split(
-    config: ConfigDict, *, data: PreparedSet, workdir: Path, extra: dict[str, Any]
-) -> Split:
-    """The run's own split when it has one, else a new one; free of leakage unless it says itself
-    that it leaks."""
-    began_with = extra.get("data_fingerprint", data.fingerprint)
-    if began_with != data.fingerprint:
-        raise DataError(
-            f"{config.data.dir} is not the data set that {workdir} began with (fingerprint "
-            f"{data.fingerprint[:12]}, expected {began_with[:12]}); point --data at "
-            "the old one, or start in another --workdir"
-        )
-    if extra:
-        split = split_from_csv(workdir / SPLIT_FILE, table=data.table)
-    else:
-        split = make_split(data.table, seed=config.seed, **config.split)
-    for note in split.notes:
-        say(f"split: {note}")
-    assert_patient_disjoint(split, data.table.patients)
-    return split
-
-
-def _count_training(split: Split, usable: np.ndarray, *, data: PreparedSet) -> int:
-    count = int(usable[split.indices("train")].sum())
-    if count == 0:
-        raise DataError(
-            f"{data.table.directory}, split {split.name}: no usable training slice (readable, and "
-            "with an annotated lesion mask if lesions are segmented); choose another "
-            "--config.split or --data"
-        )
-    return count
-
-
-def _compiled(
+def compile_steps(
     feed: Feed, settings: steps.StepSettings, *, model_name: str
-) -> tuple[Callable[..., Any], ...]:
-    """The train step and the predict step; they compile when first called."""
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """The train step and the predict step of a feed; they compile when first called.
+
+    Args:
+      feed: where batches come from.
+      settings: of the steps.
+      model_name: whose steps they are, for the compiler's options.
+    """
     options = compiler_options(model_name, platform=feed.layout.platform)
     train = functools.partial(steps.train_step, settings=settings)
     predict = functools.partial(steps.predict_step, settings=settings)
@@ -263,4 +202,18 @@ def _compiled(
             train, outputs=("replicated", "replicated"), donate=True, compiler_options=options
         ),
         feed.step(predict, outputs="sharded", compiler_options=options),
+    )
+
+
+def _open_data(config: ConfigDict, task: Task, *, workdir: Path, record: dict[str, Any]) -> Dataset:
+    """The data set as the configuration and its task need it, split as the run began."""
+    return open_dataset(
+        config.data.dir,
+        settings=Preparation(**config.preparation),
+        choose_split=functools.partial(choose_split, config=config, workdir=workdir, record=record),
+        cache_dir=config.data.cache_dir or None,
+        normal_mask=config.data.normal_mask,
+        mask_origins=task.mask_origins,
+        needs_masks=task.needs_masks,
+        needs_lungs=task.needs_lungs,
     )

@@ -8,11 +8,12 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from mgajax.config import check_keys, flatten, missing_keys
+from mgajax.data.dataset import NORMAL_MASKS
 from mgajax.data.preparation import Preparation
 from mgajax.errors import ConfigError, nearest
 from mgajax.models.registry import CLASSIFIERS, SEGMENTERS
 from mgajax.models.resize import METHODS
-from mgajax.training.feed import NORMAL_MASKS, Residence
+from mgajax.training.feed import Residence
 from mgajax.training.losses import ATTENTION_LOSSES
 from mgajax.training.state import OPTIMISERS, SCHEDULES
 from mgajax.training.tasks import SEGMENTATION_LOSSES, TaskName

@@ -10,14 +10,12 @@ import numpy as np
 from jaxtyping import Shaped
 from ml_collections import ConfigDict
 
-from mgajax import config as configs
 from mgajax.errors import CheckpointError
 from mgajax.training import beginning
 from mgajax.training.batch_inference import BatchInference, make_batch_inference
 from mgajax.training.checkpoints import CheckpointName, open_checkpoints
 from mgajax.training.compilation import compiler_options
-from mgajax.training.run import CONFIG_FILE
-from mgajax.training.settings import check_preparation
+from mgajax.training.run_folder import read_run
 from mgajax.training.sharding import Layout, Spread
 from mgajax.training.state import TrainState
 
@@ -94,9 +92,7 @@ def load_trained(workdir: Path, *, overrides: Sequence[str] = ()) -> Trained:
       ConfigError: no run there, one of another preparation, or a key that would change it.
       CheckpointError: nothing saved yet, or it cannot be read.
     """
-    config, kept = configs.read(workdir / CONFIG_FILE)
-    check_preparation(config, kept=kept, workdir=workdir)
-    config = configs.override_resumable(config, overrides)
+    config = read_run(workdir, overrides=overrides)
     begun = beginning.begin(config)
     like = beginning.state_shapes(config, begun.step_settings(total_steps=1))
     state, step = kept_state(config, workdir=workdir, like=like, layout=begun.layout)

@@ -13,7 +13,6 @@ from pretended import stream_of, untrained
 
 from mgajax.errors import ConfigError, DataError
 from mgajax.evaluation import collect_counts, count_slice, metrics_from_counts
-from mgajax.evaluation import comparison as comparing
 from mgajax.evaluation.bootstrap import Intervals
 from mgajax.evaluation.comparison import compare_segmenters, paired_differences
 from mgajax.evaluation.evaluate_segmenter import evaluate_segmenter
@@ -77,12 +76,12 @@ def evaluated(phantom: Path, tmp_path_factory: pytest.TempPathFactory):
                 run,
                 state=run.state_shapes(),
                 step=1,
-                rows=run.rows("test"),
+                rows=run.data.rows("test"),
                 split="test",
                 out=folder / "test.json",
                 folder=folder,
             )
-        monkeypatch.setattr(comparing, "kept_state", lambda _, *, workdir, like, layout: (like, 1))
+        monkeypatch.setattr(Run, "kept_state", lambda run: (run.state_shapes(), 1))
         yield [top / "unet", top / "segnet"]
 
 

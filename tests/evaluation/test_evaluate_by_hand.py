@@ -16,7 +16,6 @@ from mgajax.data.loader import IMAGE_MEAN, IMAGE_STD
 from mgajax.evaluation.evaluate import evaluate_run
 from mgajax.training import beginning
 from mgajax.training.run import Run, reopen_run
-from mgajax.training.trained import kept_state
 
 NAMES = ("Normal", "COVID-19", "CAP")
 """Of the classes 0, 1 and 2."""
@@ -79,9 +78,8 @@ def with_layout(devices: int, batch_size: int, parallel: str) -> list[str]:
 def test_every_row_comes_back_once_with_its_own_answer(workdir: Path, layout: tuple) -> None:
     """Also those of a last batch that is not full, and in any order."""
     run = reopen_run(workdir, overrides=with_layout(*layout))
-    like = run.state_shapes()
-    state, _ = kept_state(run.config, workdir=workdir, like=like, layout=run.layout)
-    rows = run.rows("train")[:0:-1]
+    state, _ = run.kept_state()
+    rows = run.data.rows("train")[:0:-1]
     assert len(rows) == 47, "a multiple of no batch size"
     found = list(run.stream(state, rows))
     np.testing.assert_array_equal(np.concatenate([batch for batch, _ in found]), rows)
@@ -113,7 +111,7 @@ def test_same_metrics_on_any_devices_at_any_batch_size(
 def test_each_class_has_its_own_probability_in_the_file(workdir: Path, lines) -> None:
     """By the names of the columns: reading the file back would hide two that are exchanged."""
     run = reopen_run(workdir)
-    rows, table = run.rows("test"), run.data.table
+    rows, table = run.data.rows("test"), run.data.table
     chances = softmax(logits_of(run, rows), axis=-1)
     assert np.abs(np.diff(chances, axis=1, append=chances[:, :1])).min() > 1e-4, "all alike"
     with (workdir / "split.csv").open(newline="") as file:

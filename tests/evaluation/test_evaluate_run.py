@@ -59,7 +59,7 @@ def test_the_newest_checkpoint_has_results_of_its_own(copied: Path, evaluated) -
 
 def test_counts_every_slice_of_the_split_once(copied: Path, evaluated) -> None:
     run = reopen_run(copied)
-    expected = run.data.table.file_names[run.rows("test")]
+    expected = run.data.table.file_names[run.data.rows("test")]
     predictions = read_csv(copied / "evaluation" / "test_predictions.csv")
     assert sorted(predictions.file_names) == sorted(expected)
     assert evaluated.metrics["n"] == len(expected)

@@ -19,7 +19,6 @@ from mgajax.training import beginning
 from mgajax.training.loop import validate
 from mgajax.training.run import Run, reopen_run
 from mgajax.training.tasks import CROSS_ENTROPY
-from mgajax.training.trained import kept_state
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +32,7 @@ def _evaluate(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, *, predic
         run,
         state=run.state_shapes(),
         step=7,
-        rows=run.rows("test")[::-1].copy(),  # in any order
+        rows=run.data.rows("test")[::-1].copy(),  # in any order
         split="test",
         out=folder / "numbers.json",
         folder=folder,
@@ -62,9 +61,9 @@ def test_leaves_numbers_slices_and_figures(run: Run, perfect) -> None:
     assert written["task"] == "segmentation"
     assert written["model"] == "unet"
     assert (written["checkpoint_step"], written["threshold"]) == (7, 0.5)
-    assert written["cross_entropy"] == pytest.approx(run.rows("test").mean())
-    assert written["n"] == len(run.rows("test"))
-    assert len(run.split.indices("test")) == (
+    assert written["cross_entropy"] == pytest.approx(run.data.rows("test").mean())
+    assert written["n"] == len(run.data.rows("test"))
+    assert len(run.data.split.indices("test")) == (
         written["n"] + written["slices_without_mask"] + written["unreadable_slices"]
     )
     assert evaluation.table.startswith("unet, test split: ")
@@ -81,7 +80,7 @@ def test_the_slice_table_sums_to_the_pooled_counts(run: Run, perfect) -> None:
     folder, evaluation = perfect
     with (folder / "test_slices.csv").open() as file:
         lines = list(csv.DictReader(file))
-    rows = run.rows("test")
+    rows = run.data.rows("test")
     assert [line["file_name"] for line in lines] == run.data.table.file_names[rows].tolist()
     assert [line["patient"] for line in lines] == run.data.table.patients[rows].tolist()
     for name in ("true_positive", "false_positive", "false_negative", "true_negative"):
@@ -97,7 +96,7 @@ def test_masks_are_the_stored_ones_at_their_own_size(run: Run, tmp_path, monkeyp
     """Calling everything in each slice's box a lesion: recall 1, precision the lesion's share."""
     with without_figures():
         evaluation = _evaluate(run, tmp_path, monkeypatch, predict=np.ones_like)
-    rows = run.rows("test").tolist()
+    rows = run.data.rows("test").tolist()
     truths, boxes = [], []
     for row, _, mask in iter_encoded(run.data.table.directory, rows=rows):
         with Image.open(io.BytesIO(mask)) as picture:
@@ -150,13 +149,12 @@ def test_a_run_with_a_checkpoint_is_evaluated_by_the_same_command(
     evaluation = evaluate_run(workdir, split="validation")
     assert {path.name for path in evaluation.files} >= {"validation.json", "validation_slices.csv"}
     run = reopen_run(workdir)
-    rows = run.rows("validation")
+    rows = run.data.rows("validation")
     assert len(rows) % run.config.eval_batch_size, "the last batch is not full"
     assert evaluation.metrics["n"] == len(rows)
     with (workdir / "evaluation" / "validation_slices.csv").open() as file:
         names = [line["file_name"] for line in csv.DictReader(file)]
     assert names == run.data.table.file_names[np.sort(rows)].tolist()
-    like = run.state_shapes()
-    state, _ = kept_state(run.config, workdir=workdir, like=like, layout=run.layout)
+    state, _ = run.kept_state()
     expected = validate(run, state)[CROSS_ENTROPY]
     assert evaluation.metrics["cross_entropy"] == pytest.approx(expected, rel=1e-6)

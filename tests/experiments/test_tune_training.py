@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from mgajax.cli import main
+from mgajax.data import dataset
 from mgajax.data.table import read_table
 from mgajax.experiments.tune import tune
 from mgajax.schema import SPLITS
-from mgajax.training import run as runs
 from mgajax.training.feed import Feed
 
 SMALL = (
@@ -65,7 +65,7 @@ def test_no_test_slice_is_trained_on_predicted_or_measured(
     file, phantom, tmp_path, monkeypatch
 ) -> None:
     fed: list[np.ndarray] = []
-    inputs, prepared_set = Feed.inputs, runs.prepared_set
+    inputs, prepared_set = Feed.inputs, dataset.prepared_set
     monkeypatch.setattr(Feed, "inputs", lambda self, rows: fed.append(rows) or inputs(self, rows))
     words = [*SMALL, f"--config.data.dir={phantom}"]
     tune(file, workdir=tmp_path / "plain", trials=1, words=words, start=Here())
@@ -84,7 +84,7 @@ def test_no_test_slice_is_trained_on_predicted_or_measured(
         table = dataclasses.replace(data.table, labels=labels)
         return dataclasses.replace(data, images=images, table=table)
 
-    monkeypatch.setattr(runs, "prepared_set", spoilt)
+    monkeypatch.setattr(dataset, "prepared_set", spoilt)
     tune(file, workdir=tmp_path / "spoilt", trials=1, words=words, start=Here())
     assert values(tmp_path / "spoilt") == values(tmp_path / "plain"), "bit for bit"
 

@@ -115,7 +115,7 @@ def test_slices_and_baselines_of_a_split(trained: Path) -> None:
     slices = slices_of_split(reopened, split="test", limit=3)
     assert len(slices) == 3
     assert slices.images.shape == (3, 32, 32, 1)
-    assert set(slices.names) <= set(reopened.data.table.file_names[reopened.rows("test")])
+    assert set(slices.names) <= set(reopened.data.table.file_names[reopened.data.rows("test")])
     for kind in ("black", "blurred", "normal"):
         assert baselines_for(slices, kind=kind, seed=0).shape == (3, 32, 32, 1)
     assert baselines_for(slices, kind="normals", seed=0).shape[1:] == (3, 32, 32, 1)

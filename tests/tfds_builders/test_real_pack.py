@@ -19,7 +19,7 @@ from mgajax.data.table import SliceTable, read_table
 from mgajax.evaluation.evaluate import Evaluation, evaluate_run
 from mgajax.evaluation.predictions import read_csv
 from mgajax.training.loop import train
-from mgajax.training.run import SPLIT_FILE
+from mgajax.training.run_folder import SPLIT_FILE
 from tfds_builders import build
 
 pytestmark = pytest.mark.slow(finds="a class that is absent from a real split, told as a number")

@@ -142,7 +142,7 @@ def test_training_and_what_times_it_get_the_same(
     config = small_config("--config.split.kind=leaking_slices", model=model)
     run = open_run(config, workdir=tmp_path)
     assert wrapped == [expected] * 2
-    _fixed(run, run.rows("train")[:8].astype(np.int32))
+    _fixed(run, run.data.rows("train")[:8].astype(np.int32))
     for what in ("train", "eval"):
         step_over(run.layout, what, settings=run.settings, model_name=model)
     assert wrapped == [expected] * 5

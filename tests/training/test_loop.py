@@ -21,7 +21,8 @@ from mgajax.training import loop
 from mgajax.training.checkpoints import Checkpoints, Snapshot
 from mgajax.training.logs import MetricsLog, read_rows
 from mgajax.training.loop import train
-from mgajax.training.run import Run, claimed, open_run, reopen_run
+from mgajax.training.run import Run, open_run, reopen_run
+from mgajax.training.run_folder import claimed
 
 
 @pytest.fixture
@@ -196,7 +197,7 @@ def test_a_validation_loss_that_is_not_finite_stops_before_it_is_saved(
     assert epochs == [3, 6]
     assert np.isfinite(found.early_stopping.best)
     run = reopen_run(tmp_path / "run")
-    assert np.isfinite(run.predict(found.state, run.rows("test"))["logits"]).all()
+    assert np.isfinite(run.predict(found.state, run.data.rows("test"))["logits"]).all()
 
 
 def test_two_processes_cannot_train_in_one_workdir(copied: Path, small_config) -> None:
@@ -220,7 +221,7 @@ def test_bfloat16_trains_with_a_float32_state(small_config, tmp_path: Path) -> N
     run = open_run(small_config("--config.model.dtype=bfloat16"), workdir=tmp_path / "run")
     assert run.settings.model.layers.dtype == "bfloat16"
     state = run.state_shapes()
-    after, _ = jax.eval_shape(run.train_step, state, *run.feed.inputs(run.rows("train")[:8]))
+    after, _ = jax.eval_shape(run.train_step, state, *run.feed.inputs(run.data.rows("train")[:8]))
     for one in (state, after):
         leaves = jax.tree.leaves((one.params, one.batch_stats))
         assert {str(leaf.dtype) for leaf in leaves} == {"float32"}
@@ -265,5 +266,5 @@ def test_other_splits_are_made_by_index(small_config, tmp_path: Path, kind: str)
     run = open_run(small_config(f"--config.split.kind={kind}"), workdir=tmp_path / kind)
     again = reopen_run(tmp_path / kind)
     for split in ("train", "validation", "test"):
-        assert len(run.rows(split)) > 0
-        np.testing.assert_array_equal(again.rows(split), run.rows(split))
+        assert len(run.data.rows(split)) > 0
+        np.testing.assert_array_equal(again.data.rows(split), run.data.rows(split))

@@ -44,7 +44,7 @@ def test_it_is_evaluated(trained_segmenter: Path, tmp_path: Path) -> None:
     written = json.loads((workdir / "evaluation" / "test.json").read_text())
     assert written["task"] == "segmentation"
     assert written["split_leaks"] is True
-    assert written["n"] == len(reopen_run(workdir).rows("test"))
+    assert written["n"] == len(reopen_run(workdir).data.rows("test"))
     assert {"iou", "dice", "precision", "recall"} <= written["pooled"].keys()
     assert all(path.is_file() for path in done.files)
 
@@ -55,8 +55,8 @@ def test_only_annotated_slices_are_examples(draw, small_config, tmp_path: Path) 
     origins = run.data.table.mask_origins
     assert set(origins) == {"annotated", "none"}
     for split in ("train", "validation", "test"):
-        assert set(origins[run.rows(split)]) == {"annotated"}
-    assert run.usable.sum() == (origins == "annotated").sum()
+        assert set(origins[run.data.rows(split)]) == {"annotated"}
+    assert run.data.is_example.sum() == (origins == "annotated").sum()
 
 
 def test_a_data_set_without_masks_and_a_classifier_are_refused(

@@ -9,6 +9,7 @@ from typing import Any
 
 from mgajax import config as configs
 from mgajax import models
+from mgajax.config import CONFIG_FILE
 from mgajax.evaluation.result import FOLDER
 from mgajax.interop.export.comparison import Artefact
 from mgajax.interop.export.metadata import NOTICE
@@ -17,7 +18,7 @@ from mgajax.interop.network import Network
 from mgajax.reporting.html.dataset_card import Block, Code, Section, Table, card_markdown
 from mgajax.reporting.tables.metrics_tables import metrics_table, segmentation_table
 from mgajax.schema import CLASS_NAMES, SPLITS
-from mgajax.training.run import CONFIG_FILE, SPLIT_FILE
+from mgajax.training.run_folder import SPLIT_FILE
 from mgajax.training.tasks import TaskName
 
 INTENDED = {

@@ -21,7 +21,7 @@ from mgajax.interop.formats import FORMATS
 from mgajax.interop.network import Answer, Network
 from mgajax.progress import track
 from mgajax.training.beginning import CHANNELS, model_options
-from mgajax.training.run import SPLIT_FILE
+from mgajax.training.run_folder import SPLIT_FILE
 from mgajax.training.tasks import NUM_CLASSES
 from mgajax.training.trained import Trained, load_trained
 

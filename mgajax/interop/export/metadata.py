@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from mgajax import config as configs
+from mgajax.config import CONFIG_FILE
 from mgajax.data.loader import IMAGE_MEAN, IMAGE_STD
 from mgajax.data.preparation import Preparation
 from mgajax.interop.network import INPUT
 from mgajax.schema import CLASS_NAMES
 from mgajax.training.beginning import CHANNELS
-from mgajax.training.run import CONFIG_FILE, SPLIT_FILE
+from mgajax.training.run_folder import SPLIT_FILE
 from mgajax.training.tasks import TaskName
 from mgajax.training.trained import Trained
 
