@@ -14,12 +14,11 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int, Int32, UInt8
+from jaxtyping import Bool, Int32, UInt8
 
 from mgajax.data import array_store
 from mgajax.data.lungs import stored_lung_masks
@@ -103,64 +102,6 @@ def prepared_set(
             f"{folder}: the prepared cache cannot be written ({error}); make room or set "
             "--config.data.cache_dir=FOLDER"
         ) from error
-
-
-def prepared_from_arrays(
-    images: Sequence[UInt8[np.ndarray, "_ _"]],
-    masks: Sequence[UInt8[np.ndarray, "_ _"]],
-    *,
-    labels: Int[np.ndarray, "n"],
-    patients: Sequence[str],
-    settings: Preparation,
-    sources: Sequence[str] | None = None,
-    file_names: Sequence[str] | None = None,
-    mask_origins: Sequence[str] | None = None,
-    built_split: Int[np.ndarray, "n"] | None = None,
-) -> PreparedSet:
-    """Prepare slices that are in memory: for a user's own arrays, and on machines without TFDS.
-
-    Args:
-      images: n slices, each of its own size.
-      masks: their lesion masks, 0 or 255.
-      labels: class codes.
-      patients: one id a slice.
-      settings: how to prepare.
-      sources: the patients' prefix before "/" by default.
-      file_names: "0.png", "1.png", ... by default.
-      mask_origins: "annotated" by default.
-      built_split: all 0 (train) by default.
-    """
-    count = len(images)
-    digest = hashlib.sha256()
-    for row, pair in enumerate(zip(images, masks, strict=True)):
-        digest.update(f"{labels[row]} {patients[row]} {pair[0].shape}".encode())
-        for picture in pair:
-            digest.update(np.ascontiguousarray(picture).data)
-    table = SliceTable(
-        labels=np.asarray(labels, np.int32),
-        patients=np.array(patients, np.str_),
-        sources=np.array(sources or [name.split("/")[0] for name in patients], np.str_),
-        file_names=np.array(file_names or [f"{row}.png" for row in range(count)], np.str_),
-        mask_origins=np.array(mask_origins or ["annotated"] * count, np.str_),
-        built_split=np.zeros(count, np.int8)
-        if built_split is None
-        else built_split.astype(np.int8),
-        fingerprint=digest.hexdigest(),
-        directory=Path(),
-    )
-    slices = list(
-        map_ordered(lambda pair: prepare(*pair, settings=settings), zip(images, masks, strict=True))
-    )
-    return PreparedSet(
-        table=table,
-        images=np.stack([s.image for s in slices])[..., None],
-        masks=np.stack([s.mask for s in slices])[..., None],
-        settings=settings,
-        fingerprint=_fingerprint(table.fingerprint, settings),
-        boxes=np.array([s.box for s in slices], np.int32),
-        usable=np.ones(count, bool),
-        notes=np.array([",".join(s.flags) for s in slices], np.str_),
-    )
 
 
 def _renew(

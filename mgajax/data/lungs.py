@@ -60,27 +60,22 @@ def _store(
         array_store.replacing(folder, described_by=described_by) as fresh,
         array_store.RowWriter(fresh / "lungs.npy", shape=images.shape) as rows,
     ):
-        for mask in _each(images, lesions):
+        for mask in lung_masks(images, lesions):
             rows.write(mask)
 
 
 def lung_masks(
     images: UInt8[np.ndarray, "n s s 1"], lesions: UInt8[np.ndarray, "n s s 1"]
-) -> UInt8[np.ndarray, "n s s 1"]:
+) -> Iterator[UInt8[np.ndarray, "s s 1"]]:
     """Lungs of prepared slices, 255 or, at the rim of a lesion outside the open lung, its share.
 
     Args:
       images: prepared slices.
       lesions: share of lesion in each pixel times 255; 0 where none is known.
 
-    Returns:
-      All zero for a slice in which no lung was found: its lungs are not known.
+    Yields:
+      Slice by slice; all zero where no lung was found: the lungs of that slice are not known.
     """
-    return np.stack(list(_each(images, lesions)))
-
-
-def _each(images: np.ndarray, lesions: np.ndarray) -> Iterator[np.ndarray]:
-    """Slice by slice, uint8 [s, s, 1]."""
     fields = map_ordered(lambda image: lung_field(image[..., 0]), images)
     shown = track(fields, description="finding lungs", total=len(images))
     for field, lesion in zip(shown, lesions, strict=True):

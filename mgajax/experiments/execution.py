@@ -38,13 +38,11 @@ class Outcome:
     Attributes:
       run: the run.
       status: `stopped` by a signal; the same experiment again goes on with it.
-      reused: it was finished before.
       reason: why it failed, in one line.
     """
 
     run: PlannedRun
     status: Status
-    reused: bool = False
     reason: str = ""
 
 

@@ -68,7 +68,7 @@ def run_all(
         found = _one_by_one(waiting, execute=execute or train_and_evaluate)
     by_folder = {one.run.folder: one for one in found}
     return [
-        Outcome(run, Status.FINISHED, reused=True)
+        Outcome(run, Status.FINISHED)
         if run.folder in finished
         else _as(run, by_folder.get(run.folder))
         for run in runs

@@ -54,7 +54,7 @@ def given_runs(folders: Sequence[Path]) -> list[Outcome]:
     for name, folder in zip(names, folders, strict=True):
         config, _ = configs.read(folder / CONFIG_FILE)
         run = PlannedRun(name, config.seed, config, folder.resolve(), fingerprint="")
-        outcomes.append(Outcome(run, Status.FINISHED, reused=True))
+        outcomes.append(Outcome(run, Status.FINISHED))
     return outcomes
 
 

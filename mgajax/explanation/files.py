@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from mgajax import config as configs
 from mgajax.evaluation.overlap import column_means, overlap_summary
 from mgajax.explanation.explained import Check, Explained, Explanation
-from mgajax.explanation.scores import READINGS, lesion_scores
+from mgajax.explanation.scores import READINGS, lesion_scores, relevance
 from mgajax.files import cell, write_csv, write_json, write_text
 from mgajax.reporting.figures.attribution_panels import (
     attribution_panel,
@@ -81,8 +81,7 @@ def _write_maps(explanation: Explanation, one: Explained, *, out: Path) -> Path:
 
 def _scores(explanation: Explanation, one: Explained, *, reading: str) -> Columns:
     """NaN throughout where no mask is known."""
-    values = one.maps.values
-    maps = np.abs(values) if reading == "absolute" else np.maximum(values, 0.0)
+    maps = relevance(one.maps.values, reading=reading)
     columns = lesion_scores(maps, explanation.slices.masks)
     known = explanation.slices.known
     return {name: np.where(known, column, np.nan) for name, column in columns.items()}

@@ -31,13 +31,6 @@ class Attribution:
     difference: Float[np.ndarray, "b"]
     completeness_gap: Float[np.ndarray, "b"]
 
-    @property
-    def relative_gap(self) -> Float[np.ndarray, "b"]:
-        """|gap| / |difference|; infinite where the difference is 0 and the gap is not."""
-        size = np.abs(self.difference)
-        gap = np.abs(self.completeness_gap)
-        return np.divide(gap, size, out=np.where(gap == 0, 0.0, np.inf), where=size > 0)
-
 
 def make_attribution(
     method: str,

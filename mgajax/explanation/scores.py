@@ -22,17 +22,20 @@ TOP_SHARES = (0.05, 0.1, 0.2)
 
 
 def relevance(
-    attributions: Float[np.ndarray, "b h w c"], *, reading: Reading | str
+    values: Float[np.ndarray, "b h w"], *, reading: Reading | str
 ) -> Float[np.ndarray, "b h w"]:
-    """One number ≥ 0 a pixel: the sum over channels, then its positive part or its size.
+    """One number ≥ 0 a pixel: the positive part of an attribution, or its size.
+
+    Args:
+      values: attributions, summed over channels.
+      reading: "positive" or "absolute".
 
     Raises:
       ConfigError: an unknown reading.
     """
     if reading not in READINGS:
         raise ConfigError(f"reading={reading!r}: expected one of {', '.join(READINGS)}")
-    pixels = attributions.sum(axis=-1, dtype=np.float64)
-    return np.maximum(pixels, 0.0) if reading == "positive" else np.abs(pixels)
+    return np.maximum(values, 0.0) if reading == "positive" else np.abs(values)
 
 
 def lesion_scores(

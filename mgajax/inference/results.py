@@ -17,8 +17,6 @@ from mgajax.inference.scans import Kind
 from mgajax.inference.slice_warnings import Oddity
 from mgajax.schema import CLASS_NAMES
 
-Chances = Float64[np.ndarray, "k"]
-
 
 @dataclass(frozen=True, eq=False)
 class SliceResult:

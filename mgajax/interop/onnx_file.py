@@ -7,10 +7,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.export import is_symbolic_dim
 
 from mgajax.errors import ExportError
 from mgajax.interop.network import INPUT, Answer, Network
-from mgajax.interop.onnx_graph import IR_VERSION, OPSET, Graph, Unsupported, add_traced, is_open
+from mgajax.interop.onnx_graph import IR_VERSION, OPSET, Graph, Unsupported, add_traced
 from mgajax.interop.onnx_operators import FUNCTIONS, OPERATORS
 
 
@@ -68,5 +69,5 @@ def load(network: Network, path: Path) -> Answer:
 def _described(name: str, like: Any) -> Any:
     import onnx
 
-    shape = [str(length) if is_open(length) else length for length in like.shape]
+    shape = [str(length) if is_symbolic_dim(length) else length for length in like.shape]
     return onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)

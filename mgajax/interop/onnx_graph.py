@@ -8,10 +8,10 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import jax
 import jax.extend as jex
 import jax.numpy as jnp
 import numpy as np
+from jax.export import is_symbolic_dim
 
 from mgajax.models.traced import call
 
@@ -129,15 +129,10 @@ def add_traced(
     return [read(atom) for atom in jaxpr.outvars]
 
 
-def is_open(length: Any) -> bool:
-    """A length that is known only when the graph runs."""
-    return jax.export.is_symbolic_dim(length)
-
-
 def _is_decided(equation: Any, operands: Sequence[Value]) -> bool:
     constant = all(isinstance(operand, np.ndarray) for operand in operands)
     shapes = (variable.aval.shape for variable in equation.outvars)
-    return constant and not any(is_open(length) for shape in shapes for length in shape)
+    return constant and not any(is_symbolic_dim(length) for shape in shapes for length in shape)
 
 
 def _computed(equation: Any, operands: Sequence[Value]) -> list[Value]:

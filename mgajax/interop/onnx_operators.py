@@ -4,8 +4,9 @@ import string
 from typing import Any
 
 import numpy as np
+from jax.export import is_symbolic_dim
 
-from mgajax.interop.onnx_graph import Graph, Translation, Unsupported, Value, is_open
+from mgajax.interop.onnx_graph import Graph, Translation, Unsupported, Value
 
 _TO_THE_END = np.iinfo(np.int64).max
 _TYPES = {"float32": "FLOAT", "bool": "BOOL", "int32": "INT32", "uint8": "INT32", "int64": "INT64"}
@@ -43,7 +44,7 @@ def _select(graph: Graph, equation: Any, which: Value, *cases: Value) -> Value:
 def _reshape(graph: Graph, equation: Any, x: Value) -> Value:
     """To the shape of the result; one length may be open."""
     shape = equation.outvars[0].aval.shape
-    lengths = np.array([-1 if is_open(length) else length for length in shape], np.int64)
+    lengths = np.array([-1 if is_symbolic_dim(length) else length for length in shape], np.int64)
     return graph.add("Reshape", x, lengths)
 
 
@@ -53,12 +54,14 @@ def _broadcast(graph: Graph, equation: Any, x: Value) -> Value:
     aligned: list[Any] = [1] * len(new)
     for axis, length in zip(equation.params["broadcast_dimensions"], old, strict=True):
         aligned[axis] = length
-    repeated = [not is_open(n) and n != m for m, n in zip(aligned, new, strict=True)]
+    repeated = [not is_symbolic_dim(n) and n != m for m, n in zip(aligned, new, strict=True)]
     if isinstance(x, np.ndarray):
         x = x.reshape(aligned)
-        return np.broadcast_to(x, [1 if is_open(n) else n for n in new])
+        return np.broadcast_to(x, [1 if is_symbolic_dim(n) else n for n in new])
     if len(new) != len(old):
-        shape = np.array([-1 if is_open(length) else length for length in aligned], np.int64)
+        shape = np.array(
+            [-1 if is_symbolic_dim(length) else length for length in aligned], np.int64
+        )
         x = graph.add("Reshape", x, shape)
     if any(repeated):
         lengths = [n if again else 1 for n, again in zip(new, repeated, strict=True)]
@@ -75,7 +78,7 @@ def _reduction(operator: str) -> Translation:
 
 def _slice(graph: Graph, equation: Any, x: Value) -> Value:
     starts, limits = equation.params["start_indices"], equation.params["limit_indices"]
-    ends = [_TO_THE_END if is_open(limit) else limit for limit in limits]
+    ends = [_TO_THE_END if is_symbolic_dim(limit) else limit for limit in limits]
     steps = equation.params["strides"] or (1,) * len(starts)
     kept = equation.invars[0].aval.shape
     axes = [

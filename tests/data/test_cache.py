@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawn_slices import build, draw
+from drawn_slices import build
 from PIL import Image
 
 from mgajax.data import array_store, cache
-from mgajax.data.cache import PreparedSet, prepared_from_arrays, prepared_set
+from mgajax.data.cache import PreparedSet, prepared_set
 from mgajax.data.preparation import Preparation, prepare
 from mgajax.data.table import iter_encoded, read_table
 from mgajax.errors import DataError
@@ -303,21 +303,3 @@ def test_manifest_describes_the_cache(built: Path) -> None:
     assert stored["settings"]["image_size"] == 32
     assert stored["fingerprint"] == read_table(built).fingerprint
     assert {"images.npy", "masks.npy", "boxes.npy", "patients.npy"} <= set(stored["files"])
-
-
-def test_from_arrays() -> None:
-    drawn = [draw(size, seed=size) for size in (64, 80, 100)]
-    done = prepared_from_arrays(
-        [d["image"] for d in drawn],
-        [d["mask"] for d in drawn],
-        labels=np.array([0, 1, 2]),
-        patients=["zhao/1", "zhao/1", "cohen/2"],
-        settings=SETTINGS,
-    )
-    assert done.images.shape == (3, 32, 32, 1)
-    for row, slice_ in enumerate(drawn):
-        alone = prepare(slice_["image"], slice_["mask"], settings=SETTINGS)
-        np.testing.assert_array_equal(done.images[row, ..., 0], alone.image)
-    assert done.table.sources.tolist() == ["zhao", "zhao", "cohen"]
-    assert done.table.labels.dtype == np.int32
-    assert done.usable.all()

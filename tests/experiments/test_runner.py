@@ -38,10 +38,10 @@ class Pretender:
 
 def test_a_finished_run_is_not_repeated(tmp_path: Path) -> None:
     runs, pretend = [run(tmp_path, name) for name in "ab"], Pretender()
-    assert [one.reused for one in run_all(runs, execute=pretend)] == [False, False]
+    assert [one.status for one in run_all(runs, execute=pretend)] == [Status.FINISHED] * 2
     again = run_all(runs, execute=pretend)
     assert pretend.done == ["a", "b"]
-    assert [(one.status, one.reused) for one in again] == [(Status.FINISHED, True)] * 2
+    assert [one.status for one in again] == [Status.FINISHED] * 2
 
 
 def test_each_run_is_announced_with_the_time_left(
