@@ -25,3 +25,6 @@ MASK_ORIGINS: tuple[str, ...] = ("none", "annotated", "predicted")
 
 SPLITS: tuple[str, ...] = ("train", "validation", "test")
 """Split names, in the order in which a built data set is read."""
+
+DATA_SETS: tuple[str, ...] = ("covid_ct_slices", "covid_ct_lesions", "ct_phantom")
+"""The data sets that `mgajax build` makes."""

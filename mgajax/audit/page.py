@@ -1,18 +1,35 @@
 """An audit as one HTML file: no scripts, nothing from outside, the found pairs side by side."""
 
-import base64
 import io
-from collections.abc import Iterable, Sequence
-from html import escape
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 from jaxtyping import Int32, UInt8
 from PIL import Image
 
 from mgajax import __version__
-from mgajax.audit.page_parts import STYLE, association_part, shortcut_part, table
+from mgajax.audit.association import Association
 from mgajax.audit.result import AuditResult, Pair, Slice
-from mgajax.reporting.figures.style import class_colour
+from mgajax.audit.shortcut import Shortcut
+from mgajax.reporting.figures.style import VALIDATION, class_colour
+from mgajax.reporting.html.blocks import (
+    Block,
+    Card,
+    Cell,
+    Gallery,
+    Note,
+    Row,
+    Scale,
+    Section,
+    Table,
+    Tag,
+    Thumbnail,
+    Tiles,
+    Verdict,
+)
+from mgajax.reporting.html.page import html_page, png_url
+from mgajax.reporting.tables.number import Number
 from mgajax.schema import CLASS_NAMES
 
 MOST_PAIRS = 60
@@ -20,6 +37,8 @@ MOST_PAIRS = 60
 
 LONGER_SIDE = 168
 """Pixels of a shown thumbnail."""
+
+OWN = "The same person's, in the same class: no leak of their own, but these slices count twice."
 
 
 def audit_page(
@@ -35,40 +54,27 @@ def audit_page(
       thumbnails: of all slices, squeezed into squares.
       shapes: height and width that they had.
     """
-
-    def pictures(pairs: Sequence[Pair]) -> str:
-        return _pairs(pairs, thumbnails=thumbnails, shapes=shapes)
-
+    pictures = partial(_pairs, picture=lambda row: _picture(thumbnails[row], shapes[row]))
     between = sorted(result.pairs, key=lambda pair: (not pair.leaks, not pair.is_conflict))
-    parts = [
-        _verdict(result),
-        _part("Patients in several splits", _split_patients(result)),
-        _part("Same picture, two people or two classes", pictures(between)),
-        _part("Ids that look like one person", _identities(result)),
-        _part("Folder contradicts the table", _listed(result.torn_labels)),
-        _part("Copies within a patient", pictures(result.own_copies), note=OWN),
-        _part("People with slices in several classes", _listed(result.two_classes)),
-        _part("Damage and oddities", _findings(result)),
-        _part("Does the archive tell the class?", association_part(result.association)),
-        _part("Does the background tell the class?", shortcut_part(result.shortcut)),
-        _part("How this was found", f"<p>{escape(_method(result))}</p>"),
-    ]
-    title = f"Audit of {escape(result.directory)}"
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head>\n'
-        f"<body><main><h1>{title}</h1>\n"
-        + "\n".join(filter(None, parts))
-        + "\n</main></body></html>\n"
-    )
+    copies = pictures(result.own_copies)
+    parts: dict[str, Sequence[Block]] = {
+        "Patients in several splits": _split_patients(result),
+        "Same picture, two people or two classes": pictures(between),
+        "Ids that look like one person": _identities(result),
+        "Folder contradicts the table": _listed(result.torn_labels),
+        "Copies within a patient": [OWN, *copies] if copies else [],
+        "People with slices in several classes": _listed(result.two_classes),
+        "Damage and oddities": _findings(result),
+        "Does the archive tell the class?": _association(result.association),
+        "Does the background tell the class?": _shortcut(result.shortcut),
+        "How this was found": [_method(result)],
+    }
+    sections = [Section(heading, tuple(blocks)) for heading, blocks in parts.items() if blocks]
+    return html_page(f"Audit of {result.directory}", [Section("", _verdict(result)), *sections])
 
 
-OWN = "The same person's, in the same class: no leak of their own, but these slices count twice."
-
-
-def _verdict(result: AuditResult) -> str:
-    word, kind = ("clean", "clean") if result.is_clean else ("not clean", "leaks")
-    split = f"split: {escape(result.split)}" if result.split else "no split is known"
+def _verdict(result: AuditResult) -> tuple[Block, ...]:
+    split = f"split: {result.split}" if result.split else "no split is known"
     numbers = {
         "patients in several splits": len(result.split_patients),
         "pairs that leak": len(result.leaking_pairs),
@@ -77,96 +83,82 @@ def _verdict(result: AuditResult) -> str:
         "copies within a patient": len(result.own_copies),
         "damaged or missing": result.damaged,
     }
-    fatal = {"patients in several splits", "pairs that leak", "label conflicts"}
-    tiles = "".join(
-        f'<div class="tile{" bad" if name in fatal and count else ""}"><b>{count:,}</b>{name}</div>'
-        for name, count in numbers.items()
-    )
+    fatal = ("patients in several splits", "pairs that leak", "label conflicts")
     return (
-        f'<p class="verdict {kind}">{word}</p><p>{escape(result.kind)}: {result.slices:,} slices of '
-        f'{result.patients:,} patients; {split}.</p><div class="tiles">{tiles}</div>'
+        Verdict("clean" if result.is_clean else "not clean", result.is_clean),
+        f"{result.kind}: {result.slices:,} slices of {result.patients:,} patients; {split}.",
+        Tiles(numbers, frozenset(name for name in fatal if numbers[name])),
     )
 
 
-def _part(title: str, content: str, *, note: str = "") -> str:
-    """A section; nothing where there is no content."""
-    if not content:
-        return ""
-    words = f"<p>{escape(note)}</p>" if note else ""
-    return f"<section><h2>{escape(title)}</h2>{words}{content}</section>"
-
-
-def _split_patients(result: AuditResult) -> str:
+def _split_patients(result: AuditResult) -> list[Block]:
     rows = [
-        [one.patient, ", ".join(f"{split} {count:,}" for split, count in one.slices.items())]
-        for one in result.split_patients
+        (person.patient, ", ".join(f"{split} {count:,}" for split, count in person.slices.items()))
+        for person in result.split_patients
     ]
-    return table(["patient", "slices"], rows) if rows else ""
+    return _table(("patient", "slices"), rows)
 
 
-def _identities(result: AuditResult) -> str:
+def _identities(result: AuditResult) -> list[Block]:
     rows = [
-        [*one.patients, f"{one.pairs:,}", f"{one.correlation:.3f}"] for one in result.identities
+        (*pair.patients, Number(pair.pairs, digits=0), Number(pair.correlation))
+        for pair in result.identities
     ]
-    return table(["id", "other id", "pairs", "mean correlation"], rows) if rows else ""
+    return _table(("id", "other id", "pairs", "mean correlation"), rows)
 
 
-def _findings(result: AuditResult) -> str:
+def _findings(result: AuditResult) -> list[Block]:
     rows = [
-        [
+        (
             finding.kind.meaning,
             f"{finding.count:,}" + (" (damage)" if finding.kind.is_damage else ""),
             ", ".join(finding.examples),
-        ]
+        )
         for finding in result.findings
     ]
-    return table(["what", "count", "examples"], rows) if rows else ""
+    return _table(("what", "count", "examples"), rows)
 
 
-def _listed(names: Sequence[str]) -> str:
+def _table(heads: tuple[str, ...], rows: Sequence[Row]) -> list[Block]:
+    """Nothing where there is no row."""
+    return [Table(heads, tuple(rows))] if rows else []
+
+
+def _listed(names: Sequence[str]) -> list[Block]:
     if not names:
-        return ""
+        return []
     more = f" and {len(names) - MOST_PAIRS:,} more" if len(names) > MOST_PAIRS else ""
-    return f"<p>{', '.join(escape(name) for name in names[:MOST_PAIRS])}{more}</p>"
+    return [f"{', '.join(names[:MOST_PAIRS])}{more}"]
 
 
-def _pairs(
-    pairs: Sequence[Pair],
-    *,
-    thumbnails: UInt8[np.ndarray, "n t t"],
-    shapes: Int32[np.ndarray, "n 2"],
-) -> str:
+def _pairs(pairs: Sequence[Pair], *, picture: Callable[[int], str]) -> list[Block]:
     if not pairs:
-        return ""
-    figures = "".join(
-        _figure(
-            pair, (_picture(thumbnails[s.row], shapes[s.row]) for s in (pair.first, pair.second))
-        )
-        for pair in pairs[:MOST_PAIRS]
-    )
+        return []
+    cards = tuple(_card(pair, picture=picture) for pair in pairs[:MOST_PAIRS])
     more = len(pairs) - MOST_PAIRS
-    rest = f"<p>{more:,} more are listed in the JSON file.</p>" if more > 0 else ""
-    return f'<div class="pairs">{figures}</div>{rest}'
+    rest = [f"{more:,} more are listed in the JSON file."] if more > 0 else []
+    return [Gallery(cards), *rest]
 
 
-def _figure(pair: Pair, pictures: Iterable[str]) -> str:
-    marks = ["leaks"] if pair.leaks else []
-    marks += ["two classes"] if pair.is_conflict else []
-    tags = "".join(f'<span class="tag">{mark}</span>' for mark in marks)
-    sides = "".join(
-        f'<div class="side"><img alt="" src="{picture}">{_caption(one)}</div>'
-        for one, picture in zip((pair.first, pair.second), pictures, strict=True)
+def _card(pair: Pair, *, picture: Callable[[int], str]) -> Card:
+    marks = {"leaks": pair.leaks, "two classes": pair.is_conflict}
+    return Card(
+        head=(
+            f"{pair.words}; correlation {pair.correlation:.3f}",
+            *(Tag(mark, VALIDATION) for mark, holds in marks.items() if holds),
+        ),
+        sides=tuple(_side(part, picture=picture) for part in (pair.first, pair.second)),
     )
-    head = f"{escape(pair.words)}; correlation {pair.correlation:.3f}"
-    return f'<figure><figcaption>{head} {tags}</figcaption><div class="row">{sides}</div></figure>'
 
 
-def _caption(one: Slice) -> str:
-    colour = class_colour(one.label, CLASS_NAMES.index(one.label))
-    split = f" · {one.split}" if one.split else ""
+def _side(part: Slice, *, picture: Callable[[int], str]) -> tuple[Cell, ...]:
+    label = Tag(part.label, class_colour(part.label, CLASS_NAMES.index(part.label)))
     return (
-        f'<div class="name">{escape(one.file_name)}</div><div>{escape(one.patient)}</div>'
-        f'<div><b style="color:{colour}">{escape(one.label)}</b>{split}</div>'
+        Thumbnail(picture(part.row), alt=part.file_name),
+        part.file_name,
+        part.patient,
+        label,
+        *([Note(part.split)] if part.split else []),
     )
 
 
@@ -176,7 +168,58 @@ def _picture(thumbnail: UInt8[np.ndarray, "t t"], shape: Int32[np.ndarray, "2"])
     image = Image.fromarray(thumbnail).resize((max(1, width), max(1, height)))
     file = io.BytesIO()
     image.save(file, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+    return png_url(file.getvalue())
+
+
+def _association(association: Association) -> list[Block]:
+    """Cramér's V and the counts behind it."""
+    rows = [
+        (source, *(_count(*pair) for pair in zip(slices, patients, strict=True)))
+        for source, slices, patients in zip(
+            association.sources, association.slices, association.patients, strict=True
+        )
+    ]
+    words = (
+        f"Cramér’s V of source and class, corrected for bias: {Number(association.v_slices)} over "
+        f"slices, {Number(association.v_patients)} over patients (0: independent, 1: the source "
+        "decides the class). Cells: slices / patients."
+    )
+    right = frozenset(range(1, len(CLASS_NAMES) + 1))
+    return [words, Table(("source", *CLASS_NAMES), tuple(rows), right=right)]
+
+
+def _count(slices: int, patients: int) -> str:
+    return f"{slices:,} / {patients:,}" if slices else "–"
+
+
+def _shortcut(shortcut: Shortcut) -> list[Block]:
+    """What a small model reaches without the body, with intervals, against chance."""
+    if shortcut.background is None:
+        return [f"Not checked: {shortcut.left_out}."]
+    measured = {"all of the background": shortcut.background, **shortcut.families}
+    if shortcut.source is not None:
+        measured["for comparison: the source’s name"] = shortcut.source
+    rows = tuple(
+        (
+            name,
+            Scale(score.accuracy, score.low, score.high, mark=shortcut.chance),
+            Number(score.accuracy, score.low, score.high),
+        )
+        for name, score in measured.items()
+    )
+    left = f" Left out: {shortcut.left_out}." if shortcut.left_out else ""
+    verdict = (
+        "The background tells the class better than chance: a model can be right for the wrong "
+        "reason. Remove the background (the default preparation) and test on unseen sources."
+        if shortcut.is_above_chance
+        else "The background does not tell the class better than chance."
+    )
+    words = (
+        f"{verdict} Balanced accuracy of a small random forest that sees no pixel of the body, over "
+        f"{', '.join(shortcut.classes)}; cross-validated over whole patients, 95 % intervals over "
+        f"patients; dashed: chance, {shortcut.chance:.3f}.{left}"
+    )
+    return [words, Table(("seen", "balanced accuracy", "value"), rows)]
 
 
 def _method(result: AuditResult) -> str:

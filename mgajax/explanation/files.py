@@ -7,7 +7,7 @@ difference and completeness_gap), `scores.csv` (a row for each slice, model, met
 `checks.png`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,10 @@ from mgajax.reporting.figures.attribution_panels import (
     score_bars,
 )
 from mgajax.reporting.figures.check_curves import CheckCurve, check_curves
-from mgajax.reporting.html.explanation_page import explanation_page
+from mgajax.reporting.html.explanation import explanation_page
 from mgajax.schema import CLASS_NAMES
 
 PANEL_SLICES = 6
-SHOWN = ("energy_in_lesion", "pointing_hit", "rank_auc", "top_10%_iou")
 
 Key = tuple[str, str, str]
 """Model, method, reading."""
@@ -47,9 +46,8 @@ def write_results(explanation: Explanation, *, out: Path, baseline: str) -> list
     }
     files.append(write_csv(_lines(explanation, scores), out / "scores.csv"))
     summaries = {key: _summary(explanation, columns) for key, columns in scores.items()}
-    files.append(
-        write_json(_report(explanation, summaries, baseline=baseline), out / "summary.json")
-    )
+    report = _report(explanation, summaries, baseline=baseline)
+    files.append(write_json(report, out / "summary.json"))
     pictures = _pictures(explanation, summaries, out=out)
     if explanation.checks:
         files.append(write_csv(_check_lines(explanation), out / "checks.csv"))
@@ -58,9 +56,7 @@ def write_results(explanation: Explanation, *, out: Path, baseline: str) -> list
     page = explanation_page(
         pictures,
         title=f"{len(explanation.slices)} slices explained, baseline: {baseline}",
-        scores=_score_rows(summaries),
-        score_names=SHOWN,
-        methods=[_method_row(one) for one in explanation.results],
+        report=report,
     )
     return [*files, *pictures, write_text(page, out / "index.html")]
 
@@ -213,20 +209,3 @@ def panel_slices(
     firsts = np.sort(np.unique(people[order], return_index=True)[1])
     rest = np.setdiff1d(np.arange(len(masks)), firsts)
     return order[np.concatenate([firsts, rest])[:PANEL_SLICES]]
-
-
-def _score_rows(
-    summaries: Mapping[Key, dict[str, Any]],
-) -> list[tuple[Sequence[str], list[dict[str, Any]]]]:
-    return [(key, [summary[name] for name in SHOWN]) for key, summary in summaries.items()]
-
-
-def _method_row(one: Explained) -> list[str]:
-    gap = _largest_gap(one)
-    note = "" if one.compiled else " with compilation"
-    return [
-        one.model,
-        one.method.title,
-        f"{one.seconds:.3f} s{note}",
-        "–" if gap is None else f"{gap:.1e}",
-    ]

@@ -20,8 +20,9 @@ from mgajax.reporting.figures.evaluation_figures import calibration_figure, conf
 from mgajax.reporting.figures.ranking_figures import ranking_figure
 from mgajax.reporting.figures.style import title_of
 from mgajax.reporting.html.blocks import Block, Fold, Picture, Row, Table
-from mgajax.reporting.page import Page
+from mgajax.reporting.html.page import Page
 from mgajax.reporting.run_results import SplitResults
+from mgajax.reporting.split_part import patient_fold, source_table, split_picture
 from mgajax.reporting.tables.metrics_tables import OVERLAP
 from mgajax.reporting.tables.number import Number, number, percent
 
@@ -61,16 +62,7 @@ def classifier_blocks(page: Page, one: SplitResults) -> list[Block]:
         blocks.append(_patients(metrics, one.predictions, split))
     if metrics.get("attention_overlap"):
         blocks.append(_overlap(metrics["attention_overlap"], split))
-    if one.picture is not None:
-        blocks.append(
-            page.take(
-                one.picture,
-                name=f"{split}_attention.png",
-                alt=f"Slices of the {split} split with the attention painted over them",
-                caption="Attention over the slices with the largest known lesions of each class",
-            )
-        )
-    return blocks
+    return [*blocks, *split_picture(page, one)]
 
 
 def _results(metrics: dict[str, Any], split: str) -> Table:
@@ -91,7 +83,8 @@ def _results(metrics: dict[str, Any], split: str) -> Table:
     caption = (
         f"{title_of(metrics).capitalize()}. Patients: by the mean probabilities of their slices"
     )
-    return Table(f"{split}_results", caption, ("Percent", "Slices", *further), rows)
+    heads = ("Percent", "Slices", *further)
+    return Table(heads, rows, caption=caption, name=f"{split}_results")
 
 
 def _curves(page: Page, metrics: dict[str, Any], predictions: Predictions, split: str) -> Picture:
@@ -178,7 +171,7 @@ def _classes(metrics: dict[str, Any], split: str) -> Table:
         for name in metrics["class_names"]
     )
     heads = ("Class", "Slices", "Precision", "Recall", "F1", "ROC AUC")
-    return Table(f"{split}_classes", "Each class, percent", heads, rows)
+    return Table(heads, rows, caption="Each class, percent", name=f"{split}_classes")
 
 
 def _sources(page: Page, metrics: dict[str, Any], split: str) -> list[Block]:
@@ -189,18 +182,10 @@ def _sources(page: Page, metrics: dict[str, Any], split: str) -> list[Block]:
         Compared(f"{name}, {block['n']:,} slices", {key: percent(block, key) for key in BY_SOURCE})
         for name, block in sources.items()
     ]
-    cells = tuple(
-        (
-            name,
-            Number(block["n"], digits=0),
-            Number(block["patients"], digits=0),
-            *row.measured.values(),
-        )
-        for (name, block), row in zip(sources.items(), rows, strict=True)
-    )
     positive = metrics["positive"]
     titles = {key: f"{text}, %" for key, text in BY_SOURCE.items()}
-    best = max(cells, key=lambda row: row[3].value or 0.0)
+    accuracy = {name: percent(block, "three_class.accuracy") for name, block in sources.items()}
+    best = max(accuracy, key=lambda name: accuracy[name].value or 0.0)
     return [
         page.draw(
             f"{split}_sources",
@@ -211,13 +196,14 @@ def _sources(page: Page, metrics: dict[str, Any], split: str) -> list[Block]:
                 title=f"Each source and its slices: accuracy over the classes; {positive} vs rest",
                 measured=interval_note(metrics),
             ),
-            alt=f"Scores of {len(rows)} sources with intervals; highest accuracy {best[3]} in {best[0]}",
+            alt=f"Scores of {len(rows)} sources with intervals; highest accuracy "
+            f"{accuracy[best]} in {best}",
         ),
-        Table(
-            f"{split}_sources",
-            f"Each source, percent; F1 and ROC AUC: {positive} vs rest",
-            ("Source", "Slices", "Patients", *BY_SOURCE.values()),
-            cells,
+        source_table(
+            metrics,
+            columns=BY_SOURCE,
+            caption=f"Each source, percent; F1 and ROC AUC: {positive} vs rest",
+            split=split,
         ),
     ]
 
@@ -230,7 +216,7 @@ def _patients(metrics: dict[str, Any], predictions: Predictions, split: str) -> 
     people = aggregate(examples, positive=names.index(metrics["positive"]))
     called = people.probabilities.argmax(axis=1)
     slices = np.unique(predictions.patients, return_counts=True)[1]
-    rows = tuple(
+    rows = (
         (
             str(people.names[i]),
             Number(int(slices[i]), digits=0),
@@ -240,11 +226,13 @@ def _patients(metrics: dict[str, Any], predictions: Predictions, split: str) -> 
         )
         for i in np.lexsort((people.names, called == people.labels))
     )
-    heads = ("Patient", "Slices", "Class", "Called", *(f"{name}, %" for name in names))
     wrong = int((called != people.labels).sum())
-    title = f"{len(rows):,} patients, {wrong:,} called wrongly"
-    return Fold(
-        title, (Table(f"{split}_patients", "Mean probabilities of each patient", heads, rows),)
+    return patient_fold(
+        rows,
+        heads=("Class", "Called", *(f"{name}, %" for name in names)),
+        title=f"{len(people.names):,} patients, {wrong:,} called wrongly",
+        caption="Mean probabilities of each patient",
+        split=split,
     )
 
 
@@ -256,4 +244,5 @@ def _overlap(overlap: dict[str, Any], split: str) -> Table:
     caption = (
         f"Attention against the lesions of {overlap['slices_with_lesion']:,} slices that have one"
     )
-    return Table(f"{split}_attention", caption, ("Mean over slices", "Value"), rows)
+    heads = ("Mean over slices", "Value")
+    return Table(heads, rows, caption=caption, name=f"{split}_attention")

@@ -35,7 +35,9 @@ from mgajax.reporting.figures.dataset_figures import (
     preparation_panel,
     statistics_figure,
 )
-from mgajax.reporting.html.dataset_card import Picture, Section, Table, card_html, card_markdown
+from mgajax.reporting.html.blocks import Picture, Section, Table
+from mgajax.reporting.html.markdown import as_markdown
+from mgajax.reporting.html.page import html_page
 from mgajax.schema import CLASS_NAMES, COVID, SOURCES
 
 WORDING = {"published": "as the tables print them", "trusted": "without those that are invented"}
@@ -89,8 +91,8 @@ def report_dataset(folder: Path, *, out: Path, split: Path | None = None) -> Dat
         Section("Lesion masks", (_masks(facts, rows),)),
     ]
     title = f"{len(facts):,} CT slices of {len({fact.patient for fact in facts}):,} people"
-    write_text(card_markdown(title, sections), out / "card.md")
-    write_text(card_html(title, sections), out / "card.html")
+    write_text(as_markdown(title, sections), out / "card.md")
+    write_text(html_page(title, sections), out / "card.html")
     _write_csv(out / "table1.csv", _table1(rows))
     if splits:
         _write_csv(out / "table2.csv", _split_table(splits))
@@ -125,7 +127,12 @@ def _table1(rows: Sequence[SourceRow]) -> Table:
         where = ", ".join(row.countries) if len(row.countries) < 4 else f"{len(row.countries)}"
         masks = f"{row.masked:,}" if row.masked else "–"
         lines.append((row.source, where or "–", *counts, masks, *people, row.stored_as))
-    return Table(header, tuple(lines))
+    return _table(header, lines)
+
+
+def _table(heads: tuple[str, ...], lines: Sequence[tuple[str, ...]]) -> Table:
+    """Numbers, written, after the first column."""
+    return Table(heads, tuple(lines), right=frozenset(range(1, len(heads))))
 
 
 def _known(row: SourceRow) -> tuple[int, int]:
@@ -169,7 +176,7 @@ def _split_table(splits: Mapping[str, Mapping[str, int]]) -> Table:
         (split, *(f"{counts[name]:,}" for name in names), f"{sum(counts.values()):,}")
         for split, counts in splits.items()
     ]
-    return Table(("split", *names, "total"), tuple(lines))
+    return _table(("split", *names, "total"), lines)
 
 
 def _table2(splits: Mapping[str, Mapping[str, int]]) -> tuple[Table | str, ...]:
@@ -200,7 +207,7 @@ def _figures(
             path=out / name,
             note=note,
         )
-        pictures.append(Picture(path, f"Countries, sex, age and CT findings by slices{note}"))
+        pictures.append(_picture(path, f"Countries, sex, age and CT findings by slices{note}"))
     return pictures
 
 
@@ -260,7 +267,7 @@ def _masks(facts: Sequence[SliceFacts], rows: Sequence[SourceRow]) -> Table | st
         if row.slices[COVID]
     ]
     header = ("source", "annotated masks", "COVID-19 slices", "of them with a mask")
-    return Table(header, tuple(lines))
+    return _table(header, lines)
 
 
 def _figure3(contents: Contents, *, path: Path) -> Picture | None:
@@ -288,13 +295,17 @@ def _figure3(contents: Contents, *, path: Path) -> Picture | None:
     if not before:
         return None
     preparation_panel(before, after, titles=sources, classes=classes, path=path)
-    return Picture(path, "A slice of each source as published and as a model sees it")
+    return _picture(path, "A slice of each source as published and as a model sees it")
+
+
+def _picture(path: Path, text: str) -> Picture:
+    return Picture((path,), alt=text, caption=text)
 
 
 def _write_csv(path: Path, table: Table) -> None:
     """A table's cells without separators of thousands, dashes as empty."""
-    rows = (["" if cell == "–" else _plain(cell) for cell in row] for row in table.rows)
-    write_csv([table.header, *rows], path)
+    rows = (["" if cell == "–" else _plain(str(cell)) for cell in row] for row in table.rows)
+    write_csv([table.heads, *rows], path)
 
 
 def _plain(cell: str) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 
 from mgajax.paper import model_name
 from mgajax.reporting.classifier_part import classifier_blocks
-from mgajax.reporting.explanation_part import explanation_blocks
 from mgajax.reporting.figures.evaluation_figures import SEGMENTATION_TITLES, TITLES, training_curves
+from mgajax.reporting.folder_pages import explanation_blocks
 from mgajax.reporting.html.blocks import (
     Block,
     Cell,
@@ -20,7 +20,7 @@ from mgajax.reporting.html.blocks import (
     Section,
     Table,
 )
-from mgajax.reporting.page import Page
+from mgajax.reporting.html.page import Page
 from mgajax.reporting.run_results import Run, SplitResults
 from mgajax.reporting.segmenter_part import segmenter_blocks
 from mgajax.reporting.tables.number import Number
@@ -29,7 +29,7 @@ from mgajax.training.logs import FILE_NAME as METRICS_FILE
 SPEED = "train/images_per_s_per_device"
 
 
-def write_run(page: Page, run: Run, *, look: str) -> Path:
+def write_run(page: Page, run: Run) -> Path:
     """Everything that is known of a run; what is not is named with the command that makes it."""
     sections = [Section("", (_facts(run), *run.missing))]
     for one in run.evaluations:
@@ -44,8 +44,9 @@ def write_run(page: Page, run: Run, *, look: str) -> Path:
         )
     if run.counts:
         sections.append(Section("Data", (_counts(run),)))
-    sections.append(Section("Configuration", (_config(run), _versions(run))))
-    return page.write(sections, look=look)
+    sections.append(Section("Configuration", (_config(run),)))
+    sections.append(Section("Where it is from", (_origin(run),)))
+    return page.write(sections)
 
 
 def state_of(run: Run) -> str:
@@ -69,6 +70,7 @@ def _facts(run: Run) -> Facts:
     rows: dict[str, Cell] = {
         "Model": model_name(run.model),
         "Task": str(run.config["task"]),
+        "Data set": run.data_set,
         "Training": state_of(run),
     }
     if run.summary is not None and run.summary.get("best_step") is not None:
@@ -77,10 +79,6 @@ def _facts(run: Run) -> Facts:
     if speeds := [row[SPEED] for row in run.rows if SPEED in row]:
         rows["Speed"] = f"{median(speeds):,.1f} images a second and device (median)"
     rows["Split"] = str(run.written.get("split", "unknown"))
-    rows["Data"] = Code(str(run.config["data.dir"]) or "–")
-    rows["Fingerprint"] = Code(str(run.written.get("data_fingerprint", "unknown")))
-    rows["Folder"] = Code(str(run.found.path))
-    rows["Commit"] = Code(str(run.written.get("provenance", {}).get("git_commit") or "unknown"))
     return Facts(rows)
 
 
@@ -109,15 +107,25 @@ def _counts(run: Run) -> Table:
         for split, counts in run.counts.items()
     )
     heads = ("Split", *names[:-1], "Patients")
-    return Table("split", "Slices of each class, and patients, in each split", heads, rows)
+    caption = f"{run.data_set}: slices of each class, and patients, in each split"
+    return Table(heads, rows, caption=caption, name="split")
 
 
 def _config(run: Run) -> Fold:
     rows = tuple((Code(key), Code(str(value))) for key, value in sorted(run.config.items()))
-    table = Table("config", "Every key of the configuration", ("Key", "Value"), rows)
+    caption = "Every key of the configuration"
+    table = Table(("Key", "Value"), rows, caption=caption, name="config")
     return Fold(f"{len(rows)} keys", (table,))
 
 
-def _versions(run: Run) -> Table:
+def _origin(run: Run) -> Fold:
+    facts: dict[str, Cell] = {
+        "Folder": Code(str(run.found.path)),
+        "Data": Code(str(run.config["data.dir"]) or "–"),
+        "Fingerprint": Code(run.fingerprint),
+        "Commit": Code(str(run.written.get("provenance", {}).get("git_commit") or "unknown")),
+    }
     rows = tuple((name, str(value)) for name, value in run.written.get("provenance", {}).items())
-    return Table("versions", "Versions that it was trained with", ("What", "Version"), rows)
+    caption = "Versions that it was trained with"
+    table = Table(("What", "Version"), rows, caption=caption, name="versions")
+    return Fold("Folders, fingerprint of the data, versions", (Facts(facts), table))

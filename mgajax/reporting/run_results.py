@@ -1,6 +1,7 @@
 """A run's folder as the report reads it: nothing is opened but its texts, and all of it may be absent."""
 
 import csv
+import re
 import shlex
 from collections import Counter
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ from mgajax.evaluation.predictions import Predictions
 from mgajax.evaluation.result import FOLDER
 from mgajax.reporting.html.blocks import Missing
 from mgajax.reporting.result_folders import Kind, ResultFolder, read_json
-from mgajax.schema import SPLITS
+from mgajax.schema import DATA_SETS, SPLITS
 from mgajax.training.logs import FILE_NAME as METRICS_FILE
 from mgajax.training.logs import read_rows
 from mgajax.training.loop import SUMMARY_FILE
@@ -26,6 +27,8 @@ from mgajax.training.run_folder import SPLIT_FILE
 
 REPORT_KEYS = {"task", "model", "split", "n", "intervals", "per_source"}
 """What every report of `mgajax evaluate` holds."""
+
+VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +89,21 @@ class Run:
     def model(self) -> str:
         """The registered name."""
         return str(self.config["model.name"])
+
+    @property
+    def data_set(self) -> str:
+        """The name of its data, as `ct_phantom/quickstart 1.0.0`; a folder of another kind by its own."""
+        *parts, last = Path(self.config["data.dir"]).parts or ("unknown",)
+        named = next((part for part in DATA_SETS if part in parts), None)
+        if named is None:
+            return last
+        name = "/".join(parts[parts.index(named) :])
+        return f"{name} {last}" if VERSION.fullmatch(last) else f"{name}/{last}"
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the data that it was trained on."""
+        return str(self.written.get("data_fingerprint", "unknown"))
 
     @property
     def classifies(self) -> bool:

@@ -8,8 +8,9 @@ from mgajax.paper import TABLE3, TABLE3_NOTE, architecture
 from mgajax.reporting.figures.segmentation_figures import slice_dice_figure
 from mgajax.reporting.figures.style import title_of
 from mgajax.reporting.html.blocks import Block, Fold, Row, Table
-from mgajax.reporting.page import Page
+from mgajax.reporting.html.page import Page
 from mgajax.reporting.run_results import SliceTable, SplitResults
+from mgajax.reporting.split_part import patient_fold, source_table, split_picture
 from mgajax.reporting.tables.number import Number, number, percent
 
 OVERLAP = {"iou": "IoU", "dice": "Dice", "precision": "precision", "recall": "recall"}
@@ -17,6 +18,11 @@ BLOCKS = {
     "pooled": "All pixels",
     "per_image": "Mean over slices",
     "per_image_with_lesion": "Slices with a lesion",
+}
+BY_SOURCE = {
+    "pooled.iou": "IoU",
+    "pooled.dice": "Dice",
+    "per_image.dice": "Dice, mean over slices",
 }
 
 
@@ -26,15 +32,7 @@ def segmenter_blocks(page: Page, one: SplitResults) -> list[Block]:
     blocks: list[Block] = [_results(metrics, split)]
     if architecture(metrics["model"]) in TABLE3:
         blocks.append(TABLE3_NOTE.replace("`", ""))
-    if one.picture is not None:
-        blocks.append(
-            page.take(
-                one.picture,
-                name=f"{split}_panel.png",
-                alt=f"Slices of the {split} split with found, missed and surplus lesion marked",
-                caption="From each source’s median Dice down to its worst",
-            )
-        )
+    blocks += split_picture(page, one)
     slices = one.slices
     if slices is not None:
         dice = np.nan_to_num(slices.dice)
@@ -47,7 +45,8 @@ def segmenter_blocks(page: Page, one: SplitResults) -> list[Block]:
                 alt=f"Dice of each slice by source; mean {percent(metrics, 'per_image.dice')} percent",
             )
         )
-    blocks += [_sources(metrics, split), _empty(metrics, split)]
+    sources = source_table(metrics, columns=BY_SOURCE, caption="Each source, percent", split=split)
+    blocks += [sources, _empty(metrics, split)]
     if slices is not None:
         blocks.append(_patients(slices, split))
     return blocks
@@ -82,23 +81,7 @@ def _results(metrics: dict[str, Any], split: str) -> Table:
     )
     heads = ("Lesion", *BLOCKS.values(), *(["Paper, Table 3"] if printed else []))
     caption = f"{title_of(metrics).capitalize()}; at each slice’s own pixels"
-    return Table(f"{split}_results", caption, heads, tuple(rows))
-
-
-def _sources(metrics: dict[str, Any], split: str) -> Table:
-    rows = tuple(
-        (
-            name,
-            Number(block["n"], digits=0),
-            Number(block["patients"], digits=0),
-            percent(block, "pooled.iou"),
-            percent(block, "pooled.dice"),
-            percent(block, "per_image.dice"),
-        )
-        for name, block in metrics["per_source"].items()
-    )
-    heads = ("Source", "Slices", "Patients", "IoU", "Dice", "Dice, mean over slices")
-    return Table(f"{split}_sources", "Each source, percent", heads, rows)
+    return Table(heads, tuple(rows), caption=caption, name=f"{split}_results")
 
 
 def _empty(metrics: dict[str, Any], split: str) -> Table:
@@ -110,7 +93,7 @@ def _empty(metrics: dict[str, Any], split: str) -> Table:
         "no_lesion_but_predicted": "no lesion, but one predicted",
     }
     rows = tuple((text, Number(empty[key], digits=0)) for key, text in names.items())
-    return Table(f"{split}_empty", "Empty masks", ("Mask", "Slices"), rows)
+    return Table(("Mask", "Slices"), rows, caption="Empty masks", name=f"{split}_empty")
 
 
 def _patients(slices: SliceTable, split: str) -> Fold:
@@ -123,8 +106,10 @@ def _patients(slices: SliceTable, split: str) -> Fold:
         worst = Number(100 * float(known.min()) if len(known) else None, digits=1)
         rows.append((name, Number(len(own), digits=0), mean, worst))
     rows.sort(key=lambda row: -1.0 if row[2].value is None else row[2].value)
-    heads = ("Patient", "Slices", "Mean Dice, %", "Worst slice, %")
-    title = f"{len(rows):,} patients, the lowest Dice first"
-    return Fold(
-        title, (Table(f"{split}_patients", "Dice of each patient’s slices", heads, tuple(rows)),)
+    return patient_fold(
+        rows,
+        heads=("Mean Dice, %", "Worst slice, %"),
+        title=f"{len(rows):,} patients, the lowest Dice first",
+        caption="Dice of each patient’s slices",
+        split=split,
     )

@@ -1,18 +1,16 @@
-"""The site: a first page, a page for each folder, one style sheet."""
+"""The site: a first page, and a page for each folder."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mgajax.files import write_text
-from mgajax.reporting.experiment_page import write_experiment, write_explanation, write_tuning
+from mgajax.reporting.folder_pages import write_experiment, write_explanation, write_tuning
 from mgajax.reporting.html.blocks import Link
+from mgajax.reporting.html.page import PAGE, Page
 from mgajax.reporting.index_page import write_index
-from mgajax.reporting.page import LOOK, PAGE, Page
 from mgajax.reporting.result_folders import Kind, ResultFolder, find_folders
 from mgajax.reporting.run_page import write_run
 from mgajax.reporting.run_results import read_run
-from mgajax.reporting.stylesheet import STYLE
 
 TITLE = "mgajax report"
 WRITERS: dict[Kind, Callable[..., Path]] = {
@@ -54,10 +52,9 @@ def write_site(given: Sequence[Path], *, out: Path) -> Site:
     runs = [read_run(one) for one in found if one.kind == Kind.RUN]
     others = [one for one in found if one.kind != Kind.RUN]
     out.mkdir(parents=True, exist_ok=True)
-    write_text(STYLE, out / LOOK)
-    pages = [write_run(_page(run.found, out), run, look=f"../{LOOK}") for run in runs]
-    pages += [WRITERS[one.kind](_page(one, out), one, look=f"../{LOOK}") for one in others]
-    index = write_index(Page(out, TITLE), runs, others, look=LOOK)
+    pages = [write_run(_page(run.found, out), run) for run in runs]
+    pages += [WRITERS[one.kind](_page(one, out), one) for one in others]
+    index = write_index(Page(out, TITLE), runs, others)
     missing = tuple((run.found.name, one.what) for run in runs for one in run.missing)
     return Site(index, (index, *pages), missing)
 

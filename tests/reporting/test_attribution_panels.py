@@ -1,5 +1,6 @@
 """Pictures of explanations: drawn as asked for, the same bytes each time."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from mgajax.reporting.figures.attribution_panels import (
     attribution_panel,
     score_bars,
 )
-from mgajax.reporting.html.explanation_page import explanation_page
+from mgajax.reporting.html.explanation import explanation_page
 
 
 def drawn(tmp_path: Path, name: str, *, look: str, sign: float = 1.0) -> Path:
@@ -67,13 +68,16 @@ def test_flat_maps_and_missing_scores_do_not_break_it(tmp_path: Path) -> None:
         chance=0.5,
         label="score",
     )
-    page = explanation_page(
-        [path],
-        title="a < b",
-        scores=[(("m", "d", "positive"), [score, none])],
-        score_names=("rank_auc", "pointing_hit"),
-        methods=[["m", "d", "0.1 s", "–"]],
-    )
+    method = {
+        "seconds_per_slice": 0.1,
+        "includes_compilation": False,
+        "largest_relative_gap": None,
+    }
+    report = {
+        "scores": {"m/d/positive": {"rank_auc": score, "pointing_hit": none}},
+        "methods": {"m/d": method},
+    }
+    page = explanation_page([path], title="a < b", report=report)
     assert "a &lt; b" in page
-    assert "0.700 [0.600, 0.800]" in page
+    assert re.search(r"0\.700 <span[^>]*>\[0\.600, 0\.800\]", page)
     assert "<script" not in page

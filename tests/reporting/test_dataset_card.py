@@ -11,7 +11,9 @@ from mgajax.reporting.figures.dataset_figures import (
     preparation_panel,
     statistics_figure,
 )
-from mgajax.reporting.html.dataset_card import Picture, Section, Table, card_html, card_markdown
+from mgajax.reporting.html.blocks import Picture, Section, Table
+from mgajax.reporting.html.markdown import as_markdown
+from mgajax.reporting.html.page import html_page
 
 
 @pytest.fixture
@@ -20,12 +22,14 @@ def sections(tmp_path: Path) -> list[Section]:
     Image.fromarray(np.zeros((4, 4), np.uint8)).save(picture)
     table = Table(("source", "slices"), (("a|b", "1,200"), ("<script>", "_3_")))
     return [
-        Section("Sources & sizes", ("Text with *marks* & <tags>.", table, Picture(picture, "seen")))
+        Section(
+            "Sources & sizes", ("Text with *marks* & <tags>.", table, Picture((picture,), "seen"))
+        )
     ]
 
 
 def test_markdown_keeps_cells_and_marks_apart(sections: list[Section]) -> None:
-    text = card_markdown("A card", sections)
+    text = as_markdown("A card", sections)
     lines = text.splitlines()
     assert lines[0] == "# A card"
     assert "| a\\|b | 1,200 |" in lines
@@ -37,7 +41,7 @@ def test_markdown_keeps_cells_and_marks_apart(sections: list[Section]) -> None:
 
 
 def test_html_is_one_page_with_its_pictures(sections: list[Section]) -> None:
-    page = card_html("A card", sections)
+    page = html_page("A card", sections)
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
     assert page.count("data:image/png;base64,") == 1

@@ -15,7 +15,8 @@ from mgajax.interop.export.comparison import Artefact
 from mgajax.interop.export.metadata import NOTICE
 from mgajax.interop.formats import FORMATS
 from mgajax.interop.network import Network
-from mgajax.reporting.html.dataset_card import Block, Code, Section, Table, card_markdown
+from mgajax.reporting.html.blocks import Block, Code, Section, Table
+from mgajax.reporting.html.markdown import as_markdown
 from mgajax.reporting.tables.metrics_tables import metrics_table, segmentation_table
 from mgajax.schema import CLASS_NAMES, SPLITS
 from mgajax.training.run_folder import SPLIT_FILE
@@ -78,7 +79,7 @@ def model_card(
         Section("Files", tuple(_files(artefacts, staging=staging, compared_on=compared_on))),
         Section("Versions", (_versions(described),)),
     )
-    return card_markdown(f"Model card: {network.name}", sections).rstrip("\n")
+    return as_markdown(f"Model card: {network.name}", sections).rstrip("\n")
 
 
 def _interface(network: Network) -> Iterator[Block]:

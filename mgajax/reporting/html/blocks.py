@@ -1,15 +1,17 @@
-"""What a page is made of, before it is HTML."""
+"""What a page is made of, before it is HTML or Markdown."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from markupsafe import Markup
 
 from mgajax.reporting.tables.number import Number
 
 
 @dataclass(frozen=True)
 class Link:
-    """A text that leads to another page or file of the site."""
+    """A text that leads to another page or file."""
 
     text: str
     href: str
@@ -17,40 +19,125 @@ class Link:
 
 @dataclass(frozen=True)
 class Code:
-    """A command, a key or a path, set as such."""
+    """A command, a key or a path in a line of text; lines of a program where it is a block."""
 
     text: str
 
 
-Cell = str | Number | Link | Code
+@dataclass(frozen=True)
+class Note:
+    """Small print."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Caution:
+    """A warning."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Tag:
+    """A word with a dot of its colour before it, such as a class."""
+
+    text: str
+    colour: str
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """A small picture.
+
+    Attributes:
+      source: its address seen from the page, or a data URL.
+      alt: what it shows.
+      href: where it leads; empty for nowhere.
+    """
+
+    source: str
+    alt: str
+    href: str = ""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A share, 0 to 1, as a bar of a colour."""
+
+    name: str
+    share: float
+    colour: str
+
+
+@dataclass(frozen=True)
+class Bars:
+    """Shares below each other, such as the probability of each class."""
+
+    rows: tuple[Bar, ...]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A share with its interval on a line from 0 to 1, and a mark to compare it with."""
+
+    value: float
+    low: float
+    high: float
+    mark: float
+
+
+Cell = (
+    str
+    | Number
+    | Link
+    | Code
+    | Note
+    | Caution
+    | Tag
+    | Thumbnail
+    | Bars
+    | Scale
+    | tuple["Cell", ...]
+)
+"""Text (or `Markup`, which is HTML that was escaped before), one of the above, or some of them below
+each other."""
+
 Row = tuple[Cell, ...]
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table on the page, and beside it as CSV.
+    """A table on the page and, where it has a name and the page a folder, beside it as CSV.
 
     Attributes:
-      name: of the CSV file, without suffix; unique on its page.
-      caption: what the table holds, for every reader.
       heads: one a column.
       rows: the first cell names its row.
+      caption: what the table holds, for every reader.
+      name: of the CSV file, without suffix; unique on its page.
       faint: rows that are not ours, such as the paper's.
+      right: columns set to the right, beside those that hold a `Number`.
     """
 
-    name: str
-    caption: str
     heads: tuple[str, ...]
     rows: tuple[Row, ...]
+    caption: str = ""
+    name: str = ""
     faint: frozenset[int] = frozenset()
+    right: frozenset[int] = frozenset()
+
+    def is_right(self, column: int) -> bool:
+        """Whether a column is set to the right."""
+        return column in self.right or any(isinstance(row[column], Number) for row in self.rows)
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure that lies beside the page.
+    """A figure.
 
     Attributes:
-      files: the same figure in one or more formats; the first is shown, the others are offered.
+      files: the same figure in one or more formats, a PNG among them; the first is shown, the others
+        are offered.
       alt: what it shows, for those who do not see it.
       caption: below it.
       data: its numbers as CSV.
@@ -78,10 +165,41 @@ class Missing:
 
 
 @dataclass(frozen=True)
-class RawHtml:
-    """HTML that was made, and escaped, elsewhere."""
+class Verdict:
+    """The answer that a page gives, in a word or two."""
 
-    html: str
+    text: str
+    is_good: bool
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """A few large numbers by name; those in `bad` stand out."""
+
+    rows: Mapping[str, int]
+    bad: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Card:
+    """Pictures beside each other, each above its lines, under one head."""
+
+    head: Row
+    sides: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Cards, as many in a row as there is room for."""
+
+    cards: tuple[Card, ...]
+
+
+@dataclass(frozen=True)
+class Items:
+    """Lines of a list."""
+
+    rows: tuple[Cell, ...]
 
 
 @dataclass(frozen=True)
@@ -92,13 +210,29 @@ class Fold:
     blocks: tuple["Block", ...]
 
 
-Block = str | Table | Picture | Facts | Missing | RawHtml | Fold
-"""A paragraph of plain text, or one of the above."""
+Block = (
+    str
+    | Markup
+    | Code
+    | Note
+    | Caution
+    | Table
+    | Picture
+    | Facts
+    | Missing
+    | Verdict
+    | Tiles
+    | Gallery
+    | Items
+    | Bars
+    | Fold
+)
+"""A paragraph of plain text, HTML that was escaped before, or one of the above."""
 
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what stands below it."""
+    """A heading, which may be empty, and what stands below it."""
 
     heading: str
     blocks: tuple[Block, ...] = field(default_factory=tuple)

@@ -5,7 +5,7 @@ const layers = [...document.querySelectorAll(".stage img")];
 const line = document.getElementById("now");
 const warnings = document.getElementById("warnings");
 const marker = document.getElementById("marker");
-const meters = [...document.querySelectorAll(".meter")];
+const bars = [...document.querySelectorAll(".viewer .bar")];
 
 function file(layer, number) {
   const folder = layer.dataset.layer;
@@ -18,10 +18,10 @@ function show(number) {
   for (const layer of layers) layer.src = file(layer, number);
   line.textContent = slice.text;
   warnings.textContent = slice.warnings;
-  meters.forEach((meter, at) => {
+  bars.forEach((bar, at) => {
     const chance = slice.chances[at];
-    meter.querySelector("i").style.width = `${100 * chance}%`;
-    meter.querySelector("b").textContent = `${(100 * chance).toFixed(1)} %`;
+    bar.querySelector("i").style.width = `${100 * chance}%`;
+    bar.querySelector("b").textContent = `${(100 * chance).toFixed(1)} %`;
   });
   const at = SCAN.slices.length > 1 ? (number - 1) / (SCAN.slices.length - 1) : 0.5;
   marker.setAttribute("x1", 1000 * at);

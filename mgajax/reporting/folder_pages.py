@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from mgajax.errors import DataError
-from mgajax.reporting.explanation_part import explanation_blocks
 from mgajax.reporting.html.blocks import (
     Block,
     Cell,
@@ -15,12 +14,12 @@ from mgajax.reporting.html.blocks import (
     Link,
     Missing,
     Picture,
-    RawHtml,
     Section,
     Table,
 )
-from mgajax.reporting.markdown import as_html
-from mgajax.reporting.page import FIGURES, Page
+from mgajax.reporting.html.explanation import PICTURES, explanation_tables
+from mgajax.reporting.html.markdown import from_markdown
+from mgajax.reporting.html.page import FIGURES, TABLES, Page
 from mgajax.reporting.result_folders import Kind, ResultFolder, read_json
 from mgajax.reporting.tables.number import Number
 
@@ -38,8 +37,9 @@ MANY_ROWS = 12
 """From so many rows on a CSV's table is closed at first."""
 
 
-def write_experiment(page: Page, found: ResultFolder, *, look: str) -> Path:
+def write_experiment(page: Page, found: ResultFolder) -> Path:
     """Facts, the experiment's own words and tables, every figure and every CSV of the folder."""
+    results: dict[str, Any] = {}
     try:
         results = read_json(found.path / Kind.EXPERIMENT) or {}
         first: list[Block] = [Facts(_facts(results)), *_failures(results)]
@@ -51,17 +51,16 @@ def write_experiment(page: Page, found: ResultFolder, *, look: str) -> Path:
     sections = [Section("", tuple(first))]
     if texts:
         words = (path.read_text(encoding="utf-8") for path in texts)
-        sections.append(
-            Section("Results", tuple(RawHtml(as_html(text, folder=page.folder)) for text in words))
-        )
+        blocks = (block for text in words for block in from_markdown(text, folder=page.folder))
+        sections.append(Section("Results", tuple(blocks)))
     if figures:
         sections.append(Section("Figures", tuple(figures)))
     if tables:
         sections.append(Section("Tables", tuple(map(_csv_block, tables))))
-    return page.write(sections, look=look)
+    return page.write([*sections, *_versions(results)])
 
 
-def write_tuning(page: Page, found: ResultFolder, *, look: str) -> Path:
+def write_tuning(page: Page, found: ResultFolder) -> Path:
     """The search, its best trial, its trace and its trials."""
     try:
         content = read_json(found.path / Kind.TUNING) or {}
@@ -73,12 +72,32 @@ def write_tuning(page: Page, found: ResultFolder, *, look: str) -> Path:
         *_figures(page, found.path),
         *map(_csv_block, sorted(found.path.glob("*.csv"))),
     ]
-    return page.write([Section("", tuple(blocks))], look=look)
+    return page.write([Section("", tuple(blocks))])
 
 
-def write_explanation(page: Page, found: ResultFolder, *, look: str) -> Path:
+def write_explanation(page: Page, found: ResultFolder) -> Path:
     """The gallery of explanations of one or more runs."""
-    return page.write([Section("", tuple(explanation_blocks(page, found.path)))], look=look)
+    return page.write([Section("", tuple(explanation_blocks(page, found.path)))])
+
+
+def explanation_blocks(page: Page, folder: Path) -> list[Block]:
+    """The gallery of one folder of `mgajax explain`."""
+    name = folder.name
+    try:
+        summary = read_json(folder / "summary.json")
+    except DataError as error:
+        return [Missing(str(error), "mgajax explain --out " + str(folder))]
+    blocks: list[Block] = []
+    if summary is not None:
+        text = f"{summary['slices']:,} slices, baseline: {summary['baseline']}."
+        blocks += [text, *explanation_tables(summary, name=name)]
+    blocks += [
+        page.take(folder / f"{stem}.png", name=f"{name}_{stem}.png", alt=text, caption=text)
+        for stem, text in PICTURES.items()
+        if (folder / f"{stem}.png").is_file()
+    ]
+    scores = page.copy(folder / Kind.EXPLANATION, folder=TABLES, name=f"{name}_slices.csv")
+    return [*blocks, Facts({"Scores of each slice": Link(scores.name, f"{TABLES}/{scores.name}")})]
 
 
 def title_of(found: ResultFolder) -> str:
@@ -105,9 +124,13 @@ def _facts(results: dict[str, Any]) -> dict[str, Cell]:
         facts["Seeds"] = ", ".join(map(str, results["seeds"]))
     if results.get("runs"):
         facts["Runs"] = f"{len(results['runs'])}, of which {results.get('failed', 0)} failed"
-    if versions := results.get("provenance"):
-        facts["Versions"] = ", ".join(f"{name} {version}" for name, version in versions.items())
     return facts
+
+
+def _versions(results: dict[str, Any]) -> list[Section]:
+    versions = results.get("provenance")
+    facts = Facts({name: str(version) for name, version in (versions or {}).items()})
+    return [Section("Where it is from", (Fold("Versions", (facts,)),))] if versions else []
 
 
 def _words(value: Any) -> str:
@@ -164,7 +187,8 @@ def _csv_block(path: Path) -> Block:
         return Missing(f"{path}: cannot be read ({error})")
     whole = [row for row in rows if len(row) == len(heads)]
     cells = tuple(tuple(_number_or_text(text) for text in row) for row in whole)
-    table = Table(path.stem, f"{path.name}, rows: {len(whole):,}", tuple(heads), cells)
+    caption = f"{path.name}, rows: {len(whole):,}"
+    table = Table(tuple(heads), cells, caption=caption, name=path.stem)
     return table if len(whole) < MANY_ROWS else Fold(table.caption, (table,))
 
 

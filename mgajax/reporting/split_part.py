@@ -1,0 +1,52 @@
+"""What a run's page says of one split, whatever the task: each source, each patient, one picture."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mgajax.reporting.html.blocks import Fold, Picture, Row, Table
+from mgajax.reporting.html.page import Page
+from mgajax.reporting.run_results import SplitResults
+from mgajax.reporting.tables.number import Number, percent
+
+ALTS = {
+    "classification": "Slices of the {} split with the attention painted over them",
+    "segmentation": "Slices of the {} split with found, missed and surplus lesion marked",
+}
+CAPTIONS = {
+    "classification": "Attention over the slices with the largest known lesions of each class",
+    "segmentation": "From each source’s median Dice down to its worst",
+}
+
+
+def source_table(
+    metrics: Mapping[str, Any], *, columns: Mapping[str, str], caption: str, split: str
+) -> Table:
+    """Slices and patients of each source, and `columns` (place in a report -> heading) in percent."""
+    rows = tuple(
+        (
+            name,
+            Number(block["n"], digits=0),
+            Number(block["patients"], digits=0),
+            *(percent(block, path) for path in columns),
+        )
+        for name, block in metrics["per_source"].items()
+    )
+    heads = ("Source", "Slices", "Patients", *columns.values())
+    return Table(heads, rows, caption=caption, name=f"{split}_sources")
+
+
+def patient_fold(
+    rows: Iterable[Row], *, heads: tuple[str, ...], title: str, caption: str, split: str
+) -> Fold:
+    """A row for each patient, closed at first."""
+    heads = ("Patient", "Slices", *heads)
+    return Fold(title, (Table(heads, tuple(rows), caption=caption, name=f"{split}_patients"),))
+
+
+def split_picture(page: Page, results: SplitResults) -> list[Picture]:
+    """What `mgajax evaluate` drew of attention or of masks, as far as it is there."""
+    if results.picture is None:
+        return []
+    alt, caption = ALTS[results.metrics["task"]], CAPTIONS[results.metrics["task"]]
+    name = f"{results.split}_{results.picture.stem.split('_')[-1]}.png"
+    return [page.take(results.picture, name=name, alt=alt.format(results.split), caption=caption)]
