@@ -8,19 +8,18 @@ import numpy as np
 from jaxtyping import Int8, Int32
 
 from mgajax.curation.kaggle_layout import (
-    CLASS_FOLDERS,
     Layout,
     find_layout,
-    folder_levels,
     read_rows,
 )
 from mgajax.curation.matching import Match, PictureFile, identify, list_pictures, match_rows
 from mgajax.curation.names import canonical_name
 from mgajax.curation.report import Findings
+from mgajax.curation.statistics import is_curated
 from mgajax.data.columns import SliceColumns
 from mgajax.data.patient_groups import patient_keys
 from mgajax.data.split_csv import read_split_csv
-from mgajax.data.table import dataset_directory, iter_encoded, read_table
+from mgajax.data.table import iter_encoded, read_table
 from mgajax.errors import DataError
 from mgajax.schema import SPLITS
 
@@ -76,17 +75,12 @@ def open_slices(directory: Path, *, split: Path | None = None) -> Slices:
         raise DataError(
             f"{directory}: no such folder; expected a built data set or a folder with curated_data/"
         )
-    slices = _downloaded(directory) if _looks_downloaded(directory) else _built(directory)
+    slices = _downloaded(directory) if is_curated(directory) else _built(directory)
     return slices if split is None else _with_split(slices, split)
 
 
-def _looks_downloaded(directory: Path) -> bool:
-    levels = folder_levels(directory)
-    return any((level / folder).is_dir() for level in levels for folder in CLASS_FOLDERS)
-
-
 def _built(directory: Path) -> Slices:
-    table = read_table(dataset_directory(directory))
+    table = read_table(directory)
 
     def contents() -> Contents:
         for row, image, _ in iter_encoded(table.directory):

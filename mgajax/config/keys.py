@@ -1,7 +1,7 @@
 """A configuration's keys: which there are, of which type, and which may change later."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,20 @@ def flatten(config: ConfigDict, *, prefix: str = "") -> dict[str, Any]:
         else:
             flat[prefix + key] = list(value) if isinstance(value, tuple) else value
     return flat
+
+
+def deciding_keys(config: ConfigDict, *, but: Collection[str] = ()) -> dict[str, Any]:
+    """What the numbers of a run follow from: every leaf but those that may change later.
+
+    Args:
+      config: of a run.
+      but: further keys to leave out: places, where only what lies there counts.
+    """
+    return {
+        key: value
+        for key, value in flatten(config).items()
+        if key not in RESUMABLE and key not in but
+    }
 
 
 def defaults(*, task: str, network: str) -> ConfigDict:
@@ -152,10 +166,8 @@ def assert_same_run(new: ConfigDict, *, old: ConfigDict, workdir: Path) -> None:
     Raises:
       ConfigError: names the first differing key and both values.
     """
-    before, now = flatten(old), flatten(new)
+    before, now = deciding_keys(old), deciding_keys(new)
     for key in sorted(before.keys() | now.keys()):
-        if key in RESUMABLE:
-            continue
         was, wanted = before.get(key, "(absent)"), now.get(key, "(absent)")
         if was != wanted:
             raise ConfigError(

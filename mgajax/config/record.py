@@ -10,7 +10,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from mgajax.config.keys import RESUMABLE, check_keys, completed, flatten
+from mgajax.config.keys import check_keys, completed, deciding_keys
 from mgajax.errors import ConfigError
 from mgajax.files import write_json
 
@@ -55,12 +55,12 @@ def numbers_digest(config: ConfigDict, *, workdir: Path) -> str:
     """A hash of every key that the numbers of the run in `workdir` depend on.
 
     It is that of the keys in its `config.json`, if there is one: keys that came after the run began
-    do not change it.
+    do not change it. It tells whose checkpoints these are, so a run's places do not count, the one
+    that it started from included.
     """
     file = workdir / CONFIG_FILE
-    leaves = flatten(ConfigDict(_content(file)["config"]) if file.exists() else config)
-    for key in RESUMABLE | PLACES:
-        leaves.pop(key, None)
+    written = ConfigDict(_content(file)["config"]) if file.exists() else config
+    leaves = deciding_keys(written, but=PLACES)
     return hashlib.sha256(json.dumps(leaves, sort_keys=True).encode()).hexdigest()
 
 

@@ -19,6 +19,7 @@ from jaxtyping import Int64
 
 from mgajax.curation.ct_findings import FindingCounts, count_findings
 from mgajax.curation.kaggle_layout import (
+    CLASS_FOLDERS,
     TABLES,
     find_table,
     folder_levels,
@@ -124,9 +125,11 @@ class Figure4:
 
 
 def is_curated(folder: Path) -> bool:
-    """Whether the tables of a curated set lie in the folder."""
+    """Whether a published or rebuilt copy lies in the folder, its tables or its pictures; a built
+    data set has neither."""
     levels = folder_levels(folder)
-    return (folder / CATALOGUE).is_file() or any(find_table(name, levels) for name in TABLES)
+    parts = [level / name for level in levels for name in (*TABLES, *CLASS_FOLDERS)]
+    return any(part.exists() for part in (folder / CATALOGUE, *parts))
 
 
 def read_facts(folder: Path) -> list[SliceFacts]:
@@ -141,12 +144,12 @@ def read_facts(folder: Path) -> list[SliceFacts]:
     """
     if (folder / CATALOGUE).is_file():
         return _facts_of_catalogue(folder / CATALOGUE)
-    if not is_curated(folder):
+    levels = folder_levels(folder)
+    tables = [find_table(name, levels) for name in TABLES]
+    if not any(tables):
         raise DataError(
             f"{folder}: neither {CATALOGUE} nor {', '.join(TABLES)}; give the folder of a curated set"
         )
-    levels = folder_levels(folder)
-    tables = [find_table(name, levels) for name in TABLES]
     masks = _mask_names(levels)
     findings = Findings()
     facts = []

@@ -101,11 +101,13 @@ def _planned(arm: str, config: ConfigDict, *, content: str, folder: Path) -> Pla
 def fingerprint(config: ConfigDict, *, content: str) -> str:
     """sha256 of all that a run's numbers follow from, but software and hardware.
 
+    It names runs before they begin: unlike `config.numbers_digest`, it counts the data and the
+    weights to start from.
+
     Args:
       content: hash of the data set.
     """
-    silent = configs.RESUMABLE | {"checkpoint_dir"}
-    keys = {k: v for k, v in configs.flatten(config).items() if k not in silent}
+    keys = configs.deciding_keys(config, but={"checkpoint_dir"})
     text = json.dumps([sorted(keys.items()), content])
     return hashlib.sha256(text.encode()).hexdigest()
 

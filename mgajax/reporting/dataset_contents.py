@@ -10,7 +10,7 @@ from pathlib import Path
 from mgajax.curation.kaggle_layout import CLASS_FOLDERS, folder_levels
 from mgajax.curation.names import canonical_name
 from mgajax.curation.statistics import SliceFacts, is_curated, read_facts
-from mgajax.data.table import dataset_directory, iter_encoded, read_people, read_table
+from mgajax.data.table import iter_encoded, read_people, read_table
 from mgajax.schema import SPLITS
 
 
@@ -40,7 +40,7 @@ def read_contents(folder: Path) -> Contents:
       DataError: it is neither, or damaged.
     """
     if not is_curated(folder) and any(folder.rglob("dataset_info.json")):
-        return _built(dataset_directory(folder))
+        return _built(folder)
     pictures = _pictures(folder)
     return Contents(
         facts=read_facts(folder),
@@ -51,8 +51,9 @@ def read_contents(folder: Path) -> Contents:
     )
 
 
-def _built(directory: Path) -> Contents:
-    table = read_table(directory)
+def _built(folder: Path) -> Contents:
+    table = read_table(folder)
+    directory = table.directory
     names = [canonical_name(name) for name in table.file_names.tolist()]
     rows = {name: row for row, name in enumerate(names)}
     facts = [
