@@ -155,13 +155,13 @@ def open_run(config: ConfigDict, *, workdir: Path) -> Run:
     if not record:
         init_from.check(config, model=begun.model)
     data = _open_data(config, begun.task, workdir=workdir, record=record)
+    total = total_steps(config, num_examples=len(data.rows("train")))
+    settings = begun.step_settings(total_steps=total)
     job.meet("run opened")  # a new run's files must not be there before all have looked for them
     if not record and job.is_first():
         write_run(config, data, workdir=workdir)
     job.meet("run written")
     feed = make_feed(data, layout=begun.layout, residence=config.data.residence)
-    total = total_steps(config, num_examples=len(data.rows("train")))
-    settings = begun.step_settings(total_steps=total)
     train, predict = compile_steps(feed, settings, model_name=config.model.name)
     return Run(config, workdir, data, begun.layout, feed, settings, train, predict)
 
