@@ -104,6 +104,15 @@ def test_builders_import_catalogue_and_splits_only(file: Path) -> None:
     assert found <= BUILDERS_MAY, f"{file.relative_to(ROOT)} imports {sorted(found)}"
 
 
+def test_configurations_are_files_that_nobody_imports() -> None:
+    """Not even each other: they start from the schema, and are read by their paths."""
+    shipped = sorted((ROOT / "configs").rglob("*.py"))
+    for file in [*files(), *shipped, *(ROOT / "tests").rglob("*.py")]:
+        assert not any(name.split(".")[0] == "configs" for name in imported(file)), file
+    for file in shipped:
+        assert rooms(imported(file)) <= {"config", "schema"}, file
+
+
 def test_the_floors_are_in_order() -> None:
     """Each room may import only what is listed before it (or beside it, among the drawing rooms)."""
     seen: set[str] = set()
