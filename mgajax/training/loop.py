@@ -149,11 +149,12 @@ def _end_epoch(
     cross_entropy = values[CROSS_ENTROPY]
     if not math.isfinite(cross_entropy):
         raise not_finite("validation cross-entropy", cross_entropy, step=step)
-    loss = run.settings.task.criterion.loss(values)
+    task = run.settings.task
+    loss = task.criterion.loss(values)
     stopping = stopping.after(loss, step=step)
     log.write(step, values, split="validation")
-    headline = run.settings.task.headline
-    score = f", {headline} {values[headline]:.3f}" if headline in values else ""
+    name = task.headline
+    score = f", {name} {values[name]:.3f}" if name in values else ""
     mark = "best so far" if stopping.improved else f"best at step {stopping.best_step}"
     epoch = run.epochs_done(step)
     say(f"epoch {epoch}: validation cross-entropy {cross_entropy:.4f}{score}; {mark}")
