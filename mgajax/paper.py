@@ -8,7 +8,7 @@ from typing import Final
 
 from mgajax.schema import CLASS_NAMES, SPLITS
 
-Row = Mapping[str, float]
+PaperRow = Mapping[str, float]
 """One row of a table, in percent, by metric."""
 
 CLASSIFIER_METRICS: Final[Mapping[str, str]] = {
@@ -69,7 +69,7 @@ MASKS: Final = 2729
 LESION_SPLIT: Final[Mapping[str, int]] = dict(zip(SPLITS, (2329, 200, 200), strict=True))
 """Section 5.1: slices with a lesion mask by split, all of COVID-19."""
 
-MEDIAN_AGES: Final[Row] = {"Normal": 50.0, "COVID-19": 49.0, "CAP": 59.0}
+MEDIAN_AGES: Final[PaperRow] = {"Normal": 50.0, "COVID-19": 49.0, "CAP": 59.0}
 """Figure 4: median age over slices, in years, by class."""
 
 
@@ -84,11 +84,11 @@ TABLE2: Final = _table2((4643, 5563, 1773), (1736, 1508, 643), (514, 522, 202))
 """Table 2: slices by split and class."""
 
 
-def _table3(*percentages: float) -> Row:
+def _table3(*percentages: float) -> PaperRow:
     return dict(zip(SEGMENTER_METRICS, percentages, strict=True))
 
 
-TABLE3: Final[Mapping[str, Row]] = {
+TABLE3: Final[Mapping[str, PaperRow]] = {
     "SegNet": _table3(43.48, 60.60, 50.00, 76.92),
     "U-Net": _table3(54.05, 70.17, 68.50, 71.94),
     "DeepLabV3": _table3(70.42, 82.64, 81.96, 83.33),
@@ -102,11 +102,11 @@ TABLE3_NOTE: Final = (
 )
 
 
-def _table4(*percentages: float) -> Row:
+def _table4(*percentages: float) -> PaperRow:
     return dict(zip(CLASSIFIER_METRICS, percentages, strict=True))
 
 
-TABLE4: Final[Mapping[str, Row]] = {
+TABLE4: Final[Mapping[str, PaperRow]] = {
     "resnet18": _table4(93.05, 91.22, 85.63, 97.60, 97.86),
     "resnet50": _table4(93.86, 92.34, 87.74, 97.45, 97.90),
     "densenet121": _table4(93.37, 91.71, 86.97, 97.00, 98.24),
@@ -115,7 +115,7 @@ TABLE4: Final[Mapping[str, Row]] = {
 }
 """Table 4, by registered model."""
 
-TABLE5: Final[Mapping[str, Row]] = {
+TABLE5: Final[Mapping[str, PaperRow]] = {
     "stage1": _table4(94.65, 93.49, 90.86, 96.29, 98.08),
     "stage2": _table4(94.82, 93.71, 91.25, 96.30, 98.56),
     "stage3": _table4(95.15, 94.07, 91.05, 97.30, 98.59),

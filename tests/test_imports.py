@@ -154,7 +154,7 @@ def test_the_peer_needs_torch_and_numpy_only() -> None:
         name for file in users if file.parent.name != "torch_baseline" for name in imported(file)
     }
     assert {name for name in outside if name.startswith("mgajax.benchmark.torch_baseline")} <= {
-        "mgajax.benchmark.torch_baseline.job.Job",
+        "mgajax.benchmark.torch_baseline.job.TorchJob",
         "mgajax.benchmark.torch_baseline.job.write_job",
         "mgajax.benchmark.torch_baseline.registry.create",
     }

@@ -15,7 +15,7 @@ from mgajax.audit.windows import correlation, cut, local_contrast
 
 
 @dataclass(frozen=True)
-class Stage:
+class AlignmentStage:
     """One stage of an alignment.
 
     Attributes:
@@ -32,11 +32,11 @@ class Stage:
     least: float
 
 
-STAGES: tuple[Stage, ...] = (
-    Stage(size=32, coarse=3.0, fine=1.0, steps=4, least=0.9),
-    Stage(size=64, coarse=4.0, fine=1.0, steps=3, least=0.85),
-    Stage(size=64, coarse=2.0, fine=0.0, steps=3, least=0.75),
-    Stage(size=96, coarse=2.0, fine=0.0, steps=2, least=0.6),
+STAGES: tuple[AlignmentStage, ...] = (
+    AlignmentStage(size=32, coarse=3.0, fine=1.0, steps=4, least=0.9),
+    AlignmentStage(size=64, coarse=4.0, fine=1.0, steps=3, least=0.85),
+    AlignmentStage(size=64, coarse=2.0, fine=0.0, steps=3, least=0.75),
+    AlignmentStage(size=96, coarse=2.0, fine=0.0, steps=2, least=0.6),
 )
 
 FIELDS = 4
@@ -109,7 +109,9 @@ def agreement(
 
 
 def _contrast(
-    thumbnails: Float32[np.ndarray, "n t t"], windows: Float32[np.ndarray, "n 4"], stage: Stage
+    thumbnails: Float32[np.ndarray, "n t t"],
+    windows: Float32[np.ndarray, "n 4"],
+    stage: AlignmentStage,
 ) -> Float32[np.ndarray, "n s s"]:
     shown = cut(thumbnails, windows, size=stage.size)
     return local_contrast(shown, coarse=stage.coarse, fine=stage.fine)

@@ -18,9 +18,9 @@ from mgajax.audit.fingerprints import (
     store_fingerprints,
 )
 from mgajax.audit.mask_check import check_masks
-from mgajax.audit.result import AuditResult, Identity, Pair, Slice, SplitPatient
+from mgajax.audit.result import AuditResult, IdentityMatch, Pair, ReportedSlice, SplitPatient
 from mgajax.audit.shortcut import check_shortcut
-from mgajax.audit.slices import Slices, open_slices, split_name
+from mgajax.audit.slices import AuditSlices, open_slices, split_name
 from mgajax.curation.report import Finding
 from mgajax.data.patient_groups import patient_keys
 from mgajax.errors import DataError
@@ -30,7 +30,7 @@ CACHE = "fingerprints.npz"
 
 
 @dataclass(frozen=True)
-class Audited:
+class IllustratedAudit:
     """An audit's result, and what its rows look like.
 
     Attributes:
@@ -46,7 +46,7 @@ class Audited:
 
 def audit_folder(
     directory: Path, *, split: Path | None = None, masks: Path | None = None, cache: Path
-) -> Audited:
+) -> IllustratedAudit:
     """Audit a built data set or a downloaded copy.
 
     Args:
@@ -73,11 +73,15 @@ def audit_folder(
     shapes = np.stack([one.shape for one in prints])
     check_masks(whole, shapes, folder=masks or slices.mask_folder)
     thumbnails = np.stack([one.thumbnail for one in prints])
-    return Audited(_judge(whole, prints, thumbnails, split=split), thumbnails, shapes)
+    return IllustratedAudit(_judge(whole, prints, thumbnails, split=split), thumbnails, shapes)
 
 
 def _judge(
-    slices: Slices, prints: Sequence[Fingerprint], thumbnails: np.ndarray, *, split: Path | None
+    slices: AuditSlices,
+    prints: Sequence[Fingerprint],
+    thumbnails: np.ndarray,
+    *,
+    split: Path | None,
 ) -> AuditResult:
     people = slices.people()
     near = near_copies(thumbnails, np.stack([one.anchors for one in prints]), people=people)
@@ -121,7 +125,7 @@ def _merged(exact: Iterable[Copy], near: Iterable[Copy]) -> list[Copy]:
     return list(seen.values())
 
 
-def _pair(slices: Slices, copy: Copy, *, people: Int32[np.ndarray, "n"]) -> Pair:
+def _pair(slices: AuditSlices, copy: Copy, *, people: Int32[np.ndarray, "n"]) -> Pair:
     a, b = copy.first, copy.second
     parts = {int(slices.splits[a]), int(slices.splits[b])}
     apart = len(parts) == 2 and min(parts) >= 0
@@ -135,8 +139,8 @@ def _pair(slices: Slices, copy: Copy, *, people: Int32[np.ndarray, "n"]) -> Pair
     )
 
 
-def _slice(slices: Slices, row: int) -> Slice:
-    return Slice(
+def _slice(slices: AuditSlices, row: int) -> ReportedSlice:
+    return ReportedSlice(
         row=row,
         file_name=str(slices.file_names[row]),
         label=CLASS_NAMES[int(slices.labels[row])],
@@ -151,7 +155,7 @@ def _is_between(pair: Pair, people: Int32[np.ndarray, "n"]) -> bool:
     return bool(people[pair.first.row] != people[pair.second.row]) or pair.is_conflict
 
 
-def _split_patients(slices: Slices) -> Iterable[SplitPatient]:
+def _split_patients(slices: AuditSlices) -> Iterable[SplitPatient]:
     """People in several splits, by the data set's ids and by those of the split.csv."""
     reported = set()
     for patients in (slices.patients, slices.own_patients):
@@ -167,7 +171,7 @@ def _split_patients(slices: Slices) -> Iterable[SplitPatient]:
                 yield SplitPatient(name, {s: counts[key][s] for s in SPLITS if counts[key][s]})
 
 
-def _identities(pairs: Sequence[Pair], people: Int32[np.ndarray, "n"]) -> list[Identity]:
+def _identities(pairs: Sequence[Pair], people: Int32[np.ndarray, "n"]) -> list[IdentityMatch]:
     """Pairs of ids with copies of each other, most copies first."""
     found: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
     for pair in pairs:
@@ -175,13 +179,13 @@ def _identities(pairs: Sequence[Pair], people: Int32[np.ndarray, "n"]) -> list[I
             low, high = sorted((pair.first.patient, pair.second.patient))
             found[low, high].append(pair.correlation)
     identities = [
-        Identity(patients, len(scores), float(np.mean(scores)))
+        IdentityMatch(patients, len(scores), float(np.mean(scores)))
         for patients, scores in found.items()
     ]
     return sorted(identities, key=lambda one: (-one.pairs, one.patients))
 
 
-def _two_classes(slices: Slices, people: Int32[np.ndarray, "n"]) -> Iterable[str]:
+def _two_classes(slices: AuditSlices, people: Int32[np.ndarray, "n"]) -> Iterable[str]:
     seen = np.zeros((int(people.max()) + 1, len(CLASS_NAMES)), bool)
     seen[people, slices.labels] = True
     for person in np.flatnonzero(seen.sum(axis=1) > 1):

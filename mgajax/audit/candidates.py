@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float32, Int8, Int32, UInt8, UInt64
 
 from mgajax.audit.anchors import ANCHORS
-from mgajax.audit.hashes import SIZE, Near, hashes, joined, near_pairs, strongest
+from mgajax.audit.hashes import SIZE, NearPairs, hashes, joined, near_pairs, strongest
 from mgajax.audit.orientations import ORIENTATIONS
 from mgajax.audit.windows import cut, inset
 from mgajax.data.threads import map_ordered
@@ -146,7 +146,7 @@ def _hash_part(
     return hashes(cut(some, inset(whole, margins), size=SIZE))
 
 
-def _best_view(near: Near, views: np.ndarray) -> tuple[Near, np.ndarray]:
+def _best_view(near: NearPairs, views: np.ndarray) -> tuple[NearPairs, np.ndarray]:
     """Each pair once, in the view where it is nearest; few pairs a slice."""
     low, high = np.minimum(near.first, near.second), np.maximum(near.first, near.second)
     order = np.lexsort((near.distances, high, low))
@@ -154,14 +154,14 @@ def _best_view(near: Near, views: np.ndarray) -> tuple[Near, np.ndarray]:
     if len(order):
         first[1:] |= np.diff(high[order]) != 0
     kept = order[first]
-    near = Near(near.first[kept], near.second[kept], near.distances[kept])
+    near = NearPairs(near.first[kept], near.second[kept], near.distances[kept])
     strong = strongest(near, most=MOST)
-    near = Near(near.first[strong], near.second[strong], near.distances[strong])
+    near = NearPairs(near.first[strong], near.second[strong], near.distances[strong])
     return near, views[kept][strong]
 
 
 def _laid_over(
-    near: Near, numbers: np.ndarray, *, views: list[_View], anchors: np.ndarray
+    near: NearPairs, numbers: np.ndarray, *, views: list[_View], anchors: np.ndarray
 ) -> Candidates:
     windows = np.empty((len(numbers), 4), np.float32)
     targets = np.empty((len(numbers), 4), np.float32)

@@ -33,7 +33,7 @@ BLOCK = 8
 
 
 @dataclass(frozen=True)
-class Near:
+class NearPairs:
     """Pairs of rows with similar hashes; `distances` counts the bits that differ."""
 
     first: Int32[np.ndarray, "m"]
@@ -56,7 +56,7 @@ def near_pairs(
     groups: Int32[np.ndarray, "n"],
     limit: int,
     most: int,
-) -> Near:
+) -> NearPairs:
     """The `most` nearest rows of `second` for each row of `first`, within `limit` bits.
 
     Args:
@@ -76,9 +76,9 @@ def near_pairs(
     return joined(blocks)
 
 
-def joined(parts: list[Near]) -> Near:
+def joined(parts: list[NearPairs]) -> NearPairs:
     """The pairs of several searches, one after another."""
-    return Near(
+    return NearPairs(
         np.concatenate([part.first for part in parts]),
         np.concatenate([part.second for part in parts]),
         np.concatenate([part.distances for part in parts]),
@@ -87,7 +87,7 @@ def joined(parts: list[Near]) -> Near:
 
 def _nearest(
     first: np.ndarray, second: np.ndarray, *, at: int, groups: np.ndarray, limit: int, most: int
-) -> Near:
+) -> NearPairs:
     """The pairs of one block of rows of `first`: by the first word, then by all of them."""
     block = first[at : at + BLOCK]
     begun = np.bitwise_count(block[:, 0, None] ^ second[None, :, 0])
@@ -100,7 +100,9 @@ def _nearest(
     rows, columns, found = rows[close], columns[close], found[close]
     order = np.lexsort((found, rows))
     kept = order[_rank_in_run(rows[order]) < most]
-    return Near((rows[kept] + at).astype(np.int32), columns[kept].astype(np.int32), found[kept])
+    return NearPairs(
+        (rows[kept] + at).astype(np.int32), columns[kept].astype(np.int32), found[kept]
+    )
 
 
 def _rank_in_run(sorted_values: np.ndarray) -> np.ndarray:
@@ -112,7 +114,7 @@ def _rank_in_run(sorted_values: np.ndarray) -> np.ndarray:
     return np.arange(len(sorted_values)) - np.repeat(starts, lengths)
 
 
-def strongest(near: Near, *, most: int) -> Bool[np.ndarray, "m"]:
+def strongest(near: NearPairs, *, most: int) -> Bool[np.ndarray, "m"]:
     """Which pairs are among the `most` nearest of either of their slices."""
     kept = np.zeros(len(near.first), bool)
     for side in (near.first, near.second):

@@ -5,13 +5,15 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int32
 
-from mgajax.audit.slices import Slices
+from mgajax.audit.slices import AuditSlices
 from mgajax.curation.lesion_masks import attach_masks, find_masks
 from mgajax.curation.records import SliceRecord
 from mgajax.errors import DataError
 
 
-def check_masks(slices: Slices, shapes: Int32[np.ndarray, "n 2"], *, folder: Path | None) -> None:
+def check_masks(
+    slices: AuditSlices, shapes: Int32[np.ndarray, "n 2"], *, folder: Path | None
+) -> None:
     """Note masks that are damaged, of another size, of nobody, empty, or of a normal slice.
 
     Args:
@@ -36,7 +38,7 @@ def check_masks(slices: Slices, shapes: Int32[np.ndarray, "n 2"], *, folder: Pat
     attach_masks(records, masks=masks, findings=slices.findings)
 
 
-def _record(slices: Slices, row: int, shape: np.ndarray) -> SliceRecord:
+def _record(slices: AuditSlices, row: int, shape: np.ndarray) -> SliceRecord:
     name = str(slices.file_names[row])
     return SliceRecord(
         path=slices.directory / name,

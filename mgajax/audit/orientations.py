@@ -7,7 +7,7 @@ from jaxtyping import Float32
 
 
 @dataclass(frozen=True)
-class Orientation:
+class CopyOrientation:
     """Transposed or not, then turned over top to bottom, then left to right.
 
     Attributes:
@@ -40,14 +40,14 @@ class Orientation:
         return np.stack([top, left, bottom, right], axis=1)
 
 
-ORIENTATIONS: tuple[Orientation, ...] = (
-    Orientation("as it is"),
-    Orientation("upside down", upside_down=True),
-    Orientation("mirrored left to right", mirrored=True),
-    Orientation("turned by 180°", upside_down=True, mirrored=True),
-    Orientation("transposed", transposed=True),
-    Orientation("turned by 90° to the left", transposed=True, upside_down=True),
-    Orientation("turned by 90° to the right", transposed=True, mirrored=True),
-    Orientation("transposed the other way", transposed=True, upside_down=True, mirrored=True),
+ORIENTATIONS: tuple[CopyOrientation, ...] = (
+    CopyOrientation("as it is"),
+    CopyOrientation("upside down", upside_down=True),
+    CopyOrientation("mirrored left to right", mirrored=True),
+    CopyOrientation("turned by 180°", upside_down=True, mirrored=True),
+    CopyOrientation("transposed", transposed=True),
+    CopyOrientation("turned by 90° to the left", transposed=True, upside_down=True),
+    CopyOrientation("turned by 90° to the right", transposed=True, mirrored=True),
+    CopyOrientation("transposed the other way", transposed=True, upside_down=True, mirrored=True),
 )
 """The first is the identity."""

@@ -10,7 +10,7 @@ from PIL import Image
 
 from mgajax import __version__
 from mgajax.audit.association import Association
-from mgajax.audit.result import AuditResult, Pair, Slice
+from mgajax.audit.result import AuditResult, Pair, ReportedSlice
 from mgajax.audit.shortcut import Shortcut
 from mgajax.reporting.figures.style import VALIDATION, class_colour
 from mgajax.reporting.html.blocks import (
@@ -151,7 +151,7 @@ def _card(pair: Pair, *, picture: Callable[[int], str]) -> Card:
     )
 
 
-def _side(part: Slice, *, picture: Callable[[int], str]) -> tuple[Cell, ...]:
+def _side(part: ReportedSlice, *, picture: Callable[[int], str]) -> tuple[Cell, ...]:
     label = Tag(part.label, class_colour(part.label, CLASS_NAMES.index(part.label)))
     return (
         Thumbnail(picture(part.row), alt=part.file_name),

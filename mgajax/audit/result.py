@@ -10,7 +10,7 @@ from mgajax.curation.report import FindingSummary, findings_json
 
 
 @dataclass(frozen=True)
-class Slice:
+class ReportedSlice:
     """One slice as it is reported; `split` is "" where none is known."""
 
     row: int
@@ -33,8 +33,8 @@ class Pair:
       leaks: two people's, and nothing keeps them out of two splits.
     """
 
-    first: Slice
-    second: Slice
+    first: ReportedSlice
+    second: ReportedSlice
     kind: str
     words: str
     correlation: float
@@ -67,7 +67,7 @@ class SplitPatient:
 
 
 @dataclass(frozen=True)
-class Identity:
+class IdentityMatch:
     """Two ids whose slices match: probably one person."""
 
     patients: tuple[str, str]
@@ -102,7 +102,7 @@ class AuditResult:
     split_patients: tuple[SplitPatient, ...]
     pairs: tuple[Pair, ...]
     own_copies: tuple[Pair, ...]
-    identities: tuple[Identity, ...]
+    identities: tuple[IdentityMatch, ...]
     torn_labels: tuple[str, ...]
     two_classes: tuple[str, ...]
     findings: tuple[FindingSummary, ...]

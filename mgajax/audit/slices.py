@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Int8, Int32
 
 from mgajax.curation.kaggle_layout import (
-    Layout,
+    KaggleLayout,
     find_layout,
     read_rows,
 )
@@ -26,12 +26,12 @@ from mgajax.schema import SPLITS
 UNKNOWN = -1
 """The split of a slice that stands in none."""
 
-Contents = Iterator[tuple[str, bytes]]
+PictureBytes = Iterator[tuple[str, bytes]]
 """File names and bytes of the pictures, in the order of the columns."""
 
 
 @dataclass(frozen=True, eq=False)
-class Slices(SliceColumns):
+class AuditSlices(SliceColumns):
     """One row a slice.
 
     Attributes:
@@ -51,7 +51,7 @@ class Slices(SliceColumns):
     kind: str
     splits: Int8[np.ndarray, "n"]
     has_split: bool
-    contents: Callable[[], Contents]
+    contents: Callable[[], PictureBytes]
     own_patients: np.ndarray
     mask_folder: Path | None = None
     findings: Findings = field(default_factory=Findings)
@@ -61,7 +61,7 @@ class Slices(SliceColumns):
         return np.unique(patient_keys(self.patients), return_inverse=True)[1].astype(np.int32)
 
 
-def open_slices(directory: Path, *, split: Path | None = None) -> Slices:
+def open_slices(directory: Path, *, split: Path | None = None) -> AuditSlices:
     """The slices under `directory`.
 
     Args:
@@ -79,14 +79,14 @@ def open_slices(directory: Path, *, split: Path | None = None) -> Slices:
     return slices if split is None else _with_split(slices, split)
 
 
-def _built(directory: Path) -> Slices:
+def _built(directory: Path) -> AuditSlices:
     table = read_table(directory)
 
-    def contents() -> Contents:
+    def contents() -> PictureBytes:
         for row, image, _ in iter_encoded(table.directory):
             yield str(table.file_names[row]), image
 
-    return Slices(
+    return AuditSlices(
         directory=table.directory,
         kind="built data set",
         file_names=table.file_names,
@@ -100,7 +100,7 @@ def _built(directory: Path) -> Slices:
     )
 
 
-def _downloaded(directory: Path) -> Slices:
+def _downloaded(directory: Path) -> AuditSlices:
     layout = find_layout(directory)
     findings = Findings()
     known = []
@@ -114,7 +114,7 @@ def _downloaded(directory: Path) -> Slices:
         )
     patients = np.array([identity.patient for _, identity in known], np.str_)
     paths = [file.path for file, _ in known]
-    return Slices(
+    return AuditSlices(
         directory=directory,
         kind="downloaded copy",
         file_names=np.array([path.name for path in paths], np.str_),
@@ -130,7 +130,7 @@ def _downloaded(directory: Path) -> Slices:
     )
 
 
-def _matches(layout: Layout, *, findings: Findings) -> list[Match]:
+def _matches(layout: KaggleLayout, *, findings: Findings) -> list[Match]:
     """Pictures with their rows; of a name found twice, the second copy has the first one's row."""
     files = list_pictures(layout, findings=findings)
     matches = match_rows(read_rows(layout), files, findings=findings)
@@ -150,7 +150,7 @@ def _second(file: PictureFile, by_name: dict[str, Match]) -> Match:
     return Match(file=file, row=by_name[canonical_name(file.path.name)].row)
 
 
-def _with_split(slices: Slices, path: Path) -> Slices:
+def _with_split(slices: AuditSlices, path: Path) -> AuditSlices:
     """The slices with the splits, and the people, that a split.csv gives them."""
     names, first = np.unique(slices.file_names, return_index=True)
     listed = read_split_csv(path, table=slices.only(first))

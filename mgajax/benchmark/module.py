@@ -39,7 +39,7 @@ NOTHING = Bytes(0, 0)
 
 
 @dataclasses.dataclass(frozen=True)
-class Shape:
+class ArrayShape:
     """One array as the program lays it out.
 
     Attributes:
@@ -98,7 +98,7 @@ class Instruction:
     root: bool
 
     @property
-    def shapes(self) -> tuple[Shape, ...]:
+    def shapes(self) -> tuple[ArrayShape, ...]:
         """The arrays of its result, in order."""
         return shapes_of(self.result)
 
@@ -136,7 +136,7 @@ class Instruction:
 Computation = Mapping[str, Instruction]
 
 
-class Executed(NamedTuple):
+class Execution(NamedTuple):
     """An instruction that the step runs."""
 
     instruction: Instruction
@@ -151,21 +151,21 @@ class Module:
     computations: Mapping[str, Computation]
     entry: str
 
-    def executed(self) -> Iterator[Executed]:
+    def executed(self) -> Iterator[Execution]:
         """What a step runs: the entry's instructions, and within loops, calls and branches.
 
         A loop counts as often as the compiler knows it to run, or once; every branch counts.
         """
         yield from self._within(self.entry, 1)
 
-    def _within(self, name: str, times: int) -> Iterator[Executed]:
+    def _within(self, name: str, times: int) -> Iterator[Execution]:
         computation = self.computations.get(name, {})
         for instruction in computation.values():
             if instruction.opcode in ("while", "call", "conditional"):
                 for called in instruction.called:
                     yield from self._within(called, times * instruction.trips)
             else:
-                yield Executed(instruction, computation, times)
+                yield Execution(instruction, computation, times)
 
     def root(self, name: str) -> Instruction | None:
         """What a computation returns."""
@@ -219,16 +219,16 @@ def _closing(line: str, opened: int) -> int:
 
 
 @functools.lru_cache(maxsize=65536)
-def shapes_of(text: str) -> tuple[Shape, ...]:
+def shapes_of(text: str) -> tuple[ArrayShape, ...]:
     """The arrays of a type, of a tuple too."""
     return tuple(_shape(*found) for found in _ARRAY.findall(text))
 
 
-def _shape(kind: str, sides: str, layout: str) -> Shape:
+def _shape(kind: str, sides: str, layout: str) -> ArrayShape:
     found = _LAYOUT.match(layout)
     space = _SPACE.search(layout)
     order, tile = (found[1], found[2]) if found else ("", None)
-    return Shape(
+    return ArrayShape(
         kind=kind,
         sides=_numbers(re.sub("[<=]", "", sides)),
         order=_numbers(order),

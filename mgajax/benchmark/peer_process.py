@@ -16,7 +16,7 @@ import jax
 from mgajax import interop
 from mgajax.benchmark.devices import cpu_threads
 from mgajax.benchmark.program import Subject, What
-from mgajax.benchmark.torch_baseline.job import Job, write_job
+from mgajax.benchmark.torch_baseline.job import TorchJob, write_job
 from mgajax.config import ROOT
 from mgajax.data.loader import IMAGE_MEAN, IMAGE_STD
 from mgajax.distributed.supervision import how_it_ended, start_with_pipes
@@ -64,11 +64,11 @@ def check_comparable(subject: Subject) -> None:
         )
 
 
-def make_job(subject: Subject) -> Job:
+def make_job(subject: Subject) -> TorchJob:
     """The network, loss and optimiser of a configuration, in numbers."""
     config = subject.config
     family, dimensions = definition(subject.settings.model)
-    return Job(
+    return TorchJob(
         family=family,
         dimensions={"channels": CHANNELS, **dimensions},
         dtype=config.model.dtype,

@@ -11,7 +11,7 @@ from collections import defaultdict
 from typing import Any
 
 from mgajax.benchmark.chips import Chip
-from mgajax.benchmark.module import NOTHING, Executed, Instruction, Module
+from mgajax.benchmark.module import NOTHING, Execution, Instruction, Module
 from mgajax.benchmark.parts import is_backward, part_of
 from mgajax.benchmark.traffic import FREE, products, traffic
 
@@ -34,7 +34,7 @@ _TELLING = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Priced:
+class InstructionPrice:
     """An instruction of the program.
 
     Attributes:
@@ -48,7 +48,7 @@ class Priced:
       seconds: of all its runs, 0 where nothing is known of the chip.
     """
 
-    executed: Executed
+    executed: Execution
     name: str
     part: str
     backward: bool
@@ -59,7 +59,7 @@ class Priced:
     seconds: float
 
 
-def priced(module: Module, *, chip: Chip | None, dtype: str, model: str) -> list[Priced]:
+def priced(module: Module, *, chip: Chip | None, dtype: str, model: str) -> list[InstructionPrice]:
     """Every instruction that a step runs and that is more than a name.
 
     Args:
@@ -83,7 +83,7 @@ def priced(module: Module, *, chip: Chip | None, dtype: str, model: str) -> list
             seconds = times * cycles / chip.clock_hz if clocked else bound  # type: ignore[operator]
         path = _path(instruction, module)
         found.append(
-            Priced(
+            InstructionPrice(
                 executed,
                 name=_name(instruction, module),
                 part=part_of(path, model=model),
@@ -98,7 +98,7 @@ def priced(module: Module, *, chip: Chip | None, dtype: str, model: str) -> list
     return found
 
 
-def bytes_moved(instructions: list[Priced]) -> dict[str, int]:
+def bytes_moved(instructions: list[InstructionPrice]) -> dict[str, int]:
     """Of a step on one device: `bytes` as arrays are, `padded_bytes` as they lie in tiles."""
     return {
         "bytes": sum(one.bare for one in instructions),
@@ -106,7 +106,7 @@ def bytes_moved(instructions: list[Priced]) -> dict[str, int]:
     }
 
 
-def price_list(instructions: list[Priced], *, chip: Chip) -> dict[str, Any]:
+def price_list(instructions: list[InstructionPrice], *, chip: Chip) -> dict[str, Any]:
     """Milliseconds of a step on one device, in all and by part, and what has no price of its own.
 
     Returns:
@@ -129,23 +129,23 @@ def price_list(instructions: list[Priced], *, chip: Chip) -> dict[str, Any]:
     }
 
 
-def _is_unpriced(one: Priced, *, clocked: bool) -> bool:
+def _is_unpriced(one: InstructionPrice, *, clocked: bool) -> bool:
     return one.cycles is None if clocked else any(word in one.name for word in _TELLING)
 
 
-def _is_beside(one: Priced) -> bool:
+def _is_beside(one: InstructionPrice) -> bool:
     opcode = one.executed.instruction.opcode
     return opcode.endswith("-start") and not any(word in one.name for word in _TELLING)
 
 
-def _by_part(instructions: list[Priced]) -> dict[str, dict[str, Any]]:
+def _by_part(instructions: list[InstructionPrice]) -> dict[str, dict[str, Any]]:
     parts: dict[str, dict[str, Any]] = defaultdict(lambda: {"forward_ms": 0.0, "backward_ms": 0.0})
     for one in instructions:
         parts[one.part]["backward_ms" if one.backward else "forward_ms"] += 1e3 * one.seconds
     return dict(sorted(parts.items(), key=lambda item: -sum(item[1].values())))
 
 
-def _by_name(instructions: list[Priced]) -> dict[str, dict[str, Any]]:
+def _by_name(instructions: list[InstructionPrice]) -> dict[str, dict[str, Any]]:
     names: dict[str, dict[str, Any]] = defaultdict(
         lambda: {"count": 0, "padded_bytes": 0, "ms": 0.0}
     )
@@ -157,11 +157,11 @@ def _by_name(instructions: list[Priced]) -> dict[str, dict[str, Any]]:
     return dict(sorted(names.items(), key=lambda item: -item[1]["ms"]))
 
 
-def _dearest(instructions: list[Priced]) -> list[Priced]:
+def _dearest(instructions: list[InstructionPrice]) -> list[InstructionPrice]:
     return sorted(instructions, key=lambda one: -one.seconds)[:HEAVIEST]
 
 
-def _line(one: Priced) -> dict[str, Any]:
+def _line(one: InstructionPrice) -> dict[str, Any]:
     return {
         "ms": 1e3 * one.seconds,
         "name": one.executed.instruction.name,

@@ -6,12 +6,12 @@ import numpy as np
 
 from mgajax.benchmark.module import (
     NOTHING,
+    ArrayShape,
     Bytes,
     Computation,
-    Executed,
+    Execution,
     Instruction,
     Module,
-    Shape,
     shapes_of,
 )
 
@@ -29,7 +29,7 @@ _CONTRACTED = re.compile(r'lhs_contracting_dim(?:s=\{|ensions":\[)([0-9,"]+)')
 _CUDNN = re.compile(r'custom_call_target="__cudnn\$conv(\w+)"')
 
 
-def traffic(executed: Executed, *, module: Module) -> Bytes:
+def traffic(executed: Execution, *, module: Module) -> Bytes:
     """Bytes between the main memory and the chip, once: what is read and what is written.
 
     A fusion that takes only a part of an operand reads that part; one that changes a part of an
@@ -107,24 +107,24 @@ def _update(change: Instruction, computation: Computation) -> Bytes:
     return _sum(tuple(_operand_shapes(change, computation)[1:2]))
 
 
-def results_of_started(shapes: tuple[Shape, ...]) -> tuple[Shape, ...]:
+def results_of_started(shapes: tuple[ArrayShape, ...]) -> tuple[ArrayShape, ...]:
     """Of what an asynchronous start yields, its operands, its results, then counters: the results."""
     arrays = tuple(shape for shape in shapes if shape.sides)
     return arrays[len(arrays) // 2 :]
 
 
-def _sum(shapes: tuple[Shape, ...]) -> Bytes:
+def _sum(shapes: tuple[ArrayShape, ...]) -> Bytes:
     total = NOTHING
     for shape in shapes:
         total += shape.size
     return total
 
 
-def _main_memory(shapes: tuple[Shape, ...]) -> Bytes:
+def _main_memory(shapes: tuple[ArrayShape, ...]) -> Bytes:
     return _sum(tuple(shape for shape in shapes if shape.space == 0))
 
 
-def products(executed: Executed, *, module: Module) -> float:
+def products(executed: Execution, *, module: Module) -> float:
     """Operations (a multiplication and an addition are two) of the convolutions and matrix products
     in an instruction, once; what falls on padding counts nothing."""
     instruction, computation, _ = executed
@@ -146,7 +146,7 @@ def _products(instruction: Instruction, computation: Computation, module: Module
     return 0.0
 
 
-def _operand_shapes(instruction: Instruction, computation: Computation) -> list[Shape]:
+def _operand_shapes(instruction: Instruction, computation: Computation) -> list[ArrayShape]:
     typed = shapes_of(instruction.arguments)
     if typed:
         return list(typed)

@@ -136,7 +136,7 @@ def curate(arguments: argparse.Namespace, overrides: list[str]) -> None:
     from mgajax.imaging.windows import find_window
     from mgajax.reporting.dataset_report import report_dataset
 
-    settings = curation.Settings(
+    settings = curation.CurationSettings(
         window=find_window(arguments.window),
         orientation=arguments.orientation,
         options=ReadOptions(

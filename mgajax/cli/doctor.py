@@ -41,7 +41,7 @@ matters to who wants that command. Exit code 1 if training would not start."""
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """One line of the answer.
 
     Attributes:
@@ -79,9 +79,9 @@ def doctor(arguments: argparse.Namespace, overrides: list[str]) -> int:
     return int(any(finding.state == "broken" for finding in findings))
 
 
-def examine() -> Iterator[Finding]:
+def examine() -> Iterator[Diagnosis]:
     """Every finding: interpreter, packages, devices, the folder of programs, then the commands."""
-    yield Finding("ok", "Python", f"{platform.python_version()}, {platform.platform(terse=True)}")
+    yield Diagnosis("ok", "Python", f"{platform.python_version()}, {platform.platform(terse=True)}")
     yield _packages()
     yield _devices()
     yield _compiled_programs()
@@ -89,16 +89,16 @@ def examine() -> Iterator[Finding]:
         yield _extra(extra, purpose=purpose)
 
 
-def _packages() -> Finding:
+def _packages() -> Diagnosis:
     """The package itself, and what it cannot do without."""
     wanted = list(requirements(PACKAGE))
     faults = _faults(wanted)
     if faults:
-        return Finding(
+        return Diagnosis(
             "broken", PACKAGE, ", ".join(faults), f"pip install {_quoted(wanted, faults)}"
         )
     told = ", ".join(f"{name} {metadata.version(name)}" for name in ("jax", "jaxlib", "flax"))
-    return Finding("ok", PACKAGE, f"{metadata.version(PACKAGE)} with {told}")
+    return Diagnosis("ok", PACKAGE, f"{metadata.version(PACKAGE)} with {told}")
 
 
 def _quoted(wanted: list[Requirement], faults: list[str]) -> str:
@@ -106,7 +106,7 @@ def _quoted(wanted: list[Requirement], faults: list[str]) -> str:
     return " ".join(f"'{one.name}{one.specifier}'" for one in wanted if one.name in names)
 
 
-def _devices() -> Finding:
+def _devices() -> Diagnosis:
     """What JAX computes on, and whether it leaves something idle."""
     import jax
 
@@ -114,17 +114,17 @@ def _devices() -> Finding:
         devices = jax.local_devices()
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
-        return Finding("broken", "devices", reason, "try JAX_PLATFORMS=cpu, which always works")
+        return Diagnosis("broken", "devices", reason, "try JAX_PLATFORMS=cpu, which always works")
     kinds = [device.device_kind for device in devices]
     told = ", ".join(f"{kinds.count(kind)} × {kind}" for kind in dict.fromkeys(kinds))
     told += f"; {os.cpu_count()} processor cores"
     idle = _idle_extra() if devices[0].platform == "cpu" else None
     if idle is None:
-        return Finding("ok", "devices", told)
+        return Diagnosis("ok", "devices", told)
     told = f"{told}; JAX does not use this machine's {DEVICE_EXTRAS[idle]}"
     if chosen := os.environ.get("JAX_PLATFORMS"):
-        return Finding("missing", "devices", told, f"unset JAX_PLATFORMS, which is {chosen}")
-    return Finding("missing", "devices", told, f"pip install '{PACKAGE}[{idle}]'")
+        return Diagnosis("missing", "devices", told, f"unset JAX_PLATFORMS, which is {chosen}")
+    return Diagnosis("missing", "devices", told, f"pip install '{PACKAGE}[{idle}]'")
 
 
 def _idle_extra() -> str | None:
@@ -134,7 +134,7 @@ def _idle_extra() -> str | None:
     return "tpu" if any(path.exists() for path in TPUS) else None
 
 
-def _compiled_programs() -> Finding:
+def _compiled_programs() -> Diagnosis:
     """Where compiled programs are kept, and whether that works."""
     import jax
 
@@ -142,21 +142,21 @@ def _compiled_programs() -> Finding:
     there = next(part for part in (folder, *folder.parents) if part.exists())
     if not os.access(there, os.W_OK):
         fix = "set JAX_COMPILATION_CACHE_DIR to a folder that you may write"
-        return Finding("missing", "compiled programs", f"{folder} cannot be written", fix)
+        return Diagnosis("missing", "compiled programs", f"{folder} cannot be written", fix)
     size = sum(path.stat().st_size for path in folder.glob("*") if path.is_file())
-    return Finding("ok", "compiled programs", f"{folder}, {size / 1e6:.0f} MB; may be deleted")
+    return Diagnosis("ok", "compiled programs", f"{folder}, {size / 1e6:.0f} MB; may be deleted")
 
 
-def _extra(extra: str, *, purpose: str) -> Finding:
+def _extra(extra: str, *, purpose: str) -> Diagnosis:
     if extra not in (metadata.metadata(PACKAGE).get_all("Provides-Extra") or ()):
         text = f"the extra {extra}, which came after this installation"
-        return Finding("missing", purpose, text, "install the package again")
+        return Diagnosis("missing", purpose, text, "install the package again")
     wanted = list(requirements(PACKAGE, extra=extra))
     faults = _faults(wanted)
     if faults:
-        return Finding("missing", purpose, ", ".join(faults), f"pip install '{PACKAGE}[{extra}]'")
+        return Diagnosis("missing", purpose, ", ".join(faults), f"pip install '{PACKAGE}[{extra}]'")
     own = {one.name for one in wanted}
-    return Finding(
+    return Diagnosis(
         "ok", purpose, ", ".join(f"{name} {metadata.version(name)}" for name in sorted(own))
     )
 

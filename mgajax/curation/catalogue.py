@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mgajax.curation.inspection import Candidate, inspect
-from mgajax.curation.kaggle_layout import Layout, Row, find_layout, read_rows
+from mgajax.curation.kaggle_layout import KaggleLayout, KaggleRow, find_layout, read_rows
 from mgajax.curation.lesion_masks import attach_masks, find_masks
 from mgajax.curation.matching import Match, PictureFile, identify, list_pictures, match_rows
 from mgajax.curation.names import canonical_name
@@ -71,7 +71,11 @@ def read_catalogue(manual_dir: Path, *, max_damage_share: float, masks: str = "u
 
 
 def _check_classes(
-    rows: Sequence[Row], files: Sequence[PictureFile], *, layout: Layout, findings: Findings
+    rows: Sequence[KaggleRow],
+    files: Sequence[PictureFile],
+    *,
+    layout: KaggleLayout,
+    findings: Findings,
 ) -> None:
     """Refuse a class with a table or with pictures alone; note one of which there is nothing."""
     for label, (folder, table) in enumerate(zip(layout.class_folders, layout.tables, strict=True)):
@@ -121,7 +125,7 @@ def summarise(
     )
 
 
-def input_fingerprint(layout: Layout, *, masks: str = "use") -> str:
+def input_fingerprint(layout: KaggleLayout, *, masks: str = "use") -> str:
     """A quick hash of an input: contents of tables and predicted masks, names and sizes of the
     pictures and of the masks beside them.
     """
@@ -160,7 +164,7 @@ def _candidates(matches: Sequence[Match], *, findings: Findings) -> list[Candida
 
 
 def _with_masks(
-    records: list[SliceRecord], *, layout: Layout, masks: str, findings: Findings
+    records: list[SliceRecord], *, layout: KaggleLayout, masks: str, findings: Findings
 ) -> list[SliceRecord]:
     """Annotated masks where there are any, then predicted ones for the slices without."""
     if layout.mask_folder is not None and masks != "ignore":

@@ -42,7 +42,7 @@ from mgajax.schema import CLASS_NAMES
 
 
 @dataclass(frozen=True)
-class Settings:
+class CurationSettings:
     """What every slice of one output folder is made with.
 
     Attributes:
@@ -106,7 +106,7 @@ def curate(
     *,
     out: Path,
     sources: Sequence[str] = (),
-    settings: Settings | None = None,
+    settings: CurationSettings | None = None,
     workers: int = 1,
 ) -> CurationReport:
     """Read the archives under `raw` and write the curated set to `out`; continue if it is there.
@@ -122,7 +122,7 @@ def curate(
       ConfigError: an unknown source, or `out` was made with other settings.
       DataError: no archive under `raw`, or a table that an archive cannot be read without.
     """
-    settings = settings or Settings()
+    settings = settings or CurationSettings()
     findings = Findings()
     units = find_units(raw, sources=sources, settings=settings, findings=findings)
     journal = Journal(out, settings=settings.to_json())
@@ -138,7 +138,7 @@ def curate(
 
 
 def find_units(
-    raw: Path, *, sources: Sequence[str], settings: Settings, findings: Findings
+    raw: Path, *, sources: Sequence[str], settings: CurationSettings, findings: Findings
 ) -> list[Unit]:
     """What there is to read under `raw`, source by source.
 
@@ -164,7 +164,7 @@ def find_units(
     return units
 
 
-def curate_unit(unit: Unit, *, journal: Journal, settings: Settings) -> None:
+def curate_unit(unit: Unit, *, journal: Journal, settings: CurationSettings) -> None:
     """Read, select, render and write one unit, and record it as finished."""
     journal.forget(unit)
     findings = Findings()
@@ -200,7 +200,9 @@ def _performed(work, todo: Sequence[Unit], *, workers: int) -> Iterator[None]:
             pool.shutdown(cancel_futures=True)
 
 
-def _selected(slices: Iterator[RawSlice], *, settings: Settings) -> Iterator[tuple[RawSlice, str]]:
+def _selected(
+    slices: Iterator[RawSlice], *, settings: CurationSettings
+) -> Iterator[tuple[RawSlice, str]]:
     """The slices to keep, each with what selected it.
 
     From the first slice on of which the source says nothing, the volume is held until its end,
@@ -235,7 +237,9 @@ def _selected(slices: Iterator[RawSlice], *, settings: Settings) -> Iterator[tup
             yield slice_, slice_.reason if slice_.is_selected_by_source else reason
 
 
-def _written(slice_: RawSlice, *, reason: str, out: Path, settings: Settings) -> CuratedSlice:
+def _written(
+    slice_: RawSlice, *, reason: str, out: Path, settings: CurationSettings
+) -> CuratedSlice:
     """Render and write one slice and its mask; its row of the catalogue."""
     if PurePath(slice_.file_name).name != slice_.file_name:
         raise DataError(f"{slice_.origin}: {slice_.file_name!r} is no file name; left out")

@@ -40,7 +40,7 @@ MISSING: frozenset[str] = frozenset({"", "-"})
 
 
 @dataclass(frozen=True)
-class Layout:
+class KaggleLayout:
     """Where the parts of one downloaded copy are.
 
     Attributes:
@@ -55,7 +55,7 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class Row:
+class KaggleRow:
     """One row of the tables, cleaned; `age` is -1 and text is '' where unknown.
 
     `report` joins the `REPORT_COLUMNS`.
@@ -70,7 +70,7 @@ class Row:
     report: str = ""
 
 
-def find_layout(manual_dir: Path) -> Layout:
+def find_layout(manual_dir: Path) -> KaggleLayout:
     """Locate class folders, tables and masks under `manual_dir`.
 
     `manual_dir` may be the folder of the tables or `curated_data` itself, once or twice nested;
@@ -95,7 +95,7 @@ def find_layout(manual_dir: Path) -> Layout:
             f"{roots[0]}: class folder {', '.join(missing)} is missing; unpack it again"
         )
     masks = [level / "masks" for level in levels if (level / "masks").is_dir()]
-    return Layout(
+    return KaggleLayout(
         class_folders=tuple(roots[0] / folder for folder in CLASS_FOLDERS),
         tables=tuple(_find_table(name, levels) for name in TABLES),
         mask_folder=masks[0] if masks else None,
@@ -137,7 +137,7 @@ def find_table(name: str, levels: Sequence[Path]) -> Path | None:
     return found[0] if found else None
 
 
-def read_rows(layout: Layout) -> list[Row]:
+def read_rows(layout: KaggleLayout) -> list[KaggleRow]:
     """All rows of the three tables: class by class, in file order.
 
     Raises:
@@ -148,7 +148,7 @@ def read_rows(layout: Layout) -> list[Row]:
     ]
 
 
-def read_table(path: Path, *, label: int) -> list[Row]:
+def read_table(path: Path, *, label: int) -> list[KaggleRow]:
     """The rows of one table, whose class is `label` (an index into `CLASS_NAMES`).
 
     A table of nothing but its header is one of a set without that class.
@@ -201,10 +201,10 @@ def _header_key(name: str) -> str:
     return " ".join(tidy(name).casefold().replace("_", " ").split())
 
 
-def _row(values: dict[str, str], *, label: int) -> Row:
+def _row(values: dict[str, str], *, label: int) -> KaggleRow:
     country = values["Country"]
     gender = values["Gender"].upper()
-    return Row(
+    return KaggleRow(
         file_name=values["File name"],
         label=label,
         patient_id=values["Patient ID"],

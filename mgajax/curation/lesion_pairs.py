@@ -19,7 +19,7 @@ from mgajax.curation.inspection import Candidate, inspect
 from mgajax.curation.kaggle_layout import (
     MISSING,
     TABLES,
-    Row,
+    KaggleRow,
     find_table,
     folder_levels,
     read_table,
@@ -132,7 +132,11 @@ def _by_name(folder: Path, *, findings: Findings) -> dict[str, Path]:
 
 
 def _note_unpaired(
-    frames: dict[str, Path], masks: dict[str, Path], rows: dict[str, Row], *, findings: Findings
+    frames: dict[str, Path],
+    masks: dict[str, Path],
+    rows: dict[str, KaggleRow],
+    *,
+    findings: Findings,
 ) -> None:
     for name, path in frames.items():
         if name not in masks:
@@ -145,7 +149,7 @@ def _note_unpaired(
             findings.note(Finding.ROW_WITHOUT_FRAME, row.file_name)
 
 
-def _rows(layout: PairsLayout, *, findings: Findings) -> dict[str, Row]:
+def _rows(layout: PairsLayout, *, findings: Findings) -> dict[str, KaggleRow]:
     """The table's rows of the annotated archives, by `pair_name`."""
     if layout.table is None:
         findings.note(Finding.NO_TABLE, TABLE)
@@ -158,7 +162,7 @@ def _rows(layout: PairsLayout, *, findings: Findings) -> dict[str, Row]:
 
 
 def _candidates(
-    frames: dict[str, Path], *, rows: dict[str, Row], findings: Findings
+    frames: dict[str, Path], *, rows: dict[str, KaggleRow], findings: Findings
 ) -> list[Candidate]:
     """The frames whose person is known, by file name; the others are noted."""
     pooled = _frames_of_one_person(frames, rows=rows)
@@ -169,7 +173,7 @@ def _candidates(
             findings.note(Finding.FRAME_WITHOUT_ROW, path.name)
         if name in pooled:
             findings.note(Finding.PEOPLE_POOLED, path.name)
-            known = row or Row(path.name, COVID, patient_id="", country="", age=-1, gender="")
+            known = row or KaggleRow(path.name, COVID, patient_id="", country="", age=-1, gender="")
             row = replace(known, patient_id=ONE_PERSON)
         identity = identify(path.name, row, findings=findings)
         if identity is not None:
@@ -177,7 +181,7 @@ def _candidates(
     return candidates
 
 
-def _frames_of_one_person(frames: Iterable[str], *, rows: dict[str, Row]) -> set[str]:
+def _frames_of_one_person(frames: Iterable[str], *, rows: dict[str, KaggleRow]) -> set[str]:
     """MedSeg's frames, unless the table says of every one whose it is."""
     medseg = {name for name in frames if source_of(name) == "medseg"}
     known = {name for name in medseg if name in rows and rows[name].patient_id not in MISSING}

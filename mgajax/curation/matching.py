@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mgajax.curation.kaggle_layout import MISSING, Layout, Row
+from mgajax.curation.kaggle_layout import MISSING, KaggleLayout, KaggleRow
 from mgajax.curation.names import canonical_name, patient_id_from_name, source_of
 from mgajax.curation.patients import patient_key
 from mgajax.curation.report import Finding, Findings
@@ -33,7 +33,7 @@ class Match:
     """A picture and its table row, or None where the tables do not know it."""
 
     file: PictureFile
-    row: Row | None
+    row: KaggleRow | None
     has_class_conflict: bool = False
 
 
@@ -48,7 +48,7 @@ class Identity:
     gender: str
 
 
-def list_pictures(layout: Layout, *, findings: Findings) -> list[PictureFile]:
+def list_pictures(layout: KaggleLayout, *, findings: Findings) -> list[PictureFile]:
     """All files of the class folders, by class and name; hidden entries and folders are noted."""
     pictures = []
     for label, folder in enumerate(layout.class_folders):
@@ -61,14 +61,14 @@ def list_pictures(layout: Layout, *, findings: Findings) -> list[PictureFile]:
 
 
 def match_rows(
-    rows: Iterable[Row], files: Iterable[PictureFile], *, findings: Findings
+    rows: Iterable[KaggleRow], files: Iterable[PictureFile], *, findings: Findings
 ) -> list[Match]:
     """Pair pictures with rows by canonical name; everything that does not pair is noted.
 
     The class is the folder's. A picture whose rows name different people is left out, and so is
     the lesser copy of a name found twice.
     """
-    rows_of: defaultdict[str, list[Row]] = defaultdict(list)
+    rows_of: defaultdict[str, list[KaggleRow]] = defaultdict(list)
     for row in rows:
         rows_of[canonical_name(row.file_name)].append(row)
     files_of: defaultdict[str, list[PictureFile]] = defaultdict(list)
@@ -88,7 +88,7 @@ def match_rows(
 
 
 def _best_copy(
-    copies: Sequence[PictureFile], rows: Sequence[Row], *, findings: Findings
+    copies: Sequence[PictureFile], rows: Sequence[KaggleRow], *, findings: Findings
 ) -> PictureFile:
     if len(copies) > 1:
         findings.note(Finding.NAME_TWICE, copies[0].path.name)
@@ -96,7 +96,7 @@ def _best_copy(
     return (fitting or copies)[0]
 
 
-def _match(file: PictureFile, rows: Sequence[Row], *, findings: Findings) -> Match | None:
+def _match(file: PictureFile, rows: Sequence[KaggleRow], *, findings: Findings) -> Match | None:
     name = file.path.name
     if not rows:
         findings.note(Finding.FILE_WITHOUT_ROW, name)
@@ -113,7 +113,7 @@ def _match(file: PictureFile, rows: Sequence[Row], *, findings: Findings) -> Mat
     return Match(file=file, row=chosen[0], has_class_conflict=not of_class)
 
 
-def identify(file_name: str, row: Row | None, *, findings: Findings) -> Identity | None:
+def identify(file_name: str, row: KaggleRow | None, *, findings: Findings) -> Identity | None:
     """Archive and person of a slice, or None (noted) where one of them cannot be known.
 
     The row's patient id counts; where it is empty, or there is no row, the file name's.
@@ -137,7 +137,7 @@ def identify(file_name: str, row: Row | None, *, findings: Findings) -> Identity
     return Identity(source=source, patient=patient, country=country, age=row.age, gender=row.gender)
 
 
-def _patient_id(file_name: str, row: Row | None, *, findings: Findings) -> str | None:
+def _patient_id(file_name: str, row: KaggleRow | None, *, findings: Findings) -> str | None:
     from_name = patient_id_from_name(file_name)
     if row is None:
         return from_name

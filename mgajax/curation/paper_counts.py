@@ -17,7 +17,7 @@ WHY: dict[tuple[str, int], str] = {
 
 
 @dataclass(frozen=True)
-class Difference:
+class CountDifference:
     """One number of Table 1 that is not the paper's; `why` is '' where nothing is known of it."""
 
     source: str
@@ -33,7 +33,7 @@ def is_whole_set(facts: Sequence[SliceFacts]) -> bool:
     return total_row(facts).slices == TABLE1["all"][0]
 
 
-def differences(facts: Sequence[SliceFacts]) -> list[Difference]:
+def differences(facts: Sequence[SliceFacts]) -> list[CountDifference]:
     """Where Table 1 counted here is not the paper's, row by row and for all."""
     found = []
     for row in (*table1(facts), total_row(facts)):
@@ -43,7 +43,9 @@ def differences(facts: Sequence[SliceFacts]) -> list[Difference]:
             for label, name in enumerate(CLASS_NAMES):
                 if here[label] != paper[label]:
                     why = WHY.get((row.source, label), "") if what == "cases" else ""
-                    found.append(Difference(row.source, name, what, here[label], paper[label], why))
+                    found.append(
+                        CountDifference(row.source, name, what, here[label], paper[label], why)
+                    )
     return found
 
 

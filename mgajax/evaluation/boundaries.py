@@ -16,7 +16,7 @@ PERCENTILE = 0.95
 ROUNDING = 1e-9
 """Exactly 95 % is 95 %, in whatever order the lengths were summed."""
 
-Spacing = tuple[float, float]
+PixelSpacing = tuple[float, float]
 """Height and width of a pixel."""
 
 
@@ -39,7 +39,7 @@ def boundary_scores(
     truth: Bool[np.ndarray, "h w"],
     *,
     tolerance: float,
-    spacing: Spacing = (1.0, 1.0),
+    spacing: PixelSpacing = (1.0, 1.0),
 ) -> BoundaryScores:
     """Compare the outlines of two masks. The frame's edge counts as background.
 
@@ -66,7 +66,7 @@ def boundary_scores(
 
 
 def outline(
-    mask: Bool[np.ndarray, "h w"], spacing: Spacing = (1.0, 1.0)
+    mask: Bool[np.ndarray, "h w"], spacing: PixelSpacing = (1.0, 1.0)
 ) -> Float[np.ndarray, "h+1 w+1"]:
     """Length of the outline at each corner of the pixels; 0 away from it.
 
@@ -91,7 +91,7 @@ def _window(union: Bool[np.ndarray, "h w"]) -> tuple[slice, slice]:
 
 
 def _distances(
-    start: Float[np.ndarray, "h w"], goal: Float[np.ndarray, "h w"], spacing: Spacing
+    start: Float[np.ndarray, "h w"], goal: Float[np.ndarray, "h w"], spacing: PixelSpacing
 ) -> Float[np.ndarray, "m"]:
     """From each corner of the outline `start` to the nearest of `goal`."""
     return ndimage.distance_transform_edt(goal == 0, sampling=spacing)[start > 0]

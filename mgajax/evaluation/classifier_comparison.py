@@ -16,7 +16,7 @@ from mgajax.errors import DataError
 from mgajax.evaluation import bootstrap as resampling
 from mgajax.evaluation.bootstrap import Intervals, ratio
 from mgajax.evaluation.checks import ScoredExamples, checked_examples
-from mgajax.evaluation.metric_values import Question
+from mgajax.evaluation.metric_values import MetricSettings
 from mgajax.evaluation.patients import aggregate
 from mgajax.evaluation.predictions import Predictions
 from mgajax.evaluation.replicates import replicate_metrics
@@ -51,7 +51,7 @@ def paired_replicates(
     check_same_slices(predictions)
     found = {}
     for name, one in predictions.items():
-        question = Question(one.class_names, positive)
+        question = MetricSettings(one.class_names, positive)
         examples = _examples(one, level=level, positive=positive)
         clusters = resampling.make_clusters(
             examples.patients, examples.labels, class_names=one.class_names

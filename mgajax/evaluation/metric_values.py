@@ -14,7 +14,7 @@ from mgajax.evaluation.checks import ScoredExamples
 
 
 @dataclass(frozen=True)
-class Question:
+class MetricSettings:
     """What is asked of the predictions.
 
     Attributes:
@@ -48,7 +48,7 @@ class Reasons:
 
 
 def three_class(
-    examples: ScoredExamples, *, question: Question, reasons: Reasons
+    examples: ScoredExamples, *, question: MetricSettings, reasons: Reasons
 ) -> dict[str, Any]:
     """Metrics of the k-way decision (argmax) and of the k probabilities, one versus rest."""
     labels, predicted, names = examples.labels, examples.predicted, question.class_names
@@ -85,7 +85,7 @@ def three_class(
 
 
 def covid_vs_rest(
-    examples: ScoredExamples, *, question: Question, reasons: Reasons
+    examples: ScoredExamples, *, question: MetricSettings, reasons: Reasons
 ) -> dict[str, Any]:
     """The paper's numbers (Tables 4 and 5): the positive class against all others.
 
@@ -119,7 +119,7 @@ def covid_vs_rest(
     }
 
 
-def calibrated(examples: ScoredExamples, *, question: Question) -> dict[str, Any]:
+def calibrated(examples: ScoredExamples, *, question: MetricSettings) -> dict[str, Any]:
     """Calibration of the winning probability (top label) and of the positive class's."""
     p, n = examples.probabilities, len(examples)
     judged = {

@@ -12,7 +12,7 @@ from mgajax.errors import ConfigError
 from mgajax.evaluation import bootstrap, metric_values, ranking
 from mgajax.evaluation.bootstrap import Intervals, interval_tree
 from mgajax.evaluation.checks import ScoredExamples, checked_examples
-from mgajax.evaluation.metric_values import Question, Reasons
+from mgajax.evaluation.metric_values import MetricSettings, Reasons
 from mgajax.evaluation.patients import Patients, aggregate
 from mgajax.evaluation.replicates import replicate_metrics
 
@@ -56,7 +56,7 @@ def classification_metrics(
       DataError: see `checks.checked_examples`.
       ConfigError: an unusable argument.
     """
-    question = Question(tuple(class_names), positive)
+    question = MetricSettings(tuple(class_names), positive)
     settings = Intervals(bootstrap, seed, confidence)
     _check_question(question)
     examples = checked_examples(
@@ -74,7 +74,7 @@ def classification_metrics(
     }
 
 
-def _check_question(question: Question) -> None:
+def _check_question(question: MetricSettings) -> None:
     k = len(question.class_names)
     if len(set(question.class_names)) != k or k < 2:
         raise ConfigError(
@@ -84,7 +84,9 @@ def _check_question(question: Question) -> None:
         raise ConfigError(f"positive={question.positive}, expected a class code in 0 … {k - 1}")
 
 
-def _block(examples: ScoredExamples, question: Question, settings: Intervals) -> dict[str, Any]:
+def _block(
+    examples: ScoredExamples, question: MetricSettings, settings: Intervals
+) -> dict[str, Any]:
     reasons = Reasons()
     patients = None if examples.patients is None else len(np.unique(examples.patients))
     return {
@@ -98,7 +100,9 @@ def _block(examples: ScoredExamples, question: Question, settings: Intervals) ->
     }
 
 
-def _intervals(examples: ScoredExamples, question: Question, settings: Intervals) -> dict[str, Any]:
+def _intervals(
+    examples: ScoredExamples, question: MetricSettings, settings: Intervals
+) -> dict[str, Any]:
     clusters = bootstrap.make_clusters(
         examples.patients, examples.labels, class_names=question.class_names
     )
@@ -124,7 +128,7 @@ def _draws(clusters: bootstrap.Clusters, settings: Intervals) -> np.ndarray:
 
 
 def _per_patient(
-    examples: ScoredExamples, question: Question, settings: Intervals
+    examples: ScoredExamples, question: MetricSettings, settings: Intervals
 ) -> dict[str, Any] | None:
     if examples.patients is None:
         return None
@@ -141,7 +145,9 @@ def _per_patient(
     }
 
 
-def _positive_share(people: Patients, question: Question, settings: Intervals) -> dict[str, Any]:
+def _positive_share(
+    people: Patients, question: MetricSettings, settings: Intervals
+) -> dict[str, Any]:
     """The share of a patient's slices called positive, as a score for the patient."""
     truth = people.labels == question.positive
     once = np.ones((1, len(truth)))

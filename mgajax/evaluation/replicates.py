@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from mgajax.evaluation import bootstrap, calibration, ranking
 from mgajax.evaluation.bootstrap import Clusters, ratio
 from mgajax.evaluation.checks import ScoredExamples
-from mgajax.evaluation.metric_values import Question, normalised
+from mgajax.evaluation.metric_values import MetricSettings, normalised
 
 Tree = dict[str, Any]
 
@@ -22,7 +22,7 @@ def replicate_metrics(
     clusters: Clusters,
     drawn: Int[np.ndarray, "r c"],
     *,
-    question: Question,
+    question: MetricSettings,
 ) -> Tree:
     """Every metric that gets an interval, in the nesting of the report, float64 [r] each.
 
@@ -97,7 +97,7 @@ def binary_scores(confusion: Float[np.ndarray, "r k k"], *, positive: int) -> Tr
     }
 
 
-def _additive(examples: ScoredExamples, *, question: Question) -> dict[str, np.ndarray]:
+def _additive(examples: ScoredExamples, *, question: MetricSettings) -> dict[str, np.ndarray]:
     """Each example's contribution [n, ·] to the sums that the metrics are made of."""
     p, labels, rows = examples.probabilities, examples.labels, np.arange(len(examples))
     k, predicted = len(question.class_names), examples.predicted
@@ -118,7 +118,7 @@ def _additive(examples: ScoredExamples, *, question: Question) -> dict[str, np.n
 
 
 def _rankings(
-    examples: ScoredExamples, clusters: Clusters, drawn: np.ndarray, *, question: Question
+    examples: ScoredExamples, clusters: Clusters, drawn: np.ndarray, *, question: MetricSettings
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """One-vs-rest AUC of each class, and the positive class's average precision."""
     areas: dict[str, list[np.ndarray]] = {name: [] for name in question.class_names}

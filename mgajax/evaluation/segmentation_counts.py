@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float64, Int64
 
 from mgajax.errors import ConfigError, DataError
 from mgajax.evaluation.bootstrap import ratio
-from mgajax.evaluation.boundaries import Spacing, boundary_scores
+from mgajax.evaluation.boundaries import PixelSpacing, boundary_scores
 
 TOLERANCE = 2.0
 """Default tolerance of the surface Dice. The paper has no such metric; this choice is ours."""
@@ -126,7 +126,7 @@ def count_slice(
     truth: Bool[np.ndarray, "rows columns"],
     *,
     tolerance: float = TOLERANCE,
-    spacing: Spacing | None = None,
+    spacing: PixelSpacing | None = None,
 ) -> SliceCounts:
     """Count one slice.
 
@@ -183,7 +183,7 @@ def collect_counts(slices: Iterable[SliceCounts]) -> SegmentationCounts:
     return SegmentationCounts(**columns, tolerance=settings[0][0], unit=settings[0][1])
 
 
-def _check_boundary(tolerance: float, spacing: Spacing | None) -> None:
+def _check_boundary(tolerance: float, spacing: PixelSpacing | None) -> None:
     if not (np.isfinite(tolerance) and tolerance >= 0):
         raise ConfigError(f"tolerance={tolerance}, expected a distance of 0 or more")
     if spacing is not None and not all(np.isfinite(side) and side > 0 for side in spacing):

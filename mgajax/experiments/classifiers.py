@@ -24,7 +24,7 @@ SECTIONS = {
 MODELS = {arm: paper.model_name(arm) for arm in paper.TABLE4}
 
 
-def _by_path(table: Mapping[str, paper.Row]) -> dict[str, dict[str, float]]:
+def _by_path(table: Mapping[str, paper.PaperRow]) -> dict[str, dict[str, float]]:
     """A table of the paper's, its metrics by their path in a report."""
     return {
         arm: {f"covid_vs_rest.{key}": value for key, value in row.items()}

@@ -23,7 +23,7 @@ FAILURE_FILE = "failure.txt"
 """In a run's folder: the traceback of what went wrong."""
 
 
-class Status(StrEnum):
+class RunStatus(StrEnum):
     """How a run stands."""
 
     FINISHED = "finished"
@@ -32,7 +32,7 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunOutcome:
     """What became of a run.
 
     Attributes:
@@ -42,11 +42,11 @@ class Outcome:
     """
 
     run: PlannedRun
-    status: Status
+    status: RunStatus
     reason: str = ""
 
 
-Execute = Callable[[PlannedRun], Status]
+Execute = Callable[[PlannedRun], RunStatus]
 """Trains and evaluates, going on where it stopped."""
 
 
@@ -65,7 +65,7 @@ def seconds_of(run: PlannedRun) -> float | None:
     return found
 
 
-def train_and_evaluate(run: PlannedRun) -> Status:
+def train_and_evaluate(run: PlannedRun) -> RunStatus:
     """Train to the end, or go on; evaluate; leave the mark by which the run is known as finished.
 
     Raises:
@@ -73,25 +73,25 @@ def train_and_evaluate(run: PlannedRun) -> Status:
     """
     start, is_new = time.monotonic(), not (run.folder / "config.json").exists()
     if not train(run.config, workdir=run.folder).finished:
-        return Status.STOPPED
+        return RunStatus.STOPPED
     evaluate_run(run.folder)
     seconds = time.monotonic() - start if is_new else None
     mark = {"fingerprint": run.fingerprint, "seed": run.seed, "seconds": seconds}
     write_json(mark, run.folder / DONE_FILE)
-    return Status.FINISHED
+    return RunStatus.FINISHED
 
 
-def attempt(run: PlannedRun, *, execute: Execute = train_and_evaluate) -> Outcome:
+def attempt(run: PlannedRun, *, execute: Execute = train_and_evaluate) -> RunOutcome:
     """Do one run; an error becomes its outcome and leaves its traceback in the folder."""
     failure = run.folder / FAILURE_FILE
     failure.unlink(missing_ok=True)
     try:
-        return Outcome(run, execute(run))
+        return RunOutcome(run, execute(run))
     except Exception as error:  # whatever it is, the other runs are still to be done
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         run.folder.mkdir(parents=True, exist_ok=True)
         write_text(f"{traceback.format_exc()}\n{reason}", failure)
-        return Outcome(run, Status.FAILED, reason=reason)
+        return RunOutcome(run, RunStatus.FAILED, reason=reason)
 
 
 def announce(run: PlannedRun, *, number: int, of: int, done: int, since: float) -> None:
@@ -107,9 +107,9 @@ def announce(run: PlannedRun, *, number: int, of: int, done: int, since: float) 
     say(f"run {number} of {of}: {run.title}{left}")
 
 
-def tell(outcome: Outcome) -> None:
+def tell(outcome: RunOutcome) -> None:
     """One line for a run that failed."""
-    if outcome.status == Status.FAILED:
+    if outcome.status == RunStatus.FAILED:
         place = outcome.run.folder / FAILURE_FILE
         say(f"{outcome.run.title} failed: {outcome.reason} ({place})")
 

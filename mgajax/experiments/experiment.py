@@ -11,8 +11,8 @@ from mgajax import config as configs
 from mgajax.errors import ConfigError, nearest
 from mgajax.experiments.budgets import Budget, chosen_budget
 from mgajax.experiments.datasets import DataSets, Draw
-from mgajax.experiments.execution import Outcome, Status, seconds_of
-from mgajax.experiments.plan import Planned, PlannedRun, plan_runs
+from mgajax.experiments.execution import RunOutcome, RunStatus, seconds_of
+from mgajax.experiments.plan import PlannedRun, RunPlan, plan_runs
 from mgajax.experiments.runner import run_all
 from mgajax.experiments.significance import given_runs
 from mgajax.experiments.studies import STUDIES
@@ -150,7 +150,7 @@ def run_experiment(order: Order, *, draw: Draw) -> ExperimentResults | None:
     outcomes = (
         given_runs(order.compare) if order.compare else run_all(planned.runs, jobs=order.jobs)
     )
-    if any(one.status == Status.STOPPED for one in outcomes):
+    if any(one.status == RunStatus.STOPPED for one in outcomes):
         return None
     order.workdir.mkdir(parents=True, exist_ok=True)
     finished = _finished(order, planned, outcomes, data)
@@ -162,10 +162,10 @@ def run_experiment(order: Order, *, draw: Draw) -> ExperimentResults | None:
     return write_results(order, found, outcomes)
 
 
-def _plan(order: Order, data: DataSets) -> Planned:
+def _plan(order: Order, data: DataSets) -> RunPlan:
     """The study's runs; none where it trains nothing, or finished ones are given."""
     if order.compare or not order.study.plan:
-        return Planned((), {}, {})
+        return RunPlan((), {}, {})
     return plan_runs(
         order.plan or configs.shipped(order.plan_file),
         budget=order.settings,
@@ -177,13 +177,13 @@ def _plan(order: Order, data: DataSets) -> Planned:
 
 
 def _finished(
-    order: Order, planned: Planned, outcomes: Sequence[Outcome], data: DataSets
+    order: Order, planned: RunPlan, outcomes: Sequence[RunOutcome], data: DataSets
 ) -> StudyInput:
     arms: dict[str, dict[int, PlannedRun]] = {}
     failed: dict[str, str] = {}
     configs_by_arm = planned.configs or {one.run.arm: one.run.config for one in outcomes}
     for one in outcomes:
-        if one.status == Status.FINISHED:
+        if one.status == RunStatus.FINISHED:
             arms.setdefault(one.run.arm, {})[one.run.seed] = one.run
         else:
             failed[one.run.arm] = one.reason
@@ -194,12 +194,12 @@ def _finished(
 
 
 def write_results(
-    order: Order, found: StudyResults, outcomes: Sequence[Outcome]
+    order: Order, found: StudyResults, outcomes: Sequence[RunOutcome]
 ) -> ExperimentResults:
     """Write `results.md`, `results.csv` and, last, for whoever waits for it, `results.json`."""
     study, out = order.study, order.workdir
     failed = tuple(
-        f"{one.run.title}: {one.reason}" for one in outcomes if one.status == Status.FAILED
+        f"{one.run.title}: {one.reason}" for one in outcomes if one.status == RunStatus.FAILED
     )
     table = markdown_tables(found.rows)
     files = [
@@ -229,7 +229,7 @@ def write_results(
     return ExperimentResults(table=table, files=tuple(files), failed=failed)
 
 
-def _run_entry(outcome: Outcome, out: Path) -> dict[str, Any]:
+def _run_entry(outcome: RunOutcome, out: Path) -> dict[str, Any]:
     run = outcome.run
     return {
         "arm": run.arm,

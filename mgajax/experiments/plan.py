@@ -41,7 +41,7 @@ class PlannedRun:
 
 
 @dataclass(frozen=True)
-class Planned:
+class RunPlan:
     """All of an experiment's runs, and the arms that cannot be run, with the reason."""
 
     runs: tuple[PlannedRun, ...]
@@ -57,7 +57,7 @@ def plan_runs(
     data: DataSets,
     folder: Path,
     overrides: Sequence[str] = (),
-) -> Planned:
+) -> RunPlan:
     """Read a plan and lay out its runs, seed by seed, so that every arm has a run early.
 
     Args:
@@ -89,7 +89,7 @@ def plan_runs(
             own.seed, own.data.dir = config.seed + seed, str(place)
             runs.append(_planned(arm, own.lock(), content=data.fingerprint(place), folder=folder))
     order = sorted(runs, key=lambda run: run.seed)  # stable: arms stay in the plan's order
-    return Planned(tuple(order), impossible, dict(arms.items()))
+    return RunPlan(tuple(order), impossible, dict(arms.items()))
 
 
 def _planned(arm: str, config: ConfigDict, *, content: str, folder: Path) -> PlannedRun:

@@ -17,8 +17,8 @@ from mgajax.distributed.supervision import Child, Share, how_it_ended, run_in_sl
 from mgajax.experiments.execution import (
     FAILURE_FILE,
     Execute,
-    Outcome,
-    Status,
+    RunOutcome,
+    RunStatus,
     announce,
     attempt,
     is_finished,
@@ -44,7 +44,7 @@ class RunInProcess:
 
 def run_all(
     runs: Sequence[PlannedRun], *, jobs: int = 1, execute: Execute | None = None
-) -> list[Outcome]:
+) -> list[RunOutcome]:
     """Bring every run to its end, in order; ends early only when stopped by a signal.
 
     Args:
@@ -68,27 +68,27 @@ def run_all(
         found = _one_by_one(waiting, execute=execute or train_and_evaluate)
     by_folder = {one.run.folder: one for one in found}
     return [
-        Outcome(run, Status.FINISHED)
+        RunOutcome(run, RunStatus.FINISHED)
         if run.folder in finished
         else _as(run, by_folder.get(run.folder))
         for run in runs
     ]
 
 
-def _one_by_one(runs: Sequence[PlannedRun], *, execute: Execute) -> list[Outcome]:
-    outcomes: list[Outcome] = []
+def _one_by_one(runs: Sequence[PlannedRun], *, execute: Execute) -> list[RunOutcome]:
+    outcomes: list[RunOutcome] = []
     since = time.monotonic()
     for number, run in enumerate(runs, start=1):
         announce(run, number=number, of=len(runs), done=len(outcomes), since=since)
         outcomes.append(attempt(run, execute=execute))
         jax.clear_caches()  # programs of no use to the next run, 200 MB each time
         tell(outcomes[-1])
-        if outcomes[-1].status == Status.STOPPED:
+        if outcomes[-1].status == RunStatus.STOPPED:
             break
     return outcomes
 
 
-def run_side_by_side(runs: Sequence[PlannedRun], *, jobs: int) -> list[Outcome]:
+def run_side_by_side(runs: Sequence[PlannedRun], *, jobs: int) -> list[RunOutcome]:
     """Do all runs, `jobs` at a time; what each prints goes to `output.txt` in its folder.
 
     The first signal lets every run save and stop, a second one ends them at once.
@@ -98,7 +98,7 @@ def run_side_by_side(runs: Sequence[PlannedRun], *, jobs: int) -> list[Outcome]:
     """
     parts = shares(jobs, option="--jobs")
     waiting, since = list(runs), time.monotonic()
-    outcomes: list[Outcome] = []
+    outcomes: list[RunOutcome] = []
 
     def begin(slot: int) -> RunInProcess | None:
         if not waiting:
@@ -125,20 +125,20 @@ def _start(run: PlannedRun, *, share: Share) -> Child:
     return start(words, log=run.folder / LOG_FILE, share=share)
 
 
-def _outcome(run: PlannedRun, code: int) -> Outcome:
+def _outcome(run: PlannedRun, code: int) -> RunOutcome:
     if code == 0:
-        return Outcome(run, Status.FINISHED)
+        return RunOutcome(run, RunStatus.FINISHED)
     if code == STOPPED:
-        return Outcome(run, Status.STOPPED)
+        return RunOutcome(run, RunStatus.STOPPED)
     failure = run.folder / FAILURE_FILE
     reason = f"its process {how_it_ended(code)}; see {run.folder / LOG_FILE}"
     if failure.is_file():
         reason = failure.read_text(encoding="utf-8").strip().splitlines()[-1]
-    return Outcome(run, Status.FAILED, reason=reason)
+    return RunOutcome(run, RunStatus.FAILED, reason=reason)
 
 
-def _as(run: PlannedRun, outcome: Outcome | None) -> Outcome:
+def _as(run: PlannedRun, outcome: RunOutcome | None) -> RunOutcome:
     """The outcome of an equal run, or that none has begun."""
     if outcome is None:
-        return Outcome(run, Status.STOPPED)
-    return Outcome(run, outcome.status, reason=outcome.reason)
+        return RunOutcome(run, RunStatus.STOPPED)
+    return RunOutcome(run, outcome.status, reason=outcome.reason)

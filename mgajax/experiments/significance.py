@@ -10,7 +10,7 @@ from mgajax.errors import ConfigError
 from mgajax.evaluation.classifier_comparison import mcnemar, right_patients
 from mgajax.experiments.classifiers import MODELS, SECTIONS, TABLE4
 from mgajax.experiments.compare import measure_arms, predictions_of
-from mgajax.experiments.execution import Outcome, Status
+from mgajax.experiments.execution import RunOutcome, RunStatus
 from mgajax.experiments.plan import PlannedRun
 from mgajax.experiments.study import (
     BINARY,
@@ -38,7 +38,7 @@ READING = (
 )
 
 
-def given_runs(folders: Sequence[Path]) -> list[Outcome]:
+def given_runs(folders: Sequence[Path]) -> list[RunOutcome]:
     """Finished runs from anywhere as the arms of a comparison, named by their folders.
 
     Raises:
@@ -54,7 +54,7 @@ def given_runs(folders: Sequence[Path]) -> list[Outcome]:
     for name, folder in zip(names, folders, strict=True):
         config, _ = configs.read(folder / CONFIG_FILE)
         run = PlannedRun(name, config.seed, config, folder.resolve(), fingerprint="")
-        outcomes.append(Outcome(run, Status.FINISHED))
+        outcomes.append(RunOutcome(run, RunStatus.FINISHED))
     return outcomes
 
 

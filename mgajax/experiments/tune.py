@@ -20,7 +20,7 @@ from mgajax.distributed.supervision import run_in_slots
 from mgajax.errors import ConfigError
 from mgajax.experiments.tune_files import write_results
 from mgajax.experiments.tune_space import SECTION, Space, overrides, read_space
-from mgajax.experiments.tune_suggest import Known, suggest
+from mgajax.experiments.tune_suggest import PriorTrial, suggest
 from mgajax.experiments.tune_trials import (
     Start,
     Trial,
@@ -76,7 +76,7 @@ class Search:
 
 
 @dataclass(frozen=True)
-class Tuned:
+class SearchResults:
     """What a search has found so far.
 
     Attributes:
@@ -102,7 +102,7 @@ def tune(
     jobs: int = 1,
     words: Sequence[str] = (),
     start: Start | None = None,
-) -> Tuned:
+) -> SearchResults:
     """Search, going on where it stopped: a trial that is over is not repeated, one begun goes on.
 
     Args:
@@ -132,7 +132,7 @@ def tune(
         settings=search.config[SECTION],
         content=_content(search, over, best),
     )
-    return Tuned(search, over, best, files, finished=len(over) >= trials)
+    return SearchResults(search, over, best, files, finished=len(over) >= trials)
 
 
 def _search(file: Path, *, words: Sequence[str], workdir: Path, trials: int, jobs: int) -> Search:
@@ -234,11 +234,11 @@ def _suggested(search: Search, known: dict[int, Trial], number: int) -> Trial:
     return Trial(number, folder, point)
 
 
-def _known(search: Search, trial: Trial, *, may_know: bool) -> Known:
+def _known(search: Search, trial: Trial, *, may_know: bool) -> PriorTrial:
     if not (may_know and trial.is_over):
-        return Known(trial.point, gain=None)
+        return PriorTrial(trial.point, gain=None)
     gain = None if trial.value is None else search.sign * trial.value
-    return Known(trial.point, gain=gain, failed=trial.status == "failed")
+    return PriorTrial(trial.point, gain=gain, failed=trial.status == "failed")
 
 
 def _best(search: Search, trials: Sequence[Trial]) -> Trial | None:

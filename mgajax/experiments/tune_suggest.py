@@ -22,7 +22,7 @@ NOISE = 1e-3
 
 
 @dataclass(frozen=True)
-class Known:
+class PriorTrial:
     """A trial that a suggestion may know of.
 
     Attributes:
@@ -37,7 +37,7 @@ class Known:
 
 
 def suggest(
-    space: Space, known: Sequence[Known], *, number: int, initial: int, seed: int
+    space: Space, known: Sequence[PriorTrial], *, number: int, initial: int, seed: int
 ) -> dict[str, float | int]:
     """The point of trial `number` (from 1; trial 0 is the configuration as it stands).
 

@@ -23,7 +23,7 @@ from mgajax.training.run_folder import LOCK_FILE
 
 RECORD, RUN, OUTPUT = "trial.json", "run", "output.txt"
 
-Status = Literal["begun", "finished", "failed"]
+TrialStatus = Literal["begun", "finished", "failed"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Trial:
     number: int
     folder: Path
     point: Point
-    status: Status = "begun"
+    status: TrialStatus = "begun"
     value: float | None = None
     steps: int | None = None
     seconds: float | None = None

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from mgajax import config as configs
-from mgajax.experiments.execution import Status, attempt
+from mgajax.experiments.execution import RunStatus, attempt
 from mgajax.experiments.plan import PlannedRun
 from mgajax.experiments.runner import STOPPED
 from mgajax.training.compilation import keep_compiled
@@ -20,7 +20,7 @@ def main(job: Path) -> int:
     config, marks = configs.read(job)
     run = PlannedRun(marks["arm"], config.seed, config, job.parent, marks["fingerprint"])
     outcome = attempt(run)
-    return {Status.FINISHED: 0, Status.STOPPED: STOPPED, Status.FAILED: 1}[outcome.status]
+    return {RunStatus.FINISHED: 0, RunStatus.STOPPED: STOPPED, RunStatus.FAILED: 1}[outcome.status]
 
 
 if __name__ == "__main__":

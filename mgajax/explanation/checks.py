@@ -12,9 +12,9 @@ from jaxtyping import Float
 from mgajax.explanation import baselines
 from mgajax.explanation.class_activation import layer_names
 from mgajax.explanation.curves import move_pixels
-from mgajax.explanation.explained import Check, Explained, batches_of, joined
-from mgajax.explanation.methods import Task
-from mgajax.explanation.question import EVALUATION, Network
+from mgajax.explanation.explained import Check, MethodMaps, batches_of, joined
+from mgajax.explanation.methods import ExplanationTask
+from mgajax.explanation.question import EVALUATION, ExplainedNetwork
 from mgajax.explanation.randomisation import randomisation_check
 from mgajax.models import init_variables
 from mgajax.progress import track
@@ -25,7 +25,7 @@ JUST_ABOVE = 1e-3
 
 
 def checks_of(
-    found: Sequence[Explained], task: Task, *, kinds: Sequence[str], other_seed: int
+    found: Sequence[MethodMaps], task: ExplanationTask, *, kinds: Sequence[str], other_seed: int
 ) -> list[Check]:
     """Do checks with each method's maps of one model.
 
@@ -50,7 +50,7 @@ def checks_of(
     ]
 
 
-def _moved(one: Explained, task: Task, *, direction: str) -> Check:
+def _moved(one: MethodMaps, task: ExplanationTask, *, direction: str) -> Check:
     curve = move_pixels(
         task.model,
         task.variables,
@@ -64,8 +64,8 @@ def _moved(one: Explained, task: Task, *, direction: str) -> Check:
     return Check(one.model, one.method.title, direction, points, curve.probabilities, curve.area)
 
 
-def _randomised(one: Explained, task: Task, *, seed: int) -> Check:
-    network = Network(task.model, tuple(EVALUATION.items()))
+def _randomised(one: MethodMaps, task: ExplanationTask, *, seed: int) -> Check:
+    network = ExplainedNetwork(task.model, tuple(EVALUATION.items()))
     layers = layer_names(network, task.variables, jnp.asarray(task.images[:1]))[::-1]
     size, channels = task.images.shape[1], task.images.shape[3]
     redrawn = init_variables(task.model, image_size=size, channels=channels, seed=seed)

@@ -17,7 +17,7 @@ from mgajax.errors import ConfigError, nearest
 from mgajax.explanation.question import (
     EVALUATION,
     AnyArray,
-    Network,
+    ExplainedNetwork,
     Targets,
     chosen_logits,
     make_question,
@@ -81,7 +81,7 @@ def attention_maps(
       ConfigError: the model has no attention.
     """
     found: dict[str, list[np.ndarray]] = {}
-    network = Network(model, tuple(sorted(call.items())))
+    network = ExplainedNetwork(model, tuple(sorted(call.items())))
     for start in range(0, images.shape[0], batch_size):
         rows = jnp.asarray(images[start : start + batch_size])
         for name, maps in _attention(variables, rows, network=network).items():
@@ -104,7 +104,7 @@ def enlarged(
 
 
 def layer_names(
-    network: Network, variables: Mapping[str, Any], images: Float[Array, "b h w c"]
+    network: ExplainedNetwork, variables: Mapping[str, Any], images: Float[Array, "b h w c"]
 ) -> Sequence[str]:
     """The network's top-level layers, in the order in which they are called."""
     called: dict[str, None] = {}
@@ -124,7 +124,7 @@ def layer_names(
 
 @functools.partial(jax.jit, static_argnames="network")
 def _attention(
-    variables: Mapping[str, Any], images: Float[Array, "b h w c"], *, network: Network
+    variables: Mapping[str, Any], images: Float[Array, "b h w c"], *, network: ExplainedNetwork
 ) -> dict[str, Float[Array, "b h2 w2 1"]]:
     out: Any = network.model.apply(variables, images, **dict(network.call))
     return getattr(out, "attention", {})
@@ -136,7 +136,7 @@ def _maps(
     images: Float[Array, "b h w c"],
     targets: Int[Array, "b"],
     *,
-    network: Network,
+    network: ExplainedNetwork,
     before: str,
 ) -> Float[Array, "b h2 w2"]:
     def logit(shift: Array | None) -> tuple[Array, Array]:

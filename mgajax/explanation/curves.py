@@ -21,8 +21,8 @@ from mgajax.errors import ConfigError, DataError
 from mgajax.explanation.question import (
     EVALUATION,
     AnyArray,
-    Network,
-    Question,
+    AttributionQuestion,
+    ExplainedNetwork,
     Targets,
     chosen_logits,
     make_question,
@@ -32,7 +32,7 @@ Direction = Literal["insertion", "deletion"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Curve:
+class PixelCurve:
     """Probabilities of the target along the way.
 
     Attributes:
@@ -58,7 +58,7 @@ def move_pixels(
     steps: int = 20,
     batch_size: int = 32,
     call: Mapping[str, Any] = EVALUATION,
-) -> Curve:
+) -> PixelCurve:
     """Insert or delete pixels in the order of `maps`; of equal ones the first in reading order.
 
     Args:
@@ -91,11 +91,11 @@ def move_pixels(
     curves = _curves(
         question, first, last, ranks=_ranks(np.asarray(maps)), shares=shares, batch_size=batch_size
     )
-    return Curve(shares, curves, np.asarray(np.trapezoid(curves, shares, axis=1)))
+    return PixelCurve(shares, curves, np.asarray(np.trapezoid(curves, shares, axis=1)))
 
 
 def _curves(
-    question: Question,
+    question: AttributionQuestion,
     first: Array,
     last: Array,
     *,
@@ -145,7 +145,7 @@ def _probabilities(
     owners: Int[Array, "q"],
     counts: Int[Array, "q"],
     *,
-    network: Network,
+    network: ExplainedNetwork,
 ) -> Float[Array, "q"]:
     moved = ranks[owners] < counts[:, None, None]
     pictures = jnp.where(moved[..., None], last[owners], first[owners])

@@ -23,9 +23,9 @@ from mgajax.explanation.one_variable import Nonlinear
 from mgajax.explanation.question import (
     EVALUATION,
     AnyArray,
+    AttributionQuestion,
     Baselines,
-    Network,
-    Question,
+    ExplainedNetwork,
     Targets,
     make_question,
     one_hot,
@@ -105,7 +105,7 @@ def reveal_cancel(
 
 
 def _one_baseline(
-    question: Question, reference: Array, *, nonlinear: Nonlinear, batch_size: int
+    question: AttributionQuestion, reference: Array, *, nonlinear: Nonlinear, batch_size: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Attributions, and differences in float64, a batch at a time; the last is filled up."""
     size, n = min(batch_size, len(question)), len(question)
@@ -135,7 +135,7 @@ def _attributions(
     references: Float[Array, "b *size"],
     targets: Int[Array, "b"],
     *,
-    network: Network,
+    network: ExplainedNetwork,
     nonlinear: Nonlinear,
 ) -> tuple[Float[Array, "b *size"], Float[Array, "b"]]:
     """Multipliers times parts, and the difference of the logits."""

@@ -14,9 +14,9 @@ from jaxtyping import Array, Float, Int
 from mgajax.data.preparation import Preparation
 from mgajax.errors import ConfigError, DataError, nearest
 from mgajax.explanation.checks import CHECKS, Check, checks_of
-from mgajax.explanation.explained import BATCH, Explained, Explanation, explain_all
+from mgajax.explanation.explained import BATCH, Explanation, MethodMaps, explain_all
 from mgajax.explanation.files import write_results
-from mgajax.explanation.methods import Method, Task, chosen_methods
+from mgajax.explanation.methods import ExplanationTask, Method, chosen_methods
 from mgajax.explanation.slices import Slices, baselines_for, slices_of_files, slices_of_split
 from mgajax.folders import telling_names
 from mgajax.models.attention import attends
@@ -93,13 +93,13 @@ def _explain(
     first = next(iter(trained.values()))
     references = baselines_for(slices, kind=baseline, seed=int(first.config.seed))
     targets, chances = {}, {}
-    results: list[Explained] = []
+    results: list[MethodMaps] = []
     checked: list[Check] = []
     for name, one in trained.items():
         variables = jax.device_get(one.variables)
         chances[name] = _probabilities(one, slices.images)
         targets[name] = _targets(slices, chances[name], target=target)
-        task = Task(one.model, variables, slices.images, references, targets[name])
+        task = ExplanationTask(one.model, variables, slices.images, references, targets[name])
         found = [explain_all(name, method, task) for method in methods[name].values()]
         results += found
         checked += checks_of(found, task, kinds=checks, other_seed=int(one.config.seed) + 1)

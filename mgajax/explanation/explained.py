@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
-from mgajax.explanation.methods import Maps, Method, Task
+from mgajax.explanation.methods import ExplanationTask, Maps, Method
 from mgajax.explanation.slices import Slices
 from mgajax.progress import track
 
@@ -17,7 +17,7 @@ BATCH = 32
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Explained:
+class MethodMaps:
     """One method's maps of one model.
 
     Attributes:
@@ -73,12 +73,12 @@ class Explanation:
     slices: Slices
     targets: Mapping[str, Int[np.ndarray, "n"]]
     probabilities: Mapping[str, Float[np.ndarray, "n k"]]
-    results: Sequence[Explained]
+    results: Sequence[MethodMaps]
     checks: Sequence[Check] = ()
     files: Sequence[Path] = ()
 
 
-def explain_all(name: str, method: Method, task: Task) -> Explained:
+def explain_all(name: str, method: Method, task: ExplanationTask) -> MethodMaps:
     """All slices of a task by one method, timed."""
     found, seconds = [], []
     batches = batches_of(task)
@@ -88,10 +88,10 @@ def explain_all(name: str, method: Method, task: Task) -> Explained:
         seconds.append((time.monotonic() - start) / len(batch.images))
     compiled = len(seconds) > 1
     average = float(np.mean(seconds[1:] if compiled else seconds))
-    return Explained(name, method, joined(found, n=len(task.images)), average, compiled)
+    return MethodMaps(name, method, joined(found, n=len(task.images)), average, compiled)
 
 
-def batches_of(task: Task) -> list[Task]:
+def batches_of(task: ExplanationTask) -> list[ExplanationTask]:
     """Parts of a task; the last one is filled up, so that one compilation serves all."""
     n = len(task.images)
     size = min(BATCH, n)

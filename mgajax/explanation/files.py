@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 
 from mgajax import config as configs
 from mgajax.evaluation.overlap import column_means, overlap_summary
-from mgajax.explanation.explained import Check, Explained, Explanation
+from mgajax.explanation.explained import Check, Explanation, MethodMaps
 from mgajax.explanation.scores import READINGS, lesion_scores, relevance
 from mgajax.files import cell, write_csv, write_json, write_text
 from mgajax.reporting.figures.attribution_panels import (
@@ -61,7 +61,7 @@ def write_results(explanation: Explanation, *, out: Path, baseline: str) -> list
     return [*files, *pictures, write_text(page, out / "index.html")]
 
 
-def _write_maps(explanation: Explanation, one: Explained, *, out: Path) -> Path:
+def _write_maps(explanation: Explanation, one: MethodMaps, *, out: Path) -> Path:
     name = f"{one.model}_{one.method.title}".replace(" ", "-").replace("/", "-")
     path = out / f"{name}.npz"
     arrays: dict[str, Any] = {
@@ -75,7 +75,7 @@ def _write_maps(explanation: Explanation, one: Explained, *, out: Path) -> Path:
     return path
 
 
-def _scores(explanation: Explanation, one: Explained, *, reading: str) -> Columns:
+def _scores(explanation: Explanation, one: MethodMaps, *, reading: str) -> Columns:
     """NaN throughout where no mask is known."""
     maps = relevance(one.maps.values, reading=reading)
     columns = lesion_scores(maps, explanation.slices.masks)
@@ -150,7 +150,7 @@ def _check_lines(explanation: Explanation) -> Iterator[list[Any]]:
                 yield [*head, point, cell(value)]
 
 
-def _largest_gap(one: Explained) -> float | None:
+def _largest_gap(one: MethodMaps) -> float | None:
     """|gap| as a share of the largest |difference| that was explained."""
     if one.maps.gap is None or one.maps.difference is None:
         return None

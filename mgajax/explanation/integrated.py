@@ -16,13 +16,13 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from mgajax.errors import ConfigError
-from mgajax.explanation.quadrature import Quadrature, Rule, quadrature
+from mgajax.explanation.quadrature import Quadrature, QuadratureRule, quadrature
 from mgajax.explanation.question import (
     EVALUATION,
     AnyArray,
+    AttributionQuestion,
     Baselines,
-    Network,
-    Question,
+    ExplainedNetwork,
     Targets,
     chosen_logits,
     make_question,
@@ -37,7 +37,7 @@ def integrated_gradients(
     baselines: Baselines,
     targets: Targets,
     *,
-    rule: Rule | str = "gauss_legendre",
+    rule: QuadratureRule | str = "gauss_legendre",
     steps: int = 50,
     batch_size: int = 32,
     call: Mapping[str, Any] = EVALUATION,
@@ -82,7 +82,7 @@ def integrated_gradients(
 
 
 def logit_differences(
-    question: Question, reference: Float[Array, "b *size"], *, batch_size: int
+    question: AttributionQuestion, reference: Float[Array, "b *size"], *, batch_size: int
 ) -> Float[np.ndarray, "b"]:
     """f(x) − f(reference) of each target's logit, float64."""
     found = []
@@ -94,7 +94,7 @@ def logit_differences(
 
 
 def _one_baseline(
-    question: Question, reference: Array, *, points: Quadrature, batch_size: int
+    question: AttributionQuestion, reference: Array, *, points: Quadrature, batch_size: int
 ) -> np.ndarray:
     """All points of all paths, a batch at a time; the last batch is filled up with weight 0."""
     n, steps = len(question), len(points.places)
@@ -131,7 +131,7 @@ def _weighted_gradients(
     places: Float[Array, "q"],
     weights: Float[Array, "q"],
     *,
-    network: Network,
+    network: ExplainedNetwork,
 ) -> Float[Array, "b *size"]:
     """Weighted gradients at q points, summed for each image."""
     line = (-1,) + (1,) * (images.ndim - 1)
@@ -152,7 +152,7 @@ def _difference(
     references: Float[Array, "b *size"],
     targets: Int[Array, "b"],
     *,
-    network: Network,
+    network: ExplainedNetwork,
 ) -> Float[Array, "b"]:
     of_image, of_reference = (network.logits(variables, x) for x in (images, references))
     return chosen_logits(of_image - of_reference, targets)

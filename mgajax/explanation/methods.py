@@ -17,7 +17,7 @@ from mgajax.models.attention import shown_map
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Task:
+class ExplanationTask:
     """A batch to explain; fields as the arguments of `deeplift`."""
 
     model: nn.Module
@@ -58,7 +58,7 @@ class Method:
     """
 
     title: str
-    explain: Callable[[Task], Maps]
+    explain: Callable[[ExplanationTask], Maps]
     signed: bool
 
 
@@ -67,22 +67,22 @@ def _attribution(found: Attribution) -> Maps:
     return Maps(values, found.completeness_gap, found.difference)
 
 
-def _deeplift(nonlinear: str) -> Callable[[Task], Maps]:
+def _deeplift(nonlinear: str) -> Callable[[ExplanationTask], Maps]:
     return lambda task: _attribution(deeplift(*task.arguments, nonlinear=nonlinear))
 
 
-def _own_attention(task: Task) -> Maps:
+def _own_attention(task: ExplanationTask) -> Maps:
     maps = attention_maps(task.model, task.variables, task.images)
     shown = shown_map(maps, guided=getattr(task.model, "guided", None))
     return Maps(maps[shown].astype(np.float32))
 
 
-def _grad_cam(task: Task) -> Maps:
+def _grad_cam(task: ExplanationTask) -> Maps:
     found = grad_cam(task.model, task.variables, task.images, task.targets)
     return Maps(found.astype(np.float32))
 
 
-def _gradients(task: Task) -> Maps:
+def _gradients(task: ExplanationTask) -> Maps:
     return _attribution(integrated_gradients(*task.arguments))
 
 

@@ -8,7 +8,7 @@ from jaxtyping import Float64
 
 from mgajax.errors import ConfigError, nearest
 
-Rule = Literal["gauss_legendre", "left", "right", "middle", "trapezoid"]
+QuadratureRule = Literal["gauss_legendre", "left", "right", "middle", "trapezoid"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -24,7 +24,7 @@ class Quadrature:
     weights: Float64[np.ndarray, "s"]
 
 
-def quadrature(rule: Rule | str, *, steps: int) -> Quadrature:
+def quadrature(rule: QuadratureRule | str, *, steps: int) -> Quadrature:
     """The points of a rule.
 
     Note: captum's trapezoid has weights that sum to (steps − 1) / steps, which shrinks every map by
@@ -38,8 +38,8 @@ def quadrature(rule: Rule | str, *, steps: int) -> Quadrature:
       ConfigError: an unknown rule, or too few steps.
     """
     least = 2 if rule == "trapezoid" else 1
-    if rule not in get_args(Rule):
-        raise ConfigError(f"rule={rule!r}: {nearest(str(rule), get_args(Rule))}")
+    if rule not in get_args(QuadratureRule):
+        raise ConfigError(f"rule={rule!r}: {nearest(str(rule), get_args(QuadratureRule))}")
     if steps < least:
         raise ConfigError(f"steps={steps}: the rule {rule!r} needs at least {least}")
     if rule == "gauss_legendre":

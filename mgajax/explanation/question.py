@@ -22,7 +22,7 @@ EVALUATION: Mapping[str, Any] = {"train": False}
 
 
 @dataclasses.dataclass(frozen=True)
-class Network:
+class ExplainedNetwork:
     """A Flax module and how it is called. Hashable, so that compiled functions can be kept by it.
 
     Attributes:
@@ -58,7 +58,7 @@ class Network:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Question:
+class AttributionQuestion:
     """A checked question.
 
     Attributes:
@@ -69,7 +69,7 @@ class Question:
       targets: int32 `[b]`, the explained logit of each image.
     """
 
-    network: Network
+    network: ExplainedNetwork
     variables: Mapping[str, Any]
     images: Float[Array, "b *size"]
     baselines: Float[Array, "m b *size"]
@@ -87,7 +87,7 @@ def make_question(
     targets: Targets,
     *,
     call: Mapping[str, Any],
-) -> Question:
+) -> AttributionQuestion:
     """Check the arguments that all methods share.
 
     Raises:
@@ -110,9 +110,9 @@ def make_question(
     for name, array in (("images", pictures), ("baselines", references)):
         if not bool(jnp.isfinite(array).all()):
             raise DataError(f"{name}: NaN or infinity among the values; expected finite numbers")
-    network = Network(model, tuple(sorted(call.items())))
+    network = ExplainedNetwork(model, tuple(sorted(call.items())))
     classes = jax.eval_shape(network.logits, variables, pictures).shape[1]
-    return Question(
+    return AttributionQuestion(
         network=network,
         variables=variables,
         images=pictures,

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, UInt8
 from mgajax.data.loader import prefetch, to_float
 from mgajax.data.threads import map_ordered
 from mgajax.explanation.baselines import black
-from mgajax.explanation.methods import METHODS, Task
+from mgajax.explanation.methods import METHODS, ExplanationTask
 from mgajax.imaging.geometry import Turn
 from mgajax.imaging.lungs import LungRule, find_lungs
 from mgajax.imaging.windows import Window
@@ -145,7 +145,7 @@ def _attributed(
     chances = [predictions[place].probabilities for place in places]
     images = np.asarray(to_float(pixels[..., None]))
     targets = np.array([chance.argmax() for chance in chances if chance is not None])
-    task = Task(network.trained.model, network.variables, images, black(images), targets)
+    task = ExplanationTask(network.trained.model, network.variables, images, black(images), targets)
     maps = METHODS[settings.attribution].explain(task).values
     return [
         one.prepared.restored(values, settings=network.settings)

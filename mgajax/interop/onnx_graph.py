@@ -22,7 +22,7 @@ OPSET = 18
 IR_VERSION = 8
 """The file format's version of ONNX 1.13, which introduced that opset; older runtimes refuse later ones."""
 
-Value: TypeAlias = "np.ndarray | str"
+OnnxValue: TypeAlias = "np.ndarray | str"
 """A constant, or the name of a tensor that is there once the graph runs.
 
 A constant may lack the batch axis' length (1 stands for it): ONNX's operators broadcast.
@@ -41,7 +41,7 @@ class Graph:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, onnx.TensorProto] = {}
 
-    def add(self, operator: str, *operands: Value, **attributes: Any) -> str:
+    def add(self, operator: str, *operands: OnnxValue, **attributes: Any) -> str:
         """Add a node; returns the name of its result."""
         import onnx
 
@@ -51,19 +51,19 @@ class Graph:
         self.nodes.append(node)
         return result
 
-    def transposed(self, value: Value, axes: Sequence[int]) -> Value:
+    def transposed(self, value: OnnxValue, axes: Sequence[int]) -> OnnxValue:
         """`value` with its axes in another order."""
         if isinstance(value, np.ndarray):
             return value.transpose(axes)
         return self.add("Transpose", value, perm=list(axes))
 
-    def name_result(self, value: Value, name: str) -> None:
+    def name_result(self, value: OnnxValue, name: str) -> None:
         """Give an output of the graph its name."""
         import onnx
 
         self.nodes.append(onnx.helper.make_node("Identity", [self._name(value)], [name], name=name))
 
-    def _name(self, value: Value) -> str:
+    def _name(self, value: OnnxValue) -> str:
         import onnx
 
         if isinstance(value, str):
@@ -78,18 +78,18 @@ class Graph:
         return name
 
 
-Translation: TypeAlias = Callable[..., Value]
+Translation: TypeAlias = Callable[..., OnnxValue]
 """(graph, equation, *operands) → result."""
 
 
 def add_traced(
     graph: Graph,
     traced: Any,
-    arguments: Sequence[Value],
+    arguments: Sequence[OnnxValue],
     *,
     operators: Mapping[str, Translation],
     functions: Mapping[str, Translation],
-) -> list[Value]:
+) -> list[OnnxValue]:
     """Add the operations of a closed jaxpr to a graph; returns its results.
 
     Args:
@@ -103,12 +103,12 @@ def add_traced(
       Unsupported: no translation.
     """
     jaxpr = traced.jaxpr
-    known: dict[Any, Value] = dict(
+    known: dict[Any, OnnxValue] = dict(
         zip(jaxpr.constvars, map(np.asarray, traced.consts), strict=True)
     )
     known |= zip(jaxpr.invars, arguments, strict=True)
 
-    def read(atom: Any) -> Value:
+    def read(atom: Any) -> OnnxValue:
         return np.asarray(atom.val) if isinstance(atom, jex.core.Literal) else known[atom]
 
     for equation in jaxpr.eqns:
@@ -129,13 +129,13 @@ def add_traced(
     return [read(atom) for atom in jaxpr.outvars]
 
 
-def _is_decided(equation: Any, operands: Sequence[Value]) -> bool:
+def _is_decided(equation: Any, operands: Sequence[OnnxValue]) -> bool:
     constant = all(isinstance(operand, np.ndarray) for operand in operands)
     shapes = (variable.aval.shape for variable in equation.outvars)
     return constant and not any(is_symbolic_dim(length) for shape in shapes for length in shape)
 
 
-def _computed(equation: Any, operands: Sequence[Value]) -> list[Value]:
+def _computed(equation: Any, operands: Sequence[OnnxValue]) -> list[OnnxValue]:
     found = equation.primitive.bind(*map(jnp.asarray, operands), **equation.params)
     several = found if equation.primitive.multiple_results else [found]
     return [np.asarray(one) for one in several]

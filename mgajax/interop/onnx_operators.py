@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jax.export import is_symbolic_dim
 
-from mgajax.interop.onnx_graph import Graph, Translation, Unsupported, Value
+from mgajax.interop.onnx_graph import Graph, OnnxValue, Translation, Unsupported
 
 _TO_THE_END = np.iinfo(np.int64).max
 _TYPES = {"float32": "FLOAT", "bool": "BOOL", "int32": "INT32", "uint8": "INT32", "int64": "INT64"}
@@ -17,18 +17,18 @@ def _named(operator: str) -> Translation:
     return lambda graph, equation, *operands: graph.add(operator, *operands)
 
 
-def _same(graph: Graph, equation: Any, value: Value) -> Value:
+def _same(graph: Graph, equation: Any, value: OnnxValue) -> OnnxValue:
     return value
 
 
-def _maximum(graph: Graph, equation: Any, x: Value, y: Value) -> Value:
+def _maximum(graph: Graph, equation: Any, x: OnnxValue, y: OnnxValue) -> OnnxValue:
     """`Relu` where it is one: runtimes fuse that into the convolution before."""
     if isinstance(y, np.ndarray) and y.ndim == 0 and y == 0:
         return graph.add("Relu", x)
     return graph.add("Max", x, y)
 
 
-def _cast(graph: Graph, equation: Any, x: Value) -> Value:
+def _cast(graph: Graph, equation: Any, x: OnnxValue) -> OnnxValue:
     import onnx
 
     kind = _TYPES.get(str(equation.params["new_dtype"]))
@@ -37,19 +37,19 @@ def _cast(graph: Graph, equation: Any, x: Value) -> Value:
     return graph.add("Cast", x, to=onnx.TensorProto.DataType.Value(kind))
 
 
-def _select(graph: Graph, equation: Any, which: Value, *cases: Value) -> Value:
+def _select(graph: Graph, equation: Any, which: OnnxValue, *cases: OnnxValue) -> OnnxValue:
     return graph.add("Where", which, *reversed(cases))
 
 
-def _reshape(graph: Graph, equation: Any, x: Value) -> Value:
+def _reshape(graph: Graph, equation: Any, x: OnnxValue) -> OnnxValue:
     """To the shape of the result; one length may be open."""
     shape = equation.outvars[0].aval.shape
     lengths = np.array([-1 if is_symbolic_dim(length) else length for length in shape], np.int64)
     return graph.add("Reshape", x, lengths)
 
 
-def _broadcast(graph: Graph, equation: Any, x: Value) -> Value:
-    """New axes and repetitions; along the batch a constant stays as it is (`Value`)."""
+def _broadcast(graph: Graph, equation: Any, x: OnnxValue) -> OnnxValue:
+    """New axes and repetitions; along the batch a constant stays as it is (`OnnxValue`)."""
     old, new = equation.invars[0].aval.shape, equation.outvars[0].aval.shape
     aligned: list[Any] = [1] * len(new)
     for axis, length in zip(equation.params["broadcast_dimensions"], old, strict=True):
@@ -70,13 +70,13 @@ def _broadcast(graph: Graph, equation: Any, x: Value) -> Value:
 
 
 def _reduction(operator: str) -> Translation:
-    def reduce(graph: Graph, equation: Any, x: Value) -> Value:
+    def reduce(graph: Graph, equation: Any, x: OnnxValue) -> OnnxValue:
         return graph.add(operator, x, np.array(equation.params["axes"], np.int64), keepdims=0)
 
     return reduce
 
 
-def _slice(graph: Graph, equation: Any, x: Value) -> Value:
+def _slice(graph: Graph, equation: Any, x: OnnxValue) -> OnnxValue:
     starts, limits = equation.params["start_indices"], equation.params["limit_indices"]
     ends = [_TO_THE_END if is_symbolic_dim(limit) else limit for limit in limits]
     steps = equation.params["strides"] or (1,) * len(starts)
@@ -91,7 +91,7 @@ def _slice(graph: Graph, equation: Any, x: Value) -> Value:
     return graph.add("Slice", x, *bounds, *chosen)
 
 
-def _pad(graph: Graph, equation: Any, x: Value, filling: Value) -> Value:
+def _pad(graph: Graph, equation: Any, x: OnnxValue, filling: OnnxValue) -> OnnxValue:
     config = equation.params["padding_config"]
     if any(between for _, _, between in config):
         raise Unsupported("padding between elements")
@@ -99,21 +99,21 @@ def _pad(graph: Graph, equation: Any, x: Value, filling: Value) -> Value:
     return graph.add("Pad", x, np.array(pads, np.int64), filling)
 
 
-def _concatenate(graph: Graph, equation: Any, *parts: Value) -> Value:
+def _concatenate(graph: Graph, equation: Any, *parts: OnnxValue) -> OnnxValue:
     return graph.add("Concat", *parts, axis=equation.params["dimension"])
 
 
-def _stack(graph: Graph, equation: Any, *parts: Value) -> Value:
+def _stack(graph: Graph, equation: Any, *parts: OnnxValue) -> OnnxValue:
     axis = equation.params["axis"]
     listed = [graph.add("Unsqueeze", part, np.array([axis], np.int64)) for part in parts]
     return graph.add("Concat", *listed, axis=axis)
 
 
-def _transpose(graph: Graph, equation: Any, x: Value) -> Value:
+def _transpose(graph: Graph, equation: Any, x: OnnxValue) -> OnnxValue:
     return graph.transposed(x, equation.params["permutation"])
 
 
-def _product(graph: Graph, equation: Any, x: Value, y: Value) -> Value:
+def _product(graph: Graph, equation: Any, x: OnnxValue, y: OnnxValue) -> OnnxValue:
     """A matrix product over any axes."""
     (over_x, over_y), (batch_x, batch_y) = equation.params["dimension_numbers"]
     rank_x, rank_y = (len(atom.aval.shape) for atom in equation.invars)
@@ -130,7 +130,7 @@ def _product(graph: Graph, equation: Any, x: Value, y: Value) -> Value:
     return graph.add("Einsum", x, y, equation=f"{','.join(inputs)}->{output}")
 
 
-def _convolution(graph: Graph, equation: Any, x: Value, kernel: Value) -> Value:
+def _convolution(graph: Graph, equation: Any, x: OnnxValue, kernel: OnnxValue) -> OnnxValue:
     """ONNX knows channels first only; runtimes remove the transposes that meet."""
     settings = equation.params
     if settings["batch_group_count"] != 1 or set(settings["lhs_dilation"]) != {1}:
@@ -148,7 +148,7 @@ def _convolution(graph: Graph, equation: Any, x: Value, kernel: Value) -> Value:
     return graph.transposed(y, np.argsort(layout.out_spec).tolist())
 
 
-def _max_pool_3x3(graph: Graph, equation: Any, x: Value) -> Value:
+def _max_pool_3x3(graph: Graph, equation: Any, x: OnnxValue) -> OnnxValue:
     channels_first = graph.transposed(x, (0, 3, 1, 2))
     window = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}
     return graph.transposed(graph.add("MaxPool", channels_first, **window), (0, 2, 3, 1))

@@ -18,7 +18,7 @@ SHOWN = 8
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Started:
+class StartingWeights:
     """What became of a file's weights.
 
     Attributes:
@@ -60,7 +60,7 @@ def start_from(
     name: str,
     num_classes: int,
     options: Mapping[str, Any],
-) -> Started:
+) -> StartingWeights:
     """Put a file's arrays in the place of drawn ones.
 
     A first layer for colour is summed over its channels where ours sees one: the answer to a grey
@@ -111,7 +111,7 @@ def start_from(
             "options"
         )
     tree = flax.traverse_util.unflatten_dict(merged, sep="/")
-    return Started(tree, source, used, adapted, fresh, unused)
+    return StartingWeights(tree, source, used, adapted, fresh, unused)
 
 
 def _but(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:

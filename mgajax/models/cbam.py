@@ -27,7 +27,7 @@ REDUCTION = 16
 
 
 @flax.struct.dataclass
-class Attended:
+class GatedFeatures:
     """Features `[b, h, w, c]` and the spatial map `[b, h, w, 1]` (float32) that gated them, if any."""
 
     features: Float[Array, "b h w c"]
@@ -166,7 +166,7 @@ class Cbam(nn.Module):
     flavour: str = "paper"
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Attended:
+    def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> GatedFeatures:
         """Return the gated features and the spatial map."""
         make = self.layers
         x, seen = make.fork(x)
@@ -174,4 +174,4 @@ class Cbam(nn.Module):
         x, seen = make.fork(make.pointwise(jnp.multiply, x, weights))
         attention = SpatialGate(make, self.flavour, name="spatial")(seen, train=train)
         gated = make.pointwise(jnp.multiply, x, attention.astype(x.dtype))
-        return Attended(gated, attention)
+        return GatedFeatures(gated, attention)

@@ -15,9 +15,9 @@ from mgajax.models.blocks import ClassifierOutput, Head, Layers, Stem
 from mgajax.models.cbam import (
     NO_ATTENTION,
     REDUCTION,
-    Attended,
     AttentionPlan,
     Cbam,
+    GatedFeatures,
     attention_plan,
 )
 from mgajax.models.initialise import OFFICIAL_CBAM_LAWS, RESNET_LAWS, Laws
@@ -35,7 +35,7 @@ class BasicBlock(nn.Module):
     flavour: str | None = None
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Attended:
+    def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> GatedFeatures:
         """Map features to features of `width` channels, `stride` times smaller."""
         make = self.layers
         x, y = make.fork(x)
@@ -56,7 +56,7 @@ class BottleneckBlock(nn.Module):
     dilation: int = 1
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Attended:
+    def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> GatedFeatures:
         """Map features to features of `4 * width` channels, `stride` times smaller."""
         make = self.layers
         y = make.conv(self.width, kernel=1, name="conv1")(x)
@@ -70,15 +70,15 @@ class BottleneckBlock(nn.Module):
         return _join(y, x, block=self, train=train)
 
 
-def _join(y: Array, x: Array, *, block: BasicBlock | BottleneckBlock, train: bool) -> Attended:
+def _join(y: Array, x: Array, *, block: BasicBlock | BottleneckBlock, train: bool) -> GatedFeatures:
     """Gate the branch `y`, bring the shortcut `x` to its shape, add, rectify."""
-    make, branch = block.layers, Attended(y)
+    make, branch = block.layers, GatedFeatures(y)
     if block.flavour is not None:
         branch = Cbam(make, block.flavour, name="cbam")(y, train=train)
     if x.shape != y.shape:
         x = make.conv(y.shape[-1], kernel=1, stride=block.stride, name="shortcut_conv")(x)
         x = make.norm(name="shortcut_norm")(x, train=train)
-    return Attended(make.pointwise(_rectified_sum, branch.features, x), branch.attention)
+    return GatedFeatures(make.pointwise(_rectified_sum, branch.features, x), branch.attention)
 
 
 def _rectified_sum(x: Array, y: Array) -> Array:
@@ -96,9 +96,9 @@ class Stage(nn.Module):
     plan: AttentionPlan
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Attended:
+    def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> GatedFeatures:
         """Return the stage's features and its last attention map."""
-        out = Attended(x)
+        out = GatedFeatures(x)
         for index in range(self.depth):
             last = index == self.depth - 1
             block = self.block(
@@ -114,7 +114,7 @@ class Stage(nn.Module):
             return out
         gated = Cbam(self.layers, flavour, name="cbam")(out.features, train=train)
         if self.plan.placement == "stage_end_residual":
-            return Attended(out.features + gated.features, gated.attention)
+            return GatedFeatures(out.features + gated.features, gated.attention)
         return gated
 
 

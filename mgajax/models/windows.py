@@ -16,14 +16,14 @@ from mgajax.models.convolution import cut
 
 
 @flax.struct.dataclass
-class Pooled:
+class PoolingResult:
     """The maximum of each window, and which of its four pixels (in reading order) had it."""
 
     values: Float[Array, "b h w c"]
     places: UInt8[Array, "b h w c"]
 
 
-def max_pool_2x2(x: Float[Array, "b H W c"], *, rounding: float = 0.0) -> Pooled:
+def max_pool_2x2(x: Float[Array, "b H W c"], *, rounding: float = 0.0) -> PoolingResult:
     """Maximum over 2×2 windows, stride 2; an odd last row or column is left out.
 
     Of equal values the first wins and gets the gradient. By comparison, as in
@@ -45,7 +45,7 @@ def max_pool_2x2(x: Float[Array, "b H W c"], *, rounding: float = 0.0) -> Pooled
         larger = window > bound
         values = jnp.where(larger, window, values)
         places = jnp.where(larger, jnp.uint8(number), places)
-    return Pooled(values=values, places=places)
+    return PoolingResult(values=values, places=places)
 
 
 def unpool_2x2(

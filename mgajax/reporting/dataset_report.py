@@ -162,7 +162,7 @@ def _table1_notes(contents: Contents, rows: Sequence[SourceRow]) -> list[str]:
     return [*notes, f"All other counts are the paper's, but: {told}."]
 
 
-def _differences(contents: Contents) -> list[paper_counts.Difference] | None:
+def _differences(contents: Contents) -> list[paper_counts.CountDifference] | None:
     """From the paper's Table 1: of slices alone where cases are unknown; None of another set."""
     if not paper_counts.is_whole_set(contents.facts):
         return None

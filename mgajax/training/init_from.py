@@ -11,7 +11,7 @@ from mgajax.config import CONFIG_FILE, read
 from mgajax.distributed import job
 from mgajax.errors import ConfigError
 from mgajax.files import write_text
-from mgajax.interop.starting_weights import SHOWN, Started, start_from
+from mgajax.interop.starting_weights import SHOWN, StartingWeights, start_from
 from mgajax.interop.weight_files import read_weights
 from mgajax.progress import say
 from mgajax.training.beginning import CHANNELS, model_options
@@ -55,7 +55,7 @@ def take_over(config: ConfigDict, *, variables: dict[str, Any], workdir: Path) -
     return found.variables
 
 
-def started(config: ConfigDict, *, variables: Mapping[str, Any]) -> Started:
+def started(config: ConfigDict, *, variables: Mapping[str, Any]) -> StartingWeights:
     """Variables with the weights of `config.init_from` in their place.
 
     Raises:

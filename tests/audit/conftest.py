@@ -7,7 +7,7 @@ import pytest
 from drawn_copies import Pictures, drawn_people, planted, write_pictures, write_split
 
 from mgajax.audit import shortcut
-from mgajax.audit.audit import Audited, audit_folder
+from mgajax.audit.audit import IllustratedAudit, audit_folder
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -38,7 +38,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def clean(clean_copy: Path, cache: Path) -> Audited:
+def clean(clean_copy: Path, cache: Path) -> IllustratedAudit:
     """The audit of the clean copy."""
     return audit_folder(clean_copy, cache=cache)
 
@@ -46,7 +46,7 @@ def clean(clean_copy: Path, cache: Path) -> Audited:
 @pytest.fixture(scope="session")
 def bad(
     people: Pictures, tmp_path_factory: pytest.TempPathFactory, cache: Path
-) -> tuple[Audited, dict[str, frozenset[str]]]:
+) -> tuple[IllustratedAudit, dict[str, frozenset[str]]]:
     """The audit of the copy with planted leaks, and the planted pairs."""
     pictures, pairs = planted(people)
     folder = tmp_path_factory.mktemp("bad")

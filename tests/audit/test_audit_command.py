@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from drawn_copies import Pictures, planted, write_pictures, write_split
 
-from mgajax.audit.audit import CACHE, Audited
+from mgajax.audit.audit import CACHE, IllustratedAudit
 from mgajax.audit.page import audit_page
 from mgajax.audit.summary import summary
 from mgajax.cli.audit import add_audit
 
-Bad = tuple[Audited, dict[str, frozenset[str]]]
+Bad = tuple[IllustratedAudit, dict[str, frozenset[str]]]
 
 
 def run(*words: str) -> int:

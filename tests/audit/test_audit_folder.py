@@ -10,20 +10,20 @@ from drawn_copies import Pictures, drawn_people, patient_of, write_pictures, wri
 from kaggle_fixture import FOLDERS
 
 from mgajax.audit import fingerprints
-from mgajax.audit.audit import CACHE, Audited, audit_folder
+from mgajax.audit.audit import CACHE, IllustratedAudit, audit_folder
 from mgajax.audit.copies import SAME, exact_copies, near_copies
 from mgajax.audit.result import Pair
 from mgajax.curation.report import Finding
 from mgajax.errors import DataError
 
-Bad = tuple[Audited, dict[str, frozenset[str]]]
+Bad = tuple[IllustratedAudit, dict[str, frozenset[str]]]
 
 
 def names(pair: Pair) -> frozenset[str]:
     return frozenset((pair.first.file_name, pair.second.file_name))
 
 
-def test_a_clean_copy_is_clean(clean: Audited, people: Pictures) -> None:
+def test_a_clean_copy_is_clean(clean: IllustratedAudit, people: Pictures) -> None:
     result = clean.result
     assert result.is_clean
     assert (result.slices, result.patients) == (len(people), 16)
@@ -109,7 +109,7 @@ def test_one_name_in_two_classes_is_a_conflict(
 
 
 def test_a_second_audit_decodes_nothing(
-    clean_copy: Path, clean: Audited, cache: Path, monkeypatch: pytest.MonkeyPatch
+    clean_copy: Path, clean: IllustratedAudit, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object, **__: object) -> None:
         raise AssertionError("decoded again")
@@ -121,7 +121,7 @@ def test_a_second_audit_decodes_nothing(
 
 
 def test_a_damaged_cache_is_made_again(
-    clean_copy: Path, clean: Audited, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    clean_copy: Path, clean: IllustratedAudit, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / CACHE).write_bytes(b"PK\x03\x04 torn")
     assert audit_folder(clean_copy, cache=tmp_path).result.to_json() == clean.result.to_json()

@@ -8,7 +8,7 @@ import pytest
 from drawn_copies import jpeg, png
 from PIL import Image
 
-from mgajax.audit.audit import Audited, audit_folder
+from mgajax.audit.audit import IllustratedAudit, audit_folder
 from mgajax.audit.copies import near_copies
 from mgajax.audit.fingerprints import Fingerprint, fingerprint
 
@@ -24,11 +24,11 @@ def pack(shared: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def audited(pack: Path, cache: Path) -> Audited:
+def audited(pack: Path, cache: Path) -> IllustratedAudit:
     return audit_folder(pack, cache=cache)
 
 
-def test_the_documented_copy_is_found_and_nothing_false(audited: Audited) -> None:
+def test_the_documented_copy_is_found_and_nothing_false(audited: IllustratedAudit) -> None:
     result = audited.result
     (own,) = result.own_copies
     assert {own.first.file_name, own.second.file_name} == COPY
@@ -40,7 +40,7 @@ def test_the_documented_copy_is_found_and_nothing_false(audited: Audited) -> Non
     assert (result.slices, result.patients) == (140, 76)
 
 
-def test_the_archive_tells_much_of_the_class(audited: Audited) -> None:
+def test_the_archive_tells_much_of_the_class(audited: IllustratedAudit) -> None:
     assert audited.result.association.v_slices == pytest.approx(0.602, abs=0.001)
     assert audited.result.shortcut.left_out == "CAP: fewer than two patients"
 

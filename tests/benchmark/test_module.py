@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 from jax import lax
 
-from mgajax.benchmark.module import Bytes, Executed, read_module, shapes_of
+from mgajax.benchmark.module import Bytes, Execution, read_module, shapes_of
 from mgajax.benchmark.traffic import products, traffic
 
 TILED = """\
@@ -73,7 +73,7 @@ def test_tiles_fill_up_the_fastest_axes(text: str, bare: int, padded: int) -> No
     assert shape.space == (1 if "S(1)" in text else 0)
 
 
-def executed(text: str) -> dict[str, Executed]:
+def executed(text: str) -> dict[str, Execution]:
     return {one.instruction.name: one for one in read_module(text).executed()}
 
 

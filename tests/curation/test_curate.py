@@ -24,7 +24,7 @@ from drawn_volumes import chest
 
 from mgajax.curation.archives.archive import ReadOptions
 from mgajax.curation.catalogue import read_catalogue
-from mgajax.curation.curate import CurationReport, Settings, curate
+from mgajax.curation.curate import CurationReport, CurationSettings, curate
 from mgajax.curation.selection import Ruling
 from mgajax.errors import ConfigError, DataError
 from mgajax.imaging.pictures import decode_picture
@@ -89,7 +89,7 @@ def test_the_published_layout_is_written_and_read(raw: Path, tmp_path: Path) -> 
 
 def test_catalogue_says_how_each_slice_was_made(raw: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    curate(raw, out=out, settings=Settings(window=Window(-600.0, 1500.0)))
+    curate(raw, out=out, settings=CurationSettings(window=Window(-600.0, 1500.0)))
     rows = {row["file_name"]: row for row in table(out / "catalogue.csv")}
     stored = pyarrow.parquet.read_table(out / "catalogue.parquet").to_pylist()
     assert [row["file_name"] for row in stored] == list(rows)
@@ -208,7 +208,7 @@ def test_other_settings_are_refused(raw: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     curate(raw, out=out, sources=["zhao"])
     with pytest.raises(ConfigError, match=r"made with window 'published', not '-600/1500'"):
-        curate(raw, out=out, settings=Settings(window=Window(-600.0, 1500.0)))
+        curate(raw, out=out, settings=CurationSettings(window=Window(-600.0, 1500.0)))
     more = curate(raw, out=out, sources=["afshar"])
     assert more.slices == 4, "another source is no other setting"
 
@@ -227,7 +227,7 @@ def test_a_radiologists_word_wins(raw: Path, tmp_path: Path) -> None:
         "P001_1.png": Ruling(label=0, keep=True),
     }
     report = curate(
-        raw, out=tmp_path / "out", sources=["afshar"], settings=Settings(rulings=rulings)
+        raw, out=tmp_path / "out", sources=["afshar"], settings=CurationSettings(rulings=rulings)
     )
     assert groups(report) == {"CAP/afshar": 1, "COVID-19/afshar": 1, "Normal/afshar": 1}
     rows = {row["file_name"]: row for row in table(tmp_path / "out" / "catalogue.csv")}
@@ -240,7 +240,7 @@ def test_unlabelled_volumes_are_selected_by_their_lungs(tmp_path: Path) -> None:
     folder = tmp_path / "raw" / "COVID-19 subjects" / "P060"
     for at, plane in enumerate(volume, start=1):
         write_dicom(folder / f"IM{at:04}.dcm", plane, instance=at)
-    settings = Settings(options=ReadOptions(unlabelled="select"))
+    settings = CurationSettings(options=ReadOptions(unlabelled="select"))
     report = curate(tmp_path / "raw", out=tmp_path / "out", settings=settings)
     rows = table(tmp_path / "out" / "catalogue.csv")
     positions = sorted(int(row["position"]) for row in rows)
@@ -255,7 +255,7 @@ def test_upright_turns_and_records(raw: Path, tmp_path: Path) -> None:
 
     medseg_archive(raw / "MedSeg")
     for orientation in ("published", "upright"):
-        settings = Settings(orientation=orientation)
+        settings = CurationSettings(orientation=orientation)
         curate(raw, out=tmp_path / orientation, sources=["medseg", "afshar"], settings=settings)
     rows = table(tmp_path / "upright" / "catalogue.csv")
     flipped = {row["source"]: row["is_flipped"] for row in rows}

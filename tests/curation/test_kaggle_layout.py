@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from kaggle_fixture import RENAMED_ROW, SLICES, write_copy
 
-from mgajax.curation.kaggle_layout import Row, find_layout, parse_age, read_rows, read_table
+from mgajax.curation.kaggle_layout import KaggleRow, find_layout, parse_age, read_rows, read_table
 from mgajax.curation.matching import identify
 from mgajax.curation.names import canonical_name, patient_id_from_name
 from mgajax.curation.report import Finding, Findings
@@ -138,7 +138,7 @@ EXPECTED_PEOPLE = {
 
 
 @pytest.fixture(scope="module")
-def published(shared: Path) -> dict[str, list[Row]]:
+def published(shared: Path) -> dict[str, list[KaggleRow]]:
     """The rows of the published tables, by class."""
     tables = {name: f"meta_data_{name}.csv" for name in ("normal", "covid", "cap")}
     return {
@@ -147,7 +147,7 @@ def published(shared: Path) -> dict[str, list[Row]]:
     }
 
 
-def test_the_full_tables(published: dict[str, list[Row]]) -> None:
+def test_the_full_tables(published: dict[str, list[KaggleRow]]) -> None:
     rows = [row for table in published.values() for row in table]
     assert len(rows) == 17_104
     assert len({canonical_name(row.file_name) for row in rows}) == 17_104
@@ -169,14 +169,14 @@ def test_the_full_tables(published: dict[str, list[Row]]) -> None:
     assert not list(findings.summarised())
 
 
-def test_names_decode_to_the_ids_of_the_full_tables(published: dict[str, list[Row]]) -> None:
+def test_names_decode_to_the_ids_of_the_full_tables(published: dict[str, list[KaggleRow]]) -> None:
     decoded = [(row, patient_id_from_name(row.file_name)) for row in published["covid"]]
     assert all(name in (None, row.patient_id) for row, name in decoded)
     assert sum(name is None for _, name in decoded) == 349 + 34 + 100
 
 
 def test_ids_missing_in_an_early_release_come_from_the_name(
-    published: dict[str, list[Row]],
+    published: dict[str, list[KaggleRow]],
 ) -> None:
     rows = [row for row in published["covid"] if "_coronacases_" in row.file_name]
     findings = Findings()

@@ -26,7 +26,7 @@ from mgajax.curation.archives import READERS, jun, morozov
 from mgajax.curation.archives.archive import RawSlice, ReadOptions
 from mgajax.curation.archives.nifti import open_mask, open_volume
 from mgajax.curation.archives.packed import SourceFile, list_files
-from mgajax.curation.curate import Settings, curate
+from mgajax.curation.curate import CurationSettings, curate
 from mgajax.curation.report import Finding, Findings
 from mgajax.errors import DataError
 from mgajax.schema import COVID
@@ -230,7 +230,7 @@ def test_lung_masks_decide_where_grey_levels_cannot(tmp_path: Path) -> None:
     jun_archive(raw)
     for folder in ("Infection_Mask", "Lung_and_Infection_Mask"):
         (raw / folder / "radiopaedia_14_85914_0.nii.gz").unlink()
-    settings = Settings(options=ReadOptions(unlabelled="select"), most_alike=1.1)
+    settings = CurationSettings(options=ReadOptions(unlabelled="select"), most_alike=1.1)
     curate(raw, out=tmp_path / "out", settings=settings)
     names = {path.name for path in (tmp_path / "out/curated_data/2COVID").iterdir()}
     assert {name for name in names if "case13" in name} == {

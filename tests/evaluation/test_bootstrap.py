@@ -7,10 +7,10 @@ from drawn_predictions import CLASS_NAMES, drawn
 from mgajax.errors import ConfigError
 from mgajax.evaluation import bootstrap, classification_metrics, metric_values, ranking
 from mgajax.evaluation.checks import checked_examples
-from mgajax.evaluation.metric_values import Question, Reasons
+from mgajax.evaluation.metric_values import MetricSettings, Reasons
 from mgajax.evaluation.replicates import replicate_metrics
 
-QUESTION = Question(CLASS_NAMES, 1)
+QUESTION = MetricSettings(CLASS_NAMES, 1)
 
 
 def _examples(**options):

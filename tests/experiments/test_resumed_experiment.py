@@ -13,7 +13,7 @@ import pytest
 
 from mgajax import config as configs
 from mgajax.experiments.compare import predictions_of
-from mgajax.experiments.execution import Status
+from mgajax.experiments.execution import RunStatus
 from mgajax.experiments.plan import PlannedRun
 from mgajax.experiments.runner import run_side_by_side
 from mgajax.experiments.shortcut import predict_elsewhere
@@ -112,5 +112,5 @@ def test_side_by_side_each_failure_is_told(tmp_path: Path) -> None:
     runs = [PlannedRun(arm, 0, config, tmp_path / arm, "f") for arm in ("a", "b", "c")]
     found = run_side_by_side(runs, jobs=2)
     assert sorted(one.run.arm for one in found) == ["a", "b", "c"]
-    assert all(one.status == Status.FAILED for one in found)
+    assert all(one.status == RunStatus.FAILED for one in found)
     assert all("none" in one.reason and "DataError" in one.reason for one in found)

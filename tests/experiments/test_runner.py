@@ -7,7 +7,7 @@ import jax
 import pytest
 from ml_collections import ConfigDict
 
-from mgajax.experiments.execution import DONE_FILE, FAILURE_FILE, Status, is_finished
+from mgajax.experiments.execution import DONE_FILE, FAILURE_FILE, RunStatus, is_finished
 from mgajax.experiments.plan import PlannedRun
 from mgajax.experiments.runner import run_all
 
@@ -23,25 +23,25 @@ class Pretender:
         self.done: list[str] = []
         self.failing, self.stopping = failing, stopping
 
-    def __call__(self, one: PlannedRun) -> Status:
+    def __call__(self, one: PlannedRun) -> RunStatus:
         self.done.append(one.arm)
         if one.arm == self.failing:
             raise MemoryError("RESOURCE_EXHAUSTED: out of\nmemory")
         if one.arm == self.stopping:
-            return Status.STOPPED
+            return RunStatus.STOPPED
         (one.folder / "evaluation").mkdir(parents=True)
         (one.folder / "evaluation" / "test.json").write_text("{}")
         (one.folder / "summary.json").write_text(json.dumps({"finished": True}))
         (one.folder / DONE_FILE).write_text(json.dumps({"fingerprint": one.fingerprint}))
-        return Status.FINISHED
+        return RunStatus.FINISHED
 
 
 def test_a_finished_run_is_not_repeated(tmp_path: Path) -> None:
     runs, pretend = [run(tmp_path, name) for name in "ab"], Pretender()
-    assert [one.status for one in run_all(runs, execute=pretend)] == [Status.FINISHED] * 2
+    assert [one.status for one in run_all(runs, execute=pretend)] == [RunStatus.FINISHED] * 2
     again = run_all(runs, execute=pretend)
     assert pretend.done == ["a", "b"]
-    assert [one.status for one in again] == [Status.FINISHED] * 2
+    assert [one.status for one in again] == [RunStatus.FINISHED] * 2
 
 
 def test_each_run_is_announced_with_the_time_left(
@@ -60,8 +60,8 @@ def test_equal_runs_of_two_arms_are_done_once(tmp_path: Path) -> None:
     found = run_all([first, second], execute=pretend)
     assert pretend.done == ["a"]
     assert [(one.run.arm, one.status) for one in found] == [
-        ("a", Status.FINISHED),
-        ("b", Status.FINISHED),
+        ("a", RunStatus.FINISHED),
+        ("b", RunStatus.FINISHED),
     ]
 
 
@@ -77,12 +77,16 @@ def test_another_fingerprint_or_a_missing_mark_is_not_finished(tmp_path: Path) -
 def test_a_failure_is_told_and_the_others_are_done(tmp_path: Path, capsys) -> None:
     runs = [run(tmp_path, name) for name in "abc"]
     found = run_all(runs, execute=Pretender(failing="b"))
-    assert [one.status for one in found] == [Status.FINISHED, Status.FAILED, Status.FINISHED]
+    assert [one.status for one in found] == [
+        RunStatus.FINISHED,
+        RunStatus.FAILED,
+        RunStatus.FINISHED,
+    ]
     assert found[1].reason == "MemoryError: RESOURCE_EXHAUSTED: out of memory"
     assert "Traceback" in (runs[1].folder / FAILURE_FILE).read_text()
     assert "b, seed 0 failed" in capsys.readouterr().err
     mended = Pretender()
-    assert run_all(runs, execute=mended)[1].status == Status.FINISHED
+    assert run_all(runs, execute=mended)[1].status == RunStatus.FINISHED
     assert mended.done == ["b"]
     assert not (runs[1].folder / FAILURE_FILE).exists()
 
@@ -91,7 +95,11 @@ def test_a_signal_ends_all(tmp_path: Path) -> None:
     pretend = Pretender(stopping="b")
     found = run_all([run(tmp_path, name) for name in "abc"], execute=pretend)
     assert pretend.done == ["a", "b"]
-    assert [one.status for one in found] == [Status.FINISHED, Status.STOPPED, Status.STOPPED]
+    assert [one.status for one in found] == [
+        RunStatus.FINISHED,
+        RunStatus.STOPPED,
+        RunStatus.STOPPED,
+    ]
 
 
 def test_compiled_programs_do_not_pile_up(tmp_path: Path) -> None:
@@ -99,7 +107,7 @@ def test_compiled_programs_do_not_pile_up(tmp_path: Path) -> None:
     program = jax.jit(lambda x: x + 1)
     pretend = Pretender()
 
-    def compute(one: PlannedRun) -> Status:
+    def compute(one: PlannedRun) -> RunStatus:
         program(1.0)
         kept.append(program._cache_size())
         return pretend(one)

@@ -16,7 +16,7 @@ from mgajax.cli.experiment import NAMES, PARTS
 from mgajax.errors import ConfigError
 from mgajax.evaluation.result import results_folder
 from mgajax.experiments import checkpoint_choice, claims
-from mgajax.experiments.execution import Outcome, Status
+from mgajax.experiments.execution import RunOutcome, RunStatus
 from mgajax.experiments.experiment import Order, run_experiment, write_results
 from mgajax.experiments.fractions import GAIN
 from mgajax.experiments.studies import STUDIES
@@ -74,7 +74,9 @@ def test_results_are_written_for_machines_and_people(tmp_path: Path) -> None:
         STUDIES["table5"].plan, folder=tmp_path, skills={"stage1": 1.0, "stage3": 2.0}
     )
     outcomes = [
-        Outcome(run, Status.FINISHED) for runs in finished.arms.values() for run in runs.values()
+        RunOutcome(run, RunStatus.FINISHED)
+        for runs in finished.arms.values()
+        for run in runs.values()
     ]
     order = Order(name="table5", workdir=tmp_path, budget="smoke", seeds=2)
     done = write_results(order, STUDIES["table5"].examine(finished), outcomes)

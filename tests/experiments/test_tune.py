@@ -12,7 +12,7 @@ from pretended_trials import CONFIG, Pretended, Starter
 from unrendered import leave_blank
 
 from mgajax.errors import ConfigError
-from mgajax.experiments.tune import Tuned, tune
+from mgajax.experiments.tune import SearchResults, tune
 
 
 def bowl(keys: dict[str, float]) -> float:
@@ -28,7 +28,7 @@ def config(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole(config, tmp_path_factory) -> Tuned:
+def whole(config, tmp_path_factory) -> SearchResults:
     """Ten trials in one go, one at a time."""
     return tune(config, workdir=tmp_path_factory.mktemp("whole"), trials=10, start=Starter(bowl))
 

@@ -10,7 +10,7 @@ from explanation.drawn_networks import NARROW, Gated
 from mgajax import models
 from mgajax.errors import ConfigError
 from mgajax.explanation.class_activation import attention_maps, enlarged, grad_cam, layer_names
-from mgajax.explanation.question import Network
+from mgajax.explanation.question import ExplainedNetwork
 
 
 class Counting(nn.Module):
@@ -80,7 +80,9 @@ def test_the_classifier_has_a_map_for_each_stage_with_attention(guided) -> None:
 
 def test_layers_in_the_order_of_the_call(guided) -> None:
     model, variables = guided
-    names = layer_names(Network(model, (("train", False),)), variables, jnp.ones((1, 32, 32, 1)))
+    names = layer_names(
+        ExplainedNetwork(model, (("train", False),)), variables, jnp.ones((1, 32, 32, 1))
+    )
     assert tuple(names) == ("stem", "stage1", "stage2", "stage3", "stage4", "head")
 
 

@@ -21,8 +21,8 @@ from deterministic_weights import drawn_images, drawn_state
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mgajax.benchmark.torch_baseline.densenet import DenseNet
-from mgajax.benchmark.torch_baseline.resnet import ResNet
+from mgajax.benchmark.torch_baseline.densenet import TorchDenseNet
+from mgajax.benchmark.torch_baseline.resnet import TorchResNet
 
 OUT = Path(__file__).parent / "classification"
 LABELS = torch.tensor([0, 1, 2])
@@ -43,7 +43,7 @@ PLACEMENTS = ("last_block", "stage_end", "stage_end_residual", "every_block")
 def resnet(**dimensions: Any) -> nn.Module:
     """A ResNet-18 with three classes and without attention, unless `dimensions` say otherwise."""
     usual = {"block": "basic", "depths": (2, 2, 2, 2), "num_classes": 3}
-    return ResNet(
+    return TorchResNet(
         **(usual | {"placement": "last_block", "flavour": "paper", "stages": ()} | dimensions)
     )
 
@@ -53,7 +53,7 @@ def cases() -> dict[str, nn.Module]:
     networks: dict[str, nn.Module] = {
         "resnet18": resnet(channels=1),
         "resnet50": resnet(block="bottleneck", depths=(3, 4, 6, 3), channels=3),
-        "densenet121": DenseNet(num_classes=3, channels=1, depths=(6, 12, 24, 16)),
+        "densenet121": TorchDenseNet(num_classes=3, channels=1, depths=(6, 12, 24, 16)),
         "resnet18_cbam": resnet(
             placement="every_block", flavour="official", stages=(1, 2, 3, 4), channels=3
         ),

@@ -13,7 +13,7 @@ from marked_arrays import own_variables, torch_shapes, torch_state
 
 from mgajax import interop, models
 from mgajax.errors import ConfigError, DataError
-from mgajax.interop.starting_weights import Started, start_from
+from mgajax.interop.starting_weights import StartingWeights, start_from
 from mgajax.interop.weight_files import Weights, read_weights
 
 TINY = {"trunk": "hrnet_tiny"}
@@ -31,7 +31,7 @@ def published(name: str, *, classes: int = 1000, **options: Any) -> dict[str, np
 
 def started(
     name: str, state: dict[str, np.ndarray], *, classes: int = 2, **options: Any
-) -> Started:
+) -> StartingWeights:
     return start_from(
         Weights(state, "torch"),
         variables=own_variables(name, channels=1, classes=classes, **options),

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mgajax.benchmark.torch_baseline.layers import Output, conv, conv_norm, resize, size_of
-from mgajax.benchmark.torch_baseline.resnet import STAGE_WIDTHS, Block
+from mgajax.benchmark.torch_baseline.resnet import STAGE_WIDTHS, TorchBlock
 
 STRIDES = (1, 2, 1, 1)
 DILATIONS = (1, 1, 2, 4)
@@ -44,7 +44,7 @@ def dilated_backbone(channels: int, depths: Sequence[int]) -> nn.ModuleDict:
         for index in range(depth):
             first = index == 0
             blocks.append(
-                Block(
+                TorchBlock(
                     inputs,
                     width,
                     kind="bottleneck",
@@ -58,7 +58,7 @@ def dilated_backbone(channels: int, depths: Sequence[int]) -> nn.ModuleDict:
     return nn.ModuleDict(parts)
 
 
-class DeepLabV3(nn.Module):
+class TorchDeepLabV3(nn.Module):
     """A dilated backbone and one or two heads (`auxiliary` is "fcn" or "none")."""
 
     def __init__(

@@ -11,7 +11,7 @@ from mgajax.benchmark.torch_baseline.layers import Output, conv
 GROWTH = 32
 
 
-class DenseLayer(nn.Module):
+class TorchDenseLayer(nn.Module):
     """BN-ReLU-1×1, BN-ReLU-3×3: `GROWTH` new features, appended after the old ones."""
 
     def __init__(self, inputs: int) -> None:
@@ -26,7 +26,7 @@ class DenseLayer(nn.Module):
         return torch.cat((x, self.conv2(torch.relu(self.norm2(y)))), dim=1)
 
 
-class Transition(nn.Module):
+class TorchTransition(nn.Module):
     """BN-ReLU-1×1 to half the channels, then 2×2 averages."""
 
     def __init__(self, inputs: int) -> None:
@@ -38,7 +38,7 @@ class Transition(nn.Module):
         return F.avg_pool2d(self.conv(torch.relu(self.norm(x))), 2)
 
 
-class DenseNet(nn.Module):
+class TorchDenseNet(nn.Module):
     """Stem, dense stages with transitions between them, a last normalisation, head."""
 
     def __init__(self, *, num_classes: int, channels: int, depths: Sequence[int]) -> None:
@@ -53,11 +53,11 @@ class DenseNet(nn.Module):
         for stage, depth in enumerate(depths, start=1):
             block = nn.Sequential()
             for number in range(1, depth + 1):
-                block.add_module(f"denselayer{number}", DenseLayer(width))
+                block.add_module(f"denselayer{number}", TorchDenseLayer(width))
                 width += GROWTH
             add(f"denseblock{stage}", block)
             if stage < len(depths):
-                add(f"transition{stage}", Transition(width))
+                add(f"transition{stage}", TorchTransition(width))
                 width //= 2
         add("norm5", nn.BatchNorm2d(width))
         self.classifier = nn.Linear(width, num_classes)

@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mgajax.benchmark.torch_baseline.hrnet import HRNet
+from mgajax.benchmark.torch_baseline.hrnet import TorchHRNet
 from mgajax.benchmark.torch_baseline.layers import Output, conv, resize, size_of, widened
 
 TRAINING_SCALES = (0.5, 1.0)
 
 
-class ScalePass(NamedTuple):
+class TorchScalePass(NamedTuple):
     """Logits, coarse logits and attention of one scale, at that scale's image size."""
 
     logits: Tensor
@@ -30,7 +30,7 @@ def unit(inputs: int, outputs: int, *, kernel: int = 1, bias: bool = False) -> l
     return [conv(inputs, outputs, kernel=kernel, bias=bias), norm_relu(outputs)]
 
 
-class ObjectAttention(nn.Module):
+class TorchObjectAttention(nn.Module):
     """Every pixel's mixture of the classes' representations, weighted by likeness."""
 
     def __init__(self, middle: int, key: int) -> None:
@@ -56,7 +56,7 @@ class ObjectHead(nn.Module):
 
     def __init__(self, middle: int, key: int, *, dropout: float) -> None:
         super().__init__()
-        self.object_context_block = ObjectAttention(middle, key)
+        self.object_context_block = TorchObjectAttention(middle, key)
         self.conv_bn_dropout = nn.Sequential(*unit(2 * middle, middle), nn.Dropout2d(dropout))
 
     def forward(self, pixels: Tensor, classes: Tensor) -> Tensor:
@@ -65,7 +65,7 @@ class ObjectHead(nn.Module):
         return self.conv_bn_dropout(torch.cat((context, pixels), dim=1))
 
 
-class OcrHead(nn.Module):
+class TorchOcrHead(nn.Module):
     """Coarse logits, the classes' representations, their context for every pixel, logits."""
 
     def __init__(
@@ -89,7 +89,7 @@ class OcrHead(nn.Module):
         return self.cls_head(features), coarse, features
 
 
-class ScaleAttention(nn.Module):
+class TorchScaleAttention(nn.Module):
     """How much a pixel trusts the scale that it is seen at."""
 
     def __init__(self, inputs: int, key: int) -> None:
@@ -105,7 +105,7 @@ class ScaleAttention(nn.Module):
         return torch.sigmoid(self.conv2(x))
 
 
-class HMSANet(nn.Module):
+class TorchHMSANet(nn.Module):
     """One network at several scales, whose logits attention combines (paper Eq. 1).
 
     Args:
@@ -127,9 +127,9 @@ class HMSANet(nn.Module):
     ) -> None:
         super().__init__()
         self.scales = tuple(sorted(scales))
-        self.backbone = HRNet(channels=channels, **trunk)
-        self.ocr = OcrHead(self.backbone.features, num_classes=num_classes, **head)
-        self.scale_attn = ScaleAttention(head["middle"], head["key"])
+        self.backbone = TorchHRNet(channels=channels, **trunk)
+        self.ocr = TorchOcrHead(self.backbone.features, num_classes=num_classes, **head)
+        self.scale_attn = TorchScaleAttention(head["middle"], head["key"])
 
     def forward(self, images: Tensor) -> Output:
         """Segment normalised images `[b, c, h, w]`."""
@@ -144,11 +144,11 @@ class HMSANet(nn.Module):
         own = {f"scale_{scale}": one.logits for scale, one in passes.items()}
         return Output(logits, {"ocr": coarse, **own})
 
-    def _pass(self, images: Tensor) -> ScalePass:
+    def _pass(self, images: Tensor) -> TorchScalePass:
         size = size_of(images)
         logits, coarse, features = self.ocr(self.backbone(images))
         attention = self.scale_attn(features)
-        return ScalePass(*(resize(widened(x), size) for x in (logits, coarse, attention)))
+        return TorchScalePass(*(resize(widened(x), size) for x in (logits, coarse, attention)))
 
 
 def combine(logits: Mapping[float, Tensor], attention: Mapping[float, Tensor]) -> Tensor:

@@ -8,16 +8,16 @@ import torch
 from torch import Tensor, nn
 
 from mgajax.benchmark.torch_baseline.layers import conv, conv_norm, resize, size_of
-from mgajax.benchmark.torch_baseline.resnet import Block
+from mgajax.benchmark.torch_baseline.resnet import TorchBlock
 
 
-class ExchangeModule(nn.Module):
+class TorchExchangeModule(nn.Module):
     """Residual blocks on every branch, then every branch receives the sum of all of them."""
 
     def __init__(self, channels: Sequence[int], *, blocks: int) -> None:
         super().__init__()
         self.branches = nn.ModuleList(
-            nn.Sequential(*(Block(width, width, kind="basic") for _ in range(blocks)))
+            nn.Sequential(*(TorchBlock(width, width, kind="basic") for _ in range(blocks)))
             for width in channels
         )
         numbers = range(len(channels))
@@ -58,7 +58,7 @@ def sender(channels: Sequence[int], source: int, target: int) -> nn.Module:
     return nn.Sequential(*steps)
 
 
-class HRNet(nn.Module):
+class TorchHRNet(nn.Module):
     """Stem to stride 4, stage 1 at one resolution, then one more resolution in every stage.
 
     The arguments are the fields of `mgajax.models.hrnet.TrunkPlan`.
@@ -81,7 +81,7 @@ class HRNet(nn.Module):
         coarsest = 4 * bottleneck_width
         self.layer1 = nn.Sequential(
             *(
-                Block(coarsest if index else stem, bottleneck_width, kind="bottleneck")
+                TorchBlock(coarsest if index else stem, bottleneck_width, kind="bottleneck")
                 for index in range(bottlenecks)
             )
         )
@@ -93,7 +93,7 @@ class HRNet(nn.Module):
             if stage == 2:
                 added["0"] = nn.Sequential(*conv_norm(coarsest, widths[0], kernel=3))
             self.add_module(f"transition{stage - 1}", nn.ModuleDict(added))
-            exchanges = (ExchangeModule(widths, blocks=blocks) for _ in range(count))
+            exchanges = (TorchExchangeModule(widths, blocks=blocks) for _ in range(count))
             self.add_module(f"stage{stage}", nn.Sequential(*exchanges))
             coarsest = widths[-1]
         self.features = width * (2 ** (len(modules) + 1) - 1)

@@ -12,7 +12,7 @@ JOB, WEIGHTS, BATCH = "job.json", "weights.npz", "batch.npz"
 
 
 @dataclasses.dataclass(frozen=True)
-class Job:
+class TorchJob:
     """A network and how it is trained; JSON types only.
 
     Attributes:
@@ -44,7 +44,7 @@ class Job:
 
 def write_job(
     folder: Path,
-    job: Job,
+    job: TorchJob,
     *,
     weights: Mapping[str, np.ndarray],
     batch: Mapping[str, np.ndarray],
@@ -55,10 +55,10 @@ def write_job(
     np.savez(folder / BATCH, **batch)  # type: ignore[arg-type]
 
 
-def read_job(folder: Path) -> tuple[Job, dict[str, np.ndarray], dict[str, np.ndarray]]:
+def read_job(folder: Path) -> tuple[TorchJob, dict[str, np.ndarray], dict[str, np.ndarray]]:
     """The job, the weights and the batch that `write_job` wrote."""
     fields = json.loads((folder / JOB).read_text())
-    job = Job(**(fields | {"learned": tuple(fields["learned"])}))
+    job = TorchJob(**(fields | {"learned": tuple(fields["learned"])}))
     arrays = []
     for name in (WEIGHTS, BATCH):
         with np.load(folder / name) as file:

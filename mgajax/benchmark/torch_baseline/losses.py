@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mgajax.benchmark.torch_baseline.job import Job
+from mgajax.benchmark.torch_baseline.job import TorchJob
 from mgajax.benchmark.torch_baseline.layers import Output, resize, size_of, widened
 
 LESION_SHARE = 0.5
@@ -16,7 +16,7 @@ COARSE = ("ocr", "fcn")
 class Loss(nn.Module):
     """A network and its loss in one module, so that both are compiled together."""
 
-    def __init__(self, network: nn.Module, job: Job) -> None:
+    def __init__(self, network: nn.Module, job: TorchJob) -> None:
         super().__init__()
         self.network, self.job = network, job
         self.log_variances = nn.Parameter(torch.zeros(len(job.learned))) if job.learned else None

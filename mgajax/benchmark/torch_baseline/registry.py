@@ -5,20 +5,20 @@ from typing import Any
 
 from torch import nn
 
-from mgajax.benchmark.torch_baseline.deeplabv3 import DeepLabV3
-from mgajax.benchmark.torch_baseline.densenet import DenseNet
-from mgajax.benchmark.torch_baseline.hmsanet import HMSANet
-from mgajax.benchmark.torch_baseline.resnet import ResNet
-from mgajax.benchmark.torch_baseline.segnet import SegNet
-from mgajax.benchmark.torch_baseline.unet import UNet
+from mgajax.benchmark.torch_baseline.deeplabv3 import TorchDeepLabV3
+from mgajax.benchmark.torch_baseline.densenet import TorchDenseNet
+from mgajax.benchmark.torch_baseline.hmsanet import TorchHMSANet
+from mgajax.benchmark.torch_baseline.resnet import TorchResNet
+from mgajax.benchmark.torch_baseline.segnet import TorchSegNet
+from mgajax.benchmark.torch_baseline.unet import TorchUNet
 
 FAMILIES: dict[str, type[nn.Module]] = {
-    "resnet": ResNet,
-    "densenet": DenseNet,
-    "unet": UNet,
-    "segnet": SegNet,
-    "deeplabv3": DeepLabV3,
-    "hmsanet": HMSANet,
+    "resnet": TorchResNet,
+    "densenet": TorchDenseNet,
+    "unet": TorchUNet,
+    "segnet": TorchSegNet,
+    "deeplabv3": TorchDeepLabV3,
+    "hmsanet": TorchHMSANet,
 }
 
 

@@ -12,7 +12,7 @@ from mgajax.benchmark.torch_baseline.layers import Output, conv
 STAGE_WIDTHS = (64, 128, 256, 512)
 
 
-class Block(nn.Module):
+class TorchBlock(nn.Module):
     """A residual block, basic or bottleneck; attention, if any, gates the branch before the sum."""
 
     def __init__(
@@ -59,7 +59,7 @@ def outputs_of(kind: str, width: int) -> int:
     return 4 * width if kind == "bottleneck" else width
 
 
-class ResNet(nn.Module):
+class TorchResNet(nn.Module):
     """Stem, four stages, head.
 
     Args:
@@ -95,7 +95,7 @@ class ResNet(nn.Module):
                 last = placement == "last_block" and index == depth - 1
                 attended = stage in stages and (last or placement == "every_block")
                 blocks.append(
-                    Block(
+                    TorchBlock(
                         inputs,
                         inner,
                         kind=block,

@@ -9,7 +9,7 @@ from mgajax.benchmark.torch_baseline.layers import Output, conv, size_of
 ENCODER = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 
 
-class SegNet(nn.Module):
+class TorchSegNet(nn.Module):
     """VGG-16's convolutions and their mirror image, joined by the places of the maxima."""
 
     def __init__(self, *, num_classes: int, channels: int) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mgajax.benchmark.torch_baseline.job import Job
+from mgajax.benchmark.torch_baseline.job import TorchJob
 from mgajax.benchmark.torch_baseline.losses import Loss
 from mgajax.benchmark.torch_baseline.registry import create
 
@@ -43,7 +43,7 @@ class Stepper:
 
     def __init__(
         self,
-        job: Job,
+        job: TorchJob,
         *,
         weights: Mapping[str, np.ndarray],
         batch: Mapping[str, np.ndarray],
@@ -144,7 +144,7 @@ def _compiled(function: Callable[..., Tensor], mode: str | None) -> Callable[...
     return function if mode is None else torch.compile(function, mode=mode)
 
 
-def _optimisers(module: Loss, job: Job, *, mode: str) -> list[torch.optim.Optimizer]:
+def _optimisers(module: Loss, job: TorchJob, *, mode: str) -> list[torch.optim.Optimizer]:
     """As `mgajax.training.state.make_optimiser`, in PyTorch's fused forms."""
     settings = job.optimiser
     rate = settings["learning_rate"]

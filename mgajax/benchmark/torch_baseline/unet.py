@@ -29,7 +29,7 @@ class Encoder(nn.Module):
         return self.maxpool_conv(x)
 
 
-class Decoder(nn.Module):
+class TorchDecoder(nn.Module):
     """Doubles the size, joins the encoder's features of that size, and convolves."""
 
     def __init__(self, inputs: int, skipped: int, outputs: int, *, upsampling: str) -> None:
@@ -50,7 +50,7 @@ class Decoder(nn.Module):
         return self.conv(torch.cat((skip, x), dim=1))
 
 
-class UNet(nn.Module):
+class TorchUNet(nn.Module):
     """Five encoders, four decoders, a 1×1 convolution; `upsampling` is "transposed" or "bilinear"."""
 
     def __init__(self, *, num_classes: int, channels: int, upsampling: str) -> None:
@@ -64,7 +64,9 @@ class UNet(nn.Module):
             inputs = outputs
         for number, width in enumerate(reversed(WIDTHS[:-1]), start=1):
             outputs = width if width == WIDTHS[0] else width // narrowed
-            self.add_module(f"up{number}", Decoder(inputs, width, outputs, upsampling=upsampling))
+            self.add_module(
+                f"up{number}", TorchDecoder(inputs, width, outputs, upsampling=upsampling)
+            )
             inputs = outputs
         last = conv(inputs, num_classes, kernel=1, bias=True)
         self.outc = nn.Sequential(OrderedDict(conv=last))
