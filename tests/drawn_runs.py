@@ -20,6 +20,7 @@ from mgajax import config as configs
 from mgajax.config import CONFIG_FILE
 from mgajax.evaluation import evaluate as evaluating
 from mgajax.evaluation import evaluate_segmenter
+from mgajax.imaging.png import encode_png
 from mgajax.models import ClassifierOutput, SegmenterOutput
 from mgajax.training import beginning
 from mgajax.training.checkpoints import CHECKPOINT_FOLDER, Checkpoints
@@ -30,7 +31,6 @@ from mgajax.training.sharding import make_layout
 from mgajax.training.state import TrainState, create_state
 from mgajax.training.trained import Trained
 from tfds_builders.ct_phantom import CtPhantom, PhantomConfig
-from tfds_builders.features import encode_png
 
 SIDE = 96
 WHITE = 255

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow_datasets as tfds
 
-from tfds_builders.features import encode_png, slice_features
+from mgajax.imaging.png import encode_png
+from tfds_builders.features import slice_features
 
 
 def ellipse(size: int, *, centre: tuple[float, float], radii: tuple[float, float]) -> np.ndarray:

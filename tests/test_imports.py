@@ -34,7 +34,9 @@ ALLOWED = {
     "evaluation": LEAVES | DRAWN | {"config", "data", "models", "training"},
     "interop.export": LEAVES
     | {"config", "data", "models", "interop", "training", "evaluation", *DRAWN},
-    "explanation": LEAVES | DRAWN | {"config", "data", "models", "training", "evaluation"},
+    "explanation": LEAVES
+    | DRAWN
+    | {"config", "data", "imaging", "models", "training", "evaluation"},
     "inference": LEAVES
     | DRAWN
     | {"config", "data", "imaging", "models", "training", "explanation"},

@@ -1,23 +1,16 @@
-"""The record that every data set of ours shares, and how a mask becomes PNG bytes.
+"""The record that every data set of ours shares.
 
 One dictionary for `covid_ct_slices`, `covid_ct_lesions` and `ct_phantom`, so that whatever reads the one reads the
 other. Images are handed to TFDS as PNG bytes: without TensorFlow it encodes no arrays.
 """
 
-import io
-
 import numpy as np
 import tensorflow_datasets as tfds
-from jaxtyping import UInt8
-from PIL import Image
 
 from mgajax.schema import CLASS_NAMES, MASK_ORIGINS, SOURCES
 
 UNKNOWN_AGE: int = -1
 """What `age` holds where nobody stated one."""
-
-PNG_COMPRESSION: int = 6
-"""zlib level of stored PNGs; higher levels cost build time and save next to nothing on CT."""
 
 
 def slice_features() -> dict[str, tfds.features.FeatureConnector]:
@@ -46,10 +39,3 @@ def slice_features() -> dict[str, tfds.features.FeatureConnector]:
 def mask_feature() -> tfds.features.Image:
     """A mask, uint8 `[h, w, 1]` of 0 and 255 (or between, see above), stored as lossless PNG."""
     return tfds.features.Image(shape=(None, None, 1), dtype=np.uint8, encoding_format="png")
-
-
-def encode_png(pixels: UInt8[np.ndarray, "h w"]) -> bytes:
-    """`pixels` as the bytes of an 8-bit grey PNG."""
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG", compress_level=PNG_COMPRESSION)
-    return buffer.getvalue()

@@ -7,7 +7,7 @@ import numpy as np
 
 from mgajax.curation.archives.archive import RawSlice
 from mgajax.imaging.png import encode_png
-from mgajax.imaging.windows import Window, to_8_bit
+from mgajax.imaging.windows import Range, Window, range_of, to_8_bit
 
 Orientation = Literal["published", "upright"]
 
@@ -44,25 +44,21 @@ def render(slice_: RawSlice, *, window: Window | None, orientation: Orientation)
     flip = orientation == "upright" and slice_.upright_turn == "flip_vertical"
     height, width = slice_.values.shape
     if slice_.published is not None and not flip:
-        png, rendering, low, high = slice_.published, "as published", 0.0, 255.0
+        png, shown = slice_.published, Range(0.0, 255.0, "as published")
     else:
-        if window is None or slice_.unit == "grey":
-            low, high = float(slice_.values.min()), float(slice_.values.max())
-            rendering = "min-max"
-        else:
-            low, high, rendering = window.low, window.high, str(window)
-        pixels = to_8_bit(slice_.values, low=low, high=high)
-        png = encode_png(np.flipud(pixels) if flip else pixels)
+        shown = range_of(slice_.values, unit=slice_.unit, window=window)
+        pixels = to_8_bit(slice_.values, low=shown.low, high=shown.high)
+        png = encode_png(np.flipud(pixels) if flip else pixels, search="runs")
     mask = slice_.mask
     if mask is not None and flip:
         mask = np.flipud(mask)
     return Rendered(
         png=png,
-        mask_png=None if mask is None else encode_png(mask),
+        mask_png=None if mask is None else encode_png(mask, search="runs"),
         height=height,
         width=width,
-        rendering=rendering,
-        low=low,
-        high=high,
+        rendering=shown.name,
+        low=shown.low,
+        high=shown.high,
         is_flipped=flip,
     )

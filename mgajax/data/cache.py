@@ -174,8 +174,8 @@ def _prepare_encoded(
     try:
         pictures = [decode(data, flags=flags, settings=settings) for data in (image, mask)]
         return prepare(pictures[0], pictures[1], settings=settings)
-    except Exception as error:  # a damaged picture makes Pillow raise almost anything
-        return str(error) or type(error).__name__
+    except DataError as error:
+        return str(error)
 
 
 def _nothing(settings: Preparation) -> PreparedSlice:

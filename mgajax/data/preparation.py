@@ -15,7 +15,6 @@ Everything is deterministic numpy, SciPy and Pillow; the mask follows the pictur
 """
 
 import dataclasses
-import io
 
 import numpy as np
 from jaxtyping import Bool, UInt8
@@ -23,6 +22,7 @@ from PIL import Image
 
 from mgajax.errors import ConfigError, DataError
 from mgajax.imaging.body import foreground
+from mgajax.imaging.pictures import decode_picture
 
 Box = tuple[int, int, int, int]
 
@@ -112,9 +112,22 @@ def prepare(
     *,
     settings: Preparation,
 ) -> PreparedSlice:
+    """Find the body of one slice, and prepare slice and lesion mask by it; see `prepare_within`."""
+    body = foreground(image, minimum=settings.minimum_foreground)
+    return prepare_within(body, image, mask, settings=settings)
+
+
+def prepare_within(
+    body: Bool[np.ndarray, "h w"] | None,
+    image: UInt8[np.ndarray, "h w"],
+    mask: UInt8[np.ndarray, "mask_h mask_w"],
+    *,
+    settings: Preparation,
+) -> PreparedSlice:
     """Remove the background, crop, normalise and resize one slice and its lesion mask.
 
     Args:
+      body: as `imaging.body.foreground` finds it with `settings.minimum_foreground`.
       image: grey levels as published.
       mask: 0 or 255, of the image's size.
 
@@ -128,11 +141,10 @@ def prepare(
     height, width = image.shape
     box: Box = (0, 0, height, width)
     flags: list[str] = []
-    inside = foreground(image, minimum=settings.minimum_foreground)
-    if inside is None:
+    inside = np.ones_like(image, dtype=bool) if body is None else body
+    if body is None:
         flags.append("blank" if image.min() == image.max() else "whole")
-        inside = np.ones_like(image, dtype=bool)
-    elif _lesion_outside(mask, inside):
+    elif _lesion_outside(mask, body):
         flags.append("lesion_outside")
     if settings.crop == "foreground":
         box = _bounding_box(inside, margin=settings.margin)
@@ -153,18 +165,15 @@ def prepare(
 def decode(data: bytes, *, flags: str, settings: Preparation) -> UInt8[np.ndarray, "h w"]:
     """The grey levels of a stored picture, turned over where `turned_over` says so.
 
-    The file's checksums are verified, since damaged pixels may decode without a complaint.
-
     Args:
       data: a picture file, such as a record's PNG.
       flags: the slice's comma-joined notes (`SliceTable.flags`).
       settings: how slices are prepared.
 
     Raises:
-      Exception: of almost any kind that Pillow raises for a damaged picture.
+      DataError: the picture is damaged; its checksums tell, too.
     """
-    Image.open(io.BytesIO(data)).verify()
-    picture = np.asarray(Image.open(io.BytesIO(data)).convert("L"))
+    picture = decode_picture(data, name="stored picture", fix="build the data set again").pixels
     return picture[::-1] if turned_over(flags, settings=settings) else picture
 
 

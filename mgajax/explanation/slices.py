@@ -8,9 +8,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped, UInt8
 
 from mgajax.data.loader import to_float
-from mgajax.data.preparation import Preparation, decode, prepare
+from mgajax.data.preparation import Preparation, prepare
 from mgajax.errors import ConfigError, DataError
 from mgajax.explanation import baselines
+from mgajax.imaging.pictures import decode_picture
 from mgajax.schema import CLASS_NAMES
 from mgajax.training.run import Run
 
@@ -86,7 +87,7 @@ def slices_of_split(run: Run, *, split: str, limit: int | None = None) -> Slices
 
 
 def slices_of_files(paths: Sequence[Path], *, settings: Preparation) -> Slices:
-    """Pictures that Pillow reads, prepared as the run's slices were.
+    """Pictures as `predict` reads them, prepared as the run's slices were.
 
     Raises:
       DataError: a file that is missing or no picture.
@@ -94,9 +95,9 @@ def slices_of_files(paths: Sequence[Path], *, settings: Preparation) -> Slices:
     pixels = []
     for path in paths:
         try:
-            picture = decode(path.read_bytes(), flags="", settings=settings)
-        except Exception as error:  # a damaged picture makes Pillow raise almost anything
-            raise DataError(f"--images {path}: {error or type(error).__name__}") from error
+            picture = decode_picture(path, name=str(path)).pixels
+        except DataError as error:
+            raise DataError(f"--images {error}") from error
         pixels.append(prepare(picture, np.zeros_like(picture), settings=settings).image)
     stacked = np.stack(pixels)
     return Slices(

@@ -1,7 +1,7 @@
 """The body in a CT slice of grey levels, in whatever rendering it comes.
 
-Seven archives, seven renderings: padding circles, tables, burnt-in text, white page margins. The body
-is found with everything inside it (lungs stay), as the large bright regions above Otsu's threshold,
+Slices come with padding circles, tables, burnt-in text, and the white margins of a page. The body is
+found with everything inside it (lungs stay), as the large bright regions above Otsu's threshold,
 without what is connected to a corner of the frame through the dark.
 """
 
@@ -32,6 +32,8 @@ def foreground(
     image: UInt8[np.ndarray, "h w"], *, minimum: float = 0.1
 ) -> Bool[np.ndarray, "h w"] | None:
     """The body in a CT slice, lungs included; None when less than `minimum` of the frame is found."""
+    if image.size == 0:
+        return None
     factor = max(1, round(max(image.shape) / WORKING_SIDE))
     small = np.asarray(Image.fromarray(image).reduce(factor))
     if small.min() == small.max():

@@ -16,7 +16,7 @@ from mgajax.errors import DataError
 from mgajax.imaging.geometry import Placement
 from mgajax.imaging.reading import Result, Source, content_of, guarded
 
-EXPECTED, FIX = "complete DICOM slice", "download it again"
+FAILURE, FIX = "no complete DICOM slice", "download it again"
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +69,7 @@ def read_header(source: Source, *, name: str, take: Callable[[pydicom.Dataset], 
         with file:
             return take(pydicom.dcmread(file, stop_before_pixels=True))
 
-    return guarded(read, name=name, expected=EXPECTED, fix=FIX)
+    return guarded(read, name=name, failure=FAILURE, fix=FIX)
 
 
 def read_hounsfield(source: Source, *, name: str) -> Num[np.ndarray, "h w"]:
@@ -83,7 +83,7 @@ def read_hounsfield(source: Source, *, name: str) -> Num[np.ndarray, "h w"]:
     """
     content = content_of(source, name=name)
     stored, slope, intercept = guarded(
-        lambda: _stored(content), name=name, expected=EXPECTED, fix=FIX
+        lambda: _stored(content), name=name, failure=FAILURE, fix=FIX
     )
     if stored.ndim != 2 or not stored.size:
         raise DataError(f"{name}: pixels of shape {stored.shape}, expected one grey slice [h, w]")

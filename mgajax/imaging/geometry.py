@@ -14,6 +14,9 @@ from jaxtyping import Float, Shaped
 Turn = Literal["none", "flip", "rotate"]
 """What a person says makes slices upright: nothing, a mirror top to bottom, or half a turn."""
 
+NIFTI_TO_DICOM = np.array([-1.0, -1.0, 1.0])
+"""What turns one's directions into the other's: NIfTI's x and y run to the right and to the front."""
+
 TURNS: tuple[Turn, ...] = get_args(Turn)
 
 

@@ -13,16 +13,13 @@ import numpy as np
 from jaxtyping import Float, Num
 
 from mgajax.errors import DataError
-from mgajax.imaging.geometry import View, view_of
+from mgajax.imaging.geometry import NIFTI_TO_DICOM, View, view_of
 from mgajax.imaging.reading import Source, content_of, guarded
 from mgajax.imaging.windows import PixelUnit
 
 SUFFIXES = (".nii", ".nii.gz")
 GZIP = b"\x1f\x8b"
-FIX = "download it again"
-
-TO_LPS = np.array([-1.0, -1.0, 1.0])
-"""NIfTI's x and y run to the patient's right and front, DICOM's (and ours) to the left and back."""
+FAILURE, FIX = "no complete NIfTI volume", "download it again"
 
 
 @dataclass(frozen=True)
@@ -69,7 +66,7 @@ class Volume:
     @functools.cached_property
     def orientation(self) -> Orientation:
         """By the affine alone."""
-        directions = TO_LPS[:, None] * self.affine[:3, :3]
+        directions = NIFTI_TO_DICOM[:, None] * self.affine[:3, :3]
         axes = nib.orientations.io_orientation(self.affine)[:, 0]
         (axis,) = np.flatnonzero(axes == 2).tolist() or [2]
         down, right = (directions[:, other] for other in range(3) if other != axis)
@@ -119,14 +116,12 @@ def open_volume(source: Source, *, name: str, unpacked: Path | None = None) -> V
     """
     if unpacked is None or isinstance(source, bytes):
         content = content_of(source, name=name)
-        image, held = guarded(
-            lambda: _from_bytes(content), name=name, expected="complete NIfTI volume", fix=FIX
-        )
+        image, held = guarded(lambda: _from_bytes(content), name=name, failure=FAILURE, fix=FIX)
     else:
         image, held = guarded(
             lambda: _from_file(source, folder=unpacked, name=name),
             name=name,
-            expected="complete NIfTI volume",
+            failure=FAILURE,
             fix=FIX,
         )
     return Volume(name, checked_shape(image, held=held, name=name), image)

@@ -6,24 +6,17 @@ TFDS stores image bytes unread, so this is the place where damage must come to l
 import hashlib
 import io
 import struct
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from mgajax.errors import DataError
+from mgajax.imaging.reading import Source, content_of, guarded
+from mgajax.imaging.windows import to_8_bit
 
+FIX = "replace the file"
 _PLAIN_CHUNKS = frozenset({b"IHDR", b"IDAT", b"IEND"})
-_DECODE_ERRORS = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    struct.error,
-    Image.DecompressionBombError,
-)
 
 
 @dataclass(frozen=True)
@@ -56,20 +49,28 @@ class Picture:
         return hashlib.sha256(shape + self.pixels.tobytes()).hexdigest()
 
 
-def decode_picture(content: bytes, *, name: str) -> Picture:
+def decode_picture(source: Source, *, name: str, fix: str = FIX) -> Picture:
     """Open by content, verify and decode fully, and turn to 8-bit grey.
 
     Colour becomes luma, (299 R + 587 G + 114 B) / 1000 (ITU-R 601), which leaves grey pixels as
     they are; transparent pixels are laid on black; more than 8 bits are stretched from the
     picture's minimum..maximum to 0..255, which is how the curated set's own slices were made.
 
+    Args:
+      source: bytes, or a path.
+      name: for messages.
+      fix: what to do where it is no picture.
+
     Raises:
-      DataError: naming `name`, when the bytes are no complete picture.
+      DataError: naming `name`, when it cannot be read or is no complete picture.
     """
-    image = _open(content, name=name)
+    content = content_of(source, name=name)
+    image = _open(content, name=name, fix=fix)
     kind, mode = image.format or "?", image.mode
     if _is_deep(mode):
-        return Picture(_stretch(np.asarray(image)), kind=kind, mode=mode)
+        values = np.asarray(image)
+        low, high = float(values.min()), float(values.max())
+        return Picture(to_8_bit(values, low=low, high=high), kind=kind, mode=mode)
     if mode == "L" and "transparency" not in image.info:
         plain = kind == "PNG" and _chunks(content) <= _PLAIN_CHUNKS and _is_8_bit(content)
         return Picture(np.array(image), kind=kind, mode=mode, is_plain_png=plain)
@@ -79,13 +80,13 @@ def decode_picture(content: bytes, *, name: str) -> Picture:
     return Picture(np.array(rgb.convert("L")), kind=kind, mode=mode, is_coloured=is_coloured)
 
 
-def decode_mask(content: bytes, *, name: str) -> UInt8[np.ndarray, "h w"]:
+def decode_mask(source: Source, *, name: str) -> UInt8[np.ndarray, "h w"]:
     """The raw values of a mask: palette indices as they are, colour as luma, 16 bits cut to 255.
 
     Raises:
-      DataError: naming `name`, when the bytes are no complete picture.
+      DataError: naming `name`, when it cannot be read or is no complete picture.
     """
-    image = _open(content, name=name)
+    image = _open(content_of(source, name=name), name=name)
     if image.mode == "P":
         return np.array(image)
     if _is_deep(image.mode):
@@ -93,19 +94,24 @@ def decode_mask(content: bytes, *, name: str) -> UInt8[np.ndarray, "h w"]:
     return np.array(_on_black(image).convert("L") if image.mode != "L" else image)
 
 
-def _open(content: bytes, *, name: str) -> Image.Image:
+def as_png(content: bytes) -> bytes:
+    """A picture that was decoded before, in its own colours, as PNG."""
+    buffer = io.BytesIO()
+    Image.open(io.BytesIO(content)).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def _open(content: bytes, *, name: str, fix: str = FIX) -> Image.Image:
     """A fully loaded image; `verify` also checks the checksums that `load` skips."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            Image.open(io.BytesIO(content)).verify()
-            image = Image.open(io.BytesIO(content))
-            image.load()
-    except _DECODE_ERRORS as error:
-        raise DataError(
-            f"{name}: {len(content)} bytes that are no complete picture ({error}); replace the file"
-        ) from error
-    return image
+
+    def read() -> Image.Image:
+        Image.open(io.BytesIO(content)).verify()
+        image = Image.open(io.BytesIO(content))
+        image.load()
+        return image
+
+    failure = f"{len(content)} bytes that are no complete picture"
+    return guarded(read, name=name, failure=failure, fix=fix)
 
 
 def _is_deep(mode: str) -> bool:
@@ -119,12 +125,6 @@ def _on_black(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", layered.size, (0, 0, 0, 255)), layered).convert(
         "RGB"
     )
-
-
-def _stretch(values: np.ndarray) -> UInt8[np.ndarray, "h w"]:
-    values = values.astype(np.float64)
-    low, high = values.min(), values.max()
-    return np.rint((values - low) * (255.0 / max(high - low, 1e-12))).astype(np.uint8)
 
 
 def _chunks(content: bytes) -> set[bytes]:

@@ -71,6 +71,26 @@ def find_window(text: str) -> Window | None:
     )
 
 
+@dataclass(frozen=True)
+class Range:
+    """The values of a slice that become 0 and 255.
+
+    Attributes:
+      name: what it is called in tables: "min-max", or a window as "-600/1500".
+    """
+
+    low: float
+    high: float
+    name: str
+
+
+def range_of(values: Num[np.ndarray, "h w"], *, unit: PixelUnit, window: Window | None) -> Range:
+    """The window, or from minimum to maximum: where there is none, and of grey levels always."""
+    if window is None or unit == "grey":
+        return Range(float(values.min()), float(values.max()), "min-max")
+    return Range(window.low, window.high, str(window))
+
+
 def to_8_bit(
     values: Num[np.ndarray, "h w"], *, low: float, high: float
 ) -> UInt8[np.ndarray, "h w"]:

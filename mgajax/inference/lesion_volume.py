@@ -8,10 +8,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from mgajax.errors import DataError
+from mgajax.imaging.geometry import NIFTI_TO_DICOM
 from mgajax.inference.problems import RESEARCH_USE
-
-TO_RAS = np.array([-1.0, -1.0, 1.0])
-"""DICOM's x and y run to the patient's left and back, NIfTI's to the right and front."""
 
 UNEVEN = 0.02
 """How far a slice may lie from its place in an even volume, as a share of the step."""
@@ -42,7 +40,7 @@ def write_lesion_volume(
     affine[:3, :2] = axes
     affine[:3, 2] = _step(positions, axes=axes, thickness=thickness)
     affine[:3, 3] = positions[0]
-    affine[:3] *= TO_RAS[:, None]
+    affine[:3] *= NIFTI_TO_DICOM[:, None]
     volume = np.zeros((*shape, len(positions)), np.uint8, order="F")
     for index, bits in packed.items():
         volume[..., index] = np.unpackbits(bits, axis=1, count=shape[1])

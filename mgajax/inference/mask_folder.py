@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
 
 from mgajax.errors import ConfigError, DataError
 from mgajax.files import PARTIAL, replacing, write_text
+from mgajax.imaging.png import encode_png
 from mgajax.locks import locked
 
 MANIFEST = "manifest.json"
@@ -53,7 +53,7 @@ class MaskFolder:
     def write(self, name: str, pixels: UInt8[np.ndarray, "h w"]) -> None:
         """Write a mask in one step."""
         with replacing(self.path(name), survives="kill") as partial:
-            Image.fromarray(pixels).save(partial, format="PNG")
+            partial.write_bytes(encode_png(pixels))
 
     def describe(self, manifest: Mapping[str, Any]) -> None:
         """Write the manifest in one step; without it the masks could not be taken up."""

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, UInt8
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
+from jaxtyping import Bool
 
 from mgajax.errors import DataError
 from mgajax.imaging.geometry import View
 from mgajax.imaging.pictures import decode_picture
+from mgajax.imaging.png import encode_png
 from mgajax.inference.mask_folder import mask_names
 from mgajax.inference.problems import RESEARCH_USE, Problems
 from mgajax.inference.scans import Kind, Plane, Write
@@ -36,9 +35,7 @@ class PictureScan:
         """See `Scan`."""
         for index, path in enumerate(self.paths):
             try:
-                picture = decode_picture(path.read_bytes(), name=str(path))
-            except OSError as error:
-                problems.note(f"{path}: cannot be read ({error.strerror})")
+                picture = decode_picture(path, name=str(path))
             except DataError as error:
                 problems.note(str(error))
             else:
@@ -53,7 +50,8 @@ class PictureScan:
 
         def write(plane: Plane, lesion: Bool[np.ndarray, "h w"]) -> None:
             pixels = self.view.store(lesion).astype(np.uint8) * np.uint8(255)
-            save_png(pixels, folder / "masks" / f"{names[plane.index]}.png")
+            png = encode_png(pixels, comment=RESEARCH_USE)
+            (folder / "masks" / f"{names[plane.index]}.png").write_bytes(png)
 
         yield write
 
@@ -64,10 +62,3 @@ def _mask_names(paths: Sequence[Path]) -> list[str]:
         return mask_names([path.name for path in paths])
     except DataError:
         return [f"{path.name.replace('.', '_')}_{place}" for place, path in enumerate(paths, 1)]
-
-
-def save_png(pixels: UInt8[np.ndarray, "h w *c"], path: Path) -> None:
-    """Write a PNG that says what it is for."""
-    text = PngInfo()
-    text.add_text("Comment", RESEARCH_USE)
-    Image.fromarray(pixels).save(path, format="PNG", pnginfo=text)

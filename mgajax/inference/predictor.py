@@ -17,13 +17,14 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Float32, Float64, Int32, UInt8
+from jaxtyping import Array, Bool, Float, Float32, Float64, Int32, UInt8
 
 from mgajax.data.augmentation import Augmentation, augment, example_keys
 from mgajax.data.loader import to_float
 from mgajax.data.preparation import Preparation
 from mgajax.data.threads import map_ordered
 from mgajax.errors import ConfigError, DataError
+from mgajax.imaging.body import foreground
 from mgajax.inference.segmenter import PreparedSlice, lesion_function, prepared
 from mgajax.models.registry import CLASSIFIERS, SEGMENTERS
 from mgajax.training.batch_inference import BatchInference
@@ -49,6 +50,7 @@ class Prediction:
         the slice's own pixels, 0 outside what was cut out; None where there is none.
       lesion: the probability of lesion at the slice's own pixels; None without a segmenter.
       prepared: the slice as the first network saw it.
+      body: as it was found for that network; None where none was.
     """
 
     probabilities: Float64[np.ndarray, "k"] | None
@@ -56,6 +58,7 @@ class Prediction:
     attention: Float32[np.ndarray, "h w"] | None
     lesion: Float32[np.ndarray, "h w"] | None
     prepared: PreparedSlice
+    body: Bool[np.ndarray, "h w"] | None
 
 
 def spread(
@@ -159,9 +162,12 @@ class Predictor:
         pictures = [_checked(image, place=place) for place, image in enumerate(images)]
         if not pictures:
             return ()
+        wanted = list(dict.fromkeys(network.settings for network in self.networks))
+        shares = {settings.minimum_foreground for settings in wanted}
+        bodies = {share: _bodies(pictures, minimum=share) for share in shares}
         ready = {
-            settings: _prepared(pictures, settings=settings)
-            for settings in dict.fromkeys(network.settings for network in self.networks)
+            settings: _prepared(pictures, bodies[settings.minimum_foreground], settings=settings)
+            for settings in wanted
         }
         found = [self._classified(one, ready[one.settings]) for one in self.classifiers]
         members = np.concatenate([chances for chances, _ in found]) if found else None
@@ -170,14 +176,15 @@ class Predictor:
         if self.segmenter is not None:
             stacked = _stacked(ready[self.segmenter.settings])
             lesions = _restored(self.segmenter.apply(stacked), self.segmenter, ready)
-        first = ready[self.networks[0].settings]
+        first = self.networks[0].settings
         return tuple(
             Prediction(
                 probabilities=None if members is None else members[:, place].mean(axis=0),
                 members=None if members is None else members[:, place],
                 attention=None if attention is None else attention[place],
                 lesion=None if lesions is None else lesions[place],
-                prepared=first[place],
+                prepared=ready[first][place],
+                body=bodies[first.minimum_foreground][place],
             )
             for place in range(len(pictures))
         )
@@ -259,13 +266,23 @@ def _checked(image: np.ndarray, *, place: int) -> UInt8[np.ndarray, "h w"]:
     return plane
 
 
-def _prepared(
-    pictures: Sequence[UInt8[np.ndarray, "_ _"]], *, settings: Preparation
-) -> tuple[PreparedSlice, ...]:
-    def one(numbered: tuple[int, np.ndarray]) -> PreparedSlice:
-        return prepared(numbered[1], row=numbered[0], settings=settings)
+def _bodies(
+    pictures: Sequence[UInt8[np.ndarray, "_ _"]], *, minimum: float
+) -> tuple[Bool[np.ndarray, "_ _"] | None, ...]:
+    """The body in each picture, which networks of different sizes share."""
+    return tuple(map_ordered(functools.partial(foreground, minimum=minimum), pictures))
 
-    return tuple(map_ordered(one, enumerate(pictures)))
+
+def _prepared(
+    pictures: Sequence[UInt8[np.ndarray, "_ _"]],
+    bodies: Sequence[Bool[np.ndarray, "_ _"] | None],
+    *,
+    settings: Preparation,
+) -> tuple[PreparedSlice, ...]:
+    def one(place: int) -> PreparedSlice:
+        return prepared(pictures[place], bodies[place], row=place, settings=settings)
+
+    return tuple(map_ordered(one, range(len(pictures))))
 
 
 def _stacked(slices: Sequence[PreparedSlice]) -> UInt8[np.ndarray, "n s s 1"]:

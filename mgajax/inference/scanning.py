@@ -160,7 +160,9 @@ def _finished(shown: Shown, *, folder: Path, rule: LungRule) -> SliceResult:
     lung = find_lungs(plane.values, rule=rule).lung if plane.unit == "HU" else None
     if lung is not None and lesion is not None:
         lung = lung | lesion
-    warnings = oddities(shown.picture) + ((Oddity.COLOURED,) if plane.coloured else ())
+    warnings = oddities(shown.picture, body=shown.prediction.body) + (
+        (Oddity.COLOURED,) if plane.coloured else ()
+    )
     return SliceResult(
         number=shown.number,
         name=plane.name,

@@ -9,7 +9,7 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Num, UInt8
 
-from mgajax.imaging.windows import PixelUnit, Window, to_8_bit
+from mgajax.imaging.windows import PixelUnit, Window, range_of, to_8_bit
 from mgajax.inference.problems import Problems
 
 Kind = Literal["pictures", "DICOM", "NIfTI"]
@@ -42,11 +42,8 @@ class Plane:
         """Eight bits: as they are, through `window` (of Hounsfield units), or min to max."""
         if self.values.dtype == np.uint8:
             return self.values
-        if window is None or self.unit == "grey":
-            low, high = float(self.values.min()), float(self.values.max())
-        else:
-            low, high = window.low, window.high
-        return to_8_bit(self.values, low=low, high=high)
+        shown = range_of(self.values, unit=self.unit, window=window)
+        return to_8_bit(self.values, low=shown.low, high=shown.high)
 
 
 Write = Callable[[Plane, Bool[np.ndarray, "h w"]], None]

@@ -7,13 +7,14 @@ from typing import Any
 
 import flax.linen as nn
 import numpy as np
-from jaxtyping import Array, Float, Float32, UInt8
+from jaxtyping import Array, Bool, Float, Float32, UInt8
 
 from mgajax.data.loader import prefetch, to_float
-from mgajax.data.preparation import Box, Preparation, decode, prepare
+from mgajax.data.preparation import Box, Preparation, decode, prepare_within
 from mgajax.data.restoration import restore
 from mgajax.data.threads import map_ordered
-from mgajax.errors import ConfigError
+from mgajax.errors import ConfigError, DataError
+from mgajax.imaging.body import foreground
 from mgajax.models.hmsanet import HMSANet, checked_scales
 from mgajax.models.registry import SEGMENTERS
 from mgajax.training.batch_inference import BatchInference
@@ -176,16 +177,27 @@ def lesion_function(model: nn.Module) -> Callable[..., Any]:
 def _prepare(picture: StoredSlice, *, settings: Preparation) -> PreparedSlice | Unreadable:
     try:
         pixels = decode(picture.data, flags=picture.flags, settings=settings)
-    except Exception as error:  # a damaged picture makes Pillow raise almost anything
-        return Unreadable(picture.row, str(error) or type(error).__name__)
-    return prepared(pixels, row=picture.row, flags=picture.flags, settings=settings)
+    except DataError as error:
+        return Unreadable(picture.row, str(error))
+    body = foreground(pixels, minimum=settings.minimum_foreground)
+    return prepared(pixels, body, row=picture.row, flags=picture.flags, settings=settings)
 
 
 def prepared(
-    pixels: UInt8[np.ndarray, "h w"], *, row: int, flags: str = "", settings: Preparation
+    pixels: UInt8[np.ndarray, "h w"],
+    body: Bool[np.ndarray, "h w"] | None,
+    *,
+    row: int,
+    flags: str = "",
+    settings: Preparation,
 ) -> PreparedSlice:
-    """A decoded slice as the network sees it (turned over already, where `flags` ask for it)."""
-    done = prepare(pixels, np.zeros_like(pixels), settings=settings)
+    """A decoded slice as the network sees it (turned over already, where `flags` ask for it).
+
+    Args:
+      pixels: the slice.
+      body: see `data.preparation.prepare_within`.
+    """
+    done = prepare_within(body, pixels, np.zeros_like(pixels), settings=settings)
     height, width = pixels.shape
     return PreparedSlice(
         row=row, image=done.image, box=done.box, shape=(height, width), flags=flags

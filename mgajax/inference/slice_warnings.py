@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from scipy import ndimage
 
-from mgajax.imaging.body import foreground, otsu
+from mgajax.imaging.body import otsu
 
 LUNG_SHARES = (0.08, 0.8)
 """Of the body's cross section; lungs cover 0.26 to 0.56 where they are widest."""
@@ -65,9 +65,15 @@ _MEANINGS = {
 }
 
 
-def oddities(picture: UInt8[np.ndarray, "h w"]) -> tuple[Oddity, ...]:
-    """The rules that a slice breaks; one that shows no chest is not looked at further."""
-    body = foreground(picture)
+def oddities(
+    picture: UInt8[np.ndarray, "h w"], *, body: Bool[np.ndarray, "h w"] | None
+) -> tuple[Oddity, ...]:
+    """The rules that a slice breaks; one that shows no chest is not looked at further.
+
+    Args:
+      picture: grey levels.
+      body: from `imaging.body.foreground`.
+    """
     if body is None:
         return (Oddity.NOT_CHEST,)
     threshold = otsu(picture[body], zeros="counted")

@@ -19,6 +19,7 @@ from mgajax.curation.predicted_masks import masks_digest, predicted_folder, read
 from mgajax.data.columns import SliceColumns
 from mgajax.data.splits import stratified_split
 from mgajax.errors import ConfigError
+from mgajax.imaging.png import encode_png
 from mgajax.progress import track
 from mgajax.schema import CLASS_NAMES, SPLITS
 from tfds_builders.ct_phantom.individual import Patient
@@ -29,7 +30,7 @@ from tfds_builders.ct_phantom.slices import (
     draw_slice,
     iter_patients,
 )
-from tfds_builders.features import encode_png, mask_feature, slice_features
+from tfds_builders.features import mask_feature, slice_features
 
 _HERE = Path(__file__).parent
 

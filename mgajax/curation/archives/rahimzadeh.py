@@ -11,14 +11,12 @@ each folder of a normal, five apart.
 
 import functools
 import hashlib
-import io
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import tifffile
 from jaxtyping import Num
 
 from mgajax.curation.archives.archive import RawSlice, ReadOptions, Unit
@@ -27,7 +25,7 @@ from mgajax.curation.archives.published import published_rows
 from mgajax.curation.archives.tables import Row, only, read_csv
 from mgajax.curation.report import Finding, Findings
 from mgajax.errors import DataError
-from mgajax.imaging.reading import guarded
+from mgajax.imaging.tiff import read_stored
 from mgajax.imaging.windows import PixelUnit
 from mgajax.schema import COVID
 
@@ -224,18 +222,7 @@ def read_tiff(file: SourceFile) -> tuple[Num[np.ndarray, "h w"], PixelUnit]:
     Raises:
       DataError: damaged, or not one grey picture.
     """
-    content = file.read()
-    stored = guarded(
-        lambda: tifffile.imread(io.BytesIO(content)),
-        name=file.origin,
-        expected="complete TIFF",
-        fix="download it again",
-    )
-    if stored.ndim != 2 or not stored.size or not np.isfinite(stored).all():
-        raise DataError(
-            f"{file.origin}: {stored.dtype} pixels of shape {stored.shape}, expected one slice "
-            "[h, w] of finite values; download it again"
-        )
+    stored = read_stored(file.read(), name=file.origin)
     if np.issubdtype(stored.dtype, np.integer):
         return stored.astype(np.int32) + INTERCEPT, "HU"
     return stored.astype(np.float32), "grey"

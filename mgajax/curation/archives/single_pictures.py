@@ -1,17 +1,14 @@
 """Archives of single pictures that somebody has rendered before: Zhao's and Cohen's."""
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
-
-from PIL import Image
 
 from mgajax.curation.archives.archive import RawSlice, ReadOptions
 from mgajax.curation.archives.packed import SourceFile
 from mgajax.curation.report import Finding, Findings
 from mgajax.errors import DataError
-from mgajax.imaging.pictures import Picture, decode_picture
+from mgajax.imaging.pictures import as_png, decode_picture
 from mgajax.schema import COVID
 
 
@@ -55,6 +52,7 @@ def read_pictures(
         except DataError as error:
             findings.note(Finding.DAMAGED_SOURCE, str(error))
             continue
+        must_change = archive.published == "as PNG" and picture.kind != "PNG"
         yield RawSlice(
             source=archive.source,
             label=COVID,
@@ -67,13 +65,5 @@ def read_pictures(
             is_selected_by_source=verdict.is_taken,
             reason=verdict.reason,
             metadata=one.metadata,
-            published=content if archive.published == "as it is" else _as_png(content, picture),
+            published=as_png(content) if must_change else content,
         )
-
-
-def _as_png(content: bytes, picture: Picture) -> bytes:
-    if picture.kind == "PNG":
-        return content
-    buffer = io.BytesIO()
-    Image.open(io.BytesIO(content)).save(buffer, format="PNG")
-    return buffer.getvalue()

@@ -48,7 +48,7 @@ def _stored(
     for row, data, _ in iter_encoded(directory, rows=rows):
         try:
             pictures.append(decode(data, flags="", settings=settings))
-        except Exception as error:  # a damaged picture makes Pillow raise almost anything
+        except DataError as error:
             raise DataError(f"{directory}: row {row} cannot be decoded") from error
     return pictures
 
