@@ -169,10 +169,12 @@ def _from_file(path: Path, *, folder: Path, name: str) -> tuple[nib.Nifti1Image,
 
 
 def _unpacked(path: Path, *, folder: Path) -> Path:
+    """The file, or a copy for nibabel, which goes by names: of packed ones, and of wrongly named ones."""
     with path.open("rb") as file:
-        if file.read(len(GZIP)) != GZIP:
-            return path
+        is_packed = file.read(len(GZIP)) == GZIP
+    if not is_packed and path.suffix.lower() != ".gz":
+        return path
     with tempfile.NamedTemporaryFile(dir=folder, suffix=".nii", delete=False) as target:
-        with gzip.open(path) as source:
+        with gzip.open(path) if is_packed else path.open("rb") as source:
             shutil.copyfileobj(source, target)
         return Path(target.name)

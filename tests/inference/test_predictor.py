@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from drawn_runs import WHITE, bright_run, brightness_run
 
+from mgajax.data import preparation
 from mgajax.errors import ConfigError, DataError
-from mgajax.inference import Prediction, Predictor, spread
+from mgajax.imaging import body
+from mgajax.inference import Prediction, Predictor, predictor, segmenter, spread
 
 
 def drawn(n: int) -> list[np.ndarray]:
@@ -39,6 +41,22 @@ def test_a_classifier_and_a_segmenter_at_the_slices_own_pixels() -> None:
         truth, found = image == WHITE, one.lesion >= 0.5
         assert (truth & found).sum() / (truth | found).sum() > 0.85
         assert one.attention[truth].mean() > one.attention[~truth].mean()
+
+
+def test_networks_of_any_size_share_the_body_of_a_slice(monkeypatch: pytest.MonkeyPatch) -> None:
+    slices, looked = drawn(3), []
+    find = body.foreground
+
+    def counted(image: np.ndarray, *, minimum: float) -> np.ndarray | None:
+        looked.append(image.shape)
+        return find(image, minimum=minimum)
+
+    for module in (predictor, segmenter, preparation):
+        monkeypatch.setattr(module, "foreground", counted)
+    results = Predictor(brightness_run(image_size=64), bright_run(image_size=128))(slices)
+    assert sorted(looked) == sorted(image.shape for image in slices)
+    for image, one in zip(slices, results, strict=True):
+        np.testing.assert_array_equal(one.body, find(image))
 
 
 def test_neighbours_and_filling_change_nothing() -> None:
