@@ -28,7 +28,12 @@ def _parts(name: str) -> list[str]:
     return re.split(r"(\d+)", name)
 
 
-def walk(folder: Path, *, refused: Callable[[OSError], None]) -> Iterator[Path]:
+def walk(
+    folder: Path,
+    *,
+    refused: Callable[[OSError], None],
+    skip: Callable[[Path], bool] = lambda folder: False,
+) -> Iterator[Path]:
     """Every file below a folder, clutter passed over.
 
     Linked folders are walked through as if they stood there, so that a path always begins with
@@ -36,13 +41,20 @@ def walk(folder: Path, *, refused: Callable[[OSError], None]) -> Iterator[Path]:
 
     Args:
       refused: takes the error of each folder that cannot be read.
+      skip: tells the folders that are passed over with all that is in them.
     """
-    yield from _walk(folder, inside=(), refused=refused)
+    yield from _walk(folder, inside=(), refused=refused, skip=skip)
 
 
 def _walk(
-    folder: Path, *, inside: Sequence[tuple[int, int]], refused: Callable[[OSError], None]
+    folder: Path,
+    *,
+    inside: Sequence[tuple[int, int]],
+    refused: Callable[[OSError], None],
+    skip: Callable[[Path], bool],
 ) -> Iterator[Path]:
+    if skip(folder):
+        return
     try:
         status = folder.stat()
         entries = sorted(os.scandir(folder), key=lambda entry: natural_order(entry.name))
@@ -61,7 +73,7 @@ def _walk(
         else:
             yield folder / entry.name
     for path in below:
-        yield from _walk(path, inside=(*inside, here), refused=refused)
+        yield from _walk(path, inside=(*inside, here), refused=refused, skip=skip)
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:

@@ -15,9 +15,9 @@ PARTLY = 3
 """Exit code where something of the input was left out, or is odd."""
 
 EPILOG = f"""\
-input: PNG or JPEG slices, DICOM series, NIfTI volumes, folders of them, or .txt lists of paths (one
+input: pictures of slices, DICOM series, NIfTI volumes, folders of them, or .txt lists of paths (one
 a line, and after a tab the patient). The pictures of one folder are one scan, as is a series.
-OUT holds index.html, slices.csv, patients.csv, predict.json and for each scan a folder: its page,
+OUT holds index.html, slices.csv, scans.csv, patients.csv, predict.json and a folder a scan: its page,
 pictures, and the lesions in the input's own geometry (masks/*.png, lesion.nii.gz, lesion.dcm).
 exit code: 0; {PARTLY} where some input was left out or is odd (one line each); 1 where nothing could
 be predicted; 2 for an option that cannot be.
@@ -106,4 +106,4 @@ def predict(arguments: argparse.Namespace, overrides: list[str]) -> int:
             f"{scan.name}: {len(scan.slices)} slices" + (f"; warnings: {warned}" if warned else "")
         )
     print(f"{done.page}\nResearch use only: not a medical device.")
-    return PARTLY if done.problems else 0
+    return PARTLY if any(problem.kind != "passed over" for problem in done.problems) else 0

@@ -25,7 +25,7 @@ class SliceHeader:
 
     Attributes:
       path: its file.
-      patient: PatientID, "unknown" where it is empty.
+      patient: PatientID; "" where nobody says.
       series: SeriesInstanceUID.
       number: SeriesNumber; None where it is not told.
       shape: rows and columns.
@@ -109,7 +109,7 @@ def _slice_header(data: pydicom.Dataset, *, path: Path) -> SliceHeader:
     )
     return SliceHeader(
         path=path,
-        patient=str(data.get("PatientID") or "unknown"),
+        patient=str(data.get("PatientID") or "").strip(),
         series=str(data.SeriesInstanceUID),
         number=None if number is None else str(number),
         shape=(int(data.Rows), int(data.Columns)),

@@ -1,6 +1,7 @@
 """DICOM files sorted into series, each a scan."""
 
 import itertools
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +31,11 @@ class DicomScan:
     kind: Kind = "DICOM"
 
     @property
+    def source(self) -> Path:
+        """The folder of its first file."""
+        return self.slices[0].path.parent
+
+    @property
     def voxel_ml(self) -> float | None:
         """Pixel times the slices' distance, or the thickness of a single one."""
         first = self.slices[0].placement
@@ -49,7 +55,7 @@ class DicomScan:
                 problems.note(str(error))
                 continue
             shown = self.view.show(values)
-            yield Plane(index, path.name, shown, "HU", position=header.placement.height)
+            yield Plane(index, path.name, path, shown, "HU", position=header.placement.height)
 
     @contextmanager
     def masks(self, folder: Path, problems: Problems) -> Iterator[Write]:
@@ -107,16 +113,21 @@ def find_series(paths: Sequence[Path], *, turn: Turn, problems: Problems) -> lis
             headers.append(read_slice_header(path))
         except DataError as error:
             problems.note(str(error))
-    headers.sort(key=lambda header: repr(_shared(header)))
-    groups = [list(group) for _, group in itertools.groupby(headers, key=_shared)]
+    alike: dict[tuple[object, ...], list[SliceHeader]] = {}
+    for header in headers:
+        alike.setdefault(_shared(header), []).append(header)
+    groups = list(alike.values())
     for folder, held in itertools.groupby(
         sorted(groups, key=lambda group: group[0].path.parent), key=lambda g: g[0].path.parent
     ):
         if (count := len(list(held))) > 1:
             problems.note(f"{folder}: {count} series in one folder; each is one scan", kind="odd")
-    return [
-        scan for group in groups if (scan := _scan(group, turn=turn, problems=problems)) is not None
-    ]
+    scans = []
+    for group in groups:
+        with problems.guarded(f"{group[0].path.parent}, series {_title(group[0])}"):
+            scan = _scan(group, turn=turn, problems=problems)
+            scans += [] if scan is None else [scan]
+    return scans
 
 
 def _scan(group: list[SliceHeader], *, turn: Turn, problems: Problems) -> DicomScan | None:
@@ -166,5 +177,6 @@ def _shared(header: SliceHeader) -> tuple[object, ...]:
 
 
 def _title(header: SliceHeader) -> str:
-    """A name for people."""
-    return header.patient if header.number is None else f"{header.patient}_series{header.number}"
+    """A name for people; the folder's, where nobody says whose it is."""
+    whose = header.patient or Path(os.path.abspath(header.path)).parent.name
+    return whose if header.number is None else f"{whose}_series{header.number}"

@@ -1,44 +1,52 @@
 """From what was given on the command line to scans.
 
-A folder is walked through with its subfolders. By name and content a file is a picture (PNG, JPEG),
-a NIfTI volume or a DICOM file; others are passed over in folders and noted where they were named.
+A folder is walked through with its subfolders, linked ones too. What a file is, its content tells.
+The path as it was given names and groups; where a link leads does not matter.
 """
 
+import codecs
+import json
 import os
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
-from mgajax.errors import DataError
+from mgajax.folders import safe_name, telling_names, walk
+from mgajax.imaging.file_kinds import FileKind, file_kind
 from mgajax.imaging.geometry import Turn, View
-from mgajax.imaging.nifti import SUFFIXES as NIFTI
-from mgajax.inference.dicom_series import find_series
-from mgajax.inference.nifti_volume import open_scan
+from mgajax.inference.dicom_series import DicomScan, find_series
+from mgajax.inference.nifti_volume import NiftiScan, open_scan
 from mgajax.inference.pictures import PictureScan
-from mgajax.inference.problems import Problems
-from mgajax.inference.scans import Scan
+from mgajax.inference.problems import RESEARCH_USE, Problems
+from mgajax.inference.results import RESULT_FILES, SETTINGS_FILE
 
-FileKind = Literal["picture", "NIfTI", "DICOM", "other"]
-
-PICTURES = (".png", ".jpg", ".jpeg")
-DICOM = (".dcm", ".ima")
 LISTS = (".txt", ".lst")
-PREAMBLE, MAGIC = 128, b"DICM"
+
+PAIRED = (".img", ".img.gz")
+"""The voxels of a NIfTI pair, whose header is the `.hdr` beside them."""
+
+AnyScan = PictureScan | DicomScan | NiftiScan
 
 
 @dataclass(frozen=True)
 class InputFile:
-    """A file to predict; `patient` is told by a list, or ''."""
+    """A file to predict.
+
+    Attributes:
+      path: as it was given, or below the folder that was given.
+      patient: as a list tells it, or ''.
+      is_named: whether it was named itself, on the command line or in a list.
+    """
 
     path: Path
     patient: str = ""
+    is_named: bool = False
 
 
 def find_scans(
     inputs: Sequence[Path], *, unpacked: Path, turn: Turn, problems: Problems
-) -> list[Scan]:
+) -> list[AnyScan]:
     """The scans among files, folders and lists, each under a name of its own.
 
     Args:
@@ -48,115 +56,177 @@ def find_scans(
       turn: see `geometry.Turn`.
       problems: takes what cannot be predicted.
     """
-    sorted_out: dict[FileKind, list[InputFile]] = {"picture": [], "NIfTI": [], "DICOM": []}
-    seen: set[Path] = set()
-    for given, named in _files(inputs, problems=problems):
-        if (real := given.path.resolve()) in seen:
-            continue
-        seen.add(real)
+    files = _sorted_by_kind(_each_once(_files(inputs, problems=problems)), problems=problems)
+    volumes: list[AnyScan] = []
+    for given in files[FileKind.NIFTI]:
+        with problems.guarded(str(given.path)):
+            scan = open_scan(given.path, unpacked=unpacked, turn=turn)
+            volumes.append(replace(scan, patient=given.patient))
+    told = {given.path: given.patient for given in files[FileKind.DICOM]}
+    series = [
+        replace(scan, patient=told[scan.slices[0].path] or scan.patient)
+        for scan in find_series(list(told), turn=turn, problems=problems)
+    ]
+    return _named_apart([*_pictures(files[FileKind.PICTURE], turn=turn), *series, *volumes])
+
+
+def _sorted_by_kind(
+    files: Iterable[InputFile], *, problems: Problems
+) -> dict[FileKind, list[InputFile]]:
+    """What can be predicted, by kind; of the rest, one line a file that was named, and a count."""
+    by_kind: dict[FileKind, list[InputFile]] = {kind: [] for kind in FileKind}
+    for given in files:
         try:
             kind = file_kind(given.path)
-        except OSError as error:
-            problems.note(f"{given.path}: cannot be read ({error.strerror})")
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            problems.note(f"{given.path}: cannot be read ({reason})")
             continue
-        if kind != "other":
-            sorted_out[kind].append(given)
-        elif named:
-            problems.note(f"{given.path}: expected PNG, JPEG, NIfTI, DICOM, a folder or a list")
-    volumes: list[Scan] = []
-    for given in sorted_out["NIfTI"]:
-        try:
-            volumes.append(open_scan(given.path, unpacked=unpacked, turn=turn))
-        except DataError as error:
-            problems.note(str(error))
-    dicom = [given.path for given in sorted_out["DICOM"]]
-    series = find_series(dicom, turn=turn, problems=problems)
-    return _named_apart([*_pictures(sorted_out["picture"], turn=turn), *series, *volumes])
+        by_kind[kind].append(given)
+    for given in by_kind[FileKind.OTHER]:
+        if given.is_named:
+            problems.note(
+                f"{given.path}: expected a picture, NIfTI, DICOM, a folder or a list (.txt)"
+            )
+    others = [given.path for given in by_kind[FileKind.OTHER] if not given.is_named]
+    _count_others([path for path in others if not _is_paired(path)], problems=problems)
+    return by_kind
 
 
-def file_kind(path: Path) -> FileKind:
-    """What a file is, by its suffix; DICOM without one by its magic word.
-
-    Raises:
-      OSError: it cannot be opened.
-    """
-    with path.open("rb") as file:
-        start = file.read(PREAMBLE + len(MAGIC))
-    name = path.name.lower()
-    if name.endswith(PICTURES):
-        return "picture"
-    if name.endswith(NIFTI):
-        return "NIfTI"
-    return "DICOM" if name.endswith(DICOM) or start[PREAMBLE:] == MAGIC else "other"
-
-
-def _files(inputs: Iterable[Path], *, problems: Problems) -> Iterator[tuple[InputFile, bool]]:
-    """Every file, and whether it was named itself; hidden ones in folders are passed over."""
-    for path in inputs:
-        if path.is_dir():
-            yield from ((InputFile(file), False) for file in _walk(path, problems=problems))
-        elif path.suffix.lower() in LISTS:
-            yield from ((given, True) for given in _listed(path, problems=problems))
-        else:
-            yield InputFile(path), True
-
-
-def _walk(folder: Path, *, problems: Problems) -> Iterator[Path]:
-    def refused(error: OSError) -> None:
-        problems.note(f"{error.filename}: cannot be read ({error.strerror})")
-
-    for place, folders, names in os.walk(folder, onerror=refused):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (
-            Path(place, name) for name in sorted(names, key=_natural) if not name.startswith(".")
+def _count_others(paths: Sequence[Path], *, problems: Problems) -> None:
+    """One line for all that is no picture and no volume, and lies in a folder that was given."""
+    suffixes = Counter(path.suffix.lower() or "no suffix" for path in paths)
+    if suffixes:
+        told = ", ".join(f"{suffix} {count}" for suffix, count in suffixes.most_common())
+        problems.note(
+            f"{len(paths)} files that are no picture, NIfTI or DICOM ({told}), first {paths[0]}",
+            kind="passed over",
         )
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Numbers in a name in their order: slice_9 before slice_10."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+def _is_paired(path: Path) -> bool:
+    """Whether a file is the voxels of a NIfTI pair."""
+    name = path.name
+    return name.lower().endswith(PAIRED) and any(
+        path.with_name(name[: -len(suffix)] + ".hdr").exists()
+        for suffix in PAIRED
+        if name.lower().endswith(suffix)
+    )
+
+
+def _each_once(files: Iterable[InputFile]) -> Iterator[InputFile]:
+    """Files whose path was given twice count once; two links to one file are two."""
+    seen: set[str] = set()
+    for given in files:
+        place = os.path.abspath(given.path)
+        if place not in seen:
+            seen.add(place)
+            yield given
+
+
+def _files(inputs: Iterable[Path], *, problems: Problems) -> Iterator[InputFile]:
+    """Every file that was named, or lies in a folder that was."""
+    for path in inputs:
+        yield from _files_of(path, patient="", problems=problems)
+
+
+def _files_of(path: Path, *, patient: str, problems: Problems) -> Iterator[InputFile]:
+    try:
+        is_folder = path.is_dir()
+    except (OSError, ValueError) as error:  # a name that no file system takes
+        reason = getattr(error, "strerror", None) or error
+        problems.note(f"{str(path)[:200]!r}: cannot be read ({reason})")
+        return
+    if is_folder:
+        for file in walk(
+            path, refused=_refusal(problems), skip=lambda below: _is_result(below, problems)
+        ):
+            yield InputFile(file, patient)
+    elif path.suffix.lower() in LISTS and not patient:
+        yield from _listed(path, problems=problems)
+    else:
+        yield InputFile(path, patient, is_named=True)
+
+
+def _refusal(problems: Problems) -> Callable[[OSError], None]:
+    def refused(error: OSError) -> None:
+        problems.note(f"{error.filename}: cannot be read ({error.strerror})")
+
+    return refused
+
+
+def _is_result(folder: Path, problems: Problems) -> bool:
+    """Whether a folder holds what an earlier prediction wrote; that is told."""
+    try:
+        written = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    if not isinstance(written, dict) or written.get("use") != RESEARCH_USE:
+        return False
+    problems.note(f"{folder}: the results of an earlier prediction", kind="passed over")
+    return True
 
 
 def _listed(path: Path, *, problems: Problems) -> Iterator[InputFile]:
+    """The files of a list: a path a line, relative to the list, and after a tab the patient."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        problems.note(f"{path}: no list of paths ({error})")
+        content = path.read_bytes()
+    except OSError as error:
+        problems.note(f"{path}: cannot be read ({error.strerror})")
         return
-    for line in filter(None, map(str.strip, lines)):
-        place, _, patient = line.partition("\t")
-        found = path.parent / place.strip()
-        if found.is_dir():
-            yield from (
-                InputFile(file, patient.strip()) for file in _walk(found, problems=problems)
-            )
-        else:
-            yield InputFile(found, patient.strip())
+    content = content.removeprefix(codecs.BOM_UTF8)
+    for line in filter(None, map(bytes.strip, content.splitlines())):
+        place, _, patient = line.partition(b"\t")
+        given = path.parent / os.fsdecode(place.strip())
+        if given.suffix.lower() in LISTS:
+            problems.note(f"{given}: a list in a list; name its files themselves")
+            continue
+        told = patient.strip().decode("utf-8", errors="backslashreplace")
+        yield from _files_of(given, patient=told, problems=problems)
 
 
 def _pictures(given: Iterable[InputFile], *, turn: Turn) -> list[PictureScan]:
-    """One scan a patient of a list, or a folder."""
+    """One scan a patient of a list, or a folder as it was given."""
     groups: dict[tuple[str, Path], list[Path]] = {}
     for one in given:
-        folder = Path() if one.patient else one.path.resolve().parent
+        folder = Path() if one.patient else Path(os.path.abspath(one.path)).parent
         groups.setdefault((one.patient, folder), []).append(one.path)
     view = View().turned(turn)
     return [
-        PictureScan(patient or folder.name, patient or folder.name, tuple(paths), view)
+        PictureScan(
+            name=patient or folder.name,
+            patient=patient,
+            source=paths[0].parent,
+            paths=tuple(paths),
+            view=view,
+        )
         for (patient, folder), paths in groups.items()
     ]
 
 
-def _named_apart(scans: Iterable[PictureScan | Scan]) -> list[Scan]:
-    """The scans under names that serve as folders, no two of them the same in any case."""
-    taken: set[str] = set()
-    renamed = []
-    for scan in scans:
-        plain = re.sub(r"[^\w.-]+", "_", scan.name).strip("._") or "scan"
+def _named_apart(scans: Sequence[AnyScan]) -> list[AnyScan]:
+    """The scans under names that serve as folders, no two of them the same in any case.
+
+    Scans of one name are told apart by the folders that they lie in. A scan of a patient whom nobody
+    names is a patient of that name.
+    """
+    names = telling_names([_place(scan) for scan in scans])
+    taken = {name.casefold() for name in RESULT_FILES}
+    apart: list[AnyScan] = []
+    for scan, telling in zip(scans, names, strict=True):
+        plain = safe_name(telling)
         name, number = plain, 1
         while name.casefold() in taken:
             number += 1
             name = f"{plain}_{number}"
         taken.add(name.casefold())
-        renamed.append(replace(scan, name=name))  # type: ignore[type-var]
-    return renamed
+        apart.append(replace(scan, name=name, patient=scan.patient or telling))
+    return apart
+
+
+def _place(scan: AnyScan) -> Path:
+    """Where a scan would lie if the folder that it was given in were named after it."""
+    source = Path(os.path.abspath(scan.source))
+    if isinstance(scan, PictureScan):
+        return source.parent / scan.name if not scan.patient else source / scan.name
+    return (source.parent if isinstance(scan, NiftiScan) else source) / scan.name

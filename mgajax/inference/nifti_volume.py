@@ -21,14 +21,14 @@ class NiftiScan:
     """A volume whose values are read plane by plane from the file.
 
     Attributes:
-      file: what was given.
+      source: the file.
       volume: opened from it.
       view: how its planes are shown.
     """
 
     name: str
     patient: str
-    file: Path
+    source: Path
     volume: Volume
     view: View
     kind: Kind = "NIfTI"
@@ -48,11 +48,12 @@ class NiftiScan:
         for index in range(len(self))[:: -orientation.headwards]:
             stored = volume.plane(index, axis=orientation.axis)
             if not np.isfinite(stored).all():
-                problems.note(f"{self.file}: plane {index + 1} holds values that are no numbers")
+                problems.note(f"{self.source}: plane {index + 1} holds values that are no numbers")
                 continue
             yield Plane(
                 index,
-                f"{self.file.name}:{index + 1}",
+                f"{self.source.name}:{index + 1}",
+                self.source,
                 self.view.show(stored),
                 volume.unit,
                 position=float(first + index * step),
@@ -89,7 +90,7 @@ def open_scan(path: Path, *, unpacked: Path, turn: Turn) -> NiftiScan:
     """
     volume = open_volume(path, name=str(path), unpacked=unpacked)
     view = volume.orientation.view.turned(turn)
-    return NiftiScan(name=stem(path), patient=stem(path), file=path, volume=volume, view=view)
+    return NiftiScan(name=stem(path), patient="", source=path, volume=volume, view=view)
 
 
 def stem(path: Path) -> str:

@@ -23,6 +23,7 @@ class PictureScan:
 
     name: str
     patient: str
+    source: Path
     paths: tuple[Path, ...]
     view: View
     kind: Kind = "pictures"
@@ -40,7 +41,7 @@ class PictureScan:
                 problems.note(str(error))
             else:
                 shown = self.view.show(picture.pixels)
-                yield Plane(index, path.name, shown, "grey", coloured=picture.is_coloured)
+                yield Plane(index, path.name, path, shown, "grey", coloured=picture.is_coloured)
 
     @contextmanager
     def masks(self, folder: Path, problems: Problems) -> Iterator[Write]:

@@ -18,7 +18,14 @@ from mgajax.inference.inputs import find_scans
 from mgajax.inference.prediction_page import overview_page, scan_page
 from mgajax.inference.predictor import SPREAD, Predictor
 from mgajax.inference.problems import RESEARCH_USE, Problem, Problems
-from mgajax.inference.results import ScanResult, tables
+from mgajax.inference.results import (
+    OVERVIEW,
+    PATIENTS,
+    SETTINGS_FILE,
+    ScanResult,
+    tables,
+    write_patients,
+)
 from mgajax.inference.scanning import Settings, layer_names, predict_scan
 from mgajax.models.registry import CLASSIFIERS, SEGMENTERS
 
@@ -79,21 +86,24 @@ def predict(
         scans = find_scans(inputs, unpacked=Path(unpacked), turn=settings.turn, problems=problems)
         for scan in scans:
             folder = out / scan.name
-            result = predict_scan(
-                scan, predictor=predictor, folder=folder, settings=settings, problems=problems
-            )
+            result = None
+            with problems.guarded(f"{scan.source}, scan {scan.name}"):
+                result = predict_scan(
+                    scan, predictor=predictor, folder=folder, settings=settings, problems=problems
+                )
             if result is None:
-                shutil.rmtree(folder)
+                shutil.rmtree(folder, ignore_errors=True)
                 continue
             table.add(result)
             layers = layer_names(predictor, settings=settings)
             text = scan_page(result, layers=layers, notes=notes)
-            write_text(text, folder / "index.html")
+            write_text(text, folder / OVERVIEW)
             results.append(result)
-    page = out / "index.html"
+    write_patients(results, out / PATIENTS)
+    page = out / OVERVIEW
     write_text(overview_page(results, problems=problems.found, notes=notes), page)
     report = _report(predictor, settings, inputs=inputs, results=results, problems=problems)
-    write_text(json.dumps(report, indent=2), out / "predict.json")
+    write_text(json.dumps(report, indent=2), out / SETTINGS_FILE)
     if not results:
         raise DataError(f"{_named(inputs)}: nothing that could be predicted; see {page}")
     return Outcome(tuple(results), tuple(problems.found), page)

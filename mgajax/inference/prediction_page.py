@@ -12,7 +12,16 @@ from jaxtyping import Float
 
 from mgajax.inference.predictor import spread
 from mgajax.inference.problems import RESEARCH_USE, Problem
-from mgajax.inference.results import Measured, ScanResult, SliceResult, measured
+from mgajax.inference.results import (
+    PATIENTS,
+    SCANS,
+    SETTINGS_FILE,
+    SLICES,
+    Measured,
+    ScanResult,
+    SliceResult,
+    measured,
+)
 from mgajax.reporting.figures.style import CLASS_COLOURS, SURPLUS
 from mgajax.reporting.html.blocks import (
     Bar,
@@ -44,9 +53,10 @@ LAYERS: Mapping[str, str] = {
 SHOWN_AT_FIRST = "lesion"
 LEGEND = "Lines: chance of each class by slice; shaded: area of lesion."
 FILES = {
-    "Slices": Link("slices.csv", "slices.csv"),
-    "Patients": Link("patients.csv", "patients.csv"),
-    "Settings": Link("predict.json", "predict.json"),
+    "Slices": Link(SLICES, SLICES),
+    "Scans": Link(SCANS, SCANS),
+    "Patients": Link(PATIENTS, PATIENTS),
+    "Settings": Link(SETTINGS_FILE, SETTINGS_FILE),
 }
 
 

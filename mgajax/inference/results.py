@@ -1,4 +1,4 @@
-"""What is said of a slice and of a scan, and the two tables."""
+"""What is said of a slice, a scan and a patient, and the three tables."""
 
 import csv
 from collections import Counter
@@ -11,11 +11,21 @@ from typing import Any, TextIO
 import numpy as np
 from jaxtyping import Float64
 
+from mgajax.files import UNENCODABLE, write_csv
 from mgajax.inference.predictor import spread
 from mgajax.inference.problems import RESEARCH_USE
 from mgajax.inference.scans import Kind
 from mgajax.inference.slice_warnings import Oddity
 from mgajax.schema import CLASS_NAMES
+
+SLICES, SCANS, PATIENTS = "slices.csv", "scans.csv", "patients.csv"
+OVERVIEW, SETTINGS_FILE = "index.html", "predict.json"
+RESULT_FILES = (OVERVIEW, SLICES, SCANS, PATIENTS, SETTINGS_FILE)
+"""What lies beside the scans' folders, whose names these are not."""
+
+COUNTS = ["slices", "chest_slices"]
+CLASSES = [f"{name}{end}" for name in CLASS_NAMES for end in ("", "_low", "_high")]
+FINDINGS = ["predicted", *CLASSES, "lesion_ml", "lung_ml", "lesion_share_of_lung"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +35,7 @@ class SliceResult:
     Attributes:
       number: from the head, from 1; the name of its pictures in the report.
       name: its file's, or `VOLUME:PLANE`.
+      source: its file, as it was given.
       position: in mm towards the head; None where nobody knows.
       members: [m, k], see `Prediction`; None without a classifier.
       lesion_pixels: None without a segmenter.
@@ -34,6 +45,7 @@ class SliceResult:
 
     number: int
     name: str
+    source: Path
     position: float | None
     members: Float64[np.ndarray, "m k"] | None
     lesion_pixels: int | None
@@ -43,10 +55,16 @@ class SliceResult:
 
 @dataclass(frozen=True, eq=False)
 class ScanResult:
-    """One scan, with at least one slice."""
+    """One scan, with at least one slice.
+
+    Attributes:
+      source: the file or the folder that it was read from, as it was given.
+      voxel_ml: volume of a pixel; None where millimetres are not known.
+    """
 
     name: str
     patient: str
+    source: Path
     kind: Kind
     voxel_ml: float | None
     slices: tuple[SliceResult, ...]
@@ -113,63 +131,128 @@ def measured(one: SliceResult | ScanResult, *, voxel_ml: float | None) -> Measur
     return Measured(volume(lesion), volume(lung), share)
 
 
-class Tables:
-    """slices.csv and patients.csv, written scan by scan; their last column says what they are for."""
+@dataclass(frozen=True, eq=False)
+class PatientResult:
+    """All scans of one patient."""
 
-    def __init__(self, slices: TextIO, patients: TextIO) -> None:
-        self._slices, self._patients = csv.writer(slices), csv.writer(patients)
-        classes = [f"{name}{end}" for name in CLASS_NAMES for end in ("", "_low", "_high")]
-        told = ["predicted", *classes, "lesion_ml", "lung_ml", "lesion_share_of_lung"]
-        start = ["scan", "patient"]
+    name: str
+    scans: tuple[ScanResult, ...]
+
+    @property
+    def members(self) -> Float64[np.ndarray, "m k"] | None:
+        """Of each member, the mean over the counted slices of all scans."""
+        members = [
+            one.members for scan in self.scans for one in scan.counted if one.members is not None
+        ]
+        return np.mean(members, axis=0) if members else None
+
+
+def by_patient(scans: Sequence[ScanResult]) -> list[PatientResult]:
+    """The patients, in the order of their first scans."""
+    groups: dict[str, list[ScanResult]] = {}
+    for scan in scans:
+        groups.setdefault(scan.patient, []).append(scan)
+    return [PatientResult(name, tuple(held)) for name, held in groups.items()]
+
+
+class Tables:
+    """slices.csv and scans.csv, written scan by scan; their last column says what they are for."""
+
+    def __init__(self, slices: TextIO, scans: TextIO) -> None:
+        self._slices, self._scans = csv.writer(slices), csv.writer(scans)
+        start, end = ["scan", "patient"], ["warnings", "use"]
         self._slices.writerow(
-            [*start, "slice", "file", "position_mm", *told, "lesion_pixels", "warnings", "use"]
+            [*start, "slice", "file", "source", "position_mm", *FINDINGS, "lesion_pixels", *end]
         )
-        self._patients.writerow(
-            [*start, "input", "slices", "chest_slices", *told, "warnings", "use"]
-        )
+        self._scans.writerow([*start, "source", "input", *COUNTS, *FINDINGS, *end])
 
     def add(self, scan: ScanResult) -> None:
-        """A row a slice, and the patient's."""
+        """A row a slice, and the scan's."""
         start = [scan.name, scan.patient]
         for one in scan.slices:
             self._slices.writerow([
                 *start,
                 one.number,
                 one.name,
+                one.source,
                 _cell(one.position),
-                *_told(one, voxel_ml=scan.voxel_ml),
+                *_chances(one.members),
+                *_volumes(measured(one, voxel_ml=scan.voxel_ml)),
                 "" if one.lesion_pixels is None else one.lesion_pixels,
                 "; ".join(one.oddities),
                 RESEARCH_USE,
             ])  # fmt: skip
-        warnings = "; ".join(f"{oddity}: {count}" for oddity, count in scan.oddities.items())
-        told = _told(scan, voxel_ml=scan.voxel_ml)
-        counts = [scan.kind, len(scan.slices), len(scan.counted)]
-        self._patients.writerow([*start, *counts, *told, warnings, RESEARCH_USE])
+        self._scans.writerow([
+            *start,
+            scan.source,
+            scan.kind,
+            len(scan.slices),
+            len(scan.counted),
+            *_chances(scan.members),
+            *_volumes(measured(scan, voxel_ml=scan.voxel_ml)),
+            _warnings(scan.oddities),
+            RESEARCH_USE,
+        ])  # fmt: skip
 
 
 @contextmanager
 def tables(folder: Path) -> Iterator[Tables]:
-    """slices.csv and patients.csv in `folder`."""
+    """slices.csv and scans.csv in `folder`."""
     with (
-        (folder / "slices.csv").open("w", newline="", encoding="utf-8") as slices,
-        (folder / "patients.csv").open("w", newline="", encoding="utf-8") as patients,
+        _written(folder / SLICES) as slices,
+        _written(folder / SCANS) as scans,
     ):
-        yield Tables(slices, patients)
+        yield Tables(slices, scans)
 
 
-def _told(one: SliceResult | ScanResult, *, voxel_ml: float | None) -> Iterator[Any]:
-    members = one.members
+def write_patients(scans: Sequence[ScanResult], path: Path) -> None:
+    """Write patients.csv: a row a patient.
+
+    Volumes of several scans are not added up: they stand in scans.csv, and here where there is one.
+    """
+    head = ["patient", "scans", "scan", "input", *COUNTS, *FINDINGS, "warnings", "use"]
+    write_csv([head, *map(_patient_row, by_patient(scans))], path)
+
+
+def _patient_row(patient: PatientResult) -> list[Any]:
+    scans = patient.scans
+    one = measured(scans[0], voxel_ml=scans[0].voxel_ml)
+    return [
+        patient.name,
+        len(scans),
+        "; ".join(scan.name for scan in scans),
+        "; ".join(dict.fromkeys(scan.kind for scan in scans)),
+        sum(len(scan.slices) for scan in scans),
+        sum(len(scan.counted) for scan in scans),
+        *_chances(patient.members),
+        *_volumes(one if len(scans) == 1 else Measured(None, None, None)),
+        _warnings(sum((scan.oddities for scan in scans), Counter())),
+        RESEARCH_USE,
+    ]
+
+
+def _written(path: Path) -> TextIO:
+    return path.open("w", newline="", encoding="utf-8", errors=UNENCODABLE)
+
+
+def _warnings(oddities: Counter[Oddity]) -> str:
+    return "; ".join(f"{oddity}: {count}" for oddity, count in oddities.items())
+
+
+def _chances(members: Float64[np.ndarray, "m k"] | None) -> Iterator[str]:
+    """The class, and the mean of each class's probabilities with its interval."""
     if members is None:
-        yield from [""] * (1 + 3 * len(CLASS_NAMES))
-    else:
-        mean, interval = members.mean(axis=0), spread(members)
-        yield CLASS_NAMES[int(mean.argmax())]
-        for code, chance in enumerate(mean):
-            yield _cell(chance)
-            yield from ("", "") if interval is None else (_cell(end[code]) for end in interval)
-    found = measured(one, voxel_ml=voxel_ml)
-    yield from (_cell(found.lesion_ml), _cell(found.lung_ml), _cell(found.share))
+        yield from [""] * (1 + len(CLASSES))
+        return
+    mean, interval = members.mean(axis=0), spread(members)
+    yield CLASS_NAMES[int(mean.argmax())]
+    for code, chance in enumerate(mean):
+        yield _cell(chance)
+        yield from ("", "") if interval is None else (_cell(end[code]) for end in interval)
+
+
+def _volumes(found: Measured) -> tuple[str, str, str]:
+    return _cell(found.lesion_ml), _cell(found.lung_ml), _cell(found.share)
 
 
 def _cell(value: float | None) -> str:

@@ -88,7 +88,14 @@ def predict_scan(
     if not found:
         problems.note(f"{scan.name}: none of its {len(scan)} slices can be read")
         return None
-    return ScanResult(scan.name, scan.patient, scan.kind, scan.voxel_ml, tuple(found))
+    return ScanResult(
+        name=scan.name,
+        patient=scan.patient,
+        source=scan.source,
+        kind=scan.kind,
+        voxel_ml=scan.voxel_ml,
+        slices=tuple(found),
+    )
 
 
 def layer_names(predictor: Predictor, *, settings: Settings) -> tuple[str, ...]:
@@ -166,6 +173,7 @@ def _finished(shown: Shown, *, folder: Path, rule: LungRule) -> SliceResult:
     return SliceResult(
         number=shown.number,
         name=plane.name,
+        source=plane.path,
         position=plane.position,
         members=shown.prediction.members,
         lesion_pixels=None if lesion is None else int(lesion.sum()),

@@ -25,6 +25,7 @@ class Plane:
     Attributes:
       index: its place among what is stored: of the file, or of the plane in the volume.
       name: its file's, or `VOLUME:PLANE` (from 1).
+      path: its file, as it was given.
       values: Hounsfield units, or grey levels.
       unit: which of them.
       position: in mm towards the head; None where nobody knows.
@@ -33,6 +34,7 @@ class Plane:
 
     index: int
     name: str
+    path: Path
     values: Num[np.ndarray, "h w"]
     unit: PixelUnit
     position: float | None = None
@@ -52,7 +54,7 @@ Write = Callable[[Plane, Bool[np.ndarray, "h w"]], None]
 
 @runtime_checkable
 class Scan(Protocol):
-    """One row of patients.csv. Nothing but headers is held; pixels are read plane by plane."""
+    """One row of scans.csv. Nothing but headers is held; pixels are read plane by plane."""
 
     @property
     def name(self) -> str:
@@ -61,6 +63,10 @@ class Scan(Protocol):
     @property
     def patient(self) -> str:
         """Whose it is."""
+
+    @property
+    def source(self) -> Path:
+        """The file or the folder that it was read from, as it was given."""
 
     @property
     def kind(self) -> Kind:

@@ -198,7 +198,7 @@ def test_a_list_names_files_and_patients(run: Predict, tmp_path: Path, capsys) -
     }
     told = lines(capsys)
     assert "none.png: cannot be read" in told[0]
-    assert "list.txt: expected PNG, JPEG, NIfTI, DICOM, a folder or a list" in told[1]
+    assert "list.txt: a list in a list" in told[1]
 
 
 def test_nothing_at_all_is_an_error(run: Predict, tmp_path: Path) -> None:

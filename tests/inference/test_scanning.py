@@ -22,6 +22,7 @@ class LongScan:
     length: int
     name: str = "long"
     patient: str = "long"
+    source: Path = Path("long")
     kind: str = "NIfTI"
     voxel_ml: float | None = 0.001
     most: int = 0
@@ -33,7 +34,7 @@ class LongScan:
     def planes(self, problems: Problems) -> Iterator[Plane]:
         for index in range(self.length):
             values = np.full((24, 24), index % 200, np.int16)
-            plane = Plane(index, f"long:{index}", values, "HU")
+            plane = Plane(index, f"long:{index}", Path("long"), values, "HU")
             self.alive.add(plane)
             self.most = max(self.most, len(self.alive))
             yield plane
