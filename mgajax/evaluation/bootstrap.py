@@ -1,17 +1,15 @@
-"""Intervals by resampling whole patients, so that a patient's alike slices count as one piece.
+"""Resampling of whole patients, so that a patient's alike slices count as one piece.
 
 A cluster is a patient (or a slice where patients are unknown). Resampling is stratified: patients
 are drawn with replacement within their class, because the test sets are made that way (the paper's
 Table 2 fixes the number of each class), and no replicate then lacks a class that the data have.
 Note: the paper gives no intervals, so this design is ours. A stratum of one patient never varies,
 which is why the sizes of the strata are reported; where all strata are such, there is no interval.
-The interval of a calibration error lies high, because resampling adds noise that the absolute
-values in it cannot cancel.
+`intervals` makes intervals of the replicates.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int, Num
@@ -127,30 +125,3 @@ def ratio(
     """`part / whole` of each replicate, float64; NaN where `whole` is 0: undefined, not a score."""
     return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
 
-
-def interval(
-    replicates: Float[np.ndarray, "r"], *, confidence: float
-) -> dict[str, float | int | None]:
-    """The percentile interval of one metric.
-
-    Returns:
-      `low`, `high` and `replicates`, the number in which the metric was defined. Low and high are
-      None where it was defined in fewer than half of them: such an interval would describe the
-      lucky ones only.
-    """
-    defined = replicates[np.isfinite(replicates)]
-    if not len(defined) or 2 * len(defined) < len(replicates):
-        return {"low": None, "high": None, "replicates": len(defined)}
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(defined, [tail, 1 - tail])
-    return {"low": float(low), "high": float(high), "replicates": len(defined)}
-
-
-def interval_tree(replicates: dict[str, Any], *, confidence: float) -> dict[str, Any]:
-    """`interval` of each metric of a nested report, in the same nesting."""
-    return {
-        key: interval_tree(value, confidence=confidence)
-        if isinstance(value, dict)
-        else interval(value, confidence=confidence)
-        for key, value in replicates.items()
-    }

@@ -4,7 +4,8 @@ A resample draws the same patients for all of them, so that the difference of tw
 resample: patients that are hard for both cancel.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -19,11 +20,22 @@ from mgajax.evaluation.checks import ScoredExamples, checked_examples
 from mgajax.evaluation.metric_values import MetricSettings
 from mgajax.evaluation.patients import aggregate
 from mgajax.evaluation.predictions import Predictions
-from mgajax.evaluation.replicates import replicate_metrics
+from mgajax.evaluation.replicates import clusters_behind, replicate_metrics
 
 Level = Literal["slices", "patients"]
-Replicates = dict[str, Float[np.ndarray, "r"]]
-"""By metric (`covid_vs_rest.accuracy`, …): the value itself, then that of each resample."""
+
+
+@dataclass(frozen=True, eq=False)
+class Replicates:
+    """Every metric of a classifier, or of several added up, as it is and on resamples.
+
+    Attributes:
+      metrics: by path (`covid_vs_rest.accuracy`, …): the value itself, then that of each resample.
+      clusters: by path, how many patients stand behind it.
+    """
+
+    metrics: dict[str, Float[np.ndarray, "r"]]
+    clusters: dict[str, int]
 
 
 def paired_replicates(
@@ -42,7 +54,7 @@ def paired_replicates(
       positive: the class of the binary metrics.
 
     Returns:
-      float64 [1 + replicates] by name and metric, the paths of `classification_metrics`, and
+      By name, float64 [1 + replicates] of each metric: the paths of `classification_metrics`, and
       `attention.…` for overlap columns (means over the slices with a lesion); NaN where undefined.
 
     Raises:
@@ -61,7 +73,12 @@ def paired_replicates(
         )
         drawn = np.concatenate([np.ones_like(clusters.stratum)[None], drawn])  # once as they are
         tree = replicate_metrics(examples, clusters, drawn, question=question)
-        found[name] = dict(_leaves(tree)) | (_attention(one, drawn) if level == "slices" else {})
+        behind = clusters_behind(examples, clusters, question=question)
+        own = Replicates(dict(_leaves(tree)), dict(_leaves(behind)))
+        if level == "slices" and one.overlap:
+            attention = _attention(one, drawn)
+            own = Replicates(own.metrics | attention.metrics, own.clusters | attention.clusters)
+        found[name] = own
     return found
 
 
@@ -110,14 +127,27 @@ def right_patients(
     return right
 
 
+def weighted_sum(
+    several: Sequence[tuple[float, Replicates]], *, paths: Iterable[str] | None = None
+) -> Replicates:
+    """The sum of several classifiers' metrics times a weight each, resample by resample.
+
+    Args:
+      several: weights and metrics; one or more.
+      paths: which metrics; None: those that all have.
+    """
+    shared = set.intersection(*(set(one.metrics) for _, one in several))
+    chosen = several[0][1].metrics if paths is None else paths
+    chosen = [path for path in chosen if path in shared]
+    return Replicates(
+        {path: np.sum([w * one.metrics[path] for w, one in several], axis=0) for path in chosen},
+        {path: min(one.clusters[path] for _, one in several) for path in chosen},
+    )
+
+
 def mean_replicates(several: Sequence[Replicates]) -> Replicates:
     """The mean over runs that differ in their seed alone, resample by resample."""
-    shared = set.intersection(*(set(one) for one in several))
-    return {
-        metric: np.mean([one[metric] for one in several], axis=0)
-        for metric in several[0]
-        if metric in shared
-    }
+    return weighted_sum([(1 / len(several), one) for one in several])
 
 
 def _examples(predictions: Predictions, *, level: Level, positive: int) -> ScoredExamples:
@@ -135,19 +165,21 @@ def _examples(predictions: Predictions, *, level: Level, positive: int) -> Score
 
 def _attention(predictions: Predictions, drawn: np.ndarray) -> Replicates:
     """Means of the overlap columns over the slices with a known lesion."""
-    if not predictions.overlap:
-        return {}
     member = np.unique(predictions.patients, return_inverse=True)[1]
     table = np.stack([*predictions.overlap.values()], axis=1)
     counted = np.isfinite(table) & (predictions.overlap["lesion_area"] > 0)[:, None]
     sums = drawn @ resampling.cluster_sums(np.where(counted, table, 0.0), member)
-    sizes = drawn @ resampling.cluster_sums(counted.astype(np.float64), member)
-    means = ratio(sums, sizes)
-    return {f"attention.{name}": means[:, i] for i, name in enumerate(predictions.overlap)}
+    sizes = resampling.cluster_sums(counted.astype(np.float64), member)
+    means = ratio(sums, drawn @ sizes)
+    paths = [f"attention.{name}" for name in predictions.overlap]
+    return Replicates(
+        dict(zip(paths, means.T, strict=True)),
+        dict(zip(paths, (sizes > 0).sum(axis=0).tolist(), strict=True)),
+    )
 
 
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, np.ndarray]]:
-    found = []
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
     for key, value in tree.items():
         if isinstance(value, dict):
             found += _leaves(value, f"{prefix}{key}.")

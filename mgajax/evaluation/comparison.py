@@ -16,8 +16,9 @@ import numpy as np
 from mgajax.data.preparation import decode
 from mgajax.errors import ConfigError, DataError
 from mgajax.evaluation import bootstrap as resampling
-from mgajax.evaluation.bootstrap import Intervals, interval
+from mgajax.evaluation.bootstrap import Intervals
 from mgajax.evaluation.evaluate_segmenter import SlicePrediction, panel_slices, segmented
+from mgajax.evaluation.intervals import Scale, studentised
 from mgajax.evaluation.result import FOLDER
 from mgajax.evaluation.segmentation import replicate_scores
 from mgajax.evaluation.segmentation_counts import BOUNDARY, PIXELS, SegmentationCounts
@@ -154,8 +155,8 @@ def paired_differences(
 
     Returns:
       `reference` (the first model), `settings`, and `models`: for each other one and each of
-      `pooled`, `per_image` and `per_image_with_lesion`, by metric `value` (None where undefined),
-      `low`, `high` and `replicates`.
+      `pooled`, `per_image` and `per_image_with_lesion`, by metric `value` (None where undefined) and
+      a `Span` of `intervals.py`.
     """
     reference, *others = counts
     clusters = resampling.make_clusters(
@@ -169,7 +170,7 @@ def paired_differences(
     return {
         "reference": reference,
         "settings": {
-            "method": "paired percentile bootstrap over patients",
+            "method": "Student's t with the standard error of a paired bootstrap over patients",
             "clusters": len(clusters.stratum),
             "replicates": settings.replicates,
             "seed": settings.seed,
@@ -178,7 +179,11 @@ def paired_differences(
         "models": {
             name: {
                 block: {
-                    key: _difference(scores[reference][block][key] - values, settings)
+                    key: _difference(
+                        scores[reference][block][key] - values,
+                        settings,
+                        clusters=len(clusters.stratum),
+                    )
                     for key, values in scores[name][block].items()
                 }
                 for block in scores[name]
@@ -188,10 +193,16 @@ def paired_differences(
     }
 
 
-def _difference(values: np.ndarray, settings: Intervals) -> dict[str, Any]:
-    """The difference itself, which comes first, and the interval of its replicates."""
-    value = float(values[0]) if np.isfinite(values[0]) else None
-    return {"value": value, **interval(values[1:], confidence=settings.confidence)}
+def _difference(values: np.ndarray, settings: Intervals, *, clusters: int) -> dict[str, Any]:
+    """The difference itself, which comes first, and the interval from its replicates."""
+    span = studentised(
+        float(values[0]),
+        values[1:],
+        clusters=clusters,
+        confidence=settings.confidence,
+        scale=Scale.DIFFERENCE,
+    )
+    return {"value": float(values[0]) if np.isfinite(values[0]) else None, **span}
 
 
 def _by_name(runs: Sequence[SegmenterResults]) -> dict[str, SegmenterResults]:

@@ -10,11 +10,12 @@ from jaxtyping import Num
 from mgajax import schema
 from mgajax.errors import ConfigError
 from mgajax.evaluation import bootstrap, metric_values, ranking
-from mgajax.evaluation.bootstrap import Intervals, interval_tree
+from mgajax.evaluation.bootstrap import Clusters, Intervals
 from mgajax.evaluation.checks import ScoredExamples, checked_examples
+from mgajax.evaluation.intervals import interval_tree, proportion
 from mgajax.evaluation.metric_values import MetricSettings, Reasons
 from mgajax.evaluation.patients import Patients, aggregate
-from mgajax.evaluation.replicates import replicate_metrics
+from mgajax.evaluation.replicates import clusters_behind, replicate_metrics
 
 
 def classification_metrics(
@@ -47,7 +48,7 @@ def classification_metrics(
     Returns:
       `class_names`, `positive`, and a block over all slices: `n`, `patients`, `three_class`,
       `covid_vs_rest` (the paper's Table 4), `calibration`, `intervals` (None without bootstrap;
-      same nesting as the values, each leaf `low`, `high`, `replicates`), `undefined`. Then
+      same nesting as the values, each leaf a `Span` of `intervals.py`), `undefined`. Then
       `per_source`, a block for each name, and `per_patient` (None without patients), a block of
       mean probabilities with `positive_share` and `several_labels`. A value that the data leave
       undefined is None and `undefined` says why; nothing is NaN.
@@ -84,41 +85,79 @@ def _check_question(question: MetricSettings) -> None:
         raise ConfigError(f"positive={question.positive}, expected a class code in 0 … {k - 1}")
 
 
-def _block(
-    examples: ScoredExamples, question: MetricSettings, settings: Intervals
-) -> dict[str, Any]:
+def _block(examples: ScoredExamples, question: MetricSettings, settings: Intervals) -> dict[str, Any]:
     reasons = Reasons()
     patients = None if examples.patients is None else len(np.unique(examples.patients))
-    return {
-        "n": len(examples),
-        "patients": patients,
+    values = {
         "three_class": metric_values.three_class(examples, question=question, reasons=reasons),
         "covid_vs_rest": metric_values.covid_vs_rest(examples, question=question, reasons=reasons),
         "calibration": metric_values.calibrated(examples, question=question),
-        "intervals": _intervals(examples, question, settings) if settings.replicates else None,
+    }
+    return {
+        "n": len(examples),
+        "patients": patients,
+        **values,
+        "intervals": _intervals(examples, values, question, settings)
+        if settings.replicates
+        else None,
         "undefined": reasons.lines,
     }
 
 
 def _intervals(
-    examples: ScoredExamples, question: MetricSettings, settings: Intervals
+    examples: ScoredExamples, values: dict[str, Any], question: MetricSettings, settings: Intervals
 ) -> dict[str, Any]:
     clusters = bootstrap.make_clusters(
         examples.patients, examples.labels, class_names=question.class_names
     )
-    drawn = _draws(clusters, settings)
-    replicates = replicate_metrics(examples, clusters, drawn, question=question)
+    spans = interval_tree(
+        values,
+        replicate_metrics(examples, clusters, _draws(clusters, settings), question=question),
+        clusters_behind(examples, clusters, question=question),
+        confidence=settings.confidence,
+        unit=clusters.unit,
+    )
+    _put_proportions(spans, examples, clusters, question, settings.confidence)
     return {
         "settings": {
-            "method": "percentile bootstrap over clusters, stratified by class",
+            "method": "Wilson's interval of proportions with the effective number of slices; of the "
+            "rest Student's t with the standard error of a bootstrap over clusters, stratified by "
+            "class, on the logit or logarithmic scale",
             "unit": clusters.unit,
             "strata": clusters.sizes(),
             "replicates": settings.replicates,
             "seed": settings.seed,
             "confidence": settings.confidence,
         },
-        **interval_tree(replicates, confidence=settings.confidence),
+        **spans,
     }
+
+
+def _put_proportions(
+    spans: dict[str, Any],
+    examples: ScoredExamples,
+    clusters: Clusters,
+    question: MetricSettings,
+    confidence: float,
+) -> None:
+    """Set the intervals of all metrics that are a share of some of the examples."""
+    labels, predicted, positive = examples.labels, examples.predicted, question.positive
+    everything = np.ones(len(labels), bool)
+    binary = (labels == positive) == (predicted == positive)
+    of, called = (codes[:, None] == range(len(question.class_names)) for codes in (labels, predicted))
+    shares = [
+        (spans["three_class"], "accuracy", labels == predicted, everything),
+        (spans["covid_vs_rest"], "accuracy", binary, everything),
+        (spans["covid_vs_rest"], "specificity", ~called[:, positive], ~of[:, positive]),
+    ]
+    rows = [*enumerate(spans["three_class"]["per_class"].values())]
+    for code, row in [*rows, (positive, spans["covid_vs_rest"])]:
+        shares += [
+            (row, "recall", called[:, code], of[:, code]),
+            (row, "precision", of[:, code], called[:, code]),
+        ]
+    for block, name, hits, counted in shares:
+        block[name] = proportion(hits, counted, clusters, confidence=confidence)
 
 
 def _draws(clusters: bootstrap.Clusters, settings: Intervals) -> np.ndarray:
@@ -145,9 +184,7 @@ def _per_patient(
     }
 
 
-def _positive_share(
-    people: Patients, question: MetricSettings, settings: Intervals
-) -> dict[str, Any]:
+def _positive_share(people: Patients, question: MetricSettings, settings: Intervals) -> dict[str, Any]:
     """The share of a patient's slices called positive, as a score for the patient."""
     truth = people.labels == question.positive
     once = np.ones((1, len(truth)))
@@ -165,5 +202,6 @@ def _positive_share(
         )
         drawn = _draws(clusters, settings)
         scored = {k: s(people.positive_share, truth, drawn) for k, s in scorers.items()}
-        intervals = interval_tree(scored, confidence=settings.confidence)
+        side = dict.fromkeys(scorers, int(min(truth.sum(), (~truth).sum())))
+        intervals = interval_tree(values, scored, side, confidence=settings.confidence)
     return {**values, "intervals": intervals, "undefined": reasons.lines}

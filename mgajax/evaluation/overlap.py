@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int, Num
 from mgajax.errors import DataError
 from mgajax.evaluation import bootstrap as resampling
 from mgajax.evaluation import ranking
+from mgajax.evaluation.intervals import Scale, studentised
 
 COLUMNS = ("lesion_area", "attention_in_lesion", "pointing_hit", "rank_auc", "top_area_iou")
 
@@ -87,8 +88,8 @@ def overlap_summary(
 
     Returns:
       `slices`, `slices_with_lesion`, `slices_without_lesion`, `patients_with_lesion` (None if
-      unknown) and for each column `mean` (None if nothing to average), `n`, `low`, `high`,
-      `replicates`.
+      unknown) and for each column `mean` (None if nothing to average), `n`, and a `Span` of
+      `intervals.py`.
     """
     known, lesion = np.isfinite(columns["lesion_area"]), columns["lesion_area"] > 0
     table = np.stack([column[lesion] for column in columns.values()], axis=1)
@@ -114,7 +115,8 @@ def column_means(
     """Mean of each column over its defined values (not NaN), with patient-bootstrap intervals.
 
     Returns:
-      For each column `mean` (None if nothing to average), `n`, `low`, `high`, `replicates`.
+      For each column `mean` (None if nothing to average), `n`, and a `Span` of `intervals.py`: on
+      the logit scale where all values are in [0, 1].
     """
     names = None if patients is None else np.asarray(patients).astype(str)
     order = np.lexsort([*table.T[::-1], *([] if names is None else [names])])
@@ -127,10 +129,23 @@ def column_means(
         {
             "mean": float(once[i]) if np.isfinite(once[i]) else None,
             "n": int(np.isfinite(table[:, i]).sum()),
-            **resampling.interval(means[:, i], confidence=confidence),
+            **studentised(
+                once[i],
+                means[:, i],
+                clusters=len(np.unique(clusters.member[np.isfinite(column)])),
+                confidence=confidence,
+                scale=_scale(column),
+                unit=clusters.unit,
+            ),
         }
-        for i in range(table.shape[1])
+        for i, column in enumerate(table.T)
     ]
+
+
+def _scale(column: Float[np.ndarray, "n"]) -> Scale:
+    defined = column[np.isfinite(column)]
+    inside = ((defined >= 0) & (defined <= 1)).all()
+    return Scale.SHARE if inside else Scale.DIFFERENCE
 
 
 def _means(

@@ -61,6 +61,54 @@ def replicate_metrics(
     }
 
 
+def clusters_behind(
+    examples: ScoredExamples, clusters: Clusters, *, question: Question
+) -> Tree:
+    """How many clusters stand behind each metric of `replicate_metrics`, in the same nesting.
+
+    Of a metric that needs two kinds of examples, as a ROC AUC does, those of the rarer kind; of a
+    mean over classes those of the rarest.
+    """
+    names, positive = question.class_names, question.positive
+    count, k = len(clusters.stratum), len(names)
+    of, called, other = (np.zeros((count, k), bool) for _ in range(3))
+    of[clusters.member, examples.labels] = True
+    called[clusters.member, examples.predicted] = True
+    for code in range(k):
+        other[clusters.member[examples.labels != code], code] = True
+    per_class = {
+        name: {"precision": int(precise), "recall": int(own), "f1": int(own)}
+        for name, precise, own in zip(names, called.sum(axis=0), of.sum(axis=0), strict=True)
+    }
+    sides = np.minimum(of.sum(axis=0), other.sum(axis=0))
+    ranked, rarest = int(sides[positive]), per_class[names[positive]]
+    macro = {
+        f"macro_{key}": min(row[key] for row in per_class.values())
+        for key in ("precision", "recall", "f1")
+    }
+    areas = dict(zip(names, sides.tolist(), strict=True)) | {"macro": int(sides.min())}
+    return {
+        "three_class": {
+            "accuracy": count,
+            **macro,
+            "per_class": per_class,
+            "roc_auc": areas,
+            "log_loss": count,
+        },
+        "covid_vs_rest": {
+            "accuracy": count,
+            **rarest,
+            "specificity": int(other[:, positive].sum()),
+            "roc_auc": ranked,
+            "average_precision": ranked,
+        },
+        "calibration": {
+            "ece": {"top_label": count, "covid_vs_rest": count},
+            "brier": {"three_class": count, "covid_vs_rest": count},
+        },
+    }
+
+
 def confusion_scores(
     confusion: Float[np.ndarray, "r k k"], *, class_names: tuple[str, ...]
 ) -> Tree:

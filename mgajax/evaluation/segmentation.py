@@ -15,8 +15,9 @@ from jaxtyping import Bool, Float
 
 from mgajax.errors import DataError
 from mgajax.evaluation import bootstrap as resampling
-from mgajax.evaluation.bootstrap import Intervals, interval_tree, ratio
+from mgajax.evaluation.bootstrap import Clusters, Intervals, ratio
 from mgajax.evaluation.checks import checked_names
+from mgajax.evaluation.intervals import interval_tree
 from mgajax.evaluation.metric_values import Reasons
 from mgajax.evaluation.segmentation_counts import (
     PIXELS,
@@ -120,7 +121,7 @@ def metrics_from_counts(
       and of `surface_dice`), `per_image_with_lesion` (means over the slices with a lesion alone),
       `defined_in` (how many slices each mean is over), `empty_masks` (how many there are, and how
       they are read), `intervals` (None without bootstrap; same nesting as the values, each leaf
-      `low`, `high`, `replicates`), `undefined`. Then `per_source`, a block for each name. A value
+      a `Span` of `intervals.py`), `undefined`. Then `per_source`, a block for each name. A value
       that the data leave undefined is None and `undefined` says why; nothing is NaN.
 
     Raises:
@@ -180,13 +181,18 @@ def _block(
             "lesion_but_none_predicted": int((lesion & ~predicted).sum()),
             "reading": READING,
         },
-        "intervals": _intervals(counts, patients, settings) if settings.replicates else None,
+        "intervals": _intervals(counts, report, patients, settings)
+        if settings.replicates
+        else None,
         "undefined": reasons.lines,
     }
 
 
 def _intervals(
-    counts: SegmentationCounts, patients: np.ndarray | None, settings: Intervals
+    counts: SegmentationCounts,
+    values: dict[str, dict[str, Any]],
+    patients: np.ndarray | None,
+    settings: Intervals,
 ) -> dict[str, Any]:
     clusters = resampling.make_clusters(
         patients, np.zeros(len(counts), np.int64), class_names=("all",)
@@ -194,9 +200,11 @@ def _intervals(
     drawn = resampling.multiplicities(
         clusters.stratum, replicates=settings.replicates, seed=settings.seed
     )
+    replicates = replicate_scores(counts, clusters.member, drawn)
     return {
         "settings": {
-            "method": "percentile bootstrap over clusters",
+            "method": "Student's t with the standard error of a bootstrap over clusters, on the "
+            "logit or logarithmic scale",
             "unit": clusters.unit,
             "clusters": len(clusters.stratum),
             "replicates": settings.replicates,
@@ -204,9 +212,26 @@ def _intervals(
             "confidence": settings.confidence,
         },
         **interval_tree(
-            replicate_scores(counts, clusters.member, drawn), confidence=settings.confidence
+            values,
+            replicates,
+            _clusters_behind(counts, clusters),
+            confidence=settings.confidence,
+            unit=clusters.unit,
         ),
     }
+
+
+def _clusters_behind(counts: SegmentationCounts, clusters: Clusters) -> dict[str, dict[str, int]]:
+    """How many clusters have slices in which each metric is defined; of pooled ones, a lesion."""
+    scores, lesion = counts.scores(), counts.has_lesion
+    behind = {
+        block: {
+            name: len(np.unique(clusters.member[np.isfinite(scores[name]) & rows]))
+            for name in PER_IMAGE
+        }
+        for block, rows in zip(BLOCKS, (np.ones_like(lesion), lesion), strict=True)
+    }
+    return behind | {"pooled": dict.fromkeys(POOLED, len(np.unique(clusters.member[lesion])))}
 
 
 def replicate_scores(

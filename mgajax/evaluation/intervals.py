@@ -1,0 +1,247 @@
+"""Intervals that hold the truth as often as they say, from few patients, too (docs/intervals.md).
+
+Three forms, all over whole patients and with Student's t for the number of patients:
+
+- A proportion has Wilson's score interval (Wilson 1927) of an effective number of slices, which is
+  the number over the design effect (Kish 1965; Korn & Graubard 1998, Survey Methodology 24:193).
+- Any other value has the standard error of a bootstrap, taken on a scale without edges: the logit
+  of a share, the logarithm of a loss, a difference as it is.
+- The calibration error, which a resample can only raise, has the reflected ("basic") bootstrap
+  interval (Davison & Hinkley 1997, §5.2), stretched to the estimate where it lies outside.
+
+There is no interval where too few patients stand behind a value, or none of them moves it.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy.special import expit, logit
+from scipy.stats import t as student
+
+from mgajax.evaluation.bootstrap import Clusters, cluster_sums
+
+MIN_CLUSTERS = 5
+"""Patients (or slices where patients are unknown) that an interval needs on each side of a value:
+of the class that a recall is of, of both classes that a ROC AUC ranks."""
+
+SMALLEST_ERROR = 1e-12
+"""Rounding alone makes a smaller standard error."""
+
+Span = dict[str, float | int | str | None]
+"""`low` and `high` (None: no interval), `clusters` behind the value, and `reason` if none, else ""."""
+
+
+class Scale(StrEnum):
+    """Where a value can lie, which says how its interval is taken."""
+
+    SHARE = "share"
+    """In [0, 1]: on the logit scale."""
+
+    LOSS = "loss"
+    """0 or more: on the logarithmic scale."""
+
+    DIFFERENCE = "difference"
+    """Anywhere: as it is."""
+
+    CALIBRATION_ERROR = "calibration error"
+    """In [0, 1], and raised by every resampling."""
+
+
+def scale_of(path: str) -> Scale:
+    """The scale of a metric by its path in a report, as `three_class.log_loss`."""
+    parts = set(path.split("."))
+    if "ece" in parts:
+        return Scale.CALIBRATION_ERROR
+    return Scale.LOSS if parts & {"log_loss", "brier", "hausdorff95"} else Scale.SHARE
+
+
+def proportion(
+    hits: Bool[np.ndarray, "n"],
+    counted: Bool[np.ndarray, "n"],
+    clusters: Clusters,
+    *,
+    confidence: float,
+) -> Span:
+    """Wilson's interval of the share of `hits` among the `counted`, with the effective number of them.
+
+    The design effect is estimated from the patients' sums; it is held between 1 and that of slices
+    that are all alike within a patient, which is also taken where every slice is a hit, or none.
+
+    Args:
+      hits: looked at where `counted`.
+      counted: the denominator.
+      clusters: which examples belong together.
+      confidence: in (0, 1).
+    """
+    sums = cluster_sums(np.stack([hits & counted, counted], axis=1), clusters.member)
+    own = sums[sums[:, 1] > 0]
+    count = len(own)
+    if count < MIN_CLUSTERS:
+        return _none(count, few(count, clusters.unit))
+    part, whole = own.T
+    n, p = whole.sum(), part.sum() / whole.sum()
+    alike = n**2 / (whole**2).sum()
+    variance = count / (count - 1) * ((part - p * whole) ** 2).sum() / n**2
+    effective = np.clip(p * (1 - p) / variance, alike, n) if variance > 0 else alike
+    low, high = _wilson(p, effective, _quantile(count - 1, confidence))
+    return _span(low, high, count)
+
+
+def studentised(
+    value: float,
+    draws: Float[np.ndarray, "r"],
+    *,
+    clusters: int,
+    confidence: float,
+    scale: Scale,
+    unit: str = "patient",
+) -> Span:
+    """The interval of any other value, from its bootstrap replicates.
+
+    Args:
+      value: the estimate; NaN where undefined.
+      draws: the value on each resample; NaN where undefined.
+      clusters: patients on the smallest side of the value.
+      confidence: in (0, 1).
+      scale: of the value.
+      unit: what a cluster is.
+
+    Returns:
+      No interval for an undefined value, one that most resamples leave undefined, fewer than
+      `MIN_CLUSTERS` patients, resamples that are all alike, and a value at the edge of its range.
+    """
+    defined = draws[np.isfinite(draws)]
+    if clusters < MIN_CLUSTERS:
+        return _none(clusters, few(clusters, unit))
+    if not len(draws):
+        return _none(clusters, "nothing to resample")
+    if not np.isfinite(value) or 2 * len(defined) < len(draws):
+        return _none(clusters, "undefined, or so in most resamples")
+    error = standard_error(defined, clusters=clusters)
+    if error < SMALLEST_ERROR:
+        return _none(clusters, f"no {unit} makes a difference")
+    if scale is Scale.CALIBRATION_ERROR:
+        return _reflected(value, defined, clusters=clusters, confidence=confidence)
+    half = _quantile(clusters - 1, confidence) * error
+    if scale is Scale.DIFFERENCE:
+        return _span(value - half, value + half, clusters)
+    if value <= 0 or (scale is Scale.SHARE and value >= 1):
+        return _none(clusters, f"at the edge: {value:g}")
+    if scale is Scale.LOSS:
+        return _span(value * np.exp(-half / value), value * np.exp(half / value), clusters)
+    half /= value * (1 - value)
+    low, high = expit(logit(value) + np.array([-half, half]))
+    return _span(low, high, clusters)
+
+
+def over_seeds(
+    by_seed: Float[np.ndarray, "s"], patient_error: float, *, clusters: int, confidence: float
+) -> Span:
+    """The interval of a method's mean difference, over the seeds and the patients that could have been.
+
+    Seeds and patients are crossed: every network is judged on every patient. The variance of the
+    mean is that over seeds plus that over patients, as a bootstrap of both estimates it (Owen 2007,
+    Annals of Applied Statistics 1:386), which counts what belongs to both twice and is never too
+    small. A bootstrap of three seeds cannot leave their range, so Student's t is taken instead,
+    with Satterthwaite's degrees of freedom.
+
+    Args:
+      by_seed: the difference of each seed.
+      patient_error: standard error of their mean over patients, the networks as they are.
+      clusters: patients behind it.
+      confidence: in (0, 1).
+    """
+    seeds = len(by_seed)
+    if seeds < 2:
+        return _none(clusters, "one seed")
+    if clusters < MIN_CLUSTERS:
+        return _none(clusters, few(clusters, "patient"))
+    variances = np.array([by_seed.var(ddof=1) / seeds, patient_error**2])
+    total = variances.sum()
+    if total < SMALLEST_ERROR**2:
+        return _none(clusters, "no seed and no patient makes a difference")
+    degrees = total**2 / (variances**2 / [seeds - 1, clusters - 1]).sum()
+    half = _quantile(degrees, confidence) * np.sqrt(total)
+    mean = by_seed.mean()
+    return _span(mean - half, mean + half, clusters)
+
+
+def standard_error(draws: Float[np.ndarray, "r"], *, clusters: int) -> float:
+    """The spread of bootstrap replicates, which is short by the root of (n − 1) / n, made good."""
+    if len(draws) < 2 or clusters < 2:
+        return 0.0
+    return float(draws.std(ddof=1) * np.sqrt(clusters / (clusters - 1)))
+
+
+def interval_tree(
+    values: Mapping[str, Any],
+    replicates: Mapping[str, Any],
+    clusters: Mapping[str, Any],
+    *,
+    confidence: float,
+    unit: str = "patient",
+    path: str = "",
+) -> dict[str, Any]:
+    """`studentised` of each metric of a nested report, in the same nesting.
+
+    Args:
+      values: the estimates; None where undefined.
+      replicates: of each, those that get an interval.
+      clusters: behind each.
+      confidence: in (0, 1).
+      unit: what a cluster is.
+      path: where in the report the trees stand, for `scale_of`.
+    """
+    spans: dict[str, Any] = {}
+    for key, draws in replicates.items():
+        place = f"{path}.{key}" if path else key
+        if isinstance(draws, dict):
+            spans[key] = interval_tree(
+                values[key], draws, clusters[key], confidence=confidence, unit=unit, path=place
+            )
+            continue
+        value = np.nan if values[key] is None else float(values[key])
+        spans[key] = studentised(
+            value,
+            draws,
+            clusters=int(clusters[key]),
+            confidence=confidence,
+            scale=scale_of(place),
+            unit=unit,
+        )
+    return spans
+
+
+def few(count: int, unit: str) -> str:
+    """`1 patient, fewer than 5`."""
+    return f"{count} {unit}{'' if count == 1 else 's'}, fewer than {MIN_CLUSTERS}"
+
+
+def _reflected(
+    value: float, draws: Float[np.ndarray, "r"], *, clusters: int, confidence: float
+) -> Span:
+    tail = (1 - confidence) / 2
+    low, high = 2 * value - np.quantile(draws, [1 - tail, tail])
+    return _span(max(min(low, value), 0.0), min(max(high, value), 1.0), clusters)
+
+
+def _wilson(p: float, n: float, quantile: float) -> tuple[float, float]:
+    middle, square = p + quantile**2 / (2 * n), quantile**2 / n
+    half = quantile * np.sqrt(p * (1 - p) / n + quantile**2 / (4 * n**2))
+    low, high = (middle - half) / (1 + square), (middle + half) / (1 + square)
+    return max(low, 0.0), min(high, 1.0)
+
+
+def _quantile(degrees: float, confidence: float) -> float:
+    return float(student.ppf((1 + confidence) / 2, degrees))
+
+
+def _span(low: float, high: float, clusters: int) -> Span:
+    return {"low": float(low), "high": float(high), "clusters": clusters, "reason": ""}
+
+
+def _none(clusters: int, reason: str) -> Span:
+    return {"low": None, "high": None, "clusters": clusters, "reason": reason}
