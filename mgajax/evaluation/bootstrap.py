@@ -124,4 +124,3 @@ def ratio(
 ) -> Float[np.ndarray, "*shape"]:
     """`part / whole` of each replicate, float64; NaN where `whole` is 0: undefined, not a score."""
     return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
-

@@ -20,7 +20,7 @@ from mgajax.evaluation.checks import ScoredExamples, checked_examples
 from mgajax.evaluation.metric_values import MetricSettings
 from mgajax.evaluation.patients import aggregate
 from mgajax.evaluation.predictions import Predictions
-from mgajax.evaluation.replicates import clusters_behind, replicate_metrics
+from mgajax.evaluation.replicates import calibration_deviations, clusters_behind, replicate_metrics
 
 Level = Literal["slices", "patients"]
 
@@ -54,8 +54,9 @@ def paired_replicates(
       positive: the class of the binary metrics.
 
     Returns:
-      By name, float64 [1 + replicates] of each metric: the paths of `classification_metrics`, and
-      `attention.…` for overlap columns (means over the slices with a lesion); NaN where undefined.
+      By name, float64 [1 + replicates] of each metric: the paths of `classification_metrics`,
+      `deviation.…` of the bins of its calibration errors, and `attention.…` for overlap columns (means
+      over the slices with a lesion); NaN where undefined.
 
     Raises:
       DataError: none given, or predictions of different slices, labels or patients.
@@ -74,6 +75,9 @@ def paired_replicates(
         drawn = np.concatenate([np.ones_like(clusters.stratum)[None], drawn])  # once as they are
         tree = replicate_metrics(examples, clusters, drawn, question=question)
         behind = clusters_behind(examples, clusters, question=question)
+        deviations = calibration_deviations(examples, clusters, drawn, question=question)
+        tree |= {"deviation": deviations}
+        behind |= {"deviation": dict.fromkeys(deviations, len(clusters.stratum))}
         own = Replicates(dict(_leaves(tree)), dict(_leaves(behind)))
         if level == "slices" and one.overlap:
             attention = _attention(one, drawn)

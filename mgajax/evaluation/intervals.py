@@ -6,18 +6,18 @@ Three forms, all over whole patients and with Student's t for the number of pati
   the number over the design effect (Kish 1965; Korn & Graubard 1998, Survey Methodology 24:193).
 - Any other value has the standard error of a bootstrap, taken on a scale without edges: the logit
   of a share, the logarithm of a loss, a difference as it is.
-- The calibration error, which a resample can only raise, has the reflected ("basic") bootstrap
-  interval (Davison & Hinkley 1997, §5.2), stretched to the estimate where it lies outside.
+- The calibration error, which noise in the bins can only raise, ends below where the bins of the
+  resamples' deviations leave room for the truth (`calibration_error`).
 
 There is no interval where too few patients stand behind a value, or none of them moves it.
 """
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from scipy.special import expit, logit
 from scipy.stats import t as student
 
@@ -30,8 +30,16 @@ of the class that a recall is of, of both classes that a ROC AUC ranks."""
 SMALLEST_ERROR = 1e-12
 """Rounding alone makes a smaller standard error."""
 
-Span = dict[str, float | int | str | None]
-"""`low` and `high` (None: no interval), `clusters` behind the value, and `reason` if none, else ""."""
+
+class Span(TypedDict):
+    """The ends of an interval (None: there is none), and why."""
+
+    low: float | None
+    high: float | None
+    clusters: int
+    """How many patients stand behind the value."""
+    reason: str
+    """Why there is no interval; "" where there is one."""
 
 
 class Scale(StrEnum):
@@ -46,16 +54,11 @@ class Scale(StrEnum):
     DIFFERENCE = "difference"
     """Anywhere: as it is."""
 
-    CALIBRATION_ERROR = "calibration error"
-    """In [0, 1], and raised by every resampling."""
-
 
 def scale_of(path: str) -> Scale:
     """The scale of a metric by its path in a report, as `three_class.log_loss`."""
-    parts = set(path.split("."))
-    if "ece" in parts:
-        return Scale.CALIBRATION_ERROR
-    return Scale.LOSS if parts & {"log_loss", "brier", "hausdorff95"} else Scale.SHARE
+    losses = {"log_loss", "brier", "hausdorff95"}
+    return Scale.LOSS if losses & set(path.split(".")) else Scale.SHARE
 
 
 def proportion(
@@ -76,7 +79,8 @@ def proportion(
       clusters: which examples belong together.
       confidence: in (0, 1).
     """
-    sums = cluster_sums(np.stack([hits & counted, counted], axis=1), clusters.member)
+    rows = np.stack([hits & counted, counted], axis=1).astype(np.float64)
+    sums = cluster_sums(rows, clusters.member)
     own = sums[sums[:, 1] > 0]
     count = len(own)
     if count < MIN_CLUSTERS:
@@ -85,8 +89,9 @@ def proportion(
     n, p = whole.sum(), part.sum() / whole.sum()
     alike = n**2 / (whole**2).sum()
     variance = count / (count - 1) * ((part - p * whole) ** 2).sum() / n**2
-    effective = np.clip(p * (1 - p) / variance, alike, n) if variance > 0 else alike
-    low, high = _wilson(p, effective, _quantile(count - 1, confidence))
+    independent = p * (1 - p) / variance if variance > 0 else np.inf
+    effective = np.clip(independent, alike, n) if 0 < p < 1 else alike
+    low, high = _wilson(p, effective, _quantile(float(count - 1), confidence))
     return _span(low, high, count)
 
 
@@ -123,9 +128,7 @@ def studentised(
     error = standard_error(defined, clusters=clusters)
     if error < SMALLEST_ERROR:
         return _none(clusters, f"no {unit} makes a difference")
-    if scale is Scale.CALIBRATION_ERROR:
-        return _reflected(value, defined, clusters=clusters, confidence=confidence)
-    half = _quantile(clusters - 1, confidence) * error
+    half = _quantile(float(clusters - 1), confidence) * error
     if scale is Scale.DIFFERENCE:
         return _span(value - half, value + half, clusters)
     if value <= 0 or (scale is Scale.SHARE and value >= 1):
@@ -135,6 +138,41 @@ def studentised(
     half /= value * (1 - value)
     low, high = expit(logit(value) + np.array([-half, half]))
     return _span(low, high, clusters)
+
+
+def calibration_error(
+    value: float,
+    draws: Float[np.ndarray, "r"],
+    deviations: Float[np.ndarray, "r"],
+    *,
+    clusters: int,
+    confidence: float,
+    unit: str = "patient",
+) -> Span:
+    """The interval of an expected calibration error, which holds the estimate.
+
+    An estimate is too high, since noise in a bin adds to its absolute gap whatever its sign. It is off
+    by at most the sum of the bins' absolute errors: so far below it the interval reaches. Above it
+    stands Student's t times the bootstrap's standard error.
+
+    Args:
+      value: the estimate.
+      draws: of each resample.
+      deviations: of each resample, Σ over bins of |its gap − the estimate's gap|.
+      clusters: patients behind it.
+      confidence: in (0, 1).
+      unit: what a cluster is.
+    """
+    if clusters < MIN_CLUSTERS:
+        return _none(clusters, few(clusters, unit))
+    if not len(draws):
+        return _none(clusters, "nothing to resample")
+    error = standard_error(draws, clusters=clusters)
+    if error < SMALLEST_ERROR:
+        return _none(clusters, f"no {unit} makes a difference")
+    low = value - float(np.quantile(deviations, (1 + confidence) / 2))
+    high = value + _quantile(float(clusters - 1), confidence) * error
+    return _span(max(low, 0.0), min(high, 1.0), clusters)
 
 
 def over_seeds(
@@ -218,14 +256,6 @@ def interval_tree(
 def few(count: int, unit: str) -> str:
     """`1 patient, fewer than 5`."""
     return f"{count} {unit}{'' if count == 1 else 's'}, fewer than {MIN_CLUSTERS}"
-
-
-def _reflected(
-    value: float, draws: Float[np.ndarray, "r"], *, clusters: int, confidence: float
-) -> Span:
-    tail = (1 - confidence) / 2
-    low, high = 2 * value - np.quantile(draws, [1 - tail, tail])
-    return _span(max(min(low, value), 0.0), min(max(high, value), 1.0), clusters)
 
 
 def _wilson(p: float, n: float, quantile: float) -> tuple[float, float]:

@@ -12,10 +12,10 @@ from mgajax.errors import ConfigError
 from mgajax.evaluation import bootstrap, metric_values, ranking
 from mgajax.evaluation.bootstrap import Clusters, Intervals
 from mgajax.evaluation.checks import ScoredExamples, checked_examples
-from mgajax.evaluation.intervals import interval_tree, proportion
+from mgajax.evaluation.intervals import calibration_error, interval_tree, proportion
 from mgajax.evaluation.metric_values import MetricSettings, Reasons
 from mgajax.evaluation.patients import Patients, aggregate
-from mgajax.evaluation.replicates import clusters_behind, replicate_metrics
+from mgajax.evaluation.replicates import calibration_deviations, clusters_behind, replicate_metrics
 
 
 def classification_metrics(
@@ -110,13 +110,25 @@ def _intervals(
     clusters = bootstrap.make_clusters(
         examples.patients, examples.labels, class_names=question.class_names
     )
+    drawn = _draws(clusters, settings)
+    replicates = replicate_metrics(examples, clusters, drawn, question=question)
     spans = interval_tree(
         values,
-        replicate_metrics(examples, clusters, _draws(clusters, settings), question=question),
+        replicates,
         clusters_behind(examples, clusters, question=question),
         confidence=settings.confidence,
         unit=clusters.unit,
     )
+    deviations = calibration_deviations(examples, clusters, drawn, question=question)
+    for name, own in deviations.items():
+        spans["calibration"]["ece"][name] = calibration_error(
+            values["calibration"]["ece"][name],
+            replicates["calibration"]["ece"][name],
+            own,
+            clusters=len(clusters.stratum),
+            confidence=settings.confidence,
+            unit=clusters.unit,
+        )
     _put_proportions(spans, examples, clusters, question, settings.confidence)
     return {
         "settings": {
@@ -144,7 +156,9 @@ def _put_proportions(
     labels, predicted, positive = examples.labels, examples.predicted, question.positive
     everything = np.ones(len(labels), bool)
     binary = (labels == positive) == (predicted == positive)
-    of, called = (codes[:, None] == range(len(question.class_names)) for codes in (labels, predicted))
+    of, called = (
+        codes[:, None] == range(len(question.class_names)) for codes in (labels, predicted)
+    )
     shares = [
         (spans["three_class"], "accuracy", labels == predicted, everything),
         (spans["covid_vs_rest"], "accuracy", binary, everything),

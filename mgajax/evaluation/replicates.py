@@ -16,6 +16,9 @@ from mgajax.evaluation.metric_values import MetricSettings, normalised
 
 Tree = dict[str, Any]
 
+JUDGED = ("top_label", "covid_vs_rest")
+"""Whose calibration error is measured: the winning class's probability, and the positive one's."""
+
 
 def replicate_metrics(
     examples: ScoredExamples,
@@ -51,9 +54,9 @@ def replicate_metrics(
     binary = binary_scores(confusion, positive=question.positive)
     binary["roc_auc"] = areas[names[question.positive]]
     binary["average_precision"] = precision
-    judged = ("top_label", "covid_vs_rest")
-    brier = {name: totals["brier"][:, i] / n for i, name in enumerate(("three_class", judged[1]))}
-    errors = {name: calibration.ece(totals[name], n) for name in judged}
+    names_of_brier = ("three_class", "covid_vs_rest")
+    brier = {name: totals["brier"][:, i] / n for i, name in enumerate(names_of_brier)}
+    errors = {name: calibration.ece(totals[name], n) for name in JUDGED}
     return {
         "three_class": three,
         "covid_vs_rest": binary,
@@ -61,9 +64,25 @@ def replicate_metrics(
     }
 
 
-def clusters_behind(
-    examples: ScoredExamples, clusters: Clusters, *, question: Question
-) -> Tree:
+def calibration_deviations(
+    examples: ScoredExamples,
+    clusters: Clusters,
+    drawn: Int[np.ndarray, "r c"],
+    *,
+    question: Question,
+) -> dict[str, Float[np.ndarray, "r"]]:
+    """How far the reliability bins of each replicate are from those of the data, summed over bins."""
+    columns = _additive(examples, question=question)
+    found = {}
+    for name in JUDGED:
+        sums = bootstrap.cluster_sums(columns[name], clusters.member)
+        sizes = drawn @ np.bincount(clusters.member)
+        expected = sums.sum(axis=0) / len(examples)
+        found[name] = calibration.ece(drawn @ sums - sizes[:, None] * expected, sizes)
+    return found
+
+
+def clusters_behind(examples: ScoredExamples, clusters: Clusters, *, question: Question) -> Tree:
     """How many clusters stand behind each metric of `replicate_metrics`, in the same nesting.
 
     Of a metric that needs two kinds of examples, as a ROC AUC does, those of the rarer kind; of a

@@ -31,7 +31,8 @@ from mgajax.evaluation.segmentation_counts import (
 THRESHOLD = 0.5
 """A pixel is lesion from this probability on."""
 
-PER_IMAGE = ("iou", "dice", "precision", "recall", "hausdorff95", "surface_dice")
+POOLED = ("iou", "dice", "precision", "recall")
+PER_IMAGE = (*POOLED, "hausdorff95", "surface_dice")
 BLOCKS = ("per_image", "per_image_with_lesion")
 READING = (
     "no lesion and none predicted: IoU, Dice and surface Dice 1; only one of the two: 0; "

@@ -33,8 +33,8 @@ def _examine(finished: StudyInput) -> StudyResults:
         [row for row in rows if row.table == TABLE], path=finished.out / "calibration.png"
     )
     notes = [
-        "Temperatures are fitted on validation slices alone. An interval of a calibration error "
-        "lies high: resampling adds noise that its absolute values cannot cancel.",
+        "Temperatures are fitted on validation slices alone. A calibration error is itself too high, "
+        "the more so the fewer slices: its interval reaches further down than up.",
         *(f"{arm}: {status} ({reason})" for arm, (status, reason) in finished.missing.items()),
     ]
     return StudyResults(rows, figures=[figure], notes=notes)

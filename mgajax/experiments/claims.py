@@ -1,4 +1,4 @@
-"""The paper's claims as contrasts of arms, each with its interval and what follows from it."""
+"""The paper's claims as contrasts of arms, each with its intervals and what follows from them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -80,16 +80,6 @@ CLAIMS = (
 )
 
 
-def verdict(row: Measurement) -> str:
-    """What an interval says of a claim that the value is above zero."""
-    if row.span is None:
-        return "undecided: no interval"
-    low, high = row.span
-    if low > 0:
-        return "holds"
-    return "fails: the opposite holds" if high < 0 else "open: the interval holds zero"
-
-
 def _examine(finished: StudyInput) -> StudyResults:
     arms = arm_replicates(finished)
     judged = [row for claim in CLAIMS for row in _judged(arms, claim)]
@@ -109,7 +99,7 @@ def _examine(finished: StudyInput) -> StudyResults:
 def _judged(arms: ByArm, claim: Claim) -> list[Measurement]:
     table = "Claims on performance" if claim.metrics is PERFORMANCE else "Claims on attention"
     rows = contrast_rows(arms, claim.weights, table=table, name=claim.text, metrics=claim.metrics)
-    return [replace(row, note=f"{row.metric}: {verdict(row)}") for row in rows]
+    return [replace(row, note=f"{row.metric}: {row.verdict}") for row in rows]
 
 
 STUDIES = {

@@ -1,23 +1,29 @@
-"""Arms side by side: means over seeds with patient-bootstrap intervals, and paired differences."""
+"""Arms side by side: means over seeds with intervals over patients, and paired differences."""
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
-from mgajax.evaluation.bootstrap import interval
 from mgajax.evaluation.classifier_comparison import (
     Level,
     Replicates,
     mean_replicates,
     paired_replicates,
+    weighted_sum,
 )
+from mgajax.evaluation.intervals import Scale as ValueScale
+from mgajax.evaluation.intervals import calibration_error, scale_of, standard_error, studentised
 from mgajax.evaluation.predictions import Predictions, read_csv
 from mgajax.evaluation.result import results_folder
 from mgajax.experiments.plan import PlannedRun
 from mgajax.experiments.study import RESAMPLING, Comparison, Metrics, StudyInput
+from mgajax.experiments.verdicts import judged
 from mgajax.reporting.tables.measurements import Measurement, Scale
 from mgajax.training.checkpoints import CheckpointName
+
+ECE = "calibration.ece."
+"""How the paths of calibration errors begin."""
 
 ByArm = Mapping[str, Mapping[int, Replicates]]
 """By arm and seed, every metric on the resamples."""
@@ -93,20 +99,26 @@ def contrast_rows(
     """A weighted sum of arms, such as `{"a": 1, "b": -1}`, over the seeds that all of them have.
 
     Returns:
-      A row for each metric that all have; none where they share no seed.
+      A row for each metric that all have, with its verdict; none where they share no seed.
     """
     shared = set.intersection(*(set(arms.get(arm, {})) for arm in weights))
-    by_seed = {}
-    for seed in sorted(shared):
-        own = {arm: arms[arm][seed] for arm in weights}
-        known = [path for path in metrics if all(path in one for one in own.values())]
-        by_seed[seed] = {
-            path: np.sum([weight * own[arm][path] for arm, weight in weights.items()], axis=0)
-            for path in known
-        }
+    by_seed = {
+        seed: weighted_sum([(w, arms[arm][seed]) for arm, w in weights.items()], paths=metrics)
+        for seed in sorted(shared)
+    }
     if not by_seed:
         return []
-    return measured(by_seed, table=table, name=name, metrics=metrics, scale=scale)
+    mean = mean_replicates(list(by_seed.values()))
+    rows = []
+    for path, heading in metrics.items():
+        if path not in mean.metrics:
+            continue
+        row = _row(by_seed, mean, path, scale=ValueScale.DIFFERENCE)
+        row = replace(row, table=table, name=name, metric=heading, scale=scale)
+        clusters, draws = mean.clusters[path], mean.metrics[path][1:]
+        error = standard_error(draws[np.isfinite(draws)], clusters=clusters)
+        rows.append(judged(row, patient_error=error, clusters=clusters))
+    return rows
 
 
 def measured(
@@ -126,32 +138,44 @@ def measured(
     mean = mean_replicates(list(by_seed.values()))
     rows = []
     for path, heading in metrics.items():
-        if path not in mean:
-            continue
-        printed = (paper or {}).get(path)
-        rows.append(
-            Measurement(
-                table=table,
-                name=name,
-                metric=heading,
-                **value_and_interval(mean[path]),
-                seeds={
-                    seed: float(one[path][0])
-                    for seed, one in by_seed.items()
-                    if np.isfinite(one[path][0])
-                },
-                paper=None if printed is None else printed / 100,
-                scale=scale,
+        if path in mean.metrics:
+            printed = (paper or {}).get(path)
+            row = _row(by_seed, mean, path, scale=scale_of(path))
+            rows.append(
+                replace(
+                    row,
+                    table=table,
+                    name=name,
+                    metric=heading,
+                    paper=None if printed is None else printed / 100,
+                    scale=scale,
+                )
             )
-        )
     return rows
 
 
-def value_and_interval(replicates: np.ndarray) -> dict[str, Any]:
-    """`value`, `low` and `high` of the value and its resamples; None where undefined."""
-    span = interval(replicates[1:], confidence=RESAMPLING.confidence)
-    value = float(replicates[0]) if np.isfinite(replicates[0]) else None
-    return {"value": value, "low": span["low"], "high": span["high"]}
+def _row(
+    by_seed: Mapping[int, Replicates], mean: Replicates, path: str, *, scale: ValueScale
+) -> Measurement:
+    """Value, interval of these networks and each seed's value of one metric, yet without a name."""
+    values, clusters, confidence = mean.metrics[path], mean.clusters[path], RESAMPLING.confidence
+    value, draws = float(values[0]), values[1:]
+    if path.startswith(ECE) and scale is not ValueScale.DIFFERENCE:
+        deviations = mean.metrics[f"deviation.{path.removeprefix(ECE)}"][1:]
+        span = calibration_error(value, draws, deviations, clusters=clusters, confidence=confidence)
+    else:
+        span = studentised(value, draws, clusters=clusters, confidence=confidence, scale=scale)
+    seeds = {seed: float(one.metrics[path][0]) for seed, one in by_seed.items()}
+    return Measurement(
+        table="",
+        name="",
+        metric="",
+        value=float(values[0]) if np.isfinite(values[0]) else None,
+        low=span["low"],
+        high=span["high"],
+        seeds={seed: value for seed, value in seeds.items() if np.isfinite(value)},
+        note=f"no interval: {span['reason']}" if span["reason"] else "",
+    )
 
 
 def _arm_rows(

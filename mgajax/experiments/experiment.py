@@ -23,6 +23,13 @@ from mgajax.reporting.tables.measurements import csv_lines, markdown_tables
 RESULTS = "results"
 """Name of the JSON, Markdown and CSV files."""
 
+READING = (
+    "In brackets: of an arm, the 95 % interval of the mean over seeds, over patients with the trained "
+    "networks as they are; of a difference, that over seeds and patients, bold where it excludes zero "
+    "and no seed is of the other sign, and after `networks` that over patients alone. After ±: "
+    "standard deviation over seeds. In percent, unless it is a count."
+)
+
 
 @dataclass(frozen=True)
 class Order:
@@ -252,8 +259,7 @@ def _page(order: Order, found: StudyResults, table: str, *, failed: Sequence[str
         [
             f"# {study.title}{source}",
             f"    {order.command()}",
-            f"{told}. In brackets: 95 % interval of the mean over seeds, by resampling the test "
-            "patients; after ±: standard deviation over seeds. In percent, unless it is a count.",
+            f"{told}. {READING}",
             table,
             *(f"![]({path.relative_to(order.workdir)})" for path in found.figures),
             *found.notes,

@@ -10,7 +10,8 @@ What stands between them is written anew; the rest of the text is left alone.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from mgajax import paper
 from mgajax.errors import ConfigError, DataError, nearest
 from mgajax.files import write_text
 from mgajax.reporting.result_folders import read_json
+from mgajax.reporting.tables.measurements import Measurement, pivot
 from mgajax.reporting.tables.number import at
 
 BLOCK = re.compile(
@@ -76,7 +78,8 @@ def results_table(path: Path, table: str) -> str:
         tables = list(dict.fromkeys(row["table"] for row in rows))
         if table not in tables:
             raise ConfigError(f"{path}: no table {table!r}; {nearest(table, tables)}")
-        shown = _pivot([row for row in rows if row["table"] == table])
+        own = [Measurement.from_json(row) for row in rows if row["table"] == table]
+        shown = pivot([replace(row, note="") for row in own])
         if "command" not in content:
             return shown
         seeds = ", ".join(map(str, content["seeds"]))
@@ -87,46 +90,15 @@ def results_table(path: Path, table: str) -> str:
 
 def _compared(models: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The reports of segmenters as rows of `results.json`."""
-    rest = {"status": "measured", "scale": "percent", "seed_spread": None, "paper": None}
     return [
         {
             "table": block,
             "name": paper.model_name(model),
             "metric": text,
             "value": metrics[block][key],
-            **rest,
-            **(at(metrics, f"intervals.{block}.{key}") or {"low": None, "high": None}),
+            **(at(metrics, f"intervals.{block}.{key}") or {}),
         }
         for model, metrics in models.items()
         for block in ("pooled", "per_image")
         for key, text in paper.SEGMENTER_METRICS.items()
     ]
-
-
-def _pivot(rows: Sequence[Mapping[str, Any]]) -> str:
-    metrics = list(dict.fromkeys(row["metric"] for row in rows))
-    cells = {(row["name"], row["metric"]): row for row in rows}
-    lines = [["", *metrics], ["---"] + ["---:"] * len(metrics)]
-    for name in dict.fromkeys(row["name"] for row in rows):
-        own = [cells.get((name, metric)) for metric in metrics]
-        lines.append([name, *("" if one is None else _measured(one) for one in own)])
-        if any(one is not None and one["paper"] is not None for one in own):
-            printed = ("" if one is None else _scaled(one, one["paper"], digits=2) for one in own)
-            lines.append(["*in the paper*", *printed])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _measured(row: Mapping[str, Any]) -> str:
-    """`93.1 [90.2, 95.4] ± 0.8`, or `not run`, or `failed`."""
-    if row["status"] != "measured":
-        return str(row["status"])
-    text = _scaled(row, row["value"])
-    if row["low"] is not None:
-        text += f" [{_scaled(row, row['low'])}, {_scaled(row, row['high'])}]"
-    return text if row["seed_spread"] is None else f"{text} ± {_scaled(row, row['seed_spread'])}"
-
-
-def _scaled(row: Mapping[str, Any], value: float | None, *, digits: int = 1) -> str:
-    if value is None:
-        return "–"
-    return f"{100 * value:.{digits}f}" if row["scale"] == "percent" else f"{value:.4g}"

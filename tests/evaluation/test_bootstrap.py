@@ -124,18 +124,10 @@ def test_one_patient_a_class_gives_no_interval():
     p = np.array([[0.8, 0.1, 0.1], [0.3, 0.4, 0.3], [0.1, 0.8, 0.1], [0.6, 0.2, 0.2]])
     result = classification_metrics(p, np.array([0, 0, 1, 1]), ["a", "a", "b", "b"])
     assert result["intervals"]["settings"]["strata"] == {"COVID-19": 1, "Normal": 1}
-    none = {"low": None, "high": None, "replicates": 0}
+    none = {"low": None, "high": None, "clusters": 2, "reason": "2 patients, fewer than 5"}
     assert result["intervals"]["covid_vs_rest"]["accuracy"] == none
-    assert result["intervals"]["covid_vs_rest"]["roc_auc"] == none
-
-
-def test_interval_of_few_defined_replicates_is_none():
-    values = np.array([1.0, np.nan, np.nan])
-    assert bootstrap.interval(values, confidence=0.95) == {
-        "low": None,
-        "high": None,
-        "replicates": 1,
-    }
+    ranked = none | {"clusters": 1, "reason": "1 patient, fewer than 5"}
+    assert result["intervals"]["covid_vs_rest"]["roc_auc"] == ranked
 
 
 def test_ratio_is_undefined_over_nothing_and_warns_of_nothing():

@@ -7,13 +7,16 @@ import pytest
 from drawn_predictions import drawn
 
 from mgajax.errors import DataError
-from mgajax.evaluation.bootstrap import Intervals, interval
+from mgajax.evaluation.bootstrap import Intervals
 from mgajax.evaluation.classifier_comparison import (
+    Replicates,
     mcnemar,
     mean_replicates,
     paired_replicates,
     right_patients,
+    weighted_sum,
 )
+from mgajax.evaluation.intervals import scale_of, studentised
 from mgajax.evaluation.metrics import classification_metrics
 from mgajax.evaluation.overlap import overlap_summary
 from mgajax.evaluation.predictions import Predictions
@@ -59,27 +62,37 @@ def test_each_has_the_values_and_intervals_of_its_own_evaluation(level: str) -> 
         one.probabilities, one.labels, one.patients, bootstrap=60, seed=3, confidence=0.95
     )
     block = alone if level == "slices" else alone["per_patient"]
-    for section, metric in (("covid_vs_rest", "f1"), ("three_class", "accuracy")):
-        values = found["a"][f"{section}.{metric}"]
+    for path in ("covid_vs_rest.f1", "three_class.log_loss"):
+        section, metric = path.split(".")
+        values = found["a"].metrics[path]
         assert values.shape == (61,)
         np.testing.assert_allclose(values[0], block[section][metric], rtol=1e-12)
-        span = interval(values[1:], confidence=0.95)
+        span = studentised(
+            values[0],
+            values[1:],
+            clusters=found["a"].clusters[path],
+            confidence=0.95,
+            scale=scale_of(path),
+        )
         expected = block["intervals"][section][metric]
+        assert span["clusters"] == expected["clusters"]
         np.testing.assert_allclose([span["low"], span["high"]], [expected["low"], expected["high"]])
 
 
 def test_order_of_the_slices_does_not_matter_and_pairs_cancel() -> None:
     one = predictions()
     found = paired_replicates({"a": one, "b": shuffled(one)}, settings=SETTINGS)
-    for metric, values in found["a"].items():
-        np.testing.assert_allclose(values, found["b"][metric], rtol=1e-12, err_msg=metric)
+    for metric, values in found["a"].metrics.items():
+        np.testing.assert_allclose(values, found["b"].metrics[metric], rtol=1e-12, err_msg=metric)
 
 
 def test_attention_is_averaged_over_slices_with_a_lesion() -> None:
     one = predictions()
     found = paired_replicates({"a": one}, settings=SETTINGS)["a"]
     expected = overlap_summary(one.overlap, one.patients, bootstrap=0)["pointing_hit"]["mean"]
-    np.testing.assert_allclose(found["attention.pointing_hit"][0], expected)
+    np.testing.assert_allclose(found.metrics["attention.pointing_hit"][0], expected)
+    sick = one.patients[one.overlap["lesion_area"] > 0]
+    assert found.clusters["attention.pointing_hit"] == len(np.unique(sick))
 
 
 def test_runs_on_other_slices_are_refused() -> None:
@@ -92,10 +105,13 @@ def test_runs_on_other_slices_are_refused() -> None:
 
 
 def test_the_mean_over_seeds_is_taken_resample_by_resample() -> None:
-    a, b = {"x": np.array([0.0, 1.0]), "y": np.zeros(2)}, {"x": np.array([1.0, 0.0])}
+    a = Replicates({"x": np.array([0.0, 1.0]), "y": np.zeros(2)}, {"x": 9, "y": 9})
+    b = Replicates({"x": np.array([1.0, 0.0])}, {"x": 7})
     found = mean_replicates([a, b])
-    assert list(found) == ["x"]
-    np.testing.assert_array_equal(found["x"], [0.5, 0.5])
+    assert found.clusters == {"x": 7}, "the fewest patients"
+    np.testing.assert_array_equal(found.metrics["x"], [0.5, 0.5])
+    difference = weighted_sum([(1.0, a), (-1.0, b)], paths=["z", "x"])
+    np.testing.assert_array_equal(difference.metrics["x"], [-1.0, 1.0])
 
 
 def test_mcnemar_is_the_sign_test_of_what_differs() -> None:

@@ -47,7 +47,8 @@ def test_a_model_differs_from_itself_by_nothing_at_all():
     found = paired_differences(counts, PATIENTS, settings=SETTINGS)["models"]["other"]
     for block in found.values():
         for cell in block.values():
-            assert (cell["value"], cell["low"], cell["high"]) == (0, 0, 0)
+            assert (cell["value"], cell["low"], cell["high"]) == (0, None, None)
+            assert cell["reason"] == "no patient makes a difference"
 
 
 def test_pairing_narrows_the_interval():

@@ -114,7 +114,8 @@ def test_source_with_one_class_has_none_with_reasons():
     assert block["intervals"]["covid_vs_rest"]["roc_auc"] == {
         "low": None,
         "high": None,
-        "replicates": 0,
+        "clusters": 0,
+        "reason": "0 patients, fewer than 5",
     }
     reasons = dict(line.split(": ", 1) for line in block["undefined"])
     assert reasons["covid_vs_rest.roc_auc"] == "all examples are of this class"

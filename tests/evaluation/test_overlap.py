@@ -59,13 +59,15 @@ def test_slice_without_lesion_is_nan_and_counted_apart():
     assert found["lesion_area"][2] == 0
     for name in ("attention_in_lesion", "pointing_hit", "rank_auc", "top_area_iou"):
         assert np.isnan(found[name]).tolist() == [False, False, True, False]
-    summary = overlap_summary(found, ["a", "a", "b", "c"], bootstrap=100)
+    summary = overlap_summary(found, people, bootstrap=100)
     assert summary["slices_with_lesion"] == 3
     assert summary["slices_without_lesion"] == 1
     assert summary["patients_with_lesion"] == 2
     mean = summary["rank_auc"]
     assert mean["mean"] == pytest.approx(np.nanmean(found["rank_auc"]))
-    assert mean["low"] <= mean["mean"] <= mean["high"]
+    assert (mean["low"], mean["reason"]) == (None, "2 patients, fewer than 5")
+    twelve = overlap_summary(lesion_overlap(*_drawn(12)), bootstrap=100)["rank_auc"]
+    assert twelve["low"] < twelve["mean"] < twelve["high"]
 
 
 def test_no_lesion_at_all_is_none_not_nan():

@@ -28,7 +28,7 @@ def test_share_of_positive_slices_ranks_patients():
     share = classification_metrics(p, y, patients, bootstrap=200)["per_patient"]["positive_share"]
     # shares: a 1, b 1/2 are positive; c 0, d 1/2, e 0 are not; one tie in six pairs
     assert share["roc_auc"] == pytest.approx(5.5 / 6)
-    assert share["intervals"]["roc_auc"]["high"] == 1.0
+    assert share["intervals"]["roc_auc"]["reason"] == "2 patients, fewer than 5"
     assert share["undefined"] == []
 
 

@@ -185,7 +185,7 @@ def test_each_replicate_is_the_evaluation_of_the_resampled_slices(monkeypatch):
 
     monkeypatch.setattr("mgajax.evaluation.bootstrap.multiplicities", record)
     monkeypatch.setattr(
-        "mgajax.evaluation.bootstrap.interval", lambda values, confidence: values.tolist()
+        "mgajax.evaluation.intervals.studentised", lambda value, draws, **_: draws.tolist()
     )
     found = metrics_from_counts(counts, PEOPLE, bootstrap=5)["intervals"]
     people = np.unique(PEOPLE, return_inverse=True)[1]

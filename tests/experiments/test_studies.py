@@ -20,11 +20,10 @@ from mgajax.experiments.execution import RunOutcome, RunStatus
 from mgajax.experiments.experiment import Order, run_experiment, write_results
 from mgajax.experiments.fractions import GAIN
 from mgajax.experiments.studies import STUDIES
-from mgajax.reporting.tables.measurements import Measurement
 from mgajax.schema import SOURCES
 from mgajax.training.checkpoints import CheckpointName
 
-TABLE4 = {"resnet18": 0.5, "resnet18_cbam": 1.0, "mga_resnet18": 4.0}
+TABLE4 = {"resnet18": 0.5, "resnet18_cbam": 1.0, "mga_resnet18": 3.0}
 GUIDED = {"cbam": 1.0, "mga": 2.0}
 
 
@@ -65,7 +64,7 @@ def test_table4_has_intervals_seeds_and_the_papers_numbers(rendered, tmp_path: P
         "ResNet18 + CBAM + MGA minus ResNet18",
         "ROC AUC",
     ]
-    assert gain.low > 0, "skills 4.0 and 0.5 are told apart"
+    assert gain.low > 0, "skills 3.0 and 0.5 are told apart"
     assert all(path.is_file() for path in found.figures)
 
 
@@ -137,23 +136,12 @@ def test_the_gain_is_judged_by_best_and_newest_checkpoints(tmp_path: Path) -> No
 
 def test_claims_are_judged_by_their_intervals(tmp_path: Path) -> None:
     skills = {**TABLE4, "multi_20": 3.0, "single_20": 0.0}
-    found = claims.STUDIES["claims"].examine(
-        pretended(claims.STUDIES["claims"].plan, folder=tmp_path, skills=skills)
-    )
+    study, seeds = claims.STUDIES["claims"], tuple(range(5))
+    found = study.examine(pretended(study.plan, folder=tmp_path, skills=skills, seeds=seeds))
     judged = {(row.name, row.metric): row for row in found.rows if row.table.startswith("Claims")}
     assert judged["MGA is better than ResNet18 (Table 4)", "ROC AUC"].note == "ROC AUC: holds"
     assert judged["Guidance gains at 20 % of the data (Fig. 8)", "Accuracy"].note.endswith("holds")
     assert "Not run: Guidance gains at 40 % of the data (Fig. 8)" in found.notes
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "told"),
-    [(0.1, 0.2, "holds"), (-0.2, -0.1, "fails"), (-0.1, 0.1, "open"), (None, None, "undecided")],
-)
-def test_verdicts(low: float | None, high: float | None, told: str) -> None:
-    assert claims.verdict(Measurement("t", "n", "m", value=0.0, low=low, high=high)).startswith(
-        told
-    )
 
 
 def test_no_test_set_fits_all_printed_rows(tmp_path: Path) -> None:
@@ -266,7 +254,7 @@ def test_what_cannot_be_compared_is_told(
 
 def test_any_runs_are_compared_two_by_two(tmp_path: Path, trained: Path) -> None:
     finished = pretended(
-        STUDIES["table4"].plan, folder=tmp_path, skills={"resnet18": 0.0, "mga_resnet18": 4.0}
+        STUDIES["table4"].plan, folder=tmp_path, skills={"resnet18": 0.0, "mga_resnet18": 3.0}
     )
     folders = [runs[0].folder for runs in finished.arms.values()]
     for folder in folders:

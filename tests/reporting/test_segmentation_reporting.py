@@ -20,7 +20,7 @@ from mgajax.reporting.figures.segmentation_panels import segmentation_panel
 from mgajax.reporting.tables.metrics_tables import segmentation_table
 from mgajax.reporting.tables.table3 import table3_markdown
 
-PATIENTS = ["a", "a", "b", "c", "c", "d"]
+PATIENTS = ["a", "b", "c", "d", "e", "f"]
 SOURCES = ["jun", "jun", "morozov", "morozov", "morozov", "morozov"]
 
 
@@ -34,7 +34,7 @@ def _slices():
     rng = np.random.default_rng(0)
     shapes = [(40, 40), (40, 60), (60, 40), (48, 48), (40, 40), (40, 40)]
     images = [rng.integers(60, 160, size=shape).astype(np.uint8) for shape in shapes]
-    truths = [_ellipse(shape, (20, 20), (8, 11)) for shape in shapes]
+    truths = [_ellipse(shape, (20, 20), (8, 9 + k)) for k, shape in enumerate(shapes)]
     truths[-1] = np.zeros(shapes[-1], bool)
     return images, truths
 
@@ -65,7 +65,7 @@ def results():
 def test_table_has_values_and_intervals(results):
     metrics = results["hmsanet"]
     lines = segmentation_table(metrics).splitlines()
-    head = "hmsanet, test split: 6 slices of 4 patients [95% intervals over patients]"
+    head = "hmsanet, test split: 6 slices of 6 patients [95% intervals over patients]"
     assert lines[0] == head
     span = metrics["intervals"]["pooled"]["precision"]
     wanted = f"{metrics['pooled']['precision']:.3f} [{span['low']:.3f}, {span['high']:.3f}]"
@@ -102,8 +102,8 @@ def test_table3_has_each_model_and_the_paper_below_it(results):
     measured, span = results["hmsanet"]["pooled"], results["hmsanet"]["intervals"]["pooled"]["iou"]
     cell = f"{100 * measured['iou']:.1f} [{100 * span['low']:.1f}, {100 * span['high']:.1f}]"
     assert lines[2].split("|")[2].strip() == cell
-    assert f"| {results['hmsanet']['per_image']['hausdorff95']:.1f} [" in lines[2]
-    assert "6 slices of 4 patients" in lines[-1]
+    assert f"| {results['hmsanet']['per_image']['hausdorff95']:.1f} |" in lines[2]
+    assert "6 slices of 6 patients" in lines[-1]
     assert "probably exchanged" in lines[-1]
     assert "exchanged" not in table3_markdown({"my own": results["my own"]})
 

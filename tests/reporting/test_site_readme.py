@@ -18,7 +18,7 @@ after
 
 
 def row(name: str, metric: str, value: float | None, **other) -> dict:
-    known = {"low": None, "high": None, "seed_spread": None, "paper": None}
+    known = {"low": None, "high": None, "seeds": {}, "paper": None}
     more = {"table": "Binary", "status": "measured", "scale": "percent"}
     return {"name": name, "metric": metric, "value": value, **known, **more, **other}
 
@@ -26,8 +26,17 @@ def row(name: str, metric: str, value: float | None, **other) -> dict:
 @pytest.fixture
 def readme(tmp_path: Path) -> Path:
     rows = [
-        row("CBAM", "Accuracy", 0.9312, low=0.9, high=0.95, seed_spread=0.004, paper=0.9426),
+        row(
+            "CBAM",
+            "Accuracy",
+            0.9312,
+            low=0.9,
+            high=0.95,
+            seeds={"0": 0.935, "1": 0.9274},
+            paper=0.9426,
+        ),
         row("CBAM", "F1", 0.5),
+        row("MGA", "F1", 0.1, low=0.05, method_low=0.01, method_high=0.19, verdict="holds"),
         row("MGA", "Accuracy", None, status="not run"),
         row("MGA", "Epochs", 12.0, scale="number"),
         row("MGA", "Accuracy", 0.1, table="Another"),
@@ -47,9 +56,9 @@ def test_the_marked_block_alone_is_written_anew(readme: Path, capsys) -> None:
     assert text.startswith("# Title\n\nbefore\n<!-- results: results/t.json, Binary -->\n\n|")
     assert text.endswith("<!-- /results -->\nafter\n")
     assert "old" not in text
-    assert "| CBAM | 93.1 [90.0, 95.0] ± 0.4 | 50.0 |  |" in text
-    assert "| *in the paper* | 94.26 | – |  |" in text
-    assert "| MGA | not run |  | 12 |" in text
+    assert "| CBAM | 93.1 [90.0, 95.0] ± 0.5 | 50.0 |  |" in text
+    assert "| *in the paper* | 94.26 | – | – |" in text
+    assert "| MGA | not run | **10.0 [1.0, 19.0]** | 12 |" in text
     assert "`mgajax experiment table4`; seeds 0, 1." in text
     assert rewrite(readme) == "1 tables are as their results give them"
     assert readme.read_text() == text

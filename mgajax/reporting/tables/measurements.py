@@ -2,11 +2,14 @@
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 Status = Literal["measured", "not run", "failed"]
 Scale = Literal["percent", "number"]
+
+DECIDED = ("holds", "fails")
+"""How verdicts begin that tell a difference from zero."""
 
 
 @dataclass(frozen=True)
@@ -18,12 +21,16 @@ class Measurement:
       name: what was measured: an arm, or "A minus B".
       metric: the column.
       value: the mean over seeds, as a share where `scale` is percent; None if there is none.
-      low, high: 95 % interval of that mean, by resampling patients; None if there is none.
+      low, high: 95 % interval of that mean over patients, the trained networks as they are; None if
+        there is none.
       seeds: the value of each seed.
       paper: what the paper reports, on the same scale.
       status: `not run` and `failed` have no value, and a note that says why.
       note: anything to tell.
       scale: how it is written.
+      method_low, method_high: of a difference, the 95 % interval over seeds and patients; None if
+        there is none.
+      verdict: of a difference, what these say of the claim that it is above zero; "" if not asked.
     """
 
     table: str
@@ -37,6 +44,9 @@ class Measurement:
     status: Status = "measured"
     note: str = ""
     scale: Scale = "percent"
+    method_low: float | None = None
+    method_high: float | None = None
+    verdict: str = ""
 
     @property
     def spread(self) -> float | None:
@@ -49,6 +59,25 @@ class Measurement:
         """Low and high, where there is an interval."""
         return None if self.low is None or self.high is None else (self.low, self.high)
 
+    @property
+    def method_span(self) -> tuple[float, float] | None:
+        """The interval over seeds and patients, where there is one."""
+        if self.method_low is None or self.method_high is None:
+            return None
+        return self.method_low, self.method_high
+
+    @staticmethod
+    def from_json(content: Mapping[str, Any]) -> "Measurement":
+        """The inverse of `to_json`; keys that a file lacks have their defaults.
+
+        Raises:
+          KeyError, TypeError: no such measurement.
+        """
+        known = {one.name for one in fields(Measurement)}
+        values = {key: value for key, value in content.items() if key in known}
+        seeds = {int(seed): value for seed, value in content.get("seeds", {}).items()}
+        return Measurement(**(values | {"seeds": seeds}))
+
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         return {
@@ -58,6 +87,9 @@ class Measurement:
             "value": self.value,
             "low": self.low,
             "high": self.high,
+            "method_low": self.method_low,
+            "method_high": self.method_high,
+            "verdict": self.verdict,
             "seed_spread": self.spread,
             "seeds": {str(seed): value for seed, value in self.seeds.items()},
             "paper": self.paper,
@@ -67,15 +99,25 @@ class Measurement:
         }
 
     def written(self) -> str:
-        """`93.1 [90.2, 95.4] ± 0.8`, `not run`, or a dash for what is undefined."""
+        """`93.1 [90.2, 95.4] ± 0.8`, `not run`, or a dash for what is undefined.
+
+        A difference: `**2.1 [0.3, 4.0]** ± 0.8; networks [0.9, 3.1]`, the first interval over seeds
+        and patients, bold where it decides.
+        """
         if self.status != "measured":
             return self.status
         if self.value is None:
             return "–"
         text = self._number(self.value)
-        if self.span is not None:
-            text += f" [{', '.join(map(self._number, self.span))}]"
-        return text + (f" ± {self._number(self.spread)}" if self.spread is not None else "")
+        spread = f" ± {self._number(self.spread)}" if self.spread is not None else ""
+        networks = "" if self.span is None else f"[{', '.join(map(self._number, self.span))}]"
+        if not self.verdict:
+            return f"{text} {networks}".strip() + spread
+        if self.method_span is not None:
+            text += f" [{', '.join(map(self._number, self.method_span))}]"
+        if self.verdict.startswith(DECIDED):
+            text = f"**{text}**"
+        return text + spread + (f"; networks {networks}" if networks else "")
 
     def paper_written(self) -> str:
         """The paper's number, or a dash."""
@@ -96,6 +138,9 @@ CSV_COLUMNS = (
     "value",
     "low",
     "high",
+    "method_low",
+    "method_high",
+    "verdict",
     "seed_spread",
     "paper",
     "status",
@@ -117,11 +162,12 @@ def markdown_tables(rows: Sequence[Measurement]) -> str:
     sections = []
     for table in dict.fromkeys(row.table for row in rows):
         own = [row for row in rows if row.table == table]
-        sections.append(f"## {table}\n\n{_pivot(own)}")
+        sections.append(f"## {table}\n\n{pivot(own)}")
     return "\n\n".join(sections)
 
 
-def _pivot(rows: Sequence[Measurement]) -> str:
+def pivot(rows: Sequence[Measurement]) -> str:
+    """One table: names down, metrics across, the paper's row below its own; notes below the table."""
     metrics = list(dict.fromkeys(row.metric for row in rows))
     cells = {(row.name, row.metric): row for row in rows}
     lines = [["", *metrics], ["---"] + ["---:"] * len(metrics)]

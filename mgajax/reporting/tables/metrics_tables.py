@@ -3,7 +3,7 @@
 from typing import Any
 
 from mgajax.reporting.figures.style import title_of, with_interval
-from mgajax.reporting.tables.number import number
+from mgajax.reporting.tables.number import at, number
 
 BINARY = {
     "accuracy": "accuracy",
@@ -49,6 +49,7 @@ def metrics_table(metrics: dict[str, Any]) -> str:
             (text, with_interval(overlap[k]["mean"], overlap[k])) for k, text in OVERLAP.items()
         ]
         sections.append((name, rows))
+    sections += _without_interval(metrics)
     return "\n".join([_headline(metrics), *(line for part in sections for line in _section(*part))])
 
 
@@ -80,8 +81,22 @@ def segmentation_table(metrics: dict[str, Any]) -> str:
         counts = {}
     counts["in the mask alone"] = "lesion_but_none_predicted"
     rows = [(text, f"{empty[name]:,}") for text, name in counts.items()]
-    sections.append(("slices with an empty mask", rows))
+    sections += [("slices with an empty mask", rows), *_without_interval(metrics)]
     return "\n".join([_headline(metrics), *(line for part in sections for line in _section(*part))])
+
+
+def _without_interval(metrics: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Why defined values have no interval: each reason once, with the names of the metrics."""
+    names = {**THREE, **BINARY, **POOLED, **ECE}
+    spans = metrics["intervals"] or {}
+    told: dict[str, list[str]] = {}
+    for block in ("covid_vs_rest", "three_class", "pooled"):
+        for path, text in names.items():
+            span = at(spans.get(block), path)
+            if span and span.get("reason") and at(metrics.get(block), path) is not None:
+                told.setdefault(span["reason"], []).append(text)
+    rows = [(reason, ", ".join(dict.fromkeys(texts))) for reason, texts in told.items()]
+    return [("no interval", [(f"{reason}: ", text) for reason, text in rows])] if rows else []
 
 
 def _headline(metrics: dict[str, Any]) -> str:
