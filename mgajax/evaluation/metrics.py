@@ -85,7 +85,9 @@ def _check_question(question: MetricSettings) -> None:
         raise ConfigError(f"positive={question.positive}, expected a class code in 0 … {k - 1}")
 
 
-def _block(examples: ScoredExamples, question: MetricSettings, settings: Intervals) -> dict[str, Any]:
+def _block(
+    examples: ScoredExamples, question: MetricSettings, settings: Intervals
+) -> dict[str, Any]:
     reasons = Reasons()
     patients = None if examples.patients is None else len(np.unique(examples.patients))
     values = {
@@ -198,7 +200,9 @@ def _per_patient(
     }
 
 
-def _positive_share(people: Patients, question: MetricSettings, settings: Intervals) -> dict[str, Any]:
+def _positive_share(
+    people: Patients, question: MetricSettings, settings: Intervals
+) -> dict[str, Any]:
     """The share of a patient's slices called positive, as a score for the patient."""
     truth = people.labels == question.positive
     once = np.ones((1, len(truth)))

@@ -69,7 +69,7 @@ def calibration_deviations(
     clusters: Clusters,
     drawn: Int[np.ndarray, "r c"],
     *,
-    question: Question,
+    question: MetricSettings,
 ) -> dict[str, Float[np.ndarray, "r"]]:
     """How far the reliability bins of each replicate are from those of the data, summed over bins."""
     columns = _additive(examples, question=question)
@@ -82,7 +82,9 @@ def calibration_deviations(
     return found
 
 
-def clusters_behind(examples: ScoredExamples, clusters: Clusters, *, question: Question) -> Tree:
+def clusters_behind(
+    examples: ScoredExamples, clusters: Clusters, *, question: MetricSettings
+) -> Tree:
     """How many clusters stand behind each metric of `replicate_metrics`, in the same nesting.
 
     Of a metric that needs two kinds of examples, as a ROC AUC does, those of the rarer kind; of a
