@@ -22,6 +22,7 @@ from pydicom.valuerep import validate_value
 
 from mgajax import __version__
 from mgajax.errors import DataError
+from mgajax.imaging.dicom import read_header
 from mgajax.inference.problems import RESEARCH_USE
 
 SERIES_NUMBER = 9000
@@ -70,7 +71,9 @@ def write_segmentation(
     Raises:
       DataError: the sources cannot be referenced, or lack what nobody can fill in.
     """
-    slices = [pydicom.dcmread(source, stop_before_pixels=True) for source in sources]
+    slices = [
+        read_header(source, name=str(source), take=lambda header: header) for source in sources
+    ]
     _check_references(slices)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
