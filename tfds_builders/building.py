@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import hashlib
 import importlib
 import io
 import shutil
@@ -121,6 +122,11 @@ def _input_lines(record: dict[str, Any]) -> list[str]:
         if record["predicted"]
         else f"  {masks}"
     )
+    if merged := record.get("merged"):
+        second, kept = next(iter(merged.items()))
+        lines.append(
+            f"  - ids counted as another person's: {len(merged)} (e.g. {second} as {kept})"
+        )
     for finding in record["findings"].values():
         mark = "!" if finding["damage"] else "-"
         example = finding["examples"][0]
@@ -152,9 +158,24 @@ def _config(builder_class: Any, name: str | None, options: dict[str, Any]) -> An
         if option not in valid:
             raise ConfigError(f"option {option!r} is unknown; {nearest(option, valid)}")
     changed = dataclasses.replace(config, **options)
-    named = {**options, "masks": masks_name(options["masks"])} if "masks" in options else options
+    named = {key: _named(changed, key) for key in options}
     changed.name = "-".join([name, *(f"{key}_{value}" for key, value in sorted(named.items()))])
     return changed
+
+
+def _named(config: Any, option: str) -> object:
+    """An option's value as part of a folder's name: a path by a hash of what is taken from there."""
+    value = getattr(config, option)
+    match option:
+        case "masks":
+            return masks_name(value)
+        case "merge":
+            people: list[Any] = sorted(config.kept.items())
+        case "test_with":
+            people = sorted(config.tested)
+        case _:
+            return value
+    return hashlib.sha256(repr(people).encode()).hexdigest()[:12]
 
 
 def _manual_dir(

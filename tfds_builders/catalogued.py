@@ -6,6 +6,7 @@ in the data set's `metadata.json`.
 
 import abc
 import dataclasses
+import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,7 +14,8 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from mgajax.curation.catalogue import Catalogue
+from mgajax.curation.catalogue import Catalogue, join_people
+from mgajax.curation.patients import read_double_identities, second_ids
 from mgajax.curation.records import SliceRecord, read_mask, read_pixels
 from mgajax.data.columns import SliceColumns
 from mgajax.data.splits import Split
@@ -32,19 +34,28 @@ class CataloguedConfig(tfds.core.BuilderConfig):
       max_damage_share: share of names in [0, 1] that may be damaged or unmatched; above it the
         build fails. The published sets have none.
       split_seed: which of the many splits with the same counts is built.
+      merge: an `audit.json`, whose double identities count as one person each; or "".
 
     Raises:
       ConfigError: an attribute has an impossible value.
+      DataError: `merge` is no audit.
     """
 
     max_damage_share: float = 0.01
     split_seed: int = 0
+    merge: str = ""
 
     def __post_init__(self) -> None:
         if not 0 <= self.max_damage_share <= 1:
             raise ConfigError(
                 f"max_damage_share={self.max_damage_share} is no share; give a number from 0 to 1"
             )
+        _ = self.kept
+
+    @functools.cached_property
+    def kept(self) -> dict[str, str]:
+        """Second id -> the id kept, as the audit `merge` has it."""
+        return second_ids(read_double_identities(Path(self.merge))) if self.merge else {}
 
 
 class CataloguedBuilder(tfds.core.GeneratorBasedBuilder):
@@ -86,10 +97,11 @@ class CataloguedBuilder(tfds.core.GeneratorBasedBuilder):
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         manual_dir = Path(dl_manager.manual_dir)
         fingerprint = self.input_fingerprint(manual_dir)
-        catalogue = self.read(manual_dir)
+        catalogue = join_people(self.read(manual_dir), kept=self.builder_config.kept)
         split = self.split(columns(catalogue.records))
         parts = members(catalogue, split)
         summary = summarise(catalogue, split, parts=parts, seed=self.builder_config.split_seed)
+        summary["merged"] = self.builder_config.kept
         self.info.metadata.update(input_fingerprint=fingerprint, summary=summary)
         return {
             name: self._generate_examples(records, split=name) for name, records in parts.items()

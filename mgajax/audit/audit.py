@@ -18,7 +18,15 @@ from mgajax.audit.fingerprints import (
     store_fingerprints,
 )
 from mgajax.audit.mask_check import check_masks
-from mgajax.audit.result import AuditResult, IdentityMatch, Pair, ReportedSlice, SplitPatient
+from mgajax.audit.result import (
+    AuditResult,
+    IdentityMatch,
+    Pair,
+    ReportedSlice,
+    SharedPatient,
+    SplitPatient,
+)
+from mgajax.audit.segmenter import shared_patients
 from mgajax.audit.shortcut import check_shortcut
 from mgajax.audit.slices import AuditSlices, open_slices, split_name
 from mgajax.curation.report import Finding
@@ -45,7 +53,12 @@ class IllustratedAudit:
 
 
 def audit_folder(
-    directory: Path, *, split: Path | None = None, masks: Path | None = None, cache: Path
+    directory: Path,
+    *,
+    split: Path | None = None,
+    masks: Path | None = None,
+    trained_on: Path | None = None,
+    cache: Path,
 ) -> IllustratedAudit:
     """Audit a built data set or a downloaded copy.
 
@@ -53,12 +66,14 @@ def audit_folder(
       directory: see `slices.open_slices`.
       split: a split.csv; the built split by default.
       masks: a folder of lesion masks; the one beside a downloaded copy by default.
+      trained_on: what the segmenter of predicted masks was trained on, see `shared_patients`.
       cache: a folder that keeps the fingerprints for the next audit.
 
     Raises:
       DataError: nothing to audit; see also `open_slices`.
     """
     slices = open_slices(directory, split=split)
+    shared = shared_patients(slices, trained_on) if trained_on else []
     stored = load_fingerprints(cache / CACHE)
     found = fingerprint_all(slices.contents(), total=len(slices), stored=stored)
     for name, one in zip(slices.file_names.tolist(), found, strict=True):
@@ -73,7 +88,8 @@ def audit_folder(
     shapes = np.stack([one.shape for one in prints])
     check_masks(whole, shapes, folder=masks or slices.mask_folder)
     thumbnails = np.stack([one.thumbnail for one in prints])
-    return IllustratedAudit(_judge(whole, prints, thumbnails, split=split), thumbnails, shapes)
+    result = _judge(whole, prints, thumbnails, split=split, trained_on=trained_on, shared=shared)
+    return IllustratedAudit(result, thumbnails, shapes)
 
 
 def _judge(
@@ -82,6 +98,8 @@ def _judge(
     thumbnails: np.ndarray,
     *,
     split: Path | None,
+    trained_on: Path | None,
+    shared: Sequence[SharedPatient],
 ) -> AuditResult:
     people = slices.people()
     near = near_copies(thumbnails, np.stack([one.anchors for one in prints]), people=people)
@@ -96,6 +114,8 @@ def _judge(
         slices=len(slices),
         patients=int(people.max()) + 1,
         split_patients=tuple(_split_patients(slices)),
+        trained_on=str(trained_on or ""),
+        shared_patients=tuple(shared),
         pairs=tuple(between),
         own_copies=tuple(own),
         identities=tuple(_identities(between, people)),

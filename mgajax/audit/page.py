@@ -40,6 +40,8 @@ LONGER_SIDE = 168
 
 OWN = "The same person's, in the same class: no leak of their own, but these slices count twice."
 
+SHARED = "test, but train the segmenter"
+
 
 def audit_page(
     result: AuditResult,
@@ -59,6 +61,7 @@ def audit_page(
     copies = pictures(result.own_copies)
     parts: dict[str, Sequence[Block]] = {
         "Patients in several splits": _split_patients(result),
+        "Test patients who train the segmenter": _shared_patients(result),
         "Same picture, two people or two classes": pictures(between),
         "Ids that look like one person": _identities(result),
         "Folder contradicts the table": _listed(result.torn_labels),
@@ -77,17 +80,20 @@ def _verdict(result: AuditResult) -> tuple[Block, ...]:
     split = f"split: {result.split}" if result.split else "no split is known"
     numbers = {
         "patients in several splits": len(result.split_patients),
+        SHARED: len(result.shared_patients),
         "pairs that leak": len(result.leaking_pairs),
         "label conflicts": result.conflicts,
         "copies across patients": len(result.pairs),
         "copies within a patient": len(result.own_copies),
         "damaged or missing": result.damaged,
     }
-    fatal = ("patients in several splits", "pairs that leak", "label conflicts")
+    if not result.trained_on:
+        del numbers[SHARED]
+    fatal = ("patients in several splits", SHARED, "pairs that leak", "label conflicts")
     return (
         Verdict("clean" if result.is_clean else "not clean", result.is_clean),
         f"{result.kind}: {result.slices:,} slices of {result.patients:,} patients; {split}.",
-        Tiles(numbers, frozenset(name for name in fatal if numbers[name])),
+        Tiles(numbers, frozenset(name for name in fatal if numbers.get(name))),
     )
 
 
@@ -97,6 +103,14 @@ def _split_patients(result: AuditResult) -> list[Block]:
         for person in result.split_patients
     ]
     return _table(("patient", "slices"), rows)
+
+
+def _shared_patients(result: AuditResult) -> list[Block]:
+    rows = [
+        (shared.patient, Number(shared.tested, digits=0), Number(shared.trained, digits=0))
+        for shared in result.shared_patients
+    ]
+    return _table(("patient", "test slices here", f"slices in {result.trained_on}"), rows)
 
 
 def _identities(result: AuditResult) -> list[Block]:

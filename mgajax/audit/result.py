@@ -67,6 +67,15 @@ class SplitPatient:
 
 
 @dataclass(frozen=True)
+class SharedPatient:
+    """A patient who tests here and trains the segmenter: slices of each."""
+
+    patient: str
+    tested: int
+    trained: int
+
+
+@dataclass(frozen=True)
 class IdentityMatch:
     """Two ids whose slices match: probably one person."""
 
@@ -84,6 +93,8 @@ class AuditResult:
       split: where the splits are from; "" where none is known.
       slices, patients: how many were looked at.
       split_patients: people in several splits.
+      trained_on: what the segmenter of these slices' masks was trained on; "" where not told.
+      shared_patients: people who test here and train there.
       pairs: same pictures of two people, or in two classes; most alike first.
       own_copies: same pictures of one person in one class: no leak, but counted twice.
       identities: ids that look like one person, most matches first.
@@ -100,6 +111,8 @@ class AuditResult:
     slices: int
     patients: int
     split_patients: tuple[SplitPatient, ...]
+    trained_on: str
+    shared_patients: tuple[SharedPatient, ...]
     pairs: tuple[Pair, ...]
     own_copies: tuple[Pair, ...]
     identities: tuple[IdentityMatch, ...]
@@ -128,7 +141,8 @@ class AuditResult:
     @property
     def is_clean(self) -> bool:
         """No leakage and no label conflict; copies within a patient and damage do not count."""
-        return not (self.split_patients or self.leaking_pairs or self.conflicts)
+        leaks = self.split_patients or self.shared_patients or self.leaking_pairs
+        return not (leaks or self.conflicts)
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON types."""
@@ -140,6 +154,8 @@ class AuditResult:
             "slices": self.slices,
             "patients": self.patients,
             "patients_across_splits": {p.patient: dict(p.slices) for p in self.split_patients},
+            "segmenter_trained_on": self.trained_on,
+            "test_patients_who_train_the_segmenter": [vars(p) for p in self.shared_patients],
             "pairs": [pair.to_json() for pair in self.pairs],
             "copies_within_a_patient": [pair.to_json() for pair in self.own_copies],
             "double_identities": [

@@ -17,6 +17,7 @@ def summary(result: AuditResult) -> str:
             f"    {one.patient}: " + ", ".join(f"{s} {n:,}" for s, n in one.slices.items())
             for one in result.split_patients[:EXAMPLES]
         ),
+        *_segmenter(result),
         _line("same picture, two patients", sum(_two_people(pair) for pair in result.pairs)),
         _line("  of these, leaking", len(result.leaking_pairs)),
         *_examples([pair for pair in result.pairs if _two_people(pair)]),
@@ -35,6 +36,20 @@ def summary(result: AuditResult) -> str:
         "clean: no leakage found" if result.is_clean else "NOT CLEAN: see above",
     ]
     return "\n".join(lines)
+
+
+def _segmenter(result: AuditResult) -> list[str]:
+    """Who tests here and trains the segmenter; nothing where that was not asked."""
+    if not result.trained_on:
+        return []
+    shared = result.shared_patients
+    return [
+        _line("test, but train segmenter", len(shared)),
+        *(
+            f"    {one.patient}: {one.tested:,} test slices, {one.trained:,} train the segmenter"
+            for one in shared[:EXAMPLES]
+        ),
+    ]
 
 
 def _line(name: str, count: int) -> str:

@@ -10,8 +10,8 @@ from mgajax.files import write_text
 
 EPILOG = """\
 looks for patients in several splits, the same picture twice (also turned, mirrored, cropped or
-recoded), conflicting labels, damaged and missing files, and for what tells the class without a
-look at the lungs. Writes OUT/audit.html and OUT/audit.json.
+recoded), conflicting labels, damaged and missing files, for test patients who trained the segmenter of the
+masks, and for what tells the class without a look at the lungs. Writes OUT/audit.html and OUT/audit.json.
 exit code 1 on leakage or a label conflict. Without a split, a picture under two patients counts
 as leakage. A second audit into the same OUT decodes only what is new."""
 
@@ -26,6 +26,7 @@ def add_audit(commands: Any) -> None:
         examples=(
             "mgajax audit --data tensorflow_datasets/covid_ct_slices",
             "mgajax audit --data CURATED --masks CURATED/masks --out audit",
+            "mgajax audit --data tensorflow_datasets/covid_ct_slices --trained_on runs/hmsanet/split.csv",
         ),
         epilog=EPILOG,
     )
@@ -35,6 +36,13 @@ def add_audit(commands: Any) -> None:
     command.add_argument("--masks", type=Path, metavar="DIR", help="lesion masks to check too")
     command.add_argument(
         "--split", type=Path, metavar="FILE.csv", help="a split.csv (default: the built split)"
+    )
+    command.add_argument(
+        "--trained_on",
+        type=Path,
+        metavar="PATH",
+        help="what the segmenter of the masks was trained on, a built set or a run's split.csv: "
+        "no test patient may train there",
     )
     command.add_argument(
         "--out", type=Path, default=Path("audit"), help="where the report goes (default audit)"
@@ -49,7 +57,11 @@ def audit(arguments: argparse.Namespace, overrides: list[str]) -> int:
 
     out = arguments.out
     done = audit_folder(
-        arguments.data, split=arguments.split, masks=arguments.masks, cache=out / "cache"
+        arguments.data,
+        split=arguments.split,
+        masks=arguments.masks,
+        trained_on=arguments.trained_on,
+        cache=out / "cache",
     )
     out.mkdir(parents=True, exist_ok=True)
     page = audit_page(done.result, thumbnails=done.thumbnails, shapes=done.shapes)

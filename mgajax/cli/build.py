@@ -21,6 +21,7 @@ def add_build(commands: Any) -> None:
         examples=(
             "mgajax build covid_ct_slices --manual_dir DOWNLOADS",
             "mgajax build covid_ct_slices --manual_dir DOWNLOADS --option masks=masks",
+            "mgajax build covid_ct_lesions --manual_dir LESIONS --test_with tensorflow_datasets/covid_ct_slices",
             "mgajax build ct_phantom --option patients=60",
         ),
         epilog=(
@@ -40,6 +41,18 @@ def add_build(commands: Any) -> None:
     )
     command.add_argument("--builder_config", metavar="NAME", help="a variant of the data set")
     command.add_argument(
+        "--merge",
+        type=Path,
+        metavar="AUDIT.json",
+        help="ids that `mgajax audit` takes for one person count as one",
+    )
+    command.add_argument(
+        "--test_with",
+        type=Path,
+        metavar="DIR",
+        help="covid_ct_lesions: whoever tests in this built set trains nothing here",
+    )
+    command.add_argument(
         "--option",
         metavar="KEY=VALUE",
         action="append",
@@ -52,12 +65,16 @@ def build(arguments: argparse.Namespace, overrides: list[str]) -> None:
     """Build a data set and say where it is and what was found."""
     import tfds_builders
 
+    options = dict(_option(word) for word in arguments.option)
+    for name in ("merge", "test_with"):
+        if (path := getattr(arguments, name)) is not None:
+            options[name] = str(path)
     built = tfds_builders.build(
         arguments.dataset,
         manual_dir=arguments.manual_dir,
         data_dir=arguments.data_dir,
         builder_config=arguments.builder_config,
-        **dict(_option(word) for word in arguments.option),
+        **options,
     )
     print(built.summary)
     print(f"\n{built.status}: {built.directory}\nuse: --data {built.directory}")

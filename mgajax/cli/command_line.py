@@ -67,7 +67,8 @@ typical order:
   mgajax export --workdir runs/mga --out exported        StableHLO, ONNX, safetensors, PyTorch, Orbax
 
 lesion masks where there are none:
-  mgajax build covid_ct_lesions --manual_dir LESIONS     frames with annotated lesions, once
+  mgajax build covid_ct_lesions --manual_dir LESIONS \\
+      --test_with tensorflow_datasets/covid_ct_slices    frames with annotated lesions, once
   mgajax train --config configs/segmentation/hmsanet.py --workdir runs/hmsanet \\
       --data tensorflow_datasets/covid_ct_lesions
   mgajax segment --workdir runs/hmsanet --data tensorflow_datasets/covid_ct_slices --out masks

@@ -5,7 +5,7 @@ every picture and mask, and refuse a copy that is damaged beyond a stated share.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -68,6 +68,21 @@ def read_catalogue(manual_dir: Path, *, max_damage_share: float, masks: str = "u
     )
     report.check(where=str(manual_dir))
     return Catalogue(records=tuple(records), report=report)
+
+
+def join_people(catalogue: Catalogue, *, kept: Mapping[str, str]) -> Catalogue:
+    """The catalogue with people of several ids under one of them.
+
+    Args:
+      catalogue: the slices.
+      kept: second id -> the id kept, see `patients.second_ids`.
+    """
+    records = tuple(
+        replace(record, patient=kept.get(record.patient, record.patient))
+        for record in catalogue.records
+    )
+    patients = len({record.patient for record in records})
+    return Catalogue(records=records, report=replace(catalogue.report, patients=patients))
 
 
 def _check_classes(

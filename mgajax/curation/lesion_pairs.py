@@ -186,3 +186,11 @@ def _frames_of_one_person(frames: Iterable[str], *, rows: dict[str, KaggleRow]) 
     medseg = {name for name in frames if source_of(name) == "medseg"}
     known = {name for name in medseg if name in rows and rows[name].patient_id not in MISSING}
     return set() if known == medseg else medseg
+
+
+def with_pooled(patients: Iterable[str]) -> frozenset[str]:
+    """These patients, and the one that MedSeg's are counted as where nothing tells them apart."""
+    known = frozenset(patients)
+    if any(patient.startswith("medseg/") for patient in known):
+        return known | {f"medseg/{ONE_PERSON}"}
+    return known

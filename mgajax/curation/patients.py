@@ -1,8 +1,12 @@
 """Who a slice belongs to: one key a person, whatever the archives call them.
 
 Splits are only as honest as these keys. Two archives that reprint the same published figure give
-one person two ids; such pairs are merged here, and nowhere else.
+one person two ids, and so does one that prints a figure twice; such pairs are merged here.
 """
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
 
 from mgajax.errors import DataError
 from mgajax.schema import SOURCES
@@ -12,10 +16,16 @@ DOUBLE_IDENTITIES: dict[str, str] = {
     "cohen/64": "zhao/Zhao_Patient 194",
     "cohen/66": "zhao/Zhao_Patient 195",
     "zhao/Zhao_Patient 196": "zhao/Zhao_Patient 195",
+    "zhao/Zhao_Patient 163": "zhao/Zhao_Patient 154",
+    "zhao/Zhao_Patient 164": "zhao/Zhao_Patient 159",
+    "zhao/Zhao_Patient 165": "zhao/Zhao_Patient 158",
+    "zhao/Zhao_Patient 166": "zhao/Zhao_Patient 157",
+    "zhao/Zhao_Patient 167": "zhao/Zhao_Patient 160",
 }
-"""Second id -> the id kept. All from one paper (doi
-10.3348/kjr.2020.0132), whose figures both archives hold: the pictures correlate at 0.977 to 0.993.
-Left apart, the raw `Patient ID` column would put the same picture into two splits."""
+"""Second id -> the id kept. The first four are from one paper (doi 10.3348/kjr.2020.0132), whose
+figures both archives hold: the pictures correlate at 0.977 to 0.993. The other five were found by
+`mgajax audit`, and are right by eye. Left apart, the raw `Patient ID` column would put the same
+picture into two splits."""
 
 
 def tidy(text: str | None) -> str:
@@ -44,3 +54,59 @@ def patient_key(source: str, patient_id: str) -> str:
         raise DataError(f"patient id {patient_id!r} of source {source!r} is empty; give an id")
     key = f"{source}/{identity}"
     return DOUBLE_IDENTITIES.get(key, key)
+
+
+def read_double_identities(path: Path) -> list[tuple[str, str]]:
+    """The pairs of ids that an audit took for one person.
+
+    Args:
+      path: an `audit.json` that `mgajax audit` wrote; pairs that are none may be taken out of it.
+
+    Raises:
+      DataError: no such file, not the JSON of an audit, or a pair that is not two ids.
+    """
+    try:
+        audit = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); give an audit.json") from error
+    except ValueError as error:
+        raise DataError(f"{path}: not JSON ({error}); give an audit.json") from error
+    found = audit.get("double_identities") if isinstance(audit, dict) else None
+    if not isinstance(found, list):
+        raise DataError(
+            f"{path}: no list 'double_identities'; give the audit.json that `mgajax audit` wrote"
+        )
+    return [
+        _pair(entry, where=f"{path}, double_identities[{at}]") for at, entry in enumerate(found)
+    ]
+
+
+def _pair(entry: object, *, where: str) -> tuple[str, str]:
+    ids = entry.get("patients") if isinstance(entry, dict) else None
+    match ids:
+        case [str(first), str(second)] if all(_is_key(key) for key in (first, second)):
+            return first, second
+    raise DataError(
+        f"{where}: patients is {ids!r}; expected two ids 'source/id', of {', '.join(SOURCES)}"
+    )
+
+
+def _is_key(text: str) -> bool:
+    source, slash, identity = text.partition("/")
+    return bool(source in SOURCES and slash and identity.strip())
+
+
+def second_ids(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Second id -> the id kept, of people who have several: A = B and B = C are one person A."""
+    kept: dict[str, str] = {}
+
+    def person(key: str) -> str:
+        while key in kept:
+            key = kept[key]
+        return key
+
+    for pair in pairs:
+        first, second = sorted(map(person, pair))
+        if first != second:
+            kept[second] = first
+    return {key: person(key) for key in kept}

@@ -3,13 +3,22 @@
 See `mgajax.data.splits`.
 """
 
+from collections.abc import Collection
+from dataclasses import replace
+
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 
 from mgajax import paper
 from mgajax.data.columns import SliceColumns
 from mgajax.data.exact_counts import WALKS, exact_parts
-from mgajax.data.patient_groups import PatientGroups, Split, class_counts, group_patients
+from mgajax.data.patient_groups import (
+    PatientGroups,
+    Split,
+    class_counts,
+    group_patients,
+    patient_keys,
+)
 from mgajax.data.patient_walk import cover
 from mgajax.errors import ConfigError, DataError
 from mgajax.schema import CLASS_NAMES, COVID, SPLITS
@@ -53,23 +62,50 @@ def default_split(table: SliceColumns, *, seed: int) -> Split:
       DataError: see `group_patients`.
     """
     groups = group_patients(table)
-    return _by_published_counts("table2", groups, counts=TABLE2_COUNTS, seed=seed)
+    return _by_published_counts(
+        "table2", groups, counts=TABLE2_COUNTS, seed=seed, open_parts=groups.anywhere()
+    )
 
 
-def lesion_split(table: SliceColumns, *, seed: int) -> Split:
+def lesion_split(
+    table: SliceColumns, *, seed: int, held_out: Collection[str] = frozenset()
+) -> Split:
     """The split that the built lesion set carries: the paper's 2,329/200/200 where it applies.
 
     The full set gets these counts exactly, of whole patients and with its sources in proportion as
     far as whole patients allow. Any other set gets the same proportions. The paper does not say
     whether its own split kept patients together; `leaking_slices` is the one that does not.
 
+    Args:
+      table: the annotated slices [n].
+      seed: chooses among the solutions.
+      held_out: patients who test a classifier that is guided by the masks of a segmenter trained
+        here. None of them trains. They test, or where they have more slices than the test set
+        they test and validate.
+
     Raises:
       DataError: see `group_patients`.
     """
     groups = group_patients(table)
-    return _by_published_counts(
-        "lesions", groups, counts=LESION_COUNTS, seed=seed, walks=_LESION_WALKS
+    keys = patient_keys(np.array(sorted(held_out), np.str_))
+    is_held_out = np.isin(groups.keys, keys)
+    open_parts = groups.anywhere()
+    open_parts[is_held_out, 0] = False
+    slices = groups.counts.sum(axis=(1, 2))
+    test = _shares_of(LESION_COUNTS)[COVID, 2] * slices.sum()
+    open_parts[is_held_out, 1] = slices[is_held_out].sum() > test
+    split = _by_published_counts(
+        "lesions",
+        groups,
+        counts=LESION_COUNTS,
+        seed=seed,
+        walks=_LESION_WALKS,
+        open_parts=open_parts,
     )
+    if not held_out:
+        return split
+    note = f"{is_held_out.sum()} patients who test the classifier do not train here"
+    return replace(split, notes=(*split.notes, note))
 
 
 def table2_split(table: SliceColumns, *, seed: int) -> Split:
@@ -90,7 +126,9 @@ def table2_split(table: SliceColumns, *, seed: int) -> Split:
             f"{TABLE2_COUNTS[label].sum()}, but the data set has {totals[label]} slices of it; use "
             "split kind 'stratified' for a set of another size"
         )
-    split = _split_by_counts("table2", groups, targets=TABLE2_COUNTS, seed=seed)
+    split = _split_by_counts(
+        "table2", groups, targets=TABLE2_COUNTS, seed=seed, open_parts=groups.anywhere()
+    )
     if split.notes:
         raise DataError(f"split 'table2': {split.notes[0]}; use split kind 'stratified'")
     return split
@@ -124,7 +162,7 @@ def stratified_split(
             f"fractions={fractions} must be shares >= 0 that sum to 1, for example (0.7, 0.15, 0.15)"
         )
     shares = np.tile(np.array(fractions), (len(CLASS_NAMES), 1))
-    return _stratified("stratified", groups, shares=shares, seed=seed)
+    return _stratified("stratified", groups, shares=shares, seed=seed, open_parts=groups.anywhere())
 
 
 def _by_published_counts(
@@ -133,14 +171,18 @@ def _by_published_counts(
     *,
     counts: Int64[np.ndarray, "k 3"],
     seed: int,
+    open_parts: Bool[np.ndarray, "p 3"],
     walks: int = WALKS,
 ) -> Split:
     """Exactly `counts` for a set of their size, else (and where unreachable) their proportions."""
     if (groups.counts.sum(axis=(0, 2)) == counts.sum(axis=1)).all():
-        split = _split_by_counts(name, groups, targets=counts, seed=seed, walks=walks)
+        split = _split_by_counts(
+            name, groups, targets=counts, seed=seed, walks=walks, open_parts=open_parts
+        )
         if not split.notes:
             return split
-    return _stratified("default", groups, shares=_shares_of(counts), seed=seed)
+    shares = _shares_of(counts)
+    return _stratified("default", groups, shares=shares, seed=seed, open_parts=open_parts)
 
 
 def _split_by_counts(
@@ -149,11 +191,14 @@ def _split_by_counts(
     *,
     targets: Int64[np.ndarray, "k 3"],
     seed: int,
+    open_parts: Bool[np.ndarray, "p 3"],
     walks: int = WALKS,
 ) -> Split:
     """The closest counts to `targets`; a note for each class that misses them."""
     rng = np.random.default_rng(seed)
-    parts = exact_parts(counts=groups.counts, targets=targets, rng=rng, walks=walks)
+    parts = exact_parts(
+        counts=groups.counts, targets=targets, rng=rng, walks=walks, open_parts=open_parts
+    )
     reached = class_counts(parts[groups.rows], groups.labels)
     notes = [
         f"{CLASS_NAMES[label]} cannot have {_spell(targets[label])} train/validation/test slices "
@@ -164,16 +209,22 @@ def _split_by_counts(
 
 
 def _stratified(
-    name: str, groups: PatientGroups, *, shares: Float64[np.ndarray, "k 3"], seed: int
+    name: str,
+    groups: PatientGroups,
+    *,
+    shares: Float64[np.ndarray, "k 3"],
+    seed: int,
+    open_parts: Bool[np.ndarray, "p 3"],
 ) -> Split:
     """Each class by its `shares` as closely as its patients allow, then covered in every part."""
     totals = groups.counts.sum(axis=(0, 2))
     targets = np.floor(totals[:, None] * np.cumsum(shares, axis=1) + 0.5).astype(np.int64)
     targets[:, -1] = totals
     targets = np.diff(targets, axis=1, prepend=0)
-    parts = exact_parts(counts=groups.counts, targets=targets, rng=np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    parts = exact_parts(counts=groups.counts, targets=targets, rng=rng, open_parts=open_parts)
     orders = [[part for part in _COVER_ORDER if share[part] > 0] for share in shares]
-    cover(parts, groups.counts.sum(axis=2), orders=orders)
+    cover(parts, groups.counts.sum(axis=2), orders=orders, open_parts=open_parts)
     return groups.split(name, parts, notes=groups.missing(parts[groups.rows]))
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64, Int, Int64
+from jaxtyping import Bool, Float64, Int, Int64
 
 from mgajax.data.patient_walk import choose_part, largest_first, quotas, walk_by_need
 
@@ -70,31 +70,36 @@ class SumTable:
         return best // self.width, best % self.width, int(distance.flat[best])
 
 
-def sum_table(sizes: Sequence[int], *, validation: int, test: int) -> SumTable:
+def sum_table(
+    sizes: Sequence[int], *, open_parts: Bool[np.ndarray, "m 3"], wanted: Int[np.ndarray, " 3"]
+) -> SumTable:
     """Fill the table for patients of `sizes` slices, in the order in which they will be walked.
 
-    Sums are kept up to the wanted ones plus the largest patient. The pair closest to the wanted
-    one lies within: from a part that exceeds its count by more, any patient can be moved to train
-    without adding to the distance.
+    Sums are kept up to the wanted ones plus the largest patient, or plus all patients who may not
+    train where these have more. The pair closest to the wanted one lies within: a part that exceeds
+    its count by more has a patient who can be moved to train without adding to the distance.
 
     Args:
       sizes: slices of each patient, all > 0.
-      validation, test: wanted sums; negative ones count as 0.
+      open_parts: the parts that each may go to.
+      wanted: sums of train, validation and test; negative ones count as 0.
     """
-    largest = max(sizes, default=0)
+    held_out = sum(size for size, may in zip(sizes, open_parts, strict=True) if not may[TRAIN])
+    over = max(*sizes, held_out) if len(sizes) else 0
     total = sum(sizes)
-    height = min(max(validation, 0) + largest, total) + 1
-    width = min(max(test, 0) + largest, total) + 1
+    height = min(max(int(wanted[VALIDATION]), 0) + over, total) + 1
+    width = min(max(int(wanted[TEST]), 0) + over, total) + 1
     every = (1 << height * width) - 1
     comb = every // ((1 << width) - 1)  # bit 0 of every row
     columns = {size: (((1 << width) - 1) >> size << size) * comb for size in set(sizes)}
     layer, layers = 1, []
     length = (height * width + 7) // 8
     layers.append(layer.to_bytes(length, "little"))
-    for size in reversed(sizes):
-        in_validation = layer << size * width & every
-        in_test = layer << size & columns[size]  # what spilled into the next row is cut off
-        layer = layer | in_validation | in_test
+    for size, may in zip(reversed(sizes), open_parts[::-1].tolist(), strict=True):
+        in_validation = layer << size * width & every if may[VALIDATION] else 0
+        # What spilled into the next row is cut off.
+        in_test = layer << size & columns[size] if may[TEST] else 0
+        layer = (layer if may[TRAIN] else 0) | in_validation | in_test
         layers.append(layer.to_bytes(length, "little"))
     return SumTable(layers[::-1], width, height)
 
@@ -103,6 +108,7 @@ def exact_parts(
     *,
     counts: Int[np.ndarray, "p k s"],
     targets: Int[np.ndarray, "k 3"],
+    open_parts: Bool[np.ndarray, "p 3"],
     rng: np.random.Generator,
     walks: int = WALKS,
 ) -> Int64[np.ndarray, " p"]:
@@ -118,6 +124,7 @@ def exact_parts(
     Args:
       counts: slices of each patient by class and source.
       targets: wanted slices by class and part; each row sums to the class's slices.
+      open_parts: the parts that each patient may go to, one at least.
       rng: source of the choice among the solutions.
       walks: solutions tried for each class; the one with the best source balance is kept.
 
@@ -128,26 +135,61 @@ def exact_parts(
     sizes = by_class.sum(axis=1)
     need = quotas(counts, targets)
     spanning = np.flatnonzero((by_class > 0).sum(axis=1) > 1)
+    parts, tails = _place_largest(counts, need, targets=targets, open_parts=open_parts, rng=rng)
+    open_targets = targets - _placed(by_class, parts)
+    tables = [
+        sum_table(sizes[tail].tolist(), open_parts=open_parts[tail], wanted=want)
+        for tail, want in zip(tails, open_targets, strict=True)
+    ]
+    pins = _pin(
+        counts[spanning],
+        open_parts=open_parts[spanning],
+        need=need,
+        tables=tables,
+        targets=open_targets,
+        rng=rng,
+    )
+    parts[spanning] = pins
+    for patient, part in zip(spanning, pins, strict=True):
+        need[..., part] -= counts[patient]
+    for tail, table, want in zip(tails, tables, targets - _placed(by_class, parts), strict=True):
+        parts[tail] = _best_walk(
+            counts[tail],
+            need,
+            open_parts=open_parts[tail],
+            table=table,
+            wanted=want,
+            rng=rng,
+            walks=walks,
+        )
+    return parts
+
+
+def _place_largest(
+    counts: Int[np.ndarray, "p k s"],
+    need: Float64[np.ndarray, "k s 3"],
+    *,
+    targets: Int[np.ndarray, "k 3"],
+    open_parts: Bool[np.ndarray, "p 3"],
+    rng: np.random.Generator,
+) -> tuple[Int64[np.ndarray, " p"], list[list[int]]]:
+    """Place the single-class patients that no table has room for; updates `need`.
+
+    Returns:
+      The part of each patient, -1 for those not placed; and by class the others, largest first.
+    """
+    by_class = counts.sum(axis=2)
+    sizes = by_class.sum(axis=1)
     single = (by_class > 0).sum(axis=1) == 1
     parts = np.full(len(counts), -1, np.int64)
     tails: list[list[int]] = []
     for label in range(counts.shape[1]):
         order = largest_first(np.flatnonzero(single & (by_class[:, label] > 0)), sizes, rng=rng)
         cut = len(order) - _table_patients(sizes[order], targets[label])
-        parts = np.maximum(parts, walk_by_need(counts, need, order=order[:cut], rng=rng))
+        placed = walk_by_need(counts, need, order=order[:cut], rng=rng, open_parts=open_parts)
+        parts = np.maximum(parts, placed)
         tails.append(order[cut:])
-    open_targets = targets - _placed(by_class, parts)
-    tables = [
-        sum_table(sizes[tail].tolist(), validation=int(want[1]), test=int(want[2]))
-        for tail, want in zip(tails, open_targets, strict=True)
-    ]
-    pins = _pin(spanning, counts=counts, need=need, tables=tables, targets=open_targets, rng=rng)
-    parts[spanning] = pins
-    for patient, part in zip(spanning, pins, strict=True):
-        need[..., part] -= counts[patient]
-    for tail, table, want in zip(tails, tables, targets - _placed(by_class, parts), strict=True):
-        parts[tail] = _best_walk(counts[tail], need, table=table, wanted=want, rng=rng, walks=walks)
-    return parts
+    return parts, tails
 
 
 def _placed(
@@ -168,26 +210,26 @@ def _table_patients(sizes: Int[np.ndarray, " m"], targets: Int[np.ndarray, " 3"]
 
 
 def _pin(
-    spanning: Int[np.ndarray, " m"],
+    counts: Int[np.ndarray, "m k s"],
     *,
-    counts: Int[np.ndarray, "p k s"],
+    open_parts: Bool[np.ndarray, "m 3"],
     need: Float64[np.ndarray, "k s 3"],
     tables: Sequence[SumTable],
     targets: Int[np.ndarray, "k 3"],
     rng: np.random.Generator,
 ) -> Int64[np.ndarray, " m"]:
     """Parts for the patients with several classes such that every class's table can finish."""
-    by_class = counts[spanning].sum(axis=2)
+    by_class = counts.sum(axis=2)
 
     def missing(pins: Int64[np.ndarray, " m"]) -> Int64[np.ndarray, "k 3"]:
         return targets - _placed(by_class, pins)
 
     def guided() -> Int64[np.ndarray, " m"]:
-        order = largest_first(np.arange(len(spanning)), by_class.sum(axis=1), rng=rng)
-        return walk_by_need(counts[spanning], need.copy(), order=order, rng=rng)
+        order = largest_first(np.arange(len(counts)), by_class.sum(axis=1), rng=rng)
+        return walk_by_need(counts, need.copy(), order=order, rng=rng, open_parts=open_parts)
 
-    first = [guided() for _ in range(GUIDED_PINS if len(spanning) else 1)]
-    for pins in itertools.chain(first, _all_pins(len(spanning), rng)):
+    first = [guided() for _ in range(GUIDED_PINS if len(counts) else 1)]
+    for pins in itertools.chain(first, _all_pins(open_parts, rng)):
         wanted = missing(pins)
         if all(
             table.holds(0, int(w[1]), int(w[2])) for table, w in zip(tables, wanted, strict=True)
@@ -203,19 +245,26 @@ def _pin(
     return first[int(np.argmin(distances))]
 
 
-def _all_pins(number: int, rng: np.random.Generator) -> Iterator[Int64[np.ndarray, " m"]]:
-    """All 3**number combinations of parts in random order, or `ALL_PINS` random ones of them."""
+def _all_pins(
+    open_parts: Bool[np.ndarray, "m 3"], rng: np.random.Generator
+) -> Iterator[Int64[np.ndarray, " m"]]:
+    """All combinations of open parts in random order; of more than `ALL_PINS` some random ones."""
+    number = len(open_parts)
     if 3**number > ALL_PINS:
-        yield from rng.integers(0, 3, (ALL_PINS, number), dtype=np.int64)
+        pins = rng.integers(0, 3, (ALL_PINS, number), dtype=np.int64)
     elif number:
         everything = np.array(list(itertools.product(range(3), repeat=number)), np.int64)
-        yield from rng.permutation(everything)
+        pins = rng.permutation(everything)
+    else:
+        return
+    yield from pins[open_parts[np.arange(number), pins].all(axis=1)]
 
 
 def _best_walk(
     counts: Int[np.ndarray, "m k s"],
     need: Float64[np.ndarray, "k s 3"],
     *,
+    open_parts: Bool[np.ndarray, "m 3"],
     table: SumTable,
     wanted: Int[np.ndarray, " 3"],
     rng: np.random.Generator,
@@ -227,7 +276,15 @@ def _best_walk(
     best, least = np.zeros(len(counts), np.int64), np.inf
     for _ in range(walks):
         left = need.copy()
-        parts = _exact_walk(counts, left, table=table, validation=validation, test=test, rng=rng)
+        parts = _exact_walk(
+            counts,
+            left,
+            open_parts=open_parts,
+            table=table,
+            validation=validation,
+            test=test,
+            rng=rng,
+        )
         miss = float((np.where(touched, left, 0.0) ** 2 / (np.abs(need) + 1.0)).sum())
         if miss < least:
             best, least = parts, miss
@@ -238,6 +295,7 @@ def _exact_walk(
     counts: Int[np.ndarray, "m k s"],
     need: Float64[np.ndarray, "k s 3"],
     *,
+    open_parts: Bool[np.ndarray, "m 3"],
     table: SumTable,
     validation: int,
     test: int,
@@ -252,7 +310,8 @@ def _exact_walk(
             VALIDATION: (validation - size, test),
             TEST: (validation, test - size),
         }
-        possible = np.array([table.holds(position + 1, *sums) for sums in after.values()])
+        reaching = np.array([table.holds(position + 1, *sums) for sums in after.values()])
+        possible = reaching & open_parts[position]
         part = choose_part(slices, need, rng=rng, open_parts=possible)
         validation, test = after[part]
         need[..., part] -= slices

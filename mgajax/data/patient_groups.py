@@ -98,6 +98,10 @@ class PatientGroups:
         """The split that gives every row its patient's part (int [p], codes of `Split`)."""
         return Split(name, parts.astype(np.int8)[self.rows], tuple(notes))
 
+    def anywhere(self) -> Bool[np.ndarray, "p 3"]:
+        """Every patient may go to every split."""
+        return np.ones((len(self.keys), len(SPLITS)), bool)
+
     def only(self, rows: Bool[np.ndarray, " n"]) -> Int64[np.ndarray, "p k s"]:
         """`counts` over the rows that are true in `rows`."""
         counts = np.zeros_like(self.counts)

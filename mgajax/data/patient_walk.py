@@ -15,7 +15,7 @@ def choose_part(
     need: Float64[np.ndarray, "*strata parts"],
     *,
     rng: np.random.Generator,
-    open_parts: Bool[np.ndarray, " parts"] | None = None,
+    open_parts: Bool[np.ndarray, " parts"],
 ) -> int:
     """A part for one patient: at random, weighted by what its strata still lack in each part.
 
@@ -26,12 +26,10 @@ def choose_part(
       slices: the patient's slices by stratum, some > 0.
       need: slices that each part still lacks, by stratum; may be negative.
       rng: one number is drawn from it.
-      open_parts: parts that may be taken, at least one; all by default.
+      open_parts: parts that may be taken, at least one.
     """
     weights = slices / slices.sum()
     lack = np.tensordot(weights, need, axes=slices.ndim)
-    if open_parts is None:
-        open_parts = np.ones(len(lack), bool)
     fits = open_parts & (lack >= np.tensordot(weights, slices, axes=slices.ndim) / 2)
     draw = rng.random()
     if not fits.any():
@@ -50,15 +48,23 @@ def walk_by_need(
     *,
     order: Sequence[int],
     rng: np.random.Generator,
+    open_parts: Bool[np.ndarray, "p parts"],
 ) -> Int64[np.ndarray, " p"]:
     """Place the patients of `order` one after the other by `choose_part`; `need` is updated.
+
+    Args:
+      counts: slices of each patient by class and source.
+      need: slices that each part still lacks.
+      order: the patients to place, in this order.
+      rng: source of the choice.
+      open_parts: the parts that each patient may go to.
 
     Returns:
       The part of each patient, int64 [p]; -1 for those not in `order`.
     """
     parts = np.full(len(counts), -1, np.int64)
     for patient in order:
-        parts[patient] = choose_part(counts[patient], need, rng=rng)
+        parts[patient] = choose_part(counts[patient], need, rng=rng, open_parts=open_parts[patient])
         need[..., parts[patient]] -= counts[patient]
     return parts
 
@@ -108,6 +114,7 @@ def cover(
     by_class: Int64[np.ndarray, "p k"],
     *,
     orders: Sequence[Sequence[int]],
+    open_parts: Bool[np.ndarray, "p parts"],
 ) -> None:
     """Give each class at least one patient in each of its first parts; `parts` is updated.
 
@@ -118,6 +125,7 @@ def cover(
       parts: the part of each patient.
       by_class: slices of each patient by class.
       orders: for each class the parts that it should reach, most important first.
+      open_parts: the parts that each patient may go to; a part that none may enter stays empty.
     """
     sizes = by_class.sum(axis=1)
     spans = (by_class > 0).sum(axis=1)
@@ -129,5 +137,7 @@ def cover(
             spare = members & ~np.isin(
                 parts, [w for w in wanted if (parts[members] == w).sum() < 2]
             )
-            movable = np.flatnonzero(spare)
+            movable = np.flatnonzero(spare & open_parts[:, part])
+            if not movable.size:
+                continue
             parts[movable[np.lexsort((sizes[movable], spans[movable]))[0]]] = part

@@ -125,7 +125,8 @@ def _folds(
     folds = deal(counts, hands=k, rng=rng)
     by_class = counts.sum(axis=2)
     enough = (by_class > 0).sum(axis=0) >= k
-    cover(folds, by_class, orders=[range(k) if one else () for one in enough])
+    orders = [range(k) if filled else () for filled in enough]
+    cover(folds, by_class, orders=orders, open_parts=np.ones((len(counts), k), bool))
     return folds
 
 

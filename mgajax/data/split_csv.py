@@ -7,6 +7,7 @@ it a patient in two splits is an error, with it the mark comes back.
 
 import csv
 import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,6 +143,21 @@ def read_split_csv(path: str | os.PathLike[str], *, table: SliceColumns) -> List
         rows=np.array(sorted(lines), dtype=np.int64),
         patients=np.array(own_patients, np.str_),
     )
+
+
+def patients_of_split(path: str | os.PathLike[str], *, split: str) -> dict[str, int]:
+    """Slices by patient that a split.csv has in `split`, whatever data set it is of.
+
+    Raises:
+      DataError: no such file or not a CSV, no column patient, or an unknown split name.
+    """
+    path, counts = Path(path), Counter[str]()
+    for line, record in _records(path):
+        if not record.get("patient"):
+            raise DataError(f"{path}, line {line}: no patient; expected the split.csv of a run")
+        if _code(record["split"], where=f"{path}, line {line}") == SPLIT_CODES[split]:
+            counts[record["patient"]] += 1
+    return dict(counts)
 
 
 def _records(path: Path) -> Iterator[tuple[int, dict[str, str]]]:

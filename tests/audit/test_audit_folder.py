@@ -12,9 +12,13 @@ from kaggle_fixture import FOLDERS
 from mgajax.audit import fingerprints
 from mgajax.audit.audit import CACHE, IllustratedAudit, audit_folder
 from mgajax.audit.copies import SAME, exact_copies, near_copies
+from mgajax.audit.page import audit_page
 from mgajax.audit.result import Pair
+from mgajax.audit.slices import open_slices
+from mgajax.audit.summary import summary
 from mgajax.curation.report import Finding
-from mgajax.errors import DataError
+from mgajax.data.splits import Split, write_split_csv
+from mgajax.errors import ConfigError, DataError
 
 Bad = tuple[IllustratedAudit, dict[str, frozenset[str]]]
 
@@ -171,3 +175,34 @@ def test_drawn_people_are_not_taken_for_one_another() -> None:
     )
     assert near_copies(thumbnails, anchors, people=np.arange(60, dtype=np.int32)) == []
     assert exact_copies([one.pixels for one in prints]) == []
+
+
+def test_whoever_tests_here_may_not_train_the_segmenter(
+    people: Pictures, clean_copy: Path, tmp_path: Path, cache: Path
+) -> None:
+    names = [name for _, name in people]
+    slices = open_slices(clean_copy)
+    here, there = tmp_path / "here.csv", tmp_path / "there.csv"
+    for path, test in ((here, names[:6]), (there, names[:4])):
+        codes = np.where(np.isin(slices.file_names, test), 2, 0).astype(np.int8)
+        write_split_csv(path, table=slices, split=Split("given", codes))
+    apart = audit_folder(clean_copy, split=here, trained_on=here, cache=cache).result
+    assert apart.is_clean
+    assert "test, but train segmenter" in summary(apart)
+    audited = audit_folder(clean_copy, split=here, trained_on=there, cache=cache)
+    result = audited.result
+    page = audit_page(result, thumbnails=audited.thumbnails, shapes=audited.shapes)
+    assert "Test patients who train the segmenter" in page
+    (shared,) = result.shared_patients
+    assert (shared.tested, shared.trained) == (2, 2)
+    assert not result.is_clean
+    assert f"{shared.patient}: 2 test slices, 2 train the segmenter" in summary(result)
+    assert result.to_json()["test_patients_who_train_the_segmenter"][0] == vars(shared)
+    with pytest.raises(ConfigError, match="no split of .* is known; give --split"):
+        audit_folder(clean_copy, trained_on=there, cache=cache)
+
+
+def test_a_built_set_says_who_trained_the_segmenter(phantom: Path, tmp_path: Path) -> None:
+    result = audit_folder(phantom, trained_on=phantom, cache=tmp_path).result
+    assert result.trained_on == str(phantom)
+    assert result.shared_patients == ()

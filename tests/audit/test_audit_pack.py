@@ -1,16 +1,20 @@
 """The audit on real slices: the documented copy, nothing false, and double identities by pixels."""
 
 import io
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from drawn_copies import jpeg, png
 from PIL import Image
+from unchecked import unchecked
 
 from mgajax.audit.audit import IllustratedAudit, audit_folder
 from mgajax.audit.copies import near_copies
 from mgajax.audit.fingerprints import Fingerprint, fingerprint
+from mgajax.curation import patients
+from tfds_builders import build
 
 COPY = {
     "6_Rahimzadeh_normal4_patient245_SR_4_IM00017.png",
@@ -85,3 +89,24 @@ def copies_of(prints: list[Fingerprint], *, people: list[int]) -> set[frozenset[
         people=np.array(people, np.int32),
     )
     return {frozenset((copy.first, copy.second)) for copy in copies}
+
+
+@pytest.mark.slow(finds="double identities of the published set that the audit no longer finds")
+def test_the_audit_finds_the_merged_people_where_nothing_is_merged(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pack holds both pictures of four of the pairs; no built split parts them."""
+    folder = shared / "realdata" / "slices_dev"
+    pairs = {(157, 166), (158, 165), (159, 164), (160, 167)}
+    expected = {tuple(f"zhao/Zhao_Patient {number}" for number in pair) for pair in pairs}
+    with unchecked(), monkeypatch.context() as patch:
+        patch.setattr(patients, "DOUBLE_IDENTITIES", {})
+        found = audit_folder(folder, cache=tmp_path).result
+        assert {identity.patients for identity in found.identities} == expected
+        audit = tmp_path / "audit.json"
+        audit.write_text(json.dumps(found.to_json()))
+        merged = build("covid_ct_slices", manual_dir=folder, data_dir=tmp_path, merge=str(audit))
+        assert audit_folder(merged.directory, cache=tmp_path).result.is_clean
+    built = build("covid_ct_slices", manual_dir=folder, data_dir=tmp_path)
+    assert audit_folder(built.directory, cache=tmp_path).result.is_clean
+    assert merged.record["merged"] == {second: kept for kept, second in expected}

@@ -118,7 +118,7 @@ def test_real_tables_give_the_papers_numbers(unrendered, shared: Path, tmp_path:
     with unchecked():
         report_dataset(real / "metadata", out=tmp_path, split=real / "table2_split_example.csv")
     card = (tmp_path / "card.md").read_text()
-    assert card.startswith("# 17,104 CT slices of 1,118 people")
+    assert card.startswith("# 17,104 CT slices of 1,113 people")
     assert "Every count is the paper's Table 2." in card
     assert "| train | 5,563 | 4,643 | 1,773 | 11,979 |" in card
     assert "jun COVID-19 cases 18 here, 20 in the paper" in card

@@ -68,6 +68,39 @@ def test_splits_hold_whole_people_and_the_leaking_kind_says_otherwise(built: Bui
     assert "LEAKS" in leaking.notes[0]
 
 
+def people(result: BuildResult, split: str) -> set[str]:
+    table = read_table(result.directory)
+    return set(table.patients[table.built_split == SPLITS.index(split)].tolist())
+
+
+def test_nobody_who_tests_elsewhere_trains_here(
+    copy: Path, built: BuildResult, tmp_path: Path
+) -> None:
+    tested = people(built, "test")
+    assert "--test_with DIR keeps them out" in built.summary
+    for seed in range(1, 4):
+        options = {"split_seed": seed, "test_with": str(built.directory)}
+        dealt = build_pairs(copy, tmp_path, **options)
+        assert not tested & people(dealt, "train")
+        assert f"{len(tested)} patients who test the classifier do not train" in dealt.summary
+    assert build_pairs(copy, tmp_path, **options).status == "reused"
+    pooled = write_pairs(tmp_path / "pooled", table="none")
+    medseg = build_pairs(pooled, tmp_path / "pooled_data", test_with=str(medseg_tests(tmp_path)))
+    assert "medseg/all" not in people(medseg, "train"), "any of them may be the one who tests"
+    with pytest.raises(DataError, match="no such folder"):
+        build_pairs(copy, tmp_path, test_with="nowhere")
+
+
+def medseg_tests(folder: Path) -> Path:
+    """A built set whose test people are MedSeg's."""
+    copy = write_pairs(folder / "medseg", pairs=PAIRS[-3:] + PAIRS[8:10])
+    for seed in range(20):
+        result = build_pairs(copy, folder / "medseg_data", split_seed=seed)
+        if any(patient.startswith("medseg/") for patient in people(result, "test")):
+            return result.directory
+    raise AssertionError("no seed has MedSeg in the test set")
+
+
 def test_without_the_table_medseg_stays_in_one_split(tmp_path: Path) -> None:
     result = build_pairs(write_pairs(tmp_path / "copy", table="none"), tmp_path / "data")
     table = read_table(result.directory)

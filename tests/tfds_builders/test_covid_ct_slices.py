@@ -67,6 +67,26 @@ def test_every_slice_is_there_once_in_a_split_of_whole_patients(built: BuildResu
     assert built.splits == dict(Counter(record["split"] for record in found.values()))
 
 
+def test_ids_that_an_audit_takes_for_one_person_stay_in_one_split(
+    copy: Path, tmp_path: Path
+) -> None:
+    pairs = [("morozov/study_id_1", "morozov/study_id_2"), ("morozov/study_id_3", "afshar/N001")]
+    pairs += [("jun/elsewhere", "jun/nobody")]
+    audit = tmp_path / "audit.json"
+    audit.write_text(json.dumps({"double_identities": [{"patients": pair} for pair in pairs]}))
+    alone = build_copy(copy, tmp_path / "data")
+    built = build_copy(copy, tmp_path / "data", merge=str(audit))
+    patients = set(read_table(built.directory).patients.tolist())
+    assert not patients & {"morozov/study_id_2", "morozov/study_id_3"}
+    assert built.record["patients"] == len(patients) == alone.record["patients"] - 2
+    assert "ids counted as another person's: 3 (e.g. " in built.summary
+    assert built.directory != alone.directory, "another set, beside the first"
+    assert build_copy(copy, tmp_path / "data", merge=str(audit)).status == "reused"
+    (tmp_path / "split.csv").write_text("file_name,split")
+    with pytest.raises(DataError, match="split.csv: not JSON"):
+        build_copy(copy, tmp_path / "data", merge=str(tmp_path / "split.csv"))
+
+
 def test_records_hold_what_the_tables_and_files_say(built: BuildResult) -> None:
     found = records(built.directory)
     renamed = found[RENAMED_FILE]
@@ -391,7 +411,7 @@ def test_the_full_set_gets_table_2(shared: Path, tmp_path: Path) -> None:
         "validation": {"Normal": 1736, "COVID-19": 1508, "CAP": 643},
         "test": {"Normal": 514, "COVID-19": 522, "CAP": 202},
     }
-    assert result.record["patients"] == 1118
+    assert result.record["patients"] == 1113
     assert result.record["damage_share"] == 0
     assert {slug: f["count"] for slug, f in result.record["findings"].items()} == {
         "renamed_file": 2,

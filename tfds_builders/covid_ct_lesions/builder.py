@@ -6,21 +6,49 @@ The record is that of `covid_ct_slices`, so whatever reads the one reads the oth
 """
 
 import dataclasses
+import functools
 from pathlib import Path
 from typing import ClassVar
 
 import tensorflow_datasets as tfds
 
 from mgajax.curation.catalogue import Catalogue
-from mgajax.curation.lesion_pairs import find_pairs, pairs_fingerprint, read_pairs
+from mgajax.curation.lesion_pairs import find_pairs, pairs_fingerprint, read_pairs, with_pooled
 from mgajax.data.columns import SliceColumns
 from mgajax.data.splits import Split, lesion_split
+from mgajax.data.table import read_table
+from mgajax.schema import SPLITS
 from tfds_builders.catalogued import CataloguedBuilder, CataloguedConfig
+
+ALONE = "people who test in covid_ct_slices may train here: --test_with DIR keeps them out"
 
 
 @dataclasses.dataclass(eq=False, kw_only=True)
 class CovidCtLesionsConfig(CataloguedConfig):
-    """What is built; see `CataloguedConfig`."""
+    """What is built; see `CataloguedConfig`.
+
+    Attributes:
+      test_with: a built classification set, or "". Whoever tests in it trains nothing here, so
+        that no segmenter predicts masks of a test slice after seeing this person.
+
+    Raises:
+      DataError: `test_with` is no built data set.
+    """
+
+    test_with: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _ = self.tested
+
+    @functools.cached_property
+    def tested(self) -> frozenset[str]:
+        """The ids, as they are here, of the people who test in `test_with`."""
+        if not self.test_with:
+            return frozenset()
+        table = read_table(self.test_with)
+        tested = table.patients[table.built_split == SPLITS.index("test")].tolist()
+        return with_pooled(self.kept.get(patient, patient) for patient in tested)
 
 
 class CovidCtLesions(CataloguedBuilder):
@@ -59,4 +87,8 @@ class CovidCtLesions(CataloguedBuilder):
 
     def split(self, table: SliceColumns) -> Split:
         """2,329/200/200 for the full set, see `mgajax.data.splits.lesion_split`."""
-        return lesion_split(table, seed=self.builder_config.split_seed)
+        config = self.builder_config
+        split = lesion_split(table, seed=config.split_seed, held_out=config.tested)
+        return (
+            split if config.test_with else dataclasses.replace(split, notes=(*split.notes, ALONE))
+        )
