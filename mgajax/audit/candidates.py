@@ -12,8 +12,7 @@ from mgajax.audit.anchors import ANCHORS
 from mgajax.audit.hashes import SIZE, NearPairs, hashes, joined, near_pairs, strongest
 from mgajax.audit.orientations import ORIENTATIONS
 from mgajax.audit.windows import cut, inset
-from mgajax.data.threads import map_ordered
-from mgajax.progress import track
+from mgajax.progress import map_ordered, track
 
 LIMIT = 76
 """Hashes that differ in more of their 256 bits are not looked at further."""

@@ -11,8 +11,7 @@ from threadpoolctl import threadpool_limits
 from mgajax.audit.alignment import align
 from mgajax.audit.candidates import Candidates, find_candidates
 from mgajax.audit.orientations import ORIENTATIONS
-from mgajax.data.threads import map_ordered
-from mgajax.progress import track
+from mgajax.progress import map_ordered, track
 
 SAME = 0.84
 """Agreement (see `alignment.agreement`) from which two slices are the same picture.

@@ -17,12 +17,11 @@ from PIL import Image
 
 from mgajax.audit.anchors import anchor_windows
 from mgajax.audit.background import background_features
-from mgajax.data.threads import map_ordered
 from mgajax.errors import DataError
 from mgajax.files import replacing
 from mgajax.imaging.body import foreground
 from mgajax.imaging.pictures import decode_picture
-from mgajax.progress import say, track
+from mgajax.progress import map_ordered, say, track
 
 SIDE = 128
 """Pixels a side of a thumbnail: 16 KiB a slice, 280 MB for the whole curated set."""

@@ -21,7 +21,7 @@ from mgajax.config import ROOT
 from mgajax.data.loader import IMAGE_MEAN, IMAGE_STD
 from mgajax.distributed.supervision import how_it_ended, start_with_pipes
 from mgajax.errors import ConfigError
-from mgajax.interop.torch_definition import definition
+from mgajax.interop.torch_file import definition
 from mgajax.progress import say
 from mgajax.training.beginning import CHANNELS, model_options
 from mgajax.training.tasks import TaskName

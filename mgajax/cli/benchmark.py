@@ -195,7 +195,7 @@ def compile_step(arguments: argparse.Namespace, overrides: list[str]) -> int:
 
     keep_to_cpu(parse_target(arguments.target))
     from mgajax.benchmark.ahead_of_time import fits, measure_compile
-    from mgajax.benchmark.compile_table import compile_table
+    from mgajax.benchmark.tables import compile_table
     from mgajax.training.compilation import forget_compiled
 
     forget_compiled()

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from mgajax.curation.matching import Identity
 from mgajax.curation.names import is_upside_down
-from mgajax.curation.parallel import in_parallel
 from mgajax.curation.records import SliceRecord
 from mgajax.curation.report import Finding, Findings
 from mgajax.errors import DataError
 from mgajax.imaging.pictures import Picture, decode_picture
+from mgajax.progress import map_ordered, track
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,8 @@ def inspect(candidates: Sequence[Candidate], *, findings: Findings) -> list[Slic
 
     What fails is noted and left out; what is odd, and second copies, are noted and kept.
     """
-    pictures = in_parallel(
-        lambda candidate: _open(candidate.path), candidates, description="verifying pictures"
-    )
+    decoded = map_ordered(lambda candidate: _open(candidate.path), candidates)
+    pictures = track(decoded, description="verifying pictures", total=len(candidates))
     first: dict[str, SliceRecord] = {}
     records = []
     for candidate, opened in zip(candidates, pictures, strict=True):

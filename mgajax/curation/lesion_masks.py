@@ -21,11 +21,11 @@ from mgajax.curation.mask_encoding import (
     mask_encoding,
 )
 from mgajax.curation.names import canonical_name, mask_names
-from mgajax.curation.parallel import in_parallel
 from mgajax.curation.records import SliceRecord
 from mgajax.curation.report import Finding, Findings
 from mgajax.errors import DataError
 from mgajax.imaging.pictures import decode_mask
+from mgajax.progress import map_ordered, track
 from mgajax.schema import CLASS_NAMES
 
 
@@ -92,7 +92,9 @@ def attach_masks(
 
 def _open_all(masks: Mapping[str, Path], *, findings: Findings) -> dict[str, _OpenedMask]:
     """The masks that decode and are no photographs, by the slice's file name."""
-    opened = in_parallel(_open, list(masks.values()), description="verifying masks")
+    opened = track(
+        map_ordered(_open, masks.values()), description="verifying masks", total=len(masks)
+    )
     usable = {}
     for name, mask in zip(masks, opened, strict=True):
         if mask is None:

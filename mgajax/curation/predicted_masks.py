@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from mgajax.curation.parallel import in_parallel
 from mgajax.curation.report import Finding, Findings
 from mgajax.errors import ConfigError, DataError, nearest
 from mgajax.imaging.pictures import decode_mask
+from mgajax.progress import map_ordered, track
 
 MASK_WORDS: tuple[str, ...] = ("use", "ignore")
 """What an option `masks` may say of the masks beside real slices, instead of naming a folder of
@@ -45,11 +45,8 @@ def predicted_folder(masks: str, *, words: Sequence[str] = MASK_WORDS) -> Path |
 def masks_digest(folder: Path) -> str:
     """A hash of names and contents of the PNGs in `folder`; 64 hexadecimal digits."""
     paths = _pngs(folder)
-    contents = in_parallel(
-        lambda path: hashlib.sha256(path.read_bytes()).hexdigest(),
-        paths,
-        description="reading predicted masks",
-    )
+    digests = map_ordered(lambda path: hashlib.sha256(path.read_bytes()).hexdigest(), paths)
+    contents = track(digests, description="reading predicted masks", total=len(paths))
     lines = [f"{path.name}:{content}\n" for path, content in zip(paths, contents, strict=True)]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
@@ -97,7 +94,11 @@ def verified_masks(
     for name in shapes:
         if name not in found:
             findings.note(Finding.NO_MASK, name)
-    opened = in_parallel(_shape, list(found.values()), description="verifying predicted masks")
+    opened = track(
+        map_ordered(_shape, found.values()),
+        description="verifying predicted masks",
+        total=len(found),
+    )
     usable = {}
     for (name, path), shape in zip(found.items(), opened, strict=True):
         if shape is None:

@@ -24,10 +24,9 @@ from mgajax.data import array_store
 from mgajax.data.lungs import stored_lung_masks
 from mgajax.data.preparation import Preparation, PreparedSlice, decode, prepare
 from mgajax.data.table import SliceTable, dataset_directory, iter_encoded, read_table, signature
-from mgajax.data.threads import map_ordered
 from mgajax.errors import DataError
 from mgajax.locks import locked
-from mgajax.progress import say, track
+from mgajax.progress import map_ordered, say, track
 
 FORMAT: int = 1
 CACHE_FOLDER: str = ".mgajax-cache"

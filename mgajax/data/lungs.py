@@ -14,10 +14,9 @@ import numpy as np
 from jaxtyping import UInt8
 
 from mgajax.data import array_store
-from mgajax.data.threads import map_ordered
 from mgajax.imaging.lungs import lung_field
 from mgajax.locks import locked
-from mgajax.progress import say, track
+from mgajax.progress import map_ordered, say, track
 
 VERSION = 1
 """Of the rule; a change makes stored masks stale."""

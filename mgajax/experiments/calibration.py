@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from mgajax.evaluation.calibration import fit_temperature, rescaled
 from mgajax.evaluation.classifier_comparison import paired_replicates
 from mgajax.evaluation.evaluate import evaluate_run
 from mgajax.evaluation.predictions import Predictions
 from mgajax.evaluation.result import FOLDER
-from mgajax.evaluation.temperature import fit_temperature, rescaled
 from mgajax.experiments.classifiers import MODELS
 from mgajax.experiments.compare import contrast_rows, measured, predictions_of
 from mgajax.experiments.plan import PlannedRun

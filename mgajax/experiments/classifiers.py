@@ -1,4 +1,4 @@
-"""Tables 4 and 5: classifiers side by side."""
+"""Tables 4 and 5 and the ablations of the proposed model: classifiers side by side."""
 
 from collections.abc import Mapping
 
@@ -50,6 +50,9 @@ TABLE5 = Comparison(
     labels={f"stage{number}": f"MGA at stage {number}" for number in (1, 2, 3)},
 )
 
+UNCHANGED = "proposed"
+"""The arm that every ablation is compared with."""
+
 PAPERS_SPLIT = (
     "The paper's rows are on another, unpublished split of the curated set; they show what it "
     "reports and are no target on drawn slices."
@@ -66,6 +69,13 @@ def examine(finished: StudyInput, comparison: Comparison) -> StudyResults:
     return StudyResults(rows, figures=[figure], notes=[PAPERS_SPLIT] if comparison.paper else [])
 
 
+def _examine_ablations(finished: StudyInput) -> StudyResults:
+    """Every arm, and its difference from the proposed model."""
+    pairs = [(arm, UNCHANGED) for arm in finished.configs if arm != UNCHANGED]
+    labels = {arm: arm.replace("_", " ") for arm in finished.configs}
+    return examine(finished, Comparison(SECTIONS, pairs=pairs, labels=labels))
+
+
 STUDIES = {
     "table4": Study(
         title="Five classifiers",
@@ -78,5 +88,11 @@ STUDIES = {
         source="Paper, Table 5",
         plan="configs/experiments/table5.py",
         examine=lambda finished: examine(finished, TABLE5),
+    ),
+    "ablations": Study(
+        title="One change at a time of the proposed model",
+        source="Paper, §6.3",
+        plan="configs/experiments/ablations.py",
+        examine=_examine_ablations,
     ),
 }

@@ -15,7 +15,6 @@ from mgajax.experiments import (
     significance,
     sources,
     table3,
-    variants,
 )
 from mgajax.experiments.study import Study
 
@@ -28,7 +27,6 @@ STUDIES: Mapping[str, Study] = {
     **claims.STUDIES,
     **checkpoint_choice.STUDIES,
     **forensics.STUDIES,
-    **variants.STUDIES,
     **sources.STUDIES,
     **shortcut.STUDIES,
     **calibration.STUDIES,

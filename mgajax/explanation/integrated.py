@@ -1,22 +1,22 @@
 """Integrated Gradients (Sundararajan et al. 2017; the paper's §6.4 as further work).
 
-(x − b) · ∫₀¹ ∇f(b + α (x − b)) dα, with the integral by a rule of `quadrature`. With several
+(x − b) · ∫₀¹ ∇f(b + α (x − b)) dα, with the integral by a rule of `Quadrature`. With several
 baselines an image, attributions are averaged: the expectation of expected gradients (Erion et al.
 2021), with the integral over the path done by the rule instead of by chance.
 """
 
+import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, get_args
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Float64, Int
 
-from mgajax.errors import ConfigError
-from mgajax.explanation.quadrature import Quadrature, QuadratureRule, quadrature
+from mgajax.errors import ConfigError, nearest
 from mgajax.explanation.question import (
     EVALUATION,
     AnyArray,
@@ -28,6 +28,50 @@ from mgajax.explanation.question import (
     make_question,
 )
 from mgajax.explanation.result import Attribution, make_attribution
+
+QuadratureRule = Literal["gauss_legendre", "left", "right", "middle", "trapezoid"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Quadrature:
+    """∫₀¹ g(α) dα ≈ Σ weights · g(places).
+
+    Attributes:
+      places: in [0, 1], ascending.
+      weights: sum to 1.
+    """
+
+    places: Float64[np.ndarray, "s"]
+    weights: Float64[np.ndarray, "s"]
+
+
+def quadrature(rule: QuadratureRule | str, *, steps: int) -> Quadrature:
+    """The points of a rule.
+
+    Note: captum's trapezoid has weights that sum to (steps − 1) / steps, which shrinks every map by
+    that factor; here the inner points have weight 1 / (steps − 1) and the ends half of it.
+
+    Args:
+      rule: "gauss_legendre" (exact for polynomials of degree 2 · steps − 1), or a Riemann rule.
+      steps: number of points, at least 1 (2 for the trapezoid).
+
+    Raises:
+      ConfigError: an unknown rule, or too few steps.
+    """
+    least = 2 if rule == "trapezoid" else 1
+    if rule not in get_args(QuadratureRule):
+        raise ConfigError(f"rule={rule!r}: {nearest(str(rule), get_args(QuadratureRule))}")
+    if steps < least:
+        raise ConfigError(f"steps={steps}: the rule {rule!r} needs at least {least}")
+    if rule == "gauss_legendre":
+        nodes, weights = np.polynomial.legendre.leggauss(steps)
+        return Quadrature((1 + nodes) / 2, weights / 2)
+    if rule == "trapezoid":
+        weights = np.full(steps, 1 / (steps - 1))
+        weights[[0, -1]] /= 2
+        return Quadrature(np.linspace(0, 1, steps), weights)
+    shift = {"left": 0.0, "middle": 0.5, "right": 1.0}[rule]
+    return Quadrature((np.arange(steps) + shift) / steps, np.full(steps, 1 / steps))
 
 
 def integrated_gradients(

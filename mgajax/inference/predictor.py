@@ -22,11 +22,11 @@ from jaxtyping import Array, Bool, Float, Float32, Float64, Int32, UInt8
 from mgajax.data.augmentation import Augmentation, augment, example_keys
 from mgajax.data.loader import to_float
 from mgajax.data.preparation import Preparation
-from mgajax.data.threads import map_ordered
 from mgajax.errors import ConfigError, DataError
 from mgajax.imaging.body import foreground
 from mgajax.inference.segmenter import PreparedSlice, lesion_function, prepared
 from mgajax.models.registry import CLASSIFIERS, SEGMENTERS
+from mgajax.progress import map_ordered
 from mgajax.training.batch_inference import BatchInference
 from mgajax.training.sharding import first_device
 from mgajax.training.trained import Trained, load_trained

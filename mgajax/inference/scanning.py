@@ -11,7 +11,6 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from mgajax.data.loader import prefetch, to_float
-from mgajax.data.threads import map_ordered
 from mgajax.explanation.baselines import black
 from mgajax.explanation.methods import METHODS, ExplanationTask
 from mgajax.imaging.geometry import Turn
@@ -24,7 +23,7 @@ from mgajax.inference.results import ScanResult, SliceResult
 from mgajax.inference.scans import Plane, Scan
 from mgajax.inference.slice_warnings import Oddity, oddities
 from mgajax.models.attention import attends
-from mgajax.progress import track
+from mgajax.progress import map_ordered, track
 
 
 @dataclass(frozen=True)

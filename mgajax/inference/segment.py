@@ -24,7 +24,6 @@ from jaxtyping import Float32, UInt8
 
 from mgajax import config as configs
 from mgajax.data.table import SliceTable, iter_encoded, read_table
-from mgajax.data.threads import map_ordered
 from mgajax.errors import ConfigError, DataError
 from mgajax.inference.mask_folder import MaskFolder, claimed, mask_names
 from mgajax.inference.segmenter import (
@@ -34,7 +33,7 @@ from mgajax.inference.segmenter import (
     Unreadable,
     make_segmenter,
 )
-from mgajax.progress import say, track
+from mgajax.progress import map_ordered, say, track
 from mgajax.schema import MASK_ORIGINS
 from mgajax.training.interruption import Interruption
 from mgajax.training.trained import Trained, load_trained

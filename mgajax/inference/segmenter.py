@@ -12,11 +12,11 @@ from jaxtyping import Array, Bool, Float, Float32, UInt8
 from mgajax.data.loader import prefetch, to_float
 from mgajax.data.preparation import Box, Preparation, decode, prepare_within
 from mgajax.data.restoration import restore
-from mgajax.data.threads import map_ordered
 from mgajax.errors import ConfigError, DataError
 from mgajax.imaging.body import foreground
 from mgajax.models.hmsanet import HMSANet, checked_scales
 from mgajax.models.registry import SEGMENTERS
+from mgajax.progress import map_ordered
 from mgajax.training.batch_inference import BatchInference
 from mgajax.training.segmentation_losses import lesion_probability
 from mgajax.training.trained import Trained

@@ -16,7 +16,7 @@ from mgajax import config as configs
 from mgajax.benchmark.ahead_of_time import Room, fits, measure_compile
 from mgajax.benchmark.chips import CHIPS
 from mgajax.benchmark.compare import compare
-from mgajax.benchmark.compile_table import compile_table
+from mgajax.benchmark.tables import compile_table
 from mgajax.cli import main
 
 NARROW = "tests/narrow/resnet18.py"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from mgajax.evaluation.temperature import fit_temperature, rescaled
+from mgajax.evaluation.calibration import fit_temperature, rescaled
 
 
 def honest(n: int = 4000) -> tuple[np.ndarray, np.ndarray]:

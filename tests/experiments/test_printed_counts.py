@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from mgajax.experiments.printed_counts import fitting_counts, fitting_sizes
+from mgajax.experiments.forensics import fitting_counts, fitting_sizes
 
 COLUMNS = ("accuracy", "f1", "recall", "precision")
 

@@ -18,8 +18,7 @@ from goldens.parity import relative_gap
 
 from mgajax.errors import ConfigError, DataError
 from mgajax.explanation import baselines
-from mgajax.explanation.integrated import integrated_gradients
-from mgajax.explanation.quadrature import quadrature
+from mgajax.explanation.integrated import integrated_gradients, quadrature
 from mgajax.explanation.result import CompletenessWarning
 
 RULES = ("gauss_legendre", "left", "right", "middle", "trapezoid")
