@@ -23,6 +23,7 @@ from mgajax.curation.predicted_masks import (
 from mgajax.curation.records import SliceRecord
 from mgajax.curation.report import BuildReport, Finding, Findings, count_groups
 from mgajax.errors import DataError
+from mgajax.folders import is_clutter
 from mgajax.schema import CLASS_NAMES
 
 
@@ -159,6 +160,8 @@ def files_fingerprint(tables: Iterable[Path], *, folders: Iterable[Path], extra:
         digest.update(hashlib.sha256(table.read_bytes()).digest())
     for folder in folders:
         for path in sorted(folder.iterdir()):
+            if is_clutter(path.name):
+                continue
             digest.update(f"{folder.name}/{path.name}:{path.stat().st_size}\n".encode())
     digest.update(extra.encode())
     return digest.hexdigest()

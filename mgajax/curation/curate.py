@@ -14,6 +14,7 @@ import concurrent.futures
 import dataclasses
 import functools
 import hashlib
+import itertools
 import json
 import multiprocessing
 from collections.abc import Iterator, Mapping, Sequence
@@ -157,9 +158,11 @@ def find_units(
         for unit in READERS[source](files, options=options, findings=findings)
     ]
     if not units:
+        refused = findings.names(Finding.REFUSED_ARCHIVE)
+        damage = f"; {len(refused)} zips cannot be read, the first: {refused[0]}" if refused else ""
         raise DataError(
             f"{raw}: nothing of {', '.join(sources or READERS)} among its {len(files)} files; give "
-            "the folder that holds the downloads, with the names of their folders kept"
+            f"the folder that holds the downloads, with the names of their folders kept{damage}"
         )
     return units
 
@@ -169,11 +172,19 @@ def curate_unit(unit: Unit, *, journal: Journal, settings: CurationSettings) -> 
     journal.forget(unit)
     findings = Findings()
     rows: list[CuratedSlice] = []
+    places = itertools.count()
+    read = (slice_ for slice_, _ in zip(unit.read(findings), places, strict=False))
     try:
-        for slice_, reason in _selected(unit.read(findings), settings=settings):
+        for slice_, reason in _selected(read, settings=settings):
             rows.append(_written(slice_, reason=reason, out=journal.out, settings=settings))
     except DataError as error:
         findings.note(Finding.DAMAGED_SOURCE, str(error))
+    if not rows and not findings.damaged():
+        findings.note(
+            Finding.NO_SLICE,
+            f"{unit.source}, {unit.name}: of {next(places)} slices read, none is selected by its "
+            "source or shows enough lung",
+        )
     kinds = {kind: findings.names(kind) for kind in Finding if findings.names(kind)}
     journal.write(
         unit, UnitRecord(unit.source, unit.name, inputs_digest(unit), tuple(rows), findings=kinds)

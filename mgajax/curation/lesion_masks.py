@@ -24,6 +24,7 @@ from mgajax.curation.names import canonical_name, mask_names
 from mgajax.curation.records import SliceRecord
 from mgajax.curation.report import Finding, Findings
 from mgajax.errors import DataError
+from mgajax.folders import is_clutter
 from mgajax.imaging.pictures import decode_mask
 from mgajax.progress import map_ordered, track
 from mgajax.schema import CLASS_NAMES
@@ -55,7 +56,7 @@ def find_masks(
     by_name = {
         canonical_name(path.stem): path
         for path in sorted(folder.iterdir())
-        if path.is_file() and not path.name.startswith(".")
+        if path.is_file() and not is_clutter(path.name)
     }
     found = {}
     for record in records:

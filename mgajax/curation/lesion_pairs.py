@@ -29,6 +29,7 @@ from mgajax.curation.matching import identify
 from mgajax.curation.names import pair_name, source_of
 from mgajax.curation.report import Finding, Findings
 from mgajax.errors import DataError
+from mgajax.folders import is_clutter
 from mgajax.schema import COVID
 
 TABLE: str = TABLES[COVID]
@@ -121,7 +122,7 @@ def _by_name(folder: Path, *, findings: Findings) -> dict[str, Path]:
     """The pictures of a folder by `pair_name`, in order; of a name found twice the first."""
     found: defaultdict[str, list[Path]] = defaultdict(list)
     for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or path.is_dir():
+        if is_clutter(path.name) or path.is_dir():
             findings.note(Finding.IGNORED, f"{folder.name}/{path.name}")
         else:
             found[pair_name(path.name)].append(path)

@@ -9,6 +9,7 @@ from mgajax.curation.kaggle_layout import MISSING, KaggleLayout, KaggleRow
 from mgajax.curation.names import canonical_name, patient_id_from_name, source_of
 from mgajax.curation.patients import patient_key
 from mgajax.curation.report import Finding, Findings
+from mgajax.folders import is_clutter
 
 SOURCES_WITHOUT_DEMOGRAPHICS: frozenset[str] = frozenset({"morozov"})
 """Morozov's `Age` and `Gender` were invented slice by slice (each of its 304 studies has several
@@ -53,7 +54,7 @@ def list_pictures(layout: KaggleLayout, *, findings: Findings) -> list[PictureFi
     pictures = []
     for label, folder in enumerate(layout.class_folders):
         for path in sorted(folder.iterdir()):
-            if path.name.startswith(".") or path.is_dir():
+            if is_clutter(path.name) or path.is_dir():
                 findings.note(Finding.IGNORED, f"{folder.name}/{path.name}")
             else:
                 pictures.append(PictureFile(path=path, label=label))

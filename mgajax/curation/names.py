@@ -7,6 +7,7 @@ The companion lesion set drops the archive's number and writes `bjorke` in lower
 """
 
 import re
+import unicodedata
 from pathlib import PurePath
 
 SOURCE_PREFIXES: dict[str, str] = {
@@ -48,11 +49,12 @@ from eighteen people: 11 and 12 are one person, 15 and 16 another."""
 def canonical_name(file_name: str) -> str:
     """The form under which a CSV row and a file on disk meet.
 
-    Case is folded, and `COVID-19` is put for `positive`: a global replacement that the covid CSV
+    Accents are composed (Macs store them apart from their letters), case is folded, and `COVID-19` is put for `positive`: a global replacement that the covid CSV
     suffered changed two file names in it ("Recurrence-of-positive-SARS-CoV-2..."), so that the
     rows and the files spell them differently. No two of the 17,104 names meet by this.
     """
-    return file_name.strip().casefold().replace("positive", "covid-19")
+    composed = unicodedata.normalize("NFC", file_name.strip())
+    return composed.casefold().replace("positive", "covid-19")
 
 
 def source_of(file_name: str) -> str | None:

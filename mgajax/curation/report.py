@@ -57,6 +57,7 @@ class Finding(enum.Enum):
     )
     NO_TABLE_ROW = ("no_table_row", "source pictures that their table does not list", False)
     OTHER_LABELS = ("other_labels", "label files taken for want of the wanted release", False)
+    NO_SLICE = ("no_slice_taken", "volumes and folders of which no slice was taken", False)
     NOT_TAKEN = ("not_taken", "source files that the published set leaves out", False)
     REPEATED_SCAN = ("repeated_scan", "scans that another archive holds too; left out", False)
     RENAMED = ("renamed_file", "rows matched to a file of another spelling", False)

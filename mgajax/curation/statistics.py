@@ -36,6 +36,7 @@ from mgajax.curation.names import canonical_name, mask_names, patient_id_from_na
 from mgajax.curation.patients import tidy
 from mgajax.curation.report import Findings
 from mgajax.errors import DataError
+from mgajax.folders import is_clutter
 from mgajax.schema import CLASS_NAMES, SOURCES, SPLITS
 
 CATALOGUE = "catalogue.csv"
@@ -322,4 +323,4 @@ def _mask_names(levels: Sequence[Path]) -> frozenset[str]:
     """Canonical stems of what lies in the masks folder of a download."""
     folder = next((level / "masks" for level in levels if (level / "masks").is_dir()), None)
     paths = () if folder is None else folder.iterdir()
-    return frozenset(canonical_name(path.stem) for path in paths)
+    return frozenset(canonical_name(path.stem) for path in paths if not is_clutter(path.name))

@@ -11,6 +11,7 @@ from mgajax.curation.kaggle_layout import CLASS_FOLDERS, folder_levels
 from mgajax.curation.names import canonical_name
 from mgajax.curation.statistics import SliceFacts, is_curated, read_facts
 from mgajax.data.table import iter_encoded, read_people, read_table
+from mgajax.folders import is_clutter
 from mgajax.schema import SPLITS
 
 
@@ -87,5 +88,6 @@ def _pictures(folder: Path) -> dict[str, Path]:
     for level in folder_levels(folder):
         for name in CLASS_FOLDERS:
             if (level / name).is_dir():
-                found |= {canonical_name(p.name): p for p in sorted((level / name).iterdir())}
+                paths = sorted(p for p in (level / name).iterdir() if not is_clutter(p.name))
+                found |= {canonical_name(path.name): path for path in paths}
     return found

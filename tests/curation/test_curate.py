@@ -219,6 +219,30 @@ def test_sources_and_raw_folder_are_checked(raw: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="nothing of zhao"):
         curate(tmp_path / "empty", out=tmp_path / "out")
+    (tmp_path / "empty" / "CT_COVID.zip").write_bytes(b"PK, cut off")
+    with pytest.raises(DataError, match=r"1 zips cannot be read, .*CT_COVID.zip: a damaged zip"):
+        curate(tmp_path / "empty", out=tmp_path / "out", sources=["zhao"])
+
+
+def test_a_volume_without_a_slice_says_why(tmp_path: Path) -> None:
+    folder = tmp_path / "raw" / "COVID-19 subjects" / "P060"
+    for at in range(1, 4):
+        write_dicom(folder / f"IM{at:04}.dcm", np.full((64, 64), 40, np.int32), instance=at)
+    settings = CurationSettings(options=ReadOptions(unlabelled="select"))
+    report = curate(tmp_path / "raw", out=tmp_path / "out", settings=settings)
+    assert report.slices == 0
+    (line,) = report.findings["no_slice_taken"]["examples"]
+    assert "of 3 slices read, none is selected by its source or shows enough lung" in line
+
+
+def test_linked_folders_are_read_and_clutter_is_not(raw: Path, tmp_path: Path) -> None:
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "COVID-CT-MD").symlink_to(raw / "COVID-CT-MD")
+    (tmp_path / "links" / "again").symlink_to(tmp_path / "links")
+    (tmp_path / "links" / "Thumbs.db").write_bytes(b"")
+    linked = curate(tmp_path / "links", out=tmp_path / "linked", sources=["afshar"])
+    plain = curate(raw, out=tmp_path / "plain", sources=["afshar"])
+    assert (linked.slices, linked.by_group) == (plain.slices, plain.by_group)
 
 
 def test_a_radiologists_word_wins(raw: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from kaggle_fixture import RENAMED_ROW, SLICES, write_copy
 
 from mgajax.curation.kaggle_layout import KaggleRow, find_layout, parse_age, read_rows, read_table
-from mgajax.curation.matching import identify
+from mgajax.curation.matching import identify, list_pictures
 from mgajax.curation.names import canonical_name, patient_id_from_name
 from mgajax.curation.report import Finding, Findings
 from mgajax.errors import DataError
@@ -185,3 +185,14 @@ def test_ids_missing_in_an_early_release_come_from_the_name(
     emptied = [identify(r.file_name, replace(r, patient_id=""), findings=findings) for r in rows]
     assert emptied == [identify(r.file_name, r, findings=Findings()) for r in rows]
     assert len(findings.names(Finding.PATIENT_FROM_NAME)) == 1351
+
+
+def test_what_desktops_leave_is_no_damaged_picture(tmp_path: Path) -> None:
+    layout = find_layout(write_copy(tmp_path / "copy"))
+    before = list_pictures(layout, findings=Findings())
+    for name in ("Thumbs.db", "desktop.ini", ".DS_Store", "._cp001_1.png"):
+        (layout.class_folders[2] / name).write_bytes(b"\0")
+    findings = Findings()
+    assert list_pictures(layout, findings=findings) == before
+    assert len(findings.names(Finding.IGNORED)) == 4
+    assert not findings.damaged()

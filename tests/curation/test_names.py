@@ -64,3 +64,10 @@ def test_mask_names_are_those_of_the_lesion_set() -> None:
 )
 def test_upside_down_is_a_rule_by_name(name: str, upside_down: bool) -> None:
     assert names.is_upside_down(name) is upside_down
+
+
+def test_a_name_meets_its_file_however_accents_are_stored() -> None:
+    """Macs store an accent apart from its letter."""
+    assert names.canonical_name("17_Zhao_cafe\u0301-p1.png") == names.canonical_name(
+        "17_Zhao_caf\u00e9-p1.png"
+    )

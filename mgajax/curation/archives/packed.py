@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from mgajax.curation.report import Finding, Findings
 from mgajax.errors import DataError
+from mgajax.folders import is_clutter, walk
 
 MAX_MEMBER_BYTES = 1 << 30
 """No file of the seven archives is larger; a zip that claims more is not trusted."""
@@ -86,8 +87,8 @@ def list_files(raw: Path, *, findings: Findings) -> list[SourceFile]:
 
     A zip is seen as desktops unpack it: beside itself, and into a folder of its own name where it
     holds files without a folder (the four zips of Jun's archive hold files of the same names).
-    A file that lies there both packed and unpacked is listed once, unpacked. Hidden files and
-    folders, and what macOS adds to zips, are passed over. A zip that is damaged, or refused for a
+    A file that lies there both packed and unpacked is listed once, unpacked. Linked folders are
+    walked through, and what desktops leave in folders and zips is passed over. A zip that is damaged, or refused for a
     path outside of it, is noted in `findings` and left out.
 
     Raises:
@@ -99,9 +100,15 @@ def list_files(raw: Path, *, findings: Findings) -> list[SourceFile]:
         )
     files: dict[PurePosixPath, SourceFile] = {}
     zips = []
-    for path in sorted(raw.rglob("*")):
+
+    def refused(error: OSError) -> None:
+        findings.note(
+            Finding.DAMAGED_SOURCE, f"{error.filename}: cannot be read ({error.strerror})"
+        )
+
+    for path in walk(raw, refused=refused):
         place = PurePosixPath(path.relative_to(raw).as_posix())
-        if _is_clutter(place) or not path.is_file():
+        if not path.is_file():
             continue
         if path.suffix.lower() == ".zip":
             zips.append((place, path))
@@ -138,7 +145,7 @@ def zip_members(path: Path) -> dict[str, int]:
         with zipfile.ZipFile(path) as archive:
             members = {i.filename: i.CRC for i in archive.infolist() if not i.is_dir()}
     except _ZIP_ERRORS as error:
-        raise DataError(f"{path}: no readable zip ({error}); download it again") from error
+        raise DataError(f"{path}: a damaged zip ({error}); download it again") from error
     for name in members:
         if not _safe_parts(name):
             raise DataError(
@@ -169,7 +176,7 @@ def _safe_parts(member: str) -> tuple[str, ...]:
 
 
 def _is_clutter(place: PurePosixPath) -> bool:
-    return any(part.startswith(".") or part == "__MACOSX" for part in place.parts)
+    return any(map(is_clutter, place.parts))
 
 
 @functools.lru_cache(maxsize=4)

@@ -1,0 +1,53 @@
+"""Libraries' warnings are counted by kind, not printed file by file."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mgajax.cli import main
+from mgajax.cli.chatter import MOST_KINDS, READERS, gather_chatter
+
+
+@pytest.fixture(autouse=True)
+def loggers_as_before() -> Iterator[None]:
+    loggers = [logging.getLogger(name) for name in READERS]
+    before = [(logger.handlers, logger.propagate) for logger in loggers]
+    yield
+    for logger, (handlers, propagate) in zip(loggers, before, strict=True):
+        logger.handlers, logger.propagate = handlers, propagate
+
+
+def test_each_kind_is_told_once_and_counted() -> None:
+    chatter = gather_chatter()
+    for number in range(300):
+        logging.getLogger("pydicom").warning("The value length (%d) exceeds 64", 65 + number)
+    logging.getLogger("nibabel.global").error("data code %d not supported", 0)
+    logging.getLogger("pydicom").info("not a warning")
+    assert chatter.lines() == [
+        "pydicom: The value length (65) exceeds 64 (and 299 more of this kind)",
+        "nibabel: data code 0 not supported",
+    ]
+
+
+def test_many_kinds_are_cut_off() -> None:
+    chatter = gather_chatter()
+    for word in "abcdefgh":
+        logging.getLogger("PIL").warning("kind %s", word)
+    assert len(chatter.lines()) == MOST_KINDS + 1
+    assert chatter.lines()[-1] == "and 3 other kinds; --debug shows all"
+
+
+def test_a_command_tells_them_at_its_end(tmp_path: Path, capsys, monkeypatch) -> None:
+    def noisy(*_: object, **__: object) -> None:
+        for number in range(2):
+            logging.getLogger("pydicom").warning("odd value %d", number)
+        raise FileNotFoundError(2, "No such file", "x.dcm")
+
+    monkeypatch.setattr("mgajax.evaluation.evaluate.evaluate_run", noisy)
+    assert main(["evaluate", "--workdir", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "mgajax evaluate: x.dcm: No such file",
+        "noted by pydicom: odd value 0 (and 1 more of this kind)",
+    ]
