@@ -18,7 +18,7 @@ from mgajax.evaluation import bootstrap as resampling
 from mgajax.evaluation import ranking
 from mgajax.evaluation.intervals import Scale, studentised
 
-COLUMNS = ("lesion_area", "attention_in_lesion", "pointing_hit", "rank_auc", "top_area_iou")
+COLUMNS = ("lesion_area", "attention_in_lesion", "cell_hit", "rank_auc", "top_area_iou")
 
 
 def lesion_overlap(
@@ -35,7 +35,7 @@ def lesion_overlap(
       float64 columns; NaN in all but the first for a slice without lesion:
       `lesion_area`: share of the slice that is lesion (what chance gives for the next column);
       `attention_in_lesion`: share of the attention's sum that lies on lesion;
-      `pointing_hit`: 1 if the cell of highest attention touches a lesion, else 0 (of several
+      `cell_hit`: 1 if the cell of highest attention touches a lesion, else 0 (of several
       highest cells, the share that do);
       `rank_auc`: chance that a lesion pixel gets more attention than another pixel;
       `top_area_iou`: intersection over union of the lesion and the equally large area of highest

@@ -28,7 +28,7 @@ THREE_CLASS: Metrics = {
 
 ATTENTION: Metrics = {
     "attention.attention_in_lesion": "Attention on lesion",
-    "attention.pointing_hit": "Highest point hits",
+    "attention.cell_hit": "Highest cell on lesion",
     "attention.rank_auc": "ROC AUC of pixels",
     "attention.top_area_iou": "IoU, lesion-sized area",
 }

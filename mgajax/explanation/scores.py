@@ -53,7 +53,8 @@ def lesion_scores(
 
     Returns:
       The columns of `evaluation.overlap.lesion_overlap` (`lesion_area`; `energy_in_lesion`, there
-      `attention_in_lesion`; the pointing game as `pointing_hit`; `rank_auc`; `top_area_iou`), and
+      `attention_in_lesion`; the pointing game as `pointing_hit`, there `cell_hit`: a cell is a pixel
+      here; `rank_auc`; `top_area_iou`), and
       `top_5%_iou`, …: intersection over union of the lesion (mask at least one half) with that
       share of the pixels of highest value. Equal pixels share a place, so that a flat map scores
       what chance would. NaN in all but the first for a slice without lesion.
@@ -68,6 +69,7 @@ def lesion_scores(
         raise ConfigError(f"top_shares: {wrong[0]}, expected shares in (0, 1]")
     columns = lesion_overlap(maps, masks)
     columns["energy_in_lesion"] = columns.pop("attention_in_lesion")
+    columns["pointing_hit"] = columns.pop("cell_hit")
     full = 255 if masks.dtype == np.uint8 else 1
     lesions = masks >= full / 2
     for share in top_shares:

@@ -60,7 +60,7 @@ def _with_places(x: Array) -> tuple[Array, UInt8[Array, "b h2 w2 c"]]:
     first, *others = _windows(x, margin=-jnp.inf)
     values, places = first, jnp.zeros(first.shape, jnp.uint8)
     for number, window in enumerate(others, start=1):
-        larger = window > values
+        larger = _exceeds(window, values)
         values = jnp.where(larger, window, values)
         places = jnp.where(larger, jnp.uint8(number), places)
     return values, places
@@ -102,4 +102,9 @@ def _largest(x: Array, window: tuple[int, ...]) -> Array:
 
 def _first_largest(maps: Sequence[Array]) -> Array:
     """By comparison, as in `_with_places`."""
-    return functools.reduce(lambda largest, x: jnp.where(x > largest, x, largest), maps)
+    return functools.reduce(lambda largest, x: jnp.where(_exceeds(x, largest), x, largest), maps)
+
+
+def _exceeds(x: Array, largest: Array) -> Array:
+    """Whether x is larger, or a NaN, of which no comparison is true and which must not be lost."""
+    return (x > largest) | jnp.isnan(x)

@@ -37,9 +37,8 @@ HEADS = {
 }
 PICTURES = {"classification": "attention", "segmentation": "lesions found and missed"}
 NOT_SAME = (
-    "These runs were not all measured on the same slices (see the columns Split and Slices, and the "
-    "fingerprints below), "
-    "so their rows do not compare models alone."
+    "These runs were not all measured on the same slices (see the columns Split and Slices; of equally "
+    "many, others), so their rows do not compare models alone."
 )
 READING = (
     "In brackets: 95 % intervals of a bootstrap over whole patients. “Measured” is what a run here gave; "
@@ -319,5 +318,10 @@ def _told(one: SplitResults, how: Comparison) -> str:
     return f"{text} {_scores(one, how)[key]}"
 
 
-def _measured_on(run: Run, one: SplitResults) -> tuple[str, int, str]:
-    return one.split, one.metrics["n"], run.fingerprint
+def _measured_on(run: Run, one: SplitResults) -> tuple[str, Any]:
+    """The split, and its slices with their patients; without their table their number and the data."""
+    table = one.predictions or one.slices
+    if table is None:
+        return one.split, (one.metrics["n"], run.fingerprint)
+    pairs = zip(table.file_names.tolist(), table.patients.tolist(), strict=True)
+    return one.split, frozenset(pairs)

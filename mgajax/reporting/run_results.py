@@ -33,8 +33,9 @@ VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 @dataclass(frozen=True, eq=False)
 class SliceTable:
-    """A segmenter's slices: whose they are, and the Dice of each."""
+    """A segmenter's slices: which and whose they are, and the Dice of each."""
 
+    file_names: np.ndarray
     patients: np.ndarray
     sources: np.ndarray
     dice: np.ndarray
@@ -207,12 +208,13 @@ def _slice_table(path: Path) -> SliceTable:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
-        columns = ([row[key] for row in rows] for key in ("patient", "source", "dice"))
-        patients, sources, dice = columns
+        keys = ("file_name", "patient", "source", "dice")
+        names, patients, sources, dice = ([row[key] for row in rows] for key in keys)
         scores = np.array([float(text) if text else np.nan for text in dice])
     except (KeyError, ValueError, TypeError) as error:
         raise DataError(f"{path}: damaged ({error})") from error
-    return SliceTable(np.array(patients, str), np.array(sources, str), scores)
+    columns = (np.array(column, str) for column in (names, patients, sources))
+    return SliceTable(*columns, scores)
 
 
 def _counts(path: Path) -> dict[str, dict[str, int]]:

@@ -12,6 +12,7 @@ from tensorboardX import SummaryWriter
 
 from mgajax.errors import TrainingError
 from mgajax.files import write_bytes
+from mgajax.training.steps import weight_name
 
 FILE_NAME = "metrics.jsonl"
 
@@ -67,7 +68,7 @@ class MetricsLog:
         self.pending.clear()
         rate = self._images_per_s(steps[-1])
         for step, row in zip(steps, rows, strict=True):
-            values = {name: float(value) for name, value in row.items()}
+            values = _that_count({name: float(value) for name, value in row.items()})
             bad = [name for name, value in values.items() if not math.isfinite(value)]
             if bad or step % self.every == 0 or step == 1:
                 self.write(step, {"images_per_s_per_device": rate, **values}, split="train")
@@ -89,6 +90,16 @@ class MetricsLog:
         rate = (step - self.clock_step) * self.images_per_step_and_device / max(seconds, 1e-9)
         self.restart_clock(step)
         return rate
+
+
+def _that_count(values: dict[str, float]) -> dict[str, float]:
+    """Without the terms that nothing of the batch counts in: a gap in a curve, and not a 0."""
+    present = {
+        name: value for name in values if (value := values.get(weight_name(name))) is not None
+    }
+    marks = {weight_name(name) for name in present}
+    absent = {name for name, value in present.items() if value == 0.0}
+    return {name: value for name, value in values.items() if name not in marks | absent}
 
 
 class _Writer:

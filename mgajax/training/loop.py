@@ -151,10 +151,12 @@ def _end_epoch(
         raise not_finite("validation cross-entropy", cross_entropy, step=step)
     task = run.settings.task
     loss = task.criterion.loss(values)
-    stopping = stopping.after(loss, step=step)
+    blind = task.criterion.finds_nothing(loss)
+    stopping = stopping.after(loss, step=step, counts=not blind)
     log.write(step, values, split="validation")
     name = task.headline
     score = f", {name} {values[name]:.3f}" if name in values else ""
+    score += ", no lesion found yet" if blind else ""
     mark = "best so far" if stopping.improved else f"best at step {stopping.best_step}"
     epoch = run.epochs_done(step)
     say(f"epoch {epoch}: validation cross-entropy {cross_entropy:.4f}{score}; {mark}")

@@ -189,7 +189,8 @@ def _classifies(means: dict[str, _Mean]) -> Bool[Array, "t"]:
 def _loss_metrics(
     learned: dict[str, Float[Array, ""]], means: dict[str, _Mean], *, settings: StepSettings
 ) -> dict[str, Float[Array, ""]]:
-    """Each term, its weight and log σ² as they were in this step, and the total."""
+    """Each term, whether anything of the batch counted in it (`weight_name`), its weight and log σ² as
+    they were in this step, and the total."""
     weights = _weights(means, learned, settings=settings)
     values = {name: _sum(mean.share, settings.axis_name) for name, mean in means.items()}
     whole = jnp.stack(list(values.values()))
@@ -199,7 +200,8 @@ def _loss_metrics(
         for name, theta in learned.items()
     }
     factors = {f"weight/{name}": weights[i] for i, name in enumerate(means)}
-    return values | variances | factors | {"loss": total}
+    present = {weight_name(name): mean.present for name, mean in means.items()}
+    return values | variances | factors | present | {"loss": total}
 
 
 @jax.named_scope("optimiser")

@@ -38,7 +38,7 @@ def predictions(skill: float = 1.2) -> Predictions:
         patients=columns["patients"],
         sources=columns["sources"],
         split="test",
-        overlap={"lesion_area": lesion, "pointing_hit": hits},
+        overlap={"lesion_area": lesion, "cell_hit": hits},
     )
 
 
@@ -89,10 +89,10 @@ def test_order_of_the_slices_does_not_matter_and_pairs_cancel() -> None:
 def test_attention_is_averaged_over_slices_with_a_lesion() -> None:
     one = predictions()
     found = paired_replicates({"a": one}, settings=SETTINGS)["a"]
-    expected = overlap_summary(one.overlap, one.patients, bootstrap=0)["pointing_hit"]["mean"]
-    np.testing.assert_allclose(found.metrics["attention.pointing_hit"][0], expected)
+    expected = overlap_summary(one.overlap, one.patients, bootstrap=0)["cell_hit"]["mean"]
+    np.testing.assert_allclose(found.metrics["attention.cell_hit"][0], expected)
     sick = one.patients[one.overlap["lesion_area"] > 0]
-    assert found.clusters["attention.pointing_hit"] == len(np.unique(sick))
+    assert found.clusters["attention.cell_hit"] == len(np.unique(sick))
 
 
 def test_runs_on_other_slices_are_refused() -> None:

@@ -27,7 +27,7 @@ def test_scores_are_those_of_the_enlarged_map():
         assert found["lesion_area"][i] == pytest.approx(m.mean())
         assert found["attention_in_lesion"][i] == pytest.approx(a[m].sum() / a.sum())
         assert found["rank_auc"][i] == pytest.approx(roc_auc_score(m.ravel(), a.ravel()))
-        assert found["pointing_hit"][i] == float(m[a == a.max()].any())
+        assert found["cell_hit"][i] == float(m[a == a.max()].any())
 
 
 def test_top_area_iou_takes_as_much_as_the_lesion_has():
@@ -57,7 +57,7 @@ def test_slice_without_lesion_is_nan_and_counted_apart():
     people = ["a", "a", "b", "c"]
     assert overlap_summary(unknown, [*people, "d"]) == overlap_summary(found, people)
     assert found["lesion_area"][2] == 0
-    for name in ("attention_in_lesion", "pointing_hit", "rank_auc", "top_area_iou"):
+    for name in ("attention_in_lesion", "cell_hit", "rank_auc", "top_area_iou"):
         assert np.isnan(found[name]).tolist() == [False, False, True, False]
     summary = overlap_summary(found, people, bootstrap=100)
     assert summary["slices_with_lesion"] == 3

@@ -28,7 +28,7 @@ def predicted(*, skill: float, seed: int, split: str = "test", test_set: int = 0
     logits[np.arange(len(owner)), labels] += skill
     lesion = np.where(labels > 0, 0.1, 0.0)
     scores = np.where(labels > 0, np.clip(0.5 + 0.1 * skill + 0.05 * logits[:, 0], 0, 1), np.nan)
-    columns = ("attention_in_lesion", "pointing_hit", "rank_auc", "top_area_iou")
+    columns = ("attention_in_lesion", "cell_hit", "rank_auc", "top_area_iou")
     return Predictions(
         file_names=np.array([f"{test_set}-{split}-{i}.png" for i in range(len(owner))]),
         labels=labels.astype(np.int64),

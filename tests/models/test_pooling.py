@@ -50,6 +50,14 @@ def test_max_pool_equals_a_window_reduction(size: tuple[int, int], levels: str) 
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("pool", POOLS.values(), ids=POOLS)
+def test_a_nan_is_passed_on_to_every_window_that_it_is_in(pool: Callable) -> None:
+    x = normal(1, 8, 8, 1).at[0, 3, 3, 0].set(jnp.nan)
+    expected = np.zeros((4, 4), bool)
+    expected[1:3, 1:3] = True
+    np.testing.assert_array_equal(np.isnan(jax.jit(pool)(x))[0, :, :, 0], expected)
+
+
 def test_max_pool_reduces_windows_on_a_tpu_only() -> None:
     traced = jax.jit(max_pool_3x3).trace(jnp.ones((1, 8, 8, 2), jnp.float32))
     reduces = {

@@ -50,7 +50,30 @@ def test_a_segmenter_that_finds_lesions_is_better_than_a_blind_one(
     assert sorted(epochs, key=lambda name: criterion.loss(epochs[name])) == order
 
 
+def test_a_segmenter_that_finds_nothing_for_long_keeps_its_later_checkpoint() -> None:
+    """Nothing is found for five epochs while the cross-entropy falls, then a little."""
+    criterion, stopping = Criterion.DICE, EarlyStopping(patience=2)
+    epochs = [(0.9, 0.0), (0.5, 0.0), (0.6, 0.0), (0.6, 0.0), (0.55, 0.0), (0.4, 0.02), (0.3, 0.01)]
+    best, improved = [], []
+    for step, (cross_entropy, dice) in enumerate(epochs):
+        loss = criterion.loss({"cross_entropy": cross_entropy, "dice": dice})
+        stopping = stopping.after(loss, step=step, counts=not criterion.finds_nothing(loss))
+        best.append(stopping.best_step)
+        improved.append(stopping.improved)
+        assert not stopping.stop
+    assert best == [0, 1, 1, 1, 1, 5, 5], "never the first of many zeros, then the first lesion"
+    assert improved == [True, True, False, False, False, True, False]
+    assert stopping.after(1.0, step=7).stop, "once something is found, patience runs"
+
+
+def test_finding_nothing_is_said() -> None:
+    blind = Criterion.DICE.loss({"cross_entropy": 0.25, "dice": 0.0})
+    told = "validation Dice 0, no lesion found yet (cross-entropy 0.2500)"
+    assert Criterion.DICE.written(blind) == told
+    assert not Criterion.CROSS_ENTROPY.finds_nothing(1.5)
+
+
 def test_an_undefined_dice_counts_as_zero_and_values_are_told() -> None:
-    assert Criterion.DICE.loss({"cross_entropy": 0.1}) == 1.0
+    assert Criterion.DICE.loss({"cross_entropy": 0.1}) == 1.1
     assert Criterion.DICE.written(0.65) == "validation Dice 0.3500"
     assert Criterion.CROSS_ENTROPY.written(0.65) == "validation cross-entropy 0.6500"

@@ -31,6 +31,17 @@ def test_writes_the_first_and_every_third_step(tmp_path: Path) -> None:
     assert list((tmp_path / "tensorboard").iterdir())
 
 
+def test_a_term_that_nothing_counts_in_is_a_gap(tmp_path: Path) -> None:
+    with open_log(tmp_path, every=1) as log:
+        for step, present in ((1, 1.0), (2, 0.0)):
+            log.training(
+                step, {"attention": 0.25 * present, "attention/weight": present, "loss": 1.0}
+            )
+    rows = read_rows(tmp_path / FILE_NAME)
+    assert [row.get("train/attention") for row in rows] == [0.25, None]
+    assert not any("train/attention/weight" in row for row in rows)
+
+
 def test_a_step_that_is_not_due_is_checked_too(tmp_path: Path) -> None:
     with open_log(tmp_path) as log:
         log.training(1, {"loss": jnp.float32(1)})

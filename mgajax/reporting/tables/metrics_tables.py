@@ -17,7 +17,7 @@ THREE = {"accuracy": "accuracy", "macro_f1": "macro F1", "roc_auc.macro": "macro
 ECE = {"ece.top_label": "ECE, winning class", "brier.three_class": "Brier score, 0 to 2"}
 OVERLAP = {
     "attention_in_lesion": "attention on lesion",
-    "pointing_hit": "highest point hits",
+    "cell_hit": "highest cell on lesion",
     "rank_auc": "ROC AUC of pixels",
     "top_area_iou": "IoU, lesion-sized area",
 }
