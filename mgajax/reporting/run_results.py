@@ -213,8 +213,9 @@ def _slice_table(path: Path) -> SliceTable:
         scores = np.array([float(text) if text else np.nan for text in dice])
     except (KeyError, ValueError, TypeError) as error:
         raise DataError(f"{path}: damaged ({error})") from error
-    columns = (np.array(column, str) for column in (names, patients, sources))
-    return SliceTable(*columns, scores)
+    return SliceTable(
+        np.array(names, str), np.array(patients, str), np.array(sources, str), dice=scores
+    )
 
 
 def _counts(path: Path) -> dict[str, dict[str, int]]:
