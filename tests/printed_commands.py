@@ -72,7 +72,7 @@ def bare(line: str) -> str:
 
 def fault(line: str) -> str | None:
     """What the real parser has against a whole command line; None where it takes it."""
-    words = shlex.split(bare(line), comments=True)[1:]
+    words = [word for word in shlex.split(bare(line), comments=True)[1:] if word[0] != "$"]
     told = io.StringIO()
     try:
         with contextlib.redirect_stderr(told), contextlib.redirect_stdout(told):
