@@ -24,7 +24,13 @@ def test_the_python_example_runs() -> None:
     assert "layer3.1.cbam.sa.conv1.weight" in names["state_dict"]
 
 
-TEXTS = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/architecture.md", "docs/testing.md")
+TEXTS = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "docs/explanation/architecture.md",
+    "docs/explanation/testing.md",
+)
 
 
 @pytest.mark.parametrize("name", TEXTS)

@@ -3,7 +3,7 @@
     mgajax train --config configs/classification/mga_lungs_resnet18.py --workdir runs/mga_lungs --data DIR
 
 The lungs are found in the pictures by rule (`mgajax.data.lungs`). Measured on drawn slices in
-docs/experiments.md.
+docs/how-to/experiments.md.
 """
 
 from ml_collections import ConfigDict

@@ -2,7 +2,7 @@
 attention.
 
 The multipliers are the transpose of the linear map by which `interpreter.propagate` carries the
-difference from input to logit, so they add up by construction. Rules: `rules`; docs/explanation.md
+difference from input to logit, so they add up by construction. Rules: `rules`; docs/explanation/attribution.md
 tells where the public implementations for PyTorch do not add up.
 """
 

@@ -2,7 +2,7 @@
 
 A rule takes an `Operation` and the parts' rule for functions of one variable, and gives the parts
 of the output. Each obeys: operand parts that sum to the operands' changes become output parts that
-sum to the output's change. See docs/explanation.md for where each comes from.
+sum to the output's change. See docs/explanation/attribution.md for where each comes from.
 """
 
 import functools

@@ -1,4 +1,4 @@
-"""The 3×3 max pool of a stem, with a form for each platform (docs/PERFORMANCE.md)."""
+"""The 3×3 max pool of a stem, with a form for each platform (docs/explanation/performance.md)."""
 
 import functools
 import itertools

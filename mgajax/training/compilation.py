@@ -31,7 +31,7 @@ FASTER_WITH_PRODUCTS_ONLY = (
 )
 """Networks whose 3×3 convolutions on wide maps are slower in YNNPACK than in XLA's own code.
 
-The other segmenters gain next to nothing or lose; docs/PERFORMANCE.md has the ratios. A new network
+The other segmenters gain next to nothing or lose; docs/explanation/performance.md has the ratios. A new network
 keeps XLA's defaults until it is measured."""
 
 
