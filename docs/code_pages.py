@@ -1,0 +1,153 @@
+"""Pages that follow from the code: every command, every key of a configuration, every public name.
+
+`conf.py` calls `write` when the site is built; the pages are not committed.
+"""
+
+import argparse
+import ast
+import inspect
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from mgajax.cli import make_parser
+from mgajax.config import schema
+
+ROOMS = {
+    "models": "networks by name",
+    "evaluation": "metrics and intervals",
+    "explanation": "attributions, and how they score",
+    "inference": "trained runs over new slices",
+    "interop": "weights from and to PyTorch",
+    "config": "configurations",
+    "data.splits": "who trains, validates and tests",
+    "data.table": "a built data set as columns",
+    "training.trained": "a run's best checkpoint",
+    "errors": "what can go wrong",
+}
+"""Rooms whose names are called from outside, with what each is for."""
+
+
+def write(folder: Path) -> None:
+    """Write all pages anew."""
+    shutil.rmtree(folder, ignore_errors=True)
+    pages = dict(_command_pages())
+    pages["configuration.md"] = _configuration_page(inspect.getsource(schema))
+    pages |= {f"python/{room}.md": _room_page(room, text) for room, text in ROOMS.items()}
+    pages["python/index.md"] = _index("Python", ROOMS, note="What programs may call.")
+    for name, text in pages.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+def _command_pages() -> Iterator[tuple[str, str]]:
+    commands = {}
+    for action in make_parser()._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            helps = {choice.dest: choice.help or "" for choice in action._choices_actions}
+            for name, parser in action.choices.items():
+                commands[name] = helps[name]
+                yield f"commands/{name}.md", "\n".join(_command(parser, level=1))
+    note = "What each prints with `--help`. `mgajax --help` shows a typical order."
+    yield "commands/index.md", _index("Commands", commands, note=note)
+
+
+def _command(parser: argparse.ArgumentParser, *, level: int) -> Iterator[str]:
+    """A command's section, and those of the commands below it."""
+    yield f"{'#' * level} {parser.prog}\n"
+    yield f"{parser.description or ''}\n"
+    below = [one for one in parser._actions if isinstance(one, argparse._SubParsersAction)]
+    options = [one for one in parser._actions if one not in below and one.dest != "help"]
+    if options:
+        yield "| option | what |\n|---|---|"
+        for option in options:
+            words = f"`{', '.join(option.option_strings) or option.dest}`"
+            value = "" if option.nargs == 0 or not option.option_strings else _value(option)
+            text = (option.help or "") % {"default": option.default}
+            needed = " **Required.**" if option.required and option.option_strings else ""
+            yield f"| {words}{value} | {_cell(text)}{needed} |"
+        yield ""
+    if parser.epilog:
+        yield f"```text\n{parser.epilog.rstrip()}\n```\n"
+    for action in below:
+        for inner in action.choices.values():
+            yield from _command(inner, level=level + 1)
+
+
+def _value(option: argparse.Action) -> str:
+    if option.choices is not None:
+        return f" `{'|'.join(map(str, option.choices))}`"
+    name = option.metavar or option.dest.upper()
+    return f" `{name if isinstance(name, str) else ' '.join(name)}`"
+
+
+def _configuration_page(source: str) -> str:
+    """Every dataclass of the schema: its keys, their defaults, and the comments above them."""
+    lines = source.splitlines()
+    parts = [
+        "# Configuration keys\n",
+        "Every key can be set on the command line: `--config.KEY=VALUE`. A file of `configs/` starts "
+        "from these defaults and sets what is special. `config.json` in a run's folder holds all.\n",
+    ]
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.ClassDef):
+            parts += _section(node, lines)
+    return "\n".join(parts)
+
+
+def _section(node: ast.ClassDef, lines: list[str]) -> Iterator[str]:
+    fields = [one for one in node.body if isinstance(one, ast.AnnAssign)]
+    text = ast.get_docstring(node) or node.name
+    yield f"## {_heading(text)}\n"
+    if "\n" in text:
+        yield f"{text.partition(chr(10))[2].strip()}\n"
+    inherited = [base.id for base in node.bases if isinstance(base, ast.Name)]
+    if fields:
+        yield "| key | default | what |\n|---|---|---|"
+        for field in fields:
+            default = ast.unparse(field.value) if field.value else "set by the file"
+            comment = _comment_above(field, lines)
+            yield f"| `{ast.unparse(field.target)}` | `{_plain(default)}` | {_cell(comment)} |"
+        yield ""
+    elif not inherited:
+        yield "No keys.\n"
+
+
+def _heading(docstring: str) -> str:
+    return docstring.partition("\n")[0].rstrip(".")
+
+
+def _plain(default: str) -> str:
+    """`field(default_factory=X)` and `X()` of another section as words."""
+    return "a section" if default.endswith(")") and default[0].isalpha() else default
+
+
+def _comment_above(field: ast.AnnAssign, lines: list[str]) -> str:
+    """The comment of a key, which stands above it, or above the keys before it."""
+    row = field.lineno - 2
+    while row >= 0 and lines[row].strip() and not lines[row].strip().startswith("#"):
+        row -= 1
+    words: list[str] = []
+    while row >= 0 and lines[row].strip().startswith("#"):
+        words.insert(0, lines[row].strip().removeprefix("#").strip())
+        row -= 1
+    return " ".join(words)
+
+
+def _room_page(room: str, text: str) -> str:
+    name = f"mgajax.{room}"
+    return (
+        f"# {name}\n\n{text.capitalize()}.\n\n```{{eval-rst}}\n.. automodule:: {name}\n"
+        "   :members:\n   :imported-members:\n```\n"
+    )
+
+
+def _index(title: str, entries: dict[str, str], *, note: str) -> str:
+    rows = "\n".join(f"- [{name}]({name}.md): {text}" for name, text in entries.items())
+    names = "\n".join(entries)
+    return f"# {title}\n\n{note}\n\n{rows}\n\n```{{toctree}}\n:hidden:\n\n{names}\n```\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
