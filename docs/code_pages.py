@@ -6,8 +6,10 @@
 import argparse
 import ast
 import inspect
+import re
 import shutil
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 from mgajax.cli import make_parser
@@ -26,6 +28,10 @@ ROOMS = {
     "errors": "what can go wrong",
 }
 """Rooms whose names are called from outside, with what each is for."""
+
+
+OPTIONS = "NetworkOptions"
+"""The class of the schema that every network's options start from."""
 
 
 def write(folder: Path) -> None:
@@ -77,7 +83,7 @@ def _command(parser: argparse.ArgumentParser, *, level: int) -> Iterator[str]:
 
 def _value(option: argparse.Action) -> str:
     if option.choices is not None:
-        return f" `{'|'.join(map(str, option.choices))}`"
+        return f" `{{{','.join(map(str, option.choices))}}}`"
     name = option.metavar or option.dest.upper()
     return f" `{name if isinstance(name, str) else ' '.join(name)}`"
 
@@ -85,42 +91,58 @@ def _value(option: argparse.Action) -> str:
 def _configuration_page(source: str) -> str:
     """Every dataclass of the schema: its keys, their defaults, and the comments above them."""
     lines = source.splitlines()
+    classes = {one.name: one for one in ast.parse(source).body if isinstance(one, ast.ClassDef)}
     parts = [
         "# Configuration keys\n",
         "Every key can be set on the command line: `--config.KEY=VALUE`. A file of `configs/` starts "
         "from these defaults and sets what is special. `config.json` in a run's folder holds all.\n",
     ]
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.ClassDef):
-            parts += _section(node, lines)
+    # A network's options come last: they are many, and each is of one network.
+    for node in sorted(classes.values(), key=lambda one: _lineage(one, classes)[-1] == OPTIONS):
+        parts += _section(node, classes, lines)
     return "\n".join(parts)
 
 
-def _section(node: ast.ClassDef, lines: list[str]) -> Iterator[str]:
-    fields = [one for one in node.body if isinstance(one, ast.AnnAssign)]
-    text = ast.get_docstring(node) or node.name
-    yield f"## {_heading(text)}\n"
-    if "\n" in text:
-        yield f"{text.partition(chr(10))[2].strip()}\n"
-    inherited = [base.id for base in node.bases if isinstance(base, ast.Name)]
-    if fields:
-        yield "| key | default | what |\n|---|---|---|"
-        for field in fields:
-            default = ast.unparse(field.value) if field.value else "set by the file"
-            comment = _comment_above(field, lines)
-            yield f"| `{ast.unparse(field.target)}` | `{_plain(default)}` | {_cell(comment)} |"
-        yield ""
-    elif not inherited:
+def _lineage(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> list[str]:
+    """A class and those that it starts from, by name."""
+    bases = [one.id for one in node.bases if isinstance(one, ast.Name) and one.id in classes]
+    return [node.name, *(name for base in bases for name in _lineage(classes[base], classes))]
+
+
+def _section(
+    node: ast.ClassDef, classes: dict[str, ast.ClassDef], lines: list[str]
+) -> Iterator[str]:
+    first, _, rest = (ast.get_docstring(node) or node.name).partition("\n")
+    named = re.match(r"`config\.([\w.]+)`", first)
+    lineage = _lineage(node, classes)
+    is_option = lineage[-1] == OPTIONS
+    prefix = "model.options." if is_option else f"{named[1]}." if named else ""
+    title, _, about = first.rstrip(".").partition(": ")
+    yield f"## {f'`config.model.options` of {title[3:]}' if is_option and not named else title}\n"
+    if text := f"{about[:1].upper()}{about[1:]}{'.' if about else ''}\n{rest.strip()}".strip():
+        yield f"{text}\n"
+    shown = lineage if is_option else lineage[:1]
+    fields = [
+        field for name in shown for field in classes[name].body if isinstance(field, ast.AnnAssign)
+    ]
+    if not fields:
         yield "No keys.\n"
+        return
+    yield "| key | default | what |\n|---|---|---|"
+    for field in fields:
+        key = f"{prefix}{ast.unparse(field.target)}"
+        yield f"| `{key}` | {_default(field)} | {_cell(_comment_above(field, lines))} |"
+    yield ""
 
 
-def _heading(docstring: str) -> str:
-    return docstring.partition("\n")[0].rstrip(".")
-
-
-def _plain(default: str) -> str:
-    """`field(default_factory=X)` and `X()` of another section as words."""
-    return "a section" if default.endswith(")") and default[0].isalpha() else default
+def _default(field: ast.AnnAssign) -> str:
+    """A value as code, a section as a word, with what it sets."""
+    if field.value is None:
+        return "set by the file"
+    if isinstance(field.value, ast.Call):
+        changes = ", ".join(ast.unparse(one) for one in field.value.keywords)
+        return f"see below, with `{changes}`" if changes else "see below"
+    return f"`{ast.unparse(field.value)}`"
 
 
 def _comment_above(field: ast.AnnAssign, lines: list[str]) -> str:
@@ -136,11 +158,22 @@ def _comment_above(field: ast.AnnAssign, lines: list[str]) -> str:
 
 
 def _room_page(room: str, text: str) -> str:
+    """The names that a room's `__all__` lists, or those that a module defines."""
     name = f"mgajax.{room}"
-    return (
-        f"# {name}\n\n{text.capitalize()}.\n\n```{{eval-rst}}\n.. automodule:: {name}\n"
-        "   :members:\n   :imported-members:\n```\n"
-    )
+    module = import_module(name)
+    listed = getattr(module, "__all__", None)
+    if listed is None:
+        directives = f".. automodule:: {name}\n   :members:\n"
+    else:
+        things = ((getattr(module, one), f"{name}.{one}") for one in listed)
+        directives = "\n".join(_directive(thing, full) for thing, full in things if callable(thing))
+    return f"# {name}\n\n{text.capitalize()}.\n\n```{{eval-rst}}\n{directives}```\n"
+
+
+def _directive(thing: object, name: str) -> str:
+    if inspect.isclass(thing):
+        return f".. autoclass:: {name}\n   :members:\n"
+    return f".. autofunction:: {name}\n"
 
 
 def _index(title: str, entries: dict[str, str], *, note: str) -> str:

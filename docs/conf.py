@@ -1,6 +1,6 @@
 """How the pages become a site.
 
-    python -m sphinx -W --keep-going docs docs/_build/html
+python -m sphinx -W --keep-going docs docs/_build/html
 """
 
 import sys
@@ -20,10 +20,15 @@ project_copyright = f"2026 {author}"
 version = release = mgajax.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build"]
+# Tables without a heading, which other pages link as files.
+exclude_patterns = ["_build", "results/*/table3.md"]
 html_theme = "furo"
 html_title = f"mgajax {release}"
 html_show_sphinx = False
+html_static_path = ["figures/site.css"]
+html_css_files = ["site.css"]
+# `--option` keeps its two dashes.
+smartquotes = False
 
 myst_heading_anchors = 4
 # A single backtick in a docstring is code.

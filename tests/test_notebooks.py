@@ -1,6 +1,7 @@
 """The notebooks run from top to bottom, on drawn data where Kaggle or a reader has the real."""
 
 import os
+import shutil
 from pathlib import Path
 
 import nbformat
@@ -90,15 +91,14 @@ def test_kaggle_notebook_trains_on_the_set_as_kaggle_mounts_it(on_path, tmp_path
 
 @pytest.mark.slow(finds="a tour that shows names or files that are no longer there")
 def test_tour_of_what_quickstart_makes(
-    on_path, trained: Path, trained_segmenter: Path, tmp_path: Path
+    on_path, trained: Path, trained_segmenter: Path, tmp_path: Path, monkeypatch
 ) -> None:
-    from shutil import copytree
-
     from mgajax.evaluation.evaluate import evaluate_run
 
-    copytree(trained, tmp_path / "quickstart" / "classification")
-    copytree(trained_segmenter, tmp_path / "quickstart" / "segmentation")
+    shutil.copytree(trained, tmp_path / "quickstart" / "classification")
+    shutil.copytree(trained_segmenter, tmp_path / "quickstart" / "segmentation")
     evaluate_run(tmp_path / "quickstart" / "classification")
+    monkeypatch.setenv("JAX_NUM_CPU_DEVICES", "2")  # as the runs were trained
     done = execute("tour", folder=tmp_path, QUICKSTART=str(tmp_path / "quickstart"))
     text = printed(done)
     assert "slices of" in text

@@ -162,6 +162,7 @@ class OptimiserSettings:
 
     # adam or sgd.
     name: str = "adam"
+    # The rate of the first steps, from which the schedule goes.
     learning_rate: float = 1e-4
     # constant, cosine or poly (the last two fall to zero over all steps).
     schedule: str = "cosine"

@@ -76,16 +76,9 @@ def make_split(
 ) -> Split:
     """The split that a configuration asks for, checked for patients in two splits.
 
-    | kind                 | what it does                                                      | reads    |
-    |----------------------|-------------------------------------------------------------------|----------|
-    | built                | the split written in the data set                                 |          |
-    | table2               | Table 2's counts; the full set only                               |          |
-    | stratified           | Table 2's share of each class                                     |          |
-    | fraction             | a share of the built train + validation trains                    | fraction |
-    | kfold                | fold `fold` of `k` tests                                          | k, fold  |
-    | leave_one_source_out | one source tests                                                  | source   |
-    | csv                  | a file says who is where                                          | path     |
-    | leaking_slices       | the built split's counts by class, of random slices               |          |
+    Kinds, with the options that they read: built; table2; stratified; fraction (`fraction`); kfold
+    (`k`, `fold`); leave_one_source_out (`source`); csv (`path`); leaking_slices.
+    docs/reference/splits.md says what each does.
 
     Args:
       table: columns of the data set.

@@ -90,7 +90,7 @@ OFFICIAL_CBAM_LAWS: Laws = (
 
 
 def variable_shapes(model: nn.Module, *, image_size: int, channels: int) -> dict[str, Any]:
-    """The model's variables as `jax.ShapeDtypeStruct`s, traced without computing anything."""
+    """The model's variables as `jax.ShapeDtypeStruct`, traced without computing anything."""
     shapes = _traced_shapes(model, image_size, channels)
     return jax.tree.map(lambda leaf: leaf, shapes)  # the caller's own, to change as they like
 
