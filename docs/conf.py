@@ -34,6 +34,8 @@ myst_heading_anchors = 4
 # A single backtick in a docstring is code.
 default_role = "literal"
 napoleon_numpy_docstring = False
+# Types stand in the signature; in a text, the `*` of a shape would begin emphasis.
+napoleon_attr_annotations = False
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"

@@ -65,14 +65,14 @@ def parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser
 
 
 def bare(line: str) -> str:
-    """A line without the remark beside it, with its options in brackets, and without `...`."""
-    line = re.sub(r"\s{3,}.*$", "", line)
+    """A line without the remark beside it, `...` and words from variables; with options in brackets."""
+    line = re.sub(r"\s{3,}.*$|\s\$\w+", "", line)
     return re.sub(r"\[(--[^\]]*)\]", r"\1", line).replace(" ...", "")
 
 
 def fault(line: str) -> str | None:
     """What the real parser has against a whole command line; None where it takes it."""
-    words = [word for word in shlex.split(bare(line), comments=True)[1:] if word[0] != "$"]
+    words = shlex.split(bare(line), comments=True)[1:]
     told = io.StringIO()
     try:
         with contextlib.redirect_stderr(told), contextlib.redirect_stdout(told):

@@ -1,4 +1,4 @@
-"""The README's tables of results are those that the committed results give."""
+"""The tables of results in README and pages are those that the committed results give."""
 
 from pathlib import Path
 
@@ -9,8 +9,9 @@ from mgajax.reporting.readme import BLOCK, rewritten
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def test_committed_tables_are_what_their_results_give() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    if not BLOCK.search(text):
-        pytest.skip("no results are committed yet")
-    assert rewritten(text, folder=ROOT) == text, "run: mgajax report --readme README.md"
+@pytest.mark.parametrize("name", ["README.md", "docs/results/index.md"])
+def test_committed_tables_are_what_their_results_give(name: str) -> None:
+    path = ROOT / name
+    text = path.read_text(encoding="utf-8")
+    assert BLOCK.search(text)
+    assert rewritten(text, folder=path.parent) == text, f"run: mgajax report --readme {name}"
