@@ -95,7 +95,8 @@ def _configuration_page(source: str) -> str:
     parts = [
         "# Configuration keys\n",
         "Every key can be set on the command line: `--config.KEY=VALUE`. A file of `configs/` starts "
-        "from these defaults and sets what is special. `config.json` in a run's folder holds all.\n",
+        "from these defaults and sets what is special ([how](../../how-to/configuration.md)). `config.json` "
+        "in a run's folder holds all.\n",
     ]
     # A network's options come last: they are many, and each is of one network.
     for node in sorted(classes.values(), key=lambda one: _lineage(one, classes)[-1] == OPTIONS):
