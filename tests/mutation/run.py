@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 TARGETS = {
     "data/augmentation": "data/test_augmentation.py",
     "data/cache": "data/test_cache.py",
+    "data/dataset": "data/test_dataset.py",
     "data/loader": "data/test_loader.py",
     "imaging/body": "imaging/test_body.py data/test_preparation.py",
     "data/preparation": "data/test_preparation.py data/test_restoration.py",
@@ -44,9 +45,11 @@ TARGETS = {
     "models/blocks": "models/test_blocks.py models/test_windows.py",
     "models/batch_norm": "models/test_blocks.py models/test_devices.py",
     "models/cbam": "models/test_registry.py models/test_blocks.py models/test_parity.py",
-    "evaluation/run": "evaluation/test_evaluate_by_hand.py evaluation/test_evaluate_run.py",
+    "evaluation/evaluate": "evaluation/test_evaluate_by_hand.py evaluation/test_evaluate_run.py",
     "training/steps": "training/test_steps.py training/test_segmentation_steps.py",
+    "training/batch_inference": "training/test_batch_inference.py",
     "training/run": "training/test_loop.py",
+    "training/run_folder": "training/test_loop.py training/test_opening_runs.py",
     "training/loop": "training/test_loop.py training/test_segmentation_loop.py",
 }
 """Files that changed often, the costly ones last, and the tests that a change of them should fail."""
