@@ -9,7 +9,8 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markupsafe import Markup
 
-from mgajax.reporting.html.blocks import Block, Code, Picture, Section, Table
+from mgajax.reporting.html.blocks import Block, Cell, Code, Picture, Section, Table
+from mgajax.reporting.tables.markdown import markdown_table
 
 
 def as_markdown(title: str, sections: Sequence[Section]) -> str:
@@ -59,9 +60,8 @@ def _written(block: Block) -> str:
         case Picture():
             return f"![{_escaped(block.alt)}]({block.files[0].name})"
         case Table():
-            align = ["---", *["---:"] * (len(block.heads) - 1)]
-            head, *rows = ([_cell(str(cell)) for cell in row] for row in (block.heads, *block.rows))
-            return "\n".join(f"| {' | '.join(line)} |" for line in (head, align, *rows))
+            rows = (map(_cell, row) for row in block.rows)
+            return markdown_table([_cell(head) for head in block.heads], rows)
     raise TypeError(f"{type(block).__name__}: not for Markdown")
 
 
@@ -72,8 +72,8 @@ def _escaped(text: str) -> str:
     return text
 
 
-def _cell(text: str) -> str:
-    return _escaped(" ".join(text.split())).replace("|", "\\|")
+def _cell(cell: Cell) -> str:
+    return _escaped(" ".join(str(cell).split())).replace("|", "\\|")
 
 
 def _parts(tokens: Sequence[Token]) -> Iterator[list[Token]]:

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
+from mgajax.reporting.tables.markdown import markdown_table
+
 Status = Literal["measured", "not run", "failed"]
 Scale = Literal["percent", "number"]
 
@@ -170,7 +172,7 @@ def pivot(rows: Sequence[Measurement]) -> str:
     """One table: names down, metrics across, the paper's row below its own; notes below the table."""
     metrics = list(dict.fromkeys(row.metric for row in rows))
     cells = {(row.name, row.metric): row for row in rows}
-    lines = [["", *metrics], ["---"] + ["---:"] * len(metrics)]
+    lines = []
     notes = []
     for name in dict.fromkeys(row.name for row in rows):
         own = [cells.get((name, metric)) for metric in metrics]
@@ -180,5 +182,6 @@ def pivot(rows: Sequence[Measurement]) -> str:
             lines.append(["*in the paper*", *printed])
         told = dict.fromkeys(one.note for one in own if one is not None and one.note)
         notes += [f"- {name}: {'; '.join(told)}."] if told else []
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return "\n\n".join([table, *(["\n".join(notes)] if notes else [])])
+    return "\n\n".join(
+        [markdown_table(["", *metrics], lines), *(["\n".join(notes)] if notes else [])]
+    )

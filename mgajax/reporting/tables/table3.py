@@ -5,6 +5,7 @@ from typing import Any
 
 from mgajax.paper import SEGMENTER_METRICS, TABLE3, TABLE3_NOTE, architecture, model_name
 from mgajax.reporting.figures.style import title_of
+from mgajax.reporting.tables.markdown import markdown_table
 from mgajax.reporting.tables.number import number, percent
 
 Results = Mapping[str, Mapping[str, Any]]
@@ -23,21 +24,23 @@ def table3_markdown(results: Results) -> str:
     first = next(iter(results.values()))
     unit, tolerance = first["boundary"]["unit"], first["boundary"]["tolerance"]
     heads = ["Model", *SEGMENTER_METRICS.values(), "Dice per slice", f"HD95, {unit}"]
-    lines = [[*heads, f"Surface Dice, {tolerance:g} {unit}"], ["---"] + ["---:"] * len(heads)]
+    heads.append(f"Surface Dice, {tolerance:g} {unit}")
+    lines: list[list[object]] = []
     cited: set[str] = set()
     for name, metrics in results.items():
         cells = [percent(metrics, f"pooled.{key}") for key in SEGMENTER_METRICS]
         cells.append(percent(metrics, "per_image.dice"))
         cells.append(number(metrics, "per_image.hausdorff95", digits=1))
         cells.append(percent(metrics, "per_image.surface_dice"))
-        lines.append([model_name(name), *map(str, cells)])
+        lines.append([model_name(name), *cells])
         paper = architecture(name)
         if paper in TABLE3 and paper not in cited:
             cited.add(paper)
             printed = [f"{TABLE3[paper][key]:.2f}" for key in SEGMENTER_METRICS]
             lines.append([f"*{paper} in the paper*", *printed, "–", "–", "–"])
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return f"{table}\n\n{_note(first)}" + (f" {TABLE3_NOTE}" if cited else "")
+    return f"{markdown_table(heads, lines)}\n\n{_note(first)}" + (
+        f" {TABLE3_NOTE}" if cited else ""
+    )
 
 
 def differences_markdown(differences: Mapping[str, Any]) -> str:
@@ -47,16 +50,13 @@ def differences_markdown(differences: Mapping[str, Any]) -> str:
       differences: from `evaluation.comparison.paired_differences`.
     """
     reference, settings = model_name(differences["reference"]), differences["settings"]
-    lines = [
-        [f"{reference} minus", *SEGMENTER_METRICS.values(), "Dice per slice"],
-        ["---"] + ["---:"] * (len(SEGMENTER_METRICS) + 1),
-    ]
+    heads = [f"{reference} minus", *SEGMENTER_METRICS.values(), "Dice per slice"]
+    lines = []
     for name, blocks in differences["models"].items():
         cells = [blocks["pooled"][key] for key in SEGMENTER_METRICS] + [blocks["per_image"]["dice"]]
         lines.append([model_name(name), *map(_signed, cells)])
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return (
-        f"{table}\n\nIn percentage points; in brackets {settings['confidence']:.0%} intervals of a "
+        f"{markdown_table(heads, lines)}\n\nIn percentage points; in brackets {settings['confidence']:.0%} intervals of a "
         f"paired bootstrap over {settings['clusters']:,} patients. An interval that holds 0 leaves "
         "open which of the two is better."
     )
