@@ -129,6 +129,7 @@ def _measure(
     )
     cross_entropy = float(outputs[CROSS_ENTROPY].mean(dtype=np.float64))
     first = head(run, split=predictions.split, step=step, cross_entropy=cross_entropy)
+    first["class_counts"] = predictions.class_counts()
     if predictions.overlap:
         first["attention_overlap"] = overlap_summary(predictions.overlap, predictions.patients)
     return first | measured

@@ -62,6 +62,14 @@ class Predictions:
         """The class of the highest probability; the first of equals."""
         return self.probabilities.argmax(axis=1)
 
+    def class_counts(self) -> dict[str, dict[str, int]]:
+        """Slices and patients by class name; a patient counts in each class of his slices."""
+        members = {name: self.labels == label for label, name in enumerate(self.class_names)}
+        return {
+            name: {"slices": int(rows.sum()), "patients": len(np.unique(self.patients[rows]))}
+            for name, rows in members.items()
+        }
+
     def write_csv(self, path: Path) -> Path:
         """Write all rows; a reader never sees half a file, and an older one stays until then.
 

@@ -23,6 +23,7 @@ from mgajax.curation.archives.afshar_ids import published_id
 from mgajax.curation.archives.afshar_series import lexicographic_rank
 from mgajax.curation.archives.archive import RawSlice, ReadOptions
 from mgajax.curation.archives.packed import list_files
+from mgajax.curation.archives.tables import country_of
 from mgajax.curation.report import Finding, Findings
 from mgajax.imaging.pictures import decode_picture
 from mgajax.schema import COVID
@@ -324,3 +325,19 @@ def test_rahimzadeh_published_normals_and_flat_names(tmp_path: Path) -> None:
     assert [one.file_name for one in slices.values() if one.label == 0] == [name]
     undecided = [one.is_selected_by_source for one in slices.values() if one.label == COVID]
     assert undecided == [None] * 4, "without all.csv nobody has selected them"
+
+
+@pytest.mark.parametrize(
+    ("location", "country"),
+    [
+        ("Wuhan, China ", "China"),
+        ("Taiwan.", "Taiwan"),
+        ("a cruise ship docked in Yokohama, Japan", "Japan"),
+        ("a cruise ship in Japan", "Japan"),
+        ("Central Hospital in Wuhan, Hubei, in China.", "China"),
+        ("Berlin", "Berlin"),
+        ("", ""),
+    ],
+)
+def test_a_location_ends_in_its_country(location: str, country: str) -> None:
+    assert country_of(location) == country

@@ -1,6 +1,7 @@
 import numpy as np
 
 from mgajax.evaluation import classification_metrics, lesion_overlap, overlap_summary
+from mgajax.evaluation.predictions import Predictions
 from mgajax.reporting.tables.metrics_tables import metrics_table
 
 
@@ -29,6 +30,22 @@ def test_table_without_patients_or_intervals_is_shorter():
     table = metrics_table(_metrics(bootstrap=0))
     assert "patients" not in table
     assert "[" not in table
+
+
+def test_patients_of_each_class_are_told_where_known():
+    predictions = Predictions(
+        file_names=np.array(["a", "b", "c", "d"]),
+        labels=np.array([0, 0, 2, 2]),
+        probabilities=np.full((4, 3), 1 / 3),
+        patients=np.array(["jun/1", "jun/2", "jun/2", "jun/2"]),
+        sources=np.full(4, "jun"),
+        split="test",
+    )
+    counts = predictions.class_counts()
+    assert counts["CAP"] == {"slices": 2, "patients": 1}
+    lines = metrics_table({**_metrics(bootstrap=0), "class_counts": counts}).splitlines()
+    told = [line.split(maxsplit=1) for line in lines[2:5]]
+    assert told == [["Normal", "2 of 2"], ["COVID-19", "0 of 0"], ["CAP", "2 of 1"]]
 
 
 def test_undefined_is_a_dash():

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from mgajax.curation.archives.archive import ReadOptions, Unit
 from mgajax.curation.archives.packed import SourceFile, named
 from mgajax.curation.archives.single_pictures import PictureSet, SinglePicture, read_pictures
-from mgajax.curation.archives.tables import Row, column_key, read_csv
+from mgajax.curation.archives.tables import Row, column_key, country_of, read_csv
 from mgajax.curation.report import Finding, Findings
 
 SERIES = PictureSet("cohen", reason="axial CT", published="as PNG")
@@ -102,6 +102,6 @@ def _single(file: SourceFile, row: Row) -> SinglePicture:
 
 def _metadata(row: Row) -> dict[str, str]:
     found = {column: row.get(key, "") for key, column in COLUMNS.items()}
-    country = row.get("location", "").rpartition(",")[2].strip(". ")
+    country = country_of(row.get("location", ""))
     found["Country"] = COUNTRIES.get(country, country)
     return {column: text for column, text in found.items() if text}

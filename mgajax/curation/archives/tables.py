@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -110,3 +111,8 @@ def _decode(file: SourceFile) -> str:
         except UnicodeDecodeError:
             continue
     raise DataError(f"{file.origin}: neither {' nor '.join(ENCODINGS)}; download it again")
+
+
+def country_of(location: str) -> str:
+    """The country that a location ends in: what follows the last comma, or the last "in"."""
+    return re.split(r",|\bin\b", location)[-1].strip(". ")

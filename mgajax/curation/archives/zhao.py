@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from mgajax.curation.archives.archive import ReadOptions, Unit
 from mgajax.curation.archives.packed import SourceFile, named
 from mgajax.curation.archives.single_pictures import PictureSet, SinglePicture, read_pictures
-from mgajax.curation.archives.tables import Row, only, read_xlsx
+from mgajax.curation.archives.tables import Row, country_of, only, read_xlsx
 from mgajax.curation.report import Finding, Findings
 from mgajax.errors import DataError
 
@@ -111,6 +111,5 @@ def _loose(name: str) -> str:
 
 def _metadata(row: Row) -> dict[str, str]:
     found = {column: row.get(key, "") for key, column in COLUMNS.items()}
-    location = row.get("location", "").rstrip(". ")
-    found["Country"] = location.rpartition(",")[2].strip()
+    found["Country"] = country_of(row.get("location", ""))
     return {column: text for column, text in found.items() if text}

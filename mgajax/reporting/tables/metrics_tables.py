@@ -29,10 +29,12 @@ def metrics_table(metrics: dict[str, Any]) -> str:
     """The main numbers of an evaluation as plain text, value and interval, no trailing newline.
 
     Args:
-      metrics: from `classification_metrics`; an `attention_overlap` beside, from
-        `overlap_summary`, is shown too.
+      metrics: from `classification_metrics`; `class_counts` of the predictions and an
+        `attention_overlap`, from `overlap_summary`, are shown too where they stand beside.
     """
     positive, sections = metrics["positive"], []
+    if counts := metrics.get("class_counts"):
+        sections.append(("slices of patients", _counts(counts)))
     sections.append((f"{positive} vs rest", _rows(metrics, "covid_vs_rest", BINARY)))
     sections.append(
         (f"{len(metrics['class_names'])} classes", _rows(metrics, "three_class", THREE))
@@ -106,6 +108,13 @@ def _headline(metrics: dict[str, Any]) -> str:
     settings = metrics["intervals"]["settings"]
     note = f"[{settings['confidence']:.0%} intervals over {settings['unit']}s]"
     return f"{model}{title_of(metrics)} {note}"
+
+
+def _counts(by_class: dict[str, dict[str, int]]) -> list[tuple[str, str]]:
+    return [
+        (name, f"{counts['slices']:,} of {counts['patients']:,}")
+        for name, counts in by_class.items()
+    ]
 
 
 def _section(name: str, rows: list[tuple[str, str]]) -> list[str]:
