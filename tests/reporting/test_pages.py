@@ -15,7 +15,14 @@ from unrendered import leave_blank
 
 from mgajax.audit.association import Association
 from mgajax.audit.page import audit_page
-from mgajax.audit.result import AuditResult, IdentityMatch, Pair, ReportedSlice, SplitPatient
+from mgajax.audit.result import (
+    AuditResult,
+    IdentityMatch,
+    Pair,
+    ReportedSlice,
+    SharedPatient,
+    SplitPatient,
+)
 from mgajax.audit.shortcut import BalancedAccuracy, Shortcut
 from mgajax.curation.report import Finding, FindingSummary
 from mgajax.inference.prediction_page import overview_page, scan_page
@@ -137,6 +144,8 @@ def audited() -> str:
         slices=1,
         patients=1,
         split_patients=(SplitPatient(EVIL, {EVIL: 1}),),
+        trained_on=EVIL,
+        shared_patients=(SharedPatient(EVIL, tested=1, trained=2),),
         pairs=(pair,) * 70,
         own_copies=(pair,),
         identities=(IdentityMatch((EVIL, EVIL), 1, 0.9),),
