@@ -55,7 +55,15 @@ class DicomScan:
                 problems.note(str(error))
                 continue
             shown = self.view.show(values)
-            yield Plane(index, path.name, path, shown, "HU", position=header.placement.height)
+            yield Plane(
+                index,
+                path.name,
+                path,
+                shown,
+                "HU",
+                position=header.placement.height,
+                voxel_ml=self.voxel_ml,
+            )
 
     @contextmanager
     def masks(self, folder: Path, problems: Problems) -> Iterator[Write]:

@@ -33,11 +33,6 @@ class NiftiScan:
     view: View
     kind: Kind = "NIfTI"
 
-    @property
-    def voxel_ml(self) -> float:
-        """See `Volume`."""
-        return self.volume.voxel_ml
-
     def __len__(self) -> int:
         return self.volume.shape[self.volume.orientation.axis]
 
@@ -57,6 +52,7 @@ class NiftiScan:
                 self.view.show(stored),
                 volume.unit,
                 position=float(first + index * step),
+                voxel_ml=volume.voxel_ml,
             )
 
     @contextmanager

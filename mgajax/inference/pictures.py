@@ -27,7 +27,6 @@ class PictureScan:
     paths: tuple[Path, ...]
     view: View
     kind: Kind = "pictures"
-    voxel_ml: float | None = None
 
     def __len__(self) -> int:
         return len(self.paths)

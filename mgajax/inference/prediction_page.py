@@ -109,7 +109,7 @@ def overview_page(
 
 
 def _row(scan: ScanResult) -> Row:
-    found = measured(scan, voxel_ml=scan.voxel_ml)
+    found = measured(scan)
     page = f"{scan.name}/index.html"
     picture = f"{scan.name}/slices/{_key_slice(scan):04}.jpg"
     about = f"{scan.patient}, {len(scan.slices)} slices, {scan.kind}"
@@ -145,7 +145,7 @@ def _summary(scan: ScanResult) -> Facts:
             )
             rows[name] = f"{mean[code]:.1%}{low_high}"
     if scan.lesion_pixels is not None:
-        found = measured(scan, voxel_ml=scan.voxel_ml)
+        found = measured(scan)
         rows["lesion"] = _volume(found, pixels=scan.lesion_pixels)
         if found.share is not None:
             rows["share of lung"] = f"{found.share:.1%}"
@@ -177,7 +177,7 @@ def _points(x: np.ndarray, shares: np.ndarray) -> str:
 def _entry(one: SliceResult, scan: ScanResult) -> dict[str, Any]:
     """What the script shows of a slice."""
     place = "" if one.position is None else f", {one.position:.1f} mm"
-    found = measured(one, voxel_ml=scan.voxel_ml)
+    found = measured(one)
     lesion = (
         "" if one.lesion_pixels is None else f" · lesion {_volume(found, pixels=one.lesion_pixels)}"
     )

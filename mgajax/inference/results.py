@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 import numpy as np
 from jaxtyping import Float64
@@ -28,6 +28,9 @@ CLASSES = [f"{name}{end}" for name in CLASS_NAMES for end in ("", "_low", "_high
 FINDINGS = ["predicted", *CLASSES, "lesion_ml", "lung_ml", "lesion_share_of_lung"]
 
 
+Number = TypeVar("Number", int, float)
+
+
 @dataclass(frozen=True, eq=False)
 class SliceResult:
     """One slice.
@@ -37,6 +40,7 @@ class SliceResult:
       name: its file's, or `VOLUME:PLANE`.
       source: its file, as it was given.
       position: in mm towards the head; None where nobody knows.
+      voxel_ml: what a pixel of it stands for; None where millimetres are not known.
       members: [m, k], see `Prediction`; None without a classifier.
       lesion_pixels: None without a segmenter.
       lung_pixels: of lung and lesion together; None where Hounsfield units are not known.
@@ -47,10 +51,21 @@ class SliceResult:
     name: str
     source: Path
     position: float | None
+    voxel_ml: float | None
     members: Float64[np.ndarray, "m k"] | None
     lesion_pixels: int | None
     lung_pixels: int | None
     oddities: tuple[Oddity, ...]
+
+    @property
+    def lesion_ml(self) -> float | None:
+        """Volume of the lesion."""
+        return _product(self.lesion_pixels, self.voxel_ml)
+
+    @property
+    def lung_ml(self) -> float | None:
+        """Volume of lung and lesion together."""
+        return _product(self.lung_pixels, self.voxel_ml)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,14 +74,12 @@ class ScanResult:
 
     Attributes:
       source: the file or the folder that it was read from, as it was given.
-      voxel_ml: volume of a pixel; None where millimetres are not known.
     """
 
     name: str
     patient: str
     source: Path
     kind: Kind
-    voxel_ml: float | None
     slices: tuple[SliceResult, ...]
 
     @property
@@ -95,14 +108,28 @@ class ScanResult:
         return _sum([one.lung_pixels for one in self.slices])
 
     @property
+    def lesion_ml(self) -> float | None:
+        """Over all slices, each by its own volume of a pixel."""
+        return _sum([one.lesion_ml for one in self.slices])
+
+    @property
+    def lung_ml(self) -> float | None:
+        """As `lesion_ml`, of lung and lesion together."""
+        return _sum([one.lung_ml for one in self.slices])
+
+    @property
     def oddities(self) -> Counter[Oddity]:
         """How many slices have each warning."""
         return Counter(oddity for one in self.slices for oddity in one.oddities)
 
 
-def _sum(values: Sequence[int | None]) -> int | None:
+def _product(pixels: int | None, voxel_ml: float | None) -> float | None:
+    return None if pixels is None or voxel_ml is None else pixels * voxel_ml
+
+
+def _sum(values: Sequence[Number | None]) -> Number | None:
     known = [value for value in values if value is not None]
-    return sum(known) if len(known) == len(values) else None
+    return sum(known[1:], start=known[0]) if known and len(known) == len(values) else None
 
 
 @dataclass(frozen=True)
@@ -120,15 +147,12 @@ class Measured:
     share: float | None
 
 
-def measured(one: SliceResult | ScanResult, *, voxel_ml: float | None) -> Measured:
-    """Pixels as volumes."""
-
-    def volume(pixels: int | None) -> float | None:
-        return None if pixels is None or voxel_ml is None else pixels * voxel_ml
-
-    lesion, lung = one.lesion_pixels, one.lung_pixels
-    share = lesion / lung if lesion is not None and lung else None
-    return Measured(volume(lesion), volume(lung), share)
+def measured(one: SliceResult | ScanResult) -> Measured:
+    """Volumes, and their share; that of pixels where millimetres are not known."""
+    lesion, lung = one.lesion_ml, one.lung_ml
+    part: float | None = one.lesion_pixels if lesion is None else lesion
+    whole: float | None = one.lung_pixels if lesion is None else lung
+    return Measured(lesion, lung, part / whole if part is not None and whole else None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +201,7 @@ class Tables:
                 one.source,
                 _cell(one.position),
                 *_chances(one.members),
-                *_volumes(measured(one, voxel_ml=scan.voxel_ml)),
+                *_volumes(measured(one)),
                 "" if one.lesion_pixels is None else one.lesion_pixels,
                 "; ".join(one.oddities),
                 RESEARCH_USE,
@@ -189,7 +213,7 @@ class Tables:
             len(scan.slices),
             len(scan.counted),
             *_chances(scan.members),
-            *_volumes(measured(scan, voxel_ml=scan.voxel_ml)),
+            *_volumes(measured(scan)),
             _warnings(scan.oddities),
             RESEARCH_USE,
         ])  # fmt: skip
@@ -216,7 +240,7 @@ def write_patients(scans: Sequence[ScanResult], path: Path) -> None:
 
 def _patient_row(patient: PatientResult) -> list[Any]:
     scans = patient.scans
-    one = measured(scans[0], voxel_ml=scans[0].voxel_ml)
+    one = measured(scans[0])
     return [
         patient.name,
         len(scans),

@@ -92,7 +92,6 @@ def predict_scan(
         patient=scan.patient,
         source=scan.source,
         kind=scan.kind,
-        voxel_ml=scan.voxel_ml,
         slices=tuple(found),
     )
 
@@ -174,6 +173,7 @@ def _finished(shown: Shown, *, folder: Path, rule: LungRule) -> SliceResult:
         name=plane.name,
         source=plane.path,
         position=plane.position,
+        voxel_ml=plane.voxel_ml,
         members=shown.prediction.members,
         lesion_pixels=None if lesion is None else int(lesion.sum()),
         lung_pixels=None if lung is None else int(lung.sum()),

@@ -29,6 +29,8 @@ class Plane:
       values: Hounsfield units, or grey levels.
       unit: which of them.
       position: in mm towards the head; None where nobody knows.
+      voxel_ml: what a pixel stands for: its area times the slice's share of the axis; None where
+        millimetres are not known.
       coloured: whether it was a coloured picture.
     """
 
@@ -38,6 +40,7 @@ class Plane:
     values: Num[np.ndarray, "h w"]
     unit: PixelUnit
     position: float | None = None
+    voxel_ml: float | None = None
     coloured: bool = False
 
     def picture(self, window: Window | None) -> UInt8[np.ndarray, "h w"]:
@@ -71,10 +74,6 @@ class Scan(Protocol):
     @property
     def kind(self) -> Kind:
         """What it was read from."""
-
-    @property
-    def voxel_ml(self) -> float | None:
-        """Volume of a pixel; None where millimetres are not known."""
 
     def __len__(self) -> int: ...
 

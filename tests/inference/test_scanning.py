@@ -24,7 +24,6 @@ class LongScan:
     patient: str = "long"
     source: Path = Path("long")
     kind: str = "NIfTI"
-    voxel_ml: float | None = 0.001
     most: int = 0
     alive: weakref.WeakSet[Plane] = field(default_factory=weakref.WeakSet)
 
