@@ -305,7 +305,7 @@ def test_a_killed_build_leaves_nothing_that_reads_as_complete(
         assert process.stdout is not None
         assert process.stdout.readline() == "hanging\n"
         os.kill(process.pid, signal.SIGKILL)
-    directory = tmp_path / "covid_ct_slices" / "default" / "1.0.0"
+    directory = tmp_path / "covid_ct_slices" / "default" / "1.1.0"
     (leftover,) = directory.parent.iterdir()
     assert leftover.name.startswith("incomplete.")
     with pytest.raises(KeyError, match="has not been generated yet"):
@@ -316,7 +316,7 @@ def test_a_killed_build_leaves_nothing_that_reads_as_complete(
         read_table(tmp_path)
     again = build_copy(copy, tmp_path)
     assert again.status == "built"
-    assert [path.name for path in directory.parent.iterdir()] == ["1.0.0"]
+    assert [path.name for path in directory.parent.iterdir()] == ["1.1.0"]
     assert_same_content(again.directory, built.directory)
 
 

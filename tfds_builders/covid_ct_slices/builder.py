@@ -45,8 +45,11 @@ class CovidCtSlices(CataloguedBuilder):
     name = "covid_ct_slices"
     FOLDER = Path(__file__).parent
     HOMEPAGE = "https://www.kaggle.com/datasets/maedemaftouni/large-covid19-ct-slice-dataset"
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": "First version: the Kaggle layout."}
+    VERSION = tfds.core.Version("1.1.0")
+    RELEASE_NOTES: ClassVar[dict[str, str]] = {
+        "1.0.0": "First version: the Kaggle layout.",
+        "1.1.0": "Five more double identities are merged, so that the splits are others.",
+    }
     BUILDER_CONFIGS: ClassVar[list[CovidCtSlicesConfig]] = [
         CovidCtSlicesConfig(name="default", description="With lesion masks, where there are any."),
         CovidCtSlicesConfig(
