@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from mgajax.cli import main
-from mgajax.cli.chatter import MOST_KINDS, READERS, gather_chatter
+from mgajax.cli.chatter import MOST_KINDS, TALKERS, gather_chatter
 
 
 @pytest.fixture(autouse=True)
 def loggers_as_before() -> Iterator[None]:
-    loggers = [logging.getLogger(name) for name in READERS]
+    loggers = [logging.getLogger(name) for name in TALKERS]
     before = [(logger.handlers, logger.propagate) for logger in loggers]
     yield
     for logger, (handlers, propagate) in zip(loggers, before, strict=True):

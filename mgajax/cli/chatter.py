@@ -1,11 +1,12 @@
-"""What libraries say of the files that they read: each kind once, counted, after the command."""
+"""What libraries say beside the work: each kind once, counted, after the command."""
 
 import logging
 import re
 from collections import Counter
 
-READERS = ("pydicom", "nibabel", "PIL")
-"""Libraries that write a line for each file that is not as the standard demands."""
+TALKERS = ("pydicom", "nibabel", "PIL", "asyncio")
+"""Libraries that write a line for each file that is not as the standard demands; and Python's own
+tasks, of which hundreds fail with a traceback each where one disk is full."""
 
 VALUES = re.compile(r"""\d+|".*?"|'.*?'""")
 """What differs between messages of one kind."""
@@ -40,9 +41,9 @@ class Chatter(logging.Handler):
 
 
 def gather_chatter() -> Chatter:
-    """From here on count what the readers' libraries say, instead of letting them print it."""
+    """From here to the end of the process count what those libraries say, and do not print it."""
     chatter = Chatter()
-    for name in READERS:
+    for name in TALKERS:
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [chatter], False
     return chatter
