@@ -29,7 +29,7 @@ from mgajax.training.logs import FILE_NAME as METRICS_FILE
 from mgajax.training.run import open_run
 from mgajax.training.sharding import make_layout
 from mgajax.training.state import TrainState, create_state
-from mgajax.training.trained import Trained
+from mgajax.training.trained import TrainedNetwork
 from tfds_builders.ct_phantom import CtPhantom, PhantomConfig
 
 SIDE = 96
@@ -104,7 +104,7 @@ def bright_run(
     batch_size: int = 4,
     level: float = 0.6,
     **preparation: Any,
-) -> Trained:
+) -> TrainedNetwork:
     """`Bright` as if it had been trained on pictures of 128 pixels a side, as "unet"."""
     layout = make_layout(parallel=parallel, devices=devices)
     prepared = {"image_size": 128, "normalise": "none", "orientation": "upright"} | preparation
@@ -119,7 +119,7 @@ def bright_run(
         batch_stats={},
         opt_state=(),
     )
-    return Trained(
+    return TrainedNetwork(
         config=ConfigDict(config),
         model=Bright(),
         state=layout.replicate(state),
@@ -199,7 +199,7 @@ class Brightness(nn.Module):
         )
 
 
-def brightness_run(*, level: float = 0.0, **preparation: Any) -> Trained:
+def brightness_run(*, level: float = 0.0, **preparation: Any) -> TrainedNetwork:
     """`Brightness` as if it had been trained, as "resnet18"."""
     run = bright_run(level=level, devices=1, **preparation)
     augmentation = {"flip": 0.5, "rotation_degrees": 5.0, "brightness": 0.3}

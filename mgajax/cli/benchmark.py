@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mgajax.cli.command import Run, add_command, add_data
+from mgajax.cli.command import RunCommand, add_command, add_data
 from mgajax.errors import ConfigError
 from mgajax.files import write_text
 
@@ -73,7 +73,7 @@ Exit code 1 if a step does not fit.""",
 }
 
 
-def _add_measurement(kinds: Any, name: str, run: Run) -> argparse.ArgumentParser:
+def _add_measurement(kinds: Any, name: str, run: RunCommand) -> argparse.ArgumentParser:
     command = add_command(
         kinds,
         name,
@@ -89,7 +89,7 @@ def _add_measurement(kinds: Any, name: str, run: Run) -> argparse.ArgumentParser
     return command
 
 
-def _add_timing(kinds: Any, name: str, run: Run) -> argparse.ArgumentParser:
+def _add_timing(kinds: Any, name: str, run: RunCommand) -> argparse.ArgumentParser:
     command = _add_measurement(kinds, name, run)
     command.add_argument("--steps", type=int, default=40, help="steps timed each way")
     return command

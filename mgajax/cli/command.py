@@ -5,14 +5,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-Run = Callable[[argparse.Namespace, list[str]], int | None]
+RunCommand = Callable[[argparse.Namespace, list[str]], int | None]
 """A command, of its options and the `--config.key=value` words; its exit code, None for 0."""
 
 
 def add_command(
     commands: Any,
     name: str,
-    run: Run,
+    run: RunCommand,
     *,
     text: str,
     examples: Sequence[str],

@@ -13,7 +13,7 @@ Orientation = Literal["published", "upright"]
 
 
 @dataclass(frozen=True)
-class Rendered:
+class Rendering:
     """A slice as it is stored.
 
     Attributes:
@@ -35,7 +35,7 @@ class Rendered:
     is_flipped: bool
 
 
-def render(slice_: RawSlice, *, window: Window | None, orientation: Orientation) -> Rendered:
+def render(slice_: RawSlice, *, window: Window | None, orientation: Orientation) -> Rendering:
     """One slice, rendered and turned.
 
     A picture that the source itself holds in eight bits is stored as it is: what it was rendered
@@ -52,7 +52,7 @@ def render(slice_: RawSlice, *, window: Window | None, orientation: Orientation)
     mask = slice_.mask
     if mask is not None and flip:
         mask = np.flipud(mask)
-    return Rendered(
+    return Rendering(
         png=png,
         mask_png=None if mask is None else encode_png(mask, search="runs"),
         height=height,

@@ -55,7 +55,7 @@ class SegmenterResults:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class SegmenterComparison:
     """What a comparison gives.
 
     Attributes:
@@ -71,7 +71,7 @@ class Comparison:
 
 def compare_segmenters(
     workdirs: Sequence[Path], *, out: Path, split: str = "test", bootstrap: int = 1000
-) -> Comparison:
+) -> SegmenterComparison:
     """Compare runs that were evaluated on the same slices; the first is compared with each other.
 
     Writes `table3.md`, `table3.json` (each report, and the differences), `table3.png` and `fig7.png` into `out`.
@@ -103,7 +103,7 @@ def compare_segmenters(
         model_comparison_figure(results, path=out / "table3.png"),
         _panel(runs, out / "fig7.png"),
     )
-    return Comparison(differences=differences, table=table, files=files)
+    return SegmenterComparison(differences=differences, table=table, files=files)
 
 
 def read_evaluated(workdir: Path, *, split: str) -> SegmenterResults:

@@ -39,7 +39,7 @@ CONFIG_FILE, LOCK_FILE, TRIALS = "base.json", ".tuning", "trials"
 
 
 @dataclass(frozen=True)
-class Search:
+class SearchPlan:
     """What is searched, and how.
 
     Attributes:
@@ -87,7 +87,7 @@ class SearchResults:
       finished: all trials are over.
     """
 
-    search: Search
+    search: SearchPlan
     trials: tuple[Trial, ...]
     best: Trial | None
     files: tuple[Path, ...]
@@ -135,7 +135,9 @@ def tune(
     return SearchResults(search, over, best, files, finished=len(over) >= trials)
 
 
-def _search(file: Path, *, words: Sequence[str], workdir: Path, trials: int, jobs: int) -> Search:
+def _search(
+    file: Path, *, words: Sequence[str], workdir: Path, trials: int, jobs: int
+) -> SearchPlan:
     config = configs.load(file, overrides=words)
     space = read_space(config)
     check_settings(config)
@@ -149,10 +151,10 @@ def _search(file: Path, *, words: Sequence[str], workdir: Path, trials: int, job
     }.items():
         if value < 1:
             raise ConfigError(f"{name} {value}: expected at least 1")
-    return Search(file, tuple(words), workdir, config, space, trials, jobs)
+    return SearchPlan(file, tuple(words), workdir, config, space, trials, jobs)
 
 
-def _check_same_search(search: Search) -> None:
+def _check_same_search(search: SearchPlan) -> None:
     file = search.workdir / CONFIG_FILE
     if file.exists():
         old, _ = configs.read(file)
@@ -161,7 +163,7 @@ def _check_same_search(search: Search) -> None:
         configs.write(search.config, file, extra={})
 
 
-def _read_trials(search: Search) -> dict[int, Trial]:
+def _read_trials(search: SearchPlan) -> dict[int, Trial]:
     found = (read_trial(folder) for folder in sorted((search.workdir / TRIALS).glob("*")))
     known = {trial.number: trial for trial in found if trial is not None}
     if known:
@@ -170,7 +172,7 @@ def _read_trials(search: Search) -> dict[int, Trial]:
     return known
 
 
-def _run(search: Search, known: dict[int, Trial], *, starter: Start) -> None:
+def _run(search: SearchPlan, known: dict[int, Trial], *, starter: Start) -> None:
     """Bring every trial to its end, or all to a halt on a signal; `known` is kept up to date."""
     waiting = [number for number in range(search.trials) if not _is_over(known, number)]
 
@@ -188,7 +190,7 @@ def _run(search: Search, known: dict[int, Trial], *, starter: Start) -> None:
 
 
 def _begin(
-    search: Search, known: dict[int, Trial], number: int, *, starter: Start, slot: int
+    search: SearchPlan, known: dict[int, Trial], number: int, *, starter: Start, slot: int
 ) -> TrialInProcess:
     trial = known.get(number) or _suggested(search, known, number)
     known[number] = trial.write()
@@ -198,7 +200,7 @@ def _begin(
 
 
 def _end(
-    search: Search, known: dict[int, Trial], work: TrialInProcess, *, code: int, stopped: bool
+    search: SearchPlan, known: dict[int, Trial], work: TrialInProcess, *, code: int, stopped: bool
 ) -> Trial:
     trial = end(work, code=code, metric=search.config[SECTION].metric, stopped=stopped)
     known[trial.number] = trial
@@ -214,12 +216,12 @@ def _is_over(known: dict[int, Trial], number: int) -> bool:
     return number in known and known[number].is_over
 
 
-def _may_begin(search: Search, known: dict[int, Trial], number: int) -> bool:
+def _may_begin(search: SearchPlan, known: dict[int, Trial], number: int) -> bool:
     """Whether the trials that this one's suggestion rests on are over."""
     return all(_is_over(known, earlier) for earlier in range(number - search.jobs + 1))
 
 
-def _suggested(search: Search, known: dict[int, Trial], number: int) -> Trial:
+def _suggested(search: SearchPlan, known: dict[int, Trial], number: int) -> Trial:
     folder = search.workdir / TRIALS / f"{number:03d}"
     settings = search.config[SECTION]
     if number == 0:
@@ -234,20 +236,20 @@ def _suggested(search: Search, known: dict[int, Trial], number: int) -> Trial:
     return Trial(number, folder, point)
 
 
-def _known(search: Search, trial: Trial, *, may_know: bool) -> PriorTrial:
+def _known(search: SearchPlan, trial: Trial, *, may_know: bool) -> PriorTrial:
     if not (may_know and trial.is_over):
         return PriorTrial(trial.point, gain=None)
     gain = None if trial.value is None else search.sign * trial.value
     return PriorTrial(trial.point, gain=gain, failed=trial.status == "failed")
 
 
-def _best(search: Search, trials: Sequence[Trial]) -> Trial | None:
+def _best(search: SearchPlan, trials: Sequence[Trial]) -> Trial | None:
     """The best of the finished; of equals the first."""
     finished = [trial for trial in trials if trial.value is not None]
     return max(finished, key=lambda trial: search.sign * (trial.value or 0.0), default=None)
 
 
-def _content(search: Search, trials: Sequence[Trial], best: Trial | None) -> dict[str, Any]:
+def _content(search: SearchPlan, trials: Sequence[Trial], best: Trial | None) -> dict[str, Any]:
     settings = search.config[SECTION]
     counts = Counter(trial.status for trial in trials)
     return {

@@ -24,7 +24,7 @@ from mgajax.models.registry import CLASSIFIERS
 from mgajax.schema import CLASS_NAMES, SPLITS
 from mgajax.training.run import reopen_run
 from mgajax.training.sharding import first_device
-from mgajax.training.trained import Trained, load_trained
+from mgajax.training.trained import TrainedNetwork, load_trained
 
 TARGETS = ("predicted", "label", *CLASS_NAMES)
 
@@ -81,7 +81,7 @@ def explain_runs(
 
 
 def _explain(
-    trained: Mapping[str, Trained],
+    trained: Mapping[str, TrainedNetwork],
     methods: Mapping[str, Mapping[str, Method]],
     slices: Slices,
     *,
@@ -123,7 +123,7 @@ def _names(workdirs: Sequence[Path]) -> list[str]:
     return telling_names(paths)
 
 
-def _classifier(workdir: Path, *, overrides: Sequence[str]) -> Trained:
+def _classifier(workdir: Path, *, overrides: Sequence[str]) -> TrainedNetwork:
     trained = load_trained(workdir, overrides=overrides)
     name = trained.config.model.name
     if name not in CLASSIFIERS:
@@ -136,7 +136,7 @@ def _classifier(workdir: Path, *, overrides: Sequence[str]) -> Trained:
 
 def _slices(
     workdirs: Sequence[Path],
-    trained: Mapping[str, Trained],
+    trained: Mapping[str, TrainedNetwork],
     *,
     split: str,
     images: Sequence[Path],
@@ -165,7 +165,7 @@ def _chances(model: nn.Module, variables: Any, images: Array) -> Array:
 
 
 def _probabilities(
-    trained: Trained, images: Float[np.ndarray, "n s s 1"]
+    trained: TrainedNetwork, images: Float[np.ndarray, "n s s 1"]
 ) -> Float[np.ndarray, "n k"]:
     infer = trained.inference(
         functools.partial(_chances, trained.model),

@@ -17,9 +17,9 @@ from mgajax.inference.results import (
     SCANS,
     SETTINGS_FILE,
     SLICES,
-    Measured,
     ScanResult,
     SliceResult,
+    Volumes,
     measured,
 )
 from mgajax.reporting.figures.style import CLASS_COLOURS, SURPLUS
@@ -194,7 +194,7 @@ def _key_slice(scan: ScanResult) -> int:
     return largest.number if largest.lesion_pixels else scan.counted[len(scan.counted) // 2].number
 
 
-def _volume(found: Measured, *, pixels: int | None) -> str:
+def _volume(found: Volumes, *, pixels: int | None) -> str:
     if pixels is None:
         return "–"
     return f"{pixels:,} pixels" if found.lesion_ml is None else f"{found.lesion_ml:.2f} ml"

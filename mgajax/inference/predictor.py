@@ -24,12 +24,12 @@ from mgajax.data.loader import to_float
 from mgajax.data.preparation import Preparation
 from mgajax.errors import ConfigError, DataError
 from mgajax.imaging.body import foreground
-from mgajax.inference.segmenter import PreparedSlice, lesion_function, prepared
+from mgajax.inference.segmenter import FramedSlice, lesion_function, prepared
 from mgajax.models.registry import CLASSIFIERS, SEGMENTERS
 from mgajax.progress import map_ordered
 from mgajax.training.batch_inference import BatchInference
 from mgajax.training.sharding import first_device
-from mgajax.training.trained import Trained, load_trained
+from mgajax.training.trained import TrainedNetwork, load_trained
 
 BUCKETS: tuple[int, ...] = (1, 2, 4, 8, 16)
 """Batch sizes by default: at most half of a batch is filling."""
@@ -57,7 +57,7 @@ class Prediction:
     members: Float64[np.ndarray, "m k"] | None
     attention: Float32[np.ndarray, "h w"] | None
     lesion: Float32[np.ndarray, "h w"] | None
-    prepared: PreparedSlice
+    prepared: FramedSlice
     body: Bool[np.ndarray, "h w"] | None
 
 
@@ -76,7 +76,7 @@ def spread(
 
 
 @dataclass(frozen=True, eq=False)
-class Network:
+class RunNetwork:
     """One run inside of a `Predictor`.
 
     Attributes:
@@ -87,7 +87,7 @@ class Network:
       vary: the same for varied images, by the variation's number; None where nothing is varied.
     """
 
-    trained: Trained
+    trained: TrainedNetwork
     settings: Preparation
     variables: Any
     apply: BatchInference
@@ -103,7 +103,7 @@ class Predictor:
 
     def __init__(
         self,
-        *runs: str | Path | Trained,
+        *runs: str | Path | TrainedNetwork,
         variations: int = 1,
         buckets: Sequence[int] = BUCKETS,
         overrides: Sequence[str] = (),
@@ -126,7 +126,7 @@ class Predictor:
         if variations < 1:
             raise ConfigError(f"variations={variations}: expected at least 1 (1: none)")
         trained = [
-            run if isinstance(run, Trained) else load_trained(Path(run), overrides=overrides)
+            run if isinstance(run, TrainedNetwork) else load_trained(Path(run), overrides=overrides)
             for run in runs
         ]
         names = [one.config.model.name for one in trained]
@@ -145,7 +145,7 @@ class Predictor:
         self.segmenter = _segmenter(segmenters[0], buckets=buckets) if segmenters else None
 
     @property
-    def networks(self) -> tuple[Network, ...]:
+    def networks(self) -> tuple[RunNetwork, ...]:
         """The classifiers, then the segmenter."""
         return (*self.classifiers, *filter(None, [self.segmenter]))
 
@@ -190,7 +190,7 @@ class Predictor:
         )
 
     def _classified(
-        self, network: Network, slices: Sequence[PreparedSlice]
+        self, network: RunNetwork, slices: Sequence[FramedSlice]
     ) -> tuple[Float64[np.ndarray, "m n k"], Float32[np.ndarray, "n s s"] | None]:
         """Probabilities under each variation, and the attention map of the first."""
         stacked = _stacked(slices)
@@ -204,7 +204,7 @@ class Predictor:
         return np.stack(chances).astype(np.float64), plain.get("attention")
 
 
-def _classifier(trained: Trained, *, variations: int, buckets: Sequence[int]) -> Network:
+def _classifier(trained: TrainedNetwork, *, variations: int, buckets: Sequence[int]) -> RunNetwork:
     function, layout = functools.partial(_classified, trained.model), first_device()
     vary = None
     if variations > 1:
@@ -214,16 +214,16 @@ def _classifier(trained: Trained, *, variations: int, buckets: Sequence[int]) ->
     return _network(trained, trained.inference(function, sizes=buckets, layout=layout), vary=vary)
 
 
-def _segmenter(trained: Trained, *, buckets: Sequence[int]) -> Network:
+def _segmenter(trained: TrainedNetwork, *, buckets: Sequence[int]) -> RunNetwork:
     function = lesion_function(trained.model)
     return _network(trained, trained.inference(function, sizes=buckets, layout=first_device()))
 
 
 def _network(
-    trained: Trained, apply: BatchInference, *, vary: BatchInference | None = None
-) -> Network:
+    trained: TrainedNetwork, apply: BatchInference, *, vary: BatchInference | None = None
+) -> RunNetwork:
     settings = Preparation(**trained.config.preparation)
-    return Network(trained, settings, jax.device_get(trained.variables), apply, vary)
+    return RunNetwork(trained, settings, jax.device_get(trained.variables), apply, vary)
 
 
 def _classified(
@@ -278,21 +278,21 @@ def _prepared(
     bodies: Sequence[Bool[np.ndarray, "_ _"] | None],
     *,
     settings: Preparation,
-) -> tuple[PreparedSlice, ...]:
-    def one(place: int) -> PreparedSlice:
+) -> tuple[FramedSlice, ...]:
+    def one(place: int) -> FramedSlice:
         return prepared(pictures[place], bodies[place], row=place, settings=settings)
 
     return tuple(map_ordered(one, range(len(pictures))))
 
 
-def _stacked(slices: Sequence[PreparedSlice]) -> UInt8[np.ndarray, "n s s 1"]:
+def _stacked(slices: Sequence[FramedSlice]) -> UInt8[np.ndarray, "n s s 1"]:
     return np.stack([one.image for one in slices])[..., None]
 
 
 def _restored(
     values: Float32[np.ndarray, "n s s"] | None,
-    network: Network,
-    ready: dict[Preparation, tuple[PreparedSlice, ...]],
+    network: RunNetwork,
+    ready: dict[Preparation, tuple[FramedSlice, ...]],
 ) -> list[Float32[np.ndarray, "_ _"]] | None:
     """Maps of a network's squares at the slices' own pixels."""
     if values is None:

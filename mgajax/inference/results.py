@@ -133,7 +133,7 @@ def _sum(values: Sequence[Number | None]) -> Number | None:
 
 
 @dataclass(frozen=True)
-class Measured:
+class Volumes:
     """Lesion and lung of a slice or a scan; None for what is not known.
 
     Attributes:
@@ -147,12 +147,12 @@ class Measured:
     share: float | None
 
 
-def measured(one: SliceResult | ScanResult) -> Measured:
+def measured(one: SliceResult | ScanResult) -> Volumes:
     """Volumes, and their share; that of pixels where millimetres are not known."""
     lesion, lung = one.lesion_ml, one.lung_ml
     part: float | None = one.lesion_pixels if lesion is None else lesion
     whole: float | None = one.lung_pixels if lesion is None else lung
-    return Measured(lesion, lung, part / whole if part is not None and whole else None)
+    return Volumes(lesion, lung, part / whole if part is not None and whole else None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,7 +249,7 @@ def _patient_row(patient: PatientResult) -> list[Any]:
         sum(len(scan.slices) for scan in scans),
         sum(len(scan.counted) for scan in scans),
         *_chances(patient.members),
-        *_volumes(one if len(scans) == 1 else Measured(None, None, None)),
+        *_volumes(one if len(scans) == 1 else Volumes(None, None, None)),
         _warnings(sum((scan.oddities for scan in scans), Counter())),
         RESEARCH_USE,
     ]
@@ -275,7 +275,7 @@ def _chances(members: Float64[np.ndarray, "m k"] | None) -> Iterator[str]:
         yield from ("", "") if interval is None else (_cell(end[code]) for end in interval)
 
 
-def _volumes(found: Measured) -> tuple[str, str, str]:
+def _volumes(found: Volumes) -> tuple[str, str, str]:
     return _cell(found.lesion_ml), _cell(found.lung_ml), _cell(found.share)
 
 

@@ -50,7 +50,7 @@ class Settings:
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class SliceView:
     """A slice with all that is to be written of it, as shown."""
 
     number: int
@@ -107,22 +107,22 @@ def layer_names(predictor: Predictor, *, settings: Settings) -> tuple[str, ...]:
     return tuple(names)
 
 
-Pictured = tuple[Plane, UInt8[np.ndarray, "h w"]]
+SlicePicture = tuple[Plane, UInt8[np.ndarray, "h w"]]
 
 
-def _batches(planes: Iterable[Plane], *, settings: Settings) -> Iterator[list[Pictured]]:
+def _batches(planes: Iterable[Plane], *, settings: Settings) -> Iterator[list[SlicePicture]]:
     pictured = ((plane, plane.picture(settings.window)) for plane in planes)
     while batch := list(itertools.islice(pictured, settings.batch_size)):
         yield batch
 
 
 def _predicted(
-    batch: list[Pictured], *, predictor: Predictor, settings: Settings, before: int
-) -> list[Shown]:
+    batch: list[SlicePicture], *, predictor: Predictor, settings: Settings, before: int
+) -> list[SliceView]:
     predictions = predictor([picture for _, picture in batch])
     attributions = _attributed(predictions, predictor=predictor, settings=settings)
     return [
-        Shown(
+        SliceView(
             number=before + place,
             plane=plane,
             picture=picture,
@@ -158,7 +158,7 @@ def _attributed(
     ]
 
 
-def _finished(shown: Shown, *, folder: Path, rule: LungRule) -> SliceResult:
+def _finished(shown: SliceView, *, folder: Path, rule: LungRule) -> SliceResult:
     """Draw a slice and measure it."""
     _draw(shown, folder=folder)
     plane, lesion = shown.plane, shown.lesion
@@ -181,7 +181,7 @@ def _finished(shown: Shown, *, folder: Path, rule: LungRule) -> SliceResult:
     )
 
 
-def _draw(shown: Shown, *, folder: Path) -> None:
+def _draw(shown: SliceView, *, folder: Path) -> None:
     name = f"{shown.number:04}"
     layers.save_slice(shown.picture, folder / "slices" / f"{name}.jpg")
     if shown.lesion is not None:

@@ -36,7 +36,7 @@ from mgajax.inference.segmenter import (
 from mgajax.progress import map_ordered, say, track
 from mgajax.schema import MASK_ORIGINS
 from mgajax.training.interruption import Interruption
-from mgajax.training.trained import Trained, load_trained
+from mgajax.training.trained import TrainedNetwork, load_trained
 
 Kind = Literal["binary", "soft"]
 
@@ -181,7 +181,7 @@ def _made_by(
     return found
 
 
-def _digest(trained: Trained) -> str:
+def _digest(trained: TrainedNetwork) -> str:
     """sha256 of the network's parameters and running statistics, by name."""
     digest = hashlib.sha256()
     leaves = flax.traverse_util.flatten_dict(trained.variables, sep="/")
@@ -192,7 +192,7 @@ def _digest(trained: Trained) -> str:
     return digest.hexdigest()
 
 
-def _about(trained: Trained, *, workdir: Path, made_by: dict[str, Any]) -> dict[str, Any]:
+def _about(trained: TrainedNetwork, *, workdir: Path, made_by: dict[str, Any]) -> dict[str, Any]:
     return {
         "model": trained.config.model.name,
         "workdir": str(workdir.resolve()),

@@ -19,7 +19,7 @@ from mgajax.models.registry import SEGMENTERS
 from mgajax.progress import map_ordered
 from mgajax.training.batch_inference import BatchInference
 from mgajax.training.segmentation_losses import lesion_probability
-from mgajax.training.trained import Trained
+from mgajax.training.trained import TrainedNetwork
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Unreadable:
 
 
 @dataclass(frozen=True, eq=False)
-class PreparedSlice:
+class FramedSlice:
     """A picture as the network sees it, and what leads back to its own pixels.
 
     Attributes:
@@ -75,7 +75,7 @@ class PreparedSlice:
 class LesionMap:
     """What the network says of one picture: the probability of lesion in the prepared square."""
 
-    prepared: PreparedSlice
+    prepared: FramedSlice
     lesion: Float32[np.ndarray, "s s"]
     settings: Preparation
 
@@ -95,7 +95,7 @@ class Segmenter:
       lesion: images uint8 [b, s, s, 1] to probabilities of lesion, float32 [b, s, s].
     """
 
-    trained: Trained
+    trained: TrainedNetwork
     model: nn.Module
     settings: Preparation
     lesion: BatchInference
@@ -128,7 +128,7 @@ class Segmenter:
                     yield LesionMap(item, next(values), self.settings)
 
 
-def make_segmenter(trained: Trained, *, scales: Sequence[float] | None = None) -> Segmenter:
+def make_segmenter(trained: TrainedNetwork, *, scales: Sequence[float] | None = None) -> Segmenter:
     """Compile a trained segmenter for inference.
 
     Args:
@@ -174,7 +174,7 @@ def lesion_function(model: nn.Module) -> Callable[..., Any]:
     return lesion
 
 
-def _prepare(picture: StoredSlice, *, settings: Preparation) -> PreparedSlice | Unreadable:
+def _prepare(picture: StoredSlice, *, settings: Preparation) -> FramedSlice | Unreadable:
     try:
         pixels = decode(picture.data, flags=picture.flags, settings=settings)
     except DataError as error:
@@ -190,7 +190,7 @@ def prepared(
     row: int,
     flags: str = "",
     settings: Preparation,
-) -> PreparedSlice:
+) -> FramedSlice:
     """A decoded slice as the network sees it (turned over already, where `flags` ask for it).
 
     Args:
@@ -199,20 +199,18 @@ def prepared(
     """
     done = prepare_within(body, pixels, np.zeros_like(pixels), settings=settings)
     height, width = pixels.shape
-    return PreparedSlice(
-        row=row, image=done.image, box=done.box, shape=(height, width), flags=flags
-    )
+    return FramedSlice(row=row, image=done.image, box=done.box, shape=(height, width), flags=flags)
 
 
 def _batches(
-    items: Iterable[PreparedSlice | Unreadable], *, size: int, side: int
-) -> Iterator[tuple[list[PreparedSlice | Unreadable], UInt8[np.ndarray, "_ s s 1"]]]:
+    items: Iterable[FramedSlice | Unreadable], *, size: int, side: int
+) -> Iterator[tuple[list[FramedSlice | Unreadable], UInt8[np.ndarray, "_ s s 1"]]]:
     """Items with `size` readable pictures among them, the last ones with what is left, and these."""
-    batch: list[PreparedSlice | Unreadable] = []
+    batch: list[FramedSlice | Unreadable] = []
     images: list[np.ndarray] = []
     for item in items:
         batch.append(item)
-        if isinstance(item, PreparedSlice):
+        if isinstance(item, FramedSlice):
             images.append(item.image)
         if len(images) == size:
             yield batch, np.stack(images)[..., None]

@@ -21,7 +21,7 @@ from mgajax.training.state import TrainState
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedNetwork:
     """The best state of a run, ready to apply.
 
     Attributes:
@@ -81,7 +81,7 @@ class Trained:
         return make_batch_inference(infer, layout=layout, sizes=sizes)
 
 
-def load_trained(workdir: Path, *, overrides: Sequence[str] = ()) -> Trained:
+def load_trained(workdir: Path, *, overrides: Sequence[str] = ()) -> TrainedNetwork:
     """Load the best checkpoint, see `Criterion` (the newest if none validated).
 
     Args:
@@ -96,7 +96,9 @@ def load_trained(workdir: Path, *, overrides: Sequence[str] = ()) -> Trained:
     begun = beginning.begin(config)
     like = beginning.state_shapes(config, begun.step_settings(total_steps=1))
     state, step = kept_state(config, workdir=workdir, like=like, layout=begun.layout)
-    return Trained(config=config, model=begun.model, state=state, layout=begun.layout, step=step)
+    return TrainedNetwork(
+        config=config, model=begun.model, state=state, layout=begun.layout, step=step
+    )
 
 
 def kept_state(

@@ -23,7 +23,7 @@ from mgajax.training import beginning, compilation
 from mgajax.training.compilation import FASTER_WITH_PRODUCTS_ONLY, PRODUCTS_ONLY, compiler_options
 from mgajax.training.run import open_run
 from mgajax.training.sharding import AXIS, Layout, Parallel, make_layout
-from mgajax.training.trained import Trained
+from mgajax.training.trained import TrainedNetwork
 
 UNKNOWN: dict[str, str | bool] = {"xla_no_such_option": "1"}
 REFUSED = "No such compile option: 'xla_no_such_option'"
@@ -182,7 +182,7 @@ def test_benchmark_step_times_a_step_with_them(refused: None) -> None:
         subject.compiled("eval")
 
 
-def named(run: Trained, name: str) -> Trained:
+def named(run: TrainedNetwork, name: str) -> TrainedNetwork:
     config = run.config.copy_and_resolve_references()
     config.model.name = name
     return dataclasses.replace(run, config=config)

@@ -34,7 +34,7 @@ FAR = 1000.0
 
 
 @dataclass(frozen=True)
-class Chest:
+class PhantomChest:
     """Distances (mm, negative inside) at one level; sides are -1 (image left) and 1."""
 
     grid: Grid  # bent to the individual
@@ -75,7 +75,7 @@ def lung_window(grid: Grid, anatomy: Anatomy) -> tuple[slice, slice]:
     return window(grid, (0.0, 0.06 * anatomy.chest_depth), reach=reach)
 
 
-def narrowed(chest: Chest, at: tuple[slice, slice]) -> Chest:
+def narrowed(chest: PhantomChest, at: tuple[slice, slice]) -> PhantomChest:
     """The same chest on the pixels of a window; views, no copies."""
     return replace(
         chest,
@@ -90,7 +90,7 @@ def narrowed(chest: Chest, at: tuple[slice, slice]) -> Chest:
     )
 
 
-def chest_at(grid: Grid, anatomy: Anatomy, *, level: float) -> Chest:
+def chest_at(grid: Grid, anatomy: Anatomy, *, level: float) -> PhantomChest:
     """Lay out the chest of `anatomy` at `level` on `grid`."""
     dx, dy = _bend(anatomy.bend_seed, grid.shape)
     grid = bent(grid, dx=dx, dy=dy)
@@ -119,7 +119,7 @@ def chest_at(grid: Grid, anatomy: Anatomy, *, level: float) -> Chest:
             lung = intersection(lung, -dome, rounding=4.0)
         lungs[side] = lung
     muscle, body, back = _wall(grid, anatomy, cavities, level=level, width=width, depth=depth)
-    return Chest(
+    return PhantomChest(
         grid=grid,
         level=level,
         half_width=width,
@@ -236,7 +236,7 @@ def _wall(
 
 
 def paint_soft_tissue(
-    hu: Field, chest: Chest, anatomy: Anatomy, *, rng: np.random.Generator, softness: float
+    hu: Field, chest: PhantomChest, anatomy: Anatomy, *, rng: np.random.Generator, softness: float
 ) -> None:
     """Paint skin, fat, muscle, mediastinum and the organs below the diaphragm, in place."""
     coarse = smooth_noise(rng, shape=hu.shape, cells=22)
@@ -251,7 +251,7 @@ def paint_soft_tissue(
 
 
 def _paint_middle(
-    hu: Field, chest: Chest, anatomy: Anatomy, *, coarse: Field, softness: float
+    hu: Field, chest: PhantomChest, anatomy: Anatomy, *, coarse: Field, softness: float
 ) -> None:
     """Mediastinal fat with great vessels in it, the heart, and the organs below the diaphragm."""
     fat = np.float32(MUSCLE - anatomy.fat_share * (MUSCLE - FAT))

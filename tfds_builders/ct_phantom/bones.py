@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tfds_builders.ct_phantom.anatomy import Chest, lung_centre
+from tfds_builders.ct_phantom.anatomy import PhantomChest, lung_centre
 from tfds_builders.ct_phantom.geometry import (
     BEND,
     Capsules,
@@ -28,7 +28,7 @@ RIB_TURN = 11.0
 """Ribs from apex to base: as the level grows, cuts wander forwards by so many steps."""
 
 
-def paint_bones(hu: Field, chest: Chest, anatomy: Anatomy, *, softness: float) -> None:
+def paint_bones(hu: Field, chest: PhantomChest, anatomy: Anatomy, *, softness: float) -> None:
     """Paint ribs, shoulder blades, collar bones, spine and sternum over `hu`, in place."""
     strokes = _joined(
         [_ribs(chest, anatomy), *_shoulder(chest, anatomy), _spine_arch(chest, anatomy)]
@@ -55,7 +55,7 @@ def _capsules(points: list[tuple[float, float, float, float]], radius: float) ->
     return Capsules(ends[:, :2], ends[:, 2:], np.full(len(ends), radius), np.ones(len(ends)))
 
 
-def _ribs(chest: Chest, anatomy: Anatomy) -> Capsules:
+def _ribs(chest: PhantomChest, anatomy: Anatomy) -> Capsules:
     """Ribs run obliquely, so a slice meets each of them as a short stroke along the cage."""
     wander = chest.level * RIB_TURN + anatomy.rib_phase
     cuts = np.arange(-3, 4) + (1 - wander % 1.0) - 0.5
@@ -79,7 +79,7 @@ def _ribs(chest: Chest, anatomy: Anatomy) -> Capsules:
     return Capsules(ends[keep, :2], ends[keep, 2:], radius[keep], np.ones(int(keep.sum())))
 
 
-def _around(chest: Chest, anatomy: Anatomy, *, side: int, angle: np.ndarray) -> np.ndarray:
+def _around(chest: PhantomChest, anatomy: Anatomy, *, side: int, angle: np.ndarray) -> np.ndarray:
     """Points (x, y) `[n, 2]` in the middle of the chest wall at `angle` around a lung."""
     margin = 0.42 * anatomy.wall
     a, b = 0.50 * chest.half_width + margin, chest.half_depth + margin
@@ -91,7 +91,7 @@ def _around(chest: Chest, anatomy: Anatomy, *, side: int, angle: np.ndarray) -> 
     return turned + np.array([lung_centre(chest.half_width, side), 0.06 * chest.half_depth])
 
 
-def _shoulder(chest: Chest, anatomy: Anatomy) -> list[Capsules]:
+def _shoulder(chest: PhantomChest, anatomy: Anatomy) -> list[Capsules]:
     """Shoulder blades above level 0.5, collar bones at the very top."""
     parts = []
     w, d, wall = chest.half_width, chest.half_depth, anatomy.wall
@@ -109,7 +109,7 @@ def _shoulder(chest: Chest, anatomy: Anatomy) -> list[Capsules]:
     return parts
 
 
-def _spine_arch(chest: Chest, anatomy: Anatomy) -> Capsules:
+def _spine_arch(chest: PhantomChest, anatomy: Anatomy) -> Capsules:
     """Pedicles, laminae, transverse and spinous processes around the canal."""
     half, y = anatomy.vertebra, _vertebra_y(chest)
     back = y + 1.9 * half
@@ -124,11 +124,11 @@ def _spine_arch(chest: Chest, anatomy: Anatomy) -> Capsules:
     return _capsules(strokes, 3.0)
 
 
-def _vertebra_y(chest: Chest) -> float:
+def _vertebra_y(chest: PhantomChest) -> float:
     return 0.72 * chest.half_depth
 
 
-def _paint_vertebra(hu: Field, chest: Chest, anatomy: Anatomy, *, softness: float) -> None:
+def _paint_vertebra(hu: Field, chest: PhantomChest, anatomy: Anatomy, *, softness: float) -> None:
     """The body with its cortex and sponge, and the cord in its canal."""
     half, y = anatomy.vertebra, _vertebra_y(chest)
     behind = (0.0, y + 1.28 * half)
@@ -145,7 +145,7 @@ def _paint_vertebra(hu: Field, chest: Chest, anatomy: Anatomy, *, softness: floa
     paint_ellipse(hu, chest.grid, behind, radii, 25.0, softness=softness)
 
 
-def _paint_sternum(hu: Field, chest: Chest, anatomy: Anatomy, *, softness: float) -> None:
+def _paint_sternum(hu: Field, chest: PhantomChest, anatomy: Anatomy, *, softness: float) -> None:
     """The breast bone and the cartilage that joins it to the ribs."""
     if chest.level > 0.86:
         return

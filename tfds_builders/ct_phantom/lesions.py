@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tfds_builders.ct_phantom.anatomy import Chest, lung_centre
+from tfds_builders.ct_phantom.anatomy import PhantomChest, lung_centre
 from tfds_builders.ct_phantom.disease import Disease, Effusion, Focus, Lobe
 from tfds_builders.ct_phantom.geometry import (
     BEND,
@@ -41,7 +41,7 @@ class Lesions:
 
 
 def lesions_at(
-    chest: Chest, anatomy: Anatomy, disease: Disease, *, rng: np.random.Generator
+    chest: PhantomChest, anatomy: Anatomy, disease: Disease, *, rng: np.random.Generator
 ) -> Lesions | None:
     """The lesions of `disease` in this slice, or None where the slice has none."""
     shape = chest.grid.shape
@@ -67,7 +67,7 @@ def lesions_at(
 
 
 def _add_focus(
-    chest: Chest, anatomy: Anatomy, focus: Focus, *, lump: Field, grain: Field, into: Lesions
+    chest: PhantomChest, anatomy: Anatomy, focus: Focus, *, lump: Field, grain: Field, into: Lesions
 ) -> None:
     """Add one focus to the slice's lesions, in place."""
     centre = _place(chest, anatomy, focus)
@@ -100,7 +100,7 @@ def _raise(field: Field, to: Field) -> None:
     np.maximum(field, to, out=field)
 
 
-def _place(chest: Chest, anatomy: Anatomy, focus: Focus) -> tuple[float, float]:
+def _place(chest: PhantomChest, anatomy: Anatomy, focus: Focus) -> tuple[float, float]:
     """Centre of a focus in mm: `distance` of the way from the lung's middle to the pleura."""
     a = 0.50 * chest.half_width * focus.distance * np.cos(focus.angle)
     b = chest.half_depth * focus.distance * np.sin(focus.angle)
@@ -109,7 +109,7 @@ def _place(chest: Chest, anatomy: Anatomy, focus: Focus) -> tuple[float, float]:
     return float(x), float(0.06 * chest.half_depth - s * a + c * b)
 
 
-def _add_lobe(chest: Chest, lobe: Lobe, *, lump: Field, grain: Field, into: Lesions) -> None:
+def _add_lobe(chest: PhantomChest, lobe: Lobe, *, lump: Field, grain: Field, into: Lesions) -> None:
     """Add a consolidated lobe, in place: sharp at the fissure, ragged elsewhere."""
     behind = fissure(chest)
     beyond = behind if lobe.behind else -behind
@@ -130,7 +130,7 @@ def _add_lobe(chest: Chest, lobe: Lobe, *, lump: Field, grain: Field, into: Lesi
     _raise(into.occupancy, inside)
 
 
-def _effusion(chest: Chest, effusion: Effusion, lump: Field) -> Field:
+def _effusion(chest: PhantomChest, effusion: Effusion, lump: Field) -> Field:
     """A crescent along the back of the cavity, thicker towards the bases."""
     thickness = effusion.thickness * min(1.0, (chest.level - effusion.top) / 0.3)
     behind = np.clip(chest.grid.y * np.float32(1 / chest.half_depth) - np.float32(0.05), 0, 1)

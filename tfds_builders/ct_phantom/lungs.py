@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tfds_builders.ct_phantom.anatomy import Chest, lung_centre, profile
+from tfds_builders.ct_phantom.anatomy import PhantomChest, lung_centre, profile
 from tfds_builders.ct_phantom.geometry import (
     Capsules,
     Field,
@@ -25,7 +25,7 @@ SCAR = 20.0
 
 def paint_lungs(
     hu: Field,
-    chest: Chest,
+    chest: PhantomChest,
     confounders: Confounders,
     *,
     rng: np.random.Generator,
@@ -36,11 +36,11 @@ def paint_lungs(
     paint(hu, cover(_both(chest), softness=softness), ground)
 
 
-def _both(chest: Chest) -> Field:
+def _both(chest: PhantomChest) -> Field:
     return np.minimum(chest.lungs[-1], chest.lungs[1])
 
 
-def _ground(chest: Chest, confounders: Confounders, *, rng: np.random.Generator) -> Field:
+def _ground(chest: PhantomChest, confounders: Confounders, *, rng: np.random.Generator) -> Field:
     """The lungs' density in HU, everywhere in the window."""
     shape = chest.grid.shape
     broad = smooth_noise(rng, shape=shape, cells=6)
@@ -59,7 +59,7 @@ def _ground(chest: Chest, confounders: Confounders, *, rng: np.random.Generator)
     return np.maximum(ground, np.float32(LEAST))
 
 
-def fissure(chest: Chest) -> Field:
+def fissure(chest: PhantomChest) -> Field:
     """Distance in mm behind (positive) the oblique fissure, the same on both sides."""
     width = 0.5 * chest.half_width
     outwards = np.abs(chest.grid.x) * np.float32(1 / width)
@@ -75,7 +75,7 @@ def fissure(chest: Chest) -> Field:
 
 def paint_tubes(
     hu: Field,
-    chest: Chest,
+    chest: PhantomChest,
     patient: Patient,
     *,
     inside: Field,

@@ -12,7 +12,7 @@ from jaxtyping import Bool, UInt8
 
 from mgajax.errors import ConfigError
 from tfds_builders.ct_phantom.anatomy import (
-    Chest,
+    PhantomChest,
     body_window,
     chest_at,
     lung_window,
@@ -191,7 +191,7 @@ def _draw_hu(
 def _draw_lungs(
     hu: Field,
     patient: Patient,
-    chest: Chest,
+    chest: PhantomChest,
     style: Style,
     *,
     lesion: Bool[np.ndarray, "h w"],

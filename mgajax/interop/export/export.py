@@ -23,7 +23,7 @@ from mgajax.progress import track
 from mgajax.training.beginning import CHANNELS, model_options
 from mgajax.training.run_folder import SPLIT_FILE
 from mgajax.training.tasks import NUM_CLASSES
-from mgajax.training.trained import Trained, load_trained
+from mgajax.training.trained import TrainedNetwork, load_trained
 
 BATCH = 4
 
@@ -96,7 +96,7 @@ def _paths(folder: Path, stem: str, formats: Sequence[str]) -> dict[str, Path]:
     return {name: folder / f"{stem}{FORMATS[name].suffix}" for name in formats}
 
 
-def _network(trained: Trained, *, workdir: Path) -> Network:
+def _network(trained: TrainedNetwork, *, workdir: Path) -> Network:
     config = trained.config
     return Network(
         name=config.model.name,
@@ -110,7 +110,7 @@ def _network(trained: Trained, *, workdir: Path) -> Network:
 
 
 def _write_and_compare(
-    network: Network, trained: Trained, *, workdir: Path, paths: dict[str, Path]
+    network: Network, trained: TrainedNetwork, *, workdir: Path, paths: dict[str, Path]
 ) -> tuple[tuple[Artefact, ...], str]:
     with (workdir / SPLIT_FILE).open(newline="") as file:
         length = sum(1 for _ in csv.DictReader(file))

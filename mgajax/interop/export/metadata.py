@@ -14,13 +14,13 @@ from mgajax.schema import CLASS_NAMES
 from mgajax.training.beginning import CHANNELS
 from mgajax.training.run_folder import SPLIT_FILE
 from mgajax.training.tasks import TaskName
-from mgajax.training.trained import Trained
+from mgajax.training.trained import TrainedNetwork
 
 NOTICE = "Research use only. Not a medical device."
 PIXEL_CLASSES = ("other", "lesion")
 
 
-def metadata(trained: Trained, *, workdir: Path) -> dict[str, Any]:
+def metadata(trained: TrainedNetwork, *, workdir: Path) -> dict[str, Any]:
     """JSON values that describe a trained network to who has its file alone.
 
     Raises:
