@@ -28,7 +28,7 @@ _hushed = threading.Event()
 
 
 def hush() -> None:
-    """Show nothing from here on: another process of the same run speaks for all."""
+    """Print nothing from here on: only the first process of a run prints."""
     _hushed.set()
 
 

@@ -21,7 +21,7 @@ SMALLEST_SIDE = 0.2
 def anchor_windows(
     picture: UInt8[np.ndarray, "h w"], body: Bool[np.ndarray, "h w"] | None
 ) -> Float32[np.ndarray, "3 4"]:
-    """Frame, body's box and lungs' box, as windows; what is not found is the one before it.
+    """Frame, body's box and lungs' box, as windows; a box that is not found is the one before it.
 
     Args:
       picture: grey levels.

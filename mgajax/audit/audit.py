@@ -1,4 +1,4 @@
-"""An audit from the folder to the result."""
+"""Audits a folder: reads its slices, looks for copies, damage and shortcuts, and collects the result."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -76,18 +76,20 @@ def audit_folder(
     shared = shared_patients(slices, trained_on) if trained_on else []
     stored = load_fingerprints(cache / CACHE)
     found = fingerprint_all(slices.contents(), total=len(slices), stored=stored)
-    for name, one in zip(slices.file_names.tolist(), found, strict=True):
-        if one is None:
+    for name, fingerprint_ in zip(slices.file_names.tolist(), found, strict=True):
+        if fingerprint_ is None:
             slices.findings.note(Finding.UNDECODABLE, name)
-    prints = [one for one in found if one is not None]
+    prints = [fingerprint_ for fingerprint_ in found if fingerprint_ is not None]
     if not prints:
         raise DataError(f"{directory}: none of {len(found)} pictures can be decoded")
-    if any(one.content not in stored for one in prints):
-        store_fingerprints(cache / CACHE, {one.content: one for one in prints}.values())
-    whole = slices.only(np.array([one is not None for one in found]))
-    shapes = np.stack([one.shape for one in prints])
+    if any(fingerprint_.content not in stored for fingerprint_ in prints):
+        store_fingerprints(
+            cache / CACHE, {fingerprint_.content: fingerprint_ for fingerprint_ in prints}.values()
+        )
+    whole = slices.only(np.array([fingerprint_ is not None for fingerprint_ in found]))
+    shapes = np.stack([fingerprint_.shape for fingerprint_ in prints])
     check_masks(whole, shapes, folder=masks or slices.mask_folder)
-    thumbnails = np.stack([one.thumbnail for one in prints])
+    thumbnails = np.stack([fingerprint_.thumbnail for fingerprint_ in prints])
     result = _judge(whole, prints, thumbnails, split=split, trained_on=trained_on, shared=shared)
     return IllustratedAudit(result, thumbnails, shapes)
 
@@ -171,7 +173,7 @@ def _slice(slices: AuditSlices, row: int) -> ReportedSlice:
 
 
 def _is_between(pair: Pair, people: Int32[np.ndarray, "n"]) -> bool:
-    """Two people's or two classes': worth a finding."""
+    """Whether a pair crosses people or classes, which makes it a finding."""
     return bool(people[pair.first.row] != people[pair.second.row]) or pair.is_conflict
 
 
@@ -193,16 +195,16 @@ def _split_patients(slices: AuditSlices) -> Iterable[SplitPatient]:
 
 def _identities(pairs: Sequence[Pair], people: Int32[np.ndarray, "n"]) -> list[IdentityMatch]:
     """Pairs of ids with copies of each other, most copies first."""
-    found: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+    correlations: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
     for pair in pairs:
         if people[pair.first.row] != people[pair.second.row]:
             low, high = sorted((pair.first.patient, pair.second.patient))
-            found[low, high].append(pair.correlation)
+            correlations[low, high].append(pair.correlation)
     identities = [
         IdentityMatch(patients, len(scores), float(np.mean(scores)))
-        for patients, scores in found.items()
+        for patients, scores in correlations.items()
     ]
-    return sorted(identities, key=lambda one: (-one.pairs, one.patients))
+    return sorted(identities, key=lambda identity: (-identity.pairs, identity.patients))
 
 
 def _two_classes(slices: AuditSlices, people: Int32[np.ndarray, "n"]) -> Iterable[str]:

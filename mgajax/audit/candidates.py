@@ -57,7 +57,7 @@ class Candidates:
 
 @dataclass(frozen=True)
 class _View:
-    """How two slices are laid over each other: an anchor of both, the second turned, the first
+    """How one slice is laid over another: an anchor of both, the second turned, the first
     with margins of it cut off.
     """
 
@@ -81,7 +81,7 @@ def find_candidates(
     """
     views = list(_views(anchors.shape[1]))
     squares, plain = _NOTHING, _NOTHING
-    found, numbers = [], []
+    pairs, numbers = [], []
     for number, view in enumerate(track(views, description="comparing hashes")):
         if view == _View(view.anchor):  # the first of its anchor
             squares = _cut_out(thumbnails, anchors[:, view.anchor])
@@ -94,9 +94,9 @@ def find_candidates(
             limit=LIMIT,
             most=MOST_A_VIEW,
         )
-        found.append(near)
+        pairs.append(near)
         numbers.append(np.full(len(near.first), number, np.int32))
-    near, seen_in = _best_view(joined(found), np.concatenate(numbers))
+    near, seen_in = _best_view(joined(pairs), np.concatenate(numbers))
     return _laid_over(near, seen_in, views=views, anchors=anchors)
 
 

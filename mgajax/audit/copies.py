@@ -130,5 +130,5 @@ def _words(candidates: Candidates, pair: int, window: Float32[np.ndarray, "4"]) 
     turned = ORIENTATIONS[int(candidates.orientations[pair])].words
     cropped = "cropped" if np.abs(edges).max() > CROPPED else ""
     recoded = "recoded" if candidates.orientations[pair] == 0 and not cropped else ""
-    kept = turned if candidates.orientations[pair] else ""
-    return ", ".join(filter(None, (kept, cropped, recoded)))
+    words = turned if candidates.orientations[pair] else ""
+    return ", ".join(filter(None, (words, cropped, recoded)))

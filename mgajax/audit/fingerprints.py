@@ -112,9 +112,9 @@ def load_fingerprints(path: Path) -> Stored:
     return {str(row[0]): Fingerprint(str(row[0]), str(row[1]), *row[2:]) for row in rows}
 
 
-def store_fingerprints(path: Path, found: Iterable[Fingerprint]) -> None:
+def store_fingerprints(path: Path, fingerprints: Iterable[Fingerprint]) -> None:
     """Write fingerprints for the next audit, atomically."""
-    rows = list(found)
+    rows = list(fingerprints)
     columns: dict[str, Any] = {
         field.name: np.array([getattr(row, field.name) for row in rows])
         for field in fields(Fingerprint)

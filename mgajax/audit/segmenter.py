@@ -1,4 +1,4 @@
-"""Who trained the segmenter that writes the masks of these slices, and is tested on now."""
+"""Test patients whose slices have trained the segmenter that writes the masks."""
 
 from collections import Counter
 from pathlib import Path

@@ -57,7 +57,7 @@ class AuditSlices(SliceColumns):
     findings: Findings = field(default_factory=Findings)
 
     def people(self) -> Int32[np.ndarray, "n"]:
-        """A number for each slice's person, ids compared as the splits compare them."""
+        """A number for each slice's person; ids are compared as the splits compare them."""
         return np.unique(patient_keys(self.patients), return_inverse=True)[1].astype(np.int32)
 
 

@@ -39,7 +39,7 @@ def summary(result: AuditResult) -> str:
 
 
 def _segmenter(result: AuditResult) -> list[str]:
-    """Who tests here and trains the segmenter; nothing where that was not asked."""
+    """Patients who test here and train the segmenter; nothing if no segmenter was given."""
     if not result.trained_on:
         return []
     shared = result.shared_patients
@@ -82,5 +82,5 @@ def _told(result: AuditResult) -> list[str]:
     ]
 
 
-def _interval(told: BalancedAccuracy) -> str:
-    return f"{told.accuracy:.2f} [{told.low:.2f}, {told.high:.2f}]"
+def _interval(accuracy: BalancedAccuracy) -> str:
+    return f"{accuracy.accuracy:.2f} [{accuracy.low:.2f}, {accuracy.high:.2f}]"

@@ -1,4 +1,4 @@
-"""A configuration's steps compiled for devices that are not there, and what their programs tell."""
+"""Compiles a configuration's steps for devices that this machine lacks, and reads their programs."""
 
 import re
 from collections.abc import Sequence
@@ -85,8 +85,8 @@ def measure_compile(
 
 def fits(report: dict[str, Any]) -> bool:
     """Whether all that was compiled fits, as far as is known."""
-    found = (report[what]["memory"]["fits"] for what in WHATS if what in report)
-    return all(one is not False for one in found)
+    answers = (report[what]["memory"]["fits"] for what in WHATS if what in report)
+    return all(answer is not False for answer in answers)
 
 
 def facts(chip: Chip, *, dtype: str) -> dict[str, Any]:
@@ -120,7 +120,7 @@ def _settled(
 def _compile(
     begun: Beginning, what: What, *, target: Target, quick: bool
 ) -> tuple[dict[str, Any], str]:
-    """What is found of one step, and its program; no program if there is no room for it."""
+    """Figures of one compiled step, and its program; no program if the step does not fit."""
     settings = begun.step_settings(total_steps=1000)
     state, batch = beginning.state_shapes(begun.config, settings), _batch_shapes(begun)
     name = begun.config.model.name
@@ -142,20 +142,22 @@ def _compile(
                 f"--target {target.word}: {what} does not compile: {first}"
             ) from error
         return {"trace_and_lower": traced, "compile": watch.lap(), "memory": memory}, ""
-    found = {"trace_and_lower": traced, "compile": watch.lap()}
-    found["memory"] = room.used(compiled.memory_analysis())
+    report = {"trace_and_lower": traced, "compile": watch.lap()}
+    report["memory"] = room.used(compiled.memory_analysis())
     text = compiled.as_text()
     flops = _operations(lowered, layout=begun.layout)
-    return found | _program(text, begun, flops=flops, target=target, quick=quick), text
+    return report | _program(text, begun, flops=flops, target=target, quick=quick), text
 
 
 def _operations(lowered: Any, *, layout: Layout) -> float:
-    """Of the convolutions and matrix products that one device is asked for.
+    """Operations of one device's convolutions and matrix products.
 
     Counted before the compiler pads, and here: XLA counts for devices that are there.
     """
     module = read_module(lowered.as_text("hlo"))
-    count = sum(one.times * products(one, module=module) for one in module.executed())
+    count = sum(
+        execution.times * products(execution, module=module) for execution in module.executed()
+    )
     # The others lower one device's program.
     return count / layout.num_devices if layout.parallel is Parallel.JIT else count
 
@@ -163,13 +165,13 @@ def _operations(lowered: Any, *, layout: Layout) -> float:
 def _program(
     text: str, begun: Beginning, *, flops: float, target: Target, quick: bool
 ) -> dict[str, Any]:
-    """What the text of a compiled step tells."""
+    """Figures from the text of a compiled step."""
     module = read_module(text)
     chip, dtype = target.chip, begun.config.model.dtype
     instructions = priced(module, chip=chip, dtype=dtype, model=type(begun.model).__name__)
-    if any(one.executed.times > 1 and one.operations for one in instructions):
+    if any(price.executed.times > 1 and price.operations for price in instructions):
         # How often a loop runs is known of the compiled program only.
-        flops = max(flops, sum(one.operations for one in instructions))
+        flops = max(flops, sum(price.operations for price in instructions))
     prices = None if quick or chip is None else price_list(instructions, chip=chip)
     bound = None
     if prices is not None and chip is not None and prices["ms"] > prices["beside_ms"]:
@@ -208,7 +210,7 @@ class Room:
         self.images = images
 
     def used(self, analysis: Any) -> dict[str, Any]:
-        """By the compiler's own analysis: the sum of all parts, or its peak where that is more."""
+        """Memory by the compiler's own analysis: the sum of all parts, or its peak where that is more."""
         arguments, temporaries = analysis.argument_size_in_bytes, analysis.temp_size_in_bytes
         outputs = analysis.output_size_in_bytes - analysis.alias_size_in_bytes
         needed = arguments + temporaries + outputs + analysis.generated_code_size_in_bytes
@@ -222,13 +224,13 @@ class Room:
         } | self._verdict(max(needed, peak), available=self.available)
 
     def exceeded(self, message: str) -> dict[str, Any] | None:
-        """By what a compiler says when it finds no room; None if it says something else."""
-        found = next(filter(None, (form.search(message) for form in _NO_ROOM)), None)
-        if "RESOURCE_EXHAUSTED" not in message or found is None:
+        """Memory by the message of a compiler that finds no room; None for any other message."""
+        match = next(filter(None, (form.search(message) for form in _NO_ROOM)), None)
+        if "RESOURCE_EXHAUSTED" not in message or match is None:
             return None
         used, available = (
             int(float(number) * _UNITS[unit])
-            for number, unit in ((found[1], found[2]), (found[3], found[4]))
+            for number, unit in ((match[1], match[2]), (match[3], match[4]))
         )
         return self._verdict(used, available=available)
 

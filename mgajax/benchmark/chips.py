@@ -1,4 +1,4 @@
-"""What chips can do, once: peaks, memory, bandwidth, clocks, and who says so."""
+"""One table of chips: peaks, memory, bandwidth and clocks, each with its source."""
 
 import dataclasses
 

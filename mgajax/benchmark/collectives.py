@@ -46,14 +46,14 @@ def collectives_of(module: Module) -> dict[str, dict[str, int]]:
       meanwhile), `bytes` of their results together, and `largest_bytes` of one of them. A ring sends
       about twice the bytes of an all-reduce.
     """
-    found: dict[str, list[_Sent]] = defaultdict(list)
+    transfers: dict[str, list[_Sent]] = defaultdict(list)
     begun: set[str] = set()
     for instruction, _, times in module.executed():
         for sent in _sent(instruction, module):
             if sent.piece in begun:
                 continue
             begun |= {sent.piece} - {""}
-            found[sent.kind] += [sent] * times
+            transfers[sent.kind] += [sent] * times
     return {
         kind: {
             "count": len(all_sent),
@@ -61,7 +61,7 @@ def collectives_of(module: Module) -> dict[str, dict[str, int]]:
             "bytes": sum(sent.size for sent in all_sent),
             "largest_bytes": max(sent.size for sent in all_sent),
         }
-        for kind, all_sent in found.items()
+        for kind, all_sent in transfers.items()
     }
 
 

@@ -81,9 +81,9 @@ def compare(first: Path, second: Path, *, differing: str = "refused") -> dict[st
         raise ConfigError(f"{first} is of benchmark {what}, {second} of {b['benchmark']}")
     differences = _differences(a, b, SUBJECT)
     if differences and differing == "refused":
-        told = "; ".join(f"{key} {d['a']!r} and {d['b']!r}" for key, d in differences.items())
+        listing = "; ".join(f"{key} {d['a']!r} and {d['b']!r}" for key, d in differences.items())
         raise ConfigError(
-            f"{first} and {second} measured different things: {told}; "
+            f"{first} and {second} measured different things: {listing}; "
             "add --anyway to compare them nevertheless"
         )
     versions = sorted(a["provenance"].keys() | b["provenance"].keys())
@@ -102,15 +102,15 @@ def compare(first: Path, second: Path, *, differing: str = "refused") -> dict[st
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = json.loads(path.read_text())
-        what = found["benchmark"]
+        report: dict[str, Any] = json.loads(path.read_text())
+        what = report["benchmark"]
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; give what `benchmark --out` wrote") from None
     except (ValueError, KeyError, TypeError):
         raise DataError(f"{path}: not a result of `mgajax benchmark --out`") from None
     if what not in FIGURES:
         raise DataError(f"{path}: benchmark {what!r}; {', '.join(FIGURES)} can be compared")
-    return found
+    return report
 
 
 def _differences(

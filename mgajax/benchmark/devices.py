@@ -56,10 +56,10 @@ def operations(lowered: Any, compiled: Any, *, layout: Layout) -> float | None:
 
 def _flops(module: Any) -> float | None:
     try:
-        found = module.cost_analysis() or {}
+        costs = module.cost_analysis() or {}
     except (NotImplementedError, RuntimeError):
         return None
-    count = found.get("flops")
+    count = costs.get("flops")
     return None if count is None else float(count)
 
 

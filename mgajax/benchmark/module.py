@@ -22,7 +22,7 @@ _CALLED = re.compile(
 
 
 class Bytes(NamedTuple):
-    """Of arrays: as they are, and with the padding of their tiles."""
+    """Bytes of arrays: as they are, and with the padding of their tiles."""
 
     bare: int
     padded: int
@@ -31,7 +31,7 @@ class Bytes(NamedTuple):
         return Bytes(self.bare + other.bare, self.padded + other.padded)
 
     def times(self, count: int) -> "Bytes":
-        """As many of them."""
+        """The bytes of so many such arrays."""
         return Bytes(self.bare * count, self.padded * count)
 
 
@@ -104,33 +104,33 @@ class Instruction:
 
     @functools.cached_property
     def operands(self) -> tuple[str, ...]:
-        """Names of what it takes."""
+        """Names of its operands."""
         words = _split(re.sub(r"/\*.*?\*/", "", self.arguments))
         return tuple(word.split()[-1].removeprefix("%") for word in words if word.strip())
 
     @property
     def called(self) -> tuple[str, ...]:
         """Names of the computations that it runs."""
-        found = _CALLED.findall(self.attributes)
-        return tuple(name.strip(" %") for names in found for name in names.split(","))
+        matches = _CALLED.findall(self.attributes)
+        return tuple(name.strip(" %") for names in matches for name in names.split(","))
 
     @property
     def cycles(self) -> int | None:
-        """What its compiler expects it to take; None where that says nothing."""
-        found = _CYCLES.search(self.attributes)
-        return int(found[1]) if found else None
+        """Cycles that the compiler expects; None where it says nothing."""
+        match = _CYCLES.search(self.attributes)
+        return int(match[1]) if match else None
 
     @property
     def op_name(self) -> str:
         """The path of the traced operation that it came from; "" if the compiler made it."""
-        found = _OP_NAME.search(self.attributes)
-        return found[1] if found else ""
+        match = _OP_NAME.search(self.attributes)
+        return match[1] if match else ""
 
     @property
     def trips(self) -> int:
         """How often a loop runs, as far as the compiler knows; otherwise 1."""
-        found = _TRIPS.search(self.attributes) if self.opcode == "while" else None
-        return int(found[1]) if found else 1
+        match = _TRIPS.search(self.attributes) if self.opcode == "while" else None
+        return int(match[1]) if match else 1
 
 
 Computation = Mapping[str, Instruction]
@@ -169,7 +169,14 @@ class Module:
 
     def root(self, name: str) -> Instruction | None:
         """What a computation returns."""
-        return next((one for one in self.computations.get(name, {}).values() if one.root), None)
+        return next(
+            (
+                instruction
+                for instruction in self.computations.get(name, {}).values()
+                if instruction.root
+            ),
+            None,
+        )
 
 
 def read_module(text: str) -> Module:
@@ -197,7 +204,7 @@ def read_module(text: str) -> Module:
 
 
 def _split(arguments: str) -> list[str]:
-    """At the commas outside of brackets."""
+    """Split a text at the commas outside of brackets."""
     words, depth = [""], 0
     for letter in arguments:
         depth += (letter in "([{") - (letter in ")]}")
@@ -211,23 +218,23 @@ def _split(arguments: str) -> list[str]:
 def _closing(line: str, opened: int) -> int:
     """Place of the parenthesis that closes the one at `opened`."""
     depth = 0
-    for found in re.finditer(r"[()]", line[opened:]):
-        depth += 1 if found[0] == "(" else -1
+    for bracket in re.finditer(r"[()]", line[opened:]):
+        depth += 1 if bracket[0] == "(" else -1
         if depth == 0:
-            return opened + found.start()
+            return opened + bracket.start()
     return len(line)
 
 
 @functools.lru_cache(maxsize=65536)
 def shapes_of(text: str) -> tuple[ArrayShape, ...]:
     """The arrays of a type, of a tuple too."""
-    return tuple(_shape(*found) for found in _ARRAY.findall(text))
+    return tuple(_shape(*match) for match in _ARRAY.findall(text))
 
 
 def _shape(kind: str, sides: str, layout: str) -> ArrayShape:
-    found = _LAYOUT.match(layout)
+    match = _LAYOUT.match(layout)
     space = _SPACE.search(layout)
-    order, tile = (found[1], found[2]) if found else ("", None)
+    order, tile = (match[1], match[2]) if match else ("", None)
     return ArrayShape(
         kind=kind,
         sides=_numbers(re.sub("[<=]", "", sides)),
@@ -242,7 +249,7 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def bits_of(kind: str) -> int:
-    """Of one element of an XLA type; of f8e4m3fn too."""
+    """Bytes of one element of an XLA type, f8e4m3fn included."""
     if kind == "pred":
         return 8
     digits = re.search(r"[0-9]+", kind)

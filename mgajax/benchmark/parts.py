@@ -27,7 +27,7 @@ def part_of(op_name: str, *, model: str) -> str:
     names = _names(op_name)
     for place, name in enumerate(names):
         if name == model:
-            inside = [one for one in names[place + 1 :] if one != model]
+            inside = [inner for inner in names[place + 1 :] if inner != model]
             return _module(inside) if inside else OTHER
     return next((name for name in names if name in SCOPES), OTHER)
 
@@ -45,7 +45,7 @@ def _module(names: list[str]) -> str:
     outer = modules[0]
     if outer == "backbone" and len(modules) > 1:
         outer = modules[1]
-    norm = any(_NORM.match(one) for one in modules)
+    norm = any(_NORM.match(module) for module in modules)
     outer = _MODULE_OF_PART.sub("", outer).removesuffix("_bn")
     outer = re.sub(r"^(conv\d)_\d", r"\1", outer)  # the stages of SegNet
     return f"{outer} norm" if norm and outer != "norm" else outer
@@ -53,22 +53,22 @@ def _module(names: list[str]) -> str:
 
 def _names(op_name: str) -> list[str]:
     """The path's names without transformations, wrappers and methods."""
-    found = []
+    names = []
     for step in _split(op_name):
         name = step
         while inner := _TRANSFORM.match(name):
             # Functions that were jitted by themselves are no modules.
             name = "" if name.startswith(("jit(", "pjit(")) else inner[1]
             if "/" in name:
-                found += _names(name)
+                names += _names(name)
                 name = ""
         if name and name not in _STRUCTURE and "." not in name:
-            found.append(name)
-    return found
+            names.append(name)
+    return names
 
 
 def _split(path: str) -> list[str]:
-    """At the slashes outside of parentheses."""
+    """Split a path at the slashes outside of parentheses."""
     steps, depth = [""], 0
     for letter in path:
         depth += (letter == "(") - (letter == ")")

@@ -34,7 +34,7 @@ _DEVICES = {"cpu": "cpu", "gpu": "cuda"}
 
 
 def check_comparable(subject: Subject) -> None:
-    """Refuse what the PyTorch side cannot do likewise.
+    """Refuse what the PyTorch side cannot do.
 
     Raises:
       ConfigError: several devices, another platform than CPU and GPU, or a loss without a peer.
@@ -150,9 +150,9 @@ class PeerProcess(contextlib.AbstractContextManager):
         tried: dict[str, Any] = {}
         for mode in self._modes:
             tried[mode] = self._ask(do="prepare", what=what, mode=mode)
-            told = tried[mode].get("failed") or f"{tried[mode]['trial_ms']:.1f} ms a step"
-            say(f"torch {what}, {mode}: {told}")
-        working = {mode: found for mode, found in tried.items() if "trial_ms" in found}
+            text = tried[mode].get("failed") or f"{tried[mode]['trial_ms']:.1f} ms a step"
+            say(f"torch {what}, {mode}: {text}")
+        working = {mode: answer for mode, answer in tried.items() if "trial_ms" in answer}
         if not working:
             reason = tried[self._modes[0]]["failed"]
             raise ConfigError(f"--peer torch: no mode works for the {what} step; {reason}")
@@ -169,10 +169,10 @@ class PeerProcess(contextlib.AbstractContextManager):
         Raises:
           ConfigError: it could not go on.
         """
-        found = self._ask(do="run", steps=steps)
-        if "failed" in found:
-            raise ConfigError(f"--peer torch: {found['failed']}")
-        seconds: list[float] = found["seconds"]
+        answer = self._ask(do="run", steps=steps)
+        if "failed" in answer:
+            raise ConfigError(f"--peer torch: {answer['failed']}")
+        seconds: list[float] = answer["seconds"]
         return seconds
 
     def peak_bytes(self) -> int | None:

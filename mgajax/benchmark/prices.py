@@ -60,7 +60,7 @@ class InstructionPrice:
 
 
 def priced(module: Module, *, chip: Chip | None, dtype: str, model: str) -> list[InstructionPrice]:
-    """Every instruction that a step runs and that is more than a name.
+    """The price of every instruction of a step that does some work.
 
     Args:
       module: of the compiled step.
@@ -68,7 +68,7 @@ def priced(module: Module, *, chip: Chip | None, dtype: str, model: str) -> list
       dtype: compute type, "float32" or "bfloat16".
       model: name of the network's class.
     """
-    found = []
+    prices = []
     for executed in module.executed():
         instruction, _, times = executed
         size = traffic(executed, module=module)
@@ -82,7 +82,7 @@ def priced(module: Module, *, chip: Chip | None, dtype: str, model: str) -> list
             clocked = chip.clock_hz is not None and cycles is not None
             seconds = times * cycles / chip.clock_hz if clocked else bound  # type: ignore[operator]
         path = _path(instruction, module)
-        found.append(
+        prices.append(
             InstructionPrice(
                 executed,
                 name=_name(instruction, module),
@@ -95,14 +95,14 @@ def priced(module: Module, *, chip: Chip | None, dtype: str, model: str) -> list
                 seconds=seconds,
             )
         )
-    return found
+    return prices
 
 
 def bytes_moved(instructions: list[InstructionPrice]) -> dict[str, int]:
-    """Of a step on one device: `bytes` as arrays are, `padded_bytes` as they lie in tiles."""
+    """Bytes that a step moves on one device: `bytes` as arrays are, `padded_bytes` as they lie in tiles."""
     return {
-        "bytes": sum(one.bare for one in instructions),
-        "padded_bytes": sum(one.padded for one in instructions),
+        "bytes": sum(price.bare for price in instructions),
+        "padded_bytes": sum(price.padded for price in instructions),
     }
 
 
@@ -116,32 +116,32 @@ def price_list(instructions: list[InstructionPrice], *, chip: Chip) -> dict[str,
       name, `count`, `padded_bytes` and `ms`: on a chip with cycles all that carries none, elsewhere
       the operations whose bytes say little; `heaviest`: the most expensive instructions.
     """
-    clocked = chip.clock_hz is not None and any(one.cycles is not None for one in instructions)
-    loose = [one for one in instructions if _is_unpriced(one, clocked=clocked)]
+    clocked = chip.clock_hz is not None and any(price.cycles is not None for price in instructions)
+    loose = [price for price in instructions if _is_unpriced(price, clocked=clocked)]
     return {
         "by": "cycles" if clocked else "roofline",
-        "ms": 1e3 * sum(one.seconds for one in instructions),
-        "unpriced_ms": 1e3 * sum(one.seconds for one in loose),
-        "beside_ms": 1e3 * sum(one.seconds for one in instructions if _is_beside(one)),
+        "ms": 1e3 * sum(price.seconds for price in instructions),
+        "unpriced_ms": 1e3 * sum(price.seconds for price in loose),
+        "beside_ms": 1e3 * sum(price.seconds for price in instructions if _is_beside(price)),
         "parts": _by_part(instructions),
         "unpriced": _by_name(loose),
-        "heaviest": [_line(one) for one in _dearest(instructions)],
+        "heaviest": [_line(price) for price in _dearest(instructions)],
     }
 
 
-def _is_unpriced(one: InstructionPrice, *, clocked: bool) -> bool:
-    return one.cycles is None if clocked else any(word in one.name for word in _TELLING)
+def _is_unpriced(price: InstructionPrice, *, clocked: bool) -> bool:
+    return price.cycles is None if clocked else any(word in price.name for word in _TELLING)
 
 
-def _is_beside(one: InstructionPrice) -> bool:
-    opcode = one.executed.instruction.opcode
-    return opcode.endswith("-start") and not any(word in one.name for word in _TELLING)
+def _is_beside(price: InstructionPrice) -> bool:
+    opcode = price.executed.instruction.opcode
+    return opcode.endswith("-start") and not any(word in price.name for word in _TELLING)
 
 
 def _by_part(instructions: list[InstructionPrice]) -> dict[str, dict[str, Any]]:
     parts: dict[str, dict[str, Any]] = defaultdict(lambda: {"forward_ms": 0.0, "backward_ms": 0.0})
-    for one in instructions:
-        parts[one.part]["backward_ms" if one.backward else "forward_ms"] += 1e3 * one.seconds
+    for price in instructions:
+        parts[price.part]["backward_ms" if price.backward else "forward_ms"] += 1e3 * price.seconds
     return dict(sorted(parts.items(), key=lambda item: -sum(item[1].values())))
 
 
@@ -149,27 +149,27 @@ def _by_name(instructions: list[InstructionPrice]) -> dict[str, dict[str, Any]]:
     names: dict[str, dict[str, Any]] = defaultdict(
         lambda: {"count": 0, "padded_bytes": 0, "ms": 0.0}
     )
-    for one in instructions:
-        row = names[one.name]
-        row["count"] += one.executed.times
-        row["padded_bytes"] += one.padded
-        row["ms"] += 1e3 * one.seconds
+    for price in instructions:
+        row = names[price.name]
+        row["count"] += price.executed.times
+        row["padded_bytes"] += price.padded
+        row["ms"] += 1e3 * price.seconds
     return dict(sorted(names.items(), key=lambda item: -item[1]["ms"]))
 
 
 def _dearest(instructions: list[InstructionPrice]) -> list[InstructionPrice]:
-    return sorted(instructions, key=lambda one: -one.seconds)[:HEAVIEST]
+    return sorted(instructions, key=lambda price: -price.seconds)[:HEAVIEST]
 
 
-def _line(one: InstructionPrice) -> dict[str, Any]:
+def _line(price: InstructionPrice) -> dict[str, Any]:
     return {
-        "ms": 1e3 * one.seconds,
-        "name": one.executed.instruction.name,
-        "part": one.part,
-        "backward": one.backward,
-        "padded_bytes": one.padded,
-        "times": one.executed.times,
-        "path": one.executed.instruction.op_name,
+        "ms": 1e3 * price.seconds,
+        "name": price.executed.instruction.name,
+        "part": price.part,
+        "backward": price.backward,
+        "padded_bytes": price.padded,
+        "times": price.executed.times,
+        "path": price.executed.instruction.op_name,
     }
 
 
@@ -179,10 +179,10 @@ def _path(instruction: Instruction, module: Module) -> str:
         return instruction.op_name
     for name in instruction.called:
         within = list(module.computations.get(name, {}).values())
-        chosen = [one for one in within if one.opcode in ("convolution", "dot")]
-        for one in (*chosen, *reversed(within)):
-            if one.op_name:
-                return one.op_name
+        chosen = [candidate for candidate in within if candidate.opcode in ("convolution", "dot")]
+        for candidate in (*chosen, *reversed(within)):
+            if candidate.op_name:
+                return candidate.op_name
     return ""
 
 
@@ -195,9 +195,9 @@ def _name(instruction: Instruction, module: Module) -> str:
     if opcode not in ("fusion", "async-start"):
         return f"{opcode.removesuffix('-start')} (asynchronous)" if "-start" in opcode else opcode
     within = {
-        one.opcode
+        inner.opcode
         for name in instruction.called
-        for one in module.computations.get(name, {}).values()
+        for inner in module.computations.get(name, {}).values()
     }
     held = [word for word in _TELLING if word in within]
     if opcode == "async-start":

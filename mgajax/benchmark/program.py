@@ -114,7 +114,7 @@ class Program:
         return seconds
 
     def _start_one(self) -> Any:
-        """What one more step returns; of a train step beside the state, which the next one takes."""
+        """Run one more step; returns what it computes beside the state, which the next step takes."""
         found = self.executable(self.state, self.batch)
         if self.what == "train":
             self.state, found = found

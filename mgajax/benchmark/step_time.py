@@ -80,11 +80,11 @@ def measure_step(
                 program.run(WARM_UP_STEPS)
                 tracked = track(range(BLOCKS), description=f"timing {what} blocks")
                 blocks = [program.run(1 + -(-steps // BLOCKS))[1:] for _ in tracked]
-                found: dict[str, Any] = {}
+                peer_blocks: dict[str, Any] = {}
             else:
-                blocks, found = _alternating(program, peer, steps=steps)
+                blocks, peer_blocks = _alternating(program, peer, steps=steps)
             seconds = list(itertools.chain(*blocks))
-            report[what] = _figures(program, seconds, subject=subject, peak=peak) | found
+            report[what] = _figures(program, seconds, subject=subject, peak=peak) | peer_blocks
     return report
 
 
@@ -114,7 +114,7 @@ def _figures(
 def _alternating(
     program: Program, peer: PeerProcess, *, steps: int
 ) -> tuple[list[list[float]], dict[str, Any]]:
-    """Seconds of our blocks, and what is to be said of the peer's beside them."""
+    """Seconds of our blocks, and the report of the peer's blocks in between."""
     tried, mode = peer.fastest(program.what)
     first = program.run(1)
     first_loss = float(program.last["loss"]) if program.what == "train" else None

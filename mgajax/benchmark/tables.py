@@ -59,17 +59,17 @@ def input_table(report: dict[str, Any]) -> str:
 
 
 def comparison_table(comparison: dict[str, Any]) -> str:
-    """The ratios of `compare`, and before them what else differs."""
+    """What else differs between the two reports of `compare`, then the ratios."""
     rows: list[Sequence[str]] = [("", "A", "B", "A / B")]
     for name, row in comparison["figures"].items():
         rows.append((name, f"{row['a']:,.4g}", f"{row['b']:,.4g}", f"{row['ratio']:.3f}"))
     differing = [
-        f"  differs: {key}: {found['a']!r} and {found['b']!r}"
-        for key, found in comparison["differences"].items()
+        f"  differs: {key}: {values['a']!r} and {values['b']!r}"
+        for key, values in comparison["differences"].items()
     ]
     versions = [
-        f"  note: {key}: {found['a']!r} and {found['b']!r}"
-        for key, found in comparison["versions"].items()
+        f"  note: {key}: {values['a']!r} and {values['b']!r}"
+        for key, values in comparison["versions"].items()
     ]
     return "\n".join([comparison["what"], *differing, *versions, *aligned(rows)])
 
@@ -84,7 +84,7 @@ def subject(report: dict[str, Any]) -> str:
 
 
 def parts(report: dict[str, Any]) -> list[str]:
-    """Which steps a report is of."""
+    """The steps that a report covers."""
     return [what for what in WHATS if what in report]
 
 
@@ -92,15 +92,15 @@ def _devices(kinds: Sequence[str]) -> str:
     return f"{len(kinds)} × {kinds[0]}"
 
 
-def _step_row(name: str, found: dict[str, Any]) -> tuple[str, ...]:
-    memory, flops, mfu = found["memory"], found["flops_per_device"], found["mfu"]
+def _step_row(name: str, step: dict[str, Any]) -> tuple[str, ...]:
+    memory, flops, mfu = step["memory"], step["flops_per_device"], step["mfu"]
     needed = (memory["arguments_bytes"] or 0) + (memory["intermediate_bytes"] or 0)
     return (
         name,
-        f"{found['p50_ms']:.1f}",
-        f"{found['p90_ms']:.1f}",
-        f"{found['images_per_s_per_device']:,.1f}",
-        f"{found['trace_and_lower']['wall_s'] + found['compile']['wall_s']:.1f}",
+        f"{step['p50_ms']:.1f}",
+        f"{step['p90_ms']:.1f}",
+        f"{step['images_per_s_per_device']:,.1f}",
+        f"{step['trace_and_lower']['wall_s'] + step['compile']['wall_s']:.1f}",
         f"{needed / 1e6:,.0f}",
         "-" if flops is None else f"{flops / 1e9:,.1f}",
         "-" if mfu is None else f"{mfu:.1%}",
@@ -111,15 +111,15 @@ def _peer_lines(report: dict[str, Any]) -> list[str]:
     peer = report["peer"]
     rows: list[Sequence[str]] = [("", "p50 ms", "p90 ms", "best mode", "torch / mgajax", "blocks")]
     for what in parts(report):
-        found = report[what]
+        step = report[what]
         rows.append(
             (
                 what,
-                f"{found['peer']['p50_ms']:.1f}",
-                f"{found['peer']['p90_ms']:.1f}",
-                found["peer"]["mode"],
-                f"{found['ratio']:.3f}",
-                _span(found["block_ratios"]),
+                f"{step['peer']['p50_ms']:.1f}",
+                f"{step['peer']['p90_ms']:.1f}",
+                step["peer"]["mode"],
+                f"{step['ratio']:.3f}",
+                _span(step["block_ratios"]),
             )
         )
     return [
@@ -157,18 +157,18 @@ def compile_table(report: dict[str, Any]) -> str:
     rows += [_row(what, report[what]) for what in parts(report)]
     lines = [f"{subject(report)}, compiled for {report['target']}", *aligned(rows)]
     for what in parts(report):
-        found = report[what]
-        lines += _too_large(what, found["memory"])
-        if found.get("priced"):
-            lines += _price_lines(what, found["priced"])
-        if found.get("collectives"):
-            lines += _sent_lines(what, found["collectives"])
+        step = report[what]
+        lines += _too_large(what, step["memory"])
+        if step.get("priced"):
+            lines += _price_lines(what, step["priced"])
+        if step.get("collectives"):
+            lines += _sent_lines(what, step["collectives"])
     return "\n".join(lines + _notes(report))
 
 
-def _row(name: str, found: dict[str, Any]) -> tuple[str, ...]:
-    memory, moved, prices = found["memory"], found.get("moved"), found.get("priced")
-    flops, bound = found.get("flops_per_device"), found.get("mfu_bound")
+def _row(name: str, step: dict[str, Any]) -> tuple[str, ...]:
+    memory, moved, prices = step["memory"], step.get("moved"), step.get("priced")
+    flops, bound = step.get("flops_per_device"), step.get("mfu_bound")
     fits = {True: "yes", False: "NO", None: "-"}[memory["fits"]]
     room, batch = memory["available_bytes"], memory["batch_that_fits"]
     return (
@@ -182,7 +182,7 @@ def _row(name: str, found: dict[str, Any]) -> tuple[str, ...]:
         "-" if flops is None else f"{flops / 1e9:,.1f}",
         "-" if prices is None else f"{prices['ms']:.2f}",
         "-" if bound is None else f"{bound:.1%}",
-        f"{found['trace_and_lower']['wall_s'] + found['compile']['wall_s']:.1f}",
+        f"{step['trace_and_lower']['wall_s'] + step['compile']['wall_s']:.1f}",
     )
 
 
@@ -194,10 +194,10 @@ def _too_large(what: str, memory: dict[str, Any]) -> list[str]:
     if memory["fits"] is not False:
         return []
     count = memory["batch_that_fits"]
-    told = f"about {count} images a device" if count else "not even one image a device"
+    text = f"about {count} images a device" if count else "not even one image a device"
     return [
         f"  {what} does not fit: {_giga(memory['over_bytes'])} GB too large; "
-        f"{told} would fit (an estimate)"
+        f"{text} would fit (an estimate)"
     ]
 
 
@@ -215,13 +215,13 @@ def _price_lines(what: str, prices: dict[str, Any]) -> list[str]:
     if prices["unpriced"]:
         least = SMALLEST_SHARE * prices["unpriced_ms"]
         names = [
-            f"{name} {found['count']} × ({found['ms']:.3f} ms)"
-            for name, found in prices["unpriced"].items()
-            if found["ms"] >= least
+            f"{name} {entry['count']} × ({entry['ms']:.3f} ms)"
+            for name, entry in prices["unpriced"].items()
+            if entry["ms"] >= least
         ]
         names += ["others"] if len(names) < len(prices["unpriced"]) else []
-        told = f"  {what}, priced by bytes alone, {prices['unpriced_ms']:.2f} ms: "
-        lines.append(told + "; ".join(names))
+        text = f"  {what}, priced by bytes alone, {prices['unpriced_ms']:.2f} ms: "
+        lines.append(text + "; ".join(names))
     return lines
 
 
@@ -232,12 +232,12 @@ def _part_row(name: str, part: dict[str, Any], *, whole: float) -> tuple[str, ..
 
 
 def _sent_lines(what: str, sent: dict[str, dict[str, int]]) -> list[str]:
-    told = "; ".join(
-        f"{found['count']} {kind} ({found['asynchronous']} asynchronous), "
-        f"{found['bytes'] / 1e6:.1f} MB"
-        for kind, found in sent.items()
+    text = "; ".join(
+        f"{transfer['count']} {kind} ({transfer['asynchronous']} asynchronous), "
+        f"{transfer['bytes'] / 1e6:.1f} MB"
+        for kind, transfer in sent.items()
     )
-    return [f"  {what} sends: {told}"]
+    return [f"  {what} sends: {text}"]
 
 
 def _notes(report: dict[str, Any]) -> list[str]:
@@ -250,7 +250,7 @@ def _notes(report: dict[str, Any]) -> list[str]:
     ]
     if report["effort"] == "quick":
         lines.append("  compiled with little effort: what fits and what is sent; no prices")
-    elif any(one["by"] == "cycles" for one in prices):
+    elif any(price["by"] == "cycles" for price in prices):
         lines.append(
             f"  priced by the compiler's cycles at {chip['clock_hz'] / 1e9:g} GHz, "
             "what carries none by its padded bytes over the bandwidth"

@@ -1,4 +1,4 @@
-"""Devices that are not there: what a program can be compiled for, and how XLA is told of it."""
+"""Devices that this machine lacks but can compile for, and how XLA learns of them."""
 
 import contextlib
 import dataclasses
@@ -103,10 +103,12 @@ def devices_of(target: Target) -> Sequence[jax.Device]:
       ConfigError: the compiler is not installed, or knows no such target.
     """
     if target.platform == "cpu":
-        found = jax.devices("cpu")
-        if len(found) < target.count:
-            raise ConfigError(f"--target {target.word}: JAX runs already with {len(found)} devices")
-        return found[: target.count]
+        devices = jax.devices("cpu")
+        if len(devices) < target.count:
+            raise ConfigError(
+                f"--target {target.word}: JAX runs already with {len(devices)} devices"
+            )
+        return devices[: target.count]
     _check_installed(target)
     try:
         described = _described(target)
@@ -117,13 +119,13 @@ def devices_of(target: Target) -> Sequence[jax.Device]:
 
 def compilers() -> dict[str, str]:
     """Versions of the installed compilers for TPUs and GPUs, for the report."""
-    found = {}
+    versions = {}
     for name in ("libtpu", *_GPU_PLUGINS):
         try:
-            found[name] = importlib.metadata.version(name)
+            versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def _described(target: Target) -> Any:
@@ -144,12 +146,12 @@ def _described(target: Target) -> Any:
 
 def _check_installed(target: Target) -> None:
     if target.platform == "tpu":
-        found = bool(os.environ.get("TPU_LIBRARY_PATH")) or _is_installed("libtpu")
+        installed = bool(os.environ.get("TPU_LIBRARY_PATH")) or _is_installed("libtpu")
         missing, extra = "libtpu", "aot-tpu"
     else:
-        found = any(_is_installed(name.replace("-", "_")) for name in _GPU_PLUGINS)
+        installed = any(_is_installed(name.replace("-", "_")) for name in _GPU_PLUGINS)
         missing, extra = "JAX's plugin for CUDA", "aot-gpu"
-    if not found:
+    if not installed:
         raise ConfigError(
             f"--target {target.word}: {missing} is not installed; pip install 'mgajax[{extra}]'"
         )

@@ -150,8 +150,10 @@ def _operand_shapes(instruction: Instruction, computation: Computation) -> list[
     typed = shapes_of(instruction.arguments)
     if typed:
         return list(typed)
-    found = [computation[name].shapes for name in instruction.operands if name in computation]
-    return [shapes[0] for shapes in found if shapes]
+    operand_shapes = [
+        computation[name].shapes for name in instruction.operands if name in computation
+    ]
+    return [shapes[0] for shapes in operand_shapes if shapes]
 
 
 def _matrix_product(instruction: Instruction, computation: Computation) -> float:
@@ -187,8 +189,8 @@ def _convolution(instruction: Instruction, computation: Computation) -> float:
 
 def _window(attributes: str) -> dict[str, list[str]]:
     """`{"size": ["3", "3"], "pad": ["1_1", "1_1"], ...}`."""
-    found = _WINDOW.search(attributes)
-    words = (word.split("=", 1) for word in found[1].split() if "=" in word) if found else ()
+    match = _WINDOW.search(attributes)
+    words = (word.split("=", 1) for word in match[1].split() if "=" in word) if match else ()
     return {key: value.split("x") for key, value in words}
 
 

@@ -2,7 +2,7 @@
 
 Every process runs the same program over its own devices (`jax.distributed`); what they compute is
 one global batch. Files and lines on the terminal are the first process's alone. With one process
-nothing here does anything.
+nothing here has any effect.
 """
 
 import contextlib
@@ -103,7 +103,7 @@ def is_preempted(step: int) -> bool:
 
 @contextlib.contextmanager
 def told_of_the_dead() -> Iterator[None]:
-    """Turn what JAX raises when a peer's connection breaks into an error that says so.
+    """Turn JAX's error about a broken connection into one that says that a process has died.
 
     Raises:
       ProcessError: a computation over several processes failed.

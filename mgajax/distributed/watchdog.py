@@ -1,7 +1,7 @@
-"""Noticing that another process is gone: each counts aloud, and listens to the others.
+"""Notices that another process is gone: each sends a count, and reads those of the others.
 
-Without this a process whose peer has died waits in a collective sum until something times out, and
-then ends without a word about why. Beats go through the key-value store of `jax.distributed`; a
+Without this, a process whose peer has died waits in a collective sum until a timeout, and then ends
+without saying why. Beats go through the key-value store of `jax.distributed`; a
 process that is frozen, or whose machine is cut off, is silent as well.
 """
 
@@ -58,8 +58,8 @@ def start(*, process: int, processes: int, notice_s: float) -> None:
 
     def beat(count: int) -> dict[int, int]:
         client.key_value_set(f"{BEATS}/{process}", str(count), allow_overwrite=True)
-        found = client.key_value_dir_get(BEATS)
-        return {int(key.rpartition("/")[2]): int(value) for key, value in found}
+        values = client.key_value_dir_get(BEATS)
+        return {int(key.rpartition("/")[2]): int(value) for key, value in values}
 
     watch = _Watch(processes=processes, notice_s=notice_s)
     threads = [
@@ -81,7 +81,7 @@ def start(*, process: int, processes: int, notice_s: float) -> None:
 
 
 class _Watch:
-    """Two threads: one beats and listens, and may hang with the store; the other tells the time."""
+    """Two threads: one beats and listens, and may hang with the store; the other watches the clock."""
 
     def __init__(self, *, processes: int, notice_s: float) -> None:
         self.listener = Listener(processes=processes, now=time.monotonic())
@@ -90,7 +90,7 @@ class _Watch:
         self.over = threading.Event()
 
     def keep_beating(self, beat: Callable[[int], dict[int, int]]) -> None:
-        """Until the program ends, or the store, which lives in the first process, is gone."""
+        """Beat until the program ends, or the store, which lives in the first process, is gone."""
         for count in itertools.count(1):
             try:
                 self.listener.hear(beat(count), now=time.monotonic())
@@ -103,7 +103,7 @@ class _Watch:
                 return
 
     def keep_watching(self) -> None:
-        """Until the program ends."""
+        """Watch until the program ends."""
         while not self.over.wait(self.notice_s / BEATS_PER_NOTICE):
             now = time.monotonic()
             if now - self.answered > self.notice_s:
@@ -115,9 +115,9 @@ class _Watch:
 
 
 def _end(line: str) -> None:
-    told = (
+    text = (
         f"mgajax: {line}; this process ends too. Start all again: the run goes on from its newest "
         "checkpoint"
     )
-    print(told, file=sys.stderr, flush=True)
+    print(text, file=sys.stderr, flush=True)
     os._exit(EXIT_CODE)

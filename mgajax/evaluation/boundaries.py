@@ -85,7 +85,7 @@ def outline(
 
 
 def _window(union: Bool[np.ndarray, "h w"]) -> tuple[slice, slice]:
-    """The part of the slice that holds all lesion; nothing outside it can be nearest."""
+    """The box around all lesion; no nearest point lies outside it."""
     rows, columns = np.flatnonzero(union.any(axis=1)), np.flatnonzero(union.any(axis=0))
     return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 

@@ -1,4 +1,4 @@
-"""What every metric asks of its input, checked once at the door."""
+"""The checks of input that all metrics share."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -97,7 +97,7 @@ def check_same_slices(predictions: Mapping[str, Predictions]) -> None:
     (first_name, first), *others = predictions.items()
     for name, other in others:
         for column in ("file_names", "labels", "patients"):
-            pair = [getattr(one, column)[one.file_names.argsort()] for one in (first, other)]
+            pair = [getattr(table, column)[table.file_names.argsort()] for table in (first, other)]
             if not np.array_equal(*pair):
                 raise DataError(
                     f"{first_name} and {name}: {column} of their test slices differ "

@@ -35,7 +35,7 @@ from mgajax.training.run import reopen_run
 
 @dataclass(frozen=True)
 class SegmenterResults:
-    """What `mgajax evaluate` left of one run, its slices sorted by file name.
+    """The stored evaluation of one run, its slices sorted by file name.
 
     Attributes:
       workdir: the run.

@@ -85,9 +85,9 @@ def evaluate_segmenter(
     """
     rows = np.sort(rows)
     counted, losses = [], []
-    for one in segmented(run, state, rows, description="segmenting"):
-        counted.append(count_slice(one.predicted, one.truth))
-        losses.append((one.cross_entropy * one.pixels, one.pixels))
+    for slice_ in segmented(run, state, rows, description="segmenting"):
+        counted.append(count_slice(slice_.predicted, slice_.truth))
+        losses.append((slice_.cross_entropy * slice_.pixels, slice_.pixels))
     counts, (loss, pixels) = collect_counts(counted), np.sum(losses, axis=0)
     table = run.data.table
     measured = metrics_from_counts(
@@ -187,8 +187,8 @@ def panel_slices(
     largest = names[np.argsort(-sizes, kind="stable")][:3]
     chosen = []
     for name in largest:
-        own = candidates[sources[candidates] == name]
-        own = own[np.argsort(dice[own], kind="stable")]
-        places = np.linspace((len(own) - 1) / 2, 0, PANEL_SLICES // len(largest)).round()
-        chosen += [own[int(place)] for place in dict.fromkeys(places.tolist())]
+        rows = candidates[sources[candidates] == name]
+        rows = rows[np.argsort(dice[rows], kind="stable")]
+        places = np.linspace((len(rows) - 1) / 2, 0, PANEL_SLICES // len(largest)).round()
+        chosen += [rows[int(place)] for place in dict.fromkeys(places.tolist())]
     return np.array(chosen, np.int64)

@@ -15,7 +15,7 @@ from mgajax.evaluation.checks import ScoredExamples
 
 @dataclass(frozen=True)
 class MetricSettings:
-    """What is asked of the predictions.
+    """Which classes there are, and which one is positive.
 
     Attributes:
       class_names: names of the classes 0 … k-1.

@@ -53,8 +53,8 @@ def lesion_overlap(
     full = 255 if masks.dtype == np.uint8 else 1
     size = (attention.shape[1], attention.shape[2])
     rows = [
-        _slice_scores(one, area_average(mask, size=size) / full)
-        for one, mask in zip(attention, masks, strict=True)
+        _slice_scores(map_, area_average(mask, size=size) / full)
+        for map_, mask in zip(attention, masks, strict=True)
     ]
     return dict(zip(COLUMNS, np.array(rows, np.float64).reshape(-1, len(COLUMNS)).T, strict=True))
 

@@ -1,4 +1,4 @@
-"""What is kept of a segmented slice: pixel counts and boundary scores, never its pictures."""
+"""The figures of a segmented slice: pixel counts and boundary scores, without its pictures."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace

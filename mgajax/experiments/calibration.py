@@ -75,8 +75,10 @@ def _arm(name: str, runs: Mapping[int, PlannedRun]) -> list[Measurement]:
 
 
 def _replicates(by_seed: Mapping[int, Predictions]) -> dict:
-    found = paired_replicates({str(k): one for k, one in by_seed.items()}, settings=RESAMPLING)
-    return {seed: found[str(seed)] for seed in by_seed}
+    replicates = paired_replicates(
+        {str(k): predictions for k, predictions in by_seed.items()}, settings=RESAMPLING
+    )
+    return {seed: replicates[str(seed)] for seed in by_seed}
 
 
 def _temperature(run: PlannedRun) -> float:

@@ -71,11 +71,12 @@ def arm_replicates(
     for (arm, seed), one in predictions.items():
         names = tuple(sorted(one.file_names.tolist()))
         groups.setdefault(names, {})[f"{arm}/{seed}"] = one
-    found: dict[str, Replicates] = {}
+    replicates: dict[str, Replicates] = {}
     for group in groups.values():
-        found |= paired_replicates(group, settings=RESAMPLING, level=level)
+        replicates |= paired_replicates(group, settings=RESAMPLING, level=level)
     return {
-        arm: {seed: found[f"{arm}/{seed}"] for seed in runs} for arm, runs in finished.arms.items()
+        arm: {seed: replicates[f"{arm}/{seed}"] for seed in runs}
+        for arm, runs in finished.arms.items()
     }
 
 

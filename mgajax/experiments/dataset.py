@@ -12,15 +12,15 @@ def _examine(finished: StudyInput) -> StudyResults:
     folder = finished.data.place({})
     assert folder is not None, "nothing special is asked of the data set"
     done = report_dataset(folder, out=finished.out, split=finished.split)
-    found = json.loads((finished.out / "statistics.json").read_text(encoding="utf-8"))
+    statistics = json.loads((finished.out / "statistics.json").read_text(encoding="utf-8"))
     rows = [
         _count("Slices by source (Table 1)", row["source"], name, count)
-        for row in found["table1"]
-        for name, count in zip(found["classes"], row["slices"], strict=True)
+        for row in statistics["table1"]
+        for name, count in zip(statistics["classes"], row["slices"], strict=True)
     ]
     rows += [
         _count("Slices by split (Table 2)", split, name, count)
-        for split, counts in found["table2"].items()
+        for split, counts in statistics["table2"].items()
         for name, count in counts.items()
     ]
     pictures = [path for path in done.files if path.suffix == ".png"]

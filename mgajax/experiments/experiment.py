@@ -157,16 +157,16 @@ def run_experiment(order: Order, *, draw: Draw) -> ExperimentResults | None:
     outcomes = (
         given_runs(order.compare) if order.compare else run_all(planned.runs, jobs=order.jobs)
     )
-    if any(one.status == RunStatus.STOPPED for one in outcomes):
+    if any(outcome.status == RunStatus.STOPPED for outcome in outcomes):
         return None
     order.workdir.mkdir(parents=True, exist_ok=True)
     finished = _finished(order, planned, outcomes, data)
     if finished.missing and not finished.arms:
         reasons = [f"{arm}: {status} ({why})" for arm, (status, why) in finished.missing.items()]
-        found = StudyResults([], notes=reasons)
+        results = StudyResults([], notes=reasons)
     else:
-        found = order.study.examine(finished)
-    return write_results(order, found, outcomes)
+        results = order.study.examine(finished)
+    return write_results(order, results, outcomes)
 
 
 def _plan(order: Order, data: DataSets) -> RunPlan:
@@ -188,12 +188,14 @@ def _finished(
 ) -> StudyInput:
     arms: dict[str, dict[int, PlannedRun]] = {}
     failed: dict[str, str] = {}
-    configs_by_arm = planned.configs or {one.run.arm: one.run.config for one in outcomes}
-    for one in outcomes:
-        if one.status == RunStatus.FINISHED:
-            arms.setdefault(one.run.arm, {})[one.run.seed] = one.run
+    configs_by_arm = planned.configs or {
+        outcome.run.arm: outcome.run.config for outcome in outcomes
+    }
+    for outcome in outcomes:
+        if outcome.status == RunStatus.FINISHED:
+            arms.setdefault(outcome.run.arm, {})[outcome.run.seed] = outcome.run
         else:
-            failed[one.run.arm] = one.reason
+            failed[outcome.run.arm] = outcome.reason
     missing = {arm: ("not run", reason) for arm, reason in planned.impossible.items()}
     missing |= {arm: ("failed", reason) for arm, reason in failed.items() if arm not in arms}
     in_order = {arm: arms[arm] for arm in configs_by_arm if arm in arms}
@@ -206,7 +208,9 @@ def write_results(
     """Write `results.md`, `results.csv` and, last, for whoever waits for it, `results.json`."""
     study, out = order.study, order.workdir
     failed = tuple(
-        f"{one.run.title}: {one.reason}" for one in outcomes if one.status == RunStatus.FAILED
+        f"{outcome.run.title}: {outcome.reason}"
+        for outcome in outcomes
+        if outcome.status == RunStatus.FAILED
     )
     table = markdown_tables(found.rows)
     files = [
@@ -223,9 +227,9 @@ def write_results(
         "plan": str(order.plan_file) if order.study.plan and not order.compare else "",
         "budget": order.budget_name,
         "data": str(order.data) if order.data else dict(order.settings.phantom),
-        "seeds": sorted({one.run.seed for one in outcomes}),
+        "seeds": sorted({outcome.run.seed for outcome in outcomes}),
         "provenance": configs.provenance(),
-        "runs": [_run_entry(one, out) for one in outcomes],
+        "runs": [_run_entry(outcome, out) for outcome in outcomes],
         "failed": len(failed),
         "rows": [row.to_json() for row in found.rows],
         "notes": list(found.notes),
@@ -254,12 +258,12 @@ def _page(order: Order, found: StudyResults, table: str, *, failed: Sequence[str
     study = order.study
     source = f" ({study.source})" if study.source else ""
     counts = Counter(row.status for row in found.rows)
-    told = ", ".join(f"{count} numbers {status}" for status, count in sorted(counts.items()))
+    counted = ", ".join(f"{count} numbers {status}" for status, count in sorted(counts.items()))
     return "\n\n".join(
         [
             f"# {study.title}{source}",
             f"    {order.command()}",
-            f"{told}. {READING}",
+            f"{counted}. {READING}",
             table,
             *(f"![]({path.relative_to(order.workdir)})" for path in found.figures),
             *found.notes,

@@ -47,17 +47,17 @@ def fitting_counts(
 
 def fitting_sizes(printed: Mapping[str, float], *, most: int) -> set[Size]:
     """All sizes of a test set, of at most `most` slices, of which some counts give the percentages."""
-    found = set()
+    sizes = set()
     for tp, fp, fn in _without_negatives(printed, positives=range(1, most + 1)):
         low, high = _bounds(printed["accuracy"])
         fewest = max(tp + fp + fn, math.floor((fp + fn) / (1 - low)))
         last = most if high >= 1 else min(most, math.ceil((fp + fn) / (1 - high)))
-        found |= {
+        sizes |= {
             (slices, tp + fn)
             for slices in range(max(fewest, 1), last + 1)
             if _prints(1 - (fp + fn) / slices, printed["accuracy"])
         }
-    return found
+    return sizes
 
 
 def _without_negatives(
@@ -117,14 +117,16 @@ def _printed_rows() -> list[Measurement]:
     for name, printed in _printed().items():
         for reading, (slices, positives) in POPULATIONS.items():
             counts = fitting_counts(printed, slices=slices, positives=positives)
-            told = "; ".join("TP {}, FP {}, FN {}, TN {}".format(*one) for one in counts[:1])
+            text = "; ".join(
+                "TP {}, FP {}, FN {}, TN {}".format(*confusion) for confusion in counts[:1]
+            )
             measured.append(
                 Measurement(
                     "Counts that give a printed row",
                     name,
                     reading,
                     value=float(len(counts)),
-                    note=f"{reading}: {told}" if told else "",
+                    note=f"{reading}: {text}" if text else "",
                     scale="number",
                 )
             )
@@ -143,14 +145,16 @@ def _size_rows() -> list[Measurement]:
     rows = []
     for name, members in groups.items():
         common = sorted(set.intersection(*(sizes[member] for member in members)))
-        told = "; ".join(f"{slices:,} slices, {own} of COVID-19" for slices, own in common)
+        text = "; ".join(
+            f"{slices:,} slices, {positives} of COVID-19" for slices, positives in common
+        )
         rows.append(
             Measurement(
                 f"Test sets of at most {SLICES:,} slices that give rows",
                 name,
                 "Test sets",
                 value=float(len(common)),
-                note=told,
+                note=text,
                 scale="number",
             )
         )
@@ -176,38 +180,40 @@ def _table3_rows() -> list[Measurement]:
         values = {"precision": 1 / (1 + a), "recall": 1 / (1 + b), "iou": 1 / (1 + a + b)}
         off = [np.abs(100 * value - row[name]) for name, value in values.items()]
         places = np.argwhere((off[0] < NEAR) & (off[1] < NEAR) & (off[2] < NEAR))
-        for heading, own in (("FP / TP", 0), ("FN / TP", 1)):
-            value = float(ratios[places[0, own]]) if len(places) else None
+        for heading, axis in (("FP / TP", 0), ("FN / TP", 1)):
+            value = float(ratios[places[0, axis]]) if len(places) else None
             table = "Two-decimal ratios that give a row of Table 3"
             measured.append(Measurement(table, name, heading, value=value, scale="number"))
     return measured
 
 
-def _as_is(one: Predictions) -> dict[str, float]:
-    return _binary(one, np.arange(len(one)))
+def _as_is(predictions: Predictions) -> dict[str, float]:
+    return _binary(predictions, np.arange(len(predictions)))
 
 
-def _full_batches(one: Predictions) -> dict[str, float]:
-    return _binary(one, np.arange(len(one) // paper.BATCH * paper.BATCH))
+def _full_batches(predictions: Predictions) -> dict[str, float]:
+    return _binary(predictions, np.arange(len(predictions) // paper.BATCH * paper.BATCH))
 
 
-def _shuffled_batches(one: Predictions) -> dict[str, float]:
-    order = np.random.default_rng(0).permutation(len(one))
-    return _binary(one, order[: len(one) // paper.BATCH * paper.BATCH])
+def _shuffled_batches(predictions: Predictions) -> dict[str, float]:
+    order = np.random.default_rng(0).permutation(len(predictions))
+    return _binary(predictions, order[: len(predictions) // paper.BATCH * paper.BATCH])
 
 
-def _exchanged(one: Predictions) -> dict[str, float]:
-    own = _as_is(one)
-    return own | {"recall": own["precision"], "precision": own["recall"]}
+def _exchanged(predictions: Predictions) -> dict[str, float]:
+    scores = _as_is(predictions)
+    return scores | {"recall": scores["precision"], "precision": scores["recall"]}
 
 
-def _normal_positive(one: Predictions) -> dict[str, float]:
-    return _binary(one, np.arange(len(one)), positive=schema.CLASS_NAMES.index("Normal"))
+def _normal_positive(predictions: Predictions) -> dict[str, float]:
+    return _binary(
+        predictions, np.arange(len(predictions)), positive=schema.CLASS_NAMES.index("Normal")
+    )
 
 
-def _macro(one: Predictions) -> dict[str, float]:
-    confusion = _confusion(one, np.arange(len(one)))
-    scores = confusion_scores(confusion, class_names=one.class_names)
+def _macro(predictions: Predictions) -> dict[str, float]:
+    confusion = _confusion(predictions, np.arange(len(predictions)))
+    scores = confusion_scores(confusion, class_names=predictions.class_names)
     values = {column: scores[f"macro_{column}"] for column in COLUMNS[1:]}
     return {name: float(v[0]) for name, v in ({"accuracy": scores["accuracy"]} | values).items()}
 
@@ -223,15 +229,15 @@ READINGS: Mapping[str, Callable[[Predictions], dict[str, float]]] = {
 
 
 def _binary(
-    one: Predictions, rows: np.ndarray, *, positive: int = schema.COVID
+    predictions: Predictions, rows: np.ndarray, *, positive: int = schema.COVID
 ) -> dict[str, float]:
-    scores = binary_scores(_confusion(one, rows), positive=positive)
+    scores = binary_scores(_confusion(predictions, rows), positive=positive)
     return {column: float(scores[column][0]) for column in COLUMNS}
 
 
-def _confusion(one: Predictions, rows: np.ndarray) -> np.ndarray:
-    k = len(one.class_names)
-    cells = one.labels[rows] * k + one.predicted[rows]
+def _confusion(predictions: Predictions, rows: np.ndarray) -> np.ndarray:
+    k = len(predictions.class_names)
+    cells = predictions.labels[rows] * k + predictions.predicted[rows]
     return np.bincount(cells, minlength=k * k).reshape(1, k, k).astype(np.float64)
 
 
@@ -250,7 +256,9 @@ def _reading_rows(
 ) -> list[Measurement]:
     rows = []
     for column, heading in HEADINGS.items():
-        values = {seed: own[column] for seed, own in by_seed.items() if np.isfinite(own[column])}
+        values = {
+            seed: scores[column] for seed, scores in by_seed.items() if np.isfinite(scores[column])
+        }
         mean = sum(values.values()) / len(values) if values else None
         rows.append(Measurement(table, reading, heading, value=mean, seeds=values))
     return rows

@@ -83,11 +83,13 @@ def plan_runs(
             impossible[arm] = f"needs a drawn data set with {needs}; run it without --data"
             continue
         for seed in seeds:
-            own = config.copy_and_resolve_references().unlock()
-            if DRAWN in own.data:
-                del own.data[DRAWN]  # the data's content says it
-            own.seed, own.data.dir = config.seed + seed, str(place)
-            runs.append(_planned(arm, own.lock(), content=data.fingerprint(place), folder=folder))
+            arm_config = config.copy_and_resolve_references().unlock()
+            if DRAWN in arm_config.data:
+                del arm_config.data[DRAWN]  # the data's content says it
+            arm_config.seed, arm_config.data.dir = config.seed + seed, str(place)
+            runs.append(
+                _planned(arm, arm_config.lock(), content=data.fingerprint(place), folder=folder)
+            )
     order = sorted(runs, key=lambda run: run.seed)  # stable: arms stay in the plan's order
     return RunPlan(tuple(order), impossible, dict(arms.items()))
 

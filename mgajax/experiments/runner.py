@@ -55,18 +55,18 @@ def run_all(
     Raises:
       ConfigError: GPUs that cannot be shared out.
     """
-    own: dict[Path, PlannedRun] = {}
+    by_folder_run: dict[Path, PlannedRun] = {}
     for run in runs:
-        own.setdefault(run.folder, run)
-    finished = {folder for folder, run in own.items() if is_finished(run)}
+        by_folder_run.setdefault(run.folder, run)
+    finished = {folder for folder, run in by_folder_run.items() if is_finished(run)}
     if finished:
-        say(f"{len(finished)} of {len(own)} runs were finished before")
-    waiting = [run for folder, run in own.items() if folder not in finished]
+        say(f"{len(finished)} of {len(by_folder_run)} runs were finished before")
+    waiting = [run for folder, run in by_folder_run.items() if folder not in finished]
     if jobs > 1:
-        found = run_side_by_side(waiting, jobs=jobs)
+        outcomes = run_side_by_side(waiting, jobs=jobs)
     else:
-        found = _one_by_one(waiting, execute=execute or train_and_evaluate)
-    by_folder = {one.run.folder: one for one in found}
+        outcomes = _one_by_one(waiting, execute=execute or train_and_evaluate)
+    by_folder = {outcome.run.folder: outcome for outcome in outcomes}
     return [
         RunOutcome(run, RunStatus.FINISHED)
         if run.folder in finished

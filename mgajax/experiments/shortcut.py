@@ -101,9 +101,10 @@ def _honest(finished: StudyInput) -> ByArm:
         for arm, runs in finished.arms.items()
         for seed, run in runs.items()
     }
-    found = paired_replicates(predictions, settings=RESAMPLING) if predictions else {}
+    replicates = paired_replicates(predictions, settings=RESAMPLING) if predictions else {}
     return {
-        arm: {seed: found[f"{arm}/{seed}"] for seed in runs} for arm, runs in finished.arms.items()
+        arm: {seed: replicates[f"{arm}/{seed}"] for seed in runs}
+        for arm, runs in finished.arms.items()
     }
 
 

@@ -98,10 +98,10 @@ def _examine_runs(finished: StudyInput) -> StudyResults:
 
 def _mcnemar(first: PlannedRun, second: PlannedRun, *, name: str) -> Iterator[Measurement]:
     right = (right_patients(predictions_of(run)) for run in (first, second))
-    found = mcnemar(*right)
+    test = mcnemar(*right)
     headings = {"only_first": "Only the first", "only_second": "Only the second", "p": "p"}
     for key, heading in headings.items():
-        yield Measurement(MCNEMAR, name, heading, value=float(found[key]), scale="number")
+        yield Measurement(MCNEMAR, name, heading, value=float(test[key]), scale="number")
 
 
 STUDIES = {

@@ -76,8 +76,10 @@ def _pooled(finished: StudyInput) -> ByArm:
     }
     if not tables:
         return {}
-    found = paired_replicates(tables, settings=RESAMPLING)
-    return {model: {seed: found[f"{model}/{seed}"] for seed in sorted(seeds)} for model in MODELS}
+    replicates = paired_replicates(tables, settings=RESAMPLING)
+    return {
+        model: {seed: replicates[f"{model}/{seed}"] for seed in sorted(seeds)} for model in MODELS
+    }
 
 
 STUDIES = {

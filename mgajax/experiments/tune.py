@@ -164,8 +164,8 @@ def _check_same_search(search: SearchPlan) -> None:
 
 
 def _read_trials(search: SearchPlan) -> dict[int, Trial]:
-    found = (read_trial(folder) for folder in sorted((search.workdir / TRIALS).glob("*")))
-    known = {trial.number: trial for trial in found if trial is not None}
+    trials = (read_trial(folder) for folder in sorted((search.workdir / TRIALS).glob("*")))
+    known = {trial.number: trial for trial in trials if trial is not None}
     if known:
         over = sum(trial.is_over for trial in known.values())
         say(f"{search.workdir}: {over} trials are over and count")

@@ -1,4 +1,4 @@
-"""What a search leaves: `tuning.json`, `trials.csv`, `trace.png` and `trace.svg`."""
+"""The result files of a search: `tuning.json`, `trials.csv`, `trace.png` and `trace.svg`."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -49,11 +49,11 @@ def write_results(
 
 def _best_so_far(trials: Sequence[Trial], *, minimise: bool) -> list[float | None]:
     better = min if minimise else max
-    found: list[float | None] = []
+    bests: list[float | None] = []
     for trial in trials:
-        known = [value for value in (*found[-1:], trial.value) if value is not None]
-        found.append(better(known, default=None))
-    return found
+        known = [value for value in (*bests[-1:], trial.value) if value is not None]
+        bests.append(better(known, default=None))
+    return bests
 
 
 def _lines(trials: Sequence[Trial], best: Sequence[float | None]) -> Iterator[list[Any]]:

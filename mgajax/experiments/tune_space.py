@@ -1,4 +1,4 @@
-"""A search space: which keys of a configuration are varied, between what, on what scale."""
+"""A search space: which keys of a configuration are varied, between which bounds, on which scale."""
 
 import math
 from collections.abc import Mapping, Sequence

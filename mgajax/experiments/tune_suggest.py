@@ -51,7 +51,7 @@ def suggest(
       initial: trials below this number are spread by a scrambled Halton sequence.
       seed: of the search.
     """
-    gains = [one.gain for one in known if one.gain is not None]
+    gains = [trial.gain for trial in known if trial.gain is not None]
     if number < initial or not gains:
         spread = qmc.Halton(len(space.dimensions), rng=seed).random(number)
         return space.point(spread[-1].tolist())
@@ -65,12 +65,12 @@ def suggest(
         allow_duplicate_points=True,
     )
     optimiser.set_gp_params(alpha=NOISE)
-    for one in known:
-        if space.holds(one.point):
-            gain = one.gain if one.gain is not None else (worst if one.failed else mean)
-            optimiser.register(np.clip(space.places(one.point), 0.0, 1.0), gain)
+    for trial in known:
+        if space.holds(trial.point):
+            gain = trial.gain if trial.gain is not None else (worst if trial.failed else mean)
+            optimiser.register(np.clip(space.places(trial.point), 0.0, 1.0), gain)
     with warnings.catch_warnings():
         # A length scale at the end of its range is a flat direction, not an error.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        found = optimiser.suggest()
-    return space.point([float(found[dimension.key]) for dimension in space.dimensions])
+        suggestion = optimiser.suggest()
+    return space.point([float(suggestion[dimension.key]) for dimension in space.dimensions])

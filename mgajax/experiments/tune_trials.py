@@ -57,7 +57,7 @@ class Trial:
 
     @property
     def is_over(self) -> bool:
-        """It will not be repeated."""
+        """Whether it is finished or failed: it will not be repeated."""
         return self.status != "begun"
 
     def to_json(self) -> dict:
@@ -101,7 +101,7 @@ def process_starter(jobs: int) -> Start:
 
 
 def begin(trial: Trial, words: Sequence[str], *, starter: Start, slot: int) -> TrialInProcess:
-    """Train a trial, or go on with it; waits for a process that a killed search left behind."""
+    """Train a trial, or go on with it. Waits while a process of an earlier, killed search still trains it."""
     trial.run.mkdir(parents=True, exist_ok=True)
     with locked(trial.run / LOCK_FILE, guards=str(trial.run)):
         pass
@@ -110,7 +110,7 @@ def begin(trial: Trial, words: Sequence[str], *, starter: Start, slot: int) -> T
 
 
 def end(work: TrialInProcess, *, code: int, metric: str, stopped: bool) -> Trial:
-    """What became of a trial whose process ended with `code`; written unless it can go on.
+    """The result of a trial whose process ended with `code`; written unless the trial can go on.
 
     Args:
       work: the trial.
@@ -136,7 +136,7 @@ def end(work: TrialInProcess, *, code: int, metric: str, stopped: bool) -> Trial
 
 
 def read_trial(folder: Path) -> Trial | None:
-    """The trial of a folder; None where nothing, or half a record, stands."""
+    """The trial of a folder; None without a record, or with half of one."""
     content = _json(folder / RECORD)
     return Trial(folder=folder, **content) if content else None
 

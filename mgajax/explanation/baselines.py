@@ -88,10 +88,10 @@ def several(baselines: Sequence[Any]) -> Float[np.ndarray, "m b h w c"]:
     Raises:
       DataError: none, or baselines of different shapes.
     """
-    shapes = {np.shape(one) for one in baselines}
+    shapes = {np.shape(baseline) for baseline in baselines}
     if len(shapes) != 1:
         raise DataError(f"baselines of shapes {sorted(shapes)}: expected one shape, the images'")
-    return np.stack([np.asarray(one) for one in baselines])
+    return np.stack([np.asarray(baseline) for baseline in baselines])
 
 
 def _check_size(normals: Any, images: Any) -> None:

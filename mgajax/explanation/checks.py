@@ -25,7 +25,7 @@ JUST_ABOVE = 1e-3
 
 
 def checks_of(
-    found: Sequence[MethodMaps], task: ExplanationTask, *, kinds: Sequence[str], other_seed: int
+    results: Sequence[MethodMaps], task: ExplanationTask, *, kinds: Sequence[str], other_seed: int
 ) -> list[Check]:
     """Do checks with each method's maps of one model.
 
@@ -41,30 +41,32 @@ def checks_of(
       output to the input and compares the size of values where the slice is not black; a method
       that needs the network's attention sees that of the redrawn one.
     """
-    pairs = [(one, kind) for one in found for kind in kinds]
+    pairs = [(result, kind) for result in results for kind in kinds]
     return [
-        _randomised(one, task, seed=other_seed)
+        _randomised(result, task, seed=other_seed)
         if kind == "randomisation"
-        else _moved(one, task, direction=kind)
-        for one, kind in track(pairs, description="checking maps")
+        else _moved(result, task, direction=kind)
+        for result, kind in track(pairs, description="checking maps")
     ]
 
 
-def _moved(one: MethodMaps, task: ExplanationTask, *, direction: str) -> Check:
+def _moved(result: MethodMaps, task: ExplanationTask, *, direction: str) -> Check:
     curve = move_pixels(
         task.model,
         task.variables,
         task.images,
         baselines.blurred(task.images),
         task.targets,
-        maps=one.maps.values,
+        maps=result.maps.values,
         direction=direction,
     )
     points = tuple(f"{share:.2f}" for share in curve.shares)
-    return Check(one.model, one.method.title, direction, points, curve.probabilities, curve.area)
+    return Check(
+        result.model, result.method.title, direction, points, curve.probabilities, curve.area
+    )
 
 
-def _randomised(one: MethodMaps, task: ExplanationTask, *, seed: int) -> Check:
+def _randomised(result: MethodMaps, task: ExplanationTask, *, seed: int) -> Check:
     network = ExplainedNetwork(task.model, tuple(EVALUATION.items()))
     layers = layer_names(network, task.variables, jnp.asarray(task.images[:1]))[::-1]
     size, channels = task.images.shape[1], task.images.shape[3]
@@ -72,7 +74,7 @@ def _randomised(one: MethodMaps, task: ExplanationTask, *, seed: int) -> Check:
 
     def sizes(variables: dict[str, Any]) -> Float[np.ndarray, "n s s"]:
         batches = batches_of(dataclasses.replace(task, variables=variables))
-        found = [one.method.explain(batch) for batch in batches]
+        found = [result.method.explain(batch) for batch in batches]
         return np.abs(joined(found, n=len(task.images)).values)
 
     found = randomisation_check(
@@ -83,4 +85,6 @@ def _randomised(one: MethodMaps, task: ExplanationTask, *, seed: int) -> Check:
         where=np.any(task.images > baselines.BLACK + JUST_ABOVE, axis=-1),
     )
     values = np.stack(list(found.values()), axis=1)
-    return Check(one.model, one.method.title, "randomisation", tuple(found), values, values[:, -1])
+    return Check(
+        result.model, result.method.title, "randomisation", tuple(found), values, values[:, -1]
+    )

@@ -80,19 +80,19 @@ def attention_maps(
     Raises:
       ConfigError: the model has no attention.
     """
-    found: dict[str, list[np.ndarray]] = {}
+    maps_by_name: dict[str, list[np.ndarray]] = {}
     network = ExplainedNetwork(model, tuple(sorted(call.items())))
     for start in range(0, images.shape[0], batch_size):
         rows = jnp.asarray(images[start : start + batch_size])
         for name, maps in _attention(variables, rows, network=network).items():
-            found.setdefault(name, []).append(np.asarray(maps)[..., 0])
-    if not found:
+            maps_by_name.setdefault(name, []).append(np.asarray(maps)[..., 0])
+    if not maps_by_name:
         raise ConfigError(
             f"{type(model).__name__} has no attention maps; explain resnet18_cbam or "
             "mga_resnet18, or choose another method"
         )
     size = (images.shape[1], images.shape[2])
-    return {name: enlarged(np.concatenate(maps), size=size) for name, maps in found.items()}
+    return {name: enlarged(np.concatenate(maps), size=size) for name, maps in maps_by_name.items()}
 
 
 def enlarged(

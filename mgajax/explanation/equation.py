@@ -63,5 +63,5 @@ class Operation:
 
 
 def bound(equation: Any) -> Callable[..., Any]:
-    """The equation, which is no call, as a function of its operands; several results are a list."""
+    """The equation as a function of its operands; several results come as a list. Calls are excluded."""
     return functools.partial(equation.primitive.bind, **equation.params)

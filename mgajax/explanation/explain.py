@@ -69,8 +69,8 @@ def explain_runs(
         for name, folder in zip(names or _names(workdirs), workdirs, strict=True)
     }
     chosen = {
-        name: chosen_methods(tuple(methods), has_attention=attends(one.model))
-        for name, one in trained.items()
+        name: chosen_methods(tuple(methods), has_attention=attends(network.model))
+        for name, network in trained.items()
     }
     slices = _slices(
         workdirs, trained, split=split, images=images, limit=limit, overrides=overrides
@@ -95,19 +95,21 @@ def _explain(
     targets, chances = {}, {}
     results: list[MethodMaps] = []
     checked: list[Check] = []
-    for name, one in trained.items():
-        variables = jax.device_get(one.variables)
-        chances[name] = _probabilities(one, slices.images)
+    for name, network in trained.items():
+        variables = jax.device_get(network.variables)
+        chances[name] = _probabilities(network, slices.images)
         targets[name] = _targets(slices, chances[name], target=target)
-        task = ExplanationTask(one.model, variables, slices.images, references, targets[name])
-        found = [explain_all(name, method, task) for method in methods[name].values()]
-        results += found
-        checked += checks_of(found, task, kinds=checks, other_seed=int(one.config.seed) + 1)
+        task = ExplanationTask(network.model, variables, slices.images, references, targets[name])
+        method_maps = [explain_all(name, method, task) for method in methods[name].values()]
+        results += method_maps
+        checked += checks_of(
+            method_maps, task, kinds=checks, other_seed=int(network.config.seed) + 1
+        )
     return Explanation(slices, targets, chances, results, checked)
 
 
 def _check_words(**given: Sequence[str]) -> None:
-    """Refuse an unknown word of an option."""
+    """Refuse unknown values of an option."""
     known = {"target": TARGETS, "split": SPLITS, "check": CHECKS}
     for option, words in given.items():
         for word in words:

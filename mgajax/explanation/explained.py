@@ -1,4 +1,4 @@
-"""What explaining one or more runs gives."""
+"""The maps and checks that explaining one or more runs gives."""
 
 import dataclasses
 import time
@@ -37,7 +37,7 @@ class MethodMaps:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Check:
-    """How one method's maps of one model stand a check.
+    """The outcome of a check for one method's maps of one model.
 
     Attributes:
       model: what the run is called.
@@ -80,15 +80,15 @@ class Explanation:
 
 def explain_all(name: str, method: Method, task: ExplanationTask) -> MethodMaps:
     """All slices of a task by one method, timed."""
-    found, seconds = [], []
+    maps, seconds = [], []
     batches = batches_of(task)
     for batch in track(batches, description=f"{name}: {method.title}"):
         start = time.monotonic()
-        found.append(method.explain(batch))
+        maps.append(method.explain(batch))
         seconds.append((time.monotonic() - start) / len(batch.images))
     compiled = len(seconds) > 1
     average = float(np.mean(seconds[1:] if compiled else seconds))
-    return MethodMaps(name, method, joined(found, n=len(task.images)), average, compiled)
+    return MethodMaps(name, method, joined(maps, n=len(task.images)), average, compiled)
 
 
 def batches_of(task: ExplanationTask) -> list[ExplanationTask]:

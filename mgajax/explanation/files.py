@@ -38,11 +38,11 @@ Columns = Mapping[str, Float[np.ndarray, "n"]]
 def write_results(explanation: Explanation, *, out: Path, baseline: str) -> list[Path]:
     """Write everything; returns the files, the page last."""
     out.mkdir(parents=True, exist_ok=True)
-    files = [_write_maps(explanation, one, out=out) for one in explanation.results]
+    files = [_write_maps(explanation, result, out=out) for result in explanation.results]
     scores: dict[Key, Columns] = {
-        (one.model, one.method.title, reading): _scores(explanation, one, reading=reading)
-        for one in explanation.results
-        for reading in (READINGS if one.method.signed else READINGS[:1])
+        (result.model, result.method.title, reading): _scores(explanation, result, reading=reading)
+        for result in explanation.results
+        for reading in (READINGS if result.method.signed else READINGS[:1])
     }
     files.append(write_csv(_lines(explanation, scores), out / "scores.csv"))
     summaries = {key: _summary(explanation, columns) for key, columns in scores.items()}
@@ -61,23 +61,23 @@ def write_results(explanation: Explanation, *, out: Path, baseline: str) -> list
     return [*files, *pictures, write_text(page, out / "index.html")]
 
 
-def _write_maps(explanation: Explanation, one: MethodMaps, *, out: Path) -> Path:
-    name = f"{one.model}_{one.method.title}".replace(" ", "-").replace("/", "-")
+def _write_maps(explanation: Explanation, result: MethodMaps, *, out: Path) -> Path:
+    name = f"{result.model}_{result.method.title}".replace(" ", "-").replace("/", "-")
     path = out / f"{name}.npz"
     arrays: dict[str, Any] = {
         "file_names": explanation.slices.names.astype(np.str_),
-        "targets": explanation.targets[one.model],
-        "maps": one.maps.values,
+        "targets": explanation.targets[result.model],
+        "maps": result.maps.values,
     }
-    if one.maps.gap is not None and one.maps.difference is not None:
-        arrays |= {"difference": one.maps.difference, "completeness_gap": one.maps.gap}
+    if result.maps.gap is not None and result.maps.difference is not None:
+        arrays |= {"difference": result.maps.difference, "completeness_gap": result.maps.gap}
     np.savez_compressed(path, **arrays)
     return path
 
 
-def _scores(explanation: Explanation, one: MethodMaps, *, reading: str) -> Columns:
+def _scores(explanation: Explanation, result: MethodMaps, *, reading: str) -> Columns:
     """NaN throughout where no mask is known."""
-    maps = relevance(one.maps.values, reading=reading)
+    maps = relevance(result.maps.values, reading=reading)
     columns = lesion_scores(maps, explanation.slices.masks)
     known = explanation.slices.known
     return {name: np.where(known, column, np.nan) for name, column in columns.items()}
@@ -108,12 +108,12 @@ def _report(
     baseline: str,
 ) -> dict[str, Any]:
     speeds = {
-        f"{one.model}/{one.method.title}": {
-            "seconds_per_slice": one.seconds,
-            "includes_compilation": not one.compiled,
-            "largest_relative_gap": _largest_gap(one),
+        f"{result.model}/{result.method.title}": {
+            "seconds_per_slice": result.seconds,
+            "includes_compilation": not result.compiled,
+            "largest_relative_gap": _largest_gap(result),
         }
-        for one in explanation.results
+        for result in explanation.results
     }
     return {
         "slices": len(explanation.slices),
@@ -150,12 +150,12 @@ def _check_lines(explanation: Explanation) -> Iterator[list[Any]]:
                 yield [*head, point, cell(value)]
 
 
-def _largest_gap(one: MethodMaps) -> float | None:
+def _largest_gap(result: MethodMaps) -> float | None:
     """|gap| as a share of the largest |difference| that was explained."""
-    if one.maps.gap is None or one.maps.difference is None:
+    if result.maps.gap is None or result.maps.difference is None:
         return None
-    largest = float(np.abs(one.maps.difference).max())
-    return float(np.abs(one.maps.gap).max()) / largest if largest > 0 else None
+    largest = float(np.abs(result.maps.difference).max())
+    return float(np.abs(result.maps.gap).max()) / largest if largest > 0 else None
 
 
 def _pictures(
@@ -168,8 +168,10 @@ def _pictures(
     shown = panel_slices(slices.masks, known=slices.known, patients=slices.patients)
     several = len(explanation.targets) > 1
     maps = {
-        f"{one.method.title}\n{one.model}" if several else one.method.title: one.maps.values[shown]
-        for one in sorted(explanation.results, key=lambda one: one.method.title)
+        f"{result.method.title}\n{result.model}"
+        if several
+        else result.method.title: result.maps.values[shown]
+        for result in sorted(explanation.results, key=lambda result: result.method.title)
     }
     first = next(iter(explanation.targets))
     captions = [

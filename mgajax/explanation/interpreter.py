@@ -70,12 +70,12 @@ def _array(constant: Any) -> Array:
 def _needed(jaxpr: Any) -> list[Any]:
     """The equations that the outputs depend on, in order."""
     wanted = {v for v in jaxpr.outvars if not isinstance(v, jex.core.Literal)}
-    kept = []
+    equations = []
     for equation in reversed(jaxpr.eqns):
         if wanted.intersection(equation.outvars):
-            kept.append(equation)
+            equations.append(equation)
             wanted |= {v for v in equation.invars if not isinstance(v, jex.core.Literal)}
-    return kept[::-1]
+    return equations[::-1]
 
 
 def _results(equation: Any, operands: tuple[Value, ...], nonlinear: Nonlinear) -> list[Value]:
@@ -101,7 +101,7 @@ def _results(equation: Any, operands: tuple[Value, ...], nonlinear: Nonlinear) -
 
 
 def _nth(run: Callable[..., Any], n: int) -> Callable[..., Array]:
-    """One result of a function of several."""
+    """The function that returns the nth of several results."""
     return lambda *operands: run(*operands)[n]
 
 

@@ -28,13 +28,13 @@ class ExplanationTask:
 
     @property
     def arguments(self) -> tuple[Any, ...]:
-        """For the attribution methods."""
+        """The fields as arguments of the attribution methods."""
         return self.model, self.variables, self.images, self.baselines, self.targets
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Maps:
-    """What a method says of a batch.
+    """The maps of a method for a batch.
 
     Attributes:
       values: float32 `[b, h, w]`: attributions summed over channels (signed), or heat ≥ 0.
@@ -62,9 +62,9 @@ class Method:
     signed: bool
 
 
-def _attribution(found: Attribution) -> Maps:
-    values = found.attributions.sum(axis=-1).astype(np.float32)
-    return Maps(values, found.completeness_gap, found.difference)
+def _attribution(attribution: Attribution) -> Maps:
+    values = attribution.attributions.sum(axis=-1).astype(np.float32)
+    return Maps(values, attribution.completeness_gap, attribution.difference)
 
 
 def _deeplift(nonlinear: str) -> Callable[[ExplanationTask], Maps]:
@@ -78,8 +78,8 @@ def _own_attention(task: ExplanationTask) -> Maps:
 
 
 def _grad_cam(task: ExplanationTask) -> Maps:
-    found = grad_cam(task.model, task.variables, task.images, task.targets)
-    return Maps(found.astype(np.float32))
+    heat = grad_cam(task.model, task.variables, task.images, task.targets)
+    return Maps(heat.astype(np.float32))
 
 
 def _gradients(task: ExplanationTask) -> Maps:

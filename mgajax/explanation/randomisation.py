@@ -49,13 +49,13 @@ def randomisation_check(
         raise DataError(f"layers: {wrong}, expected some of {', '.join(known)}")
     trained = explain({key: dict(tree) for key, tree in variables.items()})
     mixed = {key: dict(tree) for key, tree in variables.items()}
-    found = {}
+    correlations = {}
     for layer in layers:
         for key, tree in mixed.items():
             if layer in tree:
                 tree[layer] = redrawn[key][layer]
-        found[layer] = rank_correlation(trained, explain(mixed), where=where)
-    return found
+        correlations[layer] = rank_correlation(trained, explain(mixed), where=where)
+    return correlations
 
 
 def rank_correlation(

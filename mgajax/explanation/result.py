@@ -1,4 +1,4 @@
-"""What an attribution method gives, and whether it adds up."""
+"""The result of an attribution method, and whether it adds up."""
 
 import dataclasses
 import warnings

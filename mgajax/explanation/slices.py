@@ -53,7 +53,7 @@ class Slices:
 
     @property
     def images(self) -> Float[np.ndarray, "n s s 1"]:
-        """Normalised."""
+        """The slices, normalised."""
         return np.asarray(to_float(self.pixels[..., None]))
 
 

@@ -24,7 +24,7 @@ def call(equation: Equation, operands: Sequence[Any]) -> tuple[Any, Sequence[Any
         return equation.params["branches"][-1], operands[1:]  # the first one is the platform
     if equation.primitive.name in _LOOPS:
         return None
-    found = next((equation.params[key] for key in _INNER if key in equation.params), None)
-    if isinstance(found, jex.core.Jaxpr):
-        found = jex.core.ClosedJaxpr(found, ())
-    return (found, operands) if isinstance(found, jex.core.ClosedJaxpr) else None
+    jaxpr = next((equation.params[key] for key in _INNER if key in equation.params), None)
+    if isinstance(jaxpr, jex.core.Jaxpr):
+        jaxpr = jex.core.ClosedJaxpr(jaxpr, ())
+    return (jaxpr, operands) if isinstance(jaxpr, jex.core.ClosedJaxpr) else None

@@ -1,4 +1,4 @@
-"""What one side tells the other: a folder with `job.json`, `weights.npz` and `batch.npz`."""
+"""What mgajax gives to the PyTorch side: a folder with `job.json`, `weights.npz` and `batch.npz`."""
 
 import dataclasses
 import json

@@ -58,7 +58,7 @@ def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def widened(x: Tensor) -> Tensor:
-    """At least float32: what must not be rounded (logits, softmax, attention)."""
+    """As float32 or wider, for values that must not be rounded (logits, softmax, attention)."""
     return x if x.dtype == torch.float64 else x.float()
 
 

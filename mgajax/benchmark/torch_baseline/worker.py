@@ -89,10 +89,10 @@ def serve(worker: Worker, *, requests: TextIO, answers: TextIO) -> None:
     print(json.dumps(worker.greeting()), file=answers, flush=True)
     for line in requests:
         try:
-            found = worker.answer(json.loads(line))
+            answer = worker.answer(json.loads(line))
         except Exception as error:  # a mode that does not work here is a finding
-            found = {"failed": " ".join(f"{type(error).__name__}: {error}".split())[:300]}
-        print(json.dumps(found), file=answers, flush=True)
+            answer = {"failed": " ".join(f"{type(error).__name__}: {error}".split())[:300]}
+        print(json.dumps(answer), file=answers, flush=True)
 
 
 def main() -> None:
