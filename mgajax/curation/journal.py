@@ -36,7 +36,7 @@ class CuratedSlice:
       sha256: of the picture's bytes.
       height, width: in pixels.
       unit, value_min, value_max: what the source's values are, and their range.
-      rendering, low, high, is_flipped: see `Rendered`.
+      rendering, low, high, is_flipped: see `Rendering`.
       lesion_share: share of the pixels that the mask marks; None without a mask.
       selection: what selected it.
       country, age, gender: '' where unknown.
