@@ -8,10 +8,20 @@ from jaxtyping import Int64, UInt8
 MAX_LABEL = 10
 """A mask whose largest value is in 2..MAX_LABEL holds class labels, not grey levels."""
 
-LESION_LABELS: dict[str, tuple[int, ...]] = {"medseg": (1, 2), "jun": (3,)}
-"""Which labels of a multi-class mask are lesion. MedSeg: 1 ground glass, 2 consolidation (3,
-pleural effusion, lies outside the lung and is left out, as Inf-Net's masks do). Jun's combined
-file: 3 infection (1 and 2 are the lungs). Elsewhere every label but 0 is lesion."""
+GROUND_GLASS, CONSOLIDATION, EFFUSION = 1, 2, 3
+"""Labels of MedSeg's masks."""
+
+MEDSEG_LESIONS: dict[str, tuple[int, ...]] = {
+    "lesion": (GROUND_GLASS, CONSOLIDATION, EFFUSION),
+    "background": (GROUND_GLASS, CONSOLIDATION),
+}
+"""Which of them are lesion, by what pleural effusion counts as. It is lesion in the paper's Fig. 1;
+masks made from Inf-Net's leave it out."""
+
+LESION_LABELS: dict[str, tuple[int, ...]] = {"medseg": MEDSEG_LESIONS["lesion"], "jun": (3,)}
+"""Which labels of a multi-class mask are lesion where a finished set holds such masks. Jun's combined
+file: 3 infection (1 and 2 are the lungs). Elsewhere every label but 0 is lesion. (`mgajax curate
+--effusion background` makes a set of black and white masks without effusion.)"""
 
 LARGEST_LABEL: dict[str, int] = {"medseg": 3, "jun": 3}
 """The largest class label that a source's masks hold. Elsewhere it is not known."""

@@ -36,7 +36,7 @@ def test_mask_encoding(largest: list[int], encoding: str) -> None:
         ([0, 255], "grey", "jun", [0, 255]),
         ([0, 9, 127, 128, 250], "grey", "jun", [0, 0, 0, 255, 255]),
         ([0, 1], "grey", "jun", [0, 255]),
-        ([0, 1, 2, 3], "labels", "medseg", [0, 255, 255, 0]),
+        ([0, 1, 2, 3], "labels", "medseg", [0, 255, 255, 255]),
         ([0, 1, 2, 3], "labels", "jun", [0, 0, 0, 255]),
         ([0, 1, 2, 3], "labels", "zhao", [0, 255, 255, 255]),
     ],

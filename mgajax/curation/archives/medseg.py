@@ -17,6 +17,7 @@ from mgajax.curation.archives.nifti import ArchiveVolume, labelled, open_mask, o
 from mgajax.curation.archives.packed import SourceFile, named
 from mgajax.curation.archives.published import carried, published_rows
 from mgajax.curation.archives.tables import Row
+from mgajax.curation.mask_encoding import MEDSEG_LESIONS
 from mgajax.curation.names import is_upside_down
 from mgajax.curation.report import Finding, Findings
 from mgajax.schema import COVID
@@ -26,14 +27,7 @@ MASKS = ("tr_mask.nii.gz", "tr_mask.nii")
 LUNGS = ("tr_lungmasks_updated.nii.gz", "tr_lungmasks_updated.nii")
 UNUSED = ("val_im.nii.gz", "val_im.nii")
 
-GROUND_GLASS, CONSOLIDATION, EFFUSION = 1, 2, 3
-KNOWN = (GROUND_GLASS, CONSOLIDATION, EFFUSION)
-LESIONS: dict[str, tuple[int, ...]] = {
-    "lesion": (GROUND_GLASS, CONSOLIDATION, EFFUSION),
-    "background": (GROUND_GLASS, CONSOLIDATION),
-}
-"""Labels that are lesion, by what pleural effusion counts as. It is lesion in the paper's Fig. 1;
-masks made from Inf-Net's leave it out."""
+KNOWN = MEDSEG_LESIONS["lesion"]
 
 NOBODY = "all"
 """Patient id of every slice where the published table is not there."""
@@ -100,7 +94,7 @@ def _read(
 
 
 def _lesions(mask: ArchiveVolume, k: int, *, effusion: str) -> np.ndarray:
-    return labelled(mask, k, labels=LESIONS[effusion], known=KNOWN)
+    return labelled(mask, k, labels=MEDSEG_LESIONS[effusion], known=KNOWN)
 
 
 def _any_label(lungs: ArchiveVolume, k: int) -> np.ndarray:
