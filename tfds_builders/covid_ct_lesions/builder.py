@@ -59,8 +59,11 @@ class CovidCtLesions(CataloguedBuilder):
     HOMEPAGE = (
         "https://www.kaggle.com/datasets/maedemaftouni/covid19-ct-scan-lesion-segmentation-dataset"
     )
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": "First version: frames/ and masks/."}
+    VERSION = tfds.core.Version("1.1.0")
+    RELEASE_NOTES: ClassVar[dict[str, str]] = {
+        "1.0.0": "First version: frames/ and masks/.",
+        "1.1.0": "More double identities are merged; effusion is lesion in masks of labels, too.",
+    }
     BUILDER_CONFIGS: ClassVar[list[CovidCtLesionsConfig]] = [
         CovidCtLesionsConfig(name="default", description="Every usable pair."),
         CovidCtLesionsConfig(

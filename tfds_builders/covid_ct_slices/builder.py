@@ -48,7 +48,8 @@ class CovidCtSlices(CataloguedBuilder):
     VERSION = tfds.core.Version("1.1.0")
     RELEASE_NOTES: ClassVar[dict[str, str]] = {
         "1.0.0": "First version: the Kaggle layout.",
-        "1.1.0": "Five more double identities are merged, so that the splits are others.",
+        "1.1.0": "Five more double identities are merged, so that the splits are others; effusion is "
+        "lesion in masks of labels, too.",
     }
     BUILDER_CONFIGS: ClassVar[list[CovidCtSlicesConfig]] = [
         CovidCtSlicesConfig(name="default", description="With lesion masks, where there are any."),
