@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from mgajax.experiments.classifiers import MODELS, SECTIONS
 from mgajax.experiments.compare import ByArm, arm_replicates, contrast_rows, measure_arms
 from mgajax.experiments.fractions import MORE_AT_LITTLE_DATA, gain_weights, label
-from mgajax.experiments.study import BINARY, Comparison, Metrics, Study, StudyInput, StudyResults
+from mgajax.experiments.study import BINARY, ArmComparison, Metrics, Study, StudyInput, StudyResults
 from mgajax.reporting.figures.experiment_figures import arms_figure
 from mgajax.reporting.tables.measurements import Measurement
 
@@ -84,7 +84,7 @@ def _examine(finished: StudyInput) -> StudyResults:
     arms = arm_replicates(finished)
     judged = [row for claim in CLAIMS for row in _judged(arms, claim)]
     labels = {arm: MODELS[arm] if arm in MODELS else label(arm) for arm in finished.configs}
-    rows = [*judged, *measure_arms(finished, Comparison(SECTIONS, labels=labels))]
+    rows = [*judged, *measure_arms(finished, ArmComparison(SECTIONS, labels=labels))]
     untested = [
         f"Not run: {claim.text}"
         for claim in CLAIMS

@@ -8,7 +8,7 @@ from mgajax.experiments.study import (
     ATTENTION,
     BINARY,
     THREE_CLASS,
-    Comparison,
+    ArmComparison,
     Study,
     StudyInput,
     StudyResults,
@@ -32,7 +32,7 @@ def _by_path(table: Mapping[str, paper.PaperRow]) -> dict[str, dict[str, float]]
     }
 
 
-TABLE4 = Comparison(
+TABLE4 = ArmComparison(
     sections=SECTIONS,
     pairs=[
         ("mga_resnet18", "resnet18_cbam"),
@@ -43,7 +43,7 @@ TABLE4 = Comparison(
     labels=MODELS,
 )
 
-TABLE5 = Comparison(
+TABLE5 = ArmComparison(
     sections=SECTIONS,
     pairs=[("stage3", "stage1"), ("stage3", "stage2")],
     paper=_by_path(paper.TABLE5),
@@ -59,7 +59,7 @@ PAPERS_SPLIT = (
 )
 
 
-def examine(finished: StudyInput, comparison: Comparison) -> StudyResults:
+def examine(finished: StudyInput, comparison: ArmComparison) -> StudyResults:
     """The tables of a comparison of arms, and its figure."""
     rows = measure_arms(finished, comparison)
     heading = next(iter(comparison.sections))
@@ -73,7 +73,7 @@ def _examine_ablations(finished: StudyInput) -> StudyResults:
     """Every arm, and its difference from the proposed model."""
     pairs = [(arm, UNCHANGED) for arm in finished.configs if arm != UNCHANGED]
     labels = {arm: arm.replace("_", " ") for arm in finished.configs}
-    return examine(finished, Comparison(SECTIONS, pairs=pairs, labels=labels))
+    return examine(finished, ArmComparison(SECTIONS, pairs=pairs, labels=labels))
 
 
 STUDIES = {

@@ -17,7 +17,7 @@ from mgajax.evaluation.intervals import calibration_error, scale_of, standard_er
 from mgajax.evaluation.predictions import Predictions, read_csv
 from mgajax.evaluation.result import results_folder
 from mgajax.experiments.plan import PlannedRun
-from mgajax.experiments.study import RESAMPLING, Comparison, Metrics, StudyInput
+from mgajax.experiments.study import RESAMPLING, ArmComparison, Metrics, StudyInput
 from mgajax.experiments.verdicts import judged
 from mgajax.reporting.tables.measurements import Measurement, Scale
 from mgajax.training.checkpoints import CheckpointName
@@ -30,7 +30,7 @@ ByArm = Mapping[str, Mapping[int, Replicates]]
 
 
 def measure_arms(
-    finished: StudyInput, comparison: Comparison, *, level: Level = "slices"
+    finished: StudyInput, comparison: ArmComparison, *, level: Level = "slices"
 ) -> list[Measurement]:
     """Each table of the comparison, and one of its pairs' differences below it.
 
@@ -184,7 +184,7 @@ def _arm_rows(
     by_seed: Mapping[int, Replicates],
     heading: str,
     metrics: Metrics,
-    comparison: Comparison,
+    comparison: ArmComparison,
     finished: StudyInput,
 ) -> list[Measurement]:
     name, paper = comparison.label(arm), comparison.paper.get(arm, {})

@@ -7,7 +7,14 @@ import numpy as np
 from mgajax.evaluation.overlap import COLUMNS
 from mgajax.experiments.compare import arm_replicates, contrast_rows, measure_arms, predictions_of
 from mgajax.experiments.plan import PlannedRun
-from mgajax.experiments.study import ATTENTION, Comparison, Metrics, Study, StudyInput, StudyResults
+from mgajax.experiments.study import (
+    ATTENTION,
+    ArmComparison,
+    Metrics,
+    Study,
+    StudyInput,
+    StudyResults,
+)
 from mgajax.explanation.class_activation import enlarged
 from mgajax.reporting.figures.attribution_panels import attribution_panel
 from mgajax.reporting.figures.experiment_figures import Curves, curves_figure
@@ -80,7 +87,7 @@ def _examine_fig9(finished: StudyInput) -> StudyResults:
 def _rows(finished: StudyInput, metrics: Metrics, *, heading: str) -> list[Measurement]:
     """Both tasks at each percentage, and the gain at each."""
     labels = {arm: label(arm) for arm in finished.configs}
-    rows = measure_arms(finished, Comparison({heading: metrics}, labels=labels))
+    rows = measure_arms(finished, ArmComparison({heading: metrics}, labels=labels))
     arms = arm_replicates(finished)
     for percent in sorted({parts(arm)[1] for arm in finished.configs}):
         weights = gain_weights({percent: 1.0})

@@ -15,7 +15,7 @@ from mgajax.experiments.plan import PlannedRun
 from mgajax.experiments.study import (
     BINARY,
     THREE_CLASS,
-    Comparison,
+    ArmComparison,
     Study,
     StudyInput,
     StudyResults,
@@ -23,7 +23,7 @@ from mgajax.experiments.study import (
 from mgajax.reporting.figures.experiment_figures import arms_figure
 from mgajax.reporting.tables.measurements import Measurement
 
-PATIENTS = Comparison(
+PATIENTS = ArmComparison(
     sections={
         "COVID-19 against the rest, patients": BINARY,
         "Three classes, patients": THREE_CLASS,
@@ -78,7 +78,7 @@ def _examine_patients(finished: StudyInput) -> StudyResults:
 
 def _examine_runs(finished: StudyInput) -> StudyResults:
     pairs = list(combinations(finished.arms, 2))
-    comparison = Comparison(SECTIONS, pairs=pairs, labels=MODELS)
+    comparison = ArmComparison(SECTIONS, pairs=pairs, labels=MODELS)
     rows = measure_arms(finished, comparison)
     only = {arm: next(iter(runs.values())) for arm, runs in finished.arms.items()}
     tests = [

@@ -10,7 +10,7 @@ from mgajax.experiments.compare import (
     measured,
     predictions_of,
 )
-from mgajax.experiments.study import RESAMPLING, Comparison, Study, StudyInput, StudyResults
+from mgajax.experiments.study import RESAMPLING, ArmComparison, Study, StudyInput, StudyResults
 from mgajax.reporting.figures.experiment_figures import arms_figure
 from mgajax.reporting.tables.measurements import Measurement
 
@@ -32,7 +32,7 @@ def _examine(finished: StudyInput) -> StudyResults:
     }
     pairs = [(f"mga_{source}", f"cbam_{source}") for source in sources]
     pooled = _pooled_rows(finished)
-    rows = [*pooled, *measure_arms(finished, Comparison(SECTIONS, pairs=pairs, labels=labels))]
+    rows = [*pooled, *measure_arms(finished, ArmComparison(SECTIONS, pairs=pairs, labels=labels))]
     heading = next(iter(SECTIONS))
     figure = arms_figure(
         [row for row in rows if row.table == heading], path=finished.out / "arms.png"

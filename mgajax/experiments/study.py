@@ -96,7 +96,7 @@ class Study:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ArmComparison:
     """Which arms are compared how.
 
     Attributes:
