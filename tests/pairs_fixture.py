@@ -13,7 +13,10 @@ from PIL import Image
 
 SIDE = 32
 LESION = (slice(4, 8), slice(4, 12))
-"""Where every mask has its lesion; MedSeg's have effusion (label 3) in the eight rows below."""
+"""Where every mask has its lesion."""
+
+EFFUSION = (slice(8, 16), slice(4, 12))
+"""Where MedSeg's masks have effusion (label 3), which is lesion."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ def draw_pair_mask(coding: str) -> np.ndarray:
     """A mask, uint8 [32, 32], as a source codes it."""
     mask = np.zeros((SIDE, SIDE), np.uint8)
     if coding == "labels":
-        mask[8:16, 4:12] = 3
+        mask[EFFUSION] = 3
     mask[LESION] = {"grey": 255, "binary": 1, "labels": 1}[coding]
     if coding == "labels":
         mask[6:8, 4:12] = 2

@@ -8,7 +8,7 @@ import pytest
 import tensorflow_datasets as tfds
 from built_records import records
 from kaggle_fixture import Drawn, draw
-from pairs_fixture import LESION, PAIRS, SIDE, write_pairs
+from pairs_fixture import EFFUSION, LESION, PAIRS, SIDE, write_pairs
 from PIL import Image
 from unchecked import unchecked
 
@@ -38,9 +38,10 @@ def test_every_pair_is_there_once_as_it_lies_on_disk(built: BuildResult) -> None
     found = records(built.directory)
     assert set(found) == {pair.name for pair in PAIRS}
     assert sum(built.splits.values()) == len(PAIRS)
-    lesion = np.zeros((SIDE, SIDE), np.uint8)
-    lesion[LESION] = 255
     for pair in PAIRS:
+        lesion = np.zeros((SIDE, SIDE), np.uint8)
+        lesion[LESION] = 255
+        lesion[EFFUSION] = 255 if pair.coding == "labels" else 0
         record = found[pair.name]
         frame = draw(Drawn(1, *pair.row))
         np.testing.assert_array_equal(record["image"][..., 0], frame, err_msg=pair.name)
