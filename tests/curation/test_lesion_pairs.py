@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pairs_fixture import LESION, PAIRS, SIDE, write_pairs
+from pairs_fixture import EFFUSION, LESION, PAIRS, SIDE, write_pairs
 from PIL import Image
 
 from mgajax.curation.catalogue import Catalogue
@@ -87,9 +87,10 @@ def test_medseg_is_one_person_unless_the_table_lists_all_of_it(
 
 
 def test_masks_of_every_coding_become_lesion_or_not(copy: Path) -> None:
-    expected = np.zeros((SIDE, SIDE), np.uint8)
-    expected[LESION] = 255
     for one in read(copy).records:
+        expected = np.zeros((SIDE, SIDE), np.uint8)
+        expected[LESION] = 255
+        expected[EFFUSION] = 255 if one.source == "medseg" else 0
         np.testing.assert_array_equal(read_mask(one), expected, err_msg=one.file_name)
 
 
