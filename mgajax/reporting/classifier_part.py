@@ -240,6 +240,7 @@ def _overlap(overlap: dict[str, Any], split: str) -> Table:
     rows = tuple(
         (text, Number(overlap[key]["mean"], overlap[key]["low"], overlap[key]["high"]))
         for key, text in OVERLAP.items()
+        if key in overlap  # an older report has other ones
     )
     caption = (
         f"Attention against the lesions of {overlap['slices_with_lesion']:,} slices that have one"

@@ -196,6 +196,51 @@ def test_tables_that_were_not_kept_cost_their_figures_only(unrendered, spare, tm
     assert not any("test_curves" in link for link in one.links)
 
 
+def test_scores_of_attention_that_an_older_report_lacks_are_left_out(
+    unrendered, spare, tmp_path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(spare, run)
+    report = run / "evaluation" / "test.json"
+    overlap = {"slices_with_lesion": 3, "rank_auc": {"mean": 0.8, "low": None, "high": None}}
+    content = json.loads(report.read_text()) | {"attention_overlap": overlap}
+    report.write_text(json.dumps(content))
+    write_site([run], out=tmp_path / "site")
+    one = Parsed(tmp_path / "site" / "run" / "index.html")
+    assert one.row("ROC AUC of pixels") == ["ROC AUC of pixels", "0.800"]
+
+
+def test_the_first_page_begins_with_what_was_measured_on_which_data_and_a_picture(site) -> None:
+    text = Parsed(site / "index.html").text
+    begins = text[: text.index("4 runs")]
+    assert "ResNet18 + CBAM + MGA: ROC AUC" in begins
+    assert "test split: 90 slices of 30 patients" in begins
+    assert Parsed(site / "index.html").images[0]["src"] == "figures/mga_test_attention.png"
+    assert text.index("Fingerprints and versions") > text.index("Segmenters")
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("/data/ct_phantom/quickstart/1.0.0", "ct_phantom/quickstart 1.0.0"),
+        ("tensorflow_datasets/covid_ct_slices", "covid_ct_slices"),
+        ("/data/mine", "mine"),
+        ("", "unknown"),
+    ],
+)
+def test_a_run_names_its_data_set(unrendered, tmp_path, folder: str, name: str) -> None:
+    run = draw.begun(tmp_path / "run")
+    config = json.loads((run / "config.json").read_text())
+    config["config"]["data"]["dir"] = folder
+    (run / "config.json").write_text(json.dumps(config))
+    write_site([run], out=tmp_path / "site")
+    assert f"Data set{name}" in Parsed(tmp_path / "site" / "run" / "index.html").text
+    assert (
+        f"Data set{name}; nothing has been measured yet"
+        in Parsed(tmp_path / "site" / "index.html").text
+    )
+
+
 def test_folders_that_are_nothing_are_refused(tmp_path) -> None:
     with pytest.raises(ConfigError, match="no such folder"):
         write_site([tmp_path / "none"], out=tmp_path / "site")
