@@ -161,14 +161,23 @@ def audited() -> str:
 
 
 def scan() -> ScanResult:
-    chances = np.array([[0.2, 0.3, 0.5]])
+    found = SliceResult(
+        number=1,
+        name=EVIL,
+        source=Path(EVIL),
+        position=1.0,
+        voxel_ml=None,
+        members=np.array([[0.2, 0.3, 0.5]]),
+        lesion_pixels=3,
+        lung_pixels=None,
+        oddities=(),
+    )
     return ScanResult(
         name=EVIL,
         patient=EVIL,
         source=Path(EVIL),
         kind="pictures",
-        voxel_ml=None,
-        slices=(SliceResult(1, EVIL, Path(EVIL), 1.0, chances, 3, None, ()),),
+        slices=(found,),
     )
 
 
