@@ -21,6 +21,7 @@ from mgajax.inference.results import (
     SliceResult,
     Volumes,
     measured,
+    no_class,
 )
 from mgajax.reporting.figures.style import CLASS_COLOURS, SURPLUS
 from mgajax.reporting.html.blocks import (
@@ -87,7 +88,7 @@ def scan_page(scan: ScanResult, *, layers: Sequence[str], notes: Sequence[str]) 
         area_colour=SURPLUS,
         lines=lines,
         legend=LEGEND,
-        bars=_bars(None if scan.members is None else np.zeros(len(CLASS_NAMES))),  # the script's
+        bars=_bars(np.zeros(len(CLASS_NAMES)) if lines else None),  # the script's
         summary=_summary(scan),
         thumbnails=shown.tolist(),
         scan={"first": _key_slice(scan), "slices": [_entry(part, scan) for part in scan.slices]},
@@ -116,7 +117,7 @@ def _row(scan: ScanResult) -> Row:
     return (
         (Link(scan.name, page), Note(about)),
         Thumbnail(picture, alt=f"Slice {_key_slice(scan)} of {scan.name}", href=page),
-        _bars(None if scan.members is None else scan.members.mean(axis=0)) or "",
+        _bars(None if scan.members is None else scan.members.mean(axis=0)) or _unclassed(scan),
         _volume(found, pixels=scan.lesion_pixels),
         "–" if found.share is None else f"{found.share:.1%}",
         Caution(_warned(scan)),
@@ -135,8 +136,15 @@ def _bars(chances: Float[np.ndarray, "k"] | None) -> Bars | None:
     )
 
 
+def _unclassed(scan: ScanResult) -> str:
+    """Why a scan has no class; nothing without a classifier, or where it has one."""
+    return "" if scan.counted else no_class(scan)
+
+
 def _summary(scan: ScanResult) -> Facts:
     rows: dict[str, Cell] = {}
+    if told := _unclassed(scan):
+        rows["class"] = told
     if scan.members is not None:
         mean, interval = scan.members.mean(axis=0), spread(scan.members)
         for code, name in enumerate(CLASS_NAMES):
@@ -160,12 +168,13 @@ def _strip(scan: ScanResult) -> tuple[str, list[dict[str, str]]]:
     x = np.linspace(0, 1000, count) if count > 1 else np.array([500.0])
     known = np.array([part.lesion_pixels or 0 for part in scan.slices], np.float64)
     area = _points(x, known / known.max()) if known.max() > 0 else ""
+    said = [part.members is not None for part in scan.slices]
     members = [part.members for part in scan.slices if part.members is not None]
     if not members:
         return area, []
     chances = np.stack([member.mean(axis=0) for member in members])
     return area, [
-        {"points": _points(x, chances[:, code]), "colour": CLASS_COLOURS[name]}
+        {"points": _points(x[said], chances[:, code]), "colour": CLASS_COLOURS[name]}
         for code, name in enumerate(CLASS_NAMES)
     ]
 
@@ -190,8 +199,9 @@ def _entry(one: SliceResult, scan: ScanResult) -> dict[str, Any]:
 
 def _key_slice(scan: ScanResult) -> int:
     """Where to begin: the largest lesion in a chest, else the middle."""
-    largest = max(scan.counted, key=lambda one: one.lesion_pixels or 0)
-    return largest.number if largest.lesion_pixels else scan.counted[len(scan.counted) // 2].number
+    parts = scan.chests or scan.slices
+    largest = max(parts, key=lambda one: one.lesion_pixels or 0)
+    return largest.number if largest.lesion_pixels else parts[len(parts) // 2].number
 
 
 def _volume(found: Volumes, *, pixels: int | None) -> str:

@@ -23,6 +23,9 @@ OVERVIEW, SETTINGS_FILE = "index.html", "predict.json"
 RESULT_FILES = (OVERVIEW, SLICES, SCANS, PATIENTS, SETTINGS_FILE)
 """What lies beside the scans' folders, whose names these are not."""
 
+LEAST_CHEST = 0.2
+"""A scan has a class where at least this share of its slices shows a chest."""
+
 COUNTS = ["slices", "chest_slices"]
 CLASSES = [f"{name}{end}" for name in CLASS_NAMES for end in ("", "_low", "_high")]
 FINDINGS = ["predicted", *CLASSES, "lesion_ml", "lung_ml", "lesion_share_of_lung"]
@@ -41,9 +44,10 @@ class SliceResult:
       source: its file, as it was given.
       position: in mm towards the head; None where nobody knows.
       voxel_ml: what a pixel of it stands for; None where millimetres are not known.
-      members: [m, k], see `Prediction`; None without a classifier.
-      lesion_pixels: None without a segmenter.
-      lung_pixels: of lung and lesion together; None where Hounsfield units are not known.
+      members: [m, k], see `Prediction`; None without a classifier, or where no chest is shown.
+      lesion_pixels: inside the thorax; None without a segmenter, or where no chest is shown.
+      lung_pixels: of lung and lesion together; None where Hounsfield units are not known, or no
+        chest is shown.
       oddities: warnings.
     """
 
@@ -56,6 +60,11 @@ class SliceResult:
     lesion_pixels: int | None
     lung_pixels: int | None
     oddities: tuple[Oddity, ...]
+
+    @property
+    def is_chest(self) -> bool:
+        """Whether it shows a chest; what does not counts for nothing."""
+        return Oddity.NOT_CHEST not in self.oddities
 
     @property
     def lesion_ml(self) -> float | None:
@@ -83,44 +92,56 @@ class ScanResult:
     slices: tuple[SliceResult, ...]
 
     @property
+    def chests(self) -> tuple[SliceResult, ...]:
+        """The slices that show a chest; lesions and lung count in them alone."""
+        return tuple(one for one in self.slices if one.is_chest)
+
+    @property
     def counted(self) -> tuple[SliceResult, ...]:
-        """The slices that decide on the class: those that show a chest, or all where none does.
+        """The slices that decide on the class: those that show a chest, if they are enough.
 
         Classifiers are trained on slices with open lung; shoulders and bellies would vote blindly.
         """
-        chests = tuple(one for one in self.slices if Oddity.NOT_CHEST not in one.oddities)
-        return chests or self.slices
+        return self.chests if len(self.chests) >= LEAST_CHEST * len(self.slices) else ()
 
     @property
     def members(self) -> Float64[np.ndarray, "m k"] | None:
-        """Of each member, the mean of the counted slices' probabilities."""
+        """Of each member, the mean of the counted slices' probabilities; None without any."""
         members = [one.members for one in self.counted if one.members is not None]
         return np.mean(members, axis=0) if members else None
 
     @property
     def lesion_pixels(self) -> int | None:
-        """Over all slices."""
-        return _sum([one.lesion_pixels for one in self.slices])
+        """Over the slices that show a chest; None without any."""
+        return _sum([one.lesion_pixels for one in self.chests])
 
     @property
     def lung_pixels(self) -> int | None:
-        """Lung and lesion together; None where a slice's is not known."""
-        return _sum([one.lung_pixels for one in self.slices])
+        """Lung and lesion together, over the same slices; None where one's is not known."""
+        return _sum([one.lung_pixels for one in self.chests])
 
     @property
     def lesion_ml(self) -> float | None:
-        """Over all slices, each by its own volume of a pixel."""
-        return _sum([one.lesion_ml for one in self.slices])
+        """Over the slices that show a chest, each by its own volume of a pixel."""
+        return _sum([one.lesion_ml for one in self.chests])
 
     @property
     def lung_ml(self) -> float | None:
         """As `lesion_ml`, of lung and lesion together."""
-        return _sum([one.lung_ml for one in self.slices])
+        return _sum([one.lung_ml for one in self.chests])
 
     @property
     def oddities(self) -> Counter[Oddity]:
         """How many slices have each warning."""
         return Counter(oddity for one in self.slices for oddity in one.oddities)
+
+
+def no_class(scan: ScanResult) -> str:
+    """Why a scan that counts too few slices has no class; of what it measures, that it does."""
+    told = f"no class: {len(scan.chests)} of {len(scan.slices)} slices show a chest"
+    if not scan.chests:
+        return f"{told}; its lesion and lung are not measured"
+    return f"{told}, fewer than {LEAST_CHEST:.0%}; lesion and lung are those of these slices alone"
 
 
 def _product(pixels: int | None, voxel_ml: float | None) -> float | None:
@@ -140,6 +161,8 @@ class Volumes:
       lesion_ml: volume.
       lung_ml: volume of lung and lesion together.
       share: lesion over lung and lesion together.
+
+    Where no open lung was found, lung and share are not known.
     """
 
     lesion_ml: float | None
@@ -150,6 +173,8 @@ class Volumes:
 def measured(one: SliceResult | ScanResult) -> Volumes:
     """Volumes, and their share; that of pixels where millimetres are not known."""
     lesion, lung = one.lesion_ml, one.lung_ml
+    if one.lung_pixels in (0, one.lesion_pixels):  # no open lung was found
+        return Volumes(lesion, None, None)
     part: float | None = one.lesion_pixels if lesion is None else lesion
     whole: float | None = one.lung_pixels if lesion is None else lung
     return Volumes(lesion, lung, part / whole if part is not None and whole else None)
@@ -211,7 +236,7 @@ class Tables:
             scan.source,
             scan.kind,
             len(scan.slices),
-            len(scan.counted),
+            len(scan.chests),
             *_chances(scan.members),
             *_volumes(measured(scan)),
             _warnings(scan.oddities),
@@ -247,7 +272,7 @@ def _patient_row(patient: PatientResult) -> list[Any]:
         "; ".join(scan.name for scan in scans),
         "; ".join(dict.fromkeys(scan.kind for scan in scans)),
         sum(len(scan.slices) for scan in scans),
-        sum(len(scan.counted) for scan in scans),
+        sum(len(scan.chests) for scan in scans),
         *_chances(patient.members),
         *_volumes(one if len(scans) == 1 else Volumes(None, None, None)),
         _warnings(sum((scan.oddities for scan in scans), Counter())),

@@ -20,8 +20,10 @@ from mgajax.inference import overlays as layers
 from mgajax.inference.predictor import Prediction, Predictor
 from mgajax.inference.problems import Problems
 from mgajax.inference.results import ScanResult, SliceResult
+from mgajax.inference.scan_warnings import Sign, looks_shifted, scan_lines, turned
 from mgajax.inference.scans import Plane, Scan
-from mgajax.inference.slice_warnings import Oddity, oddities
+from mgajax.inference.slice_warnings import Oddity, is_upside_down, oddities
+from mgajax.inference.thorax import has_air, inside, open_lung, thorax
 from mgajax.models.attention import attends
 from mgajax.progress import map_ordered, track
 
@@ -51,14 +53,31 @@ class Settings:
 
 @dataclass(frozen=True, eq=False)
 class SliceView:
-    """A slice with all that is to be written of it, as shown."""
+    """A slice with all that is to be written of it, as shown.
+
+    Attributes:
+      number: from 1.
+      lesion: inside the thorax; nothing where no chest is shown, None without a segmenter.
+      lung: open lung; None without Hounsfield units, or where no chest is shown.
+      attribution: see `_attributed`.
+      oddities: warnings.
+      sign: what it tells of the scan.
+    """
 
     number: int
     plane: Plane
     picture: UInt8[np.ndarray, "h w"]
     prediction: Prediction
     lesion: Bool[np.ndarray, "h w"] | None
+    lung: Bool[np.ndarray, "h w"] | None
     attribution: Float[np.ndarray, "h w"] | None
+    oddities: tuple[Oddity, ...]
+    sign: Sign
+
+    @property
+    def is_chest(self) -> bool:
+        """Whether it counts for anything."""
+        return Oddity.NOT_CHEST not in self.oddities
 
 
 def predict_scan(
@@ -71,12 +90,13 @@ def predict_scan(
     """
     for name in layer_names(predictor, settings=settings):
         (folder / name).mkdir(parents=True)
-    finish = functools.partial(_finished, folder=folder, rule=settings.lung)
+    finish = functools.partial(_finished, folder=folder)
     with contextlib.ExitStack() as stack:
         write = None
         if predictor.segmenter is not None:
             write = stack.enter_context(scan.masks(folder, problems))
         found: list[SliceResult] = []
+        signs: list[Sign] = []
         planes = track(scan.planes(problems), description=scan.name, total=len(scan))
         for batch in prefetch(_batches(planes, settings=settings), depth=1):
             shown = _predicted(batch, predictor=predictor, settings=settings, before=len(found))
@@ -84,16 +104,21 @@ def predict_scan(
                 if write is not None and one.lesion is not None:
                     write(one.plane, one.lesion)
             found += map_ordered(finish, shown)
+            signs += [one.sign for one in shown]
     if not found:
         problems.note(f"{scan.name}: none of its {len(scan)} slices can be read")
         return None
-    return ScanResult(
+    result = ScanResult(
         name=scan.name,
         patient=scan.patient,
         source=scan.source,
         kind=scan.kind,
         slices=tuple(found),
     )
+    result = turned(result, signs)
+    for line in scan_lines(result, signs):
+        problems.note(f"{scan.name}: {line}", kind="odd")
+    return result
 
 
 def layer_names(predictor: Predictor, *, settings: Settings) -> tuple[str, ...]:
@@ -121,19 +146,45 @@ def _predicted(
 ) -> list[SliceView]:
     predictions = predictor([picture for _, picture in batch])
     attributions = _attributed(predictions, predictor=predictor, settings=settings)
-    return [
-        SliceView(
-            number=before + place,
-            plane=plane,
-            picture=picture,
-            prediction=prediction,
-            lesion=None if prediction.lesion is None else prediction.lesion >= settings.threshold,
-            attribution=attribution,
-        )
-        for place, ((plane, picture), prediction, attribution) in enumerate(
-            zip(batch, predictions, attributions, strict=True), start=1
-        )
-    ]
+    numbers = itertools.count(before + 1)
+    parts = zip(numbers, batch, predictions, attributions, strict=False)
+    return list(map_ordered(lambda one: _shown(*one, settings=settings), parts))
+
+
+def _shown(
+    number: int,
+    pictured: SlicePicture,
+    prediction: Prediction,
+    attribution: Float[np.ndarray, "h w"] | None,
+    *,
+    settings: Settings,
+) -> SliceView:
+    """What counts of a slice's prediction: nothing where it shows no chest."""
+    plane, picture = pictured
+    body, rule = prediction.body, settings.lung
+    air = plane.values < rule.air_below if has_air(plane) else None
+    warnings = oddities(picture, body=body, air=air)
+    lesion = None if prediction.lesion is None else prediction.lesion >= settings.threshold
+    lung, is_turned = None, None
+    if body is None or Oddity.NOT_CHEST in warnings:
+        lesion = None if lesion is None else np.zeros_like(lesion)
+    else:
+        if plane.unit == "grey":
+            is_turned = is_upside_down(picture, body=body)
+        if lesion is not None:
+            lesion = inside(lesion, thorax(open_lung(plane, picture=picture, rule=rule), body=body))
+        lung = find_lungs(plane.values, rule=rule).lung if plane.unit == "HU" else None
+    return SliceView(
+        number=number,
+        plane=plane,
+        picture=picture,
+        prediction=prediction,
+        lesion=lesion,
+        lung=lung,
+        attribution=attribution,
+        oddities=warnings + ((Oddity.COLOURED,) if plane.coloured else ()),
+        sign=Sign(is_turned, looks_shifted(plane)),
+    )
 
 
 def _attributed(
@@ -158,26 +209,22 @@ def _attributed(
     ]
 
 
-def _finished(shown: SliceView, *, folder: Path, rule: LungRule) -> SliceResult:
+def _finished(shown: SliceView, *, folder: Path) -> SliceResult:
     """Draw a slice and measure it."""
     _draw(shown, folder=folder)
-    plane, lesion = shown.plane, shown.lesion
-    lung = find_lungs(plane.values, rule=rule).lung if plane.unit == "HU" else None
+    plane, lesion, lung = shown.plane, shown.lesion, shown.lung
     if lung is not None and lesion is not None:
         lung = lung | lesion
-    warnings = oddities(shown.picture, body=shown.prediction.body) + (
-        (Oddity.COLOURED,) if plane.coloured else ()
-    )
     return SliceResult(
         number=shown.number,
         name=plane.name,
         source=plane.path,
         position=plane.position,
         voxel_ml=plane.voxel_ml,
-        members=shown.prediction.members,
-        lesion_pixels=None if lesion is None else int(lesion.sum()),
+        members=shown.prediction.members if shown.is_chest else None,
+        lesion_pixels=int(lesion.sum()) if shown.is_chest and lesion is not None else None,
         lung_pixels=None if lung is None else int(lung.sum()),
-        oddities=warnings,
+        oddities=shown.oddities,
     )
 
 
@@ -187,7 +234,10 @@ def _draw(shown: SliceView, *, folder: Path) -> None:
     if shown.lesion is not None:
         layers.save_lesion(shown.lesion, folder / "lesion" / f"{name}.png")
         layers.save_overlay(shown.picture, shown.lesion, folder / "overlays" / f"{name}.png")
-    if shown.prediction.attention is not None and (folder / "attention").is_dir():
-        layers.save_heat(shown.prediction.attention, folder / "attention" / f"{name}.png")
-    if shown.attribution is not None:
-        layers.save_signed(shown.attribution, folder / "attribution" / f"{name}.png")
+    attention, attribution = shown.prediction.attention, shown.attribution
+    if attention is not None and (folder / "attention").is_dir():
+        heat = attention if shown.is_chest else np.zeros_like(attention)
+        layers.save_heat(heat, folder / "attention" / f"{name}.png")
+    if attribution is not None:
+        signed = attribution if shown.is_chest else np.zeros_like(attribution)
+        layers.save_signed(signed, folder / "attribution" / f"{name}.png")

@@ -32,12 +32,29 @@ def grid(affine: np.ndarray, shape: Sequence[int]) -> np.ndarray:
 
 
 def drawn(where: np.ndarray, *, centre: Sequence[float], radius: float) -> tuple[np.ndarray, ...]:
-    """Hounsfield units int16 at points in mm, a body with a ball of lesion; and the ball."""
+    """Hounsfield units int16 at points in mm, a body with lungs and a ball of lesion; and the ball."""
     middle = where.reshape(-1, 3).mean(axis=0)
     body = np.linalg.norm(where - middle, axis=-1) < 60
     ball = np.linalg.norm(where - np.asarray(centre), axis=-1) < radius
-    values = np.where(ball, LESION, np.where(body, TISSUE, AIR)).astype(np.int16)
-    return values, ball
+    values = np.where(body & ~lungs(where), TISSUE, AIR)
+    return np.where(ball, LESION, values).astype(np.int16), ball
+
+
+def lungs(where: np.ndarray) -> np.ndarray:
+    """Two cylinders of air along the body, on both sides of the middle of what is drawn of it."""
+    points = where.reshape(-1, 3)
+    middle = points.mean(axis=0)
+    half = np.minimum((points.max(axis=0) - points.min(axis=0)) / 2, 60.0)
+    across, front = np.moveaxis((where - middle)[..., :2] / half[:2], -1, 0)
+    return ((np.abs(across) - 0.5) / 0.3) ** 2 + (front / 0.65) ** 2 < 1
+
+
+def chest_picture(height: int, width: int, *, tissue: int = 90) -> np.ndarray:
+    """Grey levels uint8 of a body with two lungs."""
+    y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
+    body = y**2 + x**2 < 0.95**2
+    lung = ((np.abs(x) - 0.45) / 0.3) ** 2 + (y / 0.6) ** 2 < 1
+    return np.where(body & ~lung, tissue, 10).astype(np.uint8)
 
 
 def turned(axes: Sequence[int], steps: Sequence[int], *, tilt: float = 0.0) -> np.ndarray:

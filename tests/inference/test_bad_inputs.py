@@ -10,6 +10,7 @@ from drawn_scans import (
     AXIAL,
     WINDOW,
     Predict,
+    chest_picture,
     drawn,
     grid,
     read_header,
@@ -34,8 +35,8 @@ def series(folder: Path, *, slices: int = 5, **options: object) -> list[Path]:
 
 
 def picture(path: Path, value: int = 90) -> Path:
-    pixels = np.full((40, 50), value, np.uint8)
-    pixels[10:20, 15:30] = 255
+    pixels = chest_picture(40, 50, tissue=value)
+    pixels[10:16, 20:30] = 255
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path)
     return path

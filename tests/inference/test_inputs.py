@@ -9,7 +9,16 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
-from drawn_scans import AXIAL, Predict, drawn, grid, series_affine, write_series, write_volume
+from drawn_scans import (
+    AXIAL,
+    Predict,
+    chest_picture,
+    drawn,
+    grid,
+    series_affine,
+    write_series,
+    write_volume,
+)
 from PIL import Image
 
 from mgajax.errors import DataError
@@ -23,7 +32,7 @@ VALUES, BALL = drawn(grid(AFFINE, (48, 48, 3)), centre=(-25, -35, 96), radius=7.
 
 def picture(path: Path, value: int = 90) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.full((24, 30), value, np.uint8)).save(path)
+    Image.fromarray(chest_picture(24, 30, tissue=value)).save(path)
     return path
 
 
@@ -179,10 +188,10 @@ def test_a_fault_of_one_scan_leaves_the_others(run: Predict, tmp_path: Path, mon
     warnings = scanning.oddities
     calls = iter([True, False])
 
-    def failing(shown):
+    def failing(*arguments, **options):
         if next(calls):
             raise ZeroDivisionError("planted")
-        return warnings(shown)
+        return warnings(*arguments, **options)
 
     monkeypatch.setattr(scanning, "oddities", failing)
     done = run(tmp_path / "in")

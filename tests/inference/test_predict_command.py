@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawn_scans import AIR, AXIAL, Predict, drawn, grid, series_affine, write_series
+from drawn_scans import AIR, AXIAL, Predict, drawn, grid, lungs, series_affine, write_series
 from drawn_volumes import chest
 from PIL import Image
 
@@ -121,6 +121,7 @@ def test_a_scan_is_the_mean_of_its_chest_slices(run: Predict, tmp_path: Path) ->
     (scan,) = run(tmp_path / "series", window=None).scans
     assert 3 <= len(scan.counted) < 9
     assert all(one.lung_pixels for one in scan.counted)
+    assert {one.members is None for one in scan.slices if not one.is_chest} == {True}
     table = rows(tmp_path / "out" / "slices.csv")
     chests = [row for row in table if "not a chest slice" not in row["warnings"]]
     (patient,) = rows(tmp_path / "out" / "patients.csv")
@@ -139,8 +140,7 @@ def test_the_share_of_lung_counts_lesion_as_lung(run: Predict, tmp_path: Path) -
     where = grid(affine, (96, 96, 3))
     middle = where.reshape(-1, 3).mean(axis=0)
     values, ball = drawn(where, centre=middle, radius=10.0)
-    lung = np.zeros_like(ball)
-    lung[30:66, 20:76] = True
+    lung = lungs(where)
     values[lung & ~ball] = -800
     write_series(tmp_path / "series", values, affine)
     run(tmp_path / "series")
@@ -175,8 +175,9 @@ def test_turned_pictures_are_upright_and_their_masks_as_given(run: Predict, tmp_
     picture = pixels(path).copy()
     picture[40:56, 12:24] = 255
     Image.fromarray(picture[::-1]).save(path)
-    (scan,) = run(path).scans
-    assert "upside down" in scan.slices[0].oddities
+    done = run(path)
+    assert "upside down" in done.scans[0].slices[0].oddities
+    assert "upside down in 1 of the 1 slices that tell" in done.problems[0].text
     (turned,) = run(path, out="turned", turn="flip").scans
     assert turned.slices[0].oddities == ()
     masks = [pixels(tmp_path / out / "given" / "masks" / path.name) for out in ("out", "turned")]

@@ -9,10 +9,10 @@ import pytest
 from drawn_volumes import AIR, LUNG, TISSUE, chest_slice
 from PIL import Image
 
-from mgajax.curation.names import is_upside_down
+from mgajax.curation import names
 from mgajax.imaging.body import foreground
 from mgajax.imaging.windows import WINDOWS, to_8_bit
-from mgajax.inference.slice_warnings import Oddity, oddities
+from mgajax.inference.slice_warnings import Oddity, is_upside_down, oddities
 
 OPEN = (0.5, 0.7, 0.85, 1.0)
 
@@ -42,7 +42,17 @@ def test_plain_slices_pass(openness: float, window: str, padding: int) -> None:
 def test_upside_down_is_seen_by_the_spine(openness: float, window: str, turn) -> None:
     picture = rendered(openness, window=window)
     turned = turn(picture) if turn is np.flipud else np.rot90(picture, 2)
-    assert seen(np.ascontiguousarray(turned)) == (Oddity.UPSIDE_DOWN,)
+    upright, mirrored = (
+        is_upside_down(one, body=foreground(one)) for one in (picture, np.ascontiguousarray(turned))
+    )
+    assert (upright, mirrored) == (False, True)
+
+
+def test_a_saturated_picture_does_not_tell_what_is_up() -> None:
+    picture = rendered(1.0)
+    saturated = np.where(picture > 90, np.uint8(255), picture)
+    for one in (saturated, saturated[::-1].copy()):
+        assert is_upside_down(one, body=foreground(one)) is None
 
 
 def test_a_mediastinal_window_is_odd() -> None:
@@ -82,10 +92,12 @@ def test_real_slices_that_are_known_to_be_upside_down(shared: Path) -> None:
     files += sorted((shared / "realdata" / "pack_dev" / "curated_data").rglob("*.png"))
     if not files:
         pytest.skip("no slices in this pack")
-    counts: Counter[tuple[bool, bool]] = Counter()
+    counts: Counter[tuple[bool, bool | None]] = Counter()
     for path in files:
         name = re.sub(r"^\d+_", "", path.name)
         picture = np.asarray(Image.open(path).convert("L"))
-        counts[is_upside_down(name), Oddity.UPSIDE_DOWN in seen(picture)] += 1
-    assert counts[True, True] >= 0.8 * (counts[True, True] + counts[True, False])
-    assert counts[False, True] <= 0.04 * (counts[False, True] + counts[False, False])
+        told = is_upside_down(picture, body=foreground(picture))
+        counts[names.is_upside_down(name), told] += 1
+    assert counts[True, True] >= 0.9 * (counts[True, True] + counts[True, False])
+    assert counts[True, True] >= 0.5 * sum(counts[True, told] for told in (True, False, None))
+    assert counts[False, True] <= 0.02 * (counts[False, True] + counts[False, False])

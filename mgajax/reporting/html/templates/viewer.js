@@ -19,9 +19,9 @@ function show(number) {
   line.textContent = slice.text;
   warnings.textContent = slice.warnings;
   bars.forEach((bar, at) => {
-    const chance = slice.chances[at];
+    const chance = slice.chances[at] ?? 0;
     bar.querySelector("i").style.width = `${100 * chance}%`;
-    bar.querySelector("b").textContent = `${(100 * chance).toFixed(1)} %`;
+    bar.querySelector("b").textContent = slice.chances.length ? `${(100 * chance).toFixed(1)} %` : "–";
   });
   const at = SCAN.slices.length > 1 ? (number - 1) / (SCAN.slices.length - 1) : 0.5;
   marker.setAttribute("x1", 1000 * at);
