@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Bool, Float, Shaped
 
 Turn = Literal["none", "flip", "rotate"]
 """What a person says makes slices upright: nothing, a mirror top to bottom, or half a turn."""
@@ -18,6 +18,9 @@ NIFTI_TO_DICOM = np.array([-1.0, -1.0, 1.0])
 """What turns one's directions into the other's: NIfTI's x and y run to the right and to the front."""
 
 TURNS: tuple[Turn, ...] = get_args(Turn)
+
+SAME_POSITION_MM = 1e-3
+"""Slices nearer than this lie at one position."""
 
 
 @dataclass(frozen=True)
@@ -89,10 +92,15 @@ class Placement:
         normal = np.cross(self.right, self.down)
         return normal if normal[2] >= 0 else -normal
 
-    @property
-    def height(self) -> float:
-        """Where the plane lies along `head`, in mm."""
-        return float(self.position @ self.head)
+
+REPEATED = 0.25
+"""Slices nearer than this share of the usual step repeat each other."""
+
+EVEN = 0.1
+"""Distances within this share of each other are the same."""
+
+BRIDGED = 4
+"""The most steps across which a volume goes on where slices are missing."""
 
 
 @dataclass(frozen=True)
@@ -100,29 +108,74 @@ class Spacing:
     """How the slices of a series follow each other.
 
     Attributes:
-      step: distance of neighbours in mm; None of a single slice.
-      gaps: the positions in mm on both sides of each place where slices are missing.
+      step: the usual distance of neighbours in mm; None of a single slice.
+      shares: of each slice, what it stands for of the axis in mm: half the way to each neighbour,
+        at an end as much as on the other side; beside a gap of more than `BRIDGED` steps, half a
+        step.
+      gaps: the positions in mm on both sides of each place where slices are missing: their distance
+        is a multiple of the step.
       missing: how many are missing in all.
+      uneven: the positions in mm of neighbours at any other distance.
     """
 
     step: float | None
+    shares: tuple[float, ...] = ()
     gaps: tuple[tuple[float, float], ...] = ()
     missing: int = 0
+    uneven: tuple[tuple[float, float], ...] = ()
+
+
+def usual_step(positions: Float[np.ndarray, "n"]) -> float | None:
+    """The most frequent distance of neighbours at sorted positions; None where none differ.
+
+    Repeats do not count: distances below `REPEATED` of that which three quarters do not exceed. Of
+    several distances that are equally frequent it is the smallest, so that gaps do not count either.
+    """
+    distances = np.abs(np.diff(positions))
+    distances = np.sort(distances[distances >= SAME_POSITION_MM])
+    if not distances.size:
+        return None
+    large = np.quantile(distances, 0.75, method="lower")
+    distances = distances[distances >= REPEATED * large]
+    alike = np.abs(distances - distances[:, None]) <= EVEN * distances[:, None]
+    return float(np.median(distances[alike[alike.sum(axis=1).argmax()]]))
+
+
+def repeated(positions: Float[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
+    """Which of sorted positions repeat the last one before them that does not."""
+    near = max(SAME_POSITION_MM, REPEATED * (usual_step(positions) or 0.0))
+    found = np.zeros(len(positions), bool)
+    last = 0
+    for place in range(1, len(positions)):
+        found[place] = abs(positions[place] - positions[last]) < near
+        last = last if found[place] else place
+    return found
 
 
 def spacing_of(positions: Float[np.ndarray, "n"]) -> Spacing:
-    """The spacing of slices at sorted positions that all differ.
-
-    The step is the median of the distances below 1.5 times the smallest one, so that gaps do not
-    count however many there are; what is farther apart than 1.5 steps is a gap.
-    """
-    if len(positions) < 2:
+    """The spacing of slices at sorted positions of which none repeats another."""
+    step = usual_step(positions)
+    if step is None:
         return Spacing(step=None)
     distances = np.abs(np.diff(positions))
-    step = float(np.median(distances[distances < 1.5 * distances.min()]))
-    wide = np.flatnonzero(distances > 1.5 * step)
+    steps = distances / step
+    is_gap = (steps > 1.5) & (np.abs(steps - steps.round()) <= EVEN)
+    is_uneven = (np.abs(steps - 1) > EVEN) & ~is_gap
+    halves = np.where(steps > BRIDGED + EVEN, step, distances) / 2
+    before, after = np.r_[halves[:1], halves], np.r_[halves, halves[-1:]]
     return Spacing(
         step=step,
-        gaps=tuple((float(positions[at]), float(positions[at + 1])) for at in wide),
-        missing=int(sum(round(distances[at] / step) - 1 for at in wide)),
+        shares=tuple((before + after).tolist()),
+        gaps=_sides(positions, is_gap),
+        missing=int((steps[is_gap].round() - 1).sum()),
+        uneven=_sides(positions, is_uneven),
+    )
+
+
+def _sides(
+    positions: Float[np.ndarray, "n"], chosen: Bool[np.ndarray, "m"]
+) -> tuple[tuple[float, float], ...]:
+    """The positions on both sides of the chosen distances."""
+    return tuple(
+        (float(positions[at]), float(positions[at + 1])) for at in np.flatnonzero(chosen).tolist()
     )

@@ -14,12 +14,19 @@ from jaxtyping import Float, Num
 
 from mgajax.errors import DataError
 from mgajax.imaging.geometry import NIFTI_TO_DICOM, View, view_of
+from mgajax.imaging.nifti_geometry import Geometry, geometry_of
 from mgajax.imaging.reading import Source, content_of, guarded
 from mgajax.imaging.windows import PixelUnit
 
-SUFFIXES = (".nii", ".nii.gz")
+SUFFIXES = (".nii", ".nii.gz", ".hdr")
 GZIP = b"\x1f\x8b"
-FAILURE, FIX = "no complete NIfTI volume", "download it again"
+FAILURE, FIX = "no complete NIfTI volume", "replace the file"
+
+PAIR = b"ni"
+"""How the magic word of a header begins whose voxels lie in a file of their own."""
+
+NIFTI_2_LENGTH = 540
+"""A NIfTI-2 header's own statement of its length, its first four bytes."""
 
 
 @dataclass(frozen=True)
@@ -49,19 +56,17 @@ class Volume:
 
     name: str
     shape: tuple[int, int, int]
-    image: nib.Nifti1Image
+    image: nib.Nifti1Pair
+
+    @functools.cached_property
+    def geometry(self) -> Geometry:
+        """What the header says, as far as it can be believed."""
+        return geometry_of(self.image.header)
 
     @property
     def affine(self) -> Float[np.ndarray, "4 4"]:
         """From voxels to millimetres right, front and up."""
-        affine = self.image.affine
-        assert affine is not None
-        return affine
-
-    @property
-    def voxel_ml(self) -> float:
-        """From the affine's determinant, right for sheared volumes too."""
-        return float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000
+        return self.geometry.affine
 
     @functools.cached_property
     def orientation(self) -> Orientation:
@@ -88,7 +93,7 @@ class Volume:
             return "grey"
         for index in range(self.shape[2]):
             plane = self.plane(index)
-            if plane.min() < 0 or plane.max() > 255:
+            if (plane < 0).any() or (plane > 255).any():
                 return "HU"
         return "grey"
 
@@ -99,8 +104,12 @@ class Volume:
         return np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("="))
 
 
-def open_volume(source: Source, *, name: str, unpacked: Path | None = None) -> Volume:
+def open_volume(
+    source: Source, *, name: str, unpacked: Path | None = None, fix: str = FIX
+) -> Volume:
     """Open a volume of three dimensions; gzip is told by content, not by name.
+
+    NIfTI-1 and -2, in one file, or of a path also as a pair of header (`.hdr`) and voxels (`.img`).
 
     A slope or intercept of NaN, as MosMedData's masks have them, means no scaling (NIfTI-1).
 
@@ -109,29 +118,34 @@ def open_volume(source: Source, *, name: str, unpacked: Path | None = None) -> V
       name: for messages.
       unpacked: a folder for the unpacked copy of a packed file; without one it is unpacked in
         memory.
+      fix: what to do where it is no volume.
 
     Raises:
-      DataError: the file cannot be read, is cut off, is no NIfTI, or has other than three
-        dimensions.
+      DataError: the file cannot be read, is cut off, is no NIfTI, has other than three dimensions,
+        or other than one number a voxel.
     """
     if unpacked is None or isinstance(source, bytes):
         content = content_of(source, name=name)
-        image, held = guarded(lambda: _from_bytes(content), name=name, failure=FAILURE, fix=FIX)
+        image: nib.Nifti1Pair
+        image, held = guarded(lambda: _from_bytes(content), name=name, failure=FAILURE, fix=fix)
     else:
         image, held = guarded(
             lambda: _from_file(source, folder=unpacked, name=name),
             name=name,
             failure=FAILURE,
-            fix=FIX,
+            fix=fix,
         )
-    return Volume(name, checked_shape(image, held=held, name=name), image)
+    return Volume(name, checked_shape(image, held=held, name=name, fix=fix), image)
 
 
-def checked_shape(image: nib.Nifti1Image, *, held: int, name: str) -> tuple[int, int, int]:
-    """The three sides of a volume whose file, unpacked, holds `held` bytes.
+def checked_shape(
+    image: nib.Nifti1Pair, *, held: int, name: str, fix: str = FIX
+) -> tuple[int, int, int]:
+    """The three sides of a volume whose file of voxels, unpacked, holds `held` bytes.
 
     Raises:
-      DataError: the file is cut off, or has other than three dimensions.
+      DataError: the file is cut off, has other than three dimensions, or other than one number a
+        voxel.
     """
     shape = tuple(int(side) for side in image.shape)
     while len(shape) > 3 and shape[-1] == 1:
@@ -139,12 +153,15 @@ def checked_shape(image: nib.Nifti1Image, *, held: int, name: str) -> tuple[int,
     if len(shape) != 3 or not all(shape):
         raise DataError(
             f"{name}: dimensions {' x '.join(map(str, image.shape))}, expected three (columns, "
-            f"rows, slices); {FIX}"
+            f"rows, slices) of one scan; give each scan as a file of its own"
         )
     proxy: Any = image.dataobj
+    if proxy.dtype.kind not in "biuf":
+        kind = "a colour picture (RGB)" if proxy.dtype.fields else f"of type {proxy.dtype}"
+        raise DataError(f"{name}: {kind}, expected one number a voxel; give the CT volume itself")
     needed = int(proxy.offset) + int(np.prod(image.shape)) * proxy.dtype.itemsize
     if held < needed:
-        raise DataError(f"{name}: ends after {held:,} of {needed:,} bytes; {FIX}")
+        raise DataError(f"{name}: ends after {held:,} of {needed:,} bytes; {fix}")
     return shape[0], shape[1], shape[2]
 
 
@@ -155,17 +172,51 @@ def plane_at(index: int, *, axis: int) -> tuple[int | slice, ...]:
 
 def _from_bytes(content: bytes) -> tuple[nib.Nifti1Image, int]:
     plain = gzip.decompress(content) if content[:2] == GZIP else content
-    return nib.Nifti1Image.from_bytes(plain), len(plain)
+    return _single(plain[:NIFTI_2_LENGTH]).from_bytes(plain), len(plain)
 
 
-def _from_file(path: Path, *, folder: Path, name: str) -> tuple[nib.Nifti1Image, int]:
+def _single(head: bytes) -> type[nib.Nifti1Image]:
+    """The class of a volume in one file."""
+    return nib.Nifti2Image if NIFTI_2_LENGTH in _lengths(head) else nib.Nifti1Image
+
+
+def _lengths(head: bytes) -> set[int]:
+    """The length that a header states, in both byte orders."""
+    return {int.from_bytes(head[:4], "little"), int.from_bytes(head[:4], "big")}
+
+
+def _from_file(path: Path, *, folder: Path, name: str) -> tuple[nib.Nifti1Pair, int]:
     try:
         plain = _unpacked(path, folder=folder)
-        return nib.Nifti1Image.from_filename(plain), plain.stat().st_size
+        with plain.open("rb") as file:
+            head = file.read(NIFTI_2_LENGTH)
+        is_second = NIFTI_2_LENGTH in _lengths(head)
+        if not head[4 if is_second else 344 :].startswith(PAIR):
+            return _single(head).from_filename(plain), plain.stat().st_size
+        voxels = _unpacked(_voxels_of(path, name=name), folder=folder)
+        files = {"header": nib.FileHolder(str(plain)), "image": nib.FileHolder(str(voxels))}
+        pair = nib.Nifti2Pair if is_second else nib.Nifti1Pair
+        return pair.from_file_map(files), voxels.stat().st_size
     except OSError as error:
         if error.strerror is None:  # gzip's own
             raise
         raise DataError(f"{name}: cannot be read ({error.strerror})") from error
+
+
+def _voxels_of(header: Path, *, name: str) -> Path:
+    """The file of a pair that holds the voxels.
+
+    Raises:
+      DataError: it is not beside the header.
+    """
+    stem = header.name.removesuffix(".gz").removesuffix(".GZ")[: -len(".hdr")]
+    for suffix in (".img", ".img.gz", ".IMG"):
+        path = header.with_name(stem + suffix)
+        if path.exists():
+            return path
+    raise DataError(
+        f"{name}: the header of a pair, and no {stem}.img beside it; put the voxels there"
+    )
 
 
 def _unpacked(path: Path, *, folder: Path) -> Path:

@@ -8,12 +8,16 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Num
 
 from mgajax.imaging.geometry import Turn, View
-from mgajax.imaging.nifti import SUFFIXES, Volume, open_volume, plane_at
+from mgajax.imaging.nifti import NIFTI_2_LENGTH, SUFFIXES, Volume, open_volume, plane_at
+from mgajax.imaging.windows import PixelUnit
 from mgajax.inference.problems import RESEARCH_USE, Problems
 from mgajax.inference.scans import Kind, Plane, Write
+
+AIR_HU = -1024
+"""Of voxels outside of the field of view."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,12 +43,15 @@ class NiftiScan:
     def planes(self, problems: Problems) -> Iterator[Plane]:
         """See `Scan`."""
         volume, orientation = self.volume, self.volume.orientation
+        for oddity in volume.geometry.oddities:
+            problems.note(f"{self.source}: {oddity}", kind="odd")
+        filled = 0
         first, step = volume.affine[2, 3], volume.affine[2, orientation.axis]
         for index in range(len(self))[:: -orientation.headwards]:
             stored = volume.plane(index, axis=orientation.axis)
             if not np.isfinite(stored).all():
-                problems.note(f"{self.source}: plane {index + 1} holds values that are no numbers")
-                continue
+                filled += 1
+                stored = _filled(stored, unit=volume.unit)
             yield Plane(
                 index,
                 f"{self.source.name}:{index + 1}",
@@ -52,12 +59,18 @@ class NiftiScan:
                 self.view.show(stored),
                 volume.unit,
                 position=float(first + index * step),
-                voxel_ml=volume.voxel_ml,
+                voxel_ml=volume.geometry.voxel_ml,
+            )
+        if filled:
+            problems.note(
+                f"{self.source}: {filled} of {len(self)} planes hold values that are no numbers; "
+                "they are taken for air",
+                kind="odd",
             )
 
     @contextmanager
     def masks(self, folder: Path, problems: Problems) -> Iterator[Write]:
-        """`lesion.nii.gz`: uint8, 1 in the lesion, of the volume's shape and affine."""
+        """`lesion.nii.gz`: uint8, 1 in the lesion, of the volume's shape, under its own header."""
         source, axis = self.volume, self.volume.orientation.axis
         with tempfile.TemporaryFile(dir=folder) as file:  # not in memory, which would be unbounded
             lesions = np.memmap(file, np.uint8, "w+", shape=source.shape, order="F")
@@ -66,10 +79,19 @@ class NiftiScan:
                 lesions[plane_at(plane.index, axis=axis)] = self.view.store(lesion)
 
             yield write
-            mask = nib.Nifti1Image(lesions, source.affine, source.image.header, dtype=np.uint8)
+            header = source.image.header
+            single = nib.Nifti2Image if header["sizeof_hdr"] == NIFTI_2_LENGTH else nib.Nifti1Image
+            mask = single(lesions, None, header, dtype=np.uint8)
             mask.header["descrip"] = RESEARCH_USE.encode()
             mask.header["cal_min"], mask.header["cal_max"] = 0, 1
             nib.save(mask, folder / "lesion.nii.gz")
+
+
+def _filled(stored: Num[np.ndarray, "_ _"], *, unit: PixelUnit) -> Num[np.ndarray, "_ _"]:
+    """A plane whose values outside of the field of view are no numbers, with air there."""
+    known = np.isfinite(stored)
+    darkest = AIR_HU if unit == "HU" or not known.any() else stored[known].min()
+    return np.where(known, stored, darkest).astype(stored.dtype)
 
 
 def open_scan(path: Path, *, unpacked: Path, turn: Turn) -> NiftiScan:
@@ -90,6 +112,6 @@ def open_scan(path: Path, *, unpacked: Path, turn: Turn) -> NiftiScan:
 
 
 def stem(path: Path) -> str:
-    """The file's name without `.nii` or `.nii.gz`."""
+    """The file's name without `.nii`, `.nii.gz` or `.hdr`."""
     suffix = next((one for one in sorted(SUFFIXES, reverse=True) if path.name.endswith(one)), "")
     return path.name.removesuffix(suffix)

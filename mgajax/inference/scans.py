@@ -14,9 +14,6 @@ from mgajax.inference.problems import Problems
 
 Kind = Literal["pictures", "DICOM", "NIfTI"]
 
-SAME_POSITION_MM = 1e-3
-"""Slices nearer than this lie at one position."""
-
 
 @dataclass(frozen=True, eq=False)
 class Plane:

@@ -35,7 +35,7 @@ def test_bytes_and_paths_give_the_same_volume(tmp_path: Path, packed: bool) -> N
     ]
     for volume in volumes:
         assert (volume.shape, volume.unit) == ((6, 5, 4), "HU")
-        assert volume.voxel_ml == pytest.approx(0.009)
+        assert volume.geometry.voxel_ml == pytest.approx(0.009)
         for axis, count in enumerate(volume.shape):
             for index in range(count):
                 expected = (VOXELS * 7 - 1000).take(index, axis=axis)

@@ -21,7 +21,7 @@ import numpy as np
 from mgajax.curation.archives.afshar_ids import Release, published_id, release_of
 from mgajax.curation.archives.afshar_series import Series, read_series
 from mgajax.curation.archives.archive import RawSlice, ReadOptions, Unit
-from mgajax.curation.archives.dicom import Header
+from mgajax.curation.archives.dicom import FIX, Header
 from mgajax.curation.archives.packed import SourceFile, named
 from mgajax.curation.archives.published import published_rows
 from mgajax.curation.archives.tables import Row, only, read_csv
@@ -191,7 +191,7 @@ def _read(plan: _Plan, options: ReadOptions, findings: Findings) -> Iterator[Raw
         if verdict.is_taken is False:
             continue
         try:
-            values = read_hounsfield(header.file.read(), name=header.file.origin)
+            values = read_hounsfield(header.file.read(), name=header.file.origin, fix=FIX)
         except DataError as error:
             findings.note(Finding.DAMAGED_SOURCE, str(error))
             continue

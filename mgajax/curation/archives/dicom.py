@@ -8,6 +8,8 @@ import pydicom
 from mgajax.curation.archives.packed import SourceFile
 from mgajax.imaging import dicom
 
+FIX = "download it again"
+
 
 @dataclass(frozen=True)
 class Header:
@@ -51,7 +53,7 @@ def read_header(file: SourceFile) -> Header:
       DataError: no DICOM, or without the elements that place it in its series.
     """
     return dicom.read_header(
-        file.read(), name=file.origin, take=lambda data: _header(data, file=file)
+        file.read(), name=file.origin, take=lambda data: _header(data, file=file), fix=FIX
     )
 
 

@@ -14,6 +14,8 @@ from mgajax.errors import DataError
 from mgajax.imaging import nifti
 from mgajax.imaging.windows import PixelUnit
 
+FIX = "download it again"
+
 
 @dataclass(frozen=True)
 class ArchiveVolume:
@@ -63,7 +65,7 @@ def open_volume(file: SourceFile) -> ArchiveVolume:
     Raises:
       DataError: the file is truncated, no NIfTI, or has other than three dimensions.
     """
-    return ArchiveVolume(nifti.open_volume(file.read(), name=file.origin))
+    return ArchiveVolume(nifti.open_volume(file.read(), name=file.origin, fix=FIX))
 
 
 def open_mask(file: SourceFile, *, of: ArchiveVolume) -> ArchiveVolume:
