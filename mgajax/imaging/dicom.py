@@ -8,7 +8,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import pydicom
@@ -137,7 +136,7 @@ def read_hounsfield(source: Source, *, name: str, fix: str = FIX) -> Num[np.ndar
     return (stored * slope + intercept).astype(np.float32)
 
 
-def _opened(file: BinaryIO, *, pixels: bool) -> pydicom.Dataset:
+def _opened(file: io.BytesIO | io.BufferedReader, *, pixels: bool) -> pydicom.Dataset:
     """A DICOM file's elements, also of one without preamble."""
     try:
         return pydicom.dcmread(file, stop_before_pixels=not pixels)

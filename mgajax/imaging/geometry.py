@@ -54,6 +54,10 @@ class View:
         )
 
 
+AS_IT_IS = View()
+"""Neither turned nor mirrored."""
+
+
 def view_of(down: Float[np.ndarray, "3"], right: Float[np.ndarray, "3"]) -> View:
     """The view of planes whose first index runs along `down` and whose second along `right`."""
     kept = abs(down[1]) + abs(right[0]) >= abs(down[0]) + abs(right[1])

@@ -54,6 +54,8 @@ def geometry_of(header: Any) -> Geometry:
             affine = _usable(header, name=name)
             if affine is None:
                 oddities.append(f"its {name} is singular or holds no numbers, so it is not used")
+            elif name == "qform" and oddities:
+                oddities.append("its qform is used instead")
             elif name == "sform":
                 affine, lines = _settled(affine, pixdim=pixdim, unit=unit)
                 oddities += lines

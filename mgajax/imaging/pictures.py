@@ -10,12 +10,25 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
+from mgajax.imaging.geometry import AS_IT_IS, View
 from mgajax.imaging.reading import Source, content_of, guarded
 from mgajax.imaging.windows import to_8_bit
 
 FIX = "replace the file"
+
+TURNED = {
+    2: View(steps=(1, -1)),
+    3: View(steps=(-1, -1)),
+    4: View(steps=(-1, 1)),
+    5: View(axes=(1, 0)),
+    6: View(axes=(1, 0), steps=(1, -1)),
+    7: View(axes=(1, 0), steps=(-1, -1)),
+    8: View(axes=(1, 0), steps=(-1, 1)),
+}
+"""What shows a picture upright, by its EXIF orientation."""
+
 _PLAIN_CHUNKS = frozenset({b"IHDR", b"IDAT", b"IEND"})
 
 
@@ -25,6 +38,7 @@ class Picture:
 
     Attributes:
       pixels: uint8 `[h, w]`.
+      view: from the file's own grid of pixels to `pixels`, as its EXIF orientation demands.
       kind: the format inside, e.g. "PNG", "JPEG".
       mode: Pillow's mode of the file, e.g. "L", "RGBA".
       is_coloured: whether any pixel had unequal colour channels.
@@ -37,6 +51,7 @@ class Picture:
     mode: str
     is_coloured: bool = False
     is_plain_png: bool = False
+    view: View = AS_IT_IS
 
     @property
     def is_more_than_8_bit(self) -> bool:
@@ -54,7 +69,8 @@ def decode_picture(source: Source, *, name: str, fix: str = FIX) -> Picture:
 
     Colour becomes luma, (299 R + 587 G + 114 B) / 1000 (ITU-R 601), which leaves grey pixels as
     they are; transparent pixels are laid on black; more than 8 bits are stretched from the
-    picture's minimum..maximum to 0..255, which is how the curated set's own slices were made.
+    picture's minimum..maximum to 0..255, which is how the curated set's own slices were made. It is
+    turned as its EXIF orientation says, as viewers do.
 
     Args:
       source: bytes, or a path.
@@ -65,53 +81,70 @@ def decode_picture(source: Source, *, name: str, fix: str = FIX) -> Picture:
       DataError: naming `name`, when it cannot be read or is no complete picture.
     """
     content = content_of(source, name=name)
-    image = _open(content, name=name, fix=fix)
+    image, view = _open(content, name=name, fix=fix)
     kind, mode = image.format or "?", image.mode
+    is_coloured = is_plain = False
     if _is_deep(mode):
         values = np.asarray(image)
-        low, high = float(values.min()), float(values.max())
-        return Picture(to_8_bit(values, low=low, high=high), kind=kind, mode=mode)
-    if mode == "L" and "transparency" not in image.info:
-        plain = kind == "PNG" and _chunks(content) <= _PLAIN_CHUNKS and _is_8_bit(content)
-        return Picture(np.array(image), kind=kind, mode=mode, is_plain_png=plain)
-    rgb = _on_black(image)
-    channels = np.asarray(rgb)
-    is_coloured = bool((channels != channels[..., :1]).any())
-    return Picture(np.array(rgb.convert("L")), kind=kind, mode=mode, is_coloured=is_coloured)
+        stored = to_8_bit(values, low=float(values.min()), high=float(values.max()))
+    elif mode == "L" and "transparency" not in image.info:
+        stored = np.array(image)
+        is_plain = kind == "PNG" and _chunks(content) <= _PLAIN_CHUNKS and _is_8_bit(content)
+    else:
+        rgb = _on_black(image)
+        channels = np.asarray(rgb)
+        is_coloured = bool((channels != channels[..., :1]).any())
+        stored = np.array(rgb.convert("L"))
+    return Picture(_turn(image).show(stored), kind, mode, is_coloured, is_plain, view)
 
 
 def decode_mask(source: Source, *, name: str) -> UInt8[np.ndarray, "h w"]:
-    """The raw values of a mask: palette indices as they are, colour as luma, 16 bits cut to 255.
+    """The raw values of a mask: palette indices as they are, colour as luma, 16 bits cut to 255,
+    turned as its EXIF orientation says.
 
     Raises:
       DataError: naming `name`, when it cannot be read or is no complete picture.
     """
-    image = _open(content_of(source, name=name), name=name)
+    image, _ = _open(content_of(source, name=name), name=name)
     if image.mode == "P":
-        return np.array(image)
-    if _is_deep(image.mode):
-        return np.clip(np.asarray(image), 0, 255).astype(np.uint8)
-    return np.array(_on_black(image).convert("L") if image.mode != "L" else image)
+        stored = np.array(image)
+    elif _is_deep(image.mode):
+        stored = np.clip(np.asarray(image), 0, 255).astype(np.uint8)
+    else:
+        stored = np.array(_on_black(image).convert("L") if image.mode != "L" else image)
+    return _turn(image).show(stored)
 
 
 def as_png(content: bytes) -> bytes:
-    """A picture that was decoded before, in its own colours, as PNG."""
+    """A picture that was decoded before, in its own colours and upright, as PNG."""
     buffer = io.BytesIO()
-    Image.open(io.BytesIO(content)).save(buffer, format="PNG")
+    ImageOps.exif_transpose(Image.open(io.BytesIO(content))).save(buffer, format="PNG")
     return buffer.getvalue()
 
 
-def _open(content: bytes, *, name: str, fix: str = FIX) -> Image.Image:
-    """A fully loaded image; `verify` also checks the checksums that `load` skips."""
+def _open(content: bytes, *, name: str, fix: str = FIX) -> tuple[Image.Image, View]:
+    """A fully loaded image, and what turns its file's pixels upright.
 
-    def read() -> Image.Image:
+    `verify` also checks the checksums that `load` skips. Loading turns a TIFF, and no other kind.
+    """
+
+    def read() -> tuple[Image.Image, View]:
         Image.open(io.BytesIO(content)).verify()
         image = Image.open(io.BytesIO(content))
+        view = _turn(image)
         image.load()
-        return image
+        return image, view
 
     failure = f"{len(content)} bytes that are no complete picture"
     return guarded(read, name=name, failure=failure, fix=fix)
+
+
+def _turn(image: Image.Image) -> View:
+    """What still turns a picture as its EXIF orientation says; none where that is not valid."""
+    try:
+        return TURNED.get(image.getexif().get(ExifTags.Base.Orientation, 1), AS_IT_IS)
+    except Exception:  # Pillow documents no error for EXIF that is damaged
+        return AS_IT_IS
 
 
 def _is_deep(mode: str) -> bool:

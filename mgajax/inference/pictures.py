@@ -40,16 +40,24 @@ class PictureScan:
                 problems.note(str(error))
             else:
                 shown = self.view.show(picture.pixels)
-                yield Plane(index, path.name, path, shown, "grey", coloured=picture.is_coloured)
+                yield Plane(
+                    index,
+                    path.name,
+                    path,
+                    shown,
+                    "grey",
+                    coloured=picture.is_coloured,
+                    stored=picture.view,
+                )
 
     @contextmanager
     def masks(self, folder: Path, problems: Problems) -> Iterator[Write]:
-        """`masks/NAME.png` of each picture's own size: 255 lesion, 0 other."""
+        """`masks/NAME.png` in each file's own grid of pixels: 255 lesion, 0 other."""
         names = _mask_names(self.paths)
         (folder / "masks").mkdir()
 
         def write(plane: Plane, lesion: Bool[np.ndarray, "h w"]) -> None:
-            pixels = self.view.store(lesion).astype(np.uint8) * np.uint8(255)
+            pixels = plane.stored.store(self.view.store(lesion)).astype(np.uint8) * np.uint8(255)
             png = encode_png(pixels, comment=RESEARCH_USE)
             (folder / "masks" / f"{names[plane.index]}.png").write_bytes(png)
 

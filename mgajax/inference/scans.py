@@ -9,6 +9,7 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Num, UInt8
 
+from mgajax.imaging.geometry import AS_IT_IS, View
 from mgajax.imaging.windows import PixelUnit, Window, range_of, to_8_bit
 from mgajax.inference.problems import Problems
 
@@ -29,6 +30,7 @@ class Plane:
       voxel_ml: what a pixel stands for: its area times the slice's share of the axis; None where
         millimetres are not known.
       coloured: whether it was a coloured picture.
+      stored: how its file's own grid of pixels was turned before all else (EXIF).
     """
 
     index: int
@@ -39,6 +41,7 @@ class Plane:
     position: float | None = None
     voxel_ml: float | None = None
     coloured: bool = False
+    stored: View = AS_IT_IS
 
     def picture(self, window: Window | None) -> UInt8[np.ndarray, "h w"]:
         """Eight bits: as they are, through `window` (of Hounsfield units), or min to max."""

@@ -4,10 +4,10 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
 from mgajax.errors import DataError
-from mgajax.imaging.pictures import decode_mask, decode_picture
+from mgajax.imaging.pictures import as_png, decode_mask, decode_picture
 
 GREY = np.random.default_rng(0).integers(0, 256, (12, 9), dtype=np.uint8)
 
@@ -110,3 +110,28 @@ def test_palette_masks_are_read_as_indices() -> None:
     image = image.convert("P")
     image.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0] + [0] * 759)
     np.testing.assert_array_equal(decode_mask(encoded(image), name="m"), [[0, 1, 2]])
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_the_exif_orientation_is_applied_and_masks_are_turned_back(
+    orientation: int, kind: str
+) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    content = encoded(Image.fromarray(GREY), kind, exif=exif)
+    upright = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(content))))
+    picture = decode_picture(content, name="x")
+    np.testing.assert_array_equal(picture.pixels, upright)
+    np.testing.assert_array_equal(picture.view.store(picture.pixels), GREY)
+    np.testing.assert_array_equal(decode_mask(content, name="x"), upright)
+    np.testing.assert_array_equal(decode_picture(as_png(content), name="x").pixels, upright)
+    assert not picture.is_plain_png
+
+
+@pytest.mark.parametrize("value", [0, 9])
+def test_an_orientation_that_is_none_turns_nothing(value: int) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = value
+    picture = decode_picture(encoded(Image.fromarray(GREY), exif=exif), name="x")
+    np.testing.assert_array_equal(picture.pixels, GREY)
