@@ -7,6 +7,7 @@ from mgajax.experiments.classifiers import MODELS, SECTIONS
 from mgajax.experiments.compare import ByArm, arm_replicates, contrast_rows, measure_arms
 from mgajax.experiments.fractions import MORE_AT_LITTLE_DATA, gain_weights, label
 from mgajax.experiments.study import BINARY, ArmComparison, Metrics, Study, StudyInput, StudyResults
+from mgajax.experiments.verdicts import by_verdict
 from mgajax.reporting.figures.experiment_figures import arms_figure
 from mgajax.reporting.tables.measurements import Measurement
 
@@ -99,7 +100,7 @@ def _examine(finished: StudyInput) -> StudyResults:
 def _judged(arms: ByArm, claim: Claim) -> list[Measurement]:
     table = "Claims on performance" if claim.metrics is PERFORMANCE else "Claims on attention"
     rows = contrast_rows(arms, claim.weights, table=table, name=claim.text, metrics=claim.metrics)
-    return [replace(row, note=f"{row.metric}: {row.verdict}") for row in rows]
+    return [replace(row, note=by_verdict(rows)) for row in rows]
 
 
 STUDIES = {

@@ -1,7 +1,6 @@
 """An experiment from its plan to its results: runs, numbers, tables, figures."""
 
 import os
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from mgajax.experiments.budgets import Budget, chosen_budget
 from mgajax.experiments.datasets import DataSets, Draw
 from mgajax.experiments.execution import RunOutcome, RunStatus, seconds_of
 from mgajax.experiments.plan import PlannedRun, RunPlan, plan_runs
+from mgajax.experiments.results_page import results_page
 from mgajax.experiments.runner import run_all
 from mgajax.experiments.significance import given_runs
 from mgajax.experiments.studies import STUDIES
@@ -22,13 +22,6 @@ from mgajax.reporting.tables.measurements import csv_lines, markdown_tables
 
 RESULTS = "results"
 """Name of the JSON, Markdown and CSV files."""
-
-READING = (
-    "In brackets: of an arm, the 95 % interval of the mean over seeds, over patients with the trained "
-    "networks as they are; of a difference, that over seeds and patients, bold where it excludes zero "
-    "and no seed is of the other sign, and after `networks` that over patients alone. After ±: "
-    "standard deviation over seeds. In percent, unless it is a count."
-)
 
 
 @dataclass(frozen=True)
@@ -212,13 +205,8 @@ def write_results(
         for outcome in outcomes
         if outcome.status == RunStatus.FAILED
     )
-    table = markdown_tables(found.rows)
-    files = [
-        write_text(_page(order, found, table, failed=failed), out / f"{RESULTS}.md"),
-        write_csv(csv_lines(found.rows), out / f"{RESULTS}.csv"),
-        *found.files,
-        *found.figures,
-    ]
+    page, table = out / f"{RESULTS}.md", out / f"{RESULTS}.csv"
+    files = [page, write_csv(csv_lines(found.rows), table), *found.files, *found.figures]
     content = {
         "experiment": order.name,
         "title": study.title,
@@ -236,8 +224,9 @@ def write_results(
         "figures": [str(path.relative_to(out)) for path in found.figures],
         "files": [str(path.relative_to(out)) for path in files],
     }
+    write_text(results_page(content), page)
     files.append(write_json(content, out / f"{RESULTS}.json"))
-    return ExperimentResults(table=table, files=tuple(files), failed=failed)
+    return ExperimentResults(table=markdown_tables(found.rows), files=tuple(files), failed=failed)
 
 
 def _run_entry(outcome: RunOutcome, out: Path) -> dict[str, Any]:
@@ -252,21 +241,3 @@ def _run_entry(outcome: RunOutcome, out: Path) -> dict[str, Any]:
         "seconds": seconds_of(run),
         "fingerprint": run.fingerprint,
     }
-
-
-def _page(order: Order, found: StudyResults, table: str, *, failed: Sequence[str]) -> str:
-    study = order.study
-    source = f" ({study.source})" if study.source else ""
-    counts = Counter(row.status for row in found.rows)
-    counted = ", ".join(f"{count} numbers {status}" for status, count in sorted(counts.items()))
-    return "\n\n".join(
-        [
-            f"# {study.title}{source}",
-            f"    {order.command()}",
-            f"{counted}. {READING}",
-            table,
-            *(f"![]({path.relative_to(order.workdir)})" for path in found.figures),
-            *found.notes,
-            *(f"Failed: {line}" for line in failed),
-        ]
-    )

@@ -4,6 +4,7 @@ An interval over patients alone is about the networks that happened to be traine
 a method needs seeds, too: the interval over both must exclude zero, and no seed may disagree.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -33,6 +34,14 @@ def judged(row: Measurement, *, patient_error: float, clusters: int) -> Measurem
     return replace(found, verdict=verdict(found, reason=str(span["reason"])))
 
 
+def by_verdict(rows: Sequence[Measurement]) -> str:
+    """`holds: ROC AUC; open: the interval holds zero: Accuracy, F1`, in the order of the rows."""
+    told: dict[str, list[str]] = {}
+    for row in rows:
+        told.setdefault(row.verdict, []).append(row.metric)
+    return "; ".join(f"{name}: {', '.join(metrics)}" for name, metrics in told.items())
+
+
 def verdict(row: Measurement, *, reason: str = "") -> str:
     """What a difference says of the claim that it is above zero.
 
@@ -51,7 +60,7 @@ def verdict(row: Measurement, *, reason: str = "") -> str:
         return f"{UNDECIDED}: {reason or 'no interval'}"
     low, high = row.method_span
     if low <= 0 <= high:
-        return f"{OPEN}: the interval over seeds and patients holds zero"
+        return f"{OPEN}: the interval holds zero"
     others = [seed for seed, value in row.seeds.items() if value * row.value < 0]
     if others:
         told = ", ".join(map(str, others))

@@ -38,7 +38,7 @@ def test_three_seeds_that_spread_leave_open_what_patients_decide() -> None:
     row = difference(0.219, -0.040, -0.033, error=0.0166)
     assert row.low > 0, "these networks, over patients"
     assert row.method_low < 0
-    assert row.verdict == "open: the interval over seeds and patients holds zero"
+    assert row.verdict == "open: the interval holds zero"
 
 
 def test_one_seed_never_holds() -> None:

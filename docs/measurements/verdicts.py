@@ -1,0 +1,104 @@
+"""Every verdict on a difference of methods: as first published, and over seeds and patients.
+
+    python docs/measurements/verdicts.py
+
+Writes docs/verdicts.md from `former_verdicts.json` (what was published, by intervals over patients alone)
+and the `results.json` of each study (what holds today).
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mgajax.files import write_text
+from mgajax.reporting.tables.measurements import DECIDED, Measurement
+
+DOCS = Path(__file__).resolve().parents[1]
+FORMER = DOCS / "measurements" / "former_verdicts.json"
+PAGE = DOCS / "verdicts.md"
+CLAIMS = "claims"
+
+HEAD = """# Verdicts, before and now
+
+    python docs/measurements/verdicts.py
+
+A difference of two methods was said to hold where its interval over the test patients excluded zero, with
+the trained networks as they were. Now the interval must be over seeds and patients, and no seed may be of the
+other sign ([intervals.md](intervals.md)). In percentage points; `seeds` are the differences of each seed. The
+intervals of today are made of each seed's value and the width of the published interval over patients.
+"""
+
+
+def page() -> str:
+    """The Markdown of docs/verdicts.md."""
+    every = [*_lines()]
+    claims = [line for line in every if line["study"].startswith(f"[{CLAIMS}]")]
+    others = [line for line in every if line not in claims and _decided(line["before"])]
+    parts = [HEAD, "## The paper's claims", _count(claims), _table(claims), "## Other differences"]
+    kept = [line for line in others if _decided(line["now"])]
+    parts += [_count(others), "### What stands", _table(kept), "### What fell"]
+    whys = Counter(line["now"] for line in others if line not in kept)
+    parts.append(", ".join(f"{count} × {why}" for why, count in whys.most_common()) + ".")
+    for study in dict.fromkeys(line["study"] for line in others):
+        own = [line for line in others if line["study"] == study and line not in kept]
+        parts += [f"#### {study}", _table(own)] if own else []
+    return "\n\n".join(part.strip() for part in parts)
+
+
+def _count(lines: list[dict[str, str]]) -> str:
+    before = [line for line in lines if _decided(line["before"])]
+    now = sum(_decided(line["now"]) for line in before)
+    new = sum(_decided(line["now"]) for line in lines) - now
+    fell = len(before) - now
+    told = f"Of {len(lines)} differences {len(before)} were told from zero: **{now} are still, {fell} fell**."
+    return f"{told} None is new." if not new else f"{told} {new} are new."
+
+
+def _decided(verdict: str) -> bool:
+    return verdict.startswith(DECIDED)
+
+
+def _lines() -> Iterator[dict[str, str]]:
+    """Each difference that was published with an interval."""
+    results: dict[str, dict[tuple[str, ...], Measurement]] = {}
+    for former in json.loads(FORMER.read_text(encoding="utf-8"))["rows"]:
+        study = former["study"]
+        if study not in results:
+            content = json.loads((DOCS / "results" / study / "results.json").read_text())
+            rows = map(Measurement.from_json, content["rows"])
+            results[study] = {(row.table, row.name, row.metric): row for row in rows}
+        row = results[study][former["table"], former["name"], former["metric"]]
+        yield _line(former, row)
+
+
+def _line(former: Mapping[str, Any], row: Measurement) -> dict[str, str]:
+    def points(*values: float) -> str:
+        return ", ".join(f"{100 * value:.1f}" for value in values)
+
+    return {
+        "study": f"[{former['study']}](results/{former['study']}/results.md)",
+        "difference": f"{row.name}: {row.metric}" + _table_of(row),
+        "seeds": points(*row.seeds.values()),
+        "before": f"{former['verdict']}, [{points(former['low'], former['high'])}]",
+        "over both": f"[{points(*row.method_span)}]" if row.method_span else "–",
+        "now": row.verdict,
+    }
+
+
+def _table_of(row: Measurement) -> str:
+    """Where the name alone does not tell."""
+    return f" ({row.table})" if "checkpoint" in row.table or "shortcut" in row.table else ""
+
+
+def _table(lines: list[dict[str, str]]) -> str:
+    if not lines:
+        return "None."
+    heads = list(lines[0])
+    rows = [heads, ["---"] * len(heads), *([line[head] for head in heads] for line in lines)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+
+
+if __name__ == "__main__":
+    print(write_text(page(), PAGE))
