@@ -187,7 +187,7 @@ def _percentiles(resampled: np.ndarray) -> Ends:
 
 
 def markdown(found: list[Row]) -> str:
-    """The table of docs/intervals.md."""
+    """The table of docs/explanation/intervals.md."""
     lines = [
         "| what | truth | patients | seeds | before | now | none |",
         "|---|--:|--:|--:|--:|--:|--:|",

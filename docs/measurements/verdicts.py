@@ -2,7 +2,7 @@
 
     python docs/measurements/verdicts.py
 
-Writes docs/verdicts.md from `former_verdicts.json` (what was published, by intervals over patients alone)
+Writes docs/results/verdicts.md from `former_verdicts.json` (what was published, by intervals over patients alone)
 and the `results.json` of each study (what holds today).
 """
 
@@ -17,7 +17,7 @@ from mgajax.reporting.tables.measurements import DECIDED, Measurement
 
 DOCS = Path(__file__).resolve().parents[1]
 FORMER = DOCS / "measurements" / "former_verdicts.json"
-PAGE = DOCS / "verdicts.md"
+PAGE = DOCS / "results" / "verdicts.md"
 CLAIMS = "claims"
 
 HEAD = """# Verdicts, before and now
@@ -26,13 +26,13 @@ HEAD = """# Verdicts, before and now
 
 A difference of two methods was said to hold where its interval over the test patients excluded zero, with
 the trained networks as they were. Now the interval must be over seeds and patients, and no seed may be of the
-other sign ([intervals.md](intervals.md)). In percentage points; `seeds` are the differences of each seed. The
+other sign ([Intervals](../explanation/intervals.md)). In percentage points; `seeds` are the differences of each seed. The
 intervals of today are made of each seed's value and the width of the published interval over patients.
 """
 
 
 def page() -> str:
-    """The Markdown of docs/verdicts.md."""
+    """The Markdown of docs/results/verdicts.md."""
     every = [*_lines()]
     claims = [line for line in every if line["study"].startswith(f"[{CLAIMS}]")]
     others = [line for line in every if line not in claims and _decided(line["before"])]
@@ -78,7 +78,7 @@ def _line(former: Mapping[str, Any], row: Measurement) -> dict[str, str]:
         return ", ".join(f"{100 * value:.1f}" for value in values)
 
     return {
-        "study": f"[{former['study']}](results/{former['study']}/results.md)",
+        "study": f"[{former['study']}]({former['study']}/results.md)",
         "difference": f"{row.name}: {row.metric}" + _table_of(row),
         "seeds": points(*row.seeds.values()),
         "before": f"{former['verdict']}, [{points(former['low'], former['high'])}]",

@@ -1,4 +1,4 @@
-"""Intervals that hold the truth as often as they say, from few patients, too (docs/intervals.md).
+"""Intervals that hold the truth as often as they say, from few patients, too (docs/explanation/intervals.md).
 
 Three forms, all over whole patients and with Student's t for the number of patients:
 

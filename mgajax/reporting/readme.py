@@ -6,7 +6,8 @@ tables:
     <!-- results: docs/results/table4.json, COVID-19 against the rest -->
     <!-- /results -->
 
-What stands between them is written anew; the rest of the text is left alone.
+What stands between them is written anew, and so are the numbers in running text (`statements`); the
+rest of the text is left alone.
 """
 
 import re
@@ -19,6 +20,7 @@ from mgajax import paper
 from mgajax.errors import ConfigError, DataError, nearest
 from mgajax.files import write_text
 from mgajax.reporting.result_folders import read_json
+from mgajax.reporting.statements import STATEMENT, filled
 from mgajax.reporting.tables.measurements import Measurement, pivot
 from mgajax.reporting.tables.number import at
 
@@ -30,33 +32,34 @@ EXAMPLE = "<!-- results: docs/results/NAME.json, TABLE --> … <!-- /results -->
 
 
 def rewrite(path: Path) -> str:
-    """Write every marked block of a text anew; returns what was done, for a terminal.
+    """Write every marked block and statement of a text anew; returns what was done, for a terminal.
 
     Raises:
-      ConfigError: no such text, no block in it, or a block whose file or table does not exist.
+      ConfigError: no such text, nothing marked in it, or a mark whose file or table does not exist.
       DataError: a results file is damaged.
     """
     if not path.is_file():
         raise ConfigError(f"--readme {path}: no such file")
     before = path.read_text(encoding="utf-8")
-    count = len(BLOCK.findall(before))
-    if not count:
+    tables, statements = len(BLOCK.findall(before)), len(STATEMENT.findall(before))
+    if not tables + statements:
         raise ConfigError(f"--readme {path}: no marked block; write {EXAMPLE}")
+    told = f"{tables} tables" + (f" and {statements} statements" if statements else "")
     after = rewritten(before, folder=path.parent)
     if after == before:
-        return f"{count} tables are as their results give them"
+        return f"{told} are as their results give them"
     write_text(after, path)
-    return f"{count} tables written"
+    return f"{told} written"
 
 
 def rewritten(text: str, *, folder: Path) -> str:
-    """The text with every block made anew; files are looked for in `folder`."""
+    """The text with every block and statement made anew; files are looked for in `folder`."""
 
     def made(match: re.Match[str]) -> str:
         file = match["file"].strip()
         return f"{match['open']}\n{results_table(folder / file, match['table'])}\n\n{match['end']}"
 
-    return BLOCK.sub(made, text)
+    return filled(BLOCK.sub(made, text), folder=folder)
 
 
 def results_table(path: Path, table: str) -> str:
