@@ -16,6 +16,7 @@ from mgajax.folders import safe_name, telling_names, walk
 from mgajax.imaging.file_kinds import FileKind, file_kind
 from mgajax.imaging.geometry import Turn, View
 from mgajax.inference.dicom_series import DicomScan, find_series
+from mgajax.inference.label_maps import without_label_maps
 from mgajax.inference.nifti_volume import NiftiScan, open_scan
 from mgajax.inference.pictures import PictureScan
 from mgajax.inference.problems import RESEARCH_USE, Problems
@@ -57,11 +58,12 @@ def find_scans(
       problems: takes what cannot be predicted.
     """
     files = _sorted_by_kind(_each_once(_files(inputs, problems=problems)), problems=problems)
-    volumes: list[AnyScan] = []
+    volumes: list[NiftiScan] = []
     for given in files[FileKind.NIFTI]:
         with problems.guarded(str(given.path)):
             scan = open_scan(given.path, unpacked=unpacked, turn=turn)
             volumes.append(replace(scan, patient=given.patient))
+    volumes = without_label_maps(volumes, problems=problems)
     told = {given.path: given.patient for given in files[FileKind.DICOM]}
     series = [
         replace(scan, patient=told[scan.slices[0].path] or scan.patient)

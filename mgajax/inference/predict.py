@@ -19,6 +19,7 @@ from mgajax.inference.prediction_page import overview_page, scan_page
 from mgajax.inference.predictor import SPREAD, Predictor
 from mgajax.inference.problems import RESEARCH_USE, Problem, Problems
 from mgajax.inference.results import (
+    LEAST_CHEST,
     OVERVIEW,
     PATIENTS,
     SETTINGS_FILE,
@@ -27,6 +28,7 @@ from mgajax.inference.results import (
     write_patients,
 )
 from mgajax.inference.scanning import Settings, layer_names, predict_scan
+from mgajax.inference.thorax import LEAST_INSIDE, MARGIN
 from mgajax.models.registry import CLASSIFIERS, SEGMENTERS
 
 ATTRIBUTIONS = (*(name for name in METHODS if name != "attention"), "none")
@@ -159,19 +161,21 @@ def _notes(predictor: Predictor, *, settings: Settings) -> list[str]:
     if predictor.segmenter is not None:
         rule = settings.lung
         notes.append(
-            f"Lesion: probability of at least {settings.threshold:g}. Lung: pixels below "
+            f"Lesion: probability of at least {settings.threshold:g}, in slices that show a chest, and "
+            f"there in parts of which at least {LEAST_INSIDE:.0%} lies in the box around the open lung, "
+            f"{MARGIN:.0%} of the body’s width and height wider on each side. Lung: pixels below "
             f"{rule.air_below:g} HU inside the body, in parts of at least {rule.smallest_part:.0%} of "
             "it, and the lesion. Dense lung that is not predicted as lesion is not counted, large "
-            "airways and gas in the bowel are, and lung that the picture’s border cuts is not. "
-            "Volumes count each slice for one step of the series; what is missing is not filled in."
+            "airways are, and lung that the picture’s border cuts is not; where no open lung was "
+            "found, lung and its share are empty. Volumes count each slice for one step of the series; what is missing is not filled in."
         )
     return notes
 
 
 def _about_probabilities(networks: int, variations: int) -> str:
     told = (
-        "A scan’s probabilities are means over its slices that show a chest (over all, where none "
-        "does)."
+        "A scan’s probabilities are means over its slices that show a chest; where fewer than "
+        f"{LEAST_CHEST:.0%} do, it has no class."
     )
     if networks * variations == 1:
         return f"{told} There are no intervals; --tta N or several --classifier give some."

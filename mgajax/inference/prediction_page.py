@@ -17,9 +17,11 @@ from mgajax.inference.results import (
     SCANS,
     SETTINGS_FILE,
     SLICES,
+    PatientResult,
     ScanResult,
     SliceResult,
     Volumes,
+    by_patient,
     measured,
     no_class,
 )
@@ -101,8 +103,11 @@ def overview_page(
     """The page that links to the scans' own."""
     heads = ("scan", "", "class", "lesion", "share of lung", "warnings")
     trouble: tuple[Block, ...] = (Items(tuple(map(str, problems))),)
+    several = [patient for patient in by_patient(scans) if len(patient.scans) > 1]
+    patients = Table(("patient", "scans", "class, over all scans"), tuple(map(_patient, several)))
     sections = [
         Section("", (Table(heads, tuple(map(_row, scans))),)),
+        *([Section("Patients with several scans", (patients,))] if several else []),
         *([Section("Input that could not be taken as it is", trouble)] if problems else []),
         Section("How to read this", (*notes, Facts(FILES))),
     ]
@@ -121,6 +126,17 @@ def _row(scan: ScanResult) -> Row:
         _volume(found, pixels=scan.lesion_pixels),
         "–" if found.share is None else f"{found.share:.1%}",
         Caution(_warned(scan)),
+    )
+
+
+def _patient(patient: PatientResult) -> Row:
+    """A patient with several scans: the mean over the chest slices of all of them."""
+    pages = tuple(Link(scan.name, f"{scan.name}/index.html") for scan in patient.scans)
+    members = patient.members
+    return (
+        patient.name,
+        pages,
+        _bars(None if members is None else members.mean(axis=0)) or "no class",
     )
 
 

@@ -14,7 +14,7 @@ from mgajax.data.loader import prefetch, to_float
 from mgajax.explanation.baselines import black
 from mgajax.explanation.methods import METHODS, ExplanationTask
 from mgajax.imaging.geometry import Turn
-from mgajax.imaging.lungs import LungRule, find_lungs
+from mgajax.imaging.lungs import LungRule, find_lungs, lung_field
 from mgajax.imaging.windows import Window
 from mgajax.inference import overlays as layers
 from mgajax.inference.predictor import Prediction, Predictor
@@ -23,7 +23,7 @@ from mgajax.inference.results import ScanResult, SliceResult
 from mgajax.inference.scan_warnings import Sign, looks_shifted, scan_lines, turned
 from mgajax.inference.scans import Plane, Scan
 from mgajax.inference.slice_warnings import Oddity, is_upside_down, oddities
-from mgajax.inference.thorax import has_air, inside, open_lung, thorax
+from mgajax.inference.thorax import inside, thorax
 from mgajax.models.attention import attends
 from mgajax.progress import map_ordered, track
 
@@ -162,18 +162,21 @@ def _shown(
     """What counts of a slice's prediction: nothing where it shows no chest."""
     plane, picture = pictured
     body, rule = prediction.body, settings.lung
-    air = plane.values < rule.air_below if has_air(plane) else None
+    # Values that never go below zero are no Hounsfield units, whatever they say.
+    is_hounsfield = plane.unit == "HU" and plane.values.min() < 0
+    air = plane.values < rule.air_below if is_hounsfield else None
     warnings = oddities(picture, body=body, air=air)
     lesion = None if prediction.lesion is None else prediction.lesion >= settings.threshold
     lung, is_turned = None, None
     if body is None or Oddity.NOT_CHEST in warnings:
         lesion = None if lesion is None else np.zeros_like(lesion)
     else:
-        if plane.unit == "grey":
+        if plane.position is None:  # no geometry tells what is up
             is_turned = is_upside_down(picture, body=body)
-        if lesion is not None:
-            lesion = inside(lesion, thorax(open_lung(plane, picture=picture, rule=rule), body=body))
         lung = find_lungs(plane.values, rule=rule).lung if plane.unit == "HU" else None
+        if lesion is not None:
+            seen = lung if lung is not None and lung.any() else lung_field(picture)
+            lesion = inside(lesion, thorax(seen, body=body))
     return SliceView(
         number=number,
         plane=plane,

@@ -3,36 +3,22 @@
 Networks that find lesions also find them in bowel gas, in shoulders and on tables. A lesion counts in
 slices that show a chest, and there where it lies in one box: the one around the open lung of both
 sides, `MARGIN` of the body's width or height wider on each side. A connected part of the lesion
-counts whole if at least half of it lies in that box, and not at all if less does.
+counts whole if at least `LEAST_INSIDE` of it lies in that box, and not at all if less does.
 
-Consolidated lung is as grey as the chest wall and no open lung, but lies beside it: the box alone
-would cut 3.5 % of the annotated lesions of 1,241 slices of the sources, by parts it keeps 99.99 %
-of those of 500.
+Consolidated lung is as grey as the chest wall and no open lung, but lies beside it. Of the lesions
+that were annotated in 1,241 slices of the published set's sources, cutting at the box would lose 3.4 %
+of the pixels; by parts 0.05 % are lost, in six slices.
 """
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool
 from scipy import ndimage
-
-from mgajax.imaging.lungs import LungRule, find_lungs, lung_field
-from mgajax.inference.scans import Plane
 
 MARGIN = 0.05
 """Of the body's width and height, on each side of the open lung."""
 
-
-def has_air(plane: Plane) -> bool:
-    """Whether values are Hounsfield units that go below zero, so that air can be told by them."""
-    return plane.unit == "HU" and bool(plane.values.min() < 0)
-
-
-def open_lung(
-    plane: Plane, *, picture: UInt8[np.ndarray, "h w"], rule: LungRule
-) -> Bool[np.ndarray, "h w"]:
-    """Open lung, by Hounsfield units where they tell it, else by the picture's own two levels."""
-    if has_air(plane) and (lung := find_lungs(plane.values, rule=rule).lung).any():
-        return lung
-    return lung_field(picture)
+LEAST_INSIDE = 0.25
+"""Share of a part of the lesion that lies in the box around the lung."""
 
 
 def thorax(
@@ -41,7 +27,7 @@ def thorax(
     """The box in which lesions count; nothing where there is no open lung.
 
     Args:
-      lung: see `open_lung`.
+      lung: open lung, from `imaging.lungs`.
       body: from `imaging.body.foreground`; its sides are the measure of the margin.
     """
     region = np.zeros_like(lung)
@@ -53,12 +39,12 @@ def thorax(
 def inside(
     lesion: Bool[np.ndarray, "h w"], region: Bool[np.ndarray, "h w"]
 ) -> Bool[np.ndarray, "h w"]:
-    """The parts of a lesion, connected at edges or corners, of which at least half is in `region`."""
+    """The parts of a lesion, connected at edges or corners, of which enough is in `region`."""
     parts, count = ndimage.label(lesion, structure=np.ones((3, 3), bool))
     whole, within = (
         np.bincount(parts[one], minlength=count + 1) for one in (lesion, lesion & region)
     )
-    kept = 2 * within >= whole
+    kept = within >= LEAST_INSIDE * whole
     kept[0] = False
     return kept[parts]
 
