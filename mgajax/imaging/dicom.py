@@ -140,11 +140,11 @@ def _opened(file: io.BytesIO | io.BufferedReader, *, pixels: bool) -> pydicom.Da
     """A DICOM file's elements, also of one without preamble."""
     try:
         return pydicom.dcmread(file, stop_before_pixels=not pixels)
-    except InvalidDicomError:
+    except InvalidDicomError as error:
         file.seek(0)
         data = pydicom.dcmread(file, stop_before_pixels=not pixels, force=True)
         if "SOPClassUID" not in data and "Modality" not in data:
-            raise
+            raise ValueError("neither a preamble nor an element that says what it is") from error
         if "TransferSyntaxUID" not in data.file_meta:
             implicit, little = data.original_encoding
             told = ExplicitVRLittleEndian if little else ExplicitVRBigEndian

@@ -1,0 +1,82 @@
+"""The odd files that pydicom and nibabel ship for their own tests, one by one and all in a folder."""
+
+import re
+import warnings
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pydicom
+import pytest
+from pydicom.pixels import apply_rescale
+
+from mgajax.imaging.geometry import AS_IT_IS
+from mgajax.inference.dicom_series import DicomScan
+from mgajax.inference.inputs import LISTS, AnyScan, find_scans
+from mgajax.inference.problems import Problem, Problems
+from mgajax.inference.scans import Plane
+
+FOLDERS = [
+    Path(pydicom.__file__).parent / "data" / "test_files",
+    Path(nibabel.__file__).parent / "tests" / "data",
+]
+
+CAUGHT = re.compile(r"\b\w*(Error|Exception)\b.*the rest is done")
+"""What a guard says of a fault that nobody foresaw."""
+
+
+def shipped() -> list[Path]:
+    """All but texts, which would be read as lists of files."""
+    files = [path for folder in FOLDERS for path in folder.rglob("*") if path.is_file()]
+    return sorted(path for path in files if path.suffix not in LISTS)
+
+
+def read(path: Path, *, unpacked: Path) -> tuple[list[tuple[AnyScan, list[Plane]]], list[Problem]]:
+    """Scans with their planes, and the problems."""
+    problems = Problems()
+    scans = find_scans([path], unpacked=unpacked, turn="none", problems=problems)
+    return [(scan, list(scan.planes(problems))) for scan in scans], problems.found
+
+
+@pytest.mark.slow(
+    finds="a traceback, a wrong value or silence over the odd files of other packages"
+)
+def test_each_file_is_read_or_refused_in_one_line(tmp_path: Path) -> None:
+    slices = 0
+    for path in shipped():
+        scans, problems = read(path, unpacked=tmp_path)
+        lines = [problem for problem in problems if problem.kind == "left out"]
+        assert not [str(one) for one in problems if CAUGHT.search(str(one))]
+        assert all("\n" not in str(one) and str(path) in str(one) for one in problems), path
+        planes = [plane for _, found in scans for plane in found]
+        assert len(lines) == (not planes), (path, problems)
+        for scan, found in scans:
+            if isinstance(scan, DicomScan):
+                slices += len(found)
+                assert all(_is_rescaled(scan, plane) for plane in found), path
+    assert slices >= 3
+
+
+@pytest.mark.slow(finds="one odd file of a folder that ends the call or changes another one's scan")
+def test_all_in_one_folder_are_read_as_one_by_one(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    for source in FOLDERS:
+        (folder / source.parent.parent.name).parent.mkdir(exist_ok=True)
+        (folder / source.parent.parent.name).symlink_to(source)
+    scans, problems = read(folder, unpacked=tmp_path)
+    assert not [str(one) for one in problems if CAUGHT.search(str(one))]
+    planes = sum(len(found) for _, found in scans)
+    assert planes >= 10
+    for scan, found in scans:
+        if isinstance(scan, DicomScan):
+            assert all(_is_rescaled(scan, plane) for plane in found)
+
+
+def _is_rescaled(scan: DicomScan, plane: Plane) -> bool:
+    """Whether a plane holds pydicom's own values of its file."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        data = pydicom.dcmread(plane.path, force=True)
+        expected = apply_rescale(data.pixel_array, data)
+    assert plane.stored == AS_IT_IS
+    return np.array_equal(scan.view.store(plane.values), expected)
