@@ -7,6 +7,7 @@ from pathlib import Path
 import highdicom
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 from drawn_scans import (
     AXIAL,
@@ -21,7 +22,9 @@ from drawn_scans import (
     write_series,
     write_volume,
 )
+from PIL import ExifTags, Image
 
+from mgajax.inference.inputs import find_scans
 from mgajax.inference.nifti_volume import open_scan
 from mgajax.inference.problems import RESEARCH_USE, Problems
 
@@ -169,3 +172,62 @@ def test_a_turn_changes_what_is_shown_and_not_where_a_mask_lies(
     run(tmp_path / "v.nii", turn=turn)
     mask = nib.load(tmp_path / "out" / "v" / "lesion.nii.gz")
     np.testing.assert_array_equal(np.asarray(mask.dataobj), ball.astype(np.uint8))
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 7])
+def test_masks_of_turned_pictures_lie_in_the_files_own_grid(
+    tmp_path: Path, orientation: int
+) -> None:
+    stored = np.full((40, 50), 90, np.uint8)
+    stored[5:12, 30:41] = 255
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    Image.fromarray(stored).save(tmp_path / "a.png", exif=exif)
+    problems = Problems()
+    (scan,) = find_scans([tmp_path / "a.png"], unpacked=tmp_path, turn="flip", problems=problems)
+    with scan.masks(tmp_path, problems) as write:
+        (plane,) = scan.planes(problems)
+        assert plane.values.shape == ((50, 40) if orientation > 4 else (40, 50))
+        write(plane, plane.values == 255)
+    mask = np.asarray(Image.open(tmp_path / "masks" / "a.png"))
+    np.testing.assert_array_equal(mask, np.where(stored == 255, 255, 0))
+    assert not problems.found
+
+
+def test_a_mask_goes_back_under_a_header_that_is_not_believed(run: Predict, tmp_path: Path) -> None:
+    affine, shape = turned((0, 1, 2), (-1, 1, 1)), sides((0, 1, 2))
+    ball, _ = volume_with_ball(tmp_path / "v.nii", affine, shape, off=(-14.0, 10.0, 6.0))
+    image = nib.load(tmp_path / "v.nii")
+    header = image.header.copy()
+    header.set_qform(affine, code=1)
+    header["srow_x"] = header["srow_y"] = header["srow_z"] = 0
+    nib.save(nib.Nifti1Image(np.asarray(image.dataobj), None, header), tmp_path / "odd.nii")
+    run(tmp_path / "odd.nii")
+    mask = nib.load(tmp_path / "out" / "odd" / "lesion.nii.gz")
+    np.testing.assert_array_equal(np.asarray(mask.dataobj), ball.astype(np.uint8))
+    for field in ("sform_code", "qform_code", "pixdim", "srow_x", "quatern_b", "qoffset_x"):
+        np.testing.assert_array_equal(mask.header[field], header[field])
+    row = cells(tmp_path / "out" / "patients.csv")
+    assert float(row["lesion_ml"]) == pytest.approx(ball.sum() * 1.5 * 1.25 * 4.0 / 1000, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "elements", [{"PixelSpacing": [0.75, 0.75]}, {"ImagePositionPatient": None}]
+)
+def test_lesions_that_are_no_body_in_space_stay_pictures(
+    run: Predict, tmp_path: Path, elements: dict[str, list[float] | None]
+) -> None:
+    affine = series_affine(AXIAL, spacing=(1.25, 1.5), step=(0, 0, 4))
+    where = grid(affine, (96, 80, 9))
+    values, _ = drawn(where, centre=where.reshape(-1, 3).mean(axis=0), radius=9.0)
+    paths = write_series(tmp_path / "in", values, affine)
+    for path in paths if None in elements.values() else paths[:4]:
+        data = pydicom.dcmread(path)
+        for keyword, value in elements.items():
+            setattr(data, keyword, value or [0, 0, 0])
+        data.save_as(path)
+    done = run(tmp_path / "in")
+    folder = tmp_path / "out" / "drawn_series4"
+    assert not list(folder.glob("lesion.*"))
+    assert len(list((folder / "lesion").iterdir())) == 9
+    assert "no lesion.dcm and no lesion.nii.gz" in str(done.problems[-1])
