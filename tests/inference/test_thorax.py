@@ -58,20 +58,23 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.parametrize(("slices", "chests"), [(12, slice(4, 8)), (10, slice(2, 9))])
 def test_a_healthy_person_has_no_lesion_in_bowel_and_shoulders(
-    run: Predict, tmp_path: Path
+    run: Predict, tmp_path: Path, slices: int, chests: slice
 ) -> None:
-    values = healthy(12, chests=slice(4, 8))
-    write_series(tmp_path / "whole", values, affine(12), patient="healthy")
+    write_series(
+        tmp_path / "whole", healthy(slices, chests=chests), affine(slices), patient="healthy"
+    )
     (scan,) = run(tmp_path / "whole").scans
-    assert [one.number for one in scan.chests] == [5, 6, 7, 8]
+    numbers = range(chests.start + 1, chests.stop + 1)
+    assert [one.number for one in scan.chests] == list(numbers)
     (row,) = rows(tmp_path / "out" / "scans.csv")
-    assert (row["slices"], row["chest_slices"]) == ("12", "4")
+    assert (row["slices"], row["chest_slices"]) == (str(slices), str(len(numbers)))
     assert float(row["lesion_ml"]) == float(row["lesion_share_of_lung"]) == 0.0
     assert row["predicted"]
     assert not (tmp_path / "out" / "healthy_series4" / "lesion.dcm").exists()
     for one in rows(tmp_path / "out" / "slices.csv"):
-        assert bool(one["predicted"]) == bool(one["lesion_ml"]) == (5 <= int(one["slice"]) <= 8)
+        assert bool(one["predicted"]) == bool(one["lesion_ml"]) == (int(one["slice"]) in numbers)
 
 
 @pytest.mark.parametrize("window", ["published", "lung"])
