@@ -100,6 +100,9 @@ class Placement:
 REPEATED = 0.25
 """Slices nearer than this share of the usual step repeat each other."""
 
+THINNEST_MM = 0.2
+"""No step of a body's scan is smaller."""
+
 EVEN = 0.1
 """Distances within this share of each other are the same."""
 
@@ -132,13 +135,16 @@ class Spacing:
 def usual_step(positions: Float[np.ndarray, "n"]) -> float | None:
     """The most frequent distance of neighbours at sorted positions; None where none differ.
 
-    Repeats do not count: distances below `REPEATED` of that which three quarters do not exceed. Of
+    Repeats do not count: distances below `THINNEST_MM`, and below `REPEATED` of that which three
+    quarters do not exceed. Of
     several distances that are equally frequent it is the smallest, so that gaps do not count either.
     """
     distances = np.abs(np.diff(positions))
     distances = np.sort(distances[distances >= SAME_POSITION_MM])
     if not distances.size:
         return None
+    if distances[-1] >= THINNEST_MM:
+        distances = distances[distances >= THINNEST_MM]
     large = np.quantile(distances, 0.75, method="lower")
     distances = distances[distances >= REPEATED * large]
     alike = np.abs(distances - distances[:, None]) <= EVEN * distances[:, None]

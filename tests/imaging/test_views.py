@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from mgajax.imaging.geometry import View, spacing_of, view_of
+from mgajax.imaging.geometry import View, repeated, spacing_of, usual_step, view_of
 
 
 def test_views_go_back_exactly() -> None:
@@ -29,3 +29,22 @@ def test_spacing_is_that_of_neighbours_and_gaps_are_counted() -> None:
     assert torn.gaps == ((18.0, 12.0), (10.01, 4.0))
     assert torn.missing == 4
     assert spacing_of(np.array([3.0])).step is None
+
+
+@pytest.mark.parametrize(
+    ("positions", "step", "again"),
+    [
+        ([0.0, 0.1, 5.0, 5.1], 5.0, [1, 3]),
+        ([0.0, 0.1, 5.0, 5.1, 10.0, 10.1], 5.0, [1, 3, 5]),
+        ([100.0, 96.0, -300.0], 4.0, []),
+        ([0.0, 0.1, 0.2, 0.3], 0.1, []),
+        ([0.0, 1.2, 5.0, 10.0, 15.0, 15.0], 5.0, [1, 5]),
+        ([5.0, 5.0], None, [1]),
+    ],
+)
+def test_repeats_are_told_by_the_usual_step(
+    positions: list[float], step: float | None, again: list[int]
+) -> None:
+    found = usual_step(np.array(positions))
+    assert found == (step if step is None else pytest.approx(step, rel=0.05))
+    assert np.flatnonzero(repeated(np.array(positions))).tolist() == again
