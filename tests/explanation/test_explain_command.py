@@ -184,7 +184,8 @@ def test_maps_are_checked_without_masks(
     assert redrawn == {"head", "stem", *(f"stage{number + 1}" for number in range(stages))}
     summary = json.loads((out / "summary.json").read_text())
     area = summary["checks"]["trained/own attention/deletion"]
-    assert 0 < area["low"] <= area["mean"] <= area["high"] < 1
+    assert 0 < area["mean"] < 1
+    assert area["low"] is area["high"] is None, "three slices are too few for an interval"
     with Image.open(out / "checks.png") as picture:
         assert picture.width > 900
     with pytest.raises(ConfigError, match="--check delete"):

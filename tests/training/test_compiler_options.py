@@ -145,7 +145,7 @@ def test_training_and_what_times_it_get_the_same(
     _fixed(run, run.data.rows("train")[:8].astype(np.int32))
     for what in ("train", "eval"):
         step_over(run.layout, what, settings=run.settings, model_name=model)
-    assert wrapped == [expected] * 5
+    assert wrapped == [expected] * 6
 
 
 def narrow() -> ConfigDict:
@@ -192,9 +192,9 @@ def test_prediction_gets_them(refused: None) -> None:
     images = np.zeros((1, 128, 128), np.uint8)
     (classifier,) = Predictor(brightness_run(), variations=2).classifiers
     with pytest.raises(JaxRuntimeError, match=REFUSED):
-        classifier.apply(images)
+        classifier.apply(images[..., None])
     with pytest.raises(JaxRuntimeError, match=REFUSED):
-        classifier.vary(images, np.int32(1))
+        classifier.vary(images[..., None], np.int32(1))
     with pytest.raises(JaxRuntimeError, match=REFUSED):
         Predictor(named(bright_run(), "deeplabv3_resnet50"))(images)
     assert Predictor(bright_run())(images)
