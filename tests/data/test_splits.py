@@ -116,6 +116,8 @@ def test_a_leaking_or_damaged_built_split_is_caught_at_load():
 
 
 def test_the_page_about_splits_names_every_kind():
-    page = (Path(__file__).parents[2] / "docs" / "reference" / "splits.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "splits.md").read_text(
+        encoding="utf-8"
+    )
     named = {line.split("`")[1] for line in page.splitlines() if line.startswith("| `")}
     assert named == {"config.split.kind", *KINDS}
