@@ -1,13 +1,15 @@
 """Libraries' warnings are counted by kind, not printed file by file."""
 
 import logging
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from mgajax.cli import main
-from mgajax.cli.chatter import MOST_KINDS, TALKERS, gather_chatter
+from mgajax.cli.chatter import MOST_KINDS, TALKERS, gathered_chatter
 
 
 @pytest.fixture(autouse=True)
@@ -20,21 +22,37 @@ def loggers_as_before() -> Iterator[None]:
 
 
 def test_each_kind_is_told_once_and_counted() -> None:
-    chatter = gather_chatter()
-    for number in range(300):
-        logging.getLogger("pydicom").warning("The value length (%d) exceeds 64", 65 + number)
-    logging.getLogger("nibabel.global").error("data code %d not supported", 0)
-    logging.getLogger("pydicom").info("not a warning")
+    with gathered_chatter() as chatter:
+        for number in range(300):
+            logging.getLogger("pydicom").warning("The value length (%d) exceeds 64", 65 + number)
+        logging.getLogger("nibabel.global").error("data code %d not supported", 0)
+        logging.getLogger("pydicom").info("not a warning")
     assert chatter.lines() == [
         "pydicom: The value length (65) exceeds 64 (and 299 more of this kind)",
         "nibabel: data code 0 not supported",
     ]
 
 
+def test_failures_that_nobody_can_catch_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    passed_on: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", passed_on.append)
+    error = RuntimeError("Event loop is closed")
+    nameless = SimpleNamespace(object=None, exc_value=error)
+    of_an_object = SimpleNamespace(object=len, exc_value=error)
+    with gathered_chatter() as chatter:
+        for _ in range(200):
+            sys.unraisablehook(nameless)  # type: ignore[arg-type]
+        sys.unraisablehook(of_an_object)  # type: ignore[arg-type]
+    assert chatter.lines() == [
+        "asyncio: RuntimeError('Event loop is closed') (and 199 more of this kind)"
+    ]
+    assert passed_on == [of_an_object]
+
+
 def test_many_kinds_are_cut_off() -> None:
-    chatter = gather_chatter()
-    for word in "abcdefgh":
-        logging.getLogger("PIL").warning("kind %s", word)
+    with gathered_chatter() as chatter:
+        for word in "abcdefgh":
+            logging.getLogger("PIL").warning("kind %s", word)
     assert len(chatter.lines()) == MOST_KINDS + 1
     assert chatter.lines()[-1] == "and 3 other kinds; --debug shows all"
 

@@ -2,7 +2,10 @@
 
 import logging
 import re
+import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 TALKERS = ("pydicom", "nibabel", "PIL", "asyncio")
 """Libraries that write a line for each file that is not as the standard demands; and Python's own
@@ -40,10 +43,27 @@ class Chatter(logging.Handler):
         return [*lines, f"and {rest} other kinds; --debug shows all"] if rest > 0 else lines
 
 
-def gather_chatter() -> Chatter:
-    """From here to the end of the process count what those libraries say, and do not print it."""
+@contextmanager
+def gathered_chatter() -> Iterator[Chatter]:
+    """Count what those libraries say from here on, instead of letting them print it.
+
+    While the context is open, so are failures of callbacks that nobody can catch: one disk that is
+    full makes hundreds in the threads that were writing to it.
+    """
     chatter = Chatter()
     for name in TALKERS:
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [chatter], False
-    return chatter
+    before = sys.unraisablehook
+
+    def counted(failure: "sys.UnraisableHookArgs") -> None:
+        if failure.object is None:
+            logging.getLogger("asyncio").error("%r", failure.exc_value)
+        else:
+            before(failure)
+
+    sys.unraisablehook = counted
+    try:
+        yield chatter
+    finally:
+        sys.unraisablehook = before

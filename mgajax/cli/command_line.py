@@ -18,7 +18,7 @@ from mgajax import __version__
 from mgajax.cli.audit import add_audit
 from mgajax.cli.benchmark import add_benchmark
 from mgajax.cli.build import add_build
-from mgajax.cli.chatter import gather_chatter
+from mgajax.cli.chatter import gathered_chatter
 from mgajax.cli.curate import add_curate
 from mgajax.cli.doctor import add_doctor
 from mgajax.cli.evaluate import add_evaluate
@@ -86,11 +86,14 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = make_parser()
     arguments, rest = parser.parse_known_args(words)
     _quieten(debug=arguments.debug)
-    chatter = None if arguments.debug else gather_chatter()
     keep_compiled()
-    code = _run(arguments, rest)
-    for line in chatter.lines() if chatter is not None else ():
-        say(f"noted by {line}")
+    if arguments.debug:
+        code = _run(arguments, rest)
+    else:
+        with gathered_chatter() as chatter:
+            code = _run(arguments, rest)
+        for line in chatter.lines():
+            say(f"noted by {line}")
     if code:
         leave(code)
     return code
