@@ -14,19 +14,19 @@ from mgajax.audit.result import AuditResult, Pair, ReportedSlice
 from mgajax.audit.shortcut import Shortcut
 from mgajax.reporting.figures.style import VALIDATION, class_colour
 from mgajax.reporting.html.blocks import (
+    Answer,
     Block,
     Card,
     Cell,
     Gallery,
     Note,
     Row,
-    Scale,
     Section,
+    ShareBar,
     Table,
     Tag,
     Thumbnail,
     Tiles,
-    Verdict,
 )
 from mgajax.reporting.html.page import html_page, png_url
 from mgajax.reporting.tables.number import Number
@@ -91,7 +91,7 @@ def _verdict(result: AuditResult) -> tuple[Block, ...]:
         del numbers[SHARED]
     fatal = ("patients in several splits", SHARED, "pairs that leak", "label conflicts")
     return (
-        Verdict("clean" if result.is_clean else "not clean", result.is_clean),
+        Answer("clean" if result.is_clean else "not clean", result.is_clean),
         f"{result.kind}: {result.slices:,} slices of {result.patients:,} patients; {split}.",
         Tiles(numbers, frozenset(name for name in fatal if numbers.get(name))),
     )
@@ -216,7 +216,7 @@ def _shortcut(shortcut: Shortcut) -> list[Block]:
     rows = tuple(
         (
             name,
-            Scale(score.accuracy, score.low, score.high, mark=shortcut.chance),
+            ShareBar(score.accuracy, score.low, score.high, mark=shortcut.chance),
             Number(score.accuracy, score.low, score.high),
         )
         for name, score in measured.items()

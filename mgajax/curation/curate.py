@@ -31,7 +31,7 @@ from mgajax.curation.curated_tables import write_tables
 from mgajax.curation.journal import CuratedSlice, Journal, UnitRecord, inputs_digest
 from mgajax.curation.kaggle_layout import CLASS_FOLDERS
 from mgajax.curation.patients import patient_key
-from mgajax.curation.rendering import Orientation, render
+from mgajax.curation.rendering import StoredOrientation, render
 from mgajax.curation.report import Finding, Findings, count_groups, findings_json
 from mgajax.curation.selection import MOST_ALIKE, Ruling, select
 from mgajax.errors import ConfigError, DataError, nearest
@@ -55,7 +55,7 @@ class CurationSettings:
     """
 
     window: Window | None = None
-    orientation: Orientation = "published"
+    orientation: StoredOrientation = "published"
     options: ReadOptions = field(default_factory=ReadOptions)
     rulings: Mapping[str, Ruling] = field(default_factory=dict)
     lung_rule: LungRule = field(default_factory=LungRule)

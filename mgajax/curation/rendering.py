@@ -9,7 +9,7 @@ from mgajax.curation.archives.archive import RawSlice
 from mgajax.imaging.png import encode_png
 from mgajax.imaging.windows import Range, Window, range_of, to_8_bit
 
-Orientation = Literal["published", "upright"]
+StoredOrientation = Literal["published", "upright"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Rendering:
     is_flipped: bool
 
 
-def render(slice_: RawSlice, *, window: Window | None, orientation: Orientation) -> Rendering:
+def render(slice_: RawSlice, *, window: Window | None, orientation: StoredOrientation) -> Rendering:
     """One slice, rendered and turned.
 
     A picture that the source itself holds in eight bits is stored as it is: what it was rendered

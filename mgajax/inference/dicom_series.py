@@ -27,7 +27,7 @@ from mgajax.imaging.geometry import (
 from mgajax.inference.dicom_stacks import Stack, heights_of, series_of, stacks_of
 from mgajax.inference.lesion_volume import write_lesion_volume
 from mgajax.inference.problems import Problems
-from mgajax.inference.scans import Kind, Plane, Write
+from mgajax.inference.scans import Plane, ScanKind, Write
 from mgajax.inference.segmentation_object import write_segmentation
 
 PLAUSIBLE_PIXEL_MM = (0.05, 25.0)
@@ -53,7 +53,7 @@ class DicomScan:
     heights: tuple[float, ...]
     spacing: Spacing
     is_measured: bool = True
-    kind: Kind = "DICOM"
+    kind: ScanKind = "DICOM"
 
     @property
     def source(self) -> Path:

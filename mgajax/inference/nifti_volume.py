@@ -14,7 +14,7 @@ from mgajax.imaging.geometry import Turn, View
 from mgajax.imaging.nifti import NIFTI_2_LENGTH, SUFFIXES, Volume, open_volume, plane_at
 from mgajax.imaging.windows import PixelUnit
 from mgajax.inference.problems import RESEARCH_USE, Problems
-from mgajax.inference.scans import Kind, Plane, Write
+from mgajax.inference.scans import Plane, ScanKind, Write
 
 AIR_HU = -1024
 """Of voxels outside of the field of view."""
@@ -35,7 +35,7 @@ class NiftiScan:
     source: Path
     volume: Volume
     view: View
-    kind: Kind = "NIfTI"
+    kind: ScanKind = "NIfTI"
 
     def __len__(self) -> int:
         return self.volume.shape[self.volume.orientation.axis]

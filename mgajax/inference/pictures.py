@@ -14,7 +14,7 @@ from mgajax.imaging.pictures import decode_picture
 from mgajax.imaging.png import encode_png
 from mgajax.inference.mask_folder import mask_names
 from mgajax.inference.problems import RESEARCH_USE, Problems
-from mgajax.inference.scans import Kind, Plane, Write
+from mgajax.inference.scans import Plane, ScanKind, Write
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class PictureScan:
     source: Path
     paths: tuple[Path, ...]
     view: View
-    kind: Kind = "pictures"
+    kind: ScanKind = "pictures"
 
     def __len__(self) -> int:
         return len(self.paths)

@@ -14,7 +14,7 @@ _log = logging.getLogger(__name__)
 RESEARCH_USE = "Research use only: not a medical device"
 """On every page and in every file that is written."""
 
-Kind = Literal["left out", "odd", "passed over"]
+ProblemKind = Literal["left out", "odd", "passed over"]
 """A file that is not predicted, though it should be; something predicted that may not be what it
 should; or what was rightly left alone, which is no problem of the input."""
 
@@ -23,7 +23,7 @@ should; or what was rightly left alone, which is no problem of the input."""
 class Problem:
     """One line about the input."""
 
-    kind: Kind
+    kind: ProblemKind
     text: str
 
     def __str__(self) -> str:
@@ -36,7 +36,7 @@ class Problems:
 
     found: list[Problem] = field(default_factory=list)
 
-    def note(self, text: str, *, kind: Kind = "left out") -> None:
+    def note(self, text: str, *, kind: ProblemKind = "left out") -> None:
         """Tell one and keep it."""
         problem = Problem(kind, _readable(" ".join(text.split())))
         say(str(problem))

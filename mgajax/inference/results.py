@@ -14,7 +14,7 @@ from jaxtyping import Float64
 from mgajax.files import UNENCODABLE, write_csv
 from mgajax.inference.predictor import spread
 from mgajax.inference.problems import RESEARCH_USE
-from mgajax.inference.scans import Kind
+from mgajax.inference.scans import ScanKind
 from mgajax.inference.slice_warnings import Oddity
 from mgajax.schema import CLASS_NAMES
 
@@ -88,7 +88,7 @@ class ScanResult:
     name: str
     patient: str
     source: Path
-    kind: Kind
+    kind: ScanKind
     slices: tuple[SliceResult, ...]
 
     @property

@@ -13,7 +13,7 @@ from mgajax.imaging.geometry import AS_IT_IS, View
 from mgajax.imaging.windows import PixelUnit, Window, range_of, to_8_bit
 from mgajax.inference.problems import Problems
 
-Kind = Literal["pictures", "DICOM", "NIfTI"]
+ScanKind = Literal["pictures", "DICOM", "NIfTI"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +72,7 @@ class Scan(Protocol):
         """The file or the folder that it was read from, as it was given."""
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> ScanKind:
         """What it was read from."""
 
     def __len__(self) -> int: ...

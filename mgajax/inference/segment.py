@@ -38,7 +38,7 @@ from mgajax.schema import MASK_ORIGINS
 from mgajax.training.interruption import Interruption
 from mgajax.training.trained import TrainedNetwork, load_trained
 
-Kind = Literal["binary", "soft"]
+MaskKind = Literal["binary", "soft"]
 
 ANNOTATED = MASK_ORIGINS[1]
 
@@ -93,7 +93,7 @@ def segment(
     data: Path,
     out: Path,
     scales: Sequence[float] | None = None,
-    kind: Kind = "binary",
+    kind: MaskKind = "binary",
     threshold: float = 0.5,
     overrides: Sequence[str] = (),
 ) -> SegmentSummary:
@@ -164,7 +164,7 @@ def _survey(
 
 
 def _made_by(
-    segmenter: Segmenter, table: SliceTable, *, kind: Kind, threshold: float
+    segmenter: Segmenter, table: SliceTable, *, kind: MaskKind, threshold: float
 ) -> dict[str, Any]:
     """What decides the masks' content, as JSON would give it back."""
     trained = segmenter.trained
@@ -212,7 +212,7 @@ def _write(
     *,
     folder: MaskFolder,
     names: Sequence[str],
-    kind: Kind,
+    kind: MaskKind,
     threshold: float,
 ) -> Unreadable | None:
     """Write the mask of a slice; gives back the slice that has none to write."""
@@ -224,7 +224,7 @@ def _write(
 
 
 def mask_pixels(
-    lesion: Float32[np.ndarray, "h w"], *, kind: Kind, threshold: float
+    lesion: Float32[np.ndarray, "h w"], *, kind: MaskKind, threshold: float
 ) -> UInt8[np.ndarray, "h w"]:
     """Probabilities of lesion as a mask's grey levels; see `segment`."""
     if kind == "soft":

@@ -12,14 +12,14 @@ from mgajax.evaluation.patients import aggregate
 from mgajax.evaluation.predictions import Predictions
 from mgajax.paper import TABLE4
 from mgajax.reporting.figures.comparison_figures import (
-    Compared,
+    ComparisonRow,
     comparison_figure,
     interval_note,
 )
 from mgajax.reporting.figures.evaluation_figures import calibration_figure, confusion_figure
 from mgajax.reporting.figures.ranking_figures import ranking_figure
 from mgajax.reporting.figures.style import title_of
-from mgajax.reporting.html.blocks import Block, Fold, Picture, Row, Table
+from mgajax.reporting.html.blocks import Block, Figure, Fold, Row, Table
 from mgajax.reporting.html.page import Page
 from mgajax.reporting.run_results import SplitResults
 from mgajax.reporting.split_part import patient_fold, source_table, split_picture
@@ -87,7 +87,7 @@ def _results(metrics: dict[str, Any], split: str) -> Table:
     return Table(heads, rows, caption=caption, name=f"{split}_results")
 
 
-def _curves(page: Page, metrics: dict[str, Any], predictions: Predictions, split: str) -> Picture:
+def _curves(page: Page, metrics: dict[str, Any], predictions: Predictions, split: str) -> Figure:
     settings = (metrics["intervals"] or {}).get("settings")
     rankings = ranking_bands(
         predictions.probabilities,
@@ -124,7 +124,7 @@ def _curve_lines(rankings: dict[str, Ranking]) -> Iterator[list[Any]]:
                 yield from ([name, kind, "band", x, "", low, high] for x, low, high in ends)
 
 
-def _confusion(page: Page, metrics: dict[str, Any], split: str) -> Picture:
+def _confusion(page: Page, metrics: dict[str, Any], split: str) -> Figure:
     names, counts = metrics["class_names"], metrics["three_class"]["confusion_matrix"]
     lines = [["true class", *(f"called {name}" for name in names)]]
     lines += [[name, *row] for name, row in zip(names, counts, strict=True)]
@@ -141,7 +141,7 @@ def _confusion(page: Page, metrics: dict[str, Any], split: str) -> Picture:
     )
 
 
-def _calibration(page: Page, metrics: dict[str, Any], split: str) -> Picture:
+def _calibration(page: Page, metrics: dict[str, Any], split: str) -> Figure:
     reliability = metrics["calibration"]["reliability"]
     keys = ("low", "high", "count", "confidence", "observed")
     lines = [["judged", *keys]]
@@ -179,7 +179,9 @@ def _sources(page: Page, metrics: dict[str, Any], split: str) -> list[Block]:
     if not sources:
         return []
     rows = [
-        Compared(f"{name}, {block['n']:,} slices", {key: percent(block, key) for key in BY_SOURCE})
+        ComparisonRow(
+            f"{name}, {block['n']:,} slices", {key: percent(block, key) for key in BY_SOURCE}
+        )
         for name, block in sources.items()
     ]
     positive = metrics["positive"]

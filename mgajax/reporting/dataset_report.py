@@ -35,7 +35,7 @@ from mgajax.reporting.figures.dataset_figures import (
     preparation_panel,
     statistics_figure,
 )
-from mgajax.reporting.html.blocks import Picture, Section, Table
+from mgajax.reporting.html.blocks import Figure, Section, Table
 from mgajax.reporting.html.markdown import as_markdown
 from mgajax.reporting.html.page import html_page
 from mgajax.schema import CLASS_NAMES, COVID, SOURCES
@@ -190,7 +190,7 @@ def _table2(splits: Mapping[str, Mapping[str, int]]) -> tuple[Table | str, ...]:
 
 def _figures(
     facts: Sequence[SliceFacts], published: Figure4, trusted: Figure4, *, out: Path
-) -> list[Picture]:
+) -> list[Figure]:
     """Figure 4, and once more without invented ages and sexes where there are any."""
     kinds = {"published": (published, "figure4.png")}
     if _has_invented(facts):
@@ -270,7 +270,7 @@ def _masks(facts: Sequence[SliceFacts], rows: Sequence[SourceRow]) -> Table | st
     return _table(header, lines)
 
 
-def _figure3(contents: Contents, *, path: Path) -> Picture | None:
+def _figure3(contents: Contents, *, path: Path) -> Figure | None:
     """One slice of each source before and after preparation: of COVID-19 where there is one, from
     the middle of its names on the first that opens.
     """
@@ -298,8 +298,8 @@ def _figure3(contents: Contents, *, path: Path) -> Picture | None:
     return _picture(path, "A slice of each source as published and as a model sees it")
 
 
-def _picture(path: Path, text: str) -> Picture:
-    return Picture((path,), alt=text, caption=text)
+def _picture(path: Path, text: str) -> Figure:
+    return Figure((path,), alt=text, caption=text)
 
 
 def _write_csv(path: Path, table: Table) -> None:

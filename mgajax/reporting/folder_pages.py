@@ -10,17 +10,17 @@ from mgajax.reporting.html.blocks import (
     Cell,
     Code,
     Facts,
+    Figure,
     Fold,
     Link,
     Missing,
-    Picture,
     Section,
     Table,
 )
 from mgajax.reporting.html.explanation import PICTURES, explanation_tables
 from mgajax.reporting.html.markdown import from_markdown
 from mgajax.reporting.html.page import FIGURES, TABLES, Page
-from mgajax.reporting.result_folders import Kind, ResultFolder, read_json
+from mgajax.reporting.result_folders import FolderKind, ResultFolder, read_json
 from mgajax.reporting.tables.number import Number
 
 TOLD = {
@@ -41,7 +41,7 @@ def write_experiment(page: Page, found: ResultFolder) -> Path:
     """Facts, the experiment's own words and tables, every figure and every CSV of the folder."""
     results: dict[str, Any] = {}
     try:
-        results = read_json(found.path / Kind.EXPERIMENT) or {}
+        results = read_json(found.path / FolderKind.EXPERIMENT) or {}
         first: list[Block] = [Facts(_facts(results)), *_failures(results)]
     except DataError as error:
         first = [Missing(str(error), "the same `mgajax experiment` again")]
@@ -63,7 +63,7 @@ def write_experiment(page: Page, found: ResultFolder) -> Path:
 def write_tuning(page: Page, found: ResultFolder) -> Path:
     """The search, its best trial, its trace and its trials."""
     try:
-        content = read_json(found.path / Kind.TUNING) or {}
+        content = read_json(found.path / FolderKind.TUNING) or {}
         first: list[Block] = [Facts(_search(content))]
     except DataError as error:
         first = [Missing(str(error), "the same `mgajax tune` again")]
@@ -96,18 +96,19 @@ def explanation_blocks(page: Page, folder: Path) -> list[Block]:
         for stem, text in PICTURES.items()
         if (folder / f"{stem}.png").is_file()
     ]
-    scores = page.copy(folder / Kind.EXPLANATION, folder=TABLES, name=f"{name}_slices.csv")
+    scores = page.copy(folder / FolderKind.EXPLANATION, folder=TABLES, name=f"{name}_slices.csv")
     return [*blocks, Facts({"Scores of each slice": Link(scores.name, f"{TABLES}/{scores.name}")})]
 
 
 def title_of(found: ResultFolder) -> str:
     """What a folder shows, in its own words, for a line of a table."""
-    if found.kind != Kind.EXPERIMENT:
-        return {Kind.TUNING: "a search of settings", Kind.EXPLANATION: "attribution maps"}[
-            found.kind
-        ]
+    if found.kind != FolderKind.EXPERIMENT:
+        return {
+            FolderKind.TUNING: "a search of settings",
+            FolderKind.EXPLANATION: "attribution maps",
+        }[found.kind]
     try:
-        results = read_json(found.path / Kind.EXPERIMENT) or {}
+        results = read_json(found.path / FolderKind.EXPERIMENT) or {}
     except DataError:
         return "damaged results"
     source = f" ({results['source']})" if results.get("source") else ""
@@ -167,14 +168,14 @@ def _value(value: float | None) -> str:
     return "–" if value is None else f"{value:.4f}"
 
 
-def _figures(page: Page, folder: Path) -> list[Picture]:
+def _figures(page: Page, folder: Path) -> list[Figure]:
     """Every PNG of a folder, with its SVG where there is one."""
     pictures = []
     for png in sorted(folder.glob("*.png")):
         name = png.stem.replace("_", " ")
         files = [file for file in (png.with_suffix(".svg"), png) if file.is_file()]
         copies = tuple(page.copy(file, folder=FIGURES) for file in files)
-        pictures.append(Picture(copies, alt=f"Figure: {name}", caption=name))
+        pictures.append(Figure(copies, alt=f"Figure: {name}", caption=name))
     return pictures
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from mgajax import paper
 from mgajax.reporting.figures.comparison_figures import (
-    Compared,
+    ComparisonRow,
     comparison_figure,
     interval_note,
 )
@@ -18,22 +18,22 @@ from mgajax.reporting.html.blocks import (
     Cell,
     Code,
     Facts,
+    Figure,
     Fold,
-    Picture,
     Row,
     Section,
     Table,
 )
 from mgajax.reporting.html.page import Page
-from mgajax.reporting.result_folders import Kind, ResultFolder
+from mgajax.reporting.result_folders import FolderKind, ResultFolder
 from mgajax.reporting.run_page import state_of
-from mgajax.reporting.run_results import Run, SplitResults
+from mgajax.reporting.run_results import ReportedRun, SplitResults
 from mgajax.reporting.tables.number import Number, number, percent
 
 HEADS = {
-    Kind.EXPERIMENT: "Experiments",
-    Kind.TUNING: "Tuning",
-    Kind.EXPLANATION: "Explanations",
+    FolderKind.EXPERIMENT: "Experiments",
+    FolderKind.TUNING: "Tuning",
+    FolderKind.EXPLANATION: "Explanations",
 }
 PICTURES = {"classification": "attention", "segmentation": "lesions found and missed"}
 NOT_SAME = (
@@ -123,7 +123,7 @@ COMPARISONS = (
 )
 
 
-def write_index(page: Page, runs: Sequence[Run], others: Sequence[ResultFolder]) -> Path:
+def write_index(page: Page, runs: Sequence[ReportedRun], others: Sequence[ResultFolder]) -> Path:
     """What was measured, a picture of it, the comparisons, and links to every page."""
     sections = [Section("", tuple(_measured(page, runs)))] if runs else []
     sections += [Section("Runs", (_overview(runs),))] if runs else []
@@ -144,10 +144,10 @@ def write_index(page: Page, runs: Sequence[Run], others: Sequence[ResultFolder])
     return page.write(sections)
 
 
-def _measured(page: Page, runs: Sequence[Run]) -> list[Block]:
+def _measured(page: Page, runs: Sequence[ReportedRun]) -> list[Block]:
     """The best run of each task in a sentence, then what the first of them saw."""
     facts: dict[str, Cell] = {}
-    pictures: list[Picture] = []
+    pictures: list[Figure] = []
     for how in COMPARISONS:
         measured = [run for run in runs if run.config["task"] == how.task and run.evaluations]
         if measured:
@@ -160,11 +160,11 @@ def _measured(page: Page, runs: Sequence[Run]) -> list[Block]:
     return [Facts(facts), *pictures]
 
 
-def _headline(run: Run, how: Comparison) -> Number:
+def _headline(run: ReportedRun, how: Comparison) -> Number:
     return percent(run.evaluations[0].metrics, f"{how.block}.{how.headline}")
 
 
-def _sentence(run: Run, how: Comparison, *, of: int) -> str:
+def _sentence(run: ReportedRun, how: Comparison, *, of: int) -> str:
     """`ResNet18: ROC AUC 89.8 [81.6, 96.1] % on ct_phantom 1.0.0, test split: 120 slices …`."""
     chosen = f", the highest of {of} runs," if of > 1 else ""
     return (
@@ -173,7 +173,7 @@ def _sentence(run: Run, how: Comparison, *, of: int) -> str:
     )
 
 
-def _picture(page: Page, run: Run, results: SplitResults) -> list[Picture]:
+def _picture(page: Page, run: ReportedRun, results: SplitResults) -> list[Figure]:
     """What the run saw, as `mgajax evaluate` drew it."""
     if results.picture is None:
         return []
@@ -188,7 +188,7 @@ def _picture(page: Page, run: Run, results: SplitResults) -> list[Picture]:
     ]
 
 
-def _overview(runs: Sequence[Run]) -> Table:
+def _overview(runs: Sequence[ReportedRun]) -> Table:
     rows = tuple(
         (
             link_to(run.found),
@@ -205,7 +205,7 @@ def _overview(runs: Sequence[Run]) -> Table:
     return Table(heads, rows, caption=f"{len(runs)} runs", name="runs")
 
 
-def _origins(runs: Sequence[Run]) -> Fold:
+def _origins(runs: Sequence[ReportedRun]) -> Fold:
     rows = tuple(
         (
             link_to(run.found),
@@ -220,7 +220,7 @@ def _origins(runs: Sequence[Run]) -> Fold:
     return Fold("Fingerprints and versions", (Table(heads, rows, caption=caption, name="origins"),))
 
 
-def _compared(page: Page, runs: Sequence[Run], how: Comparison) -> list[Block]:
+def _compared(page: Page, runs: Sequence[ReportedRun], how: Comparison) -> list[Block]:
     """One table of what was measured, what the paper prints and what was not run; and a figure."""
     measured = [(run, run.evaluations[0]) for run in runs if run.evaluations]
     blocks: list[Block] = [_table(runs, how), *_not_run(runs, how)]
@@ -228,7 +228,7 @@ def _compared(page: Page, runs: Sequence[Run], how: Comparison) -> list[Block]:
         blocks.append(NOT_SAME)
     if measured:
         rows = [
-            Compared(
+            ComparisonRow(
                 f"{run.found.name}\n{paper.model_name(run.model)}",
                 _scores(one, how),
                 how.printed.get(how.architecture(run.model), {}),
@@ -253,7 +253,7 @@ def _compared(page: Page, runs: Sequence[Run], how: Comparison) -> list[Block]:
     return blocks
 
 
-def _table(runs: Sequence[Run], how: Comparison) -> Table:
+def _table(runs: Sequence[ReportedRun], how: Comparison) -> Table:
     waiting = dict.fromkeys(how.printed)  # the paper's rows that have not been put down yet
     rows: list[Row] = []
     faint: set[int] = set()
@@ -274,7 +274,7 @@ def _table(runs: Sequence[Run], how: Comparison) -> Table:
     return Table(heads, tuple(rows), caption=how.what, name=how.name, faint=frozenset(faint))
 
 
-def _not_run(runs: Sequence[Run], how: Comparison) -> list[Block]:
+def _not_run(runs: Sequence[ReportedRun], how: Comparison) -> list[Block]:
     """The commands that would train the paper's other models."""
     trained = {how.architecture(run.model) for run in runs}
     rows = tuple(
@@ -290,7 +290,7 @@ def _not_run(runs: Sequence[Run], how: Comparison) -> list[Block]:
     return [Fold(title, (table,))]
 
 
-def _row(run: Run, how: Comparison) -> Row:
+def _row(run: ReportedRun, how: Comparison) -> Row:
     first = (link_to(run.found), paper.model_name(run.model))
     if not run.evaluations:
         blank = [Number(None)] * (len(how.columns) + len(how.further))
@@ -318,7 +318,7 @@ def _told(one: SplitResults, how: Comparison) -> str:
     return f"{text} {_scores(one, how)[key]}"
 
 
-def _measured_on(run: Run, one: SplitResults) -> tuple[str, Any]:
+def _measured_on(run: ReportedRun, one: SplitResults) -> tuple[str, Any]:
     """The split, and its slices with their patients; without their table their number and the data."""
     table = one.predictions or one.slices
     if table is None:

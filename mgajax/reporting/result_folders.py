@@ -11,7 +11,7 @@ from mgajax.errors import ConfigError, DataError
 from mgajax.folders import telling_names
 
 
-class Kind(StrEnum):
+class FolderKind(StrEnum):
     """By the file that marks such a folder."""
 
     RUN = "config.json"
@@ -24,7 +24,7 @@ class Kind(StrEnum):
 class ResultFolder:
     """A folder to report, and what the site calls it."""
 
-    kind: Kind
+    kind: FolderKind
     path: Path
     name: str
 
@@ -68,8 +68,8 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return content
 
 
-def _kind(folder: Path) -> Kind | None:
-    return next((kind for kind in Kind if (folder / kind).is_file()), None)
+def _kind(folder: Path) -> FolderKind | None:
+    return next((kind for kind in FolderKind if (folder / kind).is_file()), None)
 
 
 def _expanded(folder: Path) -> Iterator[Path]:
@@ -81,7 +81,7 @@ def _expanded(folder: Path) -> Iterator[Path]:
     below = [path for path in sorted(folder.iterdir()) if path.is_dir() and _kind(path)]
     if not below:
         raise ConfigError(
-            f"--workdir {folder}: neither it nor a folder in it holds {', '.join(Kind)}; give runs "
+            f"--workdir {folder}: neither it nor a folder in it holds {', '.join(FolderKind)}; give runs "
             "of `mgajax train`, or what `mgajax experiment`, `tune` or `explain` wrote"
         )
     yield from below

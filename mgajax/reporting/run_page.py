@@ -14,14 +14,14 @@ from mgajax.reporting.html.blocks import (
     Cell,
     Code,
     Facts,
+    Figure,
     Fold,
-    Picture,
     Row,
     Section,
     Table,
 )
 from mgajax.reporting.html.page import Page
-from mgajax.reporting.run_results import Run, SplitResults
+from mgajax.reporting.run_results import ReportedRun, SplitResults
 from mgajax.reporting.segmenter_part import segmenter_blocks
 from mgajax.reporting.tables.number import Number
 from mgajax.training.logs import FILE_NAME as METRICS_FILE
@@ -29,7 +29,7 @@ from mgajax.training.logs import FILE_NAME as METRICS_FILE
 SPEED = "train/images_per_s_per_device"
 
 
-def write_run(page: Page, run: Run) -> Path:
+def write_run(page: Page, run: ReportedRun) -> Path:
     """Everything that is known of a run; what is not is named with the command that makes it."""
     sections = [Section("", (_facts(run), *run.missing))]
     for one in run.evaluations:
@@ -49,7 +49,7 @@ def write_run(page: Page, run: Run) -> Path:
     return page.write(sections)
 
 
-def state_of(run: Run) -> str:
+def state_of(run: ReportedRun) -> str:
     """How far training has come, in words."""
     if run.summary is None:
         return f"not ended; {run.steps:,} steps logged" if run.steps else "not begun"
@@ -57,7 +57,7 @@ def state_of(run: Run) -> str:
     return f"{ended} after {run.steps:,} steps ({run.summary['reason']})"
 
 
-def _results(page: Page, run: Run, one: SplitResults) -> list[Block]:
+def _results(page: Page, run: ReportedRun, one: SplitResults) -> list[Block]:
 
     blocks = classifier_blocks(page, one) if run.classifies else segmenter_blocks(page, one)
     if one.metrics.get("split_leaks"):
@@ -66,7 +66,7 @@ def _results(page: Page, run: Run, one: SplitResults) -> list[Block]:
     return blocks
 
 
-def _facts(run: Run) -> Facts:
+def _facts(run: ReportedRun) -> Facts:
     rows: dict[str, Cell] = {
         "Model": model_name(run.model),
         "Task": str(run.config["task"]),
@@ -82,7 +82,7 @@ def _facts(run: Run) -> Facts:
     return Facts(rows)
 
 
-def _curves(page: Page, run: Run) -> Picture:
+def _curves(page: Page, run: ReportedRun) -> Figure:
     titles = TITLES if run.classifies else SEGMENTATION_TITLES
     best = (run.summary or {}).get("best_step")
     told = f"; the best validation is at step {best:,}" if best is not None else ""
@@ -100,7 +100,7 @@ def _log_lines(rows: list[dict[str, Any]]) -> Iterator[list[Any]]:
     yield from ([row.get(name, "") for name in names] for row in rows)
 
 
-def _counts(run: Run) -> Table:
+def _counts(run: ReportedRun) -> Table:
     names = list(next(iter(run.counts.values())))
     rows: tuple[Row, ...] = tuple(
         (split, *(Number(counts[name], digits=0) for name in names))
@@ -111,14 +111,14 @@ def _counts(run: Run) -> Table:
     return Table(heads, rows, caption=caption, name="split")
 
 
-def _config(run: Run) -> Fold:
+def _config(run: ReportedRun) -> Fold:
     rows = tuple((Code(key), Code(str(value))) for key, value in sorted(run.config.items()))
     caption = "Every key of the configuration"
     table = Table(("Key", "Value"), rows, caption=caption, name="config")
     return Fold(f"{len(rows)} keys", (table,))
 
 
-def _origin(run: Run) -> Fold:
+def _origin(run: ReportedRun) -> Fold:
     facts: dict[str, Cell] = {
         "Folder": Code(str(run.found.path)),
         "Data": Code(str(run.config["data.dir"]) or "–"),

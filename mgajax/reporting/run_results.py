@@ -18,7 +18,7 @@ from mgajax.evaluation import predictions
 from mgajax.evaluation.predictions import Predictions
 from mgajax.evaluation.result import FOLDER
 from mgajax.reporting.html.blocks import Missing
-from mgajax.reporting.result_folders import Kind, ResultFolder, read_json
+from mgajax.reporting.result_folders import FolderKind, ResultFolder, read_json
 from mgajax.schema import DATA_SETS, SPLITS
 from mgajax.training.logs import FILE_NAME as METRICS_FILE
 from mgajax.training.logs import read_rows
@@ -32,7 +32,7 @@ VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 
 @dataclass(frozen=True, eq=False)
-class SliceTable:
+class SliceScores:
     """A segmenter's slices: which and whose they are, and the Dice of each."""
 
     file_names: np.ndarray
@@ -56,12 +56,12 @@ class SplitResults:
     split: str
     metrics: dict[str, Any]
     predictions: Predictions | None
-    slices: SliceTable | None
+    slices: SliceScores | None
     picture: Path | None
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class ReportedRun:
     """A run as far as it has come.
 
     Attributes:
@@ -118,7 +118,7 @@ class Run:
         return max(logged, int(self.summary["steps"]) if self.summary else 0)
 
 
-def read_run(found: ResultFolder) -> Run:
+def read_run(found: ResultFolder) -> ReportedRun:
     """Read a run's folder.
 
     Raises:
@@ -134,13 +134,13 @@ def read_run(found: ResultFolder) -> Run:
     if not rows:
         problems.append(Missing(f"No {METRICS_FILE}: nothing has been logged yet"))
     evaluations = _evaluations(folder, problems)
-    explanations = tuple(sorted(path.parent for path in folder.glob(f"*/{Kind.EXPLANATION}")))
+    explanations = tuple(sorted(path.parent for path in folder.glob(f"*/{FolderKind.EXPLANATION}")))
     if flat["task"] == "classification" and not explanations:
         explain = (
             f"mgajax explain --workdir {_quoted(folder)} --out {_quoted(folder / 'explanation')}"
         )
         problems.append(Missing("Not explained: no attribution maps", explain))
-    return Run(
+    return ReportedRun(
         found=found,
         config=flat,
         written=written,
@@ -203,7 +203,7 @@ def _evaluated(folder: Path, split: str, metrics: dict[str, Any]) -> SplitResult
     )
 
 
-def _slice_table(path: Path) -> SliceTable:
+def _slice_table(path: Path) -> SliceScores:
     """Raises DataError where a column is absent or a number unreadable."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
@@ -213,7 +213,7 @@ def _slice_table(path: Path) -> SliceTable:
         scores = np.array([float(text) if text else np.nan for text in dice])
     except (KeyError, ValueError, TypeError) as error:
         raise DataError(f"{path}: damaged ({error})") from error
-    return SliceTable(
+    return SliceScores(
         np.array(names, str), np.array(patients, str), np.array(sources, str), dice=scores
     )
 

@@ -9,7 +9,7 @@ from mgajax.reporting.figures.segmentation_figures import slice_dice_figure
 from mgajax.reporting.figures.style import title_of
 from mgajax.reporting.html.blocks import Block, Fold, Row, Table
 from mgajax.reporting.html.page import Page
-from mgajax.reporting.run_results import SliceTable, SplitResults
+from mgajax.reporting.run_results import SliceScores, SplitResults
 from mgajax.reporting.split_part import patient_fold, source_table, split_picture
 from mgajax.reporting.tables.number import Number, number, percent
 
@@ -96,7 +96,7 @@ def _empty(metrics: dict[str, Any], split: str) -> Table:
     return Table(("Mask", "Slices"), rows, caption="Empty masks", name=f"{split}_empty")
 
 
-def _patients(slices: SliceTable, split: str) -> Fold:
+def _patients(slices: SliceScores, split: str) -> Fold:
     names, member = np.unique(slices.patients, return_inverse=True)
     rows = []
     for place, name in enumerate(names.tolist()):

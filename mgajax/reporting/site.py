@@ -8,15 +8,15 @@ from mgajax.reporting.folder_pages import write_experiment, write_explanation, w
 from mgajax.reporting.html.blocks import Link
 from mgajax.reporting.html.page import PAGE, Page
 from mgajax.reporting.index_page import write_index
-from mgajax.reporting.result_folders import Kind, ResultFolder, find_folders
+from mgajax.reporting.result_folders import FolderKind, ResultFolder, find_folders
 from mgajax.reporting.run_page import write_run
 from mgajax.reporting.run_results import read_run
 
 TITLE = "mgajax report"
-WRITERS: dict[Kind, Callable[..., Path]] = {
-    Kind.EXPERIMENT: write_experiment,
-    Kind.TUNING: write_tuning,
-    Kind.EXPLANATION: write_explanation,
+WRITERS: dict[FolderKind, Callable[..., Path]] = {
+    FolderKind.EXPERIMENT: write_experiment,
+    FolderKind.TUNING: write_tuning,
+    FolderKind.EXPLANATION: write_explanation,
 }
 
 
@@ -49,8 +49,8 @@ def write_site(given: Sequence[Path], *, out: Path) -> Site:
       ConfigError: a folder that is none of these.
     """
     found = find_folders(given)
-    runs = [read_run(one) for one in found if one.kind == Kind.RUN]
-    others = [one for one in found if one.kind != Kind.RUN]
+    runs = [read_run(one) for one in found if one.kind == FolderKind.RUN]
+    others = [one for one in found if one.kind != FolderKind.RUN]
     out.mkdir(parents=True, exist_ok=True)
     pages = [write_run(_page(run.found, out), run) for run in runs]
     pages += [WRITERS[one.kind](_page(one, out), one) for one in others]

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mgajax.reporting.html.blocks import Fold, Picture, Row, Table
+from mgajax.reporting.html.blocks import Figure, Fold, Row, Table
 from mgajax.reporting.html.page import Page
 from mgajax.reporting.run_results import SplitResults
 from mgajax.reporting.tables.number import Number, percent
@@ -43,7 +43,7 @@ def patient_fold(
     return Fold(title, (Table(heads, tuple(rows), caption=caption, name=f"{split}_patients"),))
 
 
-def split_picture(page: Page, results: SplitResults) -> list[Picture]:
+def split_picture(page: Page, results: SplitResults) -> list[Figure]:
     """What `mgajax evaluate` drew of attention or of masks, as far as it is there."""
     if results.picture is None:
         return []

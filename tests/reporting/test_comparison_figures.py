@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from mgajax.reporting.figures.comparison_figures import (
-    Compared,
+    ComparisonRow,
     comparison_figure,
 )
 from mgajax.reporting.figures.tuning_figure import tuning_figure
@@ -25,9 +25,9 @@ def test_numbers_are_read_with_their_intervals() -> None:
 
 def test_rows_of_unknown_numbers_leave_their_place_empty(tmp_path) -> None:
     rows = [
-        Compared("a", {"f1": percent(REPORT, "binary.f1")}, {"f1": 90.0}),
-        Compared("b", {"f1": Number(None)}),
-        Compared("c", {}),
+        ComparisonRow("a", {"f1": percent(REPORT, "binary.f1")}, {"f1": 90.0}),
+        ComparisonRow("b", {"f1": Number(None)}),
+        ComparisonRow("c", {}),
     ]
     path = comparison_figure(rows, columns={"f1": "F1"}, path=tmp_path / "f.png", title="t")
     with Image.open(path) as image:
@@ -43,7 +43,7 @@ def test_a_trace_is_drawn_whatever_failed(tmp_path, values) -> None:
 
 
 def test_svg_by_suffix_depends_on_the_content_alone(tmp_path) -> None:
-    row = Compared("a", {"f1": Number(50.0)})
+    row = ComparisonRow("a", {"f1": Number(50.0)})
     texts = [
         comparison_figure([row], columns={"f1": "F1"}, path=tmp_path / name, title="t").read_text()
         for name in ("one.svg", "two.svg")

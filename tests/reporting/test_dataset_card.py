@@ -11,7 +11,7 @@ from mgajax.reporting.figures.dataset_figures import (
     preparation_panel,
     statistics_figure,
 )
-from mgajax.reporting.html.blocks import Picture, Section, Table
+from mgajax.reporting.html.blocks import Figure, Section, Table
 from mgajax.reporting.html.markdown import as_markdown
 from mgajax.reporting.html.page import html_page
 
@@ -23,7 +23,7 @@ def sections(tmp_path: Path) -> list[Section]:
     table = Table(("source", "slices"), (("a|b", "1,200"), ("<script>", "_3_")))
     return [
         Section(
-            "Sources & sizes", ("Text with *marks* & <tags>.", table, Picture((picture,), "seen"))
+            "Sources & sizes", ("Text with *marks* & <tags>.", table, Figure((picture,), "seen"))
         )
     ]
 

@@ -99,7 +99,7 @@ def test_every_block_and_cell_escapes(tmp_path: Path) -> None:
         blocks.Tag(EVIL, EVIL),
         blocks.Thumbnail(EVIL, alt=EVIL, href=EVIL),
         blocks.Bars((blocks.Bar(EVIL, 0.5, EVIL),)),
-        blocks.Scale(0.5, 0.4, 0.6, mark=0.3),
+        blocks.ShareBar(0.5, 0.4, 0.6, mark=0.3),
         (EVIL, blocks.Note(EVIL)),
         blocks.Number(0.5, 0.4, 0.6),
     )
@@ -107,10 +107,10 @@ def test_every_block_and_cell_escapes(tmp_path: Path) -> None:
     shown: tuple[blocks.Block, ...] = (
         EVIL,
         table,
-        blocks.Picture((file,), alt=EVIL, caption=EVIL),
+        blocks.Figure((file,), alt=EVIL, caption=EVIL),
         blocks.Facts({EVIL: EVIL}),
         blocks.Missing(EVIL, EVIL),
-        blocks.Verdict(EVIL, is_good=False),
+        blocks.Answer(EVIL, is_good=False),
         blocks.Tiles({EVIL: 1}, frozenset([EVIL])),
         blocks.Gallery((blocks.Card((EVIL,), (cells,)),)),
         blocks.Items(cells),

@@ -52,7 +52,7 @@ Rule = Literal["slice label", "published", "mid-lung", "selection"]
 
 
 @dataclass(frozen=True)
-class _Plan:
+class _SeriesPlan:
     """One patient's series and what decides on its slices."""
 
     label: int
@@ -89,7 +89,7 @@ def find(files: Sequence[SourceFile], *, options: ReadOptions, findings: Finding
             if options.unlabelled == "leave_out" and not options.speaks_of(f"{patient.text}_"):
                 findings.note(Finding.NOT_TAKEN, f"{members[0].place.parent}")
                 continue
-        plan = _Plan(
+        plan = _SeriesPlan(
             label=label,
             patient_id=patient.text,
             files=tuple(members),
@@ -180,7 +180,7 @@ def _clinical(files: Sequence[SourceFile]) -> dict[str, Row]:
     return {row["folder"].casefold(): row for row in read_csv(table, needs=("folder",), skip=1)}
 
 
-def _read(plan: _Plan, options: ReadOptions, findings: Findings) -> Iterator[RawSlice]:
+def _read(plan: _SeriesPlan, options: ReadOptions, findings: Findings) -> Iterator[RawSlice]:
     """The wanted slices of one patient, head first."""
     series = read_series(plan.files, findings=findings)
     for header in series.headers:
@@ -211,7 +211,7 @@ def _read(plan: _Plan, options: ReadOptions, findings: Findings) -> Iterator[Raw
         )
 
 
-def _is_taken(plan: _Plan, header: Header, series: Series, *, name: str) -> bool | None:
+def _is_taken(plan: _SeriesPlan, header: Header, series: Series, *, name: str) -> bool | None:
     """What the source says of a slice."""
     if plan.rule == "slice label":
         position = series.position(header)
@@ -224,7 +224,7 @@ def _is_taken(plan: _Plan, header: Header, series: Series, *, name: str) -> bool
     return None
 
 
-def _metadata(header: Header, plan: _Plan, *, length: int) -> dict[str, str]:
+def _metadata(header: Header, plan: _SeriesPlan, *, length: int) -> dict[str, str]:
     """Texts by the column names of the published tables."""
     texts, clinical = header.texts, plan.clinical
     age = texts.get("PatientAge") or clinical.get("patient_age", "")

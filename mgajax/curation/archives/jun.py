@@ -62,7 +62,7 @@ _RADIOPAEDIA = re.compile(
 
 
 @dataclass(frozen=True)
-class _Plan:
+class _VolumePlan:
     """One volume with its masks; `stem` is what its slices are called, without the number."""
 
     stem: str
@@ -88,7 +88,7 @@ def find(files: Sequence[SourceFile], *, options: ReadOptions, findings: Finding
                 findings.note(Finding.NOT_TAKEN, found["volume"].origin)
                 continue
         own = {name: row for name, row in rows.items() if name.startswith(f"{stem}_")}
-        plan = _Plan(stem=stem, files=found, rows=own)
+        plan = _VolumePlan(stem=stem, files=found, rows=own)
         units.append(Unit("jun", f"case{_case(stem)}", functools.partial(_read, plan, options)))
     return units
 
@@ -123,7 +123,7 @@ def _volumes(files: Sequence[SourceFile]) -> dict[str, dict[str, SourceFile]]:
     return found
 
 
-def _read(plan: _Plan, options: ReadOptions, findings: Findings) -> Iterator[RawSlice]:
+def _read(plan: _VolumePlan, options: ReadOptions, findings: Findings) -> Iterator[RawSlice]:
     """The wanted slices of one volume, by number."""
     volume = open_volume(plan.files["volume"])
     masks = {

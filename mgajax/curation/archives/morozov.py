@@ -41,7 +41,7 @@ Rule = Literal["lesion mask", "published run", "middle run", "selection"]
 
 
 @dataclass(frozen=True)
-class _Plan:
+class _StudyPlan:
     """One study, and what decides on its slices."""
 
     name: str
@@ -80,7 +80,7 @@ def find(files: Sequence[SourceFile], *, options: ReadOptions, findings: Finding
         ):
             findings.note(Finding.NOT_TAKEN, study.origin)
             continue
-        plan = _Plan(
+        plan = _StudyPlan(
             name=name,
             label=0 if category == NORMAL else COVID,
             category=category,
@@ -180,7 +180,7 @@ def _rule(category: str, mask: SourceFile | None, published: Collection[int] | N
     return "selection" if mask is None else "lesion mask"
 
 
-def _read(plan: _Plan, options: ReadOptions, findings: Findings) -> Iterator[RawSlice]:
+def _read(plan: _StudyPlan, options: ReadOptions, findings: Findings) -> Iterator[RawSlice]:
     """The wanted slices of one study, by number."""
     volume = open_volume(plan.study)
     mask = None if plan.mask is None else open_mask(plan.mask, of=volume)
@@ -219,7 +219,7 @@ def _read(plan: _Plan, options: ReadOptions, findings: Findings) -> Iterator[Raw
         )
 
 
-def _metadata(plan: _Plan, k: int) -> Mapping[str, str]:
+def _metadata(plan: _StudyPlan, k: int) -> Mapping[str, str]:
     found = {
         "Country": "Russia",
         "Institution": "Municipal Hospitals in Moscow",

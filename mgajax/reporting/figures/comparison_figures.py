@@ -23,7 +23,7 @@ PRINTED: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparisonRow:
     """One row: its name, what was measured and what the paper prints, by column."""
 
     name: str
@@ -32,7 +32,7 @@ class Compared:
 
 
 def comparison_figure(
-    rows: Sequence[Compared],
+    rows: Sequence[ComparisonRow],
     *,
     columns: Mapping[str, str],
     path: Path,

@@ -11,7 +11,7 @@ from matplotlib.ticker import MultipleLocator
 from mgajax.paper import SEGMENTER_METRICS, TABLE3, architecture, model_name
 from mgajax.reporting.figures.comparison_figures import (
     MEASURED,
-    Compared,
+    ComparisonRow,
     comparison_figure,
     draw_number,
     in_rows,
@@ -33,7 +33,7 @@ def model_comparison_figure(results: Results, *, path: Path) -> Path:
     """
     first = next(iter(results.values()))
     rows = [
-        Compared(
+        ComparisonRow(
             model_name(model),
             {key: percent(metrics, f"pooled.{key}") for key in SEGMENTER_METRICS},
             TABLE3.get(architecture(model), {}),

@@ -78,7 +78,7 @@ class Bars:
 
 
 @dataclass(frozen=True)
-class Scale:
+class ShareBar:
     """A share with its interval on a line from 0 to 1, and a mark to compare it with."""
 
     value: float
@@ -97,7 +97,7 @@ Cell = (
     | Tag
     | Thumbnail
     | Bars
-    | Scale
+    | ShareBar
     | tuple["Cell", ...]
 )
 """Text (or `Markup`, which is HTML that was escaped before), one of the above, or some of them below
@@ -132,7 +132,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Picture:
+class Figure:
     """A figure.
 
     Attributes:
@@ -165,7 +165,7 @@ class Missing:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Answer:
     """The answer that a page gives, in a word or two."""
 
     text: str
@@ -217,10 +217,10 @@ Block = (
     | Note
     | Caution
     | Table
-    | Picture
+    | Figure
     | Facts
     | Missing
-    | Verdict
+    | Answer
     | Tiles
     | Gallery
     | Items

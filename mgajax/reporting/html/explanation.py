@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mgajax.reporting.html.blocks import Picture, Section, Table
+from mgajax.reporting.html.blocks import Figure, Section, Table
 from mgajax.reporting.html.page import html_page
 from mgajax.reporting.tables.number import Number
 
@@ -38,7 +38,7 @@ def explanation_page(pictures: Sequence[Path], *, title: str, report: Mapping[st
       report: what `summary.json` holds.
     """
     told = [(path, PICTURES.get(path.stem, path.stem)) for path in pictures]
-    shown = (Picture((path,), alt=text, caption=text) for path, text in told)
+    shown = (Figure((path,), alt=text, caption=text) for path, text in told)
     return html_page(title, [Section("", (NOTE, *shown, *explanation_tables(report)))])
 
 

@@ -9,7 +9,7 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markupsafe import Markup
 
-from mgajax.reporting.html.blocks import Block, Cell, Code, Picture, Section, Table
+from mgajax.reporting.html.blocks import Block, Cell, Code, Figure, Section, Table
 from mgajax.reporting.tables.markdown import markdown_table
 
 
@@ -57,7 +57,7 @@ def _written(block: Block) -> str:
             return _escaped(block)
         case Code():
             return f"```\n{block.text}\n```"
-        case Picture():
+        case Figure():
             return f"![{_escaped(block.alt)}]({block.files[0].name})"
         case Table():
             rows = (map(_cell, row) for row in block.rows)

@@ -15,7 +15,7 @@ from PIL import Image
 from mgajax import __version__
 from mgajax.files import write_csv, write_text
 from mgajax.reporting.figures.style import DOTS_PER_INCH, written
-from mgajax.reporting.html.blocks import Block, Fold, Link, Picture, Row, Section, Table
+from mgajax.reporting.html.blocks import Block, Figure, Fold, Link, Row, Section, Table
 from mgajax.reporting.tables.number import Number
 
 PAGE, TABLES, FIGURES = "index.html", "tables", "figures"
@@ -63,7 +63,7 @@ def html_page(
     def table_files(table: Table) -> list[Path]:
         return [folder / TABLES / f"{table.name}.csv"] if folder and table.name else []
 
-    def picture_files(picture: Picture) -> list[Path]:
+    def picture_files(picture: Figure) -> list[Path]:
         return [*picture.files, *([picture.data] if picture.data else [])] if folder else []
 
     return _ENVIRONMENT.get_template(template).render(
@@ -101,17 +101,17 @@ class Page:
         alt: str,
         caption: str = "",
         data: Path | None = None,
-    ) -> Picture:
+    ) -> Figure:
         """Draw a figure as SVG, which is sharp at every size and shown, and as PNG.
 
         `make` draws it to the path that it gets, which has no ending.
         """
         png, svg = written(make(self.folder / FIGURES / name))
-        return Picture((svg, png), alt, caption, data)
+        return Figure((svg, png), alt, caption, data)
 
-    def take(self, file: Path, *, name: str, alt: str, caption: str = "") -> Picture:
+    def take(self, file: Path, *, name: str, alt: str, caption: str = "") -> Figure:
         """Copy a picture that was made before."""
-        return Picture((self.copy(file, folder=FIGURES, name=name),), alt, caption)
+        return Figure((self.copy(file, folder=FIGURES, name=name),), alt, caption)
 
     def copy(self, file: Path, *, folder: str, name: str = "") -> Path:
         """Copy a file into a folder of the page, under its own or another name."""
