@@ -6,7 +6,7 @@ and a mask goes back exactly; an oblique plane stays oblique.
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
@@ -16,8 +16,6 @@ Turn = Literal["none", "flip", "rotate"]
 
 NIFTI_TO_DICOM = np.array([-1.0, -1.0, 1.0])
 """What turns one's directions into the other's: NIfTI's x and y run to the right and to the front."""
-
-TURNS: tuple[Turn, ...] = get_args(Turn)
 
 SAME_POSITION_MM = 1e-3
 """Slices nearer than this lie at one position."""

@@ -8,7 +8,7 @@ from drawn_volumes import chest, chest_slice
 
 from mgajax.curation import selection
 from mgajax.curation.archives.afshar_series import read_series
-from mgajax.curation.archives.packed import in_folder, list_files
+from mgajax.curation.archives.packed import list_files
 from mgajax.curation.report import Findings
 from mgajax.curation.selection import Ruling, likeness, lung_area, middle_run, select
 from mgajax.errors import DataError
@@ -170,7 +170,8 @@ def test_bad_lists_are_refused(tmp_path: Path, text: str, message: str) -> None:
 def test_real_chest_is_cut_at_apex_and_base(shared: Path) -> None:
     raw = shared / "realdata" / "pack_dev" / "raw" / "COVID-CT-MD" / "COVID-19 subjects"
     findings = Findings()
-    series = read_series(in_folder(list_files(raw, findings=findings), "P001"), findings=findings)
+    files = [one for one in list_files(raw, findings=findings) if one.place.parts[0] == "P001"]
+    series = read_series(files, findings=findings)
     headers = sorted(series.headers, key=lambda header: header.instance)
     planes = [read_hounsfield(h.file.read(), name=h.file.origin) for h in headers]
     got = select(planes)

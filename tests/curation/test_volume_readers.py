@@ -22,9 +22,9 @@ from drawn_nifti import (
 from drawn_volumes import chest
 from PIL import Image
 
-from mgajax.curation.archives import READERS, jun, morozov
+from mgajax.curation.archives import READERS, jun
 from mgajax.curation.archives.archive import RawSlice, ReadOptions
-from mgajax.curation.archives.nifti import open_mask, open_volume
+from mgajax.curation.archives.nifti import labelled, open_mask, open_volume
 from mgajax.curation.archives.packed import SourceFile, list_files
 from mgajax.curation.curate import CurationSettings, curate
 from mgajax.curation.report import Finding, Findings
@@ -406,8 +406,8 @@ def test_real_mosmed_masks_are_those_of_the_pack(shared: Path) -> None:
     for path in expected:
         study, k = path.stem.removeprefix("Morozov_").rsplit("_", 1)
         volume = pack / "raw" / "MosMedData" / "masks" / f"{study}_mask.nii.gz"
-        planes = dict(morozov.lesion_masks(file(volume)))
-        np.testing.assert_array_equal(planes[int(k)], np.asarray(Image.open(path)))
+        lesion = labelled(open_volume(file(volume)), int(k), labels=(1,), known=(1,))
+        np.testing.assert_array_equal(lesion, np.asarray(Image.open(path)))
 
 
 def test_real_mosmed_registry_and_masks_without_volumes(shared: Path) -> None:

@@ -14,9 +14,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-from jaxtyping import UInt8
-
 from mgajax.curation.archives.archive import RawSlice, ReadOptions, Unit
 from mgajax.curation.archives.nifti import labelled, open_mask, open_volume
 from mgajax.curation.archives.packed import SourceFile, named
@@ -91,19 +88,6 @@ def find(files: Sequence[SourceFile], *, options: ReadOptions, findings: Finding
         )
         units.append(Unit("morozov", name, functools.partial(_read, plan, options)))
     return units
-
-
-def lesion_masks(file: SourceFile) -> Iterator[tuple[int, UInt8[np.ndarray, "h w"]]]:
-    """The planes of a mask volume that mark a lesion: number in the name, and 0/255 mask.
-
-    Raises:
-      DataError: the volume is damaged, or holds other values than 0 and 1.
-    """
-    volume = open_volume(file)
-    for k in range(1, volume.depth + 1):
-        plane = labelled(volume, k, labels=LESION_LABELS, known=LESION_LABELS)
-        if plane.any():
-            yield k, plane
 
 
 def _studies(

@@ -155,12 +155,6 @@ def zip_members(path: Path) -> dict[str, int]:
     return members
 
 
-def in_folder(files: Iterable[SourceFile], *names: str) -> list[SourceFile]:
-    """The files with a folder above them that is called one of `names`, case ignored."""
-    wanted = {name.casefold() for name in names}
-    return [f for f in files if any(part.casefold() in wanted for part in f.place.parts[:-1])]
-
-
 def named(files: Iterable[SourceFile], *names: str) -> list[SourceFile]:
     """The files called one of `names`, case ignored."""
     wanted = {name.casefold() for name in names}
