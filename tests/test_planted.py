@@ -4,6 +4,7 @@ import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
+from unittest.mock import Mock
 
 import pytest
 
@@ -13,8 +14,10 @@ PACKAGE = FOLDER.parent.parent / "mgajax"
 
 @pytest.fixture
 def script(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """A script of `tests/mutation`."""
+    """A script of `tests/mutation`; cosmic-ray, which it runs, need not be installed."""
     monkeypatch.syspath_prepend(FOLDER)
+    for name in ("cosmic_ray", "cosmic_ray.work_db", "cosmic_ray.work_item"):
+        monkeypatch.setitem(sys.modules, name, Mock())
     specification = importlib.util.spec_from_file_location(
         f"mutation_{request.param}", FOLDER / f"{request.param}.py"
     )

@@ -125,7 +125,7 @@ def test_masks_are_binary_of_the_pictures_size_and_say_where_they_come_from(
             assert not mask.any()
     assert annotated == {
         "14_Jun_coronacases_case1_155.png": 16,
-        "13_Bjorke_1.png": 16,
+        "13_Bjorke_1.png": 32,
         "13_Bjorke_2.png": 0,
         "16_Morozov_study_0255_13.png": 16,
     }
