@@ -161,7 +161,7 @@ def patients_of_split(path: str | os.PathLike[str], *, split: str) -> dict[str, 
 
 
 def _records(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line numbers and records of the CSV, keys and split names stripped."""
+    """Line numbers and records of the CSV, keys and cells stripped; empty rows are passed over."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, restval="", restkey="")
@@ -174,7 +174,9 @@ def _records(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
                     )
             reader.fieldnames = header
             for record in reader:
-                yield reader.line_num, {key: str(value).strip() for key, value in record.items()}
+                cells = {key: "".join(value).strip() for key, value in record.items()}
+                if any(cells.values()):
+                    yield reader.line_num, cells
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 ({error.reason}); save it as UTF-8 CSV") from error
     except csv.Error as error:

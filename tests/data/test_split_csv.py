@@ -149,3 +149,11 @@ def test_columns_of_another_data_set_are_refused(tmp_path: Path):
     split = Split("short", np.zeros(2, np.int8))
     with pytest.raises(DataError, match="has 2 rows"):
         write_split_csv(tmp_path / "s.csv", table=TABLE, split=split)
+
+
+def test_empty_rows_of_a_spreadsheet_are_passed_over(written: Path):
+    before = read(written)
+    commas = "," * written.read_text().splitlines()[0].count(",")
+    with written.open("a") as file:
+        file.write(f"{commas}\n\n{commas},,\n  {commas}\n")
+    np.testing.assert_array_equal(read(written).assignment, before.assignment)
