@@ -8,6 +8,20 @@ import tensorflow_datasets as tfds
 from mgajax.imaging.png import encode_png
 from tfds_builders.features import slice_features
 
+RENDERINGS = (
+    "plain",
+    "padding_circle",
+    "table",
+    "touching_table",
+    "white_page",
+    "dark_page",
+    "frame_line",
+    "text",
+    "upside_down",
+    "cut_lung",
+)
+"""What `draw` can make of a slice."""
+
 
 def ellipse(size: int, *, centre: tuple[float, float], radii: tuple[float, float]) -> np.ndarray:
     """bool [size, size]; centre and radii (y, x) as shares of the side."""

@@ -25,7 +25,7 @@ ALLOWED = {
     "models": {"errors"},
     "imaging": {"errors"},
     "curation": LEAVES | {"imaging"},
-    "data": LEAVES | {"imaging"},
+    "data": LEAVES | {"config", "imaging"},
     **{room: {"schema", "files", "paper", *DRAWN} for room in DRAWN},
     "audit": LEAVES | DRAWN | {"curation", "data", "imaging"},
     "benchmark.torch_baseline": set(),

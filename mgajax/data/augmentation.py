@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int, Key
 
+from mgajax.config.schema import AugmentationSettings
 from mgajax.data.loader import IMAGE_MEAN, IMAGE_STD
 from mgajax.errors import ConfigError
 
@@ -24,30 +25,13 @@ Masks = Float[Array, "b h w m"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Augmentation:
-    """How strongly training examples are varied; 0 switches a variation off.
+class Augmentation(AugmentationSettings):
+    """How strongly training examples are varied, within limits; 0 switches a variation off.
 
     The paper does not describe its augmentation; these are small, anatomically plausible changes.
-
-    Attributes:
-      flip: probability of a left-right mirror image.
-      rotation_degrees: rotation drawn from [-x, x] degrees about the centre.
-      scale: zoom factor drawn from [1 - x, 1 + x].
-      translate: shift drawn from [-x, x] of the side, along each axis.
-      brightness: grey levels multiplied by a factor of [1 - x, 1 + x].
-      contrast: strength in [-x, x] of an S-curve that keeps black, mid-grey and white.
-      gamma: exponent drawn log-uniformly from [1 / (1 + x), 1 + x].
-      noise: standard deviation of Gaussian noise on the foreground, in units of the full range.
+    Angles, factors and shifts are drawn from both sides; contrast is an S-curve that keeps black,
+    mid-grey and white, and noise is Gaussian, on the foreground.
     """
-
-    flip: float = 0.5
-    rotation_degrees: float = 10.0
-    scale: float = 0.1
-    translate: float = 0.05
-    brightness: float = 0.1
-    contrast: float = 0.2
-    gamma: float = 0.2
-    noise: float = 0.0
 
     def __post_init__(self) -> None:
         limits = {"flip": 1.0, "rotation_degrees": 180.0, "scale": 0.9, "translate": 1.0}

@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image
 
+from mgajax.config.schema import PreparationSettings
 from mgajax.errors import ConfigError, DataError
 from mgajax.imaging.body import foreground
 from mgajax.imaging.pictures import decode_picture
@@ -28,18 +29,14 @@ Box = tuple[int, int, int, int]
 
 
 @dataclasses.dataclass(frozen=True)
-class Preparation:
+class Preparation(PreparationSettings):
     """How slices are prepared; part of the cache's fingerprint.
 
+    The keys of `config.preparation`, and what no configuration changes. ("upright" mirrors the slices
+    flagged upside down back: the flag goes with the source, and so with the class, and that
+    shortcut is taken away.)
+
     Attributes:
-      image_size: side of the prepared square in pixels. The paper does not state one; its first
-        author's public code uses 224.
-      background: "remove" sets everything outside the foreground to 0, "keep" leaves it.
-      crop: "foreground" cuts to the foreground's bounding box, "none" keeps the whole frame.
-      normalise: "foreground" stretches the foreground's grey levels, "none" leaves them.
-      aspect: "keep" pads the shorter side with 0, "stretch" fills the square.
-      orientation: "stored", or "upright" to mirror the slices flagged upside down back. The flag
-        goes with the source, and so with the class: "upright" takes that shortcut away.
       margin: rim left around the foreground, as a share of the longer side of its box.
       low_percentile: foreground percentile that becomes 0.
       high_percentile: foreground percentile that becomes 255.
@@ -48,12 +45,6 @@ class Preparation:
       version: of this algorithm; a change makes caches stale.
     """
 
-    image_size: int = 224
-    background: str = "remove"
-    crop: str = "foreground"
-    normalise: str = "foreground"
-    aspect: str = "keep"
-    orientation: str = "stored"
     margin: float = 0.02
     low_percentile: float = 0.5
     high_percentile: float = 99.5

@@ -13,13 +13,13 @@ import numpy as np
 from jaxtyping import Float, Num
 
 from mgajax.errors import DataError
+from mgajax.imaging.file_kinds import GZIP
 from mgajax.imaging.geometry import NIFTI_TO_DICOM, View, view_of
 from mgajax.imaging.nifti_geometry import Geometry, geometry_of
 from mgajax.imaging.reading import Source, content_of, guarded
 from mgajax.imaging.windows import PixelUnit
 
 SUFFIXES = (".nii", ".nii.gz", ".hdr")
-GZIP = b"\x1f\x8b"
 FAILURE, FIX = "no complete NIfTI volume", "replace the file"
 
 PAIR = b"ni"

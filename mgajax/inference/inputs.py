@@ -7,8 +7,9 @@ The path as it was given names and groups; where a link leads does not matter.
 import codecs
 import json
 import os
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,8 +25,8 @@ from mgajax.inference.results import RESULT_FILES, SETTINGS_FILE
 
 LISTS = (".txt", ".lst")
 
-PAIRED = (".img", ".img.gz")
-"""The voxels of a NIfTI pair, whose header is the `.hdr` beside them."""
+LONGEST_TOLD = 200
+"""Characters that are told of a line of a list which is no path at all."""
 
 AnyScan = PictureScan | DicomScan | NiftiScan
 
@@ -81,8 +82,7 @@ def _sorted_by_kind(
         try:
             kind = file_kind(given.path)
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            problems.note(f"{given.path}: cannot be read ({reason})")
+            problems.unreadable(given.path, error)
             continue
         by_kind[kind].append(given)
     for given in by_kind[FileKind.OTHER]:
@@ -107,13 +107,9 @@ def _count_others(paths: Sequence[Path], *, problems: Problems) -> None:
 
 
 def _is_paired(path: Path) -> bool:
-    """Whether a file is the voxels of a NIfTI pair."""
-    name = path.name
-    return name.lower().endswith(PAIRED) and any(
-        path.with_name(name[: -len(suffix)] + ".hdr").exists()
-        for suffix in PAIRED
-        if name.lower().endswith(suffix)
-    )
+    """Whether a file is the voxels of a NIfTI pair, whose header is the `.hdr` beside it."""
+    stem = re.sub(r"\.img(\.gz)?$", "", path.name, flags=re.IGNORECASE)
+    return stem != path.name and path.with_name(f"{stem}.hdr").exists()
 
 
 def _each_once(files: Iterable[InputFile]) -> Iterator[InputFile]:
@@ -136,25 +132,19 @@ def _files_of(path: Path, *, patient: str, problems: Problems) -> Iterator[Input
     try:
         is_folder = path.is_dir()
     except (OSError, ValueError) as error:  # a name that no file system takes
-        reason = getattr(error, "strerror", None) or error
-        problems.note(f"{str(path)[:200]!r}: cannot be read ({reason})")
+        problems.unreadable(str(path)[:LONGEST_TOLD], error)
         return
     if is_folder:
-        for file in walk(
-            path, refused=_refusal(problems), skip=lambda below: _is_result(below, problems)
-        ):
-            yield InputFile(file, patient)
+        files = walk(
+            path,
+            refused=lambda error: problems.unreadable(error.filename, error),
+            skip=lambda below: _is_result(below, problems),
+        )
+        yield from (InputFile(file, patient) for file in files)
     elif path.suffix.lower() in LISTS and not patient:
         yield from _listed(path, problems=problems)
     else:
         yield InputFile(path, patient, is_named=True)
-
-
-def _refusal(problems: Problems) -> Callable[[OSError], None]:
-    def refused(error: OSError) -> None:
-        problems.note(f"{error.filename}: cannot be read ({error.strerror})")
-
-    return refused
 
 
 def _is_result(folder: Path, problems: Problems) -> bool:
@@ -174,7 +164,7 @@ def _listed(path: Path, *, problems: Problems) -> Iterator[InputFile]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        problems.note(f"{path}: cannot be read ({error.strerror})")
+        problems.unreadable(path, error)
         return
     content = content.removeprefix(codecs.BOM_UTF8)
     for line in filter(None, map(bytes.strip, content.splitlines())):

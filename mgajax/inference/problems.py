@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from mgajax.errors import MgajaxError
@@ -41,6 +42,11 @@ class Problems:
         problem = Problem(kind, _readable(" ".join(text.split())))
         say(str(problem))
         self.found.append(problem)
+
+    def unreadable(self, path: Path | str, error: Exception) -> None:
+        """Tell of a file or folder that cannot be opened, be it by its name alone."""
+        reason = getattr(error, "strerror", None) or error
+        self.note(f"{path}: cannot be read ({reason})")
 
     @contextmanager
     def guarded(self, where: str) -> Iterator[None]:

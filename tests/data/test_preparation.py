@@ -13,19 +13,6 @@ from mgajax.data.preparation import (
 )
 from mgajax.errors import ConfigError, DataError
 
-RENDERINGS = (
-    "plain",
-    "padding_circle",
-    "table",
-    "touching_table",
-    "white_page",
-    "dark_page",
-    "frame_line",
-    "text",
-    "upside_down",
-    "cut_lung",
-)
-
 
 @pytest.mark.parametrize("level", [0, 130, 255])
 def test_blank_slice_is_kept_whole_and_flagged(level: int) -> None:

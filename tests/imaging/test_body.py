@@ -2,23 +2,10 @@
 
 import numpy as np
 import pytest
-from drawn_slices import draw
+from drawn_slices import RENDERINGS, draw
 from PIL import Image
 
 from mgajax.imaging.body import _fill, _margin, foreground, otsu
-
-RENDERINGS = (
-    "plain",
-    "padding_circle",
-    "table",
-    "touching_table",
-    "white_page",
-    "dark_page",
-    "frame_line",
-    "text",
-    "upside_down",
-    "cut_lung",
-)
 
 
 def overlap(found: np.ndarray, true: np.ndarray) -> float:
