@@ -20,7 +20,7 @@ from mgajax import config as configs
 from mgajax.config import CONFIG_FILE
 from mgajax.evaluation import evaluate as evaluating
 from mgajax.evaluation import evaluate_segmenter
-from mgajax.imaging.png import encode_png
+from mgajax.imaging.pictures import encode_png
 from mgajax.models import ClassifierOutput, SegmenterOutput
 from mgajax.training import beginning
 from mgajax.training.checkpoints import CHECKPOINT_FOLDER, Checkpoints

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow_datasets as tfds
 
-from mgajax.imaging.png import encode_png
+from mgajax.imaging.pictures import encode_png
 from tfds_builders.features import slice_features
 
 RENDERINGS = (

@@ -20,7 +20,7 @@ from mgajax.curation.records import SliceRecord, read_mask, read_pixels
 from mgajax.data.columns import SliceColumns
 from mgajax.data.splits import Split
 from mgajax.errors import ConfigError, DataError
-from mgajax.imaging.png import encode_png
+from mgajax.imaging.pictures import encode_png
 from mgajax.progress import track
 from mgajax.schema import CLASS_NAMES, SPLITS
 from tfds_builders.features import slice_features

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mgajax.cli.command import add_command, add_data
-from mgajax.distributed import options
+from mgajax.distributed import job
 from mgajax.distributed.launch import launch
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ any key of the config file can be set:  --config.batch_size=64
 SIGTERM and Ctrl-C save and stop; the same command goes on from there, on any number of devices
 and processes.
 
-{options.HELP}"""
+{job.HELP}"""
 
 LOG_FOLDER = "processes"
 
@@ -40,12 +40,12 @@ def add_train(commands: Any) -> None:
     command.add_argument("--config", type=Path, required=True, help="a file of configs/")
     command.add_argument("--workdir", type=Path, required=True, help="the run's folder")
     add_data(command)
-    options.add_job_options(command)
+    job.add_job_options(command)
 
 
 def run(arguments: argparse.Namespace, overrides: list[str]) -> None:
     """Train, or go on training; alone, as one of several processes, or by starting them."""
-    if options.is_launcher(arguments):
+    if job.is_launcher(arguments):
         words = ["train", "--config", str(arguments.config), "--workdir", str(arguments.workdir)]
         words += ["--notice", str(arguments.notice), *(["--debug"] if arguments.debug else [])]
         launch(
@@ -54,13 +54,12 @@ def run(arguments: argparse.Namespace, overrides: list[str]) -> None:
             logs=arguments.workdir / LOG_FOLDER,
         )
         return
-    options.join_others(arguments)
+    job.join_others(arguments)
     from mgajax import config
-    from mgajax.distributed import job
     from mgajax.training.loop import train
 
     settings = config.load(arguments.config, overrides=overrides)
-    with job.told_of_the_dead():
+    with job.explaining_lost_processes():
         summary = train(settings, workdir=arguments.workdir)
     if job.is_first():
         _tell(summary, arguments.workdir)

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from mgajax.curation.archives.archive import RawSlice
-from mgajax.imaging.png import encode_png
+from mgajax.imaging.pictures import encode_png
 from mgajax.imaging.windows import Range, Window, range_of, to_8_bit
 
 StoredOrientation = Literal["published", "upright"]

@@ -1,6 +1,6 @@
 """Several processes of one run on this machine: start them, watch them, end them together.
 
-One that ends badly ends the others, since they would wait for it for ever.
+When one fails the others are ended, since they would wait for it for ever.
 """
 
 import signal
@@ -28,7 +28,7 @@ from mgajax.progress import say
 
 @dataclass(frozen=True)
 class Member:
-    """One process of a run: its number, itself, and where it prints (None: to the terminal)."""
+    """One process of a run: its number, the process, and its log (None: it prints to the terminal)."""
 
     process_id: int
     process: Child
@@ -38,12 +38,12 @@ class Member:
 def launch(words: Sequence[str], *, processes: int, logs: Path) -> None:
     """Run `mgajax WORDS` as `processes` processes of one run, and wait for their end.
 
-    The GPUs that this process sees are dealt out evenly. The first process keeps the terminal, the
-    others write to `logs/process_I.log`.
+    The visible GPUs are dealt out evenly. The first process keeps the terminal, the others write to
+    `logs/process_I.log`.
 
     Raises:
-      ConfigError: fewer than two processes, or GPUs that do not divide.
-      ProcessError: one ended badly; names it, its exit code and its log.
+      ConfigError: fewer than two processes, or GPUs that do not divide evenly.
+      ProcessError: one failed; the message has its number, its exit code and its log.
     """
     if processes < 2:
         raise ConfigError(f"--processes {processes}: give at least 2, or leave it out")
@@ -64,7 +64,7 @@ def launch(words: Sequence[str], *, processes: int, logs: Path) -> None:
         try:
             failed = _first_failure(members)
         finally:
-            # SIGTERM would ask them to save first, together with the dead.
+            # No SIGTERM: they would try to save first, together with the dead one.
             end_all(children)
     if failed is not None:
         raise ProcessError(_reason(failed, processes))
@@ -79,7 +79,7 @@ def _start(words: Sequence[str], number: int, *, logs: Path, gpus: str) -> Membe
 
 
 def _first_failure(members: Sequence[Member]) -> Member | None:
-    """The first process that ends badly, or None when all have ended well."""
+    """The first process that fails, or None when all have ended well."""
     while True:
         codes = [member.process.poll() for member in members]
         for member, code in zip(members, codes, strict=True):

@@ -1,7 +1,7 @@
-"""Programs that a command starts: how they begin, share the machine, hear signals and end.
+"""Programs that a command starts: how they begin, share the machine, get signals and end.
 
-Each runs in a session of its own. So Ctrl-C reaches it through this process alone, once, and killing it
-ends all that it began.
+Each runs in a session of its own. So Ctrl-C reaches it only through this process, once, and killing it
+ends all that it started.
 """
 
 import contextlib
@@ -23,12 +23,12 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 POLL_S = 0.1
 
 GRACE_S = 5.0
-"""Seconds that a program has for its own end, before it is killed."""
+"""Seconds that a program has to end by itself, before it is killed."""
 
 
 @runtime_checkable
 class Process(Protocol):
-    """What is asked of a program under way."""
+    """A running program."""
 
     def poll(self) -> int | None:
         """The exit code, negative for a signal; None while it runs."""
@@ -42,23 +42,23 @@ class Process(Protocol):
 
 @runtime_checkable
 class Work(Protocol):
-    """Anything that a program is under way for."""
+    """A piece of work that a program does, such as a trial."""
 
     @property
     def process(self) -> Process:
-        """The program."""
+        """The program that does it."""
 
 
 AnyWork = TypeVar("AnyWork", bound=Work)
 
 
 class Child(subprocess.Popen[str]):
-    """A program that this process started; leads a group of processes unless it speaks through pipes."""
+    """A program that this process started; leads a process group unless it is connected by pipes."""
 
     leads_group: bool = True
 
     def kill(self) -> None:
-        """End it at once, and all that it began."""
+        """End it at once, and all that it started."""
         if not self.leads_group:
             super().kill()
             return
@@ -105,10 +105,10 @@ def start(
     """Start a program.
 
     Args:
-      words: of its command.
-      log: what it prints is added to this file; None leaves it the terminal.
+      words: its command, word by word.
+      log: what it prints is appended to this file; None leaves it the terminal.
       share: of the machine; all by default.
-      environment: variables beside those of this process.
+      environment: variables added to those of this process.
       folder: to run in; this process's by default.
 
     Raises:
@@ -136,9 +136,9 @@ def start(
 
 
 def start_with_pipes(words: Sequence[str], *, environment: Mapping[str, str]) -> Child:
-    """Start a program that reads lines from us and writes lines to us.
+    """Start a program that reads lines from this process and writes lines to it.
 
-    It ends when we do: it stays in our group of processes, and its input closes.
+    It ends when this process ends: it stays in the same process group, and its input closes.
 
     Raises:
       OSError: there is no such program.
@@ -158,14 +158,14 @@ def run(
     environment: Mapping[str, str] | None = None,
     folder: Path | None = None,
 ) -> Ending:
-    """Run a program to its end; its command, and what it prints, are added to `log`.
+    """Run a program to its end; its command, and what it prints, are appended to `log`.
 
     Args:
       limit_s: seconds that it may take.
       words, environment, folder: see `start`.
 
     Raises:
-      TimeoutError: it took longer, and was killed with all that it began.
+      TimeoutError: it took longer, and was killed with all that it started.
     """
     deadline = time.monotonic() + limit_s
     with log.open("a", encoding="utf-8") as file:
@@ -191,14 +191,14 @@ def run_in_slots(
     begin: Callable[[int], AnyWork | None],
     end: Callable[[AnyWork, int, bool], None],
 ) -> None:
-    """Keep programs at work in so many slots, until nothing more is to be begun.
+    """Keep a program running in each slot, until there is nothing more to start.
 
-    The first signal lets every program save and stop, a second one ends them.
+    The first signal asks every program to save and stop, a second one kills them.
 
     Args:
-      slots: how many at a time.
-      begin: starts the next work in a slot; None where there is none now.
-      end: takes work that ended, its exit code, and whether a signal had come.
+      slots: how many programs run at a time.
+      begin: starts the next work in a slot; returns None where there is none.
+      end: takes finished work, its exit code, and whether a signal has come.
     """
     busy: dict[int, AnyWork] = {}
     with forwarding_signals(lambda: [work.process for work in busy.values()]) as signals:
@@ -221,14 +221,14 @@ def run_in_slots(
 def forwarding_signals(
     running: Callable[[], Iterable[Process]], *, ask: Callable[[], None] | None = None
 ) -> Iterator[list[int]]:
-    """While this is open, a first signal asks the programs to save and stop, a second one kills them.
+    """Within this context, a first signal asks the programs to save and stop, a second one kills them.
 
     Args:
-      running: gives those under way.
-      ask: what the first signal does, if not SIGTERM to every one.
+      running: returns the running programs.
+      ask: what the first signal does; by default it sends SIGTERM to each.
 
     Yields:
-      The signals that came.
+      The signals that have come.
     """
     signals: list[int] = []
 
@@ -252,10 +252,10 @@ def forwarding_signals(
             signal.signal(number, handler)
 
 
-def end_all(children: Iterable[Child], *, grace_s: float = GRACE_S) -> None:
-    """Wait for programs to end by themselves, and kill those that do not."""
+def end_all(children: Iterable[Child]) -> None:
+    """Give programs `GRACE_S` to end by themselves, and kill those that do not."""
     running = list(children)
-    deadline = time.monotonic() + grace_s
+    deadline = time.monotonic() + GRACE_S
     while running and time.monotonic() < deadline:
         running = [child for child in running if child.poll() is None]
         time.sleep(POLL_S if running else 0)
@@ -284,7 +284,7 @@ def shares(number: int, *, option: str) -> list[Share]:
     """The machine in `number` parts: its GPUs, and the cores that this process may use.
 
     Args:
-      option: what asked for so many, for the error.
+      option: that asked for so many, for the error message.
 
     Raises:
       ConfigError: the GPUs do not divide evenly.
@@ -300,7 +300,7 @@ def dealt_gpus(number: int, *, option: str) -> list[str]:
     """CUDA_VISIBLE_DEVICES of each of `number` programs; empty where there is no GPU.
 
     Args:
-      option: what asked for so many, for the error.
+      option: that asked for so many, for the error message.
 
     Raises:
       ConfigError: the GPUs do not divide evenly.

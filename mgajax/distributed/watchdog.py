@@ -1,8 +1,8 @@
-"""Notices that another process is gone: each sends a count, and reads those of the others.
+"""Notices that another process is gone: each counts up, and reads the counts of the others.
 
 Without this, a process whose peer has died waits in a collective sum until a timeout, and then ends
-without saying why. Beats go through the key-value store of `jax.distributed`; a
-process that is frozen, or whose machine is cut off, is silent as well.
+without saying why. The counts go through the key-value store of `jax.distributed`. A process that is
+frozen, or whose machine is cut off, is silent as well.
 """
 
 import atexit
@@ -22,19 +22,19 @@ EXIT_CODE = 75
 BEATS = "mgajax/beats"
 BEATS_PER_NOTICE = 6
 LEFT = 0
-"""The beat of a process that has ended well; living ones count from 1."""
+"""The count of a process that has ended well; running ones count from 1."""
 
 
 class Listener:
-    """Remembers when each process was last heard of. Times are given, so that it can be tested."""
+    """Remembers when each process was last heard of. The caller passes the time, for the tests' sake."""
 
     def __init__(self, *, processes: int, now: float) -> None:
-        """Everybody counts as heard at `now`."""
+        """Start as if all had been heard at `now`."""
         self.beats = dict.fromkeys(range(processes), -1)
         self.heard = dict.fromkeys(range(processes), now)
 
     def hear(self, beats: dict[int, int], *, now: float) -> None:
-        """Take what every process last counted; one that counted on was heard, one that left is
+        """Take the last count of every process. A new count is a sign of life; one that has left is
         never missed."""
         for process, beat in beats.items():
             if beat != self.beats[process]:
@@ -49,8 +49,8 @@ class Listener:
 def start(*, process: int, processes: int, notice_s: float) -> None:
     """Count and listen in the background until the program ends.
 
-    A silent process ends this one at once, with one line and `EXIT_CODE`: nothing that waits for
-    the dead could end otherwise.
+    If another process falls silent, this one ends at once, with one line and `EXIT_CODE`: what waits
+    for a dead process would never return.
     """
     from jax._src.distributed import global_state  # JAX offers no other way to its store
 
@@ -70,7 +70,7 @@ def start(*, process: int, processes: int, notice_s: float) -> None:
         thread.start()
 
     def stop() -> None:
-        # An interpreter that ends under a thread inside the store's C++ aborts.
+        # An interpreter that ends while a thread is in the store's C++ code aborts.
         watch.over.set()
         for thread in threads:
             thread.join(timeout=notice_s)
@@ -81,7 +81,7 @@ def start(*, process: int, processes: int, notice_s: float) -> None:
 
 
 class _Watch:
-    """Two threads: one beats and listens, and may hang with the store; the other watches the clock."""
+    """Two threads: one counts and listens, and may hang with the store; the other watches the clock."""
 
     def __init__(self, *, processes: int, notice_s: float) -> None:
         self.listener = Listener(processes=processes, now=time.monotonic())
@@ -90,7 +90,7 @@ class _Watch:
         self.over = threading.Event()
 
     def keep_beating(self, beat: Callable[[int], dict[int, int]]) -> None:
-        """Beat until the program ends, or the store, which lives in the first process, is gone."""
+        """Count until the program ends, or the store is gone, which the first process holds."""
         for count in itertools.count(1):
             try:
                 self.listener.hear(beat(count), now=time.monotonic())
@@ -114,9 +114,9 @@ class _Watch:
                 _end(f"process {names} was not heard of for {self.notice_s:g} s")
 
 
-def _end(line: str) -> None:
+def _end(reason: str) -> None:
     text = (
-        f"mgajax: {line}; this process ends too. Start all again: the run goes on from its newest "
+        f"mgajax: {reason}; this process ends too. Start all again: the run goes on from its newest "
         "checkpoint"
     )
     print(text, file=sys.stderr, flush=True)

@@ -1,8 +1,8 @@
-"""The body in a CT slice of grey levels, in whatever rendering it comes.
+"""The body in a CT slice of grey levels, in any rendering.
 
-Slices come with padding circles, tables, burnt-in text, and the white margins of a page. The body is
-found with everything inside it (lungs stay), as the large bright regions above Otsu's threshold,
-without what is connected to a corner of the frame through the dark.
+Slices have padding circles, tables, burnt-in text, and the white margins of a page. The body is the
+large bright regions above Otsu's threshold with everything inside them, the lungs too; dark regions
+connected to a corner of the frame are outside.
 """
 
 from typing import Literal
@@ -16,16 +16,20 @@ WORKING_SIDE: int = 256
 """The foreground is found on a box-reduced copy of about this many pixels a side."""
 
 FRAME_LIMIT: float = 0.15
-"""At most this share of a side is taken for a page margin and peeled off."""
+"""At most this share of a side counts as a page margin and is cut off."""
 
 PAGE_WHITE: int = 240
 """From this grey level on a margin is paper; it must not take part in Otsu's threshold."""
 
 SOLIDITY: float = 0.88
-"""A body fills at least this share of its convex hull; one that has lost a lung does not."""
+"""A body fills at least this share of its convex hull; a body without one lung does not."""
 
 SIDE_LOST: float = 0.4
-"""Losing contact with this share of a side of the frame is losing a lung; a table's is shorter."""
+"""Where the body loses contact with this share of a side of the frame, a lung was lost; the contact of a
+table is shorter."""
+
+PART_SHARE: float = 0.15
+"""A separate part of at least this share of the largest part belongs to the body."""
 
 
 def foreground(
@@ -63,15 +67,15 @@ def otsu(image: UInt8[np.ndarray, "*size"], *, zeros: Literal["ignored", "counte
     weighted = np.cumsum(counts * np.arange(256))
     with np.errstate(divide="ignore", invalid="ignore"):
         gap = weighted / below - (weighted[-1] - weighted) / above
-        between = np.nan_to_num(below * above * gap**2)
-    return int(np.argmax(between))
+        separation = np.nan_to_num(below * above * gap**2)
+    return int(np.argmax(separation))
 
 
 def _body(tissue: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
     """The large bright regions with all that they enclose.
 
-    Thin lines are left out, so that a table that hems in air below the back does not count as a
-    wall; unless that opens a thin chest wall and loses a lung.
+    Thin lines are left out, so that air between the back and a table is not enclosed; unless that
+    opens a thin chest wall and loses a lung.
     """
     body = np.zeros_like(tissue)
     frame = _without_margins(tissue)
@@ -85,13 +89,13 @@ def _body(tissue: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
 
 
 def _lost_lung(body: Bool[np.ndarray, "h w"], *, whole: Bool[np.ndarray, "h w"]) -> bool:
-    """A bay in the outline, or a side of the frame that the body no longer reaches."""
+    """Whether the outline has a deep bay, or the body no longer reaches a side of the frame."""
     lost = whole & ~body
     return bool(_solidity(body) < SOLIDITY or lost[:, [0, -1]].mean(axis=0).max() > SIDE_LOST)
 
 
 def _without_margins(tissue: Bool[np.ndarray, "h w"]) -> tuple[slice, slice]:
-    """What is left without page margins and drawn frames, which hide the corners' air."""
+    """The part within page margins and drawn frames, which hide the air in the corners."""
     rows, columns = tissue.mean(axis=1), tissue.mean(axis=0)
     return (
         slice(_margin(rows), len(rows) - _margin(rows[::-1])),
@@ -116,26 +120,24 @@ def _fill(tissue: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
     Dark regions that touch the frame elsewhere are lungs whose chest wall was cut off.
     """
     regions, count = ndimage.label(~tissue)
-    kept = np.ones(count + 1, dtype=bool)
-    kept[regions[[0, 0, -1, -1], [0, -1, 0, -1]]] = False
-    kept[0] = True
-    return kept[regions]
+    is_filled = np.ones(count + 1, dtype=bool)
+    is_filled[regions[[0, 0, -1, -1], [0, -1, 0, -1]]] = False
+    is_filled[0] = True
+    return is_filled[regions]
 
 
-def _large_parts(
-    region: Bool[np.ndarray, "h w"], *, radius: int, share: float = 0.15
-) -> Bool[np.ndarray, "h w"]:
-    """The largest part and those of at least `share` of it, once bridges up to 2 radius are cut."""
+def _large_parts(region: Bool[np.ndarray, "h w"], *, radius: int) -> Bool[np.ndarray, "h w"]:
+    """The largest part and those of `PART_SHARE` of it, once bridges up to 2 radius wide are cut."""
     solid = _box_mean(region, radius=radius) >= 254  # eroded
     parts, _ = ndimage.label(solid)
     sizes = np.bincount(parts.ravel())
     sizes[0] = 0
-    kept = (sizes >= max(1.0, share * sizes.max()))[parts]
-    return (_box_mean(kept, radius=radius) >= 2) & region  # dilated
+    large = (sizes >= max(1.0, PART_SHARE * sizes.max()))[parts]
+    return (_box_mean(large, radius=radius) >= 2) & region  # dilated
 
 
 def _box_mean(region: Bool[np.ndarray, "h w"], *, radius: int) -> UInt8[np.ndarray, "h w"]:
-    """255 times the mean over squares of 2 radius + 1 pixels; several times a rank filter's speed."""
+    """255 times the mean over squares of 2 radius + 1 pixels; several times faster than a rank filter."""
     picture = Image.fromarray(region.astype(np.uint8) * np.uint8(255))
     return np.asarray(picture.filter(ImageFilter.BoxBlur(radius)))
 

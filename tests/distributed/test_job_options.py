@@ -4,26 +4,26 @@ import argparse
 
 import pytest
 
-from mgajax.distributed import options
+from mgajax.distributed import job
 from mgajax.errors import ConfigError
 
 
 def parsed(*words: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
-    options.add_job_options(parser)
+    job.add_job_options(parser)
     return parser.parse_args(words)
 
 
 def test_a_run_of_one_process_joins_nobody() -> None:
     arguments = parsed()
-    assert not options.is_launcher(arguments)
-    options.join_others(arguments)
+    assert not job.is_launcher(arguments)
+    job.join_others(arguments)
 
 
 def test_it_starts_the_others_or_is_one_of_them() -> None:
-    assert options.is_launcher(parsed("--processes", "2"))
+    assert job.is_launcher(parsed("--processes", "2"))
     with pytest.raises(ConfigError, match="--processes starts all of them"):
-        options.is_launcher(parsed("--processes", "2", "--distributed"))
+        job.is_launcher(parsed("--processes", "2", "--distributed"))
 
 
 @pytest.mark.parametrize(
@@ -35,4 +35,4 @@ def test_it_starts_the_others_or_is_one_of_them() -> None:
 )
 def test_what_names_a_process_in_part_is_refused(words: tuple[str, ...], expected: str) -> None:
     with pytest.raises(ConfigError, match=expected):
-        options.join_others(parsed(*words))
+        job.join_others(parsed(*words))

@@ -56,14 +56,17 @@ def is_running(process_id: int) -> bool:
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc to look into")
-def test_killing_a_program_ends_what_it_began(tmp_path: Path) -> None:
+def test_killing_a_program_ends_what_it_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervision, "GRACE_S", 0.0)
     log, number = tmp_path / "log", tmp_path / "number"
     inner = f"import os; open({str(number)!r}, 'w').write(str(os.getpid())); {STUBBORN}"
     code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {inner!r}])"
     child = supervision.start(python(code), log=log)
     await_line(log, "on")
     assert is_running(int(number.read_text()))
-    supervision.end_all([child], grace_s=0.0)
+    supervision.end_all([child])
     assert supervision.how_it_ended(child.returncode) == "was ended by SIGKILL"
     ends = time.monotonic() + 10
     while is_running(int(number.read_text())):

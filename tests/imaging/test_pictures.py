@@ -1,4 +1,4 @@
-"""Decoding by content: modes, depths, damage."""
+"""Decoding by content: modes, depths, damage; PNGs of nothing but pixels and a comment."""
 
 import io
 
@@ -7,7 +7,7 @@ import pytest
 from PIL import ExifTags, Image, ImageOps
 
 from mgajax.errors import DataError
-from mgajax.imaging.pictures import as_png, decode_mask, decode_picture
+from mgajax.imaging.pictures import as_png, decode_mask, decode_picture, encode_png
 
 GREY = np.random.default_rng(0).integers(0, 256, (12, 9), dtype=np.uint8)
 
@@ -135,3 +135,17 @@ def test_an_orientation_that_is_none_turns_nothing(value: int) -> None:
     exif[ExifTags.Base.Orientation] = value
     picture = decode_picture(encoded(Image.fromarray(GREY), exif=exif), name="x")
     np.testing.assert_array_equal(picture.pixels, GREY)
+
+
+@pytest.mark.parametrize("search", ["repeats", "runs"])
+def test_a_png_holds_the_pixels_and_nothing_else(search) -> None:
+    picture = decode_picture(encode_png(GREY, search=search), name="")
+    np.testing.assert_array_equal(picture.pixels, GREY)
+    assert picture.is_plain_png
+
+
+def test_a_png_keeps_its_comment() -> None:
+    png = encode_png(np.stack([GREY] * 3, axis=-1), comment="for research")
+    with Image.open(io.BytesIO(png)) as image:
+        assert image.info["Comment"] == "for research"
+        np.testing.assert_array_equal(np.asarray(image)[..., 1], GREY)

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from mgajax.errors import DataError
-from mgajax.imaging.reading import content_of, guarded
+from mgajax.imaging.reading import content_of, guard
 
 
-def read(what: Callable[[], object]) -> object:
-    return guarded(what, name="a.dcm", failure="no complete slice", fix="replace it")
+def read(action: Callable[[], object]) -> object:
+    return guard(action, name="a.dcm", failure="no complete slice", fix="replace it")
 
 
 def test_whatever_goes_wrong_is_one_line_that_names_the_file() -> None:
@@ -21,11 +21,11 @@ def test_whatever_goes_wrong_is_one_line_that_names_the_file() -> None:
 
     with pytest.raises(DataError) as caught:
         read(fail)
-    told = str(caught.value)
-    assert told.startswith("a.dcm: no complete slice (")
-    assert told.endswith("); replace it")
-    assert "\n" not in told
-    assert len(told) < 260
+    message = str(caught.value)
+    assert message.startswith("a.dcm: no complete slice (")
+    assert message.endswith("); replace it")
+    assert "\n" not in message
+    assert len(message) < 260
 
 
 def test_an_error_without_words_is_told_by_its_kind() -> None:

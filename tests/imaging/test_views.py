@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from mgajax.imaging.geometry import View, repeated, spacing_of, usual_step, view_of
+from mgajax.imaging.geometry import View, find_repeats, spacing_of, usual_step, view_of
 
 
 def test_views_go_back_exactly() -> None:
@@ -47,4 +47,4 @@ def test_repeats_are_told_by_the_usual_step(
 ) -> None:
     found = usual_step(np.array(positions))
     assert found == (step if step is None else pytest.approx(step, rel=0.05))
-    assert np.flatnonzero(repeated(np.array(positions))).tolist() == again
+    assert np.flatnonzero(find_repeats(np.array(positions))).tolist() == again

@@ -169,7 +169,7 @@ def test_the_enhanced_real_frames(shared: Path, tmp_path: Path) -> None:
 def draw_full_set(folder: Path, metadata: Path) -> None:
     """All 2,729 real names with tiny drawn pictures, and the real table beside them."""
     from mgajax.curation.kaggle_layout import read_table as read_csv
-    from mgajax.imaging.png import encode_png
+    from mgajax.imaging.pictures import encode_png
 
     table = folder / "meta_data_covid.csv"
     table.write_bytes((metadata / table.name).read_bytes())

@@ -34,7 +34,7 @@ from mgajax.curation.kaggle_layout import read_table as read_csv
 from mgajax.data.splits import assert_patient_disjoint, make_split
 from mgajax.data.table import read_table
 from mgajax.errors import ConfigError, DataError
-from mgajax.imaging.png import encode_png
+from mgajax.imaging.pictures import encode_png
 from mgajax.schema import CLASS_NAMES, MASK_ORIGINS, SOURCES
 from tfds_builders import BuildResult, build, catalogued
 from tfds_builders.covid_ct_slices import CovidCtSlices

@@ -19,7 +19,7 @@ from mgajax.curation.predicted_masks import masks_digest, predicted_folder, read
 from mgajax.data.columns import SliceColumns
 from mgajax.data.splits import stratified_split
 from mgajax.errors import ConfigError
-from mgajax.imaging.png import encode_png
+from mgajax.imaging.pictures import encode_png
 from mgajax.progress import track
 from mgajax.schema import CLASS_NAMES, SPLITS
 from tfds_builders.ct_phantom.individual import Patient
