@@ -36,12 +36,12 @@ def definition(model: Any) -> tuple[str, dict[str, Any]]:
         case DenseNet():
             return "densenet", own | {"depths": model.depths}
         case UNet():
-            return "unet", own | {"upsampling": model.upsampling}
+            return "unet", own | {"upsampling": model.upsampling, "width": model.width}
         case SegNet():
-            return "segnet", own
+            return "segnet", own | {"width": model.width}
         case DeepLabV3():
             heads = dataclasses.asdict(model.heads)
-            return "deeplabv3", own | {"depths": model.depths} | heads
+            return "deeplabv3", own | {"depths": model.depths, "width": model.width} | heads
         case HMSANet():
             trunk, head = dataclasses.asdict(model.trunk), dataclasses.asdict(model.head)
             return "hmsanet", own | {"trunk": trunk, "head": head, "scales": model.scales}

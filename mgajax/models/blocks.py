@@ -170,6 +170,17 @@ class Layers:
         return Dropout(rate, unit=unit, axis_name=self.axis_name, name=name)
 
 
+def checked_width(width: int, *, least: int = 1) -> int:
+    """The option `width` of a network: the channels of its first stage.
+
+    Raises:
+      ConfigError: no whole number, or below `least`.
+    """
+    if not isinstance(width, int) or width < least:
+        raise ConfigError(f"width={width!r}: expected a whole number, at least {least}")
+    return width
+
+
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def peak(x: Float[Array, "*n"], axis: int) -> Float[Array, "*m"]:
     """The maximum over one axis (kept, length 1); the gradient goes to the first maximum.

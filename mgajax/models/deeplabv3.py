@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from mgajax.errors import ConfigError, nearest
-from mgajax.models.blocks import Layers, Stem
+from mgajax.models.blocks import Layers, Stem, checked_width
 from mgajax.models.initialise import Laws, constant, normal_fan_out, uniform_fan_in
 from mgajax.models.resize import resize_features
 from mgajax.models.resnet import STAGE_WIDTHS, BottleneckBlock
@@ -22,7 +22,7 @@ from mgajax.models.segmentation_output import SegmenterOutput
 STRIDES = (1, 2, 1, 1)
 DILATIONS = (1, 1, 2, 4)
 RATES = (12, 24, 36)
-HEAD_WIDTH = 256
+WIDTH = STAGE_WIDTHS[0]
 AUXILIARIES = ("fcn", "none")
 
 DEEPLABV3_LAWS: Laws = (
@@ -41,19 +41,20 @@ class DilatedBackbone(nn.Module):
 
     depths: tuple[int, int, int, int]
     layers: Layers
+    width: int = WIDTH
 
     @nn.compact
     def __call__(
         self, images: Float[Array, "b h w c"], *, train: bool
-    ) -> tuple[Float[Array, "b _h _w 1024"], Float[Array, "b _h _w 2048"]]:
-        """Return the features of the third stage and of the fourth."""
-        x = Stem(self.layers, name="stem")(images, train=train)
+    ) -> tuple[Float[Array, "b _h _w d"], Float[Array, "b _h _w 2*d"]]:
+        """Return the features of the third stage (16 times `width`) and of the fourth."""
+        x = Stem(self.layers, self.width, name="stem")(images, train=train)
         features = []
         before = 1
-        for number, (depth, width) in enumerate(zip(self.depths, STAGE_WIDTHS, strict=True)):
+        for number, depth in enumerate(self.depths):
             stage = DilatedStage(
                 depth=depth,
-                width=width,
+                width=self.width * 2**number,
                 stride=STRIDES[number],
                 dilations=(before, DILATIONS[number]),
                 layers=self.layers,
@@ -116,17 +117,17 @@ class SpatialPyramid(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b h w d"]:
-        """Map features to 256 features of the same size."""
-        unit = ConvNormRelu
-        views = [unit(HEAD_WIDTH, self.layers, name="branch0")(x, train=train)]
+        """Map features to an eighth of their channels (256 of 2,048) at the same size."""
+        unit, width = ConvNormRelu, x.shape[-1] // 8
+        views = [unit(width, self.layers, name="branch0")(x, train=train)]
         for number, rate in enumerate(RATES, start=1):
-            branch = unit(HEAD_WIDTH, self.layers, kernel=3, dilation=rate, name=f"branch{number}")
+            branch = unit(width, self.layers, kernel=3, dilation=rate, name=f"branch{number}")
             views.append(branch(x, train=train))
         mean = jnp.mean(x.astype(self.layers.wide), axis=(1, 2), keepdims=True).astype(x.dtype)
-        overall = unit(HEAD_WIDTH, self.layers, name="overall")(mean, train=train)
+        overall = unit(width, self.layers, name="overall")(mean, train=train)
         views.append(jnp.broadcast_to(overall, views[0].shape))
         joined = jnp.concatenate(views, axis=-1)
-        return unit(HEAD_WIDTH, self.layers, name="project")(joined, train=train)
+        return unit(width, self.layers, name="project")(joined, train=train)
 
 
 class PyramidHead(nn.Module):
@@ -141,7 +142,7 @@ class PyramidHead(nn.Module):
         """Map the fourth stage's features to logits of their size."""
         x = SpatialPyramid(self.layers, name="pyramid")(x, train=train)
         x = self.layers.dropout(self.dropout, name="dropout")(x, train=train)
-        x = ConvNormRelu(HEAD_WIDTH, self.layers, kernel=3, name="hidden")(x, train=train)
+        x = ConvNormRelu(x.shape[-1], self.layers, kernel=3, name="hidden")(x, train=train)
         return self.layers.class_scores(self.num_classes, name="head")(x)
 
 
@@ -198,12 +199,14 @@ class DeepLabV3(nn.Module):
       depths: blocks in each of the four stages.
       heads: which heads, and their dropout.
       layers: how layers compute.
+      width: of the backbone's stem and first stage; all else follows in proportion.
     """
 
     num_classes: int
     depths: tuple[int, int, int, int]
     heads: Heads
     layers: Layers
+    width: int = WIDTH
 
     @nn.compact
     def __call__(self, images: Float[Array, "b h w c"], *, train: bool = False) -> SegmenterOutput:
@@ -220,9 +223,8 @@ class DeepLabV3(nn.Module):
                 'rngs={"dropout": key} to apply, or set both rates to 0'
             )
         size = (images.shape[1], images.shape[2])
-        third, fourth = DilatedBackbone(self.depths, self.layers, name="backbone")(
-            images, train=train
-        )
+        backbone = DilatedBackbone(self.depths, self.layers, self.width, name="backbone")
+        third, fourth = backbone(images, train=train)
         main = PyramidHead(self.num_classes, self.heads.dropout, self.layers, name="classifier")
         logits = resize_features(main(fourth, train=train), size=size)
         if self.heads.auxiliary == "none":
@@ -245,16 +247,21 @@ def deeplabv3_resnet50(
     auxiliary: str = "fcn",
     dropout: float = 0.5,
     auxiliary_dropout: float = 0.1,
+    width: int = WIDTH,
     dtype: str = "float32",
     axis_name: str | None = None,
 ) -> DeepLabV3:
     """DeepLabV3 on ResNet-50 (options: `Heads`); 41,994,308 parameters for two classes, RGB.
 
+    `width`: see `unet`.
+
     Raises:
       ConfigError: an option has an unknown or impossible value.
     """
     heads = Heads(auxiliary, dropout, auxiliary_dropout)
-    return DeepLabV3(num_classes, (3, 4, 6, 3), heads, Layers(dtype, axis_name))
+    return DeepLabV3(
+        num_classes, (3, 4, 6, 3), heads, Layers(dtype, axis_name), checked_width(width)
+    )
 
 
 def deeplabv3_resnet101(
@@ -263,13 +270,18 @@ def deeplabv3_resnet101(
     auxiliary: str = "fcn",
     dropout: float = 0.5,
     auxiliary_dropout: float = 0.1,
+    width: int = WIDTH,
     dtype: str = "float32",
     axis_name: str | None = None,
 ) -> DeepLabV3:
     """DeepLabV3 on ResNet-101 (options: `Heads`); 60,986,436 parameters for two classes, RGB.
 
+    `width`: see `unet`.
+
     Raises:
       ConfigError: an option has an unknown or impossible value.
     """
     heads = Heads(auxiliary, dropout, auxiliary_dropout)
-    return DeepLabV3(num_classes, (3, 4, 23, 3), heads, Layers(dtype, axis_name))
+    return DeepLabV3(
+        num_classes, (3, 4, 23, 3), heads, Layers(dtype, axis_name), checked_width(width)
+    )

@@ -11,7 +11,7 @@ import jax
 from jaxtyping import Array, Float
 
 from mgajax.errors import ConfigError
-from mgajax.models.blocks import ClassifierOutput, Head, Layers, Stem
+from mgajax.models.blocks import ClassifierOutput, Head, Layers, Stem, checked_width
 from mgajax.models.cbam import (
     NO_ATTENTION,
     REDUCTION,
@@ -190,9 +190,7 @@ def _basic_resnet(
     plan: AttentionPlan = NO_ATTENTION,
 ) -> ResNet:
     """A ResNet of basic blocks, its sizes checked."""
-    least = REDUCTION if plan.stages else 1
-    if not isinstance(width, int) or width < least:
-        raise ConfigError(f"width={width!r}: expected a whole number, at least {least}")
+    width = checked_width(width, least=REDUCTION if plan.stages else 1)
     counts = tuple(depths) if isinstance(depths, Sequence) else ()
     if len(counts) != 4 or not all(isinstance(count, int) and count > 0 for count in counts):
         raise ConfigError(

@@ -13,12 +13,15 @@ import jax
 from jaxtyping import Array, Float
 
 from mgajax.errors import ConfigError
-from mgajax.models.blocks import Layers
+from mgajax.models.blocks import Layers, checked_width
 from mgajax.models.initialise import Laws, constant, normal_fan_in
 from mgajax.models.segmentation_output import SegmenterOutput
 from mgajax.models.windows import max_pool_2x2, unpool_2x2
 
-ENCODER = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+WIDTH = 64
+ENCODER = ((1, 1), (2, 2), (4, 4, 4), (8, 8, 8), (8, 8, 8))
+"""Channels of each convolution by stage, in units of the network's width."""
+
 SMALLEST = 2 ** len(ENCODER)
 ROUNDING = 4.0
 """In evaluation, values of a pooling window that differ by rounding alone count as equal. On the even
@@ -40,10 +43,12 @@ class SegNet(nn.Module):
     Attributes:
       num_classes: number of logits k a pixel.
       layers: how layers compute.
+      width: channels of the first stage; the last has eight times as many.
     """
 
     num_classes: int
     layers: Layers
+    width: int = WIDTH
 
     @nn.compact
     def __call__(self, images: Float[Array, "b h w c"], *, train: bool = False) -> SegmenterOutput:
@@ -58,28 +63,28 @@ class SegNet(nn.Module):
                 f"five poolings need sides of at least {SMALLEST}"
             )
         x, places, sizes = images, [], []
-        for stage, widths in enumerate(ENCODER, start=1):
-            names = [f"conv{stage}_{number}" for number in range(1, len(widths) + 1)]
-            x = self._convolutions(x, widths, names=names, train=train)
+        for stage, multiples in enumerate(ENCODER, start=1):
+            names = [f"conv{stage}_{number}" for number in range(1, len(multiples) + 1)]
+            x = self._convolutions(x, multiples, names=names, train=train)
             sizes.append((x.shape[1], x.shape[2]))
             pooled = max_pool_2x2(x, rounding=0.0 if train else ROUNDING)
             x = pooled.values
             places.append(pooled.places)
         for stage in range(len(ENCODER), 0, -1):
             x = unpool_2x2(x, places[stage - 1], size=sizes[stage - 1])
-            widths = _decoder_widths(stage)
+            multiples = _decoder_multiples(stage)
             last = len(ENCODER[stage - 1])
-            names = [f"conv{stage}_{last - index}_D" for index in range(len(widths))]
-            x = self._convolutions(x, widths, names=names, train=train)
+            names = [f"conv{stage}_{last - index}_D" for index in range(len(multiples))]
+            x = self._convolutions(x, multiples, names=names, train=train)
         scores = self.layers.class_scores(self.num_classes, kernel=3, name="conv1_1_D")
         return SegmenterOutput(logits=scores(x))
 
     def _convolutions(
-        self, x: Array, widths: Sequence[int], *, names: Sequence[str], train: bool
+        self, x: Array, multiples: Sequence[int], *, names: Sequence[str], train: bool
     ) -> Array:
-        """3×3 convolution with bias, normalisation, ReLU; once a width."""
-        for width, name in zip(widths, names, strict=True):
-            x = self.layers.conv(width, kernel=3, bias=True, name=name)(x)
+        """3×3 convolution with bias, normalisation, ReLU; once a multiple of the width."""
+        for multiple, name in zip(multiples, names, strict=True):
+            x = self.layers.conv(multiple * self.width, kernel=3, bias=True, name=name)(x)
             x = jax.nn.relu(self.layers.norm(name=f"{name}_bn")(x, train=train))
         return x
 
@@ -89,12 +94,22 @@ class SegNet(nn.Module):
         return SEGNET_LAWS
 
 
-def _decoder_widths(stage: int) -> tuple[int, ...]:
-    """A stage's widths mirrored, the last one that of the stage above (the first: the class scores)."""
+def _decoder_multiples(stage: int) -> tuple[int, ...]:
+    """A stage's multiples mirrored, the last one that of the stage above (the first: the class scores)."""
     same = ENCODER[stage - 1][1:]
     return same if stage == 1 else (*same, ENCODER[stage - 2][-1])
 
 
-def segnet(*, num_classes: int, dtype: str = "float32", axis_name: str | None = None) -> SegNet:
-    """SegNet; 29,444,162 parameters for two classes and three input channels."""
-    return SegNet(num_classes, Layers(dtype, axis_name))
+def segnet(
+    *,
+    num_classes: int,
+    width: int = WIDTH,
+    dtype: str = "float32",
+    axis_name: str | None = None,
+) -> SegNet:
+    """SegNet; 29,444,162 parameters for two classes and three input channels (`width`: see `unet`).
+
+    Raises:
+      ConfigError: unknown `dtype`, an unusable `width`.
+    """
+    return SegNet(num_classes, Layers(dtype, axis_name), checked_width(width))

@@ -11,15 +11,16 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from mgajax.errors import ConfigError, nearest
-from mgajax.models.blocks import Layers
+from mgajax.models.blocks import Layers, checked_width
 from mgajax.models.initialise import Laws, constant, uniform_fan_in, uniform_fan_out
 from mgajax.models.resize import resize_features
 from mgajax.models.segmentation_output import SegmenterOutput
 from mgajax.models.windows import TransposedConv2x2, max_pool_2x2, pad_to
 
 UPSAMPLINGS = ("transposed", "bilinear")
-WIDTHS = (64, 128, 256, 512, 1024)
-SMALLEST = 2 ** (len(WIDTHS) - 1)
+WIDTH = 64
+DOUBLINGS = 4
+SMALLEST = 2**DOUBLINGS
 
 UNET_LAWS: Laws = (
     ("*/up/*", uniform_fan_out),
@@ -78,11 +79,13 @@ class UNet(nn.Module):
       num_classes: number of logits k a pixel.
       upsampling: "transposed" convolutions, or "bilinear" without parameters.
       layers: how layers compute.
+      width: channels of the first encoder; each later one has twice as many.
     """
 
     num_classes: int
     upsampling: str
     layers: Layers
+    width: int = WIDTH
 
     @nn.compact
     def __call__(self, images: Float[Array, "b h w c"], *, train: bool = False) -> SegmenterOutput:
@@ -98,15 +101,16 @@ class UNet(nn.Module):
             )
         # Without parameters, up-sampling cannot halve the channels: the convolutions before do.
         narrowed = 2 if self.upsampling == "bilinear" else 1
-        x = DoubleConv(WIDTHS[0], WIDTHS[0], self.layers, name="encoder0")(images, train=train)
+        widths = [self.width * 2**number for number in range(DOUBLINGS + 1)]
+        x = DoubleConv(widths[0], widths[0], self.layers, name="encoder0")(images, train=train)
         skips = []
-        for number, width in enumerate(WIDTHS[1:], start=1):
+        for number, width in enumerate(widths[1:], start=1):
             skips.append(x)
-            width = width // narrowed if width == WIDTHS[-1] else width
+            width = width // narrowed if number == DOUBLINGS else width
             x = max_pool_2x2(x).values
             x = DoubleConv(width, width, self.layers, name=f"encoder{number}")(x, train=train)
         for number, skip in enumerate(reversed(skips), start=1):
-            width = WIDTHS[-1 - number]
+            width = widths[-1 - number]
             width = width if number == len(skips) else width // narrowed
             decoder = Decoder(width, self.upsampling, self.layers, name=f"decoder{number}")
             x = decoder(x, skip, train=train)
@@ -122,14 +126,17 @@ def unet(
     *,
     num_classes: int,
     upsampling: str = "transposed",
+    width: int = WIDTH,
     dtype: str = "float32",
     axis_name: str | None = None,
 ) -> UNet:
     """U-Net; for two classes and three input channels 31,037,698 parameters ("bilinear": 17,263,042).
 
+    A `width` below 64 narrows every layer in proportion, for devices that the published one overtaxes.
+
     Raises:
-      ConfigError: unknown `upsampling` or `dtype`.
+      ConfigError: unknown `upsampling` or `dtype`, an unusable `width`.
     """
     if upsampling not in UPSAMPLINGS:
         raise ConfigError(f"upsampling={upsampling!r}: {nearest(str(upsampling), UPSAMPLINGS)}")
-    return UNet(num_classes, upsampling, Layers(dtype, axis_name))
+    return UNet(num_classes, upsampling, Layers(dtype, axis_name), checked_width(width))

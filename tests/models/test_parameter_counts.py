@@ -31,8 +31,11 @@ SEGMENTER_COUNTS = {
     ("hmsanet", (("trunk", "hrnet_w48"),)): 72_122_452,
     ("unet", ()): 31_037_698,
     ("unet", (("upsampling", "bilinear"),)): 17_263_042,
+    ("unet", (("width", 16),)): 1_942_594,
     ("segnet", ()): 29_444_162,
+    ("segnet", (("width", 16),)): 1_845_266,
     ("deeplabv3_resnet50", ()): 41_994_308,
+    ("deeplabv3_resnet50", (("width", 16),)): 2_637_332,
     ("deeplabv3_resnet101", ()): 60_986_436,
 }
 STAGE_COUNTS = {

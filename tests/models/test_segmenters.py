@@ -54,7 +54,7 @@ def test_outputs_are_float32_at_the_size_of_the_images(name: str, dtype: str) ->
 
 
 def test_bilinear_unet_in_bfloat16() -> None:
-    out, _ = traced("unet", upsampling="bilinear", dtype="bfloat16", size=(16, 33))
+    out, _ = traced("unet", upsampling="bilinear", dtype="bfloat16", size=(16, 33), width=1)
     assert out.logits.shape == (2, 16, 33, 2)
 
 
@@ -77,6 +77,9 @@ def test_the_dilated_backbone_keeps_an_eighth() -> None:
         ("unett", {}, ["unett", "did you mean 'unet'", "segnet"]),
         ("unet", {"upsampling": "bilinaer"}, ["upsampling", "did you mean 'bilinear'"]),
         ("unet", {"auxiliary": "fcn"}, ["unet", "auxiliary", "upsampling"]),
+        ("unet", {"width": 0}, ["width=0", "whole number, at least 1"]),
+        ("segnet", {"width": -1}, ["width=-1", "whole number"]),
+        ("deeplabv3_resnet50", {"width": 0}, ["width=0", "whole number"]),
         ("segnet", {"dtype": "float16"}, ["dtype", "float16", "bfloat16"]),
         ("deeplabv3_resnet50", {"auxiliary": "fnc"}, ["auxiliary='fnc'", "did you mean 'fcn'"]),
         ("deeplabv3_resnet101", {"dropout": 1.0}, ["dropout=1.0", "[0, 1)"]),

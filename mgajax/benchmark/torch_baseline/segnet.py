@@ -6,21 +6,22 @@ from torch.nn import functional as F
 
 from mgajax.benchmark.torch_baseline.layers import Output, conv, size_of
 
-ENCODER = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+ENCODER = ((1, 1), (2, 2), (4, 4, 4), (8, 8, 8), (8, 8, 8))
+"""Channels of each convolution by stage, in units of the network's width."""
 
 
 class TorchSegNet(nn.Module):
     """VGG-16's convolutions and their mirror image, joined by the places of the maxima."""
 
-    def __init__(self, *, num_classes: int, channels: int) -> None:
+    def __init__(self, *, num_classes: int, channels: int, width: int) -> None:
         super().__init__()
         inputs = channels
-        for stage, widths in enumerate(ENCODER, start=1):
-            for number, width in enumerate(widths, start=1):
-                self._add(f"conv{stage}_{number}", inputs, width)
-                inputs = width
+        for stage, multiples in enumerate(ENCODER, start=1):
+            for number, multiple in enumerate(multiples, start=1):
+                self._add(f"conv{stage}_{number}", inputs, multiple * width)
+                inputs = multiple * width
         for stage in range(len(ENCODER), 0, -1):
-            above = ENCODER[stage - 2][-1] if stage > 1 else None
+            above = width * ENCODER[stage - 2][-1] if stage > 1 else None
             for number in range(len(ENCODER[stage - 1]), 1, -1):
                 self._add(f"conv{stage}_{number}_D", inputs, inputs)
             if above is not None:
@@ -38,8 +39,8 @@ class TorchSegNet(nn.Module):
     def forward(self, images: Tensor) -> Output:
         """Segment normalised images `[b, c, h, w]`."""
         x, pooled = images, []
-        for stage, widths in enumerate(ENCODER, start=1):
-            for number in range(1, len(widths) + 1):
+        for stage, multiples in enumerate(ENCODER, start=1):
+            for number in range(1, len(multiples) + 1):
                 x = self._unit(x, f"conv{stage}_{number}")
             size = size_of(x)
             x, places = F.max_pool2d(x, 2, return_indices=True)

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from mgajax.benchmark.torch_baseline.layers import Output, conv, conv_norm
 
-WIDTHS = (64, 128, 256, 512, 1024)
+DOUBLINGS = 4
 
 
 def double(inputs: int, middle: int, outputs: int) -> nn.Module:
@@ -53,19 +53,20 @@ class TorchDecoder(nn.Module):
 class TorchUNet(nn.Module):
     """Five encoders, four decoders, a 1×1 convolution; `upsampling` is "transposed" or "bilinear"."""
 
-    def __init__(self, *, num_classes: int, channels: int, upsampling: str) -> None:
+    def __init__(self, *, num_classes: int, channels: int, upsampling: str, width: int) -> None:
         super().__init__()
         narrowed = 2 if upsampling == "bilinear" else 1
-        self.inc = double(channels, WIDTHS[0], WIDTHS[0])
-        inputs = WIDTHS[0]
-        for number, width in enumerate(WIDTHS[1:], start=1):
-            outputs = width // narrowed if width == WIDTHS[-1] else width
+        widths = [width * 2**number for number in range(DOUBLINGS + 1)]
+        self.inc = double(channels, width, width)
+        inputs = width
+        for number, outputs in enumerate(widths[1:], start=1):
+            outputs = outputs // narrowed if number == DOUBLINGS else outputs
             self.add_module(f"down{number}", Encoder(inputs, outputs))
             inputs = outputs
-        for number, width in enumerate(reversed(WIDTHS[:-1]), start=1):
-            outputs = width if width == WIDTHS[0] else width // narrowed
+        for number, skipped in enumerate(reversed(widths[:-1]), start=1):
+            outputs = skipped if number == DOUBLINGS else skipped // narrowed
             self.add_module(
-                f"up{number}", TorchDecoder(inputs, width, outputs, upsampling=upsampling)
+                f"up{number}", TorchDecoder(inputs, skipped, outputs, upsampling=upsampling)
             )
             inputs = outputs
         last = conv(inputs, num_classes, kernel=1, bias=True)
@@ -74,7 +75,7 @@ class TorchUNet(nn.Module):
     def forward(self, images: Tensor) -> Output:
         """Segment normalised images `[b, c, h, w]`."""
         features = [self.inc(images)]
-        numbers = range(1, len(WIDTHS))
+        numbers = range(1, DOUBLINGS + 1)
         for number in numbers:
             features.append(getattr(self, f"down{number}")(features[-1]))
         x = features.pop()

@@ -17,6 +17,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from mgajax import config as configs
+from mgajax import interop, models
 from mgajax.benchmark import peer_process
 from mgajax.benchmark.peer_process import make_job, torch_weights
 from mgajax.benchmark.program import Subject, make_subject, without_augmentation
@@ -24,6 +25,7 @@ from mgajax.benchmark.torch_baseline.layers import Output
 from mgajax.benchmark.torch_baseline.registry import create
 from mgajax.benchmark.torch_baseline.stepping import Stepper, load
 from mgajax.data import loader
+from mgajax.interop.torch_file import definition
 from mgajax.training.steps import predict_step, train_step
 
 UNDROPPED = ("--config.model.options.dropout=0.0", "--config.model.options.auxiliary_dropout=0.0")
@@ -204,6 +206,18 @@ def test_adam_and_the_learned_loss_weights_go_the_same_way() -> None:
     theirs = stepper.module.log_variances.detach().numpy()
     np.testing.assert_allclose(ours, theirs, rtol=1e-2)
     assert abs(ours[0]) > 0.01
+
+
+@pytest.mark.parametrize("name", ["unet", "segnet", "deeplabv3_resnet50"])
+def test_narrow_segmenters_have_our_layers_and_shapes(name: str) -> None:
+    model = models.create(name, num_classes=2, width=2)
+    shapes = models.variable_shapes(model, image_size=32, channels=1)
+    drawn = jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), shapes)
+    family, dimensions = definition(model)
+    theirs = create(family, {"channels": 1, **dimensions}).state_dict()
+    ours = interop.to_torch(name, drawn, width=2)
+    counted = {key: tuple(value.shape) for key, value in theirs.items() if "num_batches" not in key}
+    assert {key: array.shape for key, array in ours.items()} == counted
 
 
 @pytest.mark.parametrize("change", ["missing", "unexpected"])
