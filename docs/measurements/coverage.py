@@ -15,14 +15,20 @@ import numpy as np
 from scipy.stats import norm
 
 from mgajax.evaluation import calibration, ranking
-from mgajax.evaluation.bootstrap import Clusters, cluster_sums, multiplicities
+from mgajax.evaluation.bootstrap import (
+    Clusters,
+    IntervalSettings,
+    cluster_sums,
+    prepend_original,
+    resample,
+)
 from mgajax.evaluation.intervals import (
-    Scale,
     Span,
+    ValueScale,
     calibration_error,
     over_seeds,
     proportion,
-    studentised,
+    student_interval,
 )
 from mgajax.files import write_json
 
@@ -124,14 +130,13 @@ def _area(truth: float, patients: int, rng: np.random.Generator) -> Pair:
     noise = rng.normal(size=(patients, SLICES)) * np.sqrt(1 - CORRELATION)
     shift = np.sqrt(2) * norm.ppf(truth)
     scores, positive = (person + noise + shift * sick[:, None]).ravel(), np.repeat(sick, SLICES)
-    drawn = multiplicities(
-        sick.astype(np.int64), replicates=RESAMPLES, seed=int(rng.integers(2**31))
-    )
-    drawn = np.concatenate([np.ones_like(sick, np.int64)[None], drawn])
-    areas = ranking.roc_auc(scores, positive, np.repeat(drawn, SLICES, axis=1))
-    few = int(min(sick.sum(), (~sick).sum()))
-    span = studentised(
-        float(areas[0]), areas[1:], clusters=few, confidence=CONFIDENCE, scale=Scale.SHARE
+    clusters = Clusters(np.arange(patients), sick.astype(np.int64), ("healthy", "sick"), "patient")
+    settings = IntervalSettings(RESAMPLES, int(rng.integers(2**31)), CONFIDENCE)
+    counts = prepend_original(resample(clusters, settings=settings))
+    areas = ranking.roc_auc(scores, positive, np.repeat(counts, SLICES, axis=1))
+    rarer = int(min(sick.sum(), (~sick).sum()))
+    span = student_interval(
+        float(areas[0]), areas[1:], clusters=rarer, confidence=CONFIDENCE, scale=ValueScale.SHARE
     )
     return _ends(span), _percentiles(areas[1:])
 

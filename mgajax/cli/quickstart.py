@@ -8,7 +8,7 @@ from mgajax.cli.command import add_command
 from mgajax.progress import say
 
 if TYPE_CHECKING:
-    from mgajax.evaluation.result import Evaluation
+    from mgajax.evaluation.evaluation_report import Evaluation
 
 PLAN = "configs/quickstart.py"
 

@@ -1,11 +1,11 @@
-"""Resampling of whole patients, so that a patient's alike slices count as one piece.
+"""Resampling of whole patients, since slices of one patient resemble each other.
 
 A cluster is a patient (or a slice where patients are unknown). Resampling is stratified: patients
 are drawn with replacement within their class, because the test sets are made that way (the paper's
 Table 2 fixes the number of each class), and no replicate then lacks a class that the data have.
 Note: the paper gives no intervals, so this design is ours. A stratum of one patient never varies,
-which is why the sizes of the strata are reported; where all strata are such, there is no interval.
-`intervals` makes intervals of the replicates.
+so the sizes of the strata are reported; where each stratum has one patient, there is no interval.
+`intervals.py` makes intervals of the replicates.
 """
 
 from collections.abc import Iterator
@@ -21,8 +21,17 @@ CHUNK = 64
 
 
 @dataclass(frozen=True)
-class Intervals:
-    """How intervals are made: number of replicates, seed of the draws, confidence."""
+class IntervalSettings:
+    """How intervals are made.
+
+    Attributes:
+      replicates: how often to resample; 0: no intervals.
+      seed: of the draws.
+      confidence: coverage of the intervals, in (0, 1).
+
+    Raises:
+      ConfigError: a negative number of replicates, or a confidence outside (0, 1).
+    """
 
     replicates: int
     seed: int
@@ -77,31 +86,31 @@ def make_clusters(
     return Clusters(member, stratum.reshape(-1), tuple(names), unit)
 
 
-def multiplicities(
-    stratum: Int[np.ndarray, "c"], *, replicates: int, seed: int
-) -> Int[np.ndarray, "r c"]:
+def resample(clusters: Clusters, *, settings: IntervalSettings) -> Int[np.ndarray, "r c"]:
     """How often each cluster is drawn in each replicate; every stratum keeps its size.
 
     Returns:
-      int64 counts; no row at all where no stratum has two clusters, since there is nothing to
-      resample and an interval of width zero would feign certainty.
-
-    Raises:
-      ConfigError: a negative number of replicates.
+      int64 counts; no row at all where no stratum has two clusters: there is nothing to resample,
+      and an interval of width zero would feign certainty.
     """
-    if replicates < 0:
-        raise ConfigError(f"bootstrap={replicates}, expected 0 (no intervals) or more replicates")
+    stratum, replicates = clusters.stratum, settings.replicates
     if np.bincount(stratum).max(initial=0) < 2:
         replicates = 0
-    rng = np.random.default_rng(seed)
-    drawn = np.zeros((replicates, len(stratum)), np.int64)
+    rng = np.random.default_rng(settings.seed)
+    counts = np.zeros((replicates, len(stratum)), np.int64)
     offsets = np.arange(replicates)[:, None]
     for code in range(stratum.max(initial=-1) + 1):
-        own = np.flatnonzero(stratum == code)
-        flat = rng.integers(len(own), size=(replicates, len(own))) + offsets * len(own)
-        counts = np.bincount(flat.ravel(), minlength=replicates * len(own))
-        drawn[:, own] = counts.reshape(replicates, len(own))
-    return drawn
+        members = np.flatnonzero(stratum == code)
+        size = len(members)
+        drawn = rng.integers(size, size=(replicates, size)) + offsets * size
+        tally = np.bincount(drawn.ravel(), minlength=replicates * size)
+        counts[:, members] = tally.reshape(replicates, size)
+    return counts
+
+
+def prepend_original(counts: Int[np.ndarray, "r c"]) -> Int[np.ndarray, "r+1 c"]:
+    """The same counts below a row of ones: every cluster once, which is the data as they are."""
+    return np.concatenate([np.ones((1, counts.shape[1]), np.int64), counts])
 
 
 def cluster_sums(
@@ -113,10 +122,10 @@ def cluster_sums(
     return sums
 
 
-def chunks(drawn: Int[np.ndarray, "r c"]) -> Iterator[Int[np.ndarray, "q c"]]:
-    """The replicates a few at a time, to bound memory; at least one part, if an empty one."""
-    for start in range(0, max(len(drawn), 1), CHUNK):
-        yield drawn[start : start + CHUNK]
+def iter_chunks(counts: Int[np.ndarray, "r c"]) -> Iterator[Int[np.ndarray, "q c"]]:
+    """The replicates a few at a time, to bound memory; one empty part where there are none."""
+    for start in range(0, max(len(counts), 1), CHUNK):
+        yield counts[start : start + CHUNK]
 
 
 def ratio(

@@ -14,7 +14,7 @@ from scipy import ndimage
 
 PERCENTILE = 0.95
 ROUNDING = 1e-9
-"""Exactly 95 % is 95 %, in whatever order the lengths were summed."""
+"""Tolerance for rounding in the sum of the lengths."""
 
 PixelSpacing = tuple[float, float]
 """Height and width of a pixel."""
@@ -50,17 +50,21 @@ def boundary_scores(
       spacing: height and width of a pixel, for example in mm; by default distances are in pixels.
     """
     if not predicted.any() or not truth.any():
-        both = not predicted.any() and not truth.any()
-        return BoundaryScores(np.nan, np.nan if both else 0.0)
-    window = _window(predicted | truth)
-    called, true = outline(predicted[window], spacing), outline(truth[window], spacing)
-    away = (_distances(called, true, spacing), _distances(true, called, spacing))
-    lengths = (called[called > 0], true[true > 0])
+        both_empty = not predicted.any() and not truth.any()
+        return BoundaryScores(np.nan, np.nan if both_empty else 0.0)
+    box = _lesion_box(predicted | truth)
+    predicted_outline, true_outline = (outline(mask[box], spacing) for mask in (predicted, truth))
+    distances = (
+        _distances(predicted_outline, true_outline, spacing),
+        _distances(true_outline, predicted_outline, spacing),
+    )
+    lengths = tuple(lines[lines > 0] for lines in (predicted_outline, true_outline))
     within = sum(
-        part[distance <= tolerance].sum() for distance, part in zip(away, lengths, strict=True)
+        length[distance <= tolerance].sum()
+        for distance, length in zip(distances, lengths, strict=True)
     )
     return BoundaryScores(
-        hausdorff95=max(map(_percentile, away, lengths)),
+        hausdorff95=max(map(_percentile, distances, lengths)),
         surface_dice=float(within / (lengths[0].sum() + lengths[1].sum())),
     )
 
@@ -75,16 +79,16 @@ def outline(
     """
     padded = np.pad(mask, 1).astype(np.int64)
     rows = padded[:-1] + padded[1:]
-    inside = rows[:, :-1] + rows[:, 1:]
-    level = padded[:-1, :-1] == padded[:-1, 1:]  # the two upper pixels agree
-    upright = padded[:-1, :-1] == padded[1:, :-1]  # the two left pixels agree
+    lesion_pixels = rows[:, :-1] + rows[:, 1:]  # of the four around each corner
+    horizontal = padded[:-1, :-1] == padded[:-1, 1:]  # the two upper pixels agree
+    vertical = padded[:-1, :-1] == padded[1:, :-1]  # the two left pixels agree
     height, width = spacing
-    cut = 0.5 * np.hypot(height, width)
-    pairs = np.where(level, width, np.where(upright, height, 2 * cut))
-    return np.where(inside % 2 == 1, cut, np.where(inside == 2, pairs, 0.0))
+    half_diagonal = 0.5 * np.hypot(height, width)
+    pairs = np.where(horizontal, width, np.where(vertical, height, 2 * half_diagonal))
+    return np.where(lesion_pixels % 2 == 1, half_diagonal, np.where(lesion_pixels == 2, pairs, 0.0))
 
 
-def _window(union: Bool[np.ndarray, "h w"]) -> tuple[slice, slice]:
+def _lesion_box(union: Bool[np.ndarray, "h w"]) -> tuple[slice, slice]:
     """The box around all lesion; no nearest point lies outside it."""
     rows, columns = np.flatnonzero(union.any(axis=1)), np.flatnonzero(union.any(axis=0))
     return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
@@ -101,5 +105,5 @@ def _percentile(distances: Float[np.ndarray, "m"], lengths: Float[np.ndarray, "m
     """The smallest distance within which 95 % of the length lies."""
     order = np.argsort(distances, kind="stable")
     share = np.cumsum(lengths[order]) / lengths.sum()
-    place = min(int(np.searchsorted(share, PERCENTILE - ROUNDING)), len(order) - 1)
-    return float(distances[order[place]])
+    rank = min(int(np.searchsorted(share, PERCENTILE - ROUNDING)), len(order) - 1)
+    return float(distances[order[rank]])

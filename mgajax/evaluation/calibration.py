@@ -1,7 +1,7 @@
 """Whether a probability of 0.8 is right eight times in ten: reliability bins, ECE and Brier.
 
-And temperature scaling, one number fitted on validation slices that makes probabilities honest. Dividing
-logits by a temperature keeps their order, so no decision changes (Guo et al. 2017).
+And temperature scaling: one number, fitted on validation slices, that corrects over-confidence.
+Dividing logits by a temperature keeps their order, so no decision changes (Guo et al. 2017).
 """
 
 from typing import Any
@@ -15,20 +15,20 @@ BINS = 15
 """Bins of equal width over [0, 1], each open on the left: (0, 1/15], … ; 0 falls in the first."""
 
 
-def bin_index(confidence: Float[np.ndarray, "n"], *, bins: int = BINS) -> Int[np.ndarray, "n"]:
-    """The bin (0 … bins-1) of each confidence."""
-    return np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+def bin_index(confidence: Float[np.ndarray, "n"]) -> Int[np.ndarray, "n"]:
+    """The bin (0 … BINS - 1) of each confidence."""
+    return np.clip(np.ceil(confidence * BINS).astype(np.int64) - 1, 0, BINS - 1)
 
 
 def bin_sums(
-    confidence: Float[np.ndarray, "n"], correct: Bool[np.ndarray, "n"], *, bins: int = BINS
+    confidence: Float[np.ndarray, "n"], correct: Bool[np.ndarray, "n"]
 ) -> Float[np.ndarray, "n s"]:
     """Each example's contribution to the reliability sums: confidence minus outcome, in its bin.
 
     The expected calibration error of any selection of examples is `ece` of their sum.
     """
-    gaps = np.zeros((len(confidence), bins))
-    gaps[np.arange(len(confidence)), bin_index(confidence, bins=bins)] = confidence - correct
+    gaps = np.zeros((len(confidence), BINS))
+    gaps[np.arange(len(confidence)), bin_index(confidence)] = confidence - correct
     return gaps
 
 
@@ -41,26 +41,26 @@ def ece(gaps: Float[np.ndarray, "*r s"], count: Any) -> Any:
 
 
 def reliability(
-    confidence: Float[np.ndarray, "n"], correct: Bool[np.ndarray, "n"], *, bins: int = BINS
+    confidence: Float[np.ndarray, "n"], correct: Bool[np.ndarray, "n"]
 ) -> list[dict[str, float | int | None]]:
     """The reliability diagram as a list of bins.
 
     Returns:
       For each bin `low`, `high`, `count`, mean `confidence` and `observed` share (None if empty).
     """
-    index = bin_index(confidence, bins=bins)
-    counts = np.bincount(index, minlength=bins)
-    sums = np.bincount(index, confidence, minlength=bins)
-    hits = np.bincount(index, correct, minlength=bins)
+    index = bin_index(confidence)
+    counts = np.bincount(index, minlength=BINS)
+    sums = np.bincount(index, confidence, minlength=BINS)
+    hits = np.bincount(index, correct, minlength=BINS)
     return [
         {
-            "low": i / bins,
-            "high": (i + 1) / bins,
+            "low": i / BINS,
+            "high": (i + 1) / BINS,
             "count": int(counts[i]),
             "confidence": float(sums[i] / counts[i]) if counts[i] else None,
             "observed": float(hits[i] / counts[i]) if counts[i] else None,
         }
-        for i in range(bins)
+        for i in range(BINS)
     ]
 
 
@@ -72,9 +72,9 @@ def brier_terms(
     return ((probabilities - truth) ** 2).sum(axis=1)
 
 
-SMALLEST = np.finfo(np.float64).tiny
-RANGE = (0.05, 20.0)
-"""Temperatures that are looked at."""
+SMALLEST_PROBABILITY = np.finfo(np.float64).tiny
+TEMPERATURE_RANGE = (0.05, 20.0)
+"""In which the temperature is searched."""
 
 
 def fit_temperature(probabilities: Float[np.ndarray, "n k"], labels: Int[np.ndarray, "n"]) -> float:
@@ -85,7 +85,7 @@ def fit_temperature(probabilities: Float[np.ndarray, "n k"], labels: Int[np.ndar
       labels: their classes.
 
     Returns:
-      Above 1 for a network that is too sure of itself; within `RANGE`.
+      Above 1 for a network that is over-confident; within `TEMPERATURE_RANGE`.
     """
     logits, rows = _logits(probabilities), np.arange(len(labels))
 
@@ -93,18 +93,18 @@ def fit_temperature(probabilities: Float[np.ndarray, "n k"], labels: Int[np.ndar
         scaled = log_softmax(logits / np.exp(log_temperature), axis=1)
         return -float(scaled[rows, labels].mean())
 
-    low, high = np.log(RANGE)
+    low, high = np.log(TEMPERATURE_RANGE)
     return float(np.exp(minimize_scalar(loss, bounds=(low, high), method="bounded").x))
 
 
-def rescaled(
+def apply_temperature(
     probabilities: Float[np.ndarray, "n k"], *, temperature: float
 ) -> Float[np.ndarray, "n k"]:
     """The probabilities that the logits give when divided by the temperature."""
-    found: np.ndarray = softmax(_logits(probabilities) / temperature, axis=1)
-    return found
+    rescaled: np.ndarray = softmax(_logits(probabilities) / temperature, axis=1)
+    return rescaled
 
 
 def _logits(probabilities: np.ndarray) -> np.ndarray:
-    """Logits up to a constant a row, which the softmax forgets."""
-    return np.log(np.maximum(probabilities.astype(np.float64), SMALLEST))
+    """Logits up to a constant in each row, to which the softmax is indifferent."""
+    return np.log(np.maximum(probabilities.astype(np.float64), SMALLEST_PROBABILITY))

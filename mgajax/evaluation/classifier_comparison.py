@@ -1,7 +1,7 @@
 """Several classifiers on the same slices: every metric on the same resamples, and McNemar's test.
 
-A resample draws the same patients for all of them, so that the difference of two is one number a
-resample: patients that are hard for both cancel.
+A resample draws the same patients for all of them, so each resample gives one difference of two
+classifiers, in which patients that are hard for both cancel.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,23 +14,26 @@ from scipy.stats import binomtest
 
 from mgajax import schema
 from mgajax.errors import DataError
-from mgajax.evaluation import bootstrap as resampling
-from mgajax.evaluation.bootstrap import Intervals, ratio
-from mgajax.evaluation.checks import ScoredExamples, checked_examples
-from mgajax.evaluation.metric_values import MetricSettings
-from mgajax.evaluation.patients import aggregate
+from mgajax.evaluation import bootstrap
+from mgajax.evaluation.bootstrap import IntervalSettings, ratio
+from mgajax.evaluation.metric_values import Classes
 from mgajax.evaluation.predictions import Predictions
 from mgajax.evaluation.replicates import calibration_deviations, clusters_behind, replicate_metrics
+from mgajax.evaluation.scored_examples import (
+    ScoredExamples,
+    aggregate_patients,
+    check_examples,
+)
 
-Level = Literal["slices", "patients"]
+JudgedUnit = Literal["slices", "patients"]
 
 
 @dataclass(frozen=True, eq=False)
 class Replicates:
-    """Every metric of a classifier, or of several added up, as it is and on resamples.
+    """Every metric of a classifier, or of a weighted sum of several, on the data and on resamples.
 
     Attributes:
-      metrics: by path (`covid_vs_rest.accuracy`, …): the value itself, then that of each resample.
+      metrics: by path (`covid_vs_rest.accuracy`, …): the value on the data, then on each resample.
       clusters: by path, how many patients stand behind it.
     """
 
@@ -41,17 +44,15 @@ class Replicates:
 def paired_replicates(
     predictions: Mapping[str, Predictions],
     *,
-    settings: Intervals,
-    level: Level = "slices",
-    positive: int = schema.COVID,
+    settings: IntervalSettings,
+    unit: JudgedUnit = "slices",
 ) -> dict[str, Replicates]:
-    """Every metric of each classifier, as it is and on resamples of patients that all share.
+    """Every metric of each classifier, on the data and on resamples of patients that all share.
 
     Args:
       predictions: by name, of the same slices in any order.
       settings: of the bootstrap.
-      level: `patients` judges each patient's mean probabilities.
-      positive: the class of the binary metrics.
+      unit: `patients` judges each patient's mean probabilities.
 
     Returns:
       By name, float64 [1 + replicates] of each metric: the paths of `classification_metrics`,
@@ -62,28 +63,33 @@ def paired_replicates(
       DataError: none given, or predictions of different slices, labels or patients.
     """
     check_same_slices(predictions)
-    found = {}
-    for name, one in predictions.items():
-        question = MetricSettings(one.class_names, positive)
-        examples = _examples(one, level=level, positive=positive)
-        clusters = resampling.make_clusters(
-            examples.patients, examples.labels, class_names=one.class_names
-        )
-        drawn = resampling.multiplicities(
-            clusters.stratum, replicates=settings.replicates, seed=settings.seed
-        )
-        drawn = np.concatenate([np.ones_like(clusters.stratum)[None], drawn])  # once as they are
-        tree = replicate_metrics(examples, clusters, drawn, question=question)
-        behind = clusters_behind(examples, clusters, question=question)
-        deviations = calibration_deviations(examples, clusters, drawn, question=question)
-        tree |= {"deviation": deviations}
-        behind |= {"deviation": dict.fromkeys(deviations, len(clusters.stratum))}
-        own = Replicates(dict(_leaves(tree)), dict(_leaves(behind)))
-        if level == "slices" and one.overlap:
-            attention = _attention(one, drawn)
-            own = Replicates(own.metrics | attention.metrics, own.clusters | attention.clusters)
-        found[name] = own
-    return found
+    return {
+        name: _replicates(table, settings=settings, unit=unit)
+        for name, table in predictions.items()
+    }
+
+
+def _replicates(
+    predictions: Predictions, *, settings: IntervalSettings, unit: JudgedUnit
+) -> Replicates:
+    classes = Classes(predictions.class_names, schema.COVID)
+    examples = _examples(predictions, unit=unit)
+    clusters = bootstrap.make_clusters(
+        examples.patients, examples.labels, class_names=classes.names
+    )
+    counts = bootstrap.prepend_original(bootstrap.resample(clusters, settings=settings))
+    metrics = replicate_metrics(examples, clusters, counts, classes=classes)
+    behind = clusters_behind(examples, clusters, classes=classes)
+    deviations = calibration_deviations(examples, clusters, counts, classes=classes)
+    metrics["deviation"] = deviations
+    behind["deviation"] = dict.fromkeys(deviations, len(clusters.stratum))
+    replicates = Replicates(dict(_flatten(metrics)), dict(_flatten(behind)))
+    if unit == "patients" or not predictions.overlap:
+        return replicates
+    attention = _attention(predictions, counts)
+    return Replicates(
+        replicates.metrics | attention.metrics, replicates.clusters | attention.clusters
+    )
 
 
 def check_same_slices(predictions: Mapping[str, Predictions]) -> None:
@@ -109,12 +115,12 @@ def mcnemar(first: Bool[np.ndarray, "n"], second: Bool[np.ndarray, "n"]) -> dict
     """McNemar's exact test on what two classifiers get right (McNemar 1947).
 
     Args:
-      first, second: right or wrong, of the same examples in the same order. The test takes them as
-        independent, which slices of one patient are not: give patients.
+      first, second: whether each example is rightly classified, in the same order. The test takes
+        examples as independent, which slices of one patient are not: give patients.
 
     Returns:
       `only_first` and `only_second` (right where the other is wrong), and `p`, two-sided: the
-      chance of so uneven a division if both were equally often right; 1 where they never differ.
+      chance of so uneven a division if both were right equally often; 1 where they never differ.
     """
     only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
     differ = only_first + only_second
@@ -122,59 +128,61 @@ def mcnemar(first: Bool[np.ndarray, "n"], second: Bool[np.ndarray, "n"]) -> dict
     return {"only_first": only_first, "only_second": only_second, "p": p}
 
 
-def right_patients(
-    predictions: Predictions, *, positive: int = schema.COVID
-) -> Bool[np.ndarray, "p"]:
-    """Whether each patient, by name, is rightly called `positive` or not by mean probability."""
-    people = _examples(predictions, level="patients", positive=positive)
-    right: np.ndarray = (people.predicted == positive) == (people.labels == positive)
+def right_patients(predictions: Predictions) -> Bool[np.ndarray, "p"]:
+    """Whether each patient, sorted by name, is rightly called COVID-19 or not by mean probability."""
+    people = _examples(predictions, unit="patients")
+    right: np.ndarray = (people.predicted == schema.COVID) == (people.labels == schema.COVID)
     return right
 
 
 def weighted_sum(
-    several: Sequence[tuple[float, Replicates]], *, paths: Iterable[str] | None = None
+    terms: Sequence[tuple[float, Replicates]], *, paths: Iterable[str] | None = None
 ) -> Replicates:
     """The sum of several classifiers' metrics times a weight each, resample by resample.
 
     Args:
-      several: weights and metrics; one or more.
+      terms: a weight and metrics each; one or more.
       paths: which metrics; None: those that all have.
     """
-    shared = set.intersection(*(set(one.metrics) for _, one in several))
-    chosen = several[0][1].metrics if paths is None else paths
-    chosen = [path for path in chosen if path in shared]
+    shared = set.intersection(*(set(replicates.metrics) for _, replicates in terms))
+    wanted = terms[0][1].metrics if paths is None else paths
+    summed = [path for path in wanted if path in shared]
     return Replicates(
-        {path: np.sum([w * one.metrics[path] for w, one in several], axis=0) for path in chosen},
-        {path: min(one.clusters[path] for _, one in several) for path in chosen},
+        {
+            path: np.sum(
+                [weight * replicates.metrics[path] for weight, replicates in terms], axis=0
+            )
+            for path in summed
+        },
+        {path: min(replicates.clusters[path] for _, replicates in terms) for path in summed},
     )
 
 
-def mean_replicates(several: Sequence[Replicates]) -> Replicates:
+def mean_replicates(runs: Sequence[Replicates]) -> Replicates:
     """The mean over runs that differ in their seed alone, resample by resample."""
-    return weighted_sum([(1 / len(several), one) for one in several])
+    return weighted_sum([(1 / len(runs), replicates) for replicates in runs])
 
 
-def _examples(predictions: Predictions, *, level: Level, positive: int) -> ScoredExamples:
-    examples = checked_examples(
+def _examples(predictions: Predictions, *, unit: JudgedUnit) -> ScoredExamples:
+    examples = check_examples(
         predictions.probabilities,
         predictions.labels,
         classes=len(predictions.class_names),
         patients=predictions.patients,
     )
-    if level == "slices":
+    if unit == "slices":
         return examples
-    people = aggregate(examples, positive=positive)
-    return ScoredExamples(people.probabilities, people.labels, people.names, None)
+    return aggregate_patients(examples, positive=schema.COVID).as_examples()
 
 
-def _attention(predictions: Predictions, drawn: np.ndarray) -> Replicates:
+def _attention(predictions: Predictions, counts: np.ndarray) -> Replicates:
     """Means of the overlap columns over the slices with a known lesion."""
     member = np.unique(predictions.patients, return_inverse=True)[1]
     table = np.stack([*predictions.overlap.values()], axis=1)
-    counted = np.isfinite(table) & (predictions.overlap["lesion_area"] > 0)[:, None]
-    sums = drawn @ resampling.cluster_sums(np.where(counted, table, 0.0), member)
-    sizes = resampling.cluster_sums(counted.astype(np.float64), member)
-    means = ratio(sums, drawn @ sizes)
+    averaged = np.isfinite(table) & (predictions.overlap["lesion_area"] > 0)[:, None]
+    sums = counts @ bootstrap.cluster_sums(np.where(averaged, table, 0.0), member)
+    sizes = bootstrap.cluster_sums(averaged.astype(np.float64), member)
+    means = ratio(sums, counts @ sizes)
     paths = [f"attention.{name}" for name in predictions.overlap]
     return Replicates(
         dict(zip(paths, means.T, strict=True)),
@@ -182,11 +190,12 @@ def _attention(predictions: Predictions, drawn: np.ndarray) -> Replicates:
     )
 
 
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
+def _flatten(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Path and value of each leaf."""
+    leaves: list[tuple[str, Any]] = []
     for key, value in tree.items():
         if isinstance(value, dict):
-            found += _leaves(value, f"{prefix}{key}.")
+            leaves += _flatten(value, f"{prefix}{key}.")
         else:
-            found.append((prefix + key, value))
-    return found
+            leaves.append((prefix + key, value))
+    return leaves

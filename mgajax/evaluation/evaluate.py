@@ -9,10 +9,10 @@ from scipy.special import softmax
 
 from mgajax.errors import ConfigError, DataError
 from mgajax.evaluation.evaluate_segmenter import evaluate_segmenter
+from mgajax.evaluation.evaluation_report import Evaluation, report_head, results_folder
 from mgajax.evaluation.metrics import classification_metrics
 from mgajax.evaluation.overlap import lesion_overlap, overlap_summary
 from mgajax.evaluation.predictions import Predictions
-from mgajax.evaluation.result import Evaluation, head, results_folder
 from mgajax.files import write_json
 from mgajax.progress import say
 from mgajax.reporting.figures.evaluation_figures import (
@@ -68,12 +68,12 @@ def evaluate_run(
     folder = results_folder(workdir, checkpoint=checkpoint)
     folder.mkdir(parents=True, exist_ok=True)
     out = out or folder / f"{split}.json"
-    segments = run.config.task == TaskName.SEGMENTATION
-    evaluation = (evaluate_segmenter if segments else _evaluate_classifier)(
+    is_segmenter = run.config.task == TaskName.SEGMENTATION
+    evaluation = (evaluate_segmenter if is_segmenter else _evaluate_classifier)(
         run, state=state, step=step, rows=rows, split=split, out=out, folder=folder
     )
-    if missing := evaluation.metrics["unreadable_slices"]:
-        say(f"{missing} slices of {split} could not be read and do not count")
+    if unreadable := evaluation.metrics["unreadable_slices"]:
+        say(f"{unreadable} slices of {split} could not be read and do not count")
     return evaluation
 
 
@@ -99,7 +99,7 @@ def _evaluate_classifier(
         overlap=_overlap(run, rows, outputs),
     )
     metrics = _measure(run, predictions, step=step, outputs=outputs)
-    files = _write(run, predictions, metrics, out=out, folder=folder)
+    files = _write_files(run, predictions, metrics, out=out, folder=folder)
     if "attention_map" in outputs:
         files.append(_panel(run, rows, predictions, outputs, folder / f"{split}_attention.png"))
     return Evaluation(metrics=metrics, table=metrics_table(metrics), files=tuple(files))
@@ -120,7 +120,7 @@ def _overlap(run: Run, rows: np.ndarray, outputs: dict[str, np.ndarray]) -> dict
 def _measure(
     run: Run, predictions: Predictions, *, step: int, outputs: dict[str, np.ndarray]
 ) -> dict[str, Any]:
-    measured = classification_metrics(
+    metrics = classification_metrics(
         predictions.probabilities,
         predictions.labels,
         predictions.patients,
@@ -128,20 +128,20 @@ def _measure(
         seed=run.config.seed,
     )
     cross_entropy = float(outputs[CROSS_ENTROPY].mean(dtype=np.float64))
-    first = head(run, split=predictions.split, step=step, cross_entropy=cross_entropy)
-    first["class_counts"] = predictions.class_counts()
+    report = report_head(run, split=predictions.split, step=step, cross_entropy=cross_entropy)
+    report["class_counts"] = predictions.class_counts()
     if predictions.overlap:
-        first["attention_overlap"] = overlap_summary(predictions.overlap, predictions.patients)
-    return first | measured
+        report["attention_overlap"] = overlap_summary(predictions.overlap, predictions.patients)
+    return report | metrics
 
 
-def _write(
+def _write_files(
     run: Run, predictions: Predictions, metrics: dict[str, Any], *, out: Path, folder: Path
 ) -> list[Path]:
     split = predictions.split
     files = [write_json(metrics, out), predictions.write_csv(folder / f"{split}_predictions.csv")]
-    labels, chances = predictions.labels, predictions.probabilities
-    files.append(roc_figure(chances, labels, metrics=metrics, path=folder / f"{split}_roc.png"))
+    probabilities, path = predictions.probabilities, folder / f"{split}_roc.png"
+    files.append(roc_figure(probabilities, predictions.labels, metrics=metrics, path=path))
     files.append(confusion_figure(metrics, path=folder / f"{split}_confusion.png"))
     files.append(calibration_figure(metrics, path=folder / f"{split}_calibration.png"))
     rows = read_rows(run.workdir / METRICS_FILE)
@@ -157,13 +157,14 @@ def _panel(
     outputs: dict[str, np.ndarray],
     path: Path,
 ) -> Path:
-    """Slices with the largest known lesions of each class, evenly over the classes."""
+    """Slices with the largest known lesions, equally many of each class."""
     area = np.nan_to_num(predictions.overlap["lesion_area"], nan=-1.0)
     order = np.lexsort((-area, predictions.labels))
     chosen: list[int] = []
-    for label in np.unique(predictions.labels):
+    classes = np.unique(predictions.labels)
+    for label in classes:
         of_class = [i for i in order if predictions.labels[i] == label]
-        chosen += of_class[: PANEL_SLICES // len(np.unique(predictions.labels))]
+        chosen += of_class[: PANEL_SLICES // len(classes)]
     return attention_panel(
         run.data.images[rows[chosen]][..., 0],
         run.data.masks[rows[chosen]][..., 0],

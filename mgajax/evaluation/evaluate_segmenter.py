@@ -1,7 +1,7 @@
 """From a segmenter's checkpoint to numbers, tables and pictures, at each slice's own pixels.
 
-The annotation is the mask as it is stored, not as it was prepared: what the preparation cuts off or
-blurs counts against the model. Slices come one after another; only counts are kept.
+The annotation is the stored mask, not the prepared one: what the preparation cuts off or blurs counts
+against the model. Slices are read one after another; only their counts stay in memory.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from jaxtyping import Bool, Int
 from mgajax.data.preparation import decode
 from mgajax.data.restoration import restore
 from mgajax.data.table import iter_encoded
-from mgajax.evaluation.result import Evaluation, head
+from mgajax.evaluation.evaluation_report import Evaluation, report_head
 from mgajax.evaluation.segmentation import THRESHOLD, metrics_from_counts
 from mgajax.evaluation.segmentation_counts import (
     PIXELS,
@@ -37,8 +37,8 @@ from mgajax.training.steps import weight_name
 from mgajax.training.tasks import CROSS_ENTROPY
 
 PANEL_SLICES = 6
-LESION = 128
-"""A stored mask is lesion from this grey level on."""
+LESION_LEVEL = 128
+"""Lowest grey level of a stored mask that is lesion."""
 
 
 @dataclass(frozen=True)
@@ -84,19 +84,19 @@ def evaluate_segmenter(
       folder: where the per-slice table and the figures go; it exists.
     """
     rows = np.sort(rows)
-    counted, losses = [], []
-    for slice_ in segmented(run, state, rows, description="segmenting"):
-        counted.append(count_slice(slice_.predicted, slice_.truth))
+    slice_counts, losses = [], []
+    for slice_ in segment_slices(run, state, rows, description="segmenting"):
+        slice_counts.append(count_slice(slice_.predicted, slice_.truth))
         losses.append((slice_.cross_entropy * slice_.pixels, slice_.pixels))
-    counts, (loss, pixels) = collect_counts(counted), np.sum(losses, axis=0)
+    counts, (loss, pixels) = collect_counts(slice_counts), np.sum(losses, axis=0)
     table = run.data.table
-    measured = metrics_from_counts(
+    metrics = metrics_from_counts(
         counts, table.patients[rows], sources=table.sources[rows], seed=run.config.seed
     )
-    first = head(run, split=split, step=step, cross_entropy=float(loss / pixels))
-    known = len(run.data.split.indices(split)) - first["unreadable_slices"]
-    first |= {"slices_without_mask": known - len(rows), "threshold": THRESHOLD}
-    metrics = first | measured
+    report = report_head(run, split=split, step=step, cross_entropy=float(loss / pixels))
+    readable = len(run.data.split.indices(split)) - report["unreadable_slices"]
+    report |= {"slices_without_mask": readable - len(rows), "threshold": THRESHOLD}
+    metrics = report | metrics
     files = (
         write_json(metrics, out),
         write_csv(_lines(run, counts, rows, split), folder / f"{split}_slices.csv"),
@@ -117,19 +117,19 @@ def evaluate_segmenter(
     return Evaluation(metrics=metrics, table=segmentation_table(metrics), files=files)
 
 
-def segmented(
+def segment_slices(
     run: Run, state: TrainState, rows: Int[np.ndarray, "n"], *, description: str | None = None
 ) -> Iterator[SlicePrediction]:
-    """Segment `rows`, in ascending order, one after another."""
+    """The segmentation of each of `rows`, which ascend."""
     data = run.data
     stored = iter_encoded(data.table.directory, rows=rows.tolist())
     for chosen, outputs in run.stream(state, rows, description=description):
         losses = outputs[CROSS_ENTROPY], outputs[weight_name(CROSS_ENTROPY)]
         for row, lesion, loss, pixels in zip(chosen, outputs["lesion"], *losses, strict=True):
-            place, image, mask = next(stored)
-            if place != row:
-                raise RuntimeError(f"row {row} was predicted, but row {place} was read")
-            truth = decode(mask, flags="", settings=data.settings) >= LESION
+            stored_row, image, mask = next(stored)
+            if stored_row != row:
+                raise RuntimeError(f"row {row} was predicted, but row {stored_row} was read")
+            truth = decode(mask, flags="", settings=data.settings) >= LESION_LEVEL
             probabilities = restore(
                 lesion,
                 box=data.boxes[row],
@@ -148,10 +148,10 @@ def _lines(
     """The per-slice table: names, pixel counts, scores (empty where undefined)."""
     table, scores = run.data.table, counts.scores()
     yield ["file_name", "split", "patient", "source", *PIXELS, *scores]
-    for place, row in enumerate(rows):
+    for index, row in enumerate(rows):
         names = [table.file_names[row], split, table.patients[row], table.sources[row]]
-        pixels = [int(getattr(counts, name)[place]) for name in PIXELS]
-        yield [*names, *pixels, *(cell(score[place]) for score in scores.values())]
+        pixels = [int(getattr(counts, name)[index]) for name in PIXELS]
+        yield [*names, *pixels, *(cell(score[index]) for score in scores.values())]
 
 
 def _panel(
@@ -160,13 +160,13 @@ def _panel(
     """Segment a few slices again, and draw them."""
     sources, dice = run.data.table.sources[rows], counts.scores()["dice"]
     chosen = panel_slices(dice, sources=sources, has_lesion=counts.has_lesion)
-    shown = {one.row: one for one in segmented(run, state, np.sort(rows[chosen]))}
-    slices = [shown[int(row)] for row in rows[chosen]]
+    by_row = {slice_.row: slice_ for slice_ in segment_slices(run, state, np.sort(rows[chosen]))}
+    slices = [by_row[int(row)] for row in rows[chosen]]
     model = model_name(run.config.model.name)
     return segmentation_panel(
-        [decode(one.image, flags="", settings=run.data.settings) for one in slices],
-        [one.truth for one in slices],
-        {model: [one.predicted for one in slices]},
+        [decode(slice_.image, flags="", settings=run.data.settings) for slice_ in slices],
+        [slice_.truth for slice_ in slices],
+        {model: [slice_.predicted for slice_ in slices]},
         dice={model: dice[chosen]},
         captions=sources[chosen].tolist(),
         path=path,
@@ -189,6 +189,6 @@ def panel_slices(
     for name in largest:
         rows = candidates[sources[candidates] == name]
         rows = rows[np.argsort(dice[rows], kind="stable")]
-        places = np.linspace((len(rows) - 1) / 2, 0, PANEL_SLICES // len(largest)).round()
-        chosen += [rows[int(place)] for place in dict.fromkeys(places.tolist())]
+        ranks = np.linspace((len(rows) - 1) / 2, 0, PANEL_SLICES // len(largest)).round()
+        chosen += [rows[int(rank)] for rank in dict.fromkeys(ranks.tolist())]
     return np.array(chosen, np.int64)

@@ -10,19 +10,19 @@ import numpy as np
 from sklearn import metrics as sk
 
 from mgajax.evaluation import calibration
-from mgajax.evaluation.checks import ScoredExamples
+from mgajax.evaluation.scored_examples import ScoredExamples
 
 
 @dataclass(frozen=True)
-class MetricSettings:
+class Classes:
     """Which classes there are, and which one is positive.
 
     Attributes:
-      class_names: names of the classes 0 … k-1.
+      names: of the classes 0 … k-1.
       positive: class code of the binary metrics.
     """
 
-    class_names: tuple[str, ...]
+    names: tuple[str, ...]
     positive: int
 
 
@@ -47,11 +47,11 @@ class Reasons:
         return self.value(mean, path, f"undefined for {', '.join(missing)}")
 
 
-def three_class(
-    examples: ScoredExamples, *, question: MetricSettings, reasons: Reasons
+def three_class_metrics(
+    examples: ScoredExamples, *, classes: Classes, reasons: Reasons
 ) -> dict[str, Any]:
     """Metrics of the k-way decision (argmax) and of the k probabilities, one versus rest."""
-    labels, predicted, names = examples.labels, examples.predicted, question.class_names
+    labels, predicted, names = examples.labels, examples.predicted, classes.names
     codes = list(range(len(names)))
     precision, recall, f1, support = sk.precision_recall_fscore_support(
         labels, predicted, labels=codes, average=None, zero_division=np.nan
@@ -79,13 +79,13 @@ def three_class(
         **macro,
         "per_class": per_class,
         "roc_auc": areas | {"macro": reasons.macro(areas, "three_class.roc_auc.macro")},
-        "log_loss": float(sk.log_loss(labels, normalised(examples), labels=codes)),
+        "log_loss": float(sk.log_loss(labels, normalise(examples), labels=codes)),
         "confusion_matrix": sk.confusion_matrix(labels, predicted, labels=codes).tolist(),
     }
 
 
-def covid_vs_rest(
-    examples: ScoredExamples, *, question: MetricSettings, reasons: Reasons
+def covid_vs_rest_metrics(
+    examples: ScoredExamples, *, classes: Classes, reasons: Reasons
 ) -> dict[str, Any]:
     """The paper's numbers (Tables 4 and 5): the positive class against all others.
 
@@ -93,16 +93,16 @@ def covid_vs_rest(
     is binary and F1 is that of the positive class. An example counts as positive where the k-way
     argmax says so; the AUC ranks by the probability of the positive class.
     """
-    truth = examples.labels == question.positive
-    hits = examples.predicted == question.positive
+    truth = examples.labels == classes.positive
+    hits = examples.predicted == classes.positive
     (tn, fp), (fn, tp) = sk.confusion_matrix(truth, hits, labels=[False, True]).tolist()
     precision, recall, f1, _ = sk.precision_recall_fscore_support(
         truth, hits, labels=[False, True], average=None, zero_division=np.nan
     )
-    name = question.class_names[question.positive]
+    name = classes.names[classes.positive]
     absent, never = f"no example of {name}", f"{name} is never predicted"
     path = "covid_vs_rest"
-    scores = examples.probabilities[:, question.positive]
+    scores = examples.probabilities[:, classes.positive]
     area = float(sk.average_precision_score(truth, scores)) if truth.any() else np.nan
     return {
         "accuracy": float(sk.accuracy_score(truth, hits)),
@@ -110,7 +110,7 @@ def covid_vs_rest(
         "recall": reasons.value(recall[1], f"{path}.recall", absent),
         "precision": reasons.value(precision[1], f"{path}.precision", never),
         "specificity": reasons.value(recall[0], f"{path}.specificity", f"no example but {name}"),
-        "roc_auc": _roc_auc(examples, question.positive, f"{path}.roc_auc", reasons),
+        "roc_auc": _roc_auc(examples, classes.positive, f"{path}.roc_auc", reasons),
         "average_precision": reasons.value(area, f"{path}.average_precision", absent),
         "tp": tp,
         "fp": fp,
@@ -119,12 +119,12 @@ def covid_vs_rest(
     }
 
 
-def calibrated(examples: ScoredExamples, *, question: MetricSettings) -> dict[str, Any]:
+def calibration_metrics(examples: ScoredExamples, *, classes: Classes) -> dict[str, Any]:
     """Calibration of the winning probability (top label) and of the positive class's."""
     p, n = examples.probabilities, len(examples)
     judged = {
         "top_label": (p.max(axis=1), examples.predicted == examples.labels),
-        "covid_vs_rest": (p[:, question.positive], examples.labels == question.positive),
+        "covid_vs_rest": (p[:, classes.positive], examples.labels == classes.positive),
     }
     brier = {
         "three_class": calibration.brier_terms(p, examples.labels).mean(),
@@ -142,8 +142,8 @@ def calibrated(examples: ScoredExamples, *, question: MetricSettings) -> dict[st
     }
 
 
-def normalised(examples: ScoredExamples) -> np.ndarray:
-    """The probabilities with rows that sum to one in float64, as the logarithm wants them."""
+def normalise(examples: ScoredExamples) -> np.ndarray:
+    """The probabilities with rows that sum to one in float64, as the logarithm needs them."""
     p = np.clip(examples.probabilities, 0.0, None)
     return p / p.sum(axis=1, keepdims=True)
 

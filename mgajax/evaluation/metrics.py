@@ -10,12 +10,16 @@ from jaxtyping import Num
 from mgajax import schema
 from mgajax.errors import ConfigError
 from mgajax.evaluation import bootstrap, metric_values, ranking
-from mgajax.evaluation.bootstrap import Clusters, Intervals
-from mgajax.evaluation.checks import ScoredExamples, checked_examples
+from mgajax.evaluation.bootstrap import Clusters, IntervalSettings
 from mgajax.evaluation.intervals import calibration_error, interval_tree, proportion
-from mgajax.evaluation.metric_values import MetricSettings, Reasons
-from mgajax.evaluation.patients import Patients, aggregate
+from mgajax.evaluation.metric_values import Classes, Reasons
 from mgajax.evaluation.replicates import calibration_deviations, clusters_behind, replicate_metrics
+from mgajax.evaluation.scored_examples import (
+    Patients,
+    ScoredExamples,
+    aggregate_patients,
+    check_examples,
+)
 
 
 def classification_metrics(
@@ -41,7 +45,7 @@ def classification_metrics(
       sources: n names; enables `per_source`.
       class_names: k names in label order.
       positive: the class of the binary metrics and of the share of positive slices.
-      bootstrap: replicates for the intervals (`bootstrap.py` tells how); 0 leaves them out.
+      bootstrap: replicates for the intervals (see `bootstrap.py`); 0 leaves them out.
       seed: of the bootstrap.
       confidence: coverage of the intervals, in (0, 1).
 
@@ -54,52 +58,54 @@ def classification_metrics(
       undefined is None and `undefined` says why; nothing is NaN.
 
     Raises:
-      DataError: see `checks.checked_examples`.
+      DataError: see `scored_examples.check_examples`.
       ConfigError: an unusable argument.
     """
-    question = MetricSettings(tuple(class_names), positive)
-    settings = Intervals(bootstrap, seed, confidence)
-    _check_question(question)
-    examples = checked_examples(
+    classes = Classes(tuple(class_names), positive)
+    settings = IntervalSettings(bootstrap, seed, confidence)
+    _check_classes(classes)
+    examples = check_examples(
         probabilities, labels, classes=len(class_names), patients=patients, sources=sources
     )
     return {
         "class_names": list(class_names),
         "positive": class_names[positive],
-        **_block(examples, question, settings),
+        **_block(examples, classes, settings),
         "per_source": {
-            str(name): _block(examples.select(examples.sources == name), question, settings)
+            str(name): _block(examples.select(examples.sources == name), classes, settings)
             for name in np.unique([] if examples.sources is None else examples.sources)
         },
-        "per_patient": _per_patient(examples, question, settings),
+        "per_patient": _per_patient(examples, classes, settings),
     }
 
 
-def _check_question(question: MetricSettings) -> None:
-    k = len(question.class_names)
-    if len(set(question.class_names)) != k or k < 2:
-        raise ConfigError(
-            f"class_names={question.class_names}, expected two or more, all different"
-        )
-    if not 0 <= question.positive < k:
-        raise ConfigError(f"positive={question.positive}, expected a class code in 0 … {k - 1}")
+def _check_classes(classes: Classes) -> None:
+    k = len(classes.names)
+    if len(set(classes.names)) != k or k < 2:
+        raise ConfigError(f"class_names={classes.names}, expected two or more, all different")
+    if not 0 <= classes.positive < k:
+        raise ConfigError(f"positive={classes.positive}, expected a class code in 0 … {k - 1}")
 
 
 def _block(
-    examples: ScoredExamples, question: MetricSettings, settings: Intervals
+    examples: ScoredExamples, classes: Classes, settings: IntervalSettings
 ) -> dict[str, Any]:
     reasons = Reasons()
     patients = None if examples.patients is None else len(np.unique(examples.patients))
     values = {
-        "three_class": metric_values.three_class(examples, question=question, reasons=reasons),
-        "covid_vs_rest": metric_values.covid_vs_rest(examples, question=question, reasons=reasons),
-        "calibration": metric_values.calibrated(examples, question=question),
+        "three_class": metric_values.three_class_metrics(
+            examples, classes=classes, reasons=reasons
+        ),
+        "covid_vs_rest": metric_values.covid_vs_rest_metrics(
+            examples, classes=classes, reasons=reasons
+        ),
+        "calibration": metric_values.calibration_metrics(examples, classes=classes),
     }
     return {
         "n": len(examples),
         "patients": patients,
         **values,
-        "intervals": _intervals(examples, values, question, settings)
+        "intervals": _intervals(examples, values, classes, settings)
         if settings.replicates
         else None,
         "undefined": reasons.lines,
@@ -107,31 +113,31 @@ def _block(
 
 
 def _intervals(
-    examples: ScoredExamples, values: dict[str, Any], question: MetricSettings, settings: Intervals
+    examples: ScoredExamples, values: dict[str, Any], classes: Classes, settings: IntervalSettings
 ) -> dict[str, Any]:
     clusters = bootstrap.make_clusters(
-        examples.patients, examples.labels, class_names=question.class_names
+        examples.patients, examples.labels, class_names=classes.names
     )
-    drawn = _draws(clusters, settings)
-    replicates = replicate_metrics(examples, clusters, drawn, question=question)
+    counts = bootstrap.resample(clusters, settings=settings)
+    replicates = replicate_metrics(examples, clusters, counts, classes=classes)
     spans = interval_tree(
         values,
         replicates,
-        clusters_behind(examples, clusters, question=question),
+        clusters_behind(examples, clusters, classes=classes),
         confidence=settings.confidence,
         unit=clusters.unit,
     )
-    deviations = calibration_deviations(examples, clusters, drawn, question=question)
-    for name, own in deviations.items():
+    deviations = calibration_deviations(examples, clusters, counts, classes=classes)
+    for name, deviation in deviations.items():
         spans["calibration"]["ece"][name] = calibration_error(
             values["calibration"]["ece"][name],
             replicates["calibration"]["ece"][name],
-            own,
+            deviation,
             clusters=len(clusters.stratum),
             confidence=settings.confidence,
             unit=clusters.unit,
         )
-    _put_proportions(spans, examples, clusters, question, settings.confidence)
+    _set_proportions(spans, examples, clusters, classes, settings.confidence)
     return {
         "settings": {
             "method": "Wilson's interval of proportions with the effective number of slices; of the "
@@ -147,79 +153,70 @@ def _intervals(
     }
 
 
-def _put_proportions(
+def _set_proportions(
     spans: dict[str, Any],
     examples: ScoredExamples,
     clusters: Clusters,
-    question: MetricSettings,
+    classes: Classes,
     confidence: float,
 ) -> None:
     """Set the intervals of all metrics that are a share of some of the examples."""
-    labels, predicted, positive = examples.labels, examples.predicted, question.positive
+    labels, predicted, positive = examples.labels, examples.predicted, classes.positive
     everything = np.ones(len(labels), bool)
     binary = (labels == positive) == (predicted == positive)
-    of, called = (
-        codes[:, None] == range(len(question.class_names)) for codes in (labels, predicted)
-    )
+    true, called = (codes[:, None] == range(len(classes.names)) for codes in (labels, predicted))
     shares = [
         (spans["three_class"], "accuracy", labels == predicted, everything),
         (spans["covid_vs_rest"], "accuracy", binary, everything),
-        (spans["covid_vs_rest"], "specificity", ~called[:, positive], ~of[:, positive]),
+        (spans["covid_vs_rest"], "specificity", ~called[:, positive], ~true[:, positive]),
     ]
     rows = [*enumerate(spans["three_class"]["per_class"].values())]
     for code, row in [*rows, (positive, spans["covid_vs_rest"])]:
         shares += [
-            (row, "recall", called[:, code], of[:, code]),
-            (row, "precision", of[:, code], called[:, code]),
+            (row, "recall", called[:, code], true[:, code]),
+            (row, "precision", true[:, code], called[:, code]),
         ]
     for block, name, hits, counted in shares:
         block[name] = proportion(hits, counted, clusters, confidence=confidence)
 
 
-def _draws(clusters: bootstrap.Clusters, settings: Intervals) -> np.ndarray:
-    return bootstrap.multiplicities(
-        clusters.stratum, replicates=settings.replicates, seed=settings.seed
-    )
-
-
 def _per_patient(
-    examples: ScoredExamples, question: MetricSettings, settings: Intervals
+    examples: ScoredExamples, classes: Classes, settings: IntervalSettings
 ) -> dict[str, Any] | None:
     if examples.patients is None:
         return None
-    people = aggregate(examples, positive=question.positive)
-    means = ScoredExamples(people.probabilities, people.labels, people.names, None)
+    people = aggregate_patients(examples, positive=classes.positive)
     several = {
-        patient: {question.class_names[code]: count for code, count in tally.items()}
+        patient: {classes.names[code]: count for code, count in tally.items()}
         for patient, tally in people.several_labels.items()
     }
     return {
-        **_block(means, question, settings),
-        "positive_share": _positive_share(people, question, settings),
+        **_block(people.as_examples(), classes, settings),
+        "positive_share": _positive_share(people, classes, settings),
         "several_labels": several,
     }
 
 
 def _positive_share(
-    people: Patients, question: MetricSettings, settings: Intervals
+    people: Patients, classes: Classes, settings: IntervalSettings
 ) -> dict[str, Any]:
     """The share of a patient's slices called positive, as a score for the patient."""
-    truth = people.labels == question.positive
-    once = np.ones((1, len(truth)))
+    truth = people.labels == classes.positive
+    original = np.ones((1, len(truth)))
     scorers = {"roc_auc": ranking.roc_auc, "average_precision": ranking.average_precision}
     reasons = Reasons()
     reason = "needs patients of the positive class and others"
     values = {
-        key: reasons.value(float(score(people.positive_share, truth, once)[0]), key, reason)
+        key: reasons.value(float(score(people.positive_share, truth, original)[0]), key, reason)
         for key, score in scorers.items()
     }
     intervals = None
     if settings.replicates:
-        clusters = bootstrap.make_clusters(
-            people.names, people.labels, class_names=question.class_names
-        )
-        drawn = _draws(clusters, settings)
-        scored = {k: s(people.positive_share, truth, drawn) for k, s in scorers.items()}
-        side = dict.fromkeys(scorers, int(min(truth.sum(), (~truth).sum())))
-        intervals = interval_tree(values, scored, side, confidence=settings.confidence)
+        clusters = bootstrap.make_clusters(people.names, people.labels, class_names=classes.names)
+        counts = bootstrap.resample(clusters, settings=settings)
+        replicates = {
+            key: score(people.positive_share, truth, counts) for key, score in scorers.items()
+        }
+        rarer = dict.fromkeys(scorers, int(min(truth.sum(), (~truth).sum())))
+        intervals = interval_tree(values, replicates, rarer, confidence=settings.confidence)
     return {**values, "intervals": intervals, "undefined": reasons.lines}

@@ -1,9 +1,9 @@
-"""Does the attention look at the lesions? Per-slice scores of an attention map against a mask.
+"""Does the attention lie on the lesions? Per-slice scores of an attention map against a mask.
 
 Each score is the pixel-level score of the attention map enlarged cell by cell to the mask's size:
-a cell that a lesion covers to 30 % counts as 0.3 lesion and 0.7 rest. The mask is brought to the
-map by area averaging, which loses no lesion however small and leaves no threshold to choose.
-Cells of equal attention share alike, so that a flat map scores what chance would.
+a cell of which a lesion covers 30 % counts as 0.3 lesion and 0.7 background. The mask is resized to
+the map by area averaging, which loses no lesion, however small, and needs no threshold. Cells of equal
+attention are treated alike, so that a flat map scores what chance would.
 """
 
 import functools
@@ -14,11 +14,18 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Num
 
 from mgajax.errors import DataError
-from mgajax.evaluation import bootstrap as resampling
 from mgajax.evaluation import ranking
-from mgajax.evaluation.intervals import Scale, studentised
+from mgajax.evaluation.bootstrap import (
+    IntervalSettings,
+    cluster_sums,
+    make_clusters,
+    prepend_original,
+    ratio,
+    resample,
+)
+from mgajax.evaluation.intervals import ValueScale, student_interval
 
-COLUMNS = ("lesion_area", "attention_in_lesion", "cell_hit", "rank_auc", "top_area_iou")
+OVERLAP_COLUMNS = ("lesion_area", "attention_in_lesion", "cell_hit", "rank_auc", "top_area_iou")
 
 
 def lesion_overlap(
@@ -33,7 +40,7 @@ def lesion_overlap(
 
     Returns:
       float64 columns; NaN in all but the first for a slice without lesion:
-      `lesion_area`: share of the slice that is lesion (what chance gives for the next column);
+      `lesion_area`: share of the slice that is lesion (the next column, if attention were random);
       `attention_in_lesion`: share of the attention's sum that lies on lesion;
       `cell_hit`: 1 if the cell of highest attention touches a lesion, else 0 (of several
       highest cells, the share that do);
@@ -56,7 +63,8 @@ def lesion_overlap(
         _slice_scores(map_, area_average(mask, size=size) / full)
         for map_, mask in zip(attention, masks, strict=True)
     ]
-    return dict(zip(COLUMNS, np.array(rows, np.float64).reshape(-1, len(COLUMNS)).T, strict=True))
+    table = np.array(rows, np.float64).reshape(-1, len(OVERLAP_COLUMNS))
+    return dict(zip(OVERLAP_COLUMNS, table.T, strict=True))
 
 
 def area_average(
@@ -73,18 +81,14 @@ def overlap_summary(
     patients: Sequence[str] | np.ndarray | None = None,
     *,
     bootstrap: int = 1000,
-    seed: int = 0,
-    confidence: float = 0.95,
 ) -> dict[str, Any]:
-    """Mean of each column over the slices with a lesion, with patient-bootstrap intervals.
+    """Mean of each column over the slices with a lesion, with 95 % patient-bootstrap intervals.
 
     Args:
-      columns: from `lesion_overlap`, and any others, NaN where undefined; a slice whose mask nobody
-        knows has NaN in `lesion_area`, too, and is left out.
+      columns: from `lesion_overlap`, and any others, NaN where undefined; a slice whose mask is
+        unknown has NaN in `lesion_area`, too, and is left out.
       patients: n names; without them each slice is resampled on its own.
       bootstrap: number of replicates; 0 leaves the intervals empty.
-      seed: of the bootstrap.
-      confidence: coverage of the intervals.
 
     Returns:
       `slices`, `slices_with_lesion`, `slices_without_lesion`, `patients_with_lesion` (None if
@@ -94,7 +98,7 @@ def overlap_summary(
     known, lesion = np.isfinite(columns["lesion_area"]), columns["lesion_area"] > 0
     table = np.stack([column[lesion] for column in columns.values()], axis=1)
     names = None if patients is None else np.asarray(patients).astype(str)[lesion]
-    summaries = column_means(table, names, bootstrap=bootstrap, seed=seed, confidence=confidence)
+    summaries = column_means(table, names, bootstrap=bootstrap)
     return {
         "slices": int(known.sum()),
         "slices_with_lesion": int(lesion.sum()),
@@ -109,10 +113,8 @@ def column_means(
     patients: Sequence[str] | np.ndarray | None,
     *,
     bootstrap: int = 1000,
-    seed: int = 0,
-    confidence: float = 0.95,
 ) -> list[dict[str, Any]]:
-    """Mean of each column over its defined values (not NaN), with patient-bootstrap intervals.
+    """Mean of each column over its defined values (not NaN), with 95 % patient-bootstrap intervals.
 
     Returns:
       For each column `mean` (None if nothing to average), `n`, and a `Span` of `intervals.py`: on
@@ -121,40 +123,40 @@ def column_means(
     names = None if patients is None else np.asarray(patients).astype(str)
     order = np.lexsort([*table.T[::-1], *([] if names is None else [names])])
     table, names = table[order], None if names is None else names[order]
-    clusters = resampling.make_clusters(names, np.zeros(len(table), int), class_names=("all",))
-    drawn = resampling.multiplicities(clusters.stratum, replicates=bootstrap, seed=seed)
-    means = _means(table, clusters.member, drawn)
-    once = _means(table, clusters.member, np.ones((1, len(clusters.stratum)), np.int64))[0]
+    settings = IntervalSettings(bootstrap, seed=0, confidence=0.95)
+    clusters = make_clusters(names, np.zeros(len(table), int), class_names=("all",))
+    counts = prepend_original(resample(clusters, settings=settings))
+    means = _means(table, clusters.member, counts)
     return [
         {
-            "mean": float(once[i]) if np.isfinite(once[i]) else None,
-            "n": int(np.isfinite(table[:, i]).sum()),
-            **studentised(
-                once[i],
-                means[:, i],
+            "mean": float(mean[0]) if np.isfinite(mean[0]) else None,
+            "n": int(np.isfinite(column).sum()),
+            **student_interval(
+                mean[0],
+                mean[1:],
                 clusters=len(np.unique(clusters.member[np.isfinite(column)])),
-                confidence=confidence,
+                confidence=settings.confidence,
                 scale=_scale(column),
                 unit=clusters.unit,
             ),
         }
-        for i, column in enumerate(table.T)
+        for mean, column in zip(means.T, table.T, strict=True)
     ]
 
 
-def _scale(column: Float[np.ndarray, "n"]) -> Scale:
+def _scale(column: Float[np.ndarray, "n"]) -> ValueScale:
     defined = column[np.isfinite(column)]
-    inside = ((defined >= 0) & (defined <= 1)).all()
-    return Scale.SHARE if inside else Scale.DIFFERENCE
+    is_share = ((defined >= 0) & (defined <= 1)).all()
+    return ValueScale.SHARE if is_share else ValueScale.DIFFERENCE
 
 
 def _means(
-    table: Float[np.ndarray, "n s"], member: Int[np.ndarray, "n"], drawn: Int[np.ndarray, "r c"]
+    table: Float[np.ndarray, "n s"], member: Int[np.ndarray, "n"], counts: Int[np.ndarray, "r c"]
 ) -> Float[np.ndarray, "r s"]:
     """The mean of the defined values of each column in each replicate; NaN if there are none."""
-    sums = drawn @ resampling.cluster_sums(np.nan_to_num(table), member)
-    counts = drawn @ resampling.cluster_sums(np.isfinite(table).astype(np.float64), member)
-    return np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
+    sums = counts @ cluster_sums(np.nan_to_num(table), member)
+    sizes = counts @ cluster_sums(np.isfinite(table).astype(np.float64), member)
+    return ratio(sums, sizes)
 
 
 def _check_values(values: np.ndarray, name: str, largest: float) -> None:
@@ -178,22 +180,25 @@ def _area_matrix(old: int, new: int) -> np.ndarray:
 
 
 def _slice_scores(attention: np.ndarray, lesion: np.ndarray) -> tuple[float, ...]:
-    a, m = attention.ravel().astype(np.float64), lesion.ravel()
-    if not m.any():
+    """The columns of one slice: attention of each cell, and the share of it that is lesion."""
+    values, shares = attention.ravel().astype(np.float64), lesion.ravel()
+    if not shares.any():
         return (0.0, np.nan, np.nan, np.nan, np.nan)
-    energy = a.sum()
-    inside = (a @ m) / energy if energy > 0 else np.nan
-    hit = (m[a == a.max()] > 0).mean()
-    both, truth = np.r_[a, a], np.r_[np.ones(len(a), bool), np.zeros(len(a), bool)]
-    auc = ranking.roc_auc(both, truth, np.r_[m, 1 - m][None, :])[0]
-    return (m.mean(), inside, hit, auc, _top_area_iou(a, m))
+    total = values.sum()
+    in_lesion = (values @ shares) / total if total > 0 else np.nan
+    hit = (shares[values == values.max()] > 0).mean()
+    # Each cell is a positive example of weight `share` and a negative one of the remaining weight.
+    positive = np.repeat([True, False], len(values))
+    auc = ranking.roc_auc(np.tile(values, 2), positive, np.r_[shares, 1 - shares][None, :])[0]
+    return (shares.mean(), in_lesion, hit, auc, _top_area_iou(values, shares))
 
 
-def _top_area_iou(a: np.ndarray, m: np.ndarray) -> float:
-    values, group = np.unique(-a, return_inverse=True)
-    cells = np.bincount(group, minlength=len(values)).astype(np.float64)
-    lesion = np.bincount(group, m, minlength=len(values))
-    before = np.cumsum(cells) - cells
-    taken = np.clip(m.sum() - before, 0.0, cells) / cells
-    shared = float(taken @ lesion)
-    return shared / (2 * m.sum() - shared)
+def _top_area_iou(values: np.ndarray, shares: np.ndarray) -> float:
+    """Levels of equal attention are taken from the highest down, the last one in part."""
+    levels, level = np.unique(-values, return_inverse=True)
+    cells = np.bincount(level, minlength=len(levels)).astype(np.float64)
+    lesion = np.bincount(level, shares, minlength=len(levels))
+    above = np.cumsum(cells) - cells
+    part = np.clip(shares.sum() - above, 0.0, cells) / cells
+    intersection = float(part @ lesion)
+    return intersection / (2 * shares.sum() - intersection)

@@ -1,4 +1,4 @@
-"""The predictions of one split as a table: each example exactly once, without loss of a bit."""
+"""The predictions of one split as a table, each example once; the CSV keeps every bit of a float."""
 
 import csv
 from collections import Counter
@@ -19,7 +19,7 @@ TRAILING = ("patient", "source")
 
 @dataclass(frozen=True)
 class Predictions:
-    """Probabilities beside what is known of each example.
+    """Probabilities of each example, with its name, label, patient and source.
 
     Attributes:
       file_names: str [n], unique.
@@ -63,7 +63,7 @@ class Predictions:
         return self.probabilities.argmax(axis=1)
 
     def class_counts(self) -> dict[str, dict[str, int]]:
-        """Slices and patients by class name; a patient counts in each class of his slices."""
+        """Slices and patients by class name; a patient counts in each class that its slices have."""
         members = {name: self.labels == label for label, name in enumerate(self.class_names)}
         return {
             name: {"slices": int(rows.sum()), "patients": len(np.unique(self.patients[rows]))}
@@ -71,7 +71,7 @@ class Predictions:
         }
 
     def write_csv(self, path: Path) -> Path:
-        """Write all rows; a reader never sees half a file, and an older one stays until then.
+        """Write all rows, atomically.
 
         Floats are written in the shortest form that reads back to the same float64; an undefined
         overlap is an empty cell. Columns: file_name, split, label, predicted, p_CLASS …, patient,
@@ -80,9 +80,8 @@ class Predictions:
         return write_csv(self._lines(), path)
 
     def _lines(self) -> list[list[str]]:
-        chances = [f"p_{name}" for name in self.class_names]
-        lines = [[*LEADING, *chances, *TRAILING, *self.overlap]]
         names = self.class_names
+        lines = [[*LEADING, *(f"p_{name}" for name in names), *TRAILING, *self.overlap]]
         for i, predicted in enumerate(self.predicted):
             leading = (self.file_names[i], self.split, names[self.labels[i]], names[predicted])
             values = map(cell, self.probabilities[i])
@@ -91,32 +90,34 @@ class Predictions:
         return lines
 
 
-def concatenated(several: Sequence[Predictions]) -> Predictions:
-    """Predictions of unlike slices as one table, in the order given; overlap where all have it.
+def concatenate(tables: Sequence[Predictions]) -> Predictions:
+    """Predictions of different slices as one table, in the order given; overlap where all have it.
 
     Raises:
       DataError: none given, other classes, or a slice that is in two of them.
     """
-    classes = {one.class_names for one in several}
+    classes = {table.class_names for table in tables}
     if len(classes) != 1:
-        told = " and ".join(str(names) for names in sorted(classes)) or "no table"
-        raise DataError(f"predictions to join: {told}; expected tables of the same classes")
+        listed = " and ".join(str(names) for names in sorted(classes)) or "no table"
+        raise DataError(f"predictions to join: {listed}; expected tables of the same classes")
     columns = {
-        name: np.concatenate([getattr(one, name) for one in several])
+        name: np.concatenate([getattr(table, name) for table in tables])
         for name in ("file_names", "labels", "probabilities", "patients", "sources")
     }
-    twice = _twice(columns["file_names"])
-    if twice:
+    repeated = _find_repeated(columns["file_names"])
+    if repeated:
         raise DataError(
-            f"predictions to join: {twice[0]!r} is in several ({len(twice)} such slices), expected "
+            f"predictions to join: {repeated[0]!r} is in several ({len(repeated)} such slices), expected "
             "each slice once; join runs whose test sets are apart"
         )
-    shared = [name for name in several[0].overlap if all(name in one.overlap for one in several)]
+    shared = [name for name in tables[0].overlap if all(name in table.overlap for table in tables)]
     return Predictions(
         **columns,
-        split=several[0].split,
-        overlap={name: np.concatenate([one.overlap[name] for one in several]) for name in shared},
-        class_names=several[0].class_names,
+        split=tables[0].split,
+        overlap={
+            name: np.concatenate([table.overlap[name] for table in tables]) for name in shared
+        },
+        class_names=tables[0].class_names,
     )
 
 
@@ -124,8 +125,8 @@ def read_csv(path: Path) -> Predictions:
     """Read what `write_csv` wrote, for a user's own tables and comparisons of runs.
 
     Raises:
-      DataError: no such file, a missing column, a row that is short, twice there, of another split,
-        or with an unreadable number, an unknown class or a `predicted` that is not the argmax.
+      DataError: no such file, a missing column, a row that is short, repeated, of another split, or
+        with an unreadable number, an unknown class or a `predicted` that is not the argmax.
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
@@ -136,20 +137,19 @@ def read_csv(path: Path) -> Predictions:
         raise DataError(f"{path}: cannot be read as predictions: {error}") from error
     class_names = _class_names(path, columns)
     _check_cells(path, rows, columns)
-    first = len(LEADING) + len(class_names) + len(TRAILING)
-    chances = _numbers(path, rows, [f"p_{name}" for name in class_names])
-    overlap = _numbers(path, rows, list(columns[first:]))
+    overlap_names = columns[len(LEADING) + len(class_names) + len(TRAILING) :]
+    overlap = _numbers(path, rows, list(overlap_names))
     splits = sorted({row["split"] for row in rows})
     if len(splits) > 1:
         raise DataError(f"{path}: splits {', '.join(splits)} in one file, expected one split")
     table = Predictions(
         file_names=_strings(rows, "file_name"),
         labels=_codes(path, rows, "label", class_names),
-        probabilities=chances,
+        probabilities=_numbers(path, rows, [f"p_{name}" for name in class_names]),
         patients=_strings(rows, "patient"),
         sources=_strings(rows, "source"),
         split=splits[0] if splits else "",
-        overlap=dict(zip(columns[first:], overlap.T.copy(), strict=True)),
+        overlap=dict(zip(overlap_names, overlap.T.copy(), strict=True)),
         class_names=class_names,
     )
     _check_unique(path, table.file_names)
@@ -164,15 +164,15 @@ def read_csv(path: Path) -> Predictions:
 
 
 def _check_unique(path: Path, names: np.ndarray) -> None:
-    twice = _twice(names)
-    if twice:
+    repeated = _find_repeated(names)
+    if repeated:
         raise DataError(
-            f"{path}: {twice[0]!r} stands in several rows ({len(twice)} such slices), expected each "
+            f"{path}: {repeated[0]!r} stands in several rows ({len(repeated)} such slices), expected each "
             "slice once; write the file anew"
         )
 
 
-def _twice(names: np.ndarray) -> list[str]:
+def _find_repeated(names: np.ndarray) -> list[str]:
     return [name for name, count in Counter(names.tolist()).items() if count > 1]
 
 

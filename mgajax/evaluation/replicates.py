@@ -1,4 +1,4 @@
-"""The metrics of `point` on all bootstrap replicates at once.
+"""The metrics of `metric_values.py` on all bootstrap replicates at once.
 
 Everything but the ranking metrics is a function of sums over examples (the confusion counts, the
 calibration gaps, the losses), so a replicate is one row of a matrix product over clusters.
@@ -11,54 +11,55 @@ from jaxtyping import Float, Int
 
 from mgajax.evaluation import bootstrap, calibration, ranking
 from mgajax.evaluation.bootstrap import Clusters, ratio
-from mgajax.evaluation.checks import ScoredExamples
-from mgajax.evaluation.metric_values import MetricSettings, normalised
+from mgajax.evaluation.metric_values import Classes, normalise
+from mgajax.evaluation.scored_examples import ScoredExamples
 
 Tree = dict[str, Any]
 
-JUDGED = ("top_label", "covid_vs_rest")
-"""Whose calibration error is measured: the winning class's probability, and the positive one's."""
+CALIBRATED = ("top_label", "covid_vs_rest")
+"""Probabilities whose calibration error is measured: the winning class's and the positive class's."""
 
 
 def replicate_metrics(
     examples: ScoredExamples,
     clusters: Clusters,
-    drawn: Int[np.ndarray, "r c"],
+    counts: Int[np.ndarray, "r c"],
     *,
-    question: MetricSettings,
+    classes: Classes,
 ) -> Tree:
     """Every metric that gets an interval, in the nesting of the report, float64 [r] each.
 
     Args:
       examples: the data.
       clusters: which examples are drawn together.
-      drawn: multiplicity of each cluster in each replicate.
-      question: classes and the positive one.
+      counts: how often each cluster is drawn in each replicate.
+      classes: names, and the positive one.
 
     Returns:
       Values per replicate; NaN where a replicate leaves a value undefined.
     """
-    k = len(question.class_names)
-    columns = _additive(examples, question=question)
+    k = len(classes.names)
+    columns = _contributions(examples, classes=classes)
     totals = {
-        name: drawn @ bootstrap.cluster_sums(values, clusters.member)
+        name: counts @ bootstrap.cluster_sums(values, clusters.member)
         for name, values in columns.items()
     }
     confusion = totals["confusion"].reshape(-1, k, k)
     n = confusion.sum(axis=(1, 2))
-    areas, precision = _rankings(examples, clusters, drawn, question=question)
-    names = question.class_names
-    three = confusion_scores(confusion, class_names=names)
-    three["roc_auc"] = {**areas, "macro": np.mean([*areas.values()], axis=0)}
-    three["log_loss"] = totals["log_loss"][:, 0] / n
-    binary = binary_scores(confusion, positive=question.positive)
-    binary["roc_auc"] = areas[names[question.positive]]
+    areas, precision = _rankings(examples, clusters, counts, classes=classes)
+    names = classes.names
+    three_class = confusion_scores(confusion, class_names=names)
+    three_class["roc_auc"] = {**areas, "macro": np.mean([*areas.values()], axis=0)}
+    three_class["log_loss"] = totals["log_loss"][:, 0] / n
+    binary = binary_scores(confusion, positive=classes.positive)
+    binary["roc_auc"] = areas[names[classes.positive]]
     binary["average_precision"] = precision
-    names_of_brier = ("three_class", "covid_vs_rest")
-    brier = {name: totals["brier"][:, i] / n for i, name in enumerate(names_of_brier)}
-    errors = {name: calibration.ece(totals[name], n) for name in JUDGED}
+    brier = {
+        name: totals["brier"][:, i] / n for i, name in enumerate(("three_class", "covid_vs_rest"))
+    }
+    errors = {name: calibration.ece(totals[name], n) for name in CALIBRATED}
     return {
-        "three_class": three,
+        "three_class": three_class,
         "covid_vs_rest": binary,
         "calibration": {"ece": errors, "brier": brier},
     }
@@ -67,42 +68,42 @@ def replicate_metrics(
 def calibration_deviations(
     examples: ScoredExamples,
     clusters: Clusters,
-    drawn: Int[np.ndarray, "r c"],
+    counts: Int[np.ndarray, "r c"],
     *,
-    question: MetricSettings,
+    classes: Classes,
 ) -> dict[str, Float[np.ndarray, "r"]]:
     """How far the reliability bins of each replicate are from those of the data, summed over bins."""
-    columns = _additive(examples, question=question)
-    found = {}
-    for name in JUDGED:
+    columns = _contributions(examples, classes=classes)
+    deviations = {}
+    for name in CALIBRATED:
         sums = bootstrap.cluster_sums(columns[name], clusters.member)
-        sizes = drawn @ np.bincount(clusters.member)
+        sizes = counts @ np.bincount(clusters.member)
         expected = sums.sum(axis=0) / len(examples)
-        found[name] = calibration.ece(drawn @ sums - sizes[:, None] * expected, sizes)
-    return found
+        deviations[name] = calibration.ece(counts @ sums - sizes[:, None] * expected, sizes)
+    return deviations
 
 
-def clusters_behind(
-    examples: ScoredExamples, clusters: Clusters, *, question: MetricSettings
-) -> Tree:
+def clusters_behind(examples: ScoredExamples, clusters: Clusters, *, classes: Classes) -> Tree:
     """How many clusters stand behind each metric of `replicate_metrics`, in the same nesting.
 
     Of a metric that needs two kinds of examples, as a ROC AUC does, those of the rarer kind; of a
     mean over classes those of the rarest.
     """
-    names, positive = question.class_names, question.positive
+    names, positive = classes.names, classes.positive
     count, k = len(clusters.stratum), len(names)
-    of, called, other = (np.zeros((count, k), bool) for _ in range(3))
-    of[clusters.member, examples.labels] = True
+    true, called, other = (np.zeros((count, k), bool) for _ in range(3))
+    true[clusters.member, examples.labels] = True
     called[clusters.member, examples.predicted] = True
     for code in range(k):
         other[clusters.member[examples.labels != code], code] = True
     per_class = {
-        name: {"precision": int(precise), "recall": int(own), "f1": int(own)}
-        for name, precise, own in zip(names, called.sum(axis=0), of.sum(axis=0), strict=True)
+        name: {"precision": int(predicted), "recall": int(labelled), "f1": int(labelled)}
+        for name, predicted, labelled in zip(
+            names, called.sum(axis=0), true.sum(axis=0), strict=True
+        )
     }
-    sides = np.minimum(of.sum(axis=0), other.sum(axis=0))
-    ranked, rarest = int(sides[positive]), per_class[names[positive]]
+    sides = np.minimum(true.sum(axis=0), other.sum(axis=0))
+    ranked = int(sides[positive])
     macro = {
         f"macro_{key}": min(row[key] for row in per_class.values())
         for key in ("precision", "recall", "f1")
@@ -118,7 +119,7 @@ def clusters_behind(
         },
         "covid_vs_rest": {
             "accuracy": count,
-            **rarest,
+            **per_class[names[positive]],
             "specificity": int(other[:, positive].sum()),
             "roc_auc": ranked,
             "average_precision": ranked,
@@ -166,20 +167,20 @@ def binary_scores(confusion: Float[np.ndarray, "r k k"], *, positive: int) -> Tr
     }
 
 
-def _additive(examples: ScoredExamples, *, question: MetricSettings) -> dict[str, np.ndarray]:
+def _contributions(examples: ScoredExamples, *, classes: Classes) -> dict[str, np.ndarray]:
     """Each example's contribution [n, ·] to the sums that the metrics are made of."""
     p, labels, rows = examples.probabilities, examples.labels, np.arange(len(examples))
-    k, predicted = len(question.class_names), examples.predicted
+    k, predicted = len(classes.names), examples.predicted
     confusion = np.zeros((len(examples), k * k))
     confusion[rows, labels * k + predicted] = 1
-    chosen = normalised(examples)[rows, labels]
+    of_label = normalise(examples)[rows, labels]
     smallest = np.finfo(np.float64).eps  # the floor that scikit-learn's log_loss has
-    positive = labels == question.positive
-    share = p[:, question.positive]
+    positive = labels == classes.positive
+    share = p[:, classes.positive]
     brier = np.stack([calibration.brier_terms(p, labels), (share - positive) ** 2], axis=1)
     return {
         "confusion": confusion,
-        "log_loss": -np.log(np.clip(chosen, smallest, 1 - smallest))[:, None],
+        "log_loss": -np.log(np.clip(of_label, smallest, 1 - smallest))[:, None],
         "top_label": calibration.bin_sums(p.max(axis=1), predicted == labels),
         "covid_vs_rest": calibration.bin_sums(share, positive),
         "brier": brier,
@@ -187,17 +188,17 @@ def _additive(examples: ScoredExamples, *, question: MetricSettings) -> dict[str
 
 
 def _rankings(
-    examples: ScoredExamples, clusters: Clusters, drawn: np.ndarray, *, question: MetricSettings
+    examples: ScoredExamples, clusters: Clusters, counts: np.ndarray, *, classes: Classes
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """One-vs-rest AUC of each class, and the positive class's average precision."""
-    areas: dict[str, list[np.ndarray]] = {name: [] for name in question.class_names}
+    areas: dict[str, list[np.ndarray]] = {name: [] for name in classes.names}
     precision = []
-    for part in bootstrap.chunks(drawn):
+    for part in bootstrap.iter_chunks(counts):
         weights = part[:, clusters.member]
         for code, (name, scores) in enumerate(zip(areas, examples.probabilities.T, strict=True)):
             truth = examples.labels == code
             areas[name].append(ranking.roc_auc(scores, truth, weights))
-            if code == question.positive:
+            if code == classes.positive:
                 precision.append(ranking.average_precision(scores, truth, weights))
     return {name: np.concatenate(values) for name, values in areas.items()}, np.concatenate(
         precision

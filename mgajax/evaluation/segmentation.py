@@ -3,7 +3,7 @@
 Two readings of the same counts. *Pooled*: all pixels of all slices in one confusion, as in the
 paper's Table 3 (its Dice and IoU fit one confusion in each row): large lesions weigh most.
 *Per image*: the mean over slices of each slice's own score. The paper's Precision and Recall
-columns are probably exchanged; `segmentation_counts.overlap_scores` tells why.
+columns are probably exchanged: see `segmentation_counts.overlap_scores`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,11 +14,17 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from mgajax.errors import DataError
-from mgajax.evaluation import bootstrap as resampling
-from mgajax.evaluation.bootstrap import Clusters, Intervals, ratio
-from mgajax.evaluation.checks import checked_names
+from mgajax.evaluation.bootstrap import (
+    Clusters,
+    IntervalSettings,
+    cluster_sums,
+    make_clusters,
+    ratio,
+    resample,
+)
 from mgajax.evaluation.intervals import interval_tree
 from mgajax.evaluation.metric_values import Reasons
+from mgajax.evaluation.scored_examples import check_names
 from mgajax.evaluation.segmentation_counts import (
     PIXELS,
     TOLERANCE,
@@ -48,12 +54,12 @@ UNDEFINED = {
     "surface_dice": "no slices",
 }
 
-Masks = Sequence[Any] | np.ndarray | jax.Array
+MaskStack = Sequence[Any] | np.ndarray | jax.Array
 
 
 def segmentation_metrics(
-    predictions: Masks,
-    masks: Masks,
+    predictions: MaskStack,
+    masks: MaskStack,
     patients: Sequence[str] | np.ndarray | None = None,
     *,
     sources: Sequence[str] | np.ndarray | None = None,
@@ -87,11 +93,11 @@ def segmentation_metrics(
     """
     if len(predictions) != len(masks):
         raise DataError(f"segmentation: {len(predictions)} predictions, but {len(masks)} masks")
-    pixels = _spacings(spacing, len(masks))
+    spacings = _spacings(spacing, len(masks))
     counts = collect_counts(
-        count_slice(predicted, truth, tolerance=tolerance, spacing=pixel)
-        for predicted, truth, pixel in zip(
-            _binary(predictions, "predictions"), _binary(masks, "masks"), pixels, strict=True
+        count_slice(predicted, truth, tolerance=tolerance, spacing=slice_spacing)
+        for predicted, truth, slice_spacing in zip(
+            _binarise(predictions, "predictions"), _binarise(masks, "masks"), spacings, strict=True
         )
     )
     return metrics_from_counts(
@@ -129,9 +135,9 @@ def metrics_from_counts(
       DataError: another number of names than slices, or an empty name.
       ConfigError: an unusable argument.
     """
-    settings = Intervals(bootstrap, seed, confidence)
-    names = checked_names(patients, n=len(counts), what="patients")
-    origins = checked_names(sources, n=len(counts), what="sources")
+    settings = IntervalSettings(bootstrap, seed, confidence)
+    names = check_names(patients, n=len(counts), what="patients")
+    origins = check_names(sources, n=len(counts), what="sources")
     keys = [
         *counts.columns().values(),
         *(column for column in (origins, names) if column is not None),
@@ -139,7 +145,7 @@ def metrics_from_counts(
     order = np.lexsort(keys)
     counts = counts.select(order)
     names, origins = (None if column is None else column[order] for column in (names, origins))
-    own = {
+    by_source = {
         str(source): origins == source for source in np.unique([] if origins is None else origins)
     }
     return {
@@ -147,23 +153,23 @@ def metrics_from_counts(
         **_block(counts, names, settings),
         "per_source": {
             source: _block(counts.select(rows), None if names is None else names[rows], settings)
-            for source, rows in own.items()
+            for source, rows in by_source.items()
         },
     }
 
 
 def _block(
-    counts: SegmentationCounts, patients: np.ndarray | None, settings: Intervals
+    counts: SegmentationCounts, patients: np.ndarray | None, settings: IntervalSettings
 ) -> dict[str, Any]:
-    once = np.ones((1, len(counts)), np.int64)
-    values = replicate_scores(counts, np.arange(len(counts)), once)
+    original = np.ones((1, len(counts)), np.int64)
+    values = replicate_scores(counts, np.arange(len(counts)), original)
     reasons = Reasons()
     report: dict[str, dict[str, Any]] = {
         block: {
             name: reasons.value(float(value[0]), f"{block}.{name}", UNDEFINED[name])
-            for name, value in own.items()
+            for name, value in scores.items()
         }
-        for block, own in values.items()
+        for block, scores in values.items()
     }
     report["pooled"] |= {name: int(getattr(counts, name).sum()) for name in PIXELS}
     lesion, predicted, scores = counts.has_lesion, counts.has_prediction, counts.scores()
@@ -193,15 +199,11 @@ def _intervals(
     counts: SegmentationCounts,
     values: dict[str, dict[str, Any]],
     patients: np.ndarray | None,
-    settings: Intervals,
+    settings: IntervalSettings,
 ) -> dict[str, Any]:
-    clusters = resampling.make_clusters(
-        patients, np.zeros(len(counts), np.int64), class_names=("all",)
-    )
-    drawn = resampling.multiplicities(
-        clusters.stratum, replicates=settings.replicates, seed=settings.seed
-    )
-    replicates = replicate_scores(counts, clusters.member, drawn)
+    clusters = make_clusters(patients, np.zeros(len(counts), np.int64), class_names=("all",))
+    draws = resample(clusters, settings=settings)
+    replicates = replicate_scores(counts, clusters.member, draws)
     return {
         "settings": {
             "method": "Student's t with the standard error of a bootstrap over clusters, on the "
@@ -236,22 +238,22 @@ def _clusters_behind(counts: SegmentationCounts, clusters: Clusters) -> dict[str
 
 
 def replicate_scores(
-    counts: SegmentationCounts, member: np.ndarray, drawn: np.ndarray
+    counts: SegmentationCounts, member: np.ndarray, draws: np.ndarray
 ) -> dict[str, dict[str, Float[np.ndarray, "r"]]]:
     """All metrics of each replicate, in the nesting of the report; NaN where undefined.
 
     Each is a ratio of sums over slices, so a replicate is one row of a matrix product.
     """
     pixels = np.stack([getattr(counts, name) for name in PIXELS[:3]], axis=1)
-    totals = drawn @ resampling.cluster_sums(pixels, member)
-    found = {"pooled": overlap_scores(*totals.T)}
+    totals = draws @ cluster_sums(pixels, member)
+    metrics = {"pooled": overlap_scores(*totals.T)}
     scores = np.stack([counts.scores()[name] for name in PER_IMAGE], axis=1)
     for block, rows in zip(BLOCKS, (True, counts.has_lesion[:, None]), strict=True):
         defined = np.isfinite(scores) & rows
-        sums = drawn @ resampling.cluster_sums(np.where(defined, scores, 0.0), member)
-        sizes = drawn @ resampling.cluster_sums(defined.astype(np.float64), member)
-        found[block] = dict(zip(PER_IMAGE, ratio(sums, sizes).T, strict=True))
-    return found
+        sums = draws @ cluster_sums(np.where(defined, scores, 0.0), member)
+        sizes = draws @ cluster_sums(defined.astype(np.float64), member)
+        metrics[block] = dict(zip(PER_IMAGE, ratio(sums, sizes).T, strict=True))
+    return metrics
 
 
 def _spacings(
@@ -265,7 +267,7 @@ def _spacings(
     return [(float(height), float(width)) for height, width in np.broadcast_to(pairs, (n, 2))]
 
 
-def _binary(masks: Masks, what: str) -> Iterator[Bool[np.ndarray, "_ _"]]:
+def _binarise(masks: MaskStack, what: str) -> Iterator[Bool[np.ndarray, "_ _"]]:
     """The masks one by one as bool."""
     for row, mask in enumerate(masks):
         values = np.asarray(mask)

@@ -1,4 +1,4 @@
-"""The figures of a segmented slice: pixel counts and boundary scores, without its pictures."""
+"""What is kept of a segmented slice: pixel counts and boundary scores, without its pixels."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -15,13 +15,13 @@ TOLERANCE = 2.0
 
 PIXELS = ("true_positive", "false_positive", "false_negative", "true_negative")
 BOUNDARY = ("hausdorff95", "surface_dice")
-AGREED = ("iou", "dice", "surface_dice")
-"""What is 1 where there is no lesion and none is predicted."""
+DEFINED_ON_EMPTY = ("iou", "dice", "surface_dice")
+"""Scores that are 1 where there is no lesion and none is predicted."""
 
 
 @dataclass(frozen=True)
 class SliceCounts:
-    """One slice, counted.
+    """Pixel counts and boundary scores of one slice.
 
     Attributes:
       true_positive: lesion pixels that were predicted.
@@ -96,9 +96,8 @@ class SegmentationCounts:
             "hausdorff95": self.hausdorff95,
             "surface_dice": self.surface_dice,
         }
-        quiet = ~(self.has_lesion | self.has_prediction)
-        agreed = {name: np.where(quiet, 1.0, scores[name]) for name in AGREED}
-        return scores | agreed
+        both_empty = ~(self.has_lesion | self.has_prediction)
+        return scores | {name: np.where(both_empty, 1.0, scores[name]) for name in DEFINED_ON_EMPTY}
 
 
 def overlap_scores(
@@ -109,14 +108,14 @@ def overlap_scores(
     Precision is the share of the *predicted* pixels that are lesion, recall the share of the
     *lesion's* pixels that are predicted. Note: the code that the paper's segmenter comes from
     (NVIDIA/semantic-segmentation, issue 117) takes the false positives along the wrong axis of its
-    histogram and so prints the one under the other's name; the Precision and Recall columns of
+    histogram and so exchanges the two; the Precision and Recall columns of
     Table 3 are probably exchanged. IoU and Dice do not change with that.
     """
-    called, lesion = true_positive + false_positive, true_positive + false_negative
+    predicted, lesion = true_positive + false_positive, true_positive + false_negative
     return {
-        "iou": ratio(true_positive, called + false_negative),
-        "dice": ratio(2 * true_positive, called + lesion),
-        "precision": ratio(true_positive, called),
+        "iou": ratio(true_positive, predicted + false_negative),
+        "dice": ratio(2 * true_positive, predicted + lesion),
+        "precision": ratio(true_positive, predicted),
         "recall": ratio(true_positive, lesion),
     }
 
@@ -134,7 +133,7 @@ def count_slice(
       predicted: the predicted lesion.
       truth: the annotated lesion.
       tolerance: largest distance that the surface Dice forgives, in mm where `spacing` is given,
-        else in pixels (a PNG slice does not tell its millimetres).
+        else in pixels (a PNG slice has no size in millimetres).
       spacing: height and width of a pixel in mm.
 
     Raises:
@@ -147,14 +146,14 @@ def count_slice(
             "not empty; restore the prediction to the slice's own pixels first"
         )
     _check_boundary(tolerance, spacing)
-    hit = int((predicted & truth).sum())
-    called, lesion = int(predicted.sum()), int(truth.sum())
+    overlap = int((predicted & truth).sum())
+    predicted_pixels, lesion_pixels = int(predicted.sum()), int(truth.sum())
     boundary = boundary_scores(predicted, truth, tolerance=tolerance, spacing=spacing or (1.0, 1.0))
     return SliceCounts(
-        true_positive=hit,
-        false_positive=called - hit,
-        false_negative=lesion - hit,
-        true_negative=predicted.size - called - lesion + hit,
+        true_positive=overlap,
+        false_positive=predicted_pixels - overlap,
+        false_negative=lesion_pixels - overlap,
+        true_negative=predicted.size - predicted_pixels - lesion_pixels + overlap,
         hausdorff95=boundary.hausdorff95,
         surface_dice=boundary.surface_dice,
         tolerance=float(tolerance),

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from mgajax.evaluation.calibration import fit_temperature, rescaled
+from mgajax.evaluation.calibration import apply_temperature, fit_temperature
 from mgajax.evaluation.classifier_comparison import paired_replicates
 from mgajax.evaluation.evaluate import evaluate_run
+from mgajax.evaluation.evaluation_report import EVALUATION_FOLDER
 from mgajax.evaluation.predictions import Predictions
-from mgajax.evaluation.result import FOLDER
 from mgajax.experiments.classifiers import MODELS
 from mgajax.experiments.compare import contrast_rows, measured, predictions_of
 from mgajax.experiments.plan import PlannedRun
@@ -49,7 +49,9 @@ def _arm(name: str, runs: Mapping[int, PlannedRun]) -> list[Measurement]:
             {
                 seed: replace(
                     one,
-                    probabilities=rescaled(one.probabilities, temperature=temperatures[seed]),
+                    probabilities=apply_temperature(
+                        one.probabilities, temperature=temperatures[seed]
+                    ),
                 )
                 for seed, one in tests.items()
             }
@@ -83,7 +85,7 @@ def _replicates(by_seed: Mapping[int, Predictions]) -> dict:
 
 def _temperature(run: PlannedRun) -> float:
     """Of a run; its validation slices are evaluated when that has not been done."""
-    if not (run.folder / FOLDER / "validation_predictions.csv").is_file():
+    if not (run.folder / EVALUATION_FOLDER / "validation_predictions.csv").is_file():
         evaluate_run(run.folder, split="validation")
     known = predictions_of(run, split="validation")
     return fit_temperature(known.probabilities, known.labels)

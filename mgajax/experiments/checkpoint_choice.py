@@ -10,7 +10,7 @@ import json
 import numpy as np
 
 from mgajax.evaluation.evaluate import evaluate_run
-from mgajax.evaluation.result import results_folder
+from mgajax.evaluation.evaluation_report import results_folder
 from mgajax.experiments.compare import ByArm, arm_replicates, contrast_rows, measured
 from mgajax.experiments.fractions import (
     GAIN,

@@ -6,16 +6,21 @@ from dataclasses import replace
 import numpy as np
 
 from mgajax.evaluation.classifier_comparison import (
-    Level,
+    JudgedUnit,
     Replicates,
     mean_replicates,
     paired_replicates,
     weighted_sum,
 )
-from mgajax.evaluation.intervals import Scale as ValueScale
-from mgajax.evaluation.intervals import calibration_error, scale_of, standard_error, studentised
+from mgajax.evaluation.evaluation_report import results_folder
+from mgajax.evaluation.intervals import (
+    ValueScale,
+    calibration_error,
+    scale_of,
+    standard_error,
+    student_interval,
+)
 from mgajax.evaluation.predictions import Predictions, read_csv
-from mgajax.evaluation.result import results_folder
 from mgajax.experiments.plan import PlannedRun
 from mgajax.experiments.study import RESAMPLING, ArmComparison, Metrics, StudyInput
 from mgajax.experiments.verdicts import judged
@@ -30,19 +35,19 @@ ByArm = Mapping[str, Mapping[int, Replicates]]
 
 
 def measure_arms(
-    finished: StudyInput, comparison: ArmComparison, *, level: Level = "slices"
+    finished: StudyInput, comparison: ArmComparison, *, unit: JudgedUnit = "slices"
 ) -> list[Measurement]:
     """Each table of the comparison, and one of its pairs' differences below it.
 
     Args:
       finished: runs whose test predictions are on disk.
       comparison: what to measure.
-      level: judge slices, or patients by their mean probabilities.
+      unit: judge slices, or patients by their mean probabilities.
 
     Raises:
       DataError: predictions that cannot be read.
     """
-    arms = arm_replicates(finished, level=level)
+    arms = arm_replicates(finished, unit=unit)
     rows = []
     for heading, metrics in comparison.sections.items():
         for arm in finished.configs:
@@ -58,7 +63,7 @@ def measure_arms(
 def arm_replicates(
     finished: StudyInput,
     *,
-    level: Level = "slices",
+    unit: JudgedUnit = "slices",
     checkpoint: CheckpointName = CheckpointName.BEST,
 ) -> ByArm:
     """Every metric of every run; runs that share a test set share its resamples, too."""
@@ -73,7 +78,7 @@ def arm_replicates(
         groups.setdefault(names, {})[f"{arm}/{seed}"] = one
     replicates: dict[str, Replicates] = {}
     for group in groups.values():
-        replicates |= paired_replicates(group, settings=RESAMPLING, level=level)
+        replicates |= paired_replicates(group, settings=RESAMPLING, unit=unit)
     return {
         arm: {seed: replicates[f"{arm}/{seed}"] for seed in runs}
         for arm, runs in finished.arms.items()
@@ -165,7 +170,7 @@ def _row(
         deviations = mean.metrics[f"deviation.{path.removeprefix(ECE)}"][1:]
         span = calibration_error(value, draws, deviations, clusters=clusters, confidence=confidence)
     else:
-        span = studentised(value, draws, clusters=clusters, confidence=confidence, scale=scale)
+        span = student_interval(value, draws, clusters=clusters, confidence=confidence, scale=scale)
     seeds = {seed: float(one.metrics[path][0]) for seed, one in by_seed.items()}
     return Measurement(
         table="",

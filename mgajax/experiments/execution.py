@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mgajax.evaluation.evaluate import evaluate_run
-from mgajax.evaluation.result import FOLDER
+from mgajax.evaluation.evaluation_report import EVALUATION_FOLDER
 from mgajax.experiments.plan import PlannedRun
 from mgajax.files import write_json, write_text
 from mgajax.progress import say, time_left
@@ -55,7 +55,7 @@ def is_finished(run: PlannedRun) -> bool:
     return (
         _json(run.folder / DONE_FILE).get("fingerprint") == run.fingerprint
         and bool(_json(run.folder / SUMMARY_FILE).get("finished"))
-        and (run.folder / FOLDER / "test.json").is_file()
+        and (run.folder / EVALUATION_FOLDER / "test.json").is_file()
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mgajax.evaluation.overlap import COLUMNS
+from mgajax.evaluation.overlap import OVERLAP_COLUMNS
 from mgajax.experiments.compare import arm_replicates, contrast_rows, measure_arms, predictions_of
 from mgajax.experiments.plan import PlannedRun
 from mgajax.experiments.study import (
@@ -33,7 +33,7 @@ PERFORMANCE: Metrics = {
 SHOWN_SLICES = 2
 """Of Figure 9."""
 
-AREA = COLUMNS[0]
+AREA = OVERLAP_COLUMNS[0]
 
 MORE_AT_LITTLE_DATA = {20: 1 / 3, 30: 1 / 3, 40: 1 / 3, 80: -1.0}
 """Of gains, by percentage: the mean one at 20 to 40 % minus that at 80 %."""

@@ -59,7 +59,7 @@ def given_runs(folders: Sequence[Path]) -> list[RunOutcome]:
 
 
 def _examine_patients(finished: StudyInput) -> StudyResults:
-    rows = measure_arms(finished, PATIENTS, level="patients")
+    rows = measure_arms(finished, PATIENTS, unit="patients")
     tests = [
         row
         for first, second in PATIENTS.pairs

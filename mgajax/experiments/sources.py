@@ -1,7 +1,7 @@
 """Each source in turn as the test set: one by one, and all of them together."""
 
 from mgajax.evaluation.classifier_comparison import paired_replicates
-from mgajax.evaluation.predictions import concatenated
+from mgajax.evaluation.predictions import concatenate
 from mgajax.experiments.classifiers import SECTIONS
 from mgajax.experiments.compare import (
     ByArm,
@@ -64,7 +64,7 @@ def _pooled(finished: StudyInput) -> ByArm:
     """By model and seed, every metric over all sources; of seeds in which every run finished."""
     seeds = set.intersection(*(set(finished.arms.get(arm, {})) for arm in finished.configs))
     tables = {
-        f"{model}/{seed}": concatenated(
+        f"{model}/{seed}": concatenate(
             [
                 predictions_of(finished.arms[arm][seed])
                 for arm in finished.configs

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from mgajax.evaluation.bootstrap import Intervals
+from mgajax.evaluation.bootstrap import IntervalSettings
 from mgajax.experiments.datasets import DataSets
 from mgajax.experiments.plan import PlannedRun
 from mgajax.paper import CLASSIFIER_METRICS
 from mgajax.reporting.tables.measurements import Measurement
 
-RESAMPLING = Intervals(replicates=1000, seed=0, confidence=0.95)
+RESAMPLING = IntervalSettings(replicates=1000, seed=0, confidence=0.95)
 
 Metrics = Mapping[str, str]
 """Heading of each metric by its path in `classification_metrics`."""

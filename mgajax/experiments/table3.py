@@ -1,6 +1,6 @@
 """Table 3: the segmenters under one protocol, each trained, evaluated, and compared on one test set."""
 
-from mgajax.evaluation.comparison import compare_segmenters, read_evaluated
+from mgajax.evaluation.segmenter_comparison import compare_segmenters, read_evaluation
 from mgajax.experiments.plan import PlannedRun
 from mgajax.experiments.study import Study, StudyInput, StudyResults
 from mgajax.paper import SEGMENTER_METRICS, TABLE3, architecture, model_name
@@ -34,7 +34,7 @@ def _rows(arm: str, run: PlannedRun | None, finished: StudyInput) -> list[Measur
             )
             for name in SEGMENTER_METRICS.values()
         ]
-    metrics = read_evaluated(run.folder, split="test").metrics
+    metrics = read_evaluation(run.folder, split="test").metrics
     spans = (metrics["intervals"] or {}).get("pooled", {})
     printed = TABLE3.get(architecture(model), {})
     return [

@@ -5,11 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from mgajax.evaluation.bands import Curve, Ranking, ranking_bands
-from mgajax.evaluation.bootstrap import Intervals
-from mgajax.evaluation.checks import ScoredExamples
-from mgajax.evaluation.patients import aggregate
+from mgajax.evaluation.bootstrap import IntervalSettings
 from mgajax.evaluation.predictions import Predictions
+from mgajax.evaluation.ranking import Curve, RankingCurves, ranking_curves
+from mgajax.evaluation.scored_examples import ScoredExamples, aggregate_patients
 from mgajax.paper import TABLE4
 from mgajax.reporting.figures.comparison_figures import (
     ComparisonRow,
@@ -89,12 +88,12 @@ def _results(metrics: dict[str, Any], split: str) -> Table:
 
 def _curves(page: Page, metrics: dict[str, Any], predictions: Predictions, split: str) -> Figure:
     settings = (metrics["intervals"] or {}).get("settings")
-    rankings = ranking_bands(
+    rankings = ranking_curves(
         predictions.probabilities,
         predictions.labels,
         predictions.patients if metrics["patients"] else None,
         class_names=tuple(metrics["class_names"]),
-        settings=Intervals(
+        settings=IntervalSettings(
             replicates=settings["replicates"] if settings else 0,
             seed=settings["seed"] if settings else 0,
             confidence=settings["confidence"] if settings else 0.95,
@@ -109,7 +108,7 @@ def _curves(page: Page, metrics: dict[str, Any], predictions: Predictions, split
     )
 
 
-def _curve_lines(rankings: dict[str, Ranking]) -> Iterator[list[Any]]:
+def _curve_lines(rankings: dict[str, RankingCurves]) -> Iterator[list[Any]]:
     """Every point of every curve, then its band."""
     yield ["class", "curve", "part", "x", "y", "low", "high"]
     for name, ranking in rankings.items():
@@ -215,7 +214,7 @@ def _patients(metrics: dict[str, Any], predictions: Predictions, split: str) -> 
     examples = ScoredExamples(
         predictions.probabilities, predictions.labels, predictions.patients, None
     )
-    people = aggregate(examples, positive=names.index(metrics["positive"]))
+    people = aggregate_patients(examples, positive=names.index(metrics["positive"]))
     called = people.probabilities.argmax(axis=1)
     slices = np.unique(predictions.patients, return_counts=True)[1]
     rows = (

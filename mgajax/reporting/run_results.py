@@ -15,8 +15,8 @@ from mgajax import config as configs
 from mgajax.config import CONFIG_FILE
 from mgajax.errors import DataError
 from mgajax.evaluation import predictions
+from mgajax.evaluation.evaluation_report import EVALUATION_FOLDER
 from mgajax.evaluation.predictions import Predictions
-from mgajax.evaluation.result import FOLDER
 from mgajax.reporting.html.blocks import Missing
 from mgajax.reporting.result_folders import FolderKind, ResultFolder, read_json
 from mgajax.schema import DATA_SETS, SPLITS
@@ -170,7 +170,7 @@ def _evaluations(folder: Path, problems: list[Missing]) -> tuple[SplitResults, .
     found = []
     for split in reversed(SPLITS):
         again = f"mgajax evaluate --workdir {_quoted(folder)} --split {split}"
-        path = folder / FOLDER / f"{split}.json"
+        path = folder / EVALUATION_FOLDER / f"{split}.json"
         try:
             metrics = read_json(path)
             if metrics is None:
@@ -179,7 +179,7 @@ def _evaluations(folder: Path, problems: list[Missing]) -> tuple[SplitResults, .
                 continue
             if not metrics.keys() >= REPORT_KEYS:
                 raise DataError(f"{path}: not a report of this version")
-            one = _evaluated(folder / FOLDER, split, metrics)
+            one = _evaluated(folder / EVALUATION_FOLDER, split, metrics)
         except DataError as error:
             problems.append(Missing(str(error), again))
             continue

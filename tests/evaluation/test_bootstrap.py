@@ -6,18 +6,28 @@ from drawn_predictions import CLASS_NAMES, drawn
 
 from mgajax.errors import ConfigError
 from mgajax.evaluation import bootstrap, classification_metrics, metric_values, ranking
-from mgajax.evaluation.checks import checked_examples
-from mgajax.evaluation.metric_values import MetricSettings, Reasons
+from mgajax.evaluation.bootstrap import Clusters, IntervalSettings
+from mgajax.evaluation.metric_values import Classes, Reasons
 from mgajax.evaluation.replicates import replicate_metrics
+from mgajax.evaluation.scored_examples import check_examples
 
-QUESTION = MetricSettings(CLASS_NAMES, 1)
+CLASSES = Classes(CLASS_NAMES, 1)
 
 
 def _examples(**options):
     data = drawn(**options)
-    return checked_examples(
+    return check_examples(
         data["probabilities"], data["labels"], classes=3, patients=data["patients"]
     )
+
+
+def _settings(replicates: int, *, seed: int = 0) -> IntervalSettings:
+    return IntervalSettings(replicates, seed, confidence=0.95)
+
+
+def _alike(count: int) -> Clusters:
+    """Clusters of one example each, in one stratum."""
+    return Clusters(np.arange(count), np.zeros(count, np.int64), ("all",), "slice")
 
 
 def _value(tree, path):
@@ -37,20 +47,20 @@ def _paths(tree, path=()):
 def test_each_replicate_equals_scikit_learn_on_the_resampled_slices():
     examples = _examples(n=120, people=14)
     clusters = bootstrap.make_clusters(examples.patients, examples.labels, class_names=CLASS_NAMES)
-    drawn_counts = bootstrap.multiplicities(clusters.stratum, replicates=8, seed=3)
-    found = replicate_metrics(examples, clusters, drawn_counts, question=QUESTION)
+    drawn_counts = bootstrap.resample(clusters, settings=_settings(8, seed=3))
+    found = replicate_metrics(examples, clusters, drawn_counts, classes=CLASSES)
     paths = list(_paths(found))
     assert len(paths) == 29
     for r, counts in enumerate(drawn_counts):
         resampled = examples.select(np.repeat(np.arange(120), counts[clusters.member]))
         expected = {
-            "three_class": metric_values.three_class(
-                resampled, question=QUESTION, reasons=Reasons()
+            "three_class": metric_values.three_class_metrics(
+                resampled, classes=CLASSES, reasons=Reasons()
             ),
-            "covid_vs_rest": metric_values.covid_vs_rest(
-                resampled, question=QUESTION, reasons=Reasons()
+            "covid_vs_rest": metric_values.covid_vs_rest_metrics(
+                resampled, classes=CLASSES, reasons=Reasons()
             ),
-            "calibration": metric_values.calibrated(resampled, question=QUESTION),
+            "calibration": metric_values.calibration_metrics(resampled, classes=CLASSES),
         }
         for path in paths:
             assert _value(found, path)[r] == pytest.approx(_value(expected, path), abs=1e-12), path
@@ -70,17 +80,18 @@ def test_undefined_replicates_are_nan_without_a_warning():
 def test_draws_keep_patients_whole_and_strata_in_size():
     examples = _examples()
     clusters = bootstrap.make_clusters(examples.patients, examples.labels, class_names=CLASS_NAMES)
-    counts = bootstrap.multiplicities(clusters.stratum, replicates=40, seed=0)
+    counts = bootstrap.resample(clusters, settings=_settings(40, seed=0))
     for code, size in enumerate(np.bincount(clusters.stratum)):
         assert (counts[:, clusters.stratum == code].sum(axis=1) == size).all()
     for patient in np.unique(examples.patients):
         assert len(set(clusters.member[examples.patients == patient])) == 1
     assert sum(clusters.sizes().values()) == len(np.unique(examples.patients))
-    assert (bootstrap.multiplicities(clusters.stratum, replicates=40, seed=1) != counts).any()
+    assert (bootstrap.resample(clusters, settings=_settings(40, seed=1)) != counts).any()
 
 
 def test_draws_are_uniform():
-    counts = bootstrap.multiplicities(np.zeros(10, np.int64), replicates=4000, seed=0)
+    clusters = _alike(10)
+    counts = bootstrap.resample(clusters, settings=_settings(4000))
     np.testing.assert_allclose(counts.mean(axis=0), 1.0, atol=0.06)
     np.testing.assert_allclose(counts.var(axis=0), 0.9, atol=0.12)
 
@@ -136,7 +147,6 @@ def test_ratio_is_undefined_over_nothing_and_warns_of_nothing():
 
 
 def test_no_replicates_are_none_and_fewer_are_refused():
-    stratum = np.zeros(4, np.int64)
-    assert bootstrap.multiplicities(stratum, replicates=0, seed=0).shape == (0, 4)
+    assert bootstrap.resample(_alike(4), settings=_settings(0)).shape == (0, 4)
     with pytest.raises(ConfigError, match="bootstrap=-1, expected 0"):
-        bootstrap.multiplicities(stratum, replicates=-1, seed=0)
+        _settings(-1)

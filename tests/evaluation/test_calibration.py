@@ -1,15 +1,17 @@
 import numpy as np
 import pytest
 from drawn_predictions import drawn
+from scipy.special import softmax
 
 from mgajax.evaluation import calibration, classification_metrics
+from mgajax.evaluation.calibration import apply_temperature, fit_temperature
 
 
 def test_ece_by_hand():
     confidence = np.array([0.95, 0.95, 0.95, 0.95, 0.55, 0.55])
     correct = np.array([True, True, True, False, True, True])
-    # bins of width 0.1: |4 · 0.95 - 3| + |2 · 0.55 - 2| over 6
-    gaps = calibration.bin_sums(confidence, correct, bins=10).sum(axis=0)
+    # two of the 15 bins: |4 · 0.95 - 3| + |2 · 0.55 - 2| over 6
+    gaps = calibration.bin_sums(confidence, correct).sum(axis=0)
     assert calibration.ece(gaps, 6) == pytest.approx((0.8 + 0.9) / 6)
 
 
@@ -26,8 +28,8 @@ def test_ece_is_that_of_the_reliability_bins():
 
 
 def test_edges_of_the_bins():
-    confidence = np.array([0.0, 0.1, 0.1000001, 1.0, 1.00001])
-    assert calibration.bin_index(confidence, bins=10).tolist() == [0, 0, 1, 9, 9]
+    confidence = np.array([0.0, 0.2, 0.2000001, 1.0, 1.00001])
+    assert calibration.bin_index(confidence).tolist() == [0, 2, 3, 14, 14]
 
 
 def test_calibrated_forecasts_score_better_than_bold_ones():
@@ -42,3 +44,32 @@ def test_calibrated_forecasts_score_better_than_bold_ones():
         ece[name] = result["calibration"]["ece"]["covid_vs_rest"]
     assert ece["honest"] < 0.03
     assert ece["bold"] > 0.15
+
+
+def honest(n: int = 4000) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities, and labels that are drawn from them."""
+    rng = np.random.default_rng(0)
+    chances = softmax(rng.normal(scale=1.5, size=(n, 3)), axis=1)
+    labels = (rng.random(n)[:, None] > chances.cumsum(axis=1)).sum(axis=1).clip(max=2)
+    return chances, labels
+
+
+@pytest.mark.parametrize("spoiled", [0.4, 1.0, 2.5])
+def test_finds_the_temperature_that_undoes_another(spoiled: float) -> None:
+    chances, labels = honest()
+    found = fit_temperature(apply_temperature(chances, temperature=spoiled), labels)
+    assert found == pytest.approx(1 / spoiled, rel=0.08)
+
+
+def test_keeps_decisions_and_rows_that_sum_to_one() -> None:
+    chances, _ = honest(50)
+    found = apply_temperature(chances, temperature=3.0)
+    np.testing.assert_allclose(found.sum(axis=1), 1.0)
+    np.testing.assert_array_equal(found.argmax(axis=1), chances.argmax(axis=1))
+    assert (found.max(axis=1) <= chances.max(axis=1)).all()
+    np.testing.assert_allclose(apply_temperature(chances, temperature=1.0), chances)
+
+
+def test_a_probability_of_zero_is_no_error() -> None:
+    chances = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    assert np.isfinite(fit_temperature(chances, np.array([0, 2])))

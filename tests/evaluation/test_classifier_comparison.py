@@ -7,7 +7,7 @@ import pytest
 from drawn_predictions import drawn
 
 from mgajax.errors import DataError
-from mgajax.evaluation.bootstrap import Intervals
+from mgajax.evaluation.bootstrap import IntervalSettings
 from mgajax.evaluation.classifier_comparison import (
     Replicates,
     mcnemar,
@@ -16,12 +16,12 @@ from mgajax.evaluation.classifier_comparison import (
     right_patients,
     weighted_sum,
 )
-from mgajax.evaluation.intervals import scale_of, studentised
+from mgajax.evaluation.intervals import scale_of, student_interval
 from mgajax.evaluation.metrics import classification_metrics
 from mgajax.evaluation.overlap import overlap_summary
 from mgajax.evaluation.predictions import Predictions
 
-SETTINGS = Intervals(replicates=60, seed=3, confidence=0.95)
+SETTINGS = IntervalSettings(replicates=60, seed=3, confidence=0.95)
 
 
 def predictions(skill: float = 1.2) -> Predictions:
@@ -54,20 +54,20 @@ def shuffled(one: Predictions) -> Predictions:
     )
 
 
-@pytest.mark.parametrize("level", ["slices", "patients"])
-def test_each_has_the_values_and_intervals_of_its_own_evaluation(level: str) -> None:
+@pytest.mark.parametrize("unit", ["slices", "patients"])
+def test_each_has_the_values_and_intervals_of_its_own_evaluation(unit: str) -> None:
     one = predictions()
-    found = paired_replicates({"a": one, "b": predictions(2.0)}, settings=SETTINGS, level=level)
+    found = paired_replicates({"a": one, "b": predictions(2.0)}, settings=SETTINGS, unit=unit)
     alone = classification_metrics(
         one.probabilities, one.labels, one.patients, bootstrap=60, seed=3, confidence=0.95
     )
-    block = alone if level == "slices" else alone["per_patient"]
+    block = alone if unit == "slices" else alone["per_patient"]
     for path in ("covid_vs_rest.f1", "three_class.log_loss"):
         section, metric = path.split(".")
         values = found["a"].metrics[path]
         assert values.shape == (61,)
         np.testing.assert_allclose(values[0], block[section][metric], rtol=1e-12)
-        span = studentised(
+        span = student_interval(
             values[0],
             values[1:],
             clusters=found["a"].clusters[path],

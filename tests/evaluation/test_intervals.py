@@ -8,12 +8,12 @@ from scipy.stats import bootstrap, t
 from mgajax.evaluation import classification_metrics
 from mgajax.evaluation.bootstrap import Clusters
 from mgajax.evaluation.intervals import (
-    Scale,
+    ValueScale,
     calibration_error,
     over_seeds,
     proportion,
     standard_error,
-    studentised,
+    student_interval,
 )
 from mgajax.reporting.tables.metrics_tables import metrics_table
 
@@ -67,16 +67,16 @@ def test_the_standard_error_is_that_of_the_mean() -> None:
 @pytest.mark.parametrize(
     ("value", "scale", "inside"),
     [
-        (0.98, Scale.SHARE, (0.0, 1.0)),
-        (0.02, Scale.LOSS, (0.0, np.inf)),
-        (0.01, Scale.DIFFERENCE, (-np.inf, 0.05)),
+        (0.98, ValueScale.SHARE, (0.0, 1.0)),
+        (0.02, ValueScale.LOSS, (0.0, np.inf)),
+        (0.01, ValueScale.DIFFERENCE, (-np.inf, 0.05)),
     ],
 )
 def test_an_interval_stays_in_the_range_of_its_value(
-    value: float, scale: Scale, inside: tuple[float, float]
+    value: float, scale: ValueScale, inside: tuple[float, float]
 ) -> None:
     draws = value + np.random.default_rng(0).normal(size=500) * 0.01
-    span = studentised(value, draws, clusters=20, confidence=0.95, scale=scale)
+    span = student_interval(value, draws, clusters=20, confidence=0.95, scale=scale)
     assert inside[0] < span["low"] < value < span["high"] < inside[1]
 
 
@@ -110,7 +110,9 @@ def test_a_calibration_error_lies_in_its_own_interval() -> None:
 def test_no_interval_where_nothing_is_known(
     value: float, draws: np.ndarray, clusters: int, reason: str
 ) -> None:
-    span = studentised(value, draws, clusters=clusters, confidence=0.95, scale=Scale.SHARE)
+    span = student_interval(
+        value, draws, clusters=clusters, confidence=0.95, scale=ValueScale.SHARE
+    )
     assert span == {"low": None, "high": None, "clusters": clusters, "reason": reason}
 
 

@@ -7,7 +7,7 @@ from drawn_predictions import drawn
 
 from mgajax.errors import DataError
 from mgajax.evaluation import Predictions
-from mgajax.evaluation.predictions import concatenated, read_csv
+from mgajax.evaluation.predictions import concatenate, read_csv
 
 
 def _predictions(n=30) -> Predictions:
@@ -160,7 +160,7 @@ def test_missing_file_is_a_clear_error(tmp_path):
 def test_tables_are_joined_in_the_order_given():
     whole = _predictions(10)
     parts = [_rows(whole, slice(6, 10)), _rows(whole, slice(0, 6))]
-    joined = concatenated(parts)
+    joined = concatenate(parts)
     np.testing.assert_array_equal(joined.file_names[4:], whole.file_names[:6])
     np.testing.assert_array_equal(joined.probabilities[:4], whole.probabilities[6:])
     np.testing.assert_array_equal(joined.overlap["rank_auc"][4:], whole.overlap["rank_auc"][:6])
@@ -173,15 +173,15 @@ def test_only_overlaps_that_all_have_are_joined():
             replace(one, overlap=one.overlap | dict.fromkeys(names, one.overlap["rank_auc"]))
             for one, names in zip(parts, (first, second), strict=True)
         ]
-        assert set(concatenated(extended).overlap) == {"rank_auc"}
+        assert set(concatenate(extended).overlap) == {"rank_auc"}
 
 
 def test_only_tables_apart_are_joined():
     whole = _predictions(10)
     with pytest.raises(DataError, match="is in several .4 such slices."):
-        concatenated([whole, _rows(whole, slice(0, 4))])
+        concatenate([whole, _rows(whole, slice(0, 4))])
     with pytest.raises(DataError, match="no table; expected tables of the same classes"):
-        concatenated([])
+        concatenate([])
 
 
 def _rows(table: Predictions, rows: slice) -> Predictions:

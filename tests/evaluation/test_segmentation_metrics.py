@@ -179,13 +179,14 @@ def test_each_replicate_is_the_evaluation_of_the_resampled_slices(monkeypatch):
     counts = collect_counts(map(count_slice, predictions, masks))
     draws = {}
 
-    def record(stratum, *, replicates, seed):
-        draws["counts"] = np.random.default_rng(seed).multinomial(6, [1 / 6] * 6, size=replicates)
+    def record(clusters, *, settings):
+        rng = np.random.default_rng(settings.seed)
+        draws["counts"] = rng.multinomial(6, [1 / 6] * 6, size=settings.replicates)
         return draws["counts"]
 
-    monkeypatch.setattr("mgajax.evaluation.bootstrap.multiplicities", record)
+    monkeypatch.setattr("mgajax.evaluation.segmentation.resample", record)
     monkeypatch.setattr(
-        "mgajax.evaluation.intervals.studentised", lambda value, draws, **_: draws.tolist()
+        "mgajax.evaluation.intervals.student_interval", lambda value, draws, **_: draws.tolist()
     )
     found = metrics_from_counts(counts, PEOPLE, bootstrap=5)["intervals"]
     people = np.unique(PEOPLE, return_inverse=True)[1]

@@ -14,7 +14,7 @@ from unrendered import leave_blank
 from mgajax import config as configs
 from mgajax.cli.experiment import NAMES, PARTS
 from mgajax.errors import ConfigError
-from mgajax.evaluation.result import results_folder
+from mgajax.evaluation.evaluation_report import results_folder
 from mgajax.experiments import checkpoint_choice, claims
 from mgajax.experiments.execution import RunOutcome, RunStatus
 from mgajax.experiments.experiment import Order, run_experiment, write_results

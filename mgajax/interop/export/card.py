@@ -10,7 +10,7 @@ from typing import Any
 from mgajax import config as configs
 from mgajax import models
 from mgajax.config import CONFIG_FILE
-from mgajax.evaluation.result import FOLDER
+from mgajax.evaluation.evaluation_report import EVALUATION_FOLDER
 from mgajax.interop.export.comparison import Artefact
 from mgajax.interop.export.metadata import NOTICE
 from mgajax.interop.formats import FORMATS
@@ -122,7 +122,7 @@ def _data(training: dict[str, Any], *, workdir: Path) -> Iterator[Block]:
 def _results(workdir: Path, *, step: int) -> Iterator[Block]:
     measured = [
         metrics
-        for path in sorted((workdir / FOLDER).glob("*.json"))
+        for path in sorted((workdir / EVALUATION_FOLDER).glob("*.json"))
         if (metrics := json.loads(path.read_text())).get("checkpoint_step") == step
     ]
     if not measured:

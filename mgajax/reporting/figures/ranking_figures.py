@@ -18,7 +18,7 @@ def ranking_figure(rankings: Mapping[str, Any], *, metrics: Mapping[str, Any], p
     the positive class.
 
     Args:
-      rankings: by class, from `evaluation.bands.ranking_bands`.
+      rankings: by class, from `evaluation.ranking.ranking_curves`.
       metrics: of the same examples, from `classification_metrics`.
       path: PNG or SVG to write.
     """

@@ -5,14 +5,14 @@ import pytest
 from drawn_predictions import CLASS_NAMES, drawn
 from sklearn.metrics import auc, precision_recall_curve, roc_curve
 
-from mgajax.evaluation.bands import GRID, Ranking, ranking_bands
-from mgajax.evaluation.bootstrap import Intervals, make_clusters, multiplicities
+from mgajax.evaluation.bootstrap import IntervalSettings, make_clusters, resample
+from mgajax.evaluation.ranking import GRID, RankingCurves, ranking_curves
 
-SETTINGS = Intervals(replicates=40, seed=3, confidence=0.9)
+SETTINGS = IntervalSettings(replicates=40, seed=3, confidence=0.9)
 
 
-def rankings(data: dict, *, settings: Intervals = SETTINGS) -> dict[str, Ranking]:
-    return ranking_bands(
+def rankings(data: dict, *, settings: IntervalSettings = SETTINGS) -> dict[str, RankingCurves]:
+    return ranking_curves(
         data["probabilities"].astype(np.float64),
         data["labels"],
         data["patients"],
@@ -42,8 +42,8 @@ def test_the_bands_are_quantiles_over_resampled_patients() -> None:
     labels, scores = data["labels"], data["probabilities"][:, 1].astype(np.float64)
     clusters = make_clusters(data["patients"], labels, class_names=CLASS_NAMES)
     heights, precisions = [], []
-    for drawn_once in multiplicities(clusters.stratum, replicates=40, seed=3):
-        rows = np.repeat(np.arange(len(labels)), drawn_once[clusters.member])
+    for counts in resample(clusters, settings=SETTINGS):
+        rows = np.repeat(np.arange(len(labels)), counts[clusters.member])
         fpr, tpr, _ = roc_curve(labels[rows] == 1, scores[rows], drop_intermediate=False)
         heights.append(np.interp(GRID, fpr, tpr))
         precision, recall, _ = precision_recall_curve(labels[rows] == 1, scores[rows])
@@ -58,7 +58,7 @@ def test_the_bands_are_quantiles_over_resampled_patients() -> None:
 
 
 def test_a_band_goes_round_its_curve_and_inside_the_square() -> None:
-    one = rankings(drawn(), settings=Intervals(200, seed=0, confidence=0.95))["Normal"]
+    one = rankings(drawn(), settings=IntervalSettings(200, seed=0, confidence=0.95))["Normal"]
     height = np.interp(GRID, one.roc.x, one.roc.y)
     assert (one.roc.low <= height + 1e-9).all()
     assert (height <= one.roc.high + 1e-9).all()
@@ -67,7 +67,7 @@ def test_a_band_goes_round_its_curve_and_inside_the_square() -> None:
 
 
 def test_without_replicates_there_is_a_curve_and_no_band() -> None:
-    one = rankings(drawn(), settings=Intervals(0, seed=0, confidence=0.95))["CAP"]
+    one = rankings(drawn(), settings=IntervalSettings(0, seed=0, confidence=0.95))["CAP"]
     assert one.roc.low is None
     assert one.precision_recall.high is None
     assert one.roc.y[-1] == 1

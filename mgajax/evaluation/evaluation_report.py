@@ -1,4 +1,4 @@
-"""What the evaluation of a run gives, whatever the run has learned."""
+"""The report of an evaluated run, whatever its task: the folder, what was written, its first keys."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,19 +8,19 @@ from mgajax import config as configs
 from mgajax.training.checkpoints import CheckpointName
 from mgajax.training.run import Run
 
-FOLDER = "evaluation"
-"""In a run's folder: where results go."""
+EVALUATION_FOLDER = "evaluation"
+"""Of results, in a run's folder."""
 
 
 def results_folder(workdir: Path, *, checkpoint: CheckpointName = CheckpointName.BEST) -> Path:
-    """Where results of that checkpoint go: those of the best one above the others."""
-    folder = workdir / FOLDER
+    """Of the best checkpoint `evaluation/`; of another one a folder in it, of the checkpoint's name."""
+    folder = workdir / EVALUATION_FOLDER
     return folder if checkpoint is CheckpointName.BEST else folder / checkpoint
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an evaluation gives.
+    """Results of an evaluation.
 
     Attributes:
       metrics: everything that was measured, as written to JSON.
@@ -33,8 +33,8 @@ class Evaluation:
     files: tuple[Path, ...]
 
 
-def head(run: Run, *, split: str, step: int, cross_entropy: float) -> dict[str, Any]:
-    """What was evaluated: model, split, checkpoint, data, versions; the first part of the JSON."""
+def report_head(run: Run, *, split: str, step: int, cross_entropy: float) -> dict[str, Any]:
+    """The first keys of the JSON: model, split, checkpoint, data and versions."""
     data = run.data
     return {
         "task": run.config.task,

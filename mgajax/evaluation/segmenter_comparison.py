@@ -1,7 +1,7 @@
 """Several evaluated segmenters on the same slices: Table 3, paired differences, Fig. 7.
 
-The models see the same patients, so the difference of two is resampled as one number: patients
-that are hard for both cancel, which two separate intervals cannot show.
+The models see the same patients, so the difference of two is resampled as one number, in which
+patients that are hard for both cancel. Two separate intervals cannot show that.
 """
 
 import csv
@@ -15,26 +15,27 @@ import numpy as np
 
 from mgajax.data.preparation import decode
 from mgajax.errors import ConfigError, DataError
-from mgajax.evaluation import bootstrap as resampling
-from mgajax.evaluation.bootstrap import Intervals
-from mgajax.evaluation.evaluate_segmenter import SlicePrediction, panel_slices, segmented
-from mgajax.evaluation.intervals import Scale, studentised
-from mgajax.evaluation.result import FOLDER
+from mgajax.evaluation.bootstrap import (
+    IntervalSettings,
+    make_clusters,
+    prepend_original,
+    resample,
+)
+from mgajax.evaluation.evaluate_segmenter import SlicePrediction, panel_slices, segment_slices
+from mgajax.evaluation.evaluation_report import EVALUATION_FOLDER
+from mgajax.evaluation.intervals import ValueScale, student_interval
 from mgajax.evaluation.segmentation import replicate_scores
 from mgajax.evaluation.segmentation_counts import BOUNDARY, PIXELS, SegmentationCounts
 from mgajax.files import write_json, write_text
 from mgajax.paper import model_name
 from mgajax.reporting.figures.segmentation_figures import model_comparison_figure
 from mgajax.reporting.figures.segmentation_panels import segmentation_panel
-from mgajax.reporting.tables.table3 import (
-    differences_markdown,
-    table3_markdown,
-)
+from mgajax.reporting.tables.table3 import differences_markdown, table3_markdown
 from mgajax.training.run import reopen_run
 
 
 @dataclass(frozen=True)
-class SegmenterResults:
+class StoredEvaluation:
     """The stored evaluation of one run, its slices sorted by file name.
 
     Attributes:
@@ -56,7 +57,7 @@ class SegmenterResults:
 
 @dataclass(frozen=True)
 class SegmenterComparison:
-    """What a comparison gives.
+    """Differences of segmenters, and what was written of them.
 
     Attributes:
       differences: see `paired_differences`.
@@ -88,10 +89,10 @@ def compare_segmenters(
     """
     if len(workdirs) < 2:
         raise ConfigError(f"{len(workdirs)} runs to compare; expected two or more --workdir")
-    runs = _by_name([read_evaluated(workdir, split=split) for workdir in workdirs])
+    runs = _by_name([read_evaluation(workdir, split=split) for workdir in workdirs])
     _check_same_slices(runs)
     first = next(iter(runs.values()))
-    settings = Intervals(bootstrap, seed=0, confidence=0.95)
+    settings = IntervalSettings(bootstrap, seed=0, confidence=0.95)
     counts = {name: run.counts for name, run in runs.items()}
     differences = paired_differences(counts, first.patients, settings=settings)
     results = {name: run.metrics for name, run in runs.items()}
@@ -106,17 +107,19 @@ def compare_segmenters(
     return SegmenterComparison(differences=differences, table=table, files=files)
 
 
-def read_evaluated(workdir: Path, *, split: str) -> SegmenterResults:
+def read_evaluation(workdir: Path, *, split: str) -> StoredEvaluation:
     """Read back the report and the per-slice table of a segmentation run.
 
     Raises:
       ConfigError: not evaluated on `split`, or no segmentation run.
       DataError: damaged.
     """
-    report, slices = (workdir / FOLDER / name for name in (f"{split}.json", f"{split}_slices.csv"))
+    report, slices = (
+        workdir / EVALUATION_FOLDER / name for name in (f"{split}.json", f"{split}_slices.csv")
+    )
     if not (report.is_file() and slices.is_file()):
         raise ConfigError(
-            f"{workdir}: no {FOLDER}/{split}.json with {split}_slices.csv; first: mgajax evaluate "
+            f"{workdir}: no {EVALUATION_FOLDER}/{split}.json with {split}_slices.csv; first: mgajax evaluate "
             f"--workdir {workdir} --split {split}"
         )
     try:
@@ -129,7 +132,7 @@ def read_evaluated(workdir: Path, *, split: str) -> SegmenterResults:
             for dtype, names in ((int, PIXELS), (float, BOUNDARY))
             for name in names
         }
-        return SegmenterResults(
+        return StoredEvaluation(
             workdir=workdir,
             metrics=metrics,
             file_names=np.array([line["file_name"] for line in lines]),
@@ -144,7 +147,7 @@ def read_evaluated(workdir: Path, *, split: str) -> SegmenterResults:
 
 
 def paired_differences(
-    counts: Mapping[str, SegmentationCounts], patients: np.ndarray, *, settings: Intervals
+    counts: Mapping[str, SegmentationCounts], patients: np.ndarray, *, settings: IntervalSettings
 ) -> dict[str, Any]:
     """The first model's scores minus each other's, with paired bootstrap intervals.
 
@@ -159,14 +162,11 @@ def paired_differences(
       a `Span` of `intervals.py`.
     """
     reference, *others = counts
-    clusters = resampling.make_clusters(
-        patients, np.zeros(len(patients), int), class_names=("all",)
-    )
-    drawn = resampling.multiplicities(
-        clusters.stratum, replicates=settings.replicates, seed=settings.seed
-    )
-    drawn = np.concatenate([np.ones_like(clusters.stratum)[None], drawn])  # once as they are
-    scores = {name: replicate_scores(own, clusters.member, drawn) for name, own in counts.items()}
+    clusters = make_clusters(patients, np.zeros(len(patients), int), class_names=("all",))
+    draws = prepend_original(resample(clusters, settings=settings))
+    scores = {
+        name: replicate_scores(slices, clusters.member, draws) for name, slices in counts.items()
+    }
     return {
         "reference": reference,
         "settings": {
@@ -193,29 +193,31 @@ def paired_differences(
     }
 
 
-def _difference(values: np.ndarray, settings: Intervals, *, clusters: int) -> dict[str, Any]:
-    """The difference itself, which comes first, and the interval from its replicates."""
-    span = studentised(
+def _difference(values: np.ndarray, settings: IntervalSettings, *, clusters: int) -> dict[str, Any]:
+    """The difference on the data, the first of `values`, and the interval from the others."""
+    span = student_interval(
         float(values[0]),
         values[1:],
         clusters=clusters,
         confidence=settings.confidence,
-        scale=Scale.DIFFERENCE,
+        scale=ValueScale.DIFFERENCE,
     )
     return {"value": float(values[0]) if np.isfinite(values[0]) else None, **span}
 
 
-def _by_name(runs: Sequence[SegmenterResults]) -> dict[str, SegmenterResults]:
+def _by_name(runs: Sequence[StoredEvaluation]) -> dict[str, StoredEvaluation]:
     """Runs by their model's name, or by their folder's where two have the same model."""
     names = [run.metrics["model"] for run in runs]
     if len(set(names)) < len(names):
         names = [run.workdir.name for run in runs]
     if len(set(names)) < len(names):
-        raise ConfigError(f"runs to compare: {', '.join(names)}; expected folders of unlike names")
+        raise ConfigError(
+            f"runs to compare: {', '.join(names)}; expected folders of different names"
+        )
     return dict(zip(names, runs, strict=True))
 
 
-def _check_same_slices(runs: Mapping[str, SegmenterResults]) -> None:
+def _check_same_slices(runs: Mapping[str, StoredEvaluation]) -> None:
     first, *others = runs.values()
     for other in others:
         if not np.array_equal(first.file_names, other.file_names):
@@ -233,7 +235,7 @@ def _check_same_slices(runs: Mapping[str, SegmenterResults]) -> None:
             )
 
 
-def _panel(runs: Mapping[str, SegmenterResults], path: Path) -> Path:
+def _panel(runs: Mapping[str, StoredEvaluation], path: Path) -> Path:
     """Fig. 7: slices from the median to the worst mean Dice, segmented again by each model."""
     first = next(iter(runs.values()))
     dice = {name: run.counts.scores()["dice"] for name, run in runs.items()}
@@ -243,12 +245,15 @@ def _panel(runs: Mapping[str, SegmenterResults], path: Path) -> Path:
         has_lesion=first.counts.has_lesion,
     )
     names = first.file_names[chosen]
-    shown = {name: _segment_again(run.workdir, names) for name, run in runs.items()}
-    slices = next(iter(shown.values()))
+    predictions = {name: _segment_again(run.workdir, names) for name, run in runs.items()}
+    slices = next(iter(predictions.values()))
     return segmentation_panel(
         [image for image, _ in slices],
-        [one.truth for _, one in slices],
-        {model_name(name): [one.predicted for _, one in own] for name, own in shown.items()},
+        [prediction.truth for _, prediction in slices],
+        {
+            model_name(name): [prediction.predicted for _, prediction in of_model]
+            for name, of_model in predictions.items()
+        },
         dice={model_name(name): column[chosen] for name, column in dice.items()},
         captions=first.sources[chosen].tolist(),
         path=path,
@@ -263,6 +268,7 @@ def _segment_again(
     run = reopen_run(workdir)
     state, _ = run.kept_state()
     rows = run.data.rows_named(file_names.tolist())
-    found = {one.row: one for one in segmented(run, state, np.sort(rows))}
-    pictures = ((found[row], run.data.settings) for row in rows.tolist())
-    return [(decode(one.image, flags="", settings=settings), one) for one, settings in pictures]
+    predictions = {slice_.row: slice_ for slice_ in segment_slices(run, state, np.sort(rows))}
+    ordered = [predictions[row] for row in rows.tolist()]
+    settings = run.data.settings
+    return [(decode(slice_.image, flags="", settings=settings), slice_) for slice_ in ordered]

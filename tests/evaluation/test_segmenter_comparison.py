@@ -13,13 +13,13 @@ from pretended import stream_of, untrained
 
 from mgajax.errors import ConfigError, DataError
 from mgajax.evaluation import collect_counts, count_slice, metrics_from_counts
-from mgajax.evaluation.bootstrap import Intervals
-from mgajax.evaluation.comparison import compare_segmenters, paired_differences
+from mgajax.evaluation.bootstrap import IntervalSettings
 from mgajax.evaluation.evaluate_segmenter import evaluate_segmenter
+from mgajax.evaluation.segmenter_comparison import compare_segmenters, paired_differences
 from mgajax.training.run import Run
 
 PATIENTS = np.array([f"p{i // 3}" for i in range(30)])
-SETTINGS = Intervals(replicates=200, seed=0, confidence=0.95)
+SETTINGS = IntervalSettings(replicates=200, seed=0, confidence=0.95)
 
 
 def _counts(shift: int):
@@ -116,7 +116,7 @@ def test_only_evaluations_of_the_same_slices_are_compared(evaluated, tmp_path: P
         compare_segmenters(evaluated[:1], out=tmp_path)
     with pytest.raises(ConfigError, match="no evaluation/validation.json.*mgajax evaluate"):
         compare_segmenters(evaluated, out=tmp_path, split="validation")
-    with pytest.raises(ConfigError, match="unet, unet; expected folders of unlike names"):
+    with pytest.raises(ConfigError, match="unet, unet; expected folders of different names"):
         compare_segmenters([evaluated[0], evaluated[0]], out=tmp_path)
     other = _copy(evaluated[1], tmp_path / "fewer")
     slices = other / "evaluation" / "test_slices.csv"

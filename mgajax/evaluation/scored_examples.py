@@ -1,5 +1,6 @@
-"""The checks of input that all metrics share."""
+"""What all metrics start from: checked examples with their probabilities, and patients made of them."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -47,7 +48,30 @@ class ScoredExamples:
         )
 
 
-def checked_examples(
+@dataclass(frozen=True)
+class Patients:
+    """One row a patient, sorted by name.
+
+    Attributes:
+      names: str [n].
+      labels: int64 [n], the patient's class; see `aggregate_patients`.
+      probabilities: float64 [n, k], mean over the patient's slices.
+      positive_share: float64 [n], share of the patient's slices predicted as the positive class.
+      several_labels: for each patient whose slices differ in label, the slices of each class code.
+    """
+
+    names: np.ndarray
+    labels: Int64[np.ndarray, "n"]
+    probabilities: Float[np.ndarray, "n k"]
+    positive_share: Float[np.ndarray, "n"]
+    several_labels: dict[str, dict[int, int]]
+
+    def as_examples(self) -> ScoredExamples:
+        """One example a patient, of its mean probabilities."""
+        return ScoredExamples(self.probabilities, self.labels, self.names, None)
+
+
+def check_examples(
     probabilities: Num[ArrayLike, "..."],
     labels: Num[ArrayLike, "..."],
     *,
@@ -67,9 +91,9 @@ def checked_examples(
     p, y = np.asarray(probabilities), np.asarray(labels)
     _check_shapes(p, y, classes)
     _check_probabilities(p := p.astype(np.float64))
-    y = _checked_labels(y, classes)
-    names = checked_names(patients, n=len(y), what="patients")
-    origins = checked_names(sources, n=len(y), what="sources")
+    y = _check_labels(y, classes)
+    names = check_names(patients, n=len(y), what="patients")
+    origins = check_names(sources, n=len(y), what="sources")
     keys = [*p.T[::-1], y] + [column for column in (origins, names) if column is not None]
     return ScoredExamples(p, y, names, origins).select(np.lexsort(keys))
 
@@ -100,7 +124,7 @@ def _check_probabilities(p: np.ndarray) -> None:
         )
 
 
-def _checked_labels(y: np.ndarray, classes: int) -> np.ndarray:
+def _check_labels(y: np.ndarray, classes: int) -> np.ndarray:
     wrong = (y < 0) | (y >= classes) | (y != np.floor(y)) | ~np.isfinite(y)
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
@@ -111,7 +135,7 @@ def _checked_labels(y: np.ndarray, classes: int) -> np.ndarray:
     return y.astype(np.int64)
 
 
-def checked_names(
+def check_names(
     names: Sequence[str] | np.ndarray | None, *, n: int, what: str
 ) -> np.ndarray | None:
     """A column of names, str [n], or None where unknown.
@@ -128,3 +152,36 @@ def checked_names(
         row = int(np.flatnonzero(column == "")[0])
         raise DataError(f"{what}[{row}] is empty, expected a name; pass {what}=None if unknown")
     return column
+
+
+def aggregate_patients(examples: ScoredExamples, *, positive: int) -> Patients:
+    """Average the slices of each patient.
+
+    Note: slices of one patient may have several labels (a follow-up scan that has cleared, or a slice
+    without findings). The patient's label is the most frequent one; of equals `positive`, else the
+    lowest code. All such patients are listed.
+
+    Args:
+      examples: with patients.
+      positive: class code whose share of a patient's slices is counted.
+    """
+    if examples.patients is None:
+        raise ValueError("aggregate_patients: the examples have no patients")
+    names, member = np.unique(examples.patients, return_inverse=True)
+    counts = np.bincount(member).astype(np.float64)
+    sums = np.stack([np.bincount(member, column) for column in examples.probabilities.T], axis=1)
+    hits = np.bincount(member, examples.predicted == positive)
+    labels = np.empty(len(names), np.int64)
+    several: dict[str, dict[int, int]] = {}
+    for index, patient_labels in enumerate(_split_by_group(examples.labels, member)):
+        tally = Counter(patient_labels.tolist())
+        labels[index] = min(tally, key=lambda c: (-tally[c], c != positive, c))
+        if len(tally) > 1:
+            several[str(names[index])] = dict(sorted(tally.items()))
+    return Patients(names, labels, sums / counts[:, None], hits / counts, several)
+
+
+def _split_by_group(values: np.ndarray, member: np.ndarray) -> list[np.ndarray]:
+    """`values` split by group 0, 1, …"""
+    order = np.argsort(member, kind="stable")
+    return np.split(values[order], np.cumsum(np.bincount(member))[:-1])
