@@ -48,3 +48,9 @@ def nearest(name: str, known: list[str] | tuple[str, ...]) -> str:
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return f"{hint}valid: {', '.join(known)}"
+
+
+def quantity(number: int, noun: str) -> str:
+    """A number with its noun in the right form: "1 slice", "1,234 slices"; "series" stays as it is."""
+    plural = noun if noun.endswith("s") else f"{noun}s"
+    return f"{number:,} {noun if number == 1 else plural}"

@@ -1,9 +1,9 @@
-"""Two slices brought to cover each other, and how alike they then are.
+"""Aligns two slices, and measures how alike they then are.
 
 A candidate pair's windows match to a few percent only. The first one's window is moved until both
-show the same (Lucas and Kanade, IJCAI 1981), coarse detail first; top, left, bottom and right move
-each on their own, which covers shifts, crops and changes of size or aspect. What counts is the
-correlation of local contrast after that, field by field.
+show the same (Lucas and Kanade, IJCAI 1981), coarse detail first. Top, left, bottom and right move
+independently, which covers shifts, crops and changes of size or aspect. The result is the correlation
+of local contrast after that, field by field.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float32
 
-from mgajax.audit.windows import correlation, cut, local_contrast
+from mgajax.audit.thumbnail_windows import correlation, cut, local_contrast
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class AlignmentStage:
       size: pixels a side at which the two are compared.
       coarse, fine: surroundings and blur, see `local_contrast`.
       steps: how often the window is moved.
-      least: pairs that correlate less at its end are given up.
+      least: pairs that correlate less at the end of the stage are given up.
     """
 
     size: int
@@ -71,18 +71,22 @@ def align(
     """
     windows = windows.copy()
     scores = np.zeros(len(windows), np.float32)
-    going = np.arange(len(windows))
+    rows = np.arange(len(windows))
     for stage in STAGES:
-        target = _contrast(second[going], targets[going], stage)
+        target_pictures = _contrast(second[rows], targets[rows], stage)
         for _ in range(stage.steps):
-            shown = _contrast(first[going], windows[going], stage)
-            windows[going] = _moved(windows[going], _step(shown, target))
-        shown = _contrast(first[going], windows[going], stage)
-        hopeful = correlation(shown, target) >= stage.least
-        going, shown, target = going[hopeful], shown[hopeful], target[hopeful]
-        if not len(going):
+            pictures = _contrast(first[rows], windows[rows], stage)
+            windows[rows] = _move_edges(windows[rows], _solve_step(pictures, target_pictures))
+        pictures = _contrast(first[rows], windows[rows], stage)
+        is_alike = correlation(pictures, target_pictures) >= stage.least
+        rows, pictures, target_pictures = (
+            rows[is_alike],
+            pictures[is_alike],
+            target_pictures[is_alike],
+        )
+        if not len(rows):
             return windows, scores
-    scores[going] = agreement(shown, target)
+    scores[rows] = agreement(pictures, target_pictures)
     return windows, scores
 
 
@@ -99,11 +103,11 @@ def agreement(
         x.reshape(len(x), FIELDS, size, FIELDS, size).swapaxes(2, 3).reshape(-1, size, size)
         for x in (first, second)
     ]
-    alike = correlation(*fields).reshape(len(first), -1)
+    correlations = correlation(*fields).reshape(len(first), -1)
     spread = (x.std(axis=(1, 2)) for x in fields)
     contrast = np.prod(np.stack(list(spread)), axis=0).reshape(len(first), -1)
-    told = contrast > np.float32(EMPTY_FIELD) * contrast.mean(axis=1, keepdims=True)
-    rows = zip(alike, told, strict=True)
+    has_contrast = contrast > np.float32(EMPTY_FIELD) * contrast.mean(axis=1, keepdims=True)
+    rows = zip(correlations, has_contrast, strict=True)
     values = [np.percentile(row[here], WORSE_FIELDS) if here.any() else 0.0 for row, here in rows]
     return np.array(values, np.float32)
 
@@ -113,22 +117,27 @@ def _contrast(
     windows: Float32[np.ndarray, "n 4"],
     stage: AlignmentStage,
 ) -> Float32[np.ndarray, "n s s"]:
-    shown = cut(thumbnails, windows, size=stage.size)
-    return local_contrast(shown, coarse=stage.coarse, fine=stage.fine)
+    pictures = cut(thumbnails, windows, size=stage.size)
+    return local_contrast(pictures, coarse=stage.coarse, fine=stage.fine)
 
 
-def _step(
-    shown: Float32[np.ndarray, "n s s"], target: Float32[np.ndarray, "n s s"]
+def _solve_step(
+    pictures: Float32[np.ndarray, "n s s"], target_pictures: Float32[np.ndarray, "n s s"]
 ) -> Float32[np.ndarray, "n 4"]:
     """How far the edges should move, as shares of the window's sides: one Gauss-Newton step on the
     squared difference.
     """
-    size = shown.shape[-1]
-    down, across = np.gradient(shown, axis=(1, 2))
-    place = ((np.arange(size, dtype=np.float32) + np.float32(0.5)) / np.float32(size))[:, None]
-    slopes = [down * (1 - place), across * (1 - place.T), down * place, across * place.T]
-    jacobian = np.stack(slopes, axis=1).reshape(len(shown), 4, -1)
-    difference = (target - shown).reshape(len(shown), -1, 1)
+    size = pictures.shape[-1]
+    down, across = np.gradient(pictures, axis=(1, 2))
+    fraction = ((np.arange(size, dtype=np.float32) + np.float32(0.5)) / np.float32(size))[:, None]
+    slopes = [
+        down * (1 - fraction),
+        across * (1 - fraction.T),
+        down * fraction,
+        across * fraction.T,
+    ]
+    jacobian = np.stack(slopes, axis=1).reshape(len(pictures), 4, -1)
+    difference = (target_pictures - pictures).reshape(len(pictures), -1, 1)
     normal = jacobian @ jacobian.transpose(0, 2, 1)
     damping = np.trace(normal, axis1=1, axis2=2)[:, None, None] * np.float32(1e-3) + np.float32(
         1e-3
@@ -137,7 +146,7 @@ def _step(
     return np.clip(step[..., 0] / np.float32(size), -FARTHEST, FARTHEST)
 
 
-def _moved(
+def _move_edges(
     windows: Float32[np.ndarray, "n 4"], shares: Float32[np.ndarray, "n 4"]
 ) -> Float32[np.ndarray, "n 4"]:
     """Windows with their edges moved, kept within half a frame of the frame."""

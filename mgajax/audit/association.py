@@ -54,13 +54,14 @@ def associate(
       sources: archives.
       people: whose slice each is; a person counts once for each source and class.
     """
-    names = np.asarray(sources).astype(str)
-    present = tuple(name for name in SOURCES if (names == name).any())
-    places = np.array([present.index(name) for name in names.tolist()])
-    once = np.unique(np.stack([places, labels, people]), axis=1)
-    slices, patients = _table(places, labels, len(present)), _table(once[0], once[1], len(present))
+    source_names = np.asarray(sources).astype(str)
+    present_sources = tuple(name for name in SOURCES if (source_names == name).any())
+    source_codes = np.array([present_sources.index(name) for name in source_names.tolist()])
+    combinations = np.unique(np.stack([source_codes, labels, people]), axis=1)
+    slices = _table(source_codes, labels, len(present_sources))
+    patients = _table(combinations[0], combinations[1], len(present_sources))
     return Association(
-        sources=present,
+        sources=present_sources,
         slices=tuple(map(tuple, slices.tolist())),
         patients=tuple(map(tuple, patients.tolist())),
         v_slices=cramers_v(slices),
@@ -84,8 +85,8 @@ def cramers_v(table: Int[np.ndarray, "r c"]) -> float | None:
     phi = (np.square(counts - expected) / expected).sum() / total
     phi = max(0.0, phi - (rows - 1) * (columns - 1) / (total - 1))
     shrunk = [side - (side - 1) ** 2 / (total - 1) for side in (rows, columns)]
-    room = min(shrunk) - 1
-    return float(min(1.0, np.sqrt(phi / room))) if room > 0 else None
+    bound = min(shrunk) - 1
+    return float(min(1.0, np.sqrt(phi / bound))) if bound > 0 else None
 
 
 def _table(rows: np.ndarray, columns: np.ndarray, count: int) -> np.ndarray:

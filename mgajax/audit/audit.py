@@ -1,4 +1,4 @@
-"""Audits a folder: reads its slices, looks for copies, damage and shortcuts, and collects the result."""
+"""Audits a folder: reads its slices, looks for copies, damage and shortcuts, collects the result."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -9,6 +9,15 @@ import numpy as np
 from jaxtyping import Int32, UInt8
 
 from mgajax.audit.association import associate
+from mgajax.audit.audit_result import (
+    AuditResult,
+    IdentityMatch,
+    Pair,
+    ReportedSlice,
+    SharedPatient,
+    SplitPatient,
+)
+from mgajax.audit.background_shortcut import check_shortcut
 from mgajax.audit.candidates import CROPS, LIMIT
 from mgajax.audit.copies import SAME, Copy, exact_copies, near_copies
 from mgajax.audit.fingerprints import (
@@ -17,17 +26,7 @@ from mgajax.audit.fingerprints import (
     load_fingerprints,
     store_fingerprints,
 )
-from mgajax.audit.mask_check import check_masks
-from mgajax.audit.result import (
-    AuditResult,
-    IdentityMatch,
-    Pair,
-    ReportedSlice,
-    SharedPatient,
-    SplitPatient,
-)
-from mgajax.audit.segmenter import shared_patients
-from mgajax.audit.shortcut import check_shortcut
+from mgajax.audit.mask_checks import check_masks, find_shared_patients
 from mgajax.audit.slices import AuditSlices, open_slices, split_name
 from mgajax.curation.report import Finding
 from mgajax.data.patient_groups import patient_keys
@@ -39,12 +38,12 @@ CACHE = "fingerprints.npz"
 
 @dataclass(frozen=True)
 class IllustratedAudit:
-    """An audit's result, and what its rows look like.
+    """An audit's result, and the thumbnails of its slices.
 
     Attributes:
       result: what was found.
       thumbnails: of all slices, squeezed into squares.
-      shapes: height and width that they had.
+      shapes: height and width of each slice.
     """
 
     result: AuditResult
@@ -66,37 +65,37 @@ def audit_folder(
       directory: see `slices.open_slices`.
       split: a split.csv; the built split by default.
       masks: a folder of lesion masks; the one beside a downloaded copy by default.
-      trained_on: what the segmenter of predicted masks was trained on, see `shared_patients`.
+      trained_on: what the segmenter of predicted masks was trained on, see `find_shared_patients`.
       cache: a folder that keeps the fingerprints for the next audit.
 
     Raises:
       DataError: nothing to audit; see also `open_slices`.
     """
     slices = open_slices(directory, split=split)
-    shared = shared_patients(slices, trained_on) if trained_on else []
-    stored = load_fingerprints(cache / CACHE)
-    found = fingerprint_all(slices.contents(), total=len(slices), stored=stored)
-    for name, fingerprint_ in zip(slices.file_names.tolist(), found, strict=True):
-        if fingerprint_ is None:
+    shared = find_shared_patients(slices, trained_on) if trained_on else []
+    cached = load_fingerprints(cache / CACHE)
+    fingerprints = fingerprint_all(slices.contents(), total=len(slices), cached=cached)
+    for name, fingerprint in zip(slices.file_names.tolist(), fingerprints, strict=True):
+        if fingerprint is None:
             slices.findings.note(Finding.UNDECODABLE, name)
-    prints = [fingerprint_ for fingerprint_ in found if fingerprint_ is not None]
-    if not prints:
-        raise DataError(f"{directory}: none of {len(found)} pictures can be decoded")
-    if any(fingerprint_.content not in stored for fingerprint_ in prints):
+    present = [fingerprint for fingerprint in fingerprints if fingerprint is not None]
+    if not present:
+        raise DataError(f"{directory}: none of {len(fingerprints)} pictures can be decoded")
+    if any(fingerprint.content not in cached for fingerprint in present):
         store_fingerprints(
-            cache / CACHE, {fingerprint_.content: fingerprint_ for fingerprint_ in prints}.values()
+            cache / CACHE, {fingerprint.content: fingerprint for fingerprint in present}.values()
         )
-    whole = slices.only(np.array([fingerprint_ is not None for fingerprint_ in found]))
-    shapes = np.stack([fingerprint_.shape for fingerprint_ in prints])
-    check_masks(whole, shapes, folder=masks or slices.mask_folder)
-    thumbnails = np.stack([fingerprint_.thumbnail for fingerprint_ in prints])
-    result = _judge(whole, prints, thumbnails, split=split, trained_on=trained_on, shared=shared)
+    decoded = slices.only(np.array([fingerprint is not None for fingerprint in fingerprints]))
+    shapes = np.stack([fingerprint.shape for fingerprint in present])
+    check_masks(decoded, shapes, folder=masks or slices.mask_folder)
+    thumbnails = np.stack([fingerprint.thumbnail for fingerprint in present])
+    result = _judge(decoded, present, thumbnails, split=split, trained_on=trained_on, shared=shared)
     return IllustratedAudit(result, thumbnails, shapes)
 
 
 def _judge(
     slices: AuditSlices,
-    prints: Sequence[Fingerprint],
+    fingerprints: Sequence[Fingerprint],
     thumbnails: np.ndarray,
     *,
     split: Path | None,
@@ -104,11 +103,14 @@ def _judge(
     shared: Sequence[SharedPatient],
 ) -> AuditResult:
     people = slices.people()
-    near = near_copies(thumbnails, np.stack([one.anchors for one in prints]), people=people)
-    copies = _merged(exact_copies([one.pixels for one in prints]), near)
-    pairs = [_pair(slices, copy, people=people) for copy in copies]
-    between = [pair for pair in pairs if _is_between(pair, people)]
-    own = [pair for pair in pairs if not _is_between(pair, people)]
+    anchors = np.stack([fingerprint.anchors for fingerprint in fingerprints])
+    copies = _merge(
+        exact_copies([fingerprint.pixels for fingerprint in fingerprints]),
+        near_copies(thumbnails, anchors, people=people),
+    )
+    pairs = [_report_pair(slices, copy, people=people) for copy in copies]
+    across = [pair for pair in pairs if _is_across(pair, people)]
+    within = [pair for pair in pairs if not _is_across(pair, people)]
     return AuditResult(
         directory=str(slices.directory),
         kind=slices.kind,
@@ -118,15 +120,15 @@ def _judge(
         split_patients=tuple(_split_patients(slices)),
         trained_on=str(trained_on or ""),
         shared_patients=tuple(shared),
-        pairs=tuple(between),
-        own_copies=tuple(own),
-        identities=tuple(_identities(between, people)),
-        torn_labels=slices.findings.names(Finding.CLASS_CONFLICT),
-        two_classes=tuple(_two_classes(slices, people)),
+        pairs=tuple(across),
+        copies_within=tuple(within),
+        identities=tuple(_identities(across, people)),
+        contradicted_labels=slices.findings.names(Finding.CLASS_CONFLICT),
+        multi_class_patients=tuple(_multi_class_patients(slices, people)),
         findings=tuple(slices.findings.summarised()),
         association=associate(labels=slices.labels, sources=slices.sources, people=people),
         shortcut=check_shortcut(
-            np.stack([one.background for one in prints]),
+            np.stack([fingerprint.background for fingerprint in fingerprints]),
             labels=slices.labels,
             sources=slices.sources,
             people=people,
@@ -139,29 +141,29 @@ def _judge(
     )
 
 
-def _merged(exact: Iterable[Copy], near: Iterable[Copy]) -> list[Copy]:
-    """Each pair once; equal pixels before alike ones."""
-    seen: dict[frozenset[int], Copy] = {}
+def _merge(exact: Iterable[Copy], near: Iterable[Copy]) -> list[Copy]:
+    """Each pair once; equal pixels take precedence."""
+    unique: dict[frozenset[int], Copy] = {}
     for copy in (*exact, *near):
-        seen.setdefault(frozenset((copy.first, copy.second)), copy)
-    return list(seen.values())
+        unique.setdefault(frozenset((copy.first, copy.second)), copy)
+    return list(unique.values())
 
 
-def _pair(slices: AuditSlices, copy: Copy, *, people: Int32[np.ndarray, "n"]) -> Pair:
-    a, b = copy.first, copy.second
-    parts = {int(slices.splits[a]), int(slices.splits[b])}
-    apart = len(parts) == 2 and min(parts) >= 0
+def _report_pair(slices: AuditSlices, copy: Copy, *, people: Int32[np.ndarray, "n"]) -> Pair:
+    first, second = copy.first, copy.second
+    splits = {int(slices.splits[first]), int(slices.splits[second])}
+    is_apart = len(splits) == 2 and min(splits) >= 0
     return Pair(
-        first=_slice(slices, a),
-        second=_slice(slices, b),
+        first=_report_slice(slices, first),
+        second=_report_slice(slices, second),
         kind=copy.kind,
-        words=copy.words,
+        difference=copy.difference,
         correlation=copy.correlation,
-        leaks=bool(people[a] != people[b]) and (apart or not slices.has_split),
+        leaks=bool(people[first] != people[second]) and (is_apart or not slices.has_split),
     )
 
 
-def _slice(slices: AuditSlices, row: int) -> ReportedSlice:
+def _report_slice(slices: AuditSlices, row: int) -> ReportedSlice:
     return ReportedSlice(
         row=row,
         file_name=str(slices.file_names[row]),
@@ -172,7 +174,7 @@ def _slice(slices: AuditSlices, row: int) -> ReportedSlice:
     )
 
 
-def _is_between(pair: Pair, people: Int32[np.ndarray, "n"]) -> bool:
+def _is_across(pair: Pair, people: Int32[np.ndarray, "n"]) -> bool:
     """Whether a pair crosses people or classes, which makes it a finding."""
     return bool(people[pair.first.row] != people[pair.second.row]) or pair.is_conflict
 
@@ -180,13 +182,15 @@ def _is_between(pair: Pair, people: Int32[np.ndarray, "n"]) -> bool:
 def _split_patients(slices: AuditSlices) -> Iterable[SplitPatient]:
     """People in several splits, by the data set's ids and by those of the split.csv."""
     reported = set()
-    for patients in (slices.patients, slices.own_patients):
+    for patients in (slices.patients, slices.listed_patients):
         keys = patient_keys(patients)
-        used = slices.splits >= 0
+        has_split = slices.splits >= 0
         counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        for key, code in zip(keys[used].tolist(), slices.splits[used].tolist(), strict=True):
+        for key, code in zip(
+            keys[has_split].tolist(), slices.splits[has_split].tolist(), strict=True
+        ):
             counts[key][SPLITS[code]] += 1
-        for key in sorted(key for key, parts in counts.items() if len(parts) > 1):
+        for key in sorted(key for key, by_split in counts.items() if len(by_split) > 1):
             if key not in reported:
                 reported.add(key)
                 name = str(patients[np.argmax(keys == key)])
@@ -207,8 +211,8 @@ def _identities(pairs: Sequence[Pair], people: Int32[np.ndarray, "n"]) -> list[I
     return sorted(identities, key=lambda identity: (-identity.pairs, identity.patients))
 
 
-def _two_classes(slices: AuditSlices, people: Int32[np.ndarray, "n"]) -> Iterable[str]:
-    seen = np.zeros((int(people.max()) + 1, len(CLASS_NAMES)), bool)
-    seen[people, slices.labels] = True
-    for person in np.flatnonzero(seen.sum(axis=1) > 1):
+def _multi_class_patients(slices: AuditSlices, people: Int32[np.ndarray, "n"]) -> Iterable[str]:
+    has_class = np.zeros((int(people.max()) + 1, len(CLASS_NAMES)), bool)
+    has_class[people, slices.labels] = True
+    for person in np.flatnonzero(has_class.sum(axis=1) > 1):
         yield str(slices.patients[np.argmax(people == person)])

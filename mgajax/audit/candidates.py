@@ -8,14 +8,20 @@ from functools import partial
 import numpy as np
 from jaxtyping import Float32, Int8, Int32, UInt8, UInt64
 
-from mgajax.audit.anchors import ANCHORS
-from mgajax.audit.hashes import SIZE, NearPairs, hashes, joined, near_pairs, strongest
-from mgajax.audit.orientations import ORIENTATIONS
-from mgajax.audit.windows import cut, inset
+from mgajax.audit.fingerprints import ANCHORS
+from mgajax.audit.hashes import (
+    SIZE,
+    NearPairs,
+    find_strongest,
+    hash_pictures,
+    join_pairs,
+    near_pairs,
+)
+from mgajax.audit.thumbnail_windows import ORIENTATIONS, cut, inset
 from mgajax.progress import map_ordered, track
 
 LIMIT = 76
-"""Hashes that differ in more of their 256 bits are not looked at further."""
+"""Pairs whose hashes differ in more of their 256 bits are no candidates."""
 
 MOST_A_VIEW = 2
 """Pairs kept for each slice in each view."""
@@ -37,7 +43,7 @@ _NOTHING = np.zeros((0, 0, 0), np.uint8)
 
 @dataclass(frozen=True)
 class Candidates:
-    """Pairs worth aligning: the first's window against the second, turned.
+    """Pairs to align: a window of the first against the second, turned.
 
     Attributes:
       first, second: rows.
@@ -57,8 +63,8 @@ class Candidates:
 
 @dataclass(frozen=True)
 class _View:
-    """How one slice is laid over another: an anchor of both, the second turned, the first
-    with margins of it cut off.
+    """How one slice is compared with another: by an anchor of both, the second turned, margins of the
+    first one's anchor cut off.
     """
 
     anchor: int
@@ -72,7 +78,7 @@ def find_candidates(
     *,
     groups: Int32[np.ndarray, "n"],
 ) -> Candidates:
-    """Pairs of slices of different groups (people) that look alike at a glance.
+    """Pairs of slices of different groups (people) with similar hashes.
 
     Args:
       thumbnails: of whole frames.
@@ -80,24 +86,24 @@ def find_candidates(
       groups: whose slice each is.
     """
     views = list(_views(anchors.shape[1]))
-    squares, plain = _NOTHING, _NOTHING
-    pairs, numbers = [], []
-    for number, view in enumerate(track(views, description="comparing hashes")):
+    squares, plain_hashes = _NOTHING, _NOTHING
+    pairs, view_indices = [], []
+    for index, view in enumerate(track(views, description="comparing hashes")):
         if view == _View(view.anchor):  # the first of its anchor
             squares = _cut_out(thumbnails, anchors[:, view.anchor])
-            plain = _hash(squares)
+            plain_hashes = _hash(squares)
         turned = ORIENTATIONS[view.orientation].pictures(squares)
-        near = near_pairs(
-            _hash(squares, margins=view.margins) if any(view.margins) else plain,
-            _hash(turned) if view.orientation else plain,
+        view_pairs = near_pairs(
+            _hash(squares, margins=view.margins) if any(view.margins) else plain_hashes,
+            _hash(turned) if view.orientation else plain_hashes,
             groups=groups,
             limit=LIMIT,
             most=MOST_A_VIEW,
         )
-        pairs.append(near)
-        numbers.append(np.full(len(near.first), number, np.int32))
-    near, seen_in = _best_view(joined(pairs), np.concatenate(numbers))
-    return _laid_over(near, seen_in, views=views, anchors=anchors)
+        pairs.append(view_pairs)
+        view_indices.append(np.full(len(view_pairs.first), index, np.int32))
+    view_pairs, best_views = _choose_views(join_pairs(pairs), np.concatenate(view_indices))
+    return _lay_over(view_pairs, best_views, views=views, anchors=anchors)
 
 
 def _views(anchors: int) -> Iterator[_View]:
@@ -140,41 +146,41 @@ def _hash(
 def _hash_part(
     squares: UInt8[np.ndarray, "c s s"], *, margins: tuple[float, float, float, float]
 ) -> UInt64[np.ndarray, "c words"]:
-    some = np.ascontiguousarray(squares).astype(np.float32)
-    whole = np.tile(np.array([0, 0, 1, 1], np.float32), (len(some), 1))
-    return hashes(cut(some, inset(whole, margins), size=SIZE))
+    pictures = np.ascontiguousarray(squares).astype(np.float32)
+    frames = np.tile(np.array([0, 0, 1, 1], np.float32), (len(pictures), 1))
+    return hash_pictures(cut(pictures, inset(frames, margins), size=SIZE))
 
 
-def _best_view(near: NearPairs, views: np.ndarray) -> tuple[NearPairs, np.ndarray]:
+def _choose_views(pairs: NearPairs, views: np.ndarray) -> tuple[NearPairs, np.ndarray]:
     """Each pair once, in the view where it is nearest; few pairs a slice."""
-    low, high = np.minimum(near.first, near.second), np.maximum(near.first, near.second)
-    order = np.lexsort((near.distances, high, low))
-    first = np.r_[True, np.diff(low[order]) != 0] if len(order) else np.zeros(0, bool)
+    low, high = np.minimum(pairs.first, pairs.second), np.maximum(pairs.first, pairs.second)
+    order = np.lexsort((pairs.distances, high, low))
+    is_first = np.r_[True, np.diff(low[order]) != 0] if len(order) else np.zeros(0, bool)
     if len(order):
-        first[1:] |= np.diff(high[order]) != 0
-    kept = order[first]
-    near = NearPairs(near.first[kept], near.second[kept], near.distances[kept])
-    strong = strongest(near, most=MOST)
-    near = NearPairs(near.first[strong], near.second[strong], near.distances[strong])
-    return near, views[kept][strong]
+        is_first[1:] |= np.diff(high[order]) != 0
+    unique = order[is_first]
+    pairs = NearPairs(pairs.first[unique], pairs.second[unique], pairs.distances[unique])
+    strong = find_strongest(pairs, most=MOST)
+    pairs = NearPairs(pairs.first[strong], pairs.second[strong], pairs.distances[strong])
+    return pairs, views[unique][strong]
 
 
-def _laid_over(
-    near: NearPairs, numbers: np.ndarray, *, views: list[_View], anchors: np.ndarray
+def _lay_over(
+    pairs: NearPairs, view_indices: np.ndarray, *, views: list[_View], anchors: np.ndarray
 ) -> Candidates:
-    windows = np.empty((len(numbers), 4), np.float32)
-    targets = np.empty((len(numbers), 4), np.float32)
-    turned = np.array([view.orientation for view in views], np.int8)[numbers]
-    for number, view in enumerate(views):
-        here = numbers == number
-        windows[here] = inset(anchors[near.first[here], view.anchor], view.margins)
+    windows = np.empty((len(view_indices), 4), np.float32)
+    targets = np.empty((len(view_indices), 4), np.float32)
+    turned = np.array([view.orientation for view in views], np.int8)[view_indices]
+    for index, view in enumerate(views):
+        rows = view_indices == index
+        windows[rows] = inset(anchors[pairs.first[rows], view.anchor], view.margins)
         orientation = ORIENTATIONS[view.orientation]
-        targets[here] = orientation.windows(anchors[near.second[here], view.anchor])
+        targets[rows] = orientation.windows(anchors[pairs.second[rows], view.anchor])
     return Candidates(
-        first=near.first,
-        second=near.second,
+        first=pairs.first,
+        second=pairs.second,
         windows=windows,
         targets=targets,
         orientations=turned,
-        distances=near.distances,
+        distances=pairs.distances,
     )

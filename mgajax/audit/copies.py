@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from mgajax.audit.alignment import align
 from mgajax.audit.candidates import Candidates, find_candidates
-from mgajax.audit.orientations import ORIENTATIONS
+from mgajax.audit.thumbnail_windows import ORIENTATIONS
 from mgajax.progress import map_ordered, track
 
 SAME = 0.84
@@ -37,14 +37,14 @@ class Copy:
     Attributes:
       first, second: rows.
       kind: "exact" for equal pixels, "near" for alike after alignment.
-      words: how the second differs, e.g. "upside down, cropped".
+      difference: how the second differs, e.g. "upside down, cropped".
       correlation: of local contrast once aligned, see `alignment.agreement`; 1 for equal pixels.
     """
 
     first: int
     second: int
     kind: Literal["exact", "near"]
-    words: str
+    difference: str
     correlation: float
 
 
@@ -66,31 +66,31 @@ def exact_copies(pixels: Sequence[str]) -> list[Copy]:
 def near_copies(
     thumbnails: np.ndarray, anchors: Float32[np.ndarray, "n 3 4"], *, people: Int32[np.ndarray, "n"]
 ) -> list[Copy]:
-    """Slices of different people that show the same, equal pixels included; most alike first.
+    """Slices of different people that show the same, equal pixels included; most similar first.
 
     One person's slices are never compared: neighbours are alike by nature.
 
     Args:
       thumbnails: uint8 [n, t, t].
-      anchors: see `anchors.anchor_windows`.
+      anchors: see `fingerprints.anchor_windows`.
       people: whose slice each is.
     """
-    with threadpool_limits(1):  # the work is spread here; products of small matrices should not be
+    with threadpool_limits(1):  # threads share out the chunks, not the products of small matrices
         candidates = find_candidates(thumbnails, anchors, groups=people)
         chunks = list(_chunks(candidates))
-        aligned = map_ordered(lambda chunk: _align(thumbnails, candidates, chunk), chunks)
-        done = list(track(aligned, description="comparing slices", total=len(chunks)))
+        results = map_ordered(lambda chunk: _align(thumbnails, candidates, chunk), chunks)
+        alignments = list(track(results, description="comparing slices", total=len(chunks)))
     copies = []
-    for chunk, (windows, scores) in zip(chunks, done, strict=True):
-        for place in np.flatnonzero(scores >= SAME):
-            pair = int(chunk[place])
+    for chunk, (windows, scores) in zip(chunks, alignments, strict=True):
+        for index in np.flatnonzero(scores >= SAME):
+            pair = int(chunk[index])
             copies.append(
                 Copy(
                     int(candidates.first[pair]),
                     int(candidates.second[pair]),
                     "near",
-                    _words(candidates, pair, windows[place]),
-                    float(scores[place]),
+                    _describe(candidates, pair, windows[index]),
+                    float(scores[index]),
                 )
             )
     return sorted(copies, key=lambda copy: -copy.correlation)
@@ -100,8 +100,8 @@ def _chunks(candidates: Candidates) -> Iterator[Int32[np.ndarray, "c"]]:
     """Numbers of pairs, a chunk of one orientation at a time."""
     for orientation in range(len(ORIENTATIONS)):
         pairs = np.flatnonzero(candidates.orientations == orientation).astype(np.int32)
-        for at in range(0, len(pairs), CHUNK):
-            yield pairs[at : at + CHUNK]
+        for start in range(0, len(pairs), CHUNK):
+            yield pairs[start : start + CHUNK]
 
 
 def _align(
@@ -117,18 +117,18 @@ def _align(
     )
 
 
-def _words(candidates: Candidates, pair: int, window: Float32[np.ndarray, "4"]) -> str:
-    """How the two lie to each other: orientation, and whether one shows more than the other.
+def _describe(candidates: Candidates, pair: int, window: Float32[np.ndarray, "4"]) -> str:
+    """How the two differ: in orientation, and whether one shows more than the other.
 
-    The window of the first shows what the target of the second shows; laid out to the whole frames
+    The window of the first shows what the target of the second shows; scaled up to the whole frames
     they are of one size unless something was cut off or added.
     """
     target = candidates.targets[pair]
     scale = (window[2:] - window[:2]) / np.maximum(target[2:] - target[:2], np.float32(1e-3))
     shift = window[:2] - target[:2] * scale
     edges = np.concatenate([shift, shift + scale - 1])
-    turned = ORIENTATIONS[int(candidates.orientations[pair])].words
+    orientation = ORIENTATIONS[int(candidates.orientations[pair])].name
     cropped = "cropped" if np.abs(edges).max() > CROPPED else ""
     recoded = "recoded" if candidates.orientations[pair] == 0 and not cropped else ""
-    words = turned if candidates.orientations[pair] else ""
-    return ", ".join(filter(None, (words, cropped, recoded)))
+    turned = orientation if candidates.orientations[pair] else ""
+    return ", ".join(filter(None, (turned, cropped, recoded)))

@@ -1,8 +1,8 @@
 """Perceptual hashes, and all pairs of slices whose hashes differ in few bits.
 
 A hash holds the signs of the lowest spatial frequencies of a window's local contrast: one cosine
-transform, 256 bits. The distances of all pairs are counted outright, on all cores, since no index by buckets
-reaches this far: near ones differ in up to 76 bits.
+transform, 256 bits. The distances of all pairs are counted, on all cores: near ones differ in up to 76
+bits, which is too far for an index by buckets.
 """
 
 import os
@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int32, UInt64
 from scipy import fft
 
-from mgajax.audit.windows import local_contrast
+from mgajax.audit.thumbnail_windows import local_contrast
 
 BITS = 256
 SIZE = 32
@@ -23,9 +23,9 @@ SIZE = 32
 
 SURROUNDINGS = 4.0
 FIRST_WORD = 16
-"""Most bits of the first 64, the lowest frequencies, that may differ: what one pass over all pairs
-sorts out. Copies cropped between two of the windows that are tried differ in 10 (measured on the
-slices that `copies.SAME` was), and 97 % of the pairs of two people in more than 16.
+"""Most bits of the first 64, the lowest frequencies, that may differ; a first pass drops all other
+pairs. Copies cropped between two of the windows that are tried differ in 10 (measured on the slices of
+`copies.SAME`), and 97 % of the pairs of two people in more than 16.
 """
 
 BLOCK = 8
@@ -41,7 +41,7 @@ class NearPairs:
     distances: Int32[np.ndarray, "m"]
 
 
-def hashes(pictures: Float32[np.ndarray, "n s s"]) -> UInt64[np.ndarray, "n words"]:
+def hash_pictures(pictures: Float32[np.ndarray, "n s s"]) -> UInt64[np.ndarray, "n words"]:
     """A hash of each picture of `SIZE` pixels a side."""
     waves = fft.dctn(local_contrast(pictures, coarse=SURROUNDINGS), axes=(1, 2), norm="ortho")
     rows, columns = _lowest_frequencies()
@@ -69,14 +69,16 @@ def near_pairs(
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         blocks = list(
             pool.map(
-                lambda at: _nearest(first, second, at=at, groups=groups, limit=limit, most=most),
+                lambda start: _nearest(
+                    first, second, start=start, groups=groups, limit=limit, most=most
+                ),
                 starts,
             )
         )
-    return joined(blocks)
+    return join_pairs(blocks)
 
 
-def joined(parts: list[NearPairs]) -> NearPairs:
+def join_pairs(parts: list[NearPairs]) -> NearPairs:
     """The pairs of several searches, one after another."""
     return NearPairs(
         np.concatenate([part.first for part in parts]),
@@ -86,22 +88,24 @@ def joined(parts: list[NearPairs]) -> NearPairs:
 
 
 def _nearest(
-    first: np.ndarray, second: np.ndarray, *, at: int, groups: np.ndarray, limit: int, most: int
+    first: np.ndarray, second: np.ndarray, *, start: int, groups: np.ndarray, limit: int, most: int
 ) -> NearPairs:
     """The pairs of one block of rows of `first`: by the first word, then by all of them."""
-    block = first[at : at + BLOCK]
-    begun = np.bitwise_count(block[:, 0, None] ^ second[None, :, 0])
-    rows, columns = np.nonzero(begun <= FIRST_WORD)
-    others = groups[rows + at] != groups[columns]
-    rows, columns = rows[others], columns[others]
-    rest = np.bitwise_count(block[rows, 1:] ^ second[columns, 1:]).sum(axis=1, dtype=np.int32)
-    found = begun[rows, columns] + rest
-    close = found <= limit
-    rows, columns, found = rows[close], columns[close], found[close]
-    order = np.lexsort((found, rows))
-    kept = order[_rank_in_run(rows[order]) < most]
+    block = first[start : start + BLOCK]
+    first_word = np.bitwise_count(block[:, 0, None] ^ second[None, :, 0])
+    rows, columns = np.nonzero(first_word <= FIRST_WORD)
+    is_other = groups[rows + start] != groups[columns]
+    rows, columns = rows[is_other], columns[is_other]
+    other_words = np.bitwise_count(block[rows, 1:] ^ second[columns, 1:]).sum(
+        axis=1, dtype=np.int32
+    )
+    distances = first_word[rows, columns] + other_words
+    is_near = distances <= limit
+    rows, columns, distances = rows[is_near], columns[is_near], distances[is_near]
+    order = np.lexsort((distances, rows))
+    chosen = order[_rank_in_run(rows[order]) < most]
     return NearPairs(
-        (rows[kept] + at).astype(np.int32), columns[kept].astype(np.int32), found[kept]
+        (rows[chosen] + start).astype(np.int32), columns[chosen].astype(np.int32), distances[chosen]
     )
 
 
@@ -114,13 +118,13 @@ def _rank_in_run(sorted_values: np.ndarray) -> np.ndarray:
     return np.arange(len(sorted_values)) - np.repeat(starts, lengths)
 
 
-def strongest(near: NearPairs, *, most: int) -> Bool[np.ndarray, "m"]:
+def find_strongest(pairs: NearPairs, *, most: int) -> Bool[np.ndarray, "m"]:
     """Which pairs are among the `most` nearest of either of their slices."""
-    kept = np.zeros(len(near.first), bool)
-    for side in (near.first, near.second):
-        order = np.lexsort((near.distances, side))
-        kept[order[_rank_in_run(side[order]) < most]] = True
-    return kept
+    is_strong = np.zeros(len(pairs.first), bool)
+    for rows in (pairs.first, pairs.second):
+        order = np.lexsort((pairs.distances, rows))
+        is_strong[order[_rank_in_run(rows[order]) < most]] = True
+    return is_strong
 
 
 @cache

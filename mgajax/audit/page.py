@@ -1,4 +1,4 @@
-"""An audit as one HTML file: no scripts, nothing from outside, the found pairs side by side."""
+"""An audit as one HTML file, without scripts or files of others: the pairs side by side."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -10,8 +10,8 @@ from PIL import Image
 
 from mgajax import __version__
 from mgajax.audit.association import Association
-from mgajax.audit.result import AuditResult, Pair, ReportedSlice
-from mgajax.audit.shortcut import Shortcut
+from mgajax.audit.audit_result import AuditResult, Pair, ReportedSlice
+from mgajax.audit.background_shortcut import Shortcut
 from mgajax.reporting.figures.style import VALIDATION, class_colour
 from mgajax.reporting.html.blocks import (
     Answer,
@@ -30,6 +30,7 @@ from mgajax.reporting.html.blocks import (
 )
 from mgajax.reporting.html.page import html_page, png_url
 from mgajax.reporting.tables.number import Number
+from mgajax.errors import quantity
 from mgajax.schema import CLASS_NAMES
 
 MOST_PAIRS = 60
@@ -38,7 +39,7 @@ MOST_PAIRS = 60
 LONGER_SIDE = 168
 """Pixels of a shown thumbnail."""
 
-OWN = "The same person's, in the same class: no leak of their own, but these slices count twice."
+WITHIN = "Of one person, in one class: no leak by themselves, but these slices count twice."
 
 SHARED = "test, but train the segmenter"
 
@@ -54,19 +55,19 @@ def audit_page(
     Args:
       result: what was found.
       thumbnails: of all slices, squeezed into squares.
-      shapes: height and width that they had.
+      shapes: height and width of each slice.
     """
-    pictures = partial(_pairs, picture=lambda row: _picture(thumbnails[row], shapes[row]))
-    between = sorted(result.pairs, key=lambda pair: (not pair.leaks, not pair.is_conflict))
-    copies = pictures(result.own_copies)
+    galleries = partial(_pairs, picture=lambda row: _picture(thumbnails[row], shapes[row]))
+    across = sorted(result.pairs, key=lambda pair: (not pair.leaks, not pair.is_conflict))
+    copies = galleries(result.copies_within)
     parts: dict[str, Sequence[Block]] = {
         "Patients in several splits": _split_patients(result),
         "Test patients who train the segmenter": _shared_patients(result),
-        "Same picture, two people or two classes": pictures(between),
+        "Same picture, two people or two classes": galleries(across),
         "Ids that look like one person": _identities(result),
-        "Folder contradicts the table": _listed(result.torn_labels),
-        "Copies within a patient": [OWN, *copies] if copies else [],
-        "People with slices in several classes": _listed(result.two_classes),
+        "Folder contradicts the table": _list_names(result.contradicted_labels),
+        "Copies within a patient": [WITHIN, *copies] if copies else [],
+        "People with slices in several classes": _list_names(result.multi_class_patients),
         "Damage and oddities": _findings(result),
         "Does the archive tell the class?": _association(result.association),
         "Does the background tell the class?": _shortcut(result.shortcut),
@@ -78,22 +79,23 @@ def audit_page(
 
 def _verdict(result: AuditResult) -> tuple[Block, ...]:
     split = f"split: {result.split}" if result.split else "no split is known"
-    numbers = {
+    counts = {
         "patients in several splits": len(result.split_patients),
         SHARED: len(result.shared_patients),
         "pairs that leak": len(result.leaking_pairs),
         "label conflicts": result.conflicts,
         "copies across patients": len(result.pairs),
-        "copies within a patient": len(result.own_copies),
+        "copies within a patient": len(result.copies_within),
         "damaged or missing": result.damaged,
     }
     if not result.trained_on:
-        del numbers[SHARED]
+        del counts[SHARED]
     fatal = ("patients in several splits", SHARED, "pairs that leak", "label conflicts")
     return (
         Answer("clean" if result.is_clean else "not clean", result.is_clean),
-        f"{result.kind}: {result.slices:,} slices of {result.patients:,} patients; {split}.",
-        Tiles(numbers, frozenset(name for name in fatal if numbers.get(name))),
+        f"{result.kind}: {quantity(result.slices, 'slice')} of "
+        f"{quantity(result.patients, 'patient')}; {split}.",
+        Tiles(counts, frozenset(name for name in fatal if counts.get(name))),
     )
 
 
@@ -138,7 +140,7 @@ def _table(heads: tuple[str, ...], rows: Sequence[Row]) -> list[Block]:
     return [Table(heads, tuple(rows))] if rows else []
 
 
-def _listed(names: Sequence[str]) -> list[Block]:
+def _list_names(names: Sequence[str]) -> list[Block]:
     if not names:
         return []
     more = f" and {len(names) - MOST_PAIRS:,} more" if len(names) > MOST_PAIRS else ""
@@ -149,16 +151,16 @@ def _pairs(pairs: Sequence[Pair], *, picture: Callable[[int], str]) -> list[Bloc
     if not pairs:
         return []
     cards = tuple(_card(pair, picture=picture) for pair in pairs[:MOST_PAIRS])
-    more = len(pairs) - MOST_PAIRS
-    rest = [f"{more:,} more are listed in the JSON file."] if more > 0 else []
-    return [Gallery(cards), *rest]
+    hidden = len(pairs) - MOST_PAIRS
+    notes = [f"{hidden:,} more are listed in the JSON file."] if hidden > 0 else []
+    return [Gallery(cards), *notes]
 
 
 def _card(pair: Pair, *, picture: Callable[[int], str]) -> Card:
     marks = {"leaks": pair.leaks, "two classes": pair.is_conflict}
     return Card(
         head=(
-            f"{pair.words}; correlation {pair.correlation:.3f}",
+            f"{pair.difference}; correlation {pair.correlation:.3f}",
             *(Tag(mark, VALIDATION) for mark, holds in marks.items() if holds),
         ),
         sides=tuple(_side(part, picture=picture) for part in (pair.first, pair.second)),
@@ -193,13 +195,13 @@ def _association(association: Association) -> list[Block]:
             association.sources, association.slices, association.patients, strict=True
         )
     ]
-    words = (
+    explanation = (
         f"Cramér’s V of source and class, corrected for bias: {Number(association.v_slices)} over "
         f"slices, {Number(association.v_patients)} over patients (0: independent, 1: the source "
         "decides the class). Cells: slices / patients."
     )
     right = frozenset(range(1, len(CLASS_NAMES) + 1))
-    return [words, Table(("source", *CLASS_NAMES), tuple(rows), right=right)]
+    return [explanation, Table(("source", *CLASS_NAMES), tuple(rows), right=right)]
 
 
 def _count(slices: int, patients: int) -> str:
@@ -210,30 +212,30 @@ def _shortcut(shortcut: Shortcut) -> list[Block]:
     """What a small model reaches without the body, with intervals, against chance."""
     if shortcut.background is None:
         return [f"Not checked: {shortcut.left_out}."]
-    measured = {"all of the background": shortcut.background, **shortcut.families}
+    accuracies = {"all of the background": shortcut.background, **shortcut.families}
     if shortcut.source is not None:
-        measured["for comparison: the source’s name"] = shortcut.source
+        accuracies["for comparison: the source’s name"] = shortcut.source
     rows = tuple(
         (
             name,
             ShareBar(score.accuracy, score.low, score.high, mark=shortcut.chance),
             Number(score.accuracy, score.low, score.high),
         )
-        for name, score in measured.items()
+        for name, score in accuracies.items()
     )
-    left = f" Left out: {shortcut.left_out}." if shortcut.left_out else ""
+    exclusions = f" Left out: {shortcut.left_out}." if shortcut.left_out else ""
     verdict = (
         "The background tells the class better than chance: a model can be right for the wrong "
         "reason. Remove the background (the default preparation) and test on unseen sources."
         if shortcut.is_above_chance
         else "The background does not tell the class better than chance."
     )
-    words = (
+    explanation = (
         f"{verdict} Balanced accuracy of a small random forest that sees no pixel of the body, over "
         f"{', '.join(shortcut.classes)}; cross-validated over whole patients, 95 % intervals over "
-        f"patients; dashed: chance, {shortcut.chance:.3f}.{left}"
+        f"patients; dashed: chance, {shortcut.chance:.3f}.{exclusions}"
     )
-    return [words, Table(("seen", "balanced accuracy", "value"), rows)]
+    return [explanation, Table(("seen", "balanced accuracy", "value"), rows)]
 
 
 def _method(result: AuditResult) -> str:

@@ -40,7 +40,7 @@ class AuditSlices(SliceColumns):
       splits: int8 [n], codes of `mgajax.schema.SPLITS`; -1 for none.
       has_split: whether any split is known.
       contents: the pictures' files, read anew at each call; of all rows, also after `only`.
-      own_patients: str [n], as a split.csv names them; `patients` where it does not.
+      listed_patients: str [n], as a split.csv names them; `patients` where it does not.
       mask_folder: lesion masks beside a downloaded copy.
       findings: what was found on the way.
 
@@ -52,7 +52,7 @@ class AuditSlices(SliceColumns):
     splits: Int8[np.ndarray, "n"]
     has_split: bool
     contents: Callable[[], PictureBytes]
-    own_patients: np.ndarray
+    listed_patients: np.ndarray
     mask_folder: Path | None = None
     findings: Findings = field(default_factory=Findings)
 
@@ -75,11 +75,11 @@ def open_slices(directory: Path, *, split: Path | None = None) -> AuditSlices:
         raise DataError(
             f"{directory}: no such folder; expected a built data set or a folder with curated_data/"
         )
-    slices = _downloaded(directory) if is_curated(directory) else _built(directory)
+    slices = _open_download(directory) if is_curated(directory) else _open_built(directory)
     return slices if split is None else _with_split(slices, split)
 
 
-def _built(directory: Path) -> AuditSlices:
+def _open_built(directory: Path) -> AuditSlices:
     table = read_table(directory)
 
     def contents() -> PictureBytes:
@@ -96,57 +96,63 @@ def _built(directory: Path) -> AuditSlices:
         splits=table.built_split,
         has_split=True,
         contents=contents,
-        own_patients=table.patients,
+        listed_patients=table.patients,
     )
 
 
-def _downloaded(directory: Path) -> AuditSlices:
+def _open_download(directory: Path) -> AuditSlices:
     layout = find_layout(directory)
     findings = Findings()
-    known = []
-    for match in _matches(layout, findings=findings):
+    identified = []
+    for match in _match_pictures(layout, findings=findings):
         identity = identify(match.file.path.name, match.row, findings=findings)
         if identity is not None:
-            known.append((match.file, identity))
-    if not known:
+            identified.append((match.file, identity))
+    if not identified:
         raise DataError(
             f"{directory}: no picture of a known person; give the folder that was unpacked"
         )
-    patients = np.array([identity.patient for _, identity in known], np.str_)
-    paths = [file.path for file, _ in known]
+    patients = np.array([identity.patient for _, identity in identified], np.str_)
+    paths = [file.path for file, _ in identified]
     return AuditSlices(
         directory=directory,
         kind="downloaded copy",
         file_names=np.array([path.name for path in paths], np.str_),
-        labels=np.array([file.label for file, _ in known], np.int32),
+        labels=np.array([file.label for file, _ in identified], np.int32),
         patients=patients,
-        sources=np.array([identity.source for _, identity in known], np.str_),
-        splits=np.full(len(known), UNKNOWN, np.int8),
+        sources=np.array([identity.source for _, identity in identified], np.str_),
+        splits=np.full(len(identified), UNKNOWN, np.int8),
         has_split=False,
         contents=lambda: ((path.name, path.read_bytes()) for path in paths),
-        own_patients=patients,
+        listed_patients=patients,
         mask_folder=layout.mask_folder,
         findings=findings,
     )
 
 
-def _matches(layout: KaggleLayout, *, findings: Findings) -> list[Match]:
+def _match_pictures(layout: KaggleLayout, *, findings: Findings) -> list[Match]:
     """Pictures with their rows; of a name found twice, the second copy has the first one's row."""
     files = list_pictures(layout, findings=findings)
     matches = match_rows(read_rows(layout), files, findings=findings)
-    matched = {match.file for match in matches}
+    matched_files = {match.file for match in matches}
     by_name = {canonical_name(match.file.path.name): match for match in matches}
     return [
         *matches,
-        *(_second(file, by_name) for file in files if _is_second(file, matched, by_name)),
+        *(
+            _match_second_copy(file, by_name)
+            for file in files
+            if _is_second_copy(file, matched_files, by_name)
+        ),
     ]
 
 
-def _is_second(file: PictureFile, matched: set[PictureFile], by_name: dict[str, Match]) -> bool:
+def _is_second_copy(
+    file: PictureFile, matched: set[PictureFile], by_name: dict[str, Match]
+) -> bool:
     return file not in matched and canonical_name(file.path.name) in by_name
 
 
-def _second(file: PictureFile, by_name: dict[str, Match]) -> Match:
+def _match_second_copy(file: PictureFile, by_name: dict[str, Match]) -> Match:
     return Match(file=file, row=by_name[canonical_name(file.path.name)].row)
 
 
@@ -159,7 +165,7 @@ def _with_split(slices: AuditSlices, path: Path) -> AuditSlices:
         slices,
         splits=listed.split.assignment[row],
         has_split=True,
-        own_patients=listed.patients[row],
+        listed_patients=listed.patients[row],
     )
 
 

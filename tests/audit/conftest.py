@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from drawn_copies import Pictures, drawn_people, planted, write_pictures, write_split
 
-from mgajax.audit import shortcut
+from mgajax.audit import background_shortcut
 from mgajax.audit.audit import IllustratedAudit, audit_folder
 
 
@@ -14,8 +14,8 @@ from mgajax.audit.audit import IllustratedAudit, audit_folder
 def small_forest() -> Iterator[None]:
     """A few trees and folds tell as much on a few slices."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shortcut, "TREES", 10)
-        patch.setattr(shortcut, "FOLDS", 2)
+        patch.setattr(background_shortcut, "TREES", 10)
+        patch.setattr(background_shortcut, "FOLDS", 2)
         yield
 
 

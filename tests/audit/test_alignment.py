@@ -6,9 +6,8 @@ from PIL import Image
 from scipy import ndimage
 
 from mgajax.audit.alignment import align
-from mgajax.audit.hashes import BITS, hashes, near_pairs
-from mgajax.audit.orientations import ORIENTATIONS
-from mgajax.audit.windows import correlation, cut, inset, local_contrast
+from mgajax.audit.hashes import BITS, hash_pictures, near_pairs
+from mgajax.audit.thumbnail_windows import ORIENTATIONS, correlation, cut, inset, local_contrast
 
 FRAME = np.array([[0, 0, 1, 1]], np.float32)
 
@@ -48,7 +47,7 @@ def test_local_contrast_forgets_brightness_and_contrast() -> None:
     assert correlation(flat, flat)[0] < 0.05
 
 
-@pytest.mark.parametrize("orientation", ORIENTATIONS, ids=lambda one: one.words)
+@pytest.mark.parametrize("orientation", ORIENTATIONS, ids=lambda orientation: orientation.name)
 def test_windows_turn_with_their_pictures(orientation) -> None:
     windows = np.array([[0.1, 0.2, 0.5, 0.9]], np.float32)
     inner = orientation.pictures(cut(texture(), windows, size=32))
@@ -60,9 +59,9 @@ def test_windows_turn_with_their_pictures(orientation) -> None:
 
 def test_orientations_are_all_eight() -> None:
     square = np.arange(9).reshape(1, 3, 3)
-    assert len({one.pictures(square).tobytes() for one in ORIENTATIONS}) == 8
+    assert len({turned.pictures(square).tobytes() for turned in ORIENTATIONS}) == 8
     np.testing.assert_array_equal(ORIENTATIONS[0].pictures(square), square)
-    left = next(one for one in ORIENTATIONS if one.words == "turned by 90° to the left")
+    left = next(turned for turned in ORIENTATIONS if turned.name == "turned by 90° to the left")
     np.testing.assert_array_equal(left.pictures(square)[0], np.rot90(square[0]))
 
 
@@ -100,7 +99,7 @@ def test_near_pairs_are_those_counted_one_by_one() -> None:
 
 def test_hashes_of_one_picture_in_two_tones_agree() -> None:
     stack = np.concatenate([texture(seed, 32) for seed in range(5)])
-    distances = np.bitwise_count(hashes(stack) ^ hashes(30 + 0.6 * stack)).sum(axis=1)
-    strangers = np.bitwise_count(hashes(stack) ^ hashes(stack[::-1])).sum(axis=1)
+    distances = np.bitwise_count(hash_pictures(stack) ^ hash_pictures(30 + 0.6 * stack)).sum(axis=1)
+    strangers = np.bitwise_count(hash_pictures(stack) ^ hash_pictures(stack[::-1])).sum(axis=1)
     assert distances.max() < 20
     assert np.delete(strangers, 2).min() > 90

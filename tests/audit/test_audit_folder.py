@@ -11,9 +11,9 @@ from kaggle_fixture import FOLDERS
 
 from mgajax.audit import fingerprints
 from mgajax.audit.audit import CACHE, IllustratedAudit, audit_folder
+from mgajax.audit.audit_result import Pair
 from mgajax.audit.copies import SAME, exact_copies, near_copies
 from mgajax.audit.page import audit_page
-from mgajax.audit.result import Pair
 from mgajax.audit.slices import open_slices
 from mgajax.audit.summary import summary
 from mgajax.curation.report import Finding
@@ -31,18 +31,18 @@ def test_a_clean_copy_is_clean(clean: IllustratedAudit, people: Pictures) -> Non
     result = clean.result
     assert result.is_clean
     assert (result.slices, result.patients) == (len(people), 16)
-    assert (result.pairs, result.own_copies, result.split_patients) == ((), (), ())
+    assert (result.pairs, result.copies_within, result.split_patients) == ((), (), ())
     assert result.damaged == 0
     assert result.split == ""
 
 
 @pytest.mark.parametrize(
-    "words", ["upside down", "cropped", "recoded", "mirrored left to right", "equal pixels"]
+    "difference", ["upside down", "cropped", "recoded", "mirrored left to right", "equal pixels"]
 )
-def test_a_planted_copy_is_found(bad: Bad, words: str) -> None:
+def test_a_planted_copy_is_found(bad: Bad, difference: str) -> None:
     audited, planted = bad
-    (pair,) = [pair for pair in audited.result.pairs if names(pair) == planted[words]]
-    assert pair.words == words
+    (pair,) = [pair for pair in audited.result.pairs if names(pair) == planted[difference]]
+    assert pair.difference == difference
     assert pair.correlation >= SAME
     assert pair.leaks == ({pair.first.split, pair.second.split} == {"train", "test"})
 
@@ -50,7 +50,7 @@ def test_a_planted_copy_is_found(bad: Bad, words: str) -> None:
 def test_nothing_but_what_was_planted_is_found(bad: Bad) -> None:
     audited, planted = bad
     assert Counter(map(names, audited.result.pairs)) == Counter(planted.values())
-    assert not audited.result.own_copies
+    assert not audited.result.copies_within
     ids = {frozenset(one.patients) for one in audited.result.identities}
     expected = {frozenset(f"afshar/{patient_of(n)}" for n in pair) for pair in planted.values()}
     assert ids == expected
@@ -171,7 +171,7 @@ def test_drawn_people_are_not_taken_for_one_another() -> None:
     pictures = drawn_people(patients=60, slices=1, size=128)
     prints = [fingerprints.fingerprint(data, name=name) for (_, name), data in pictures.items()]
     thumbnails, anchors = (
-        np.stack([getattr(one, what) for one in prints]) for what in ("thumbnail", "anchors")
+        np.stack([getattr(one, field) for one in prints]) for field in ("thumbnail", "anchors")
     )
     assert near_copies(thumbnails, anchors, people=np.arange(60, dtype=np.int32)) == []
     assert exact_copies([one.pixels for one in prints]) == []
@@ -196,7 +196,9 @@ def test_whoever_tests_here_may_not_train_the_segmenter(
     (shared,) = result.shared_patients
     assert (shared.tested, shared.trained) == (2, 2)
     assert not result.is_clean
-    assert f"{shared.patient}: 2 test slices, 2 train the segmenter" in summary(result)
+    assert f"{shared.patient}: 2 test slices here, 2 training slices of the segmenter" in summary(
+        result
+    )
     assert result.to_json()["test_patients_who_train_the_segmenter"][0] == vars(shared)
     with pytest.raises(ConfigError, match="no split of .* is known; give --split"):
         audit_folder(clean_copy, trained_on=there, cache=cache)

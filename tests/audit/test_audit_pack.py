@@ -34,7 +34,7 @@ def audited(pack: Path, cache: Path) -> IllustratedAudit:
 
 def test_the_documented_copy_is_found_and_nothing_false(audited: IllustratedAudit) -> None:
     result = audited.result
-    (own,) = result.own_copies
+    (own,) = result.copies_within
     assert {own.first.file_name, own.second.file_name} == COPY
     assert own.kind == "exact"
     assert result.pairs == ()

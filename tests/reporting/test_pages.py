@@ -14,8 +14,7 @@ from kaggle_fixture import write_copy
 from unrendered import leave_blank
 
 from mgajax.audit.association import Association
-from mgajax.audit.page import audit_page
-from mgajax.audit.result import (
+from mgajax.audit.audit_result import (
     AuditResult,
     IdentityMatch,
     Pair,
@@ -23,7 +22,8 @@ from mgajax.audit.result import (
     SharedPatient,
     SplitPatient,
 )
-from mgajax.audit.shortcut import BalancedAccuracy, Shortcut
+from mgajax.audit.background_shortcut import BalancedAccuracy, Shortcut
+from mgajax.audit.page import audit_page
 from mgajax.curation.report import Finding, FindingSummary
 from mgajax.inference.prediction_page import overview_page, scan_page
 from mgajax.inference.problems import Problem
@@ -147,10 +147,10 @@ def audited() -> str:
         trained_on=EVIL,
         shared_patients=(SharedPatient(EVIL, tested=1, trained=2),),
         pairs=(pair,) * 70,
-        own_copies=(pair,),
+        copies_within=(pair,),
         identities=(IdentityMatch((EVIL, EVIL), 1, 0.9),),
-        torn_labels=(EVIL,),
-        two_classes=(EVIL,) * 70,
+        contradicted_labels=(EVIL,),
+        multi_class_patients=(EVIL,) * 70,
         findings=(FindingSummary(Finding.UNDECODABLE, 1, (EVIL,)),),
         association=Association((EVIL,), ((1, 2, 0),), ((1, 2, 0),), 0.5, None),
         shortcut=Shortcut(score, {EVIL: score}, score, 0.3, (EVIL,), left_out=EVIL),

@@ -3,15 +3,20 @@
 import numpy as np
 import pytest
 
-from mgajax.audit import shortcut
-from mgajax.audit.background import FAMILIES, FEATURES, NONE, background_features
-from mgajax.audit.shortcut import check_shortcut
+from mgajax.audit import background_shortcut
+from mgajax.audit.background_shortcut import (
+    FAMILIES,
+    FEATURES,
+    NONE,
+    background_features,
+    check_shortcut,
+)
 
 
 @pytest.fixture(autouse=True)
 def all_folds(monkeypatch: pytest.MonkeyPatch) -> None:
     """As many as users get."""
-    monkeypatch.setattr(shortcut, "FOLDS", 5)
+    monkeypatch.setattr(background_shortcut, "FOLDS", 5)
 
 
 def picture() -> tuple[np.ndarray, np.ndarray]:

@@ -1,8 +1,8 @@
-"""Can the class be told where there is no body? A small forest on background pixels alone.
+"""Does the background tell the class? A small forest that sees no pixel of the body.
 
-What it reaches above chance is there for any model to pick up instead of the lungs (DeGrave et al.,
-Nat. Mach. Intell. 3, 2021). It is cross-validated over whole patients; the interval is a bootstrap
-over patients of the predictions made out of fold.
+Any model may use what it reaches above chance instead of the lungs (DeGrave et al., Nat. Mach. Intell.
+3, 2021). It is cross-validated over whole patients; the interval is a bootstrap over patients of the
+predictions made out of fold.
 """
 
 from collections.abc import Sequence
@@ -10,24 +10,58 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64, Int, Int64
+from jaxtyping import Bool, Float, Float32, Float64, Int, Int64, UInt8
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import StratifiedGroupKFold
 
-from mgajax.audit.background import FAMILIES
 from mgajax.schema import CLASS_NAMES
 
 FOLDS = 5
 TREES = 100
 LEAF = 5
-"""Slices in a leaf at least, so that a tree cannot remember single slices."""
+"""Least slices in a leaf, so that a tree cannot remember single slices."""
 
 THREADED = 2000
-"""Slices from which a forest grows on several threads; below, handing out trees takes longer."""
+"""From so many slices on a forest uses several threads; with fewer it would be slower."""
 
 REPLICATES = 1000
 CONFIDENCE = 0.95
 SEED = 0
+
+FEATURES: tuple[str, ...] = (
+    "height",
+    "width",
+    "aspect",
+    "top edge mean",
+    "top edge spread",
+    "bottom edge mean",
+    "bottom edge spread",
+    "left edge mean",
+    "left edge spread",
+    "right edge mean",
+    "right edge spread",
+    "background mean",
+    "background spread",
+    "background 5 %",
+    "background 25 %",
+    "background median",
+    "background 75 %",
+    "background 95 %",
+    "share of black",
+    "share of white",
+    "levels used",
+)
+"""Names of the columns of `background_features`."""
+
+FAMILIES: dict[str, slice] = {
+    "size of the frame": slice(0, 3),
+    "edges of the frame": slice(3, 11),
+    "grey levels outside the body": slice(11, 21),
+}
+"""Which columns belong together."""
+
+NONE = -1.0
+"""Stands for a statistic where there are no pixels."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +79,12 @@ class BalancedAccuracy:
 
 @dataclass(frozen=True)
 class Shortcut:
-    """The shortcut check.
+    """How well the background tells the class.
 
     Attributes:
-      background: what all background features tell; None where too few patients are there.
-      families: what each family of features tells.
-      source: what the archive alone tells, by its most frequent class in the other folds.
+      background: by all background features; None where there are too few patients.
+      families: by each family of features.
+      source: by the archive alone: its most frequent class in the other folds.
       chance: balanced accuracy of guessing.
       classes: those that took part.
       left_out: why something could not be checked; "" otherwise.
@@ -61,7 +95,7 @@ class Shortcut:
     source: BalancedAccuracy | None
     chance: float
     classes: tuple[str, ...]
-    left_out: str = ""
+    left_out: str
 
     @property
     def is_above_chance(self) -> bool:
@@ -73,7 +107,7 @@ class Shortcut:
         return {
             "model": f"random forest, {TREES} trees, {LEAF} slices a leaf, {FOLDS} folds at most",
             "background": self.background and self.background.to_json(),
-            "families": {name: told.to_json() for name, told in self.families.items()},
+            "families": {name: accuracy.to_json() for name, accuracy in self.families.items()},
             "source": self.source and self.source.to_json(),
             "chance": self.chance,
             "above_chance": self.is_above_chance,
@@ -81,6 +115,44 @@ class Shortcut:
             "left_out": self.left_out,
             "interval": f"{CONFIDENCE:.0%}, bootstrap over patients",
         }
+
+
+def background_features(
+    picture: UInt8[np.ndarray, "h w"], body: Bool[np.ndarray, "h w"] | None
+) -> Float32[np.ndarray, "features"]:
+    """Statistics of the frame's size and of the pixels outside the body, by `FEATURES`.
+
+    Args:
+      picture: grey levels.
+      body: from `imaging.body.foreground`; None counts every pixel as body.
+    """
+    height, width = picture.shape
+    outside = np.zeros(picture.shape, bool) if body is None else ~body
+    features = [height, width, width / height]
+    for edge, is_outside in zip(_edges(picture), _edges(outside), strict=True):
+        levels = edge[is_outside]
+        features += [levels.mean(), levels.std()] if levels.size else [NONE, NONE]
+    return np.array([*features, *_level_statistics(picture[outside])], np.float32)
+
+
+def _edges(picture: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Top, bottom, left and right line."""
+    return picture[0], picture[-1], picture[:, 0], picture[:, -1]
+
+
+def _level_statistics(levels: UInt8[np.ndarray, "n"]) -> list[float]:
+    """Statistics of grey levels, from their histogram."""
+    count = levels.size
+    if not count:
+        return [NONE] * (len(FEATURES) - FAMILIES["edges of the frame"].stop)
+    histogram = np.bincount(levels, minlength=256)
+    values = np.arange(256)
+    mean = float(histogram @ values / count)
+    spread = float(np.sqrt(histogram @ np.square(values - mean) / count))
+    below = np.cumsum(histogram)
+    shares = [np.searchsorted(below, share * count) for share in (0.05, 0.25, 0.5, 0.75, 0.95)]
+    extremes = (histogram[0] / count, histogram[255] / count, np.count_nonzero(histogram))
+    return [mean, spread, *map(float, shares), *map(float, extremes)]
 
 
 def check_shortcut(
@@ -95,7 +167,7 @@ def check_shortcut(
     Classes of fewer than two patients are left out, since they cannot be cross-validated.
 
     Args:
-      background: see `background.background_features`.
+      background: see `background_features`.
       labels: class codes.
       sources: archives.
       people: whose slice each is.
@@ -103,9 +175,9 @@ def check_shortcut(
     counts = {code: len(np.unique(people[labels == code])) for code in range(len(CLASS_NAMES))}
     usable = [code for code, count in counts.items() if count >= 2]
     few = [CLASS_NAMES[code] for code, count in counts.items() if 0 < count < 2]
-    why = f"{', '.join(few)}: fewer than two patients" if few else ""
+    reason = f"{', '.join(few)}: fewer than two patients" if few else ""
     if len(usable) < 2:
-        return Shortcut(None, {}, None, 1.0, (), why or "only one class")
+        return Shortcut(None, {}, None, 1.0, (), reason or "only one class")
     rows = np.flatnonzero(np.isin(labels, usable))
     truth, groups = np.searchsorted(usable, labels[rows]), people[rows]
     splitter = StratifiedGroupKFold(
@@ -113,22 +185,22 @@ def check_shortcut(
     )
     folds = [test for _, test in splitter.split(rows, truth, groups)]
 
-    def told(features: np.ndarray) -> BalancedAccuracy:
-        predicted = _out_of_fold(features[rows], truth, folds)
-        return _with_interval(predicted, truth=truth, groups=groups)
+    def measure(features: np.ndarray) -> BalancedAccuracy:
+        predicted = _predict_out_of_fold(features[rows], truth, folds)
+        return _measure_accuracy(predicted, truth=truth, groups=groups)
 
     codes = np.unique(np.asarray(sources).astype(str), return_inverse=True)[1]
     return Shortcut(
-        background=told(background),
-        families={name: told(background[:, columns]) for name, columns in FAMILIES.items()},
-        source=told(np.eye(codes.max() + 1, dtype=np.float32)[codes]),
+        background=measure(background),
+        families={name: measure(background[:, columns]) for name, columns in FAMILIES.items()},
+        source=measure(np.eye(codes.max() + 1, dtype=np.float32)[codes]),
         chance=1 / len(usable),
         classes=tuple(CLASS_NAMES[code] for code in usable),
-        left_out=why,
+        left_out=reason,
     )
 
 
-def _out_of_fold(
+def _predict_out_of_fold(
     features: Float[np.ndarray, "n f"], truth: Int64[np.ndarray, "n"], folds: list[np.ndarray]
 ) -> Int64[np.ndarray, "n"]:
     predicted = np.zeros_like(truth)
@@ -143,10 +215,10 @@ def _out_of_fold(
     return predicted
 
 
-def _with_interval(
+def _measure_accuracy(
     predicted: Int64[np.ndarray, "n"], *, truth: Int64[np.ndarray, "n"], groups: np.ndarray
 ) -> BalancedAccuracy:
-    """Balanced accuracy, resampled over people. A draw without a class takes the others' mean."""
+    """Balanced accuracy, resampled over people. A draw without a class averages the other classes."""
     people = np.unique(groups, return_inverse=True)[1]
     classes = int(truth.max()) + 1
     counts = np.zeros((2, people.max() + 1, classes))
@@ -155,14 +227,14 @@ def _with_interval(
     draws = np.random.default_rng(SEED).multinomial(
         counts.shape[1], np.full(counts.shape[1], 1 / counts.shape[1]), size=REPLICATES
     )
-    sampled = _balanced(draws @ counts[1], draws @ counts[0])
+    sampled = _balanced_accuracies(draws @ counts[1], draws @ counts[0])
     tail = 100 * (1 - CONFIDENCE) / 2
     low, high = np.percentile(sampled, [tail, 100 - tail])
-    (value,) = _balanced(counts[1].sum(axis=0)[None], counts[0].sum(axis=0)[None])
+    (value,) = _balanced_accuracies(counts[1].sum(axis=0)[None], counts[0].sum(axis=0)[None])
     return BalancedAccuracy(float(value), float(low), float(high))
 
 
-def _balanced(
+def _balanced_accuracies(
     right: Float64[np.ndarray, "draws classes"], total: Float64[np.ndarray, "draws classes"]
 ) -> Float64[np.ndarray, "draws"]:
     recall = np.divide(right, total, out=np.full(total.shape, np.nan), where=total > 0)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mgajax.audit.association import Association
-from mgajax.audit.shortcut import Shortcut
+from mgajax.audit.background_shortcut import Shortcut
 from mgajax.curation.report import FindingSummary, findings_json
 
 
@@ -28,7 +28,7 @@ class Pair:
     Attributes:
       first, second: the slices.
       kind: "exact" or "near".
-      words: how the second differs, e.g. "upside down".
+      difference: how the second differs, e.g. "upside down".
       correlation: of local contrast once aligned.
       leaks: two people's, and nothing keeps them out of two splits.
     """
@@ -36,7 +36,7 @@ class Pair:
     first: ReportedSlice
     second: ReportedSlice
     kind: str
-    words: str
+    difference: str
     correlation: float
     leaks: bool
 
@@ -51,7 +51,7 @@ class Pair:
             "first": vars(self.first),
             "second": vars(self.second),
             "kind": self.kind,
-            "how": self.words,
+            "how": self.difference,
             "correlation": round(self.correlation, 4),
             "leaks": self.leaks,
             "label_conflict": self.is_conflict,
@@ -96,10 +96,10 @@ class AuditResult:
       trained_on: what the segmenter of these slices' masks was trained on; "" where not told.
       shared_patients: people who test here and train there.
       pairs: same pictures of two people, or in two classes; most alike first.
-      own_copies: same pictures of one person in one class: no leak, but counted twice.
+      copies_within: same pictures of one person in one class: no leak, but counted twice.
       identities: ids that look like one person, most matches first.
-      torn_labels: slices whose folder contradicts their table.
-      two_classes: people with slices in several classes; not an error in itself.
+      contradicted_labels: slices whose folder contradicts their table.
+      multi_class_patients: people with slices in several classes; not an error in itself.
       findings: damage and oddities of files, rows and masks.
       association, shortcut: what gives the class away.
       thresholds: that decided what counts as the same.
@@ -114,10 +114,10 @@ class AuditResult:
     trained_on: str
     shared_patients: tuple[SharedPatient, ...]
     pairs: tuple[Pair, ...]
-    own_copies: tuple[Pair, ...]
+    copies_within: tuple[Pair, ...]
     identities: tuple[IdentityMatch, ...]
-    torn_labels: tuple[str, ...]
-    two_classes: tuple[str, ...]
+    contradicted_labels: tuple[str, ...]
+    multi_class_patients: tuple[str, ...]
     findings: tuple[FindingSummary, ...]
     association: Association
     shortcut: Shortcut
@@ -131,7 +131,7 @@ class AuditResult:
     @property
     def conflicts(self) -> int:
         """Same pictures in two classes, and slices whose folder contradicts their table."""
-        return sum(pair.is_conflict for pair in self.pairs) + len(self.torn_labels)
+        return sum(pair.is_conflict for pair in self.pairs) + len(self.contradicted_labels)
 
     @property
     def damaged(self) -> int:
@@ -157,14 +157,14 @@ class AuditResult:
             "segmenter_trained_on": self.trained_on,
             "test_patients_who_train_the_segmenter": [vars(p) for p in self.shared_patients],
             "pairs": [pair.to_json() for pair in self.pairs],
-            "copies_within_a_patient": [pair.to_json() for pair in self.own_copies],
+            "copies_within_a_patient": [pair.to_json() for pair in self.copies_within],
             "double_identities": [
                 {"patients": list(i.patients), "pairs": i.pairs, "correlation": i.correlation}
                 for i in self.identities
             ],
             "label_conflicts": self.conflicts,
-            "folder_contradicts_table": list(self.torn_labels),
-            "patients_of_two_classes": list(self.two_classes),
+            "folder_contradicts_table": list(self.contradicted_labels),
+            "patients_of_two_classes": list(self.multi_class_patients),
             "damaged": self.damaged,
             "findings": findings_json(self.findings),
             "source_and_class": self.association.to_json(),
