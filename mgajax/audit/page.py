@@ -12,6 +12,7 @@ from mgajax import __version__
 from mgajax.audit.association import Association
 from mgajax.audit.audit_result import AuditResult, Pair, ReportedSlice
 from mgajax.audit.background_shortcut import Shortcut
+from mgajax.errors import quantity
 from mgajax.reporting.figures.style import VALIDATION, class_colour
 from mgajax.reporting.html.blocks import (
     Answer,
@@ -30,7 +31,6 @@ from mgajax.reporting.html.blocks import (
 )
 from mgajax.reporting.html.page import html_page, png_url
 from mgajax.reporting.tables.number import Number
-from mgajax.errors import quantity
 from mgajax.schema import CLASS_NAMES
 
 MOST_PAIRS = 60
