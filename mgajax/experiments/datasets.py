@@ -13,6 +13,9 @@ from mgajax.training.loop import train
 MASKS = "masks"
 """An arm's option: the slices without a lesion mask get a predicted one, `binary` or `soft`."""
 
+STEP1_EPOCHS = "step1_epochs"
+"""An arm's option: how often step 1 sees the annotated slices; the quickstart's number by default."""
+
 STEP1 = "step1"
 SEGMENTER = "configs/quickstart.py"
 
@@ -38,6 +41,7 @@ class DataSets:
         self.phantom = dict(phantom)
         self._draw, self._folder = draw, folder
         self._fingerprints: dict[Path, str] = {}
+        self._segmenters: dict[Path, None] = {}
 
     def place(self, options: Mapping[str, Any]) -> Path | None:
         """The folder of the data set.
@@ -53,10 +57,16 @@ class DataSets:
         asked = {**self.phantom, **options}
         if MASKS not in asked:
             return self._draw(self._folder, **asked)
-        kind = asked.pop(MASKS)
+        kind, epochs = asked.pop(MASKS), asked.pop(STEP1_EPOCHS, None)
         unmasked = self._draw(self._folder, **asked)
-        masks = predicted_masks(unmasked, folder=self._folder / STEP1, kind=kind)
+        masks = predicted_masks(unmasked, folder=self._folder / STEP1, kind=kind, epochs=epochs)
+        self._segmenters[masks.parent] = None
         return self._draw(self._folder, **asked, masks=str(masks))
+
+    @property
+    def segmenters(self) -> list[Path]:
+        """The runs of step 1 that predicted masks of data sets placed so far."""
+        return list(self._segmenters)
 
     def fingerprint(self, place: Path) -> str:
         """The hash of a data set's content."""
@@ -65,13 +75,16 @@ class DataSets:
         return self._fingerprints[place]
 
 
-def predicted_masks(data: Path, *, folder: Path, kind: Literal["binary", "soft"]) -> Path:
+def predicted_masks(
+    data: Path, *, folder: Path, kind: Literal["binary", "soft"], epochs: int | None = None
+) -> Path:
     """Step 1 on drawn slices: train a small segmenter on the annotated ones, predict the others.
 
     Args:
       data: where it learns and predicts.
       folder: gets the segmenter's run and a folder of masks.
       kind: of masks.
+      epochs: of the segmenter's training; None: the quickstart's.
 
     Raises:
       TrainingError: stopped by a signal; the same call goes on.
@@ -79,7 +92,10 @@ def predicted_masks(data: Path, *, folder: Path, kind: Literal["binary", "soft"]
     again = "stopped while predicting masks; give the same command again to go on"
     config = configs.load(configs.shipped(SEGMENTER)).segmentation
     config.data.dir = str(data)
-    workdir = folder / f"segmenter-{read_table(data).fingerprint[:12]}"
+    name = f"segmenter-{read_table(data).fingerprint[:12]}"
+    if epochs is not None:
+        config.epochs, name = epochs, f"{name}-epochs_{epochs}"
+    workdir = folder / name
     if not train(config, workdir=workdir).finished:
         raise TrainingError(again)
     out = workdir / f"masks_{kind}"

@@ -18,7 +18,7 @@ from jaxtyping import UInt8
 from mgajax.curation.predicted_masks import masks_digest, predicted_folder, read_values
 from mgajax.data.columns import SliceColumns
 from mgajax.data.splits import stratified_split
-from mgajax.errors import ConfigError
+from mgajax.errors import ConfigError, nearest
 from mgajax.imaging.pictures import encode_png
 from mgajax.progress import track
 from mgajax.schema import CLASS_NAMES, SPLITS
@@ -45,12 +45,15 @@ class PhantomConfig(tfds.core.BuilderConfig):
     Attributes:
       annotated: share of patients, stratified by class, whose slices keep their exact lesion mask.
         The others get none (`mask_origin` "none", `lesion_mask` all zero).
+      annotated_class: the one class whose patients these are; "" for every class.
+      exact_test: every test slice keeps its exact mask besides, so that results can be measured by
+        it; nothing learns from a test slice.
       masks: a folder of predicted masks (`mgajax segment`) for these others, or "".
 
     The other attributes are those of `PhantomSettings`.
 
     Raises:
-      ConfigError: `annotated` is no share, or `masks` no folder.
+      ConfigError: `annotated` is no share, `annotated_class` no class, or `masks` no folder.
     """
 
     patients: int = PhantomSettings.patients
@@ -60,12 +63,19 @@ class PhantomConfig(tfds.core.BuilderConfig):
     severity: float = PhantomSettings.severity
     seed: int = PhantomSettings.seed
     annotated: float = 1.0
+    annotated_class: str = ""
+    exact_test: bool = False
     masks: str = ""
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.annotated <= 1.0:
             raise ConfigError(
                 f"annotated={self.annotated} must lie in [0, 1] (share of patients with exact masks)"
+            )
+        if self.annotated_class not in ("", *CLASS_NAMES):
+            raise ConfigError(
+                f"annotated_class={self.annotated_class!r}: "
+                f"{nearest(self.annotated_class, CLASS_NAMES)}"
             )
         _ = self.mask_folder
 
@@ -77,7 +87,7 @@ class PhantomConfig(tfds.core.BuilderConfig):
     @property
     def tells_all(self) -> bool:
         """Whether every slice has its exact mask."""
-        return self.annotated == 1.0 and not self.masks
+        return self.annotated == 1.0 and not self.annotated_class and not self.masks
 
     @property
     def settings(self) -> PhantomSettings:
@@ -149,6 +159,8 @@ class CtPhantom(tfds.core.GeneratorBasedBuilder):
         plan = plan_masks(
             parts,
             annotated=config.annotated,
+            annotated_class=config.annotated_class,
+            exact_test=config.exact_test,
             folder=config.mask_folder,
             seed=settings.seed,
             size=settings.size,

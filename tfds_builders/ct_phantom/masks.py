@@ -1,7 +1,7 @@
 """Which lesion mask each drawn slice is stored with: its exact one, a predicted one, or none.
 
 Real sets have annotated lesions for some people only, and a segmenter fills in the rest; the dials
-`annotated` and `masks` make such a set of drawn slices.
+`annotated`, `annotated_class`, `exact_test` and `masks` make such a set of drawn slices.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,13 +37,22 @@ class MaskPlan:
 
 
 def plan_masks(
-    parts: Parts, *, annotated: float, folder: Path | None, seed: int, size: int
+    parts: Parts,
+    *,
+    annotated: float,
+    annotated_class: str = "",
+    exact_test: bool = False,
+    folder: Path | None,
+    seed: int,
+    size: int,
 ) -> MaskPlan:
     """Choose the annotated patients, and find predicted masks for the slices of the others.
 
     Args:
       parts: the patients of each split.
       annotated: share of patients, in [0, 1].
+      annotated_class: the one class whose patients they are; "" for every class.
+      exact_test: annotate all of the test split besides.
       folder: of predicted masks, or None.
       seed: chooses the patients.
       size: nominal width of the slices.
@@ -51,7 +60,9 @@ def plan_masks(
     Raises:
       DataError: `folder` has a mask for none of the slices that need one.
     """
-    exact = annotated_patients(parts, share=annotated, seed=seed)
+    exact = annotated_patients(parts, share=annotated, seed=seed, only=annotated_class)
+    if exact_test:
+        exact |= {patient.number for patient in parts["test"]}
     slices = [
         (patient, index)
         for members in parts.values()
@@ -79,14 +90,18 @@ def plan_masks(
     return MaskPlan(names, predicted, summary)
 
 
-def annotated_patients(parts: Parts, *, share: float, seed: int) -> frozenset[int]:
+def annotated_patients(
+    parts: Parts, *, share: float, seed: int, only: str = ""
+) -> frozenset[int]:
     """Numbers of the patients with exact masks: `share` of each class, spread over its splits.
 
-    Every class has its share to the nearest patient, and each of its splits to within one. The
+    With `only`, a class's name, that class has the same patients as without, and the others none. Every class has its share to the nearest patient, and each of its splits to within one. The
     patients of a larger share hold no promise to include those of a smaller one.
     """
     chosen: set[int] = set()
-    for label in range(len(CLASS_NAMES)):
+    for label, name in enumerate(CLASS_NAMES):
+        if only not in ("", name):
+            continue
         rng = np.random.default_rng([seed, label])
         numbers = np.array(list(_shuffled(parts, label=label, rng=rng)), np.int64)
         steps = np.floor(share * np.arange(len(numbers) + 1) + 0.5)
