@@ -18,6 +18,7 @@ NAMES = {
     "dataset": "Tables 1 and 2, Figs. 3 and 4, of a curated, built or drawn set; nothing is trained",
     "checkpoint_choice": "what of Figure 8 comes from the choice of the checkpoint",
     "claims": "the paper's claims on as few runs as can test them",
+    "paper_masks": "masks annotated and predicted as in the paper, beside exact ones; drawn data",
     "forensics": "what the paper's printed numbers can be",
     "ablations": "one change at a time of the proposed model",
     "leave_one_source_out": "each source in turn as the test set",

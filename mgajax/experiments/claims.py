@@ -1,7 +1,8 @@
 """The paper's claims as contrasts of arms, each with its intervals and what follows from them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from mgajax.experiments.classifiers import MODELS, SECTIONS
 from mgajax.experiments.compare import ByArm, arm_replicates, contrast_rows, measure_arms
@@ -82,19 +83,27 @@ CLAIMS = (
 
 
 def _examine(finished: StudyInput) -> StudyResults:
-    arms = arm_replicates(finished)
-    judged = [row for claim in CLAIMS for row in _judged(arms, claim)]
+    judged, untested = judged_claims(finished, CLAIMS)
     labels = {arm: MODELS[arm] if arm in MODELS else label(arm) for arm in finished.configs}
     rows = [*judged, *measure_arms(finished, ArmComparison(SECTIONS, labels=labels))]
-    untested = [
-        f"Not run: {claim.text}"
-        for claim in CLAIMS
-        if not any(row.name == claim.text for row in judged)
-    ]
+    return StudyResults(rows, figures=[performance_figure(rows, finished)], notes=untested)
+
+
+def judged_claims(
+    finished: StudyInput, claims: Sequence[Claim]
+) -> tuple[list[Measurement], list[str]]:
+    """A row for each metric of each claim, with its verdict; and a note for each not run."""
+    arms = arm_replicates(finished)
+    by_claim = {claim.text: _judged(arms, claim) for claim in claims}
+    rows = [row for judged in by_claim.values() for row in judged]
+    return rows, [f"Not run: {text}" for text, judged in by_claim.items() if not judged]
+
+
+def performance_figure(rows: Sequence[Measurement], finished: StudyInput) -> Path:
+    """Draw the arms' diagnosis of COVID-19 against the rest."""
     heading = next(section for section, metrics in SECTIONS.items() if metrics is BINARY)
-    own = [row for row in rows if row.table == heading]
-    figure = arms_figure(own, path=finished.out / "arms.png")
-    return StudyResults(rows, figures=[figure], notes=untested)
+    shown = [row for row in rows if row.table == heading]
+    return arms_figure(shown, path=finished.out / "arms.png")
 
 
 def _judged(arms: ByArm, claim: Claim) -> list[Measurement]:

@@ -24,7 +24,13 @@ Draw = Callable[..., Path]
 
 
 class DataSets:
-    """The data sets of an experiment, each drawn and read once."""
+    """The data sets of an experiment, each drawn and read once.
+
+    Attributes:
+      given: see `__init__`.
+      phantom: likewise.
+      segmenters: the runs of step 1 that predicted masks of the sets placed so far.
+    """
 
     def __init__(
         self, *, given: Path | None, draw: Draw, folder: Path, phantom: Mapping[str, Any]
@@ -41,7 +47,7 @@ class DataSets:
         self.phantom = dict(phantom)
         self._draw, self._folder = draw, folder
         self._fingerprints: dict[Path, str] = {}
-        self._segmenters: dict[Path, None] = {}
+        self.segmenters: list[Path] = []
 
     def place(self, options: Mapping[str, Any]) -> Path | None:
         """The folder of the data set.
@@ -60,13 +66,9 @@ class DataSets:
         kind, epochs = asked.pop(MASKS), asked.pop(STEP1_EPOCHS, None)
         unmasked = self._draw(self._folder, **asked)
         masks = predicted_masks(unmasked, folder=self._folder / STEP1, kind=kind, epochs=epochs)
-        self._segmenters[masks.parent] = None
+        if masks.parent not in self.segmenters:
+            self.segmenters.append(masks.parent)
         return self._draw(self._folder, **asked, masks=str(masks))
-
-    @property
-    def segmenters(self) -> list[Path]:
-        """The runs of step 1 that predicted masks of data sets placed so far."""
-        return list(self._segmenters)
 
     def fingerprint(self, place: Path) -> str:
         """The hash of a data set's content."""

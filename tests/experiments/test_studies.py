@@ -8,18 +8,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pretended_runs import no_data, predicted, pretended
+from pretended_runs import SLICES, no_data, predicted, pretended
 from unrendered import leave_blank
 
 from mgajax import config as configs
+from mgajax import paper
 from mgajax.cli.experiment import NAMES, PARTS
-from mgajax.errors import ConfigError
+from mgajax.errors import ConfigError, LeakageError
 from mgajax.evaluation.evaluation_report import results_folder
+from mgajax.evaluation.segmentation import metrics_from_counts
+from mgajax.evaluation.segmentation_counts import collect_counts, count_slice
 from mgajax.experiments import checkpoint_choice, claims
 from mgajax.experiments.execution import RunOutcome, RunStatus
 from mgajax.experiments.experiment import Order, run_experiment, write_results
 from mgajax.experiments.fractions import GAIN
 from mgajax.experiments.studies import STUDIES
+from mgajax.files import write_csv
 from mgajax.schema import SOURCES
 from mgajax.training.checkpoints import CheckpointName
 
@@ -311,3 +315,68 @@ def test_every_part_of_a_study_names_one() -> None:
 def test_an_unknown_study_is_named() -> None:
     with pytest.raises(ConfigError, match="did you mean 'table4'"):
         _ = Order(name="tabel4", workdir=Path("x")).study
+
+
+PAPER_MASKS = {
+    **TABLE4,
+    "mga_predicted": 0.2,
+    "single_20": 0.0,
+    "multi_20": 3.0,
+    "predicted_20": 3.0,
+}
+
+
+def segmented(folder: Path, *, names: list[str]) -> Path:
+    """A segmenter's evaluation: of ten lesion pixels of a slice it finds nine, and one too many."""
+    truth = np.arange(20)[None] < 10
+    counts = collect_counts(count_slice(np.roll(truth, 1), truth) for _ in names)
+    columns = counts.columns()
+    lines = [["file_name", "patient", "source", *columns]]
+    for place, name in enumerate(names):
+        values = [str(column[place]) for column in columns.values()]
+        lines.append([name, f"zhao/{place // SLICES}", "zhao", *values])
+    (folder / "evaluation").mkdir(parents=True)
+    write_csv(lines, folder / "evaluation" / "test_slices.csv")
+    report = metrics_from_counts(counts, bootstrap=0)
+    (folder / "evaluation" / "test.json").write_text(json.dumps(report))
+    return folder
+
+
+def test_the_papers_masks_are_told_beside_exact_ones(tmp_path: Path) -> None:
+    study = STUDIES["paper_masks"]
+    finished = pretended(study.plan, folder=tmp_path, skills=PAPER_MASKS, seeds=tuple(range(5)))
+    names = predicted(skill=1, seed=0).file_names.tolist()
+    finished.data.segmenters.append(segmented(tmp_path / "step1", names=names))
+    found = study.examine(finished)
+    rows = {(row.table, row.name, row.metric): row for row in found.rows}
+    claims_made = "Claims on performance"
+    below = rows[claims_made, "MGA is better than CBAM (Table 4): the paper's masks", "ROC AUC"]
+    assert below.verdict.startswith("fails")
+    above = rows[claims_made, "MGA is better than CBAM (Table 4): exact masks", "ROC AUC"]
+    assert above.verdict == "holds"
+    step1 = "Step 1 on the test slices"
+    assert rows[step1, "CAP", "Dice"].value == pytest.approx(0.9)
+    assert rows[step1, "Normal", "Slices with a predicted lesion"].value == 1.0
+    assert "Not run: Guidance gains at 80 % of the data (Fig. 8): exact masks" in found.notes
+
+
+def test_a_segmenter_that_saw_test_slices_is_refused(tmp_path: Path) -> None:
+    study = STUDIES["paper_masks"]
+    finished = pretended(study.plan, folder=tmp_path, skills=PAPER_MASKS)
+    names = predicted(skill=1, seed=0).file_names.tolist()
+    finished.data.segmenters.append(segmented(tmp_path / "step1", names=names[1:]))
+    with pytest.raises(LeakageError, match=names[0]):
+        study.examine(finished)
+
+
+def test_every_arm_of_the_papers_masks_is_measured_by_exact_lesions() -> None:
+    """Annotated in the paper's share of one class; and the plan's arms differ in masks alone."""
+    plan = configs.load(STUDIES["paper_masks"].plan)
+    assert (
+        round(paper.MASKS / paper.TABLE1["all"][0][1], 2) == plan.mga_predicted.data.drawn.annotated
+    )
+    for guided, other in (("mga_resnet18", "mga_predicted"), ("multi_20", "predicted_20")):
+        config = plan[other].copy_and_resolve_references().unlock()
+        assert config.data.drawn.exact_test
+        del config.data.drawn
+        assert config.to_json() == plan[guided].to_json()

@@ -140,6 +140,26 @@ def test_the_annotated_are_a_share_of_every_class_and_split(share, seed):
         assert chosen != annotated_patients(parts, share=share, seed=seed + 1)
 
 
+def test_one_class_is_annotated_and_the_test_split_exact(built, tmp_path):
+    """The annotated of that class are those of the same share in every class."""
+    options = {"annotated": 0.36, "annotated_class": "COVID-19"}
+    told = build("ct_phantom", data_dir=tmp_path, builder_config="tiny", exact_test=True, **options)
+    parts = split_patients(PhantomSettings(patients=24, slices_per_patient=3, size=96))
+    chosen = annotated_patients(parts, share=0.36, seed=0, only="COVID-19")
+    covid = {p.number for members in parts.values() for p in members if p.label == 1}
+    assert chosen == annotated_patients(parts, share=0.36, seed=0) & covid
+    whole, stored = records(built.directory), records(told.directory)
+    for split, rows in stored.items():
+        of_patient = {p.key: p.number for p in parts[split]}
+        for r, exact in zip(rows, whole[split], strict=True):
+            annotated = split == "test" or of_patient[r["patient"].decode()] in chosen
+            assert MASK_ORIGINS[r["mask_origin"]] == ("annotated" if annotated else "none")
+            if annotated:
+                np.testing.assert_array_equal(r["lesion_mask"], exact["lesion_mask"])
+    with pytest.raises(ConfigError, match="COVID-19"):
+        PhantomConfig(name="mine", annotated_class="COVID")
+
+
 def test_predicted_masks_go_to_the_others(built, half, tmp_path):
     shapes = {
         r["file_name"].decode(): r["image"].shape[:2]

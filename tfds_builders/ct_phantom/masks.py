@@ -90,9 +90,7 @@ def plan_masks(
     return MaskPlan(names, predicted, summary)
 
 
-def annotated_patients(
-    parts: Parts, *, share: float, seed: int, only: str = ""
-) -> frozenset[int]:
+def annotated_patients(parts: Parts, *, share: float, seed: int, only: str = "") -> frozenset[int]:
     """Numbers of the patients with exact masks: `share` of each class, spread over its splits.
 
     With `only`, a class's name, that class has the same patients as without, and the others none. Every class has its share to the nearest patient, and each of its splits to within one. The

@@ -1,0 +1,189 @@
+"""The paper's own kind of masks, few annotated and the rest predicted, against exact ones and none.
+
+Attention is measured by the exact masks of the test slices in every arm: what a network predicted
+is never the truth.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from mgajax.errors import LeakageError
+from mgajax.evaluation.comparison import read_evaluated
+from mgajax.evaluation.evaluate import evaluate_run
+from mgajax.evaluation.evaluation_report import FOLDER
+from mgajax.evaluation.segmentation import metrics_from_counts
+from mgajax.evaluation.segmentation_counts import SegmentationCounts
+from mgajax.experiments.claims import (
+    ATTENTION,
+    PERFORMANCE,
+    Claim,
+    judged_claims,
+    performance_figure,
+)
+from mgajax.experiments.classifiers import MODELS, SECTIONS
+from mgajax.experiments.compare import measure_arms, predictions_of
+from mgajax.experiments.fractions import TASKS
+from mgajax.experiments.plan import PlannedRun
+from mgajax.experiments.study import ArmComparison, Study, StudyInput, StudyResults
+from mgajax.paper import SEGMENTER_METRICS
+from mgajax.reporting.tables.measurements import Measurement
+from mgajax.schema import CLASS_NAMES
+
+PAPER, EXACT = "the paper's masks", "exact masks"
+GUIDED = {PAPER: "mga_predicted", EXACT: "mga_resnet18"}
+"""By the masks that it learns from, the proposed model."""
+
+GUIDED_OF = {PAPER: "predicted", EXACT: "multi"}
+"""Likewise, how the arms of the simplified model begin."""
+
+STEP1 = "Step 1 on the test slices"
+NOTE = (
+    "Attention is measured by the exact masks of all test slices, in every arm. No test slice is "
+    "among those that step 1 learned from, and no patient stands in two splits."
+)
+
+
+def _labels() -> dict[str, str]:
+    """How arms are written."""
+    labels = dict(MODELS)
+    for masks, arm in GUIDED.items():
+        labels[arm] = f"{MODELS['mga_resnet18']}, {masks}"
+    for percent in (20, 80):
+        labels[f"single_{percent}"] = f"{TASKS['single']}, {percent} %"
+        for masks, begin in GUIDED_OF.items():
+            labels[f"{begin}_{percent}"] = f"{TASKS['multi']}, {masks}, {percent} %"
+    return labels
+
+
+def _claims() -> list[Claim]:
+    """The paper's claims under either kind of masks, then what exact masks are worth."""
+    found = [
+        Claim(
+            "CBAM is better than ResNet18 (Table 4)",
+            {"resnet18_cbam": 1.0, "resnet18": -1.0},
+            PERFORMANCE,
+        )
+    ]
+    for masks in (PAPER, EXACT):
+        found += _claims_under(masks)
+    for name, exact, predicted in (
+        ("", GUIDED[EXACT], GUIDED[PAPER]),
+        (" at 20 % of the data", "multi_20", "predicted_20"),
+        (" at 80 % of the data", "multi_80", "predicted_80"),
+    ):
+        weights = {exact: 1.0, predicted: -1.0}
+        text = f"Exact masks are better than the paper's{name}"
+        found += [Claim(text, weights, metrics) for metrics in (PERFORMANCE, ATTENTION)]
+    return found
+
+
+def _claims_under(masks: str) -> list[Claim]:
+    guided, begin = GUIDED[masks], GUIDED_OF[masks]
+    at_20, at_80 = f"{begin}_20", f"{begin}_80"
+    gain_20, gain_80 = {at_20: 1.0, "single_20": -1.0}, {at_80: 1.0, "single_80": -1.0}
+    more = gain_20 | {arm: -weight for arm, weight in gain_80.items()}
+    by_performance = {
+        "MGA is better than CBAM (Table 4)": {guided: 1.0, "resnet18_cbam": -1.0},
+        "MGA is better than ResNet18 (Table 4)": {guided: 1.0, "resnet18": -1.0},
+        "Guidance gains at 20 % of the data (Fig. 8)": gain_20,
+        "Guidance gains at 80 % of the data (Fig. 8)": gain_80,
+        "It gains more at 20 % than at 80 % (Fig. 8)": more,
+    }
+    by_attention = {
+        "Guided attention lies on lesions, unguided less so (Fig. 9)": {
+            guided: 1.0,
+            "resnet18_cbam": -1.0,
+        },
+        "Guided attention at 20 % is ahead of unguided at 80 % (Fig. 9)": {
+            at_20: 1.0,
+            "single_80": -1.0,
+        },
+    }
+    return [
+        Claim(f"{text}: {masks}", weights, metrics)
+        for claims, metrics in ((by_performance, PERFORMANCE), (by_attention, ATTENTION))
+        for text, weights in claims.items()
+    ]
+
+
+CLAIMS = _claims()
+
+
+def _examine(finished: StudyInput) -> StudyResults:
+    judged, untested = judged_claims(finished, CLAIMS)
+    arms = measure_arms(finished, ArmComparison(SECTIONS, labels=_labels()))
+    rows = [*judged, *arms, *_step1_rows(finished)]
+    return StudyResults(rows, figures=[performance_figure(rows, finished)], notes=[NOTE, *untested])
+
+
+def _step1_rows(finished: StudyInput) -> list[Measurement]:
+    """The lesions that step 1 finds in the test slices, of all classes and of each.
+
+    Raises:
+      LeakageError: step 1 may have learned from a test slice of step 2.
+    """
+    classes = {
+        name: label
+        for runs in finished.arms.values()
+        for run in runs.values()
+        for name, label in _test_classes(run).items()
+    }
+    return [row for place in finished.data.segmenters for row in _segmenter_rows(place, classes)]
+
+
+def _test_classes(run: PlannedRun) -> dict[str, int]:
+    """Class of each test slice by its file name."""
+    predictions = predictions_of(run)
+    return dict(zip(predictions.file_names.tolist(), predictions.labels.tolist(), strict=True))
+
+
+def _segmenter_rows(workdir: Path, classes: Mapping[str, int]) -> list[Measurement]:
+    """Pooled scores by class of the slices in `classes`, all of which must be test slices of step 1."""
+    if not (workdir / FOLDER / "test.json").is_file():
+        evaluate_run(workdir)
+    step1 = read_evaluated(workdir, split="test")
+    if learned := sorted(set(classes) - set(step1.file_names.tolist())):
+        raise LeakageError(
+            f"{workdir}: {len(learned)} test slices of step 2, such as {learned[0]}, are no test "
+            "slices of this segmenter; let both steps have the split that the data set was built with"
+        )
+    labels = np.array([classes.get(name, -1) for name in step1.file_names.tolist()])
+    rows = []
+    for name, chosen in (
+        ("All classes", labels >= 0),
+        *((one, labels == code) for code, one in enumerate(CLASS_NAMES)),
+    ):
+        counts = step1.counts.select(chosen)
+        if counts.has_lesion.any():
+            rows += _pooled_rows(name, counts, step1.patients[chosen])
+        marked = float(counts.has_prediction.mean())
+        rows.append(Measurement(STEP1, name, "Slices with a predicted lesion", value=marked))
+    return rows
+
+
+def _pooled_rows(name: str, counts: SegmentationCounts, patients: np.ndarray) -> list[Measurement]:
+    found = metrics_from_counts(counts, patients)
+    spans = found["intervals"]["pooled"]
+    return [
+        Measurement(
+            STEP1,
+            name,
+            heading,
+            value=found["pooled"][key],
+            low=spans[key]["low"],
+            high=spans[key]["high"],
+        )
+        for key, heading in SEGMENTER_METRICS.items()
+    ]
+
+
+STUDIES = {
+    "paper_masks": Study(
+        title="Masks as the paper has them: few annotated, the rest predicted",
+        source="Paper, §4, §5.1, Table 4, Figures 8 and 9",
+        plan="configs/experiments/paper_masks.py",
+        examine=_examine,
+    ),
+}
