@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from mgajax.errors import LeakageError
-from mgajax.evaluation.comparison import read_evaluated
 from mgajax.evaluation.evaluate import evaluate_run
-from mgajax.evaluation.evaluation_report import FOLDER
+from mgajax.evaluation.evaluation_report import EVALUATION_FOLDER
 from mgajax.evaluation.segmentation import metrics_from_counts
 from mgajax.evaluation.segmentation_counts import SegmentationCounts
+from mgajax.evaluation.segmenter_comparison import read_evaluation
 from mgajax.experiments.claims import (
     ATTENTION,
     PERFORMANCE,
@@ -141,9 +141,9 @@ def _test_classes(run: PlannedRun) -> dict[str, int]:
 
 def _segmenter_rows(workdir: Path, classes: Mapping[str, int]) -> list[Measurement]:
     """Pooled scores by class of the slices in `classes`, all of which must be test slices of step 1."""
-    if not (workdir / FOLDER / "test.json").is_file():
+    if not (workdir / EVALUATION_FOLDER / "test.json").is_file():
         evaluate_run(workdir)
-    step1 = read_evaluated(workdir, split="test")
+    step1 = read_evaluation(workdir, split="test")
     if learned := sorted(set(classes) - set(step1.file_names.tolist())):
         raise LeakageError(
             f"{workdir}: {len(learned)} test slices of step 2, such as {learned[0]}, are no test "
