@@ -18,7 +18,7 @@ from PIL import Image
 from mgajax.data.table import iter_encoded, read_table
 from mgajax.evaluation.predictions import read_csv
 from mgajax.inference import Prediction, Predictor
-from mgajax.reporting.figures.panels import ATTENTION_MAP
+from mgajax.reporting.figures.map_panels import ATTENTION_MAP
 from mgajax.reporting.figures.style import FOUND, bare, class_colour, drawing
 from mgajax.schema import CLASS_NAMES
 from mgajax.training.trained import load_trained

@@ -14,7 +14,7 @@ from typing import Any
 
 from mgajax import config, models
 from mgajax.models.registry import CLASSIFIERS
-from mgajax.reporting.readme import results_table
+from mgajax.reporting.results_in_text import results_table
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ROOT / "docs" / "reference" / "models"

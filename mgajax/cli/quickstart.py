@@ -53,7 +53,7 @@ def run_quickstart(workdir: Path) -> str | None:
     from mgajax import config
     from mgajax.explanation.explain import explain_runs
     from mgajax.inference.segment import segment
-    from mgajax.reporting.site import write_site
+    from mgajax.reporting.results_report import report_results
 
     plan = config.load(config.shipped(PLAN))
     say("step 1 of 2: segment lesions")
@@ -74,7 +74,7 @@ def run_quickstart(workdir: Path) -> str | None:
         return None
     runs = [workdir / "segmentation", workdir / "classification"]
     explained = explain_runs(runs[1:], out=runs[1] / "explanation", limit=EXPLAINED)
-    index = write_site(runs, out=workdir / "report").index
+    index = report_results(runs, out=workdir / "report").index
     files = (*first.files, masks, *second.files, *explained.files)
     paths = "\n".join(f"  {path}" for path in files)
     return f"{first.table}\n\n{second.table}\n\nreport: {index}\n\nmade:\n{paths}"

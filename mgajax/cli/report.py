@@ -40,31 +40,31 @@ def add_report(commands: Any) -> None:
 
 def report(arguments: argparse.Namespace, overrides: list[str]) -> None:
     """Write what was asked for, and say where it is."""
-    asked = [arguments.workdir, arguments.data, arguments.readme]
-    if sum(one is not None for one in asked) != 1:
+    choices = [arguments.workdir, arguments.data, arguments.readme]
+    if sum(choice is not None for choice in choices) != 1:
         raise ConfigError("give one of --workdir, --data and --readme; see --help")
     if arguments.readme is not None:
-        from mgajax.reporting.readme import rewrite
+        from mgajax.reporting.results_in_text import rewrite_file
 
-        print(f"{arguments.readme}: {rewrite(arguments.readme)}")
+        print(f"{arguments.readme}: {rewrite_file(arguments.readme)}")
         return
     if arguments.out is None:
         raise ConfigError("--out is missing: where the report goes")
     if arguments.data is not None:
         _describe(arguments)
         return
-    from mgajax.reporting.site import write_site
+    from mgajax.reporting.results_report import report_results
 
-    site = write_site(arguments.workdir, out=arguments.out)
-    for name, what in site.missing:
-        print(f"{name}: {what}")
-    print(f"{len(site.pages)} pages\n{site.index}")
+    written = report_results(arguments.workdir, out=arguments.out)
+    for run, gap in written.missing:
+        print(f"{run}: {gap}")
+    print(f"{len(written.pages)} pages\n{written.index}")
 
 
 def _describe(arguments: argparse.Namespace) -> None:
     from mgajax.reporting.dataset_report import report_dataset
 
-    done = report_dataset(arguments.data, out=arguments.out, split=arguments.split)
-    print(f"{done.slices} slices of {done.patients} patients")
-    for path in done.files:
+    card = report_dataset(arguments.data, out=arguments.out, split=arguments.split)
+    print(f"{card.slices} slices of {card.patients} patients")
+    for path in card.files:
         print(path)

@@ -21,7 +21,7 @@ from mgajax.reporting.figures.evaluation_figures import (
     roc_figure,
     training_curves,
 )
-from mgajax.reporting.figures.panels import attention_panel
+from mgajax.reporting.figures.map_panels import attention_panel
 from mgajax.reporting.tables.metrics_tables import metrics_table
 from mgajax.training.checkpoints import CheckpointName
 from mgajax.training.logs import FILE_NAME as METRICS_FILE

@@ -24,7 +24,7 @@ from mgajax.evaluation.predictions import Predictions, read_csv
 from mgajax.experiments.plan import PlannedRun
 from mgajax.experiments.study import RESAMPLING, ArmComparison, Metrics, StudyInput
 from mgajax.experiments.verdicts import judged
-from mgajax.reporting.tables.measurements import Measurement, Scale
+from mgajax.reporting.tables.measurements import Measurement, NumberFormat
 from mgajax.training.checkpoints import CheckpointName
 
 ECE = "calibration.ece."
@@ -100,7 +100,7 @@ def contrast_rows(
     table: str,
     name: str,
     metrics: Metrics,
-    scale: Scale = "percent",
+    scale: NumberFormat = "percent",
 ) -> list[Measurement]:
     """A weighted sum of arms, such as `{"a": 1, "b": -1}`, over the seeds that all of them have.
 
@@ -134,7 +134,7 @@ def measured(
     name: str,
     metrics: Metrics,
     paper: Mapping[str, float] | None = None,
-    scale: Scale = "percent",
+    scale: NumberFormat = "percent",
 ) -> list[Measurement]:
     """A row for each metric that every seed has: mean over seeds, interval, and each seed's value.
 

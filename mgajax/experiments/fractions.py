@@ -16,8 +16,8 @@ from mgajax.experiments.study import (
     StudyResults,
 )
 from mgajax.explanation.class_activation import enlarged
-from mgajax.reporting.figures.attribution_panels import attribution_panel
 from mgajax.reporting.figures.experiment_figures import Curves, curves_figure
+from mgajax.reporting.figures.map_panels import attribution_panel
 from mgajax.reporting.tables.measurements import Measurement
 from mgajax.training.run import reopen_run
 

@@ -8,8 +8,8 @@ from ml_collections import ConfigDict
 
 from mgajax.experiments.tune_trials import Trial
 from mgajax.files import write_csv, write_json
-from mgajax.reporting.figures.style import written
-from mgajax.reporting.figures.tuning_figure import tuning_figure
+from mgajax.reporting.figures.experiment_figures import tuning_figure
+from mgajax.reporting.figures.style import figure_files
 
 JSON_FILE, CSV_FILE = "tuning.json", "trials.csv"
 
@@ -42,7 +42,7 @@ def write_results(
     )
     return (
         write_csv(_lines(trials, running), workdir / CSV_FILE),
-        *written(trace),
+        *figure_files(trace),
         write_json(content, workdir / JSON_FILE),
     )
 

@@ -19,12 +19,12 @@ from mgajax.evaluation.overlap import column_means, overlap_summary
 from mgajax.explanation.explained import Check, Explanation, MethodMaps
 from mgajax.explanation.scores import READINGS, lesion_scores, relevance
 from mgajax.files import cell, write_csv, write_json, write_text
-from mgajax.reporting.figures.attribution_panels import (
+from mgajax.reporting.figures.check_curves import CheckCurve, check_curves
+from mgajax.reporting.figures.map_panels import (
     attribution_panel,
     score_bars,
 )
-from mgajax.reporting.figures.check_curves import CheckCurve, check_curves
-from mgajax.reporting.html.explanation import explanation_page
+from mgajax.reporting.html.explanation_page import explanation_page
 from mgajax.schema import CLASS_NAMES
 
 PANEL_SLICES = 6

@@ -11,7 +11,7 @@ from PIL.PngImagePlugin import PngInfo
 from scipy import ndimage
 
 from mgajax.inference.problems import RESEARCH_USE
-from mgajax.reporting.figures.attribution_panels import HEAT, QUANTILE, SIGNED
+from mgajax.reporting.figures.map_panels import HEAT, QUANTILE, SIGNED
 from mgajax.reporting.figures.style import SURPLUS
 
 LARGEST_SIDE = 512

@@ -1,1 +1,1 @@
-"""Figures and tables of a run."""
+"""Pages, figures and tables of runs, experiments and data sets."""

@@ -22,14 +22,14 @@ class Contents:
     Attributes:
       facts: one a slice.
       split_of: canonical file name -> split; empty where the set has no splits of its own.
-      places: canonical file name -> where its picture lies, for messages; only those that are there.
+      locations: canonical file name -> where its picture lies, for messages; only those that are there.
       picture: canonical file name -> the encoded picture.
       is_built: whether patients stand for cases, ids of the archives being unknown.
     """
 
     facts: Sequence[SliceFacts]
     split_of: Mapping[str, str]
-    places: Mapping[str, str]
+    locations: Mapping[str, str]
     picture: Callable[[str], bytes]
     is_built: bool
 
@@ -46,7 +46,7 @@ def read_contents(folder: Path) -> Contents:
     return Contents(
         facts=read_facts(folder),
         split_of={},
-        places={name: str(path) for name, path in pictures.items()},
+        locations={name: str(path) for name, path in pictures.items()},
         picture=lambda name: pictures[name].read_bytes(),
         is_built=False,
     )
@@ -76,7 +76,7 @@ def _built(folder: Path) -> Contents:
     return Contents(
         facts=facts,
         split_of={name: SPLITS[table.built_split[row]] for name, row in rows.items()},
-        places={name: f"{directory}, record {row}" for name, row in rows.items()},
+        locations={name: f"{directory}, record {row}" for name, row in rows.items()},
         picture=lambda name: next(iter_encoded(directory, rows=[rows[name]]))[1],
         is_built=True,
     )
@@ -84,10 +84,10 @@ def _built(folder: Path) -> Contents:
 
 def _pictures(folder: Path) -> dict[str, Path]:
     """Canonical name -> picture, in the class folders of a copy; {} where only tables are there."""
-    found: dict[str, Path] = {}
+    pictures: dict[str, Path] = {}
     for level in folder_levels(folder):
         for name in CLASS_FOLDERS:
             if (level / name).is_dir():
                 paths = sorted(p for p in (level / name).iterdir() if not is_clutter(p.name))
-                found |= {canonical_name(path.name): path for path in paths}
-    return found
+                pictures |= {canonical_name(path.name): path for path in paths}
+    return pictures

@@ -79,14 +79,14 @@ def report_dataset(folder: Path, *, out: Path, split: Path | None = None) -> Dat
     splits = _splits(contents, split=split)
     out.mkdir(parents=True, exist_ok=True)
     published, trusted = (figure4(facts, demographics=kind) for kind in ("published", "trusted"))
-    drawn = _figures(facts, published, trusted, out=out)
+    figures = _figures(facts, published, trusted, out=out)
     panel = _figure3(contents, path=out / "figure3.png")
     sections = [
         Section("Sources (Table 1)", (_table1(rows), *_table1_notes(contents, rows))),
         *([Section("Splits (Table 2)", _table2(splits))] if splits else []),
         *([Section("Slices (Figure 3)", (panel,))] if panel else []),
         Section(
-            "People and findings (Figure 4)", (*drawn, *_figure4_notes(facts, published, trusted))
+            "People and findings (Figure 4)", (*figures, *_figure4_notes(facts, published, trusted))
         ),
         Section("Lesion masks", (_masks(facts, rows),)),
     ]
@@ -117,16 +117,16 @@ def _splits(contents: Contents, *, split: Path | None) -> dict[str, dict[str, in
 
 def _table1(rows: Sequence[SourceRow]) -> Table:
     """One row a source and one for all; numbers of slices and of cases by class."""
-    names = [f"{name} {what}" for name in CLASS_NAMES for what in ("slices", "cases")]
+    names = [f"{name} {unit}" for name in CLASS_NAMES for unit in ("slices", "cases")]
     header = ("source", "countries", *names, "masks", "age known", "sex known", "stored as")
     lines = []
     for row in rows:
         pairs = zip(row.slices, row.cases, strict=True)
         counts = [f"{count:,}" if count else "–" for pair in pairs for count in pair]
-        people = [f"{known / row.total:.0%}" if known else "–" for known in _known(row)]
-        where = ", ".join(row.countries) if len(row.countries) < 4 else f"{len(row.countries)}"
+        shares = [f"{number / row.total:.0%}" if number else "–" for number in _known(row)]
+        countries = ", ".join(row.countries) if len(row.countries) < 4 else f"{len(row.countries)}"
         masks = f"{row.masked:,}" if row.masked else "–"
-        lines.append((row.source, where or "–", *counts, masks, *people, row.stored_as))
+        lines.append((row.source, countries or "–", *counts, masks, *shares, row.stored_as))
     return _table(header, lines)
 
 
@@ -149,25 +149,29 @@ def _table1_notes(contents: Contents, rows: Sequence[SourceRow]) -> list[str]:
         "are left when double identities are merged. Ages and sexes that the published tables invent "
         "(MosMedData) or borrow from another scan do not count as known."
     ]
-    found = _differences(contents)
-    if found is None:
+    differences = _differences(contents)
+    if differences is None:
         return notes
-    if not found:
+    if not differences:
         return [*notes, f"All {'slices' if contents.is_built else 'counts'} are the paper's."]
-    told = "; ".join(
-        f"{one.source} {one.class_name} {one.what} {one.here:,} here, {one.paper:,} in the paper"
-        + (f" ({one.why})" if one.why else "")
-        for one in found
+    exceptions = "; ".join(
+        f"{difference.source} {difference.class_name} {difference.what} {difference.here:,} here, {difference.paper:,} in the paper"
+        + (f" ({difference.why})" if difference.why else "")
+        for difference in differences
     )
-    return [*notes, f"All other counts are the paper's, but: {told}."]
+    return [*notes, f"All other counts are the paper's, but: {exceptions}."]
 
 
 def _differences(contents: Contents) -> list[paper_counts.CountDifference] | None:
     """From the paper's Table 1: of slices alone where cases are unknown; None of another set."""
     if not paper_counts.is_whole_set(contents.facts):
         return None
-    found = paper_counts.differences(contents.facts)
-    return [one for one in found if not contents.is_built or one.what == "slices"]
+    differences = paper_counts.differences(contents.facts)
+    return [
+        difference
+        for difference in differences
+        if not contents.is_built or difference.what == "slices"
+    ]
 
 
 def _split_table(splits: Mapping[str, Mapping[str, int]]) -> Table:
@@ -247,8 +251,8 @@ def _sexes(data: Figure4) -> str:
 
 
 def _medians(ages: Mapping[str, float | None]) -> str:
-    known = [f"{name} {age:g}" for name, age in ages.items() if age is not None]
-    return ", ".join(known) or "unknown"
+    medians = [f"{name} {age:g}" for name, age in ages.items() if age is not None]
+    return ", ".join(medians) or "unknown"
 
 
 def _masks(facts: Sequence[SliceFacts], rows: Sequence[SourceRow]) -> Table | str:
@@ -274,16 +278,18 @@ def _figure3(contents: Contents, *, path: Path) -> Figure | None:
     """One slice of each source before and after preparation: of COVID-19 where there is one, from
     the middle of its names on the first that opens.
     """
-    places = contents.places
-    there = [fact for fact in contents.facts if canonical_name(fact.file_name) in places]
+    locations = contents.locations
+    facts_with_picture = [
+        fact for fact in contents.facts if canonical_name(fact.file_name) in locations
+    ]
     before, after, sources, classes = [], [], [], []
     for source in SOURCES:
-        own = [fact for fact in there if fact.source == source]
-        own = [fact for fact in own if fact.label == COVID] or own
-        for fact in sorted(own, key=lambda fact: fact.file_name)[len(own) // 2 :]:
+        candidates = [fact for fact in facts_with_picture if fact.source == source]
+        candidates = [fact for fact in candidates if fact.label == COVID] or candidates
+        for fact in sorted(candidates, key=lambda fact: fact.file_name)[len(candidates) // 2 :]:
             name = canonical_name(fact.file_name)
             try:
-                pixels = decode_picture(contents.picture(name), name=places[name]).pixels
+                pixels = decode_picture(contents.picture(name), name=locations[name]).pixels
             except DataError:
                 continue
             prepared = prepare(pixels, np.zeros_like(pixels), settings=Preparation())
@@ -341,6 +347,6 @@ def _summary(
         "demographics": people,
         "findings": asdict(published.findings),
         "differences_from_paper": (
-            None if differences is None else [asdict(one) for one in differences]
+            None if differences is None else [asdict(difference) for difference in differences]
         ),
     }

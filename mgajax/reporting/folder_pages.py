@@ -17,13 +17,13 @@ from mgajax.reporting.html.blocks import (
     Section,
     Table,
 )
-from mgajax.reporting.html.explanation import PICTURES, explanation_tables
+from mgajax.reporting.html.explanation_page import PICTURES, explanation_tables
 from mgajax.reporting.html.markdown import from_markdown
 from mgajax.reporting.html.page import FIGURES, TABLES, Page
 from mgajax.reporting.result_folders import FolderKind, ResultFolder, read_json
 from mgajax.reporting.tables.number import Number
 
-TOLD = {
+FACTS = {
     "title": "What",
     "command": "Command",
     "source": "In the paper",
@@ -31,24 +31,24 @@ TOLD = {
     "plan": "Plan",
     "data": "Data",
 }
-"""What an experiment's results say of themselves, and how it is headed."""
+"""Keys of an experiment's results that its page shows, and their headings."""
 
 MANY_ROWS = 12
-"""From so many rows on a CSV's table is closed at first."""
+"""A table of so many rows or more is folded."""
 
 
-def write_experiment(page: Page, found: ResultFolder) -> Path:
-    """Facts, the experiment's own words and tables, every figure and every CSV of the folder."""
+def write_experiment(page: Page, folder: ResultFolder) -> Path:
+    """Facts, the experiment's texts, every figure and every CSV of the folder."""
     results: dict[str, Any] = {}
     try:
-        results = read_json(found.path / FolderKind.EXPERIMENT) or {}
-        first: list[Block] = [Facts(_facts(results)), *_failures(results)]
+        results = read_json(folder.path / FolderKind.EXPERIMENT) or {}
+        introduction: list[Block] = [Facts(_facts(results)), *_failures(results)]
     except DataError as error:
-        first = [Missing(str(error), "the same `mgajax experiment` again")]
-    texts = sorted(found.path.glob("*.md"))
-    tables = sorted(found.path.glob("*.csv"))
-    figures = _figures(page, found.path)
-    sections = [Section("", tuple(first))]
+        introduction = [Missing(str(error), "the same `mgajax experiment` again")]
+    texts = sorted(folder.path.glob("*.md"))
+    tables = sorted(folder.path.glob("*.csv"))
+    figures = _figures(page, folder.path)
+    sections = [Section("", tuple(introduction))]
     if texts:
         words = (path.read_text(encoding="utf-8") for path in texts)
         blocks = (block for text in words for block in from_markdown(text, folder=page.folder))
@@ -60,24 +60,24 @@ def write_experiment(page: Page, found: ResultFolder) -> Path:
     return page.write([*sections, *_versions(results)])
 
 
-def write_tuning(page: Page, found: ResultFolder) -> Path:
+def write_tuning(page: Page, folder: ResultFolder) -> Path:
     """The search, its best trial, its trace and its trials."""
     try:
-        content = read_json(found.path / FolderKind.TUNING) or {}
-        first: list[Block] = [Facts(_search(content))]
+        content = read_json(folder.path / FolderKind.TUNING) or {}
+        introduction: list[Block] = [Facts(_search(content))]
     except DataError as error:
-        first = [Missing(str(error), "the same `mgajax tune` again")]
+        introduction = [Missing(str(error), "the same `mgajax tune` again")]
     blocks = [
-        *first,
-        *_figures(page, found.path),
-        *map(_csv_block, sorted(found.path.glob("*.csv"))),
+        *introduction,
+        *_figures(page, folder.path),
+        *map(_csv_block, sorted(folder.path.glob("*.csv"))),
     ]
     return page.write([Section("", tuple(blocks))])
 
 
-def write_explanation(page: Page, found: ResultFolder) -> Path:
+def write_explanation(page: Page, folder: ResultFolder) -> Path:
     """The gallery of explanations of one or more runs."""
-    return page.write([Section("", tuple(explanation_blocks(page, found.path)))])
+    return page.write([Section("", tuple(explanation_blocks(page, folder.path)))])
 
 
 def explanation_blocks(page: Page, folder: Path) -> list[Block]:
@@ -100,15 +100,15 @@ def explanation_blocks(page: Page, folder: Path) -> list[Block]:
     return [*blocks, Facts({"Scores of each slice": Link(scores.name, f"{TABLES}/{scores.name}")})]
 
 
-def title_of(found: ResultFolder) -> str:
-    """What a folder shows, in its own words, for a line of a table."""
-    if found.kind != FolderKind.EXPERIMENT:
+def folder_title(folder: ResultFolder) -> str:
+    """What a folder holds, for a line of a table."""
+    if folder.kind != FolderKind.EXPERIMENT:
         return {
             FolderKind.TUNING: "a search of settings",
             FolderKind.EXPLANATION: "attribution maps",
-        }[found.kind]
+        }[folder.kind]
     try:
-        results = read_json(found.path / FolderKind.EXPERIMENT) or {}
+        results = read_json(folder.path / FolderKind.EXPERIMENT) or {}
     except DataError:
         return "damaged results"
     source = f" ({results['source']})" if results.get("source") else ""
@@ -117,8 +117,8 @@ def title_of(found: ResultFolder) -> str:
 
 def _facts(results: dict[str, Any]) -> dict[str, Cell]:
     facts: dict[str, Cell] = {
-        head: Code(str(results[key])) if key == "command" else _words(results[key])
-        for key, head in TOLD.items()
+        head: Code(str(results[key])) if key == "command" else _as_text(results[key])
+        for key, head in FACTS.items()
         if results.get(key)
     }
     if results.get("seeds"):
@@ -134,8 +134,8 @@ def _versions(results: dict[str, Any]) -> list[Section]:
     return [Section("Where it is from", (Fold("Versions", (facts,)),))] if versions else []
 
 
-def _words(value: Any) -> str:
-    """A value as it is told; the options of drawn slices as `patients 240, size 128`."""
+def _as_text(value: Any) -> str:
+    """A value as text; the options of drawn slices as `drawn: patients 240, size 128`."""
     if isinstance(value, dict):
         return "drawn: " + ", ".join(f"{key} {option}" for key, option in value.items())
     return str(value)
@@ -186,11 +186,11 @@ def _csv_block(path: Path) -> Block:
             heads, *rows = list(csv.reader(file)) or [[]]
     except (OSError, ValueError, csv.Error) as error:
         return Missing(f"{path}: cannot be read ({error})")
-    whole = [row for row in rows if len(row) == len(heads)]
-    cells = tuple(tuple(_number_or_text(text) for text in row) for row in whole)
-    caption = f"{path.name}, rows: {len(whole):,}"
+    complete_rows = [row for row in rows if len(row) == len(heads)]
+    cells = tuple(tuple(_number_or_text(text) for text in row) for row in complete_rows)
+    caption = f"{path.name}, rows: {len(complete_rows):,}"
     table = Table(tuple(heads), cells, caption=caption, name=path.stem)
-    return table if len(whole) < MANY_ROWS else Fold(table.caption, (table,))
+    return table if len(complete_rows) < MANY_ROWS else Fold(table.caption, (table,))
 
 
 def _number_or_text(text: str) -> Cell:
@@ -201,6 +201,6 @@ def _number_or_text(text: str) -> Cell:
     return Number(value, digits=0 if value.is_integer() else 4)
 
 
-def link_to(found: ResultFolder) -> Link:
-    """From the top page."""
-    return Link(found.name, f"{found.slug}/index.html")
+def link_to(folder: ResultFolder) -> Link:
+    """The link from the front page to a folder's page."""
+    return Link(folder.name, f"{folder.slug}/index.html")

@@ -12,7 +12,7 @@ from mgajax.folders import telling_names
 
 
 class FolderKind(StrEnum):
-    """By the file that marks such a folder."""
+    """Kinds of folders, each by the file that marks it."""
 
     RUN = "config.json"
     EXPERIMENT = "results.json"
@@ -22,7 +22,7 @@ class FolderKind(StrEnum):
 
 @dataclass(frozen=True)
 class ResultFolder:
-    """A folder to report, and what the site calls it."""
+    """A folder to report, and its name on the pages."""
 
     kind: FolderKind
     path: Path
@@ -30,11 +30,11 @@ class ResultFolder:
 
     @property
     def slug(self) -> str:
-        """The name as a folder of the site."""
+        """The name of its page's folder."""
         return self.name.replace("/", "-").replace(" ", "-")
 
 
-def find_folders(given: Sequence[Path]) -> list[ResultFolder]:
+def find_folders(folders: Sequence[Path]) -> list[ResultFolder]:
     """What each folder holds, in the given order, each once.
 
     A folder that holds nothing itself stands for those directly below it that do.
@@ -42,11 +42,11 @@ def find_folders(given: Sequence[Path]) -> list[ResultFolder]:
     Raises:
       ConfigError: no such folder, or nothing in it that can be reported.
     """
-    paths = dict.fromkeys(path for folder in given for path in _expanded(folder))
-    named = telling_names([path.resolve() for path in paths])
+    paths = dict.fromkeys(path for folder in folders for path in _expanded(folder))
+    names = telling_names([path.resolve() for path in paths])
     return [
         ResultFolder(kind, path, name)
-        for path, name in zip(paths, named, strict=True)
+        for path, name in zip(paths, names, strict=True)
         if (kind := _kind(path)) is not None
     ]
 
@@ -78,10 +78,10 @@ def _expanded(folder: Path) -> Iterator[Path]:
     if _kind(folder) is not None:
         yield folder
         return
-    below = [path for path in sorted(folder.iterdir()) if path.is_dir() and _kind(path)]
-    if not below:
+    children = [path for path in sorted(folder.iterdir()) if path.is_dir() and _kind(path)]
+    if not children:
         raise ConfigError(
             f"--workdir {folder}: neither it nor a folder in it holds {', '.join(FolderKind)}; give runs "
             "of `mgajax train`, or what `mgajax experiment`, `tune` or `explain` wrote"
         )
-    yield from below
+    yield from children

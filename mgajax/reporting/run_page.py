@@ -6,7 +6,7 @@ from statistics import median
 from typing import Any
 
 from mgajax.paper import model_name
-from mgajax.reporting.classifier_part import classifier_blocks
+from mgajax.reporting.classifier_section import classifier_blocks
 from mgajax.reporting.figures.evaluation_figures import SEGMENTATION_TITLES, TITLES, training_curves
 from mgajax.reporting.folder_pages import explanation_blocks
 from mgajax.reporting.html.blocks import (
@@ -21,8 +21,8 @@ from mgajax.reporting.html.blocks import (
     Table,
 )
 from mgajax.reporting.html.page import Page
-from mgajax.reporting.run_results import ReportedRun, SplitResults
-from mgajax.reporting.segmenter_part import segmenter_blocks
+from mgajax.reporting.reported_run import ReportedRun, SplitResults
+from mgajax.reporting.segmenter_section import segmenter_blocks
 from mgajax.reporting.tables.number import Number
 from mgajax.training.logs import FILE_NAME as METRICS_FILE
 
@@ -30,11 +30,11 @@ SPEED = "train/images_per_s_per_device"
 
 
 def write_run(page: Page, run: ReportedRun) -> Path:
-    """Everything that is known of a run; what is not is named with the command that makes it."""
+    """All results of a run; what is missing is named with the command that makes it."""
     sections = [Section("", (_facts(run), *run.missing))]
-    for one in run.evaluations:
+    for results in run.evaluations:
         sections.append(
-            Section(f"Results on the {one.split} split", tuple(_results(page, run, one)))
+            Section(f"Results on the {results.split} split", tuple(_results(page, run, results)))
         )
     if run.rows:
         sections.append(Section("Learning", (_curves(page, run),)))
@@ -57,10 +57,9 @@ def state_of(run: ReportedRun) -> str:
     return f"{ended} after {run.steps:,} steps ({run.summary['reason']})"
 
 
-def _results(page: Page, run: ReportedRun, one: SplitResults) -> list[Block]:
-
-    blocks = classifier_blocks(page, one) if run.classifies else segmenter_blocks(page, one)
-    if one.metrics.get("split_leaks"):
+def _results(page: Page, run: ReportedRun, results: SplitResults) -> list[Block]:
+    blocks = classifier_blocks(page, results) if run.classifies else segmenter_blocks(page, results)
+    if results.metrics.get("split_leaks"):
         leak = "This split leaks: patients stand in more than one part of it. No result to compare."
         return [leak, *blocks]
     return blocks
@@ -74,22 +73,22 @@ def _facts(run: ReportedRun) -> Facts:
         "Training": state_of(run),
     }
     if run.summary is not None and run.summary.get("best_step") is not None:
-        why = run.summary.get("best", "lowest validation cross-entropy")  # not in older runs
-        rows["Best"] = f"step {run.summary['best_step']:,}, {why}"
+        criterion = run.summary.get("best", "lowest validation cross-entropy")  # not in older runs
+        rows["Best"] = f"step {run.summary['best_step']:,}, {criterion}"
     if speeds := [row[SPEED] for row in run.rows if SPEED in row]:
         rows["Speed"] = f"{median(speeds):,.1f} images a second and device (median)"
-    rows["Split"] = str(run.written.get("split", "unknown"))
+    rows["Split"] = str(run.record.get("split", "unknown"))
     return Facts(rows)
 
 
 def _curves(page: Page, run: ReportedRun) -> Figure:
     titles = TITLES if run.classifies else SEGMENTATION_TITLES
     best = (run.summary or {}).get("best_step")
-    told = f"; the best validation is at step {best:,}" if best is not None else ""
+    description = f"; the best validation is at step {best:,}" if best is not None else ""
     return page.draw(
         "curves",
         lambda path: training_curves(run.rows, path=path, checkpoint_step=best, titles=titles),
-        alt=f"Training and validation curves over {run.steps:,} steps{told}",
+        alt=f"Training and validation curves over {run.steps:,} steps{description}",
         data=page.table(_log_lines(run.rows), name=Path(METRICS_FILE).stem),
     )
 
@@ -120,12 +119,12 @@ def _config(run: ReportedRun) -> Fold:
 
 def _origin(run: ReportedRun) -> Fold:
     facts: dict[str, Cell] = {
-        "Folder": Code(str(run.found.path)),
+        "Folder": Code(str(run.folder.path)),
         "Data": Code(str(run.config["data.dir"]) or "–"),
         "Fingerprint": Code(run.fingerprint),
-        "Commit": Code(str(run.written.get("provenance", {}).get("git_commit") or "unknown")),
+        "Commit": Code(str(run.record.get("provenance", {}).get("git_commit") or "unknown")),
     }
-    rows = tuple((name, str(value)) for name, value in run.written.get("provenance", {}).items())
+    rows = tuple((name, str(value)) for name, value in run.record.get("provenance", {}).items())
     caption = "Versions that it was trained with"
     table = Table(("What", "Version"), rows, caption=caption, name="versions")
     return Fold("Folders, fingerprint of the data, versions", (Facts(facts), table))

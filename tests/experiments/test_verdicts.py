@@ -63,5 +63,5 @@ def test_what_was_not_measured_is_undecided() -> None:
 def test_both_intervals_are_written_and_what_is_decided_is_bold(
     row: Measurement, told: str
 ) -> None:
-    assert row.written() == told
+    assert row.as_text() == told
     assert Measurement.from_json(row.to_json()) == row

@@ -6,7 +6,7 @@ from mgajax.reporting.figures.comparison_figures import (
     ComparisonRow,
     comparison_figure,
 )
-from mgajax.reporting.figures.tuning_figure import tuning_figure
+from mgajax.reporting.figures.experiment_figures import tuning_figure
 from mgajax.reporting.tables.number import Number, number, percent
 
 REPORT = {

@@ -10,6 +10,7 @@ from PIL import Image
 from mgajax.evaluation import classification_metrics
 from mgajax.reporting.figures import evaluation_figures as figures
 from mgajax.reporting.figures import style
+from mgajax.reporting.figures.map_panels import attention_panel
 from mgajax.reporting.figures.style import CLASS_COLOURS, drawing
 
 
@@ -51,17 +52,14 @@ def _draw(name, evaluated, path):
         "confusion": lambda: figures.confusion_figure(metrics, path=path),
         "calibration": lambda: figures.calibration_figure(metrics, path=path),
         "training": lambda: figures.training_curves(ROWS, path=path),
-        "attention": lambda: figures.attention_panel(
+        "attention": lambda: attention_panel(
             images, masks, attention, labels=classes, probabilities=probabilities[:3], path=path
-        ),
-        "dataset": lambda: figures.dataset_panel(
-            list(images), labels=classes, sources=["jun", "zhao", "jun"], path=path, masks=masks
         ),
     }
     return makers[name]()
 
 
-NAMES = ("roc", "confusion", "calibration", "training", "attention", "dataset")
+NAMES = ("roc", "confusion", "calibration", "training", "attention")
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +156,7 @@ def test_undefined_values_are_drawn_as_far_as_they_go(tmp_path):
 
 def test_flat_attention_and_full_mask_are_drawn(tmp_path):
     images, masks, attention = _slices(1)
-    path = figures.attention_panel(
+    path = attention_panel(
         images,
         masks + np.uint8(255),
         attention * 0,

@@ -30,9 +30,9 @@ from mgajax.inference.problems import Problem
 from mgajax.inference.results import ScanResult, SliceResult
 from mgajax.reporting.dataset_report import report_dataset
 from mgajax.reporting.html import blocks
-from mgajax.reporting.html.explanation import explanation_page
+from mgajax.reporting.html.explanation_page import explanation_page
 from mgajax.reporting.html.page import html_page
-from mgajax.reporting.site import write_site
+from mgajax.reporting.results_report import report_results
 from mgajax.schema import DATA_SETS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -229,7 +229,7 @@ def test_a_report_shows_names_of_runs_patients_sources_and_studies(monkeypatch, 
     search = runs / "search"
     search.mkdir()
     (search / "tuning.json").write_text(json.dumps({"objective": EVIL, "command": EVIL}))
-    pages = write_site([runs], out=tmp_path / "site").pages
+    pages = report_results([runs], out=tmp_path / "site").pages
     assert len(pages) == 5
     for path in pages:
         assert_safe(path.read_text("utf-8"))

@@ -65,15 +65,18 @@ def check_curves(curves: Sequence[CheckCurve], *, path: Path) -> Path:
 
 def _line(axes: Axes, curve: CheckCurve, *, colour: str) -> None:
     shares = curve.kind != "randomisation"
-    places = [float(point) for point in curve.points] if shares else range(len(curve.points))
-    mean, low, high = (
-        np.array([np.nan if one[key] is None else one[key] for one in curve.means], np.float64)
+    positions = [float(point) for point in curve.points] if shares else range(len(curve.points))
+    centre, low, high = (
+        np.array(
+            [np.nan if mean[key] is None else mean[key] for mean in curve.means],
+            np.float64,
+        )
         for key in ("mean", "low", "high")
     )
-    axes.fill_between(places, low, high, color=colour, alpha=0.15, linewidth=0)
-    axes.plot(places, mean, color=colour, marker=None if shares else "o")
+    axes.fill_between(positions, low, high, color=colour, alpha=0.15, linewidth=0)
+    axes.plot(positions, centre, color=colour, marker=None if shares else "o")
     if not shares:
-        axes.set_xticks(list(places), labels=list(curve.points), rotation=30, ha="right")
+        axes.set_xticks(list(positions), labels=list(curve.points), rotation=30, ha="right")
 
 
 def _name(axes: Axes, kind: str, *, title: str) -> None:

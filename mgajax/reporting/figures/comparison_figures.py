@@ -53,11 +53,11 @@ def comparison_figure(
     with drawing(path, width=9.0, height=0.42 * len(rows) + 1.45) as figure:
         grid = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
         for axes, (key, text) in zip(grid, columns.items(), strict=True):
-            for place, row in enumerate(rows):
+            for position, row in enumerate(rows):
                 if key in row.measured:
-                    draw_number(axes, place, row.measured[key])
+                    draw_number(axes, position, row.measured[key])
                 if key in row.printed:
-                    axes.plot(row.printed[key], place, **PRINTED)
+                    axes.plot(row.printed[key], position, **PRINTED)
             axes.set_title(text)
             in_rows(axes)
         grid[0].set_yticks(range(len(rows)), [row.name for row in rows])
@@ -71,15 +71,15 @@ def comparison_figure(
 
 
 def draw_number(
-    axes: Axes, place: int, shown: Number, *, marker: str = "o", colour: str = MEASURED
+    axes: Axes, position: int, number: Number, *, marker: str = "o", colour: str = MEASURED
 ) -> None:
     """A marker, and a bar with ends that show beside it; nothing where undefined."""
-    if shown.value is None:
+    if number.value is None:
         return
-    if shown.low is not None and shown.high is not None:
-        ends = [shown.low, shown.high]
-        axes.plot(ends, [place] * 2, "|-", color=colour, markersize=9, markeredgewidth=1.6)
-    axes.plot(shown.value, place, marker, color=colour, markersize=5.5)
+    if number.low is not None and number.high is not None:
+        ends = [number.low, number.high]
+        axes.plot(ends, [position] * 2, "|-", color=colour, markersize=9, markeredgewidth=1.6)
+    axes.plot(number.value, position, marker, color=colour, markersize=5.5)
 
 
 def in_rows(axes: Axes) -> None:

@@ -17,12 +17,10 @@ SEXES = {"M": "male", "F": "female", "": "unknown"}
 AGE_STEP = 5
 MOST_FINDINGS = 12
 LEAST_ROWS = 6
-"""Of bars that a panel has room for, so that a few are no walls."""
+"""A panel has room for at least so many bars, so that a few bars do not fill it."""
 
 LEAST = 0.8
-"""Where the logarithmic axis of counts begins, so that a single slice has a bar."""
-
-Pictures = Sequence[UInt8[np.ndarray, "_ _"]]
+"""Where the logarithmic axis of counts begins: below 1, so that a single slice has a bar."""
 
 
 def statistics_figure(
@@ -60,8 +58,8 @@ def statistics_figure(
 
 
 def preparation_panel(
-    before: Pictures,
-    after: Pictures,
+    before: Sequence[UInt8[np.ndarray, "_ _"]],
+    after: Sequence[UInt8[np.ndarray, "_ _"]],
     *,
     titles: Sequence[str],
     classes: Sequence[str],
@@ -106,40 +104,42 @@ def _countries(axes: Axes, countries: Mapping[str, int]) -> None:
     """Bars on a logarithmic axis, for the largest country has thousands and the smallest two."""
     names = [name or "unknown" for name in countries]
     counts = list(countries.values())
-    places = np.arange(len(names))[::-1]
+    positions = np.arange(len(names))[::-1]
     colours = [UNKNOWN if not name else BAR for name in countries]
-    axes.barh(places, [count - LEAST for count in counts], left=LEAST, color=colours, height=0.72)
-    for place, count in zip(places, counts, strict=True):
-        axes.text(count * 1.12, place, f"{count:,}", va="center", size=8, color=INK)
+    axes.barh(
+        positions, [count - LEAST for count in counts], left=LEAST, color=colours, height=0.72
+    )
+    for position, count in zip(positions, counts, strict=True):
+        axes.text(count * 1.12, position, f"{count:,}", va="center", size=8, color=INK)
     axes.set_xscale("log")
     axes.set_xlim(LEAST, max(counts, default=1) * 6)
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    axes.set_yticks(places, names)
+    axes.set_yticks(positions, names)
     axes.set_ylim(min(0, len(names) - LEAST_ROWS) - 0.6, len(names) - 0.4)
     axes.tick_params(axis="y", length=0)
     axes.minorticks_off()
     axes.grid(axis="y", visible=False)
-    known = sum(bool(name) for name in countries)
-    axes.set_title(f"(a) {known} countries")
+    country_count = sum(bool(name) for name in countries)
+    axes.set_title(f"(a) {country_count} countries")
     axes.set_xlabel("slices (logarithmic)")
 
 
 def _sexes(axes: Axes, genders: Mapping[str, Mapping[str, int]]) -> None:
     names = [name for name, counts in genders.items() if sum(counts.values())]
-    places = np.arange(len(names))[::-1]
-    for place, name in zip(places, names, strict=True):
+    positions = np.arange(len(names))[::-1]
+    for position, name in zip(positions, names, strict=True):
         counts = genders[name]
         total, left = sum(counts.values()), 0.0
         for key, alpha in (("M", 0.9), ("F", 0.45), ("", 1.0)):
             share = counts.get(key, 0) / total
             colour = UNKNOWN if key == "" else class_colour(name, 0)
-            axes.barh(place, share, left=left, color=colour, alpha=alpha, height=0.6)
+            axes.barh(position, share, left=left, color=colour, alpha=alpha, height=0.6)
             if share > 0.09:
                 label = f"{SEXES[key]}\n{counts[key]:,}"
                 dark = key == "M"
                 axes.text(
                     left + share / 2,
-                    place,
+                    position,
                     label,
                     ha="center",
                     va="center",
@@ -147,7 +147,7 @@ def _sexes(axes: Axes, genders: Mapping[str, Mapping[str, int]]) -> None:
                     color="white" if dark else INK,
                 )
             left += share
-    axes.set_yticks(places, names)
+    axes.set_yticks(positions, names)
     axes.tick_params(axis="y", length=0)
     axes.set_xlim(0, 1)
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
@@ -159,19 +159,19 @@ def _sexes(axes: Axes, genders: Mapping[str, Mapping[str, int]]) -> None:
 
 def _ages(axes: Axes, ages: Mapping[str, np.ndarray]) -> None:
     """Distributions one above the other, each scaled to its own peak, with the median."""
-    shown = [(name, values) for name, values in ages.items() if len(values)]
+    known_ages = [(name, values) for name, values in ages.items() if len(values)]
     edges = np.arange(0, 106, AGE_STEP)
-    for at, (name, values) in enumerate(reversed(shown)):
+    for base, (name, values) in enumerate(reversed(known_ages)):
         counts, _ = np.histogram(values, bins=edges)
         heights = 0.7 * counts / counts.max()
-        colour = class_colour(name, at)
-        axes.stairs(heights + at, edges, baseline=at, fill=True, color=colour, alpha=0.35)
-        axes.stairs(heights + at, edges, baseline=None, color=colour, linewidth=1.3)
+        colour = class_colour(name, base)
+        axes.stairs(heights + base, edges, baseline=base, fill=True, color=colour, alpha=0.35)
+        axes.stairs(heights + base, edges, baseline=None, color=colour, linewidth=1.3)
         median = float(np.median(values))
-        axes.plot([median, median], [at, at + 0.76], color=INK, linewidth=1.2)
+        axes.plot([median, median], [base, base + 0.76], color=INK, linewidth=1.2)
         text = f"median {median:g}, {len(values):,} slices"
-        axes.text(104, at + 0.8, text, ha="right", size=8, color=INK)
-    names = [name for name, _ in reversed(shown)]
+        axes.text(104, base + 0.8, text, ha="right", size=8, color=INK)
+    names = [name for name, _ in reversed(known_ages)]
     axes.set_yticks(np.arange(len(names)) + 0.3, names)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
@@ -184,17 +184,17 @@ def _ages(axes: Axes, ages: Mapping[str, np.ndarray]) -> None:
 
 
 def _findings(axes: Axes, findings: Mapping[str, int], *, reports: int) -> None:
-    shown = dict(list(findings.items())[:MOST_FINDINGS])
+    counts = dict(list(findings.items())[:MOST_FINDINGS])
     axes.set_title(f"(d) CT findings in {reports:,} reports")
-    if not shown:
+    if not counts:
         bare(axes).text(0.5, 0.5, "no report texts", ha="center", color=FAINT)
         return
-    places = np.arange(len(shown))[::-1]
-    shares = [count / reports for count in shown.values()]
-    axes.barh(places, shares, color=class_colour("COVID-19", 1), alpha=0.75, height=0.72)
-    for place, share in zip(places, shares, strict=True):
-        axes.text(share + 0.012, place, f"{share:.0%}", va="center", size=8, color=INK)
-    axes.set_yticks(places, list(shown))
+    positions = np.arange(len(counts))[::-1]
+    shares = [count / reports for count in counts.values()]
+    axes.barh(positions, shares, color=class_colour("COVID-19", 1), alpha=0.75, height=0.72)
+    for position, share in zip(positions, shares, strict=True):
+        axes.text(share + 0.012, position, f"{share:.0%}", va="center", size=8, color=INK)
+    axes.set_yticks(positions, list(counts))
     axes.tick_params(axis="y", length=0)
     axes.set_xlim(0, min(1.12, max(shares) * 1.18 + 0.02))
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))

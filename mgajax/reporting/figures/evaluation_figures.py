@@ -1,4 +1,4 @@
-"""Figures of a run: ROC, confusion, calibration, training curves, attention, contact sheet."""
+"""Figures of a run: ROC and precision-recall curves, confusion, calibration, training curves."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 from sklearn.metrics import roc_curve
 
-from mgajax.reporting.figures.panels import attention_panel, dataset_panel
 from mgajax.reporting.figures.style import (
     FAINT,
     INK,
@@ -18,20 +17,11 @@ from mgajax.reporting.figures.style import (
     VALIDATION,
     class_colour,
     drawing,
-    title_of,
+    slices_label,
     with_interval,
 )
 
-__all__ = [
-    "attention_panel",
-    "calibration_figure",
-    "confusion_figure",
-    "dataset_panel",
-    "roc_figure",
-    "training_curves",
-]
-
-Row = Mapping[str, Any]
+DASHES = (0, (4, 4))
 
 
 def roc_figure(
@@ -54,7 +44,7 @@ def roc_figure(
     """
     with drawing(path, width=5.4, height=5.6) as figure:
         axes = figure.add_subplot()
-        axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle=(0, (4, 4)))
+        axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle=DASHES)
         for code, name in enumerate(metrics["class_names"]):
             truth = labels == code
             value = metrics["three_class"]["roc_auc"][name]
@@ -75,7 +65,7 @@ def roc_figure(
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
         axes.set_xlabel("false positive rate (1 − specificity)")
         axes.set_ylabel("true positive rate (recall)")
-        figure.suptitle(f"ROC of each class, {title_of(metrics)}", x=0.02, ha="left", size=10.5)
+        figure.suptitle(f"ROC of each class, {slices_label(metrics)}", x=0.02, ha="left", size=10.5)
         note = f"AUC{_confidence_note(metrics)}"
         if axes.get_legend_handles_labels()[0]:
             axes.legend(loc="lower right", title=note, title_fontsize=9, alignment="left")
@@ -117,7 +107,7 @@ def confusion_figure(metrics: dict[str, Any], *, path: Path) -> Path:
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
     names = metrics["class_names"]
-    places = np.arange(len(names))
+    codes = np.arange(len(names))
     with drawing(path, width=5.2, height=4.8) as figure:
         axes = figure.add_subplot()
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1.15)
@@ -127,10 +117,10 @@ def confusion_figure(metrics: dict[str, Any], *, path: Path) -> Path:
             axes.text(x, y - 0.07, f"{count:,}", ha="center", color=colour, size=15, weight="bold")
             axes.text(x, y + 0.19, f"{share:.1%}", ha="center", color=colour, size=10)
         rows = [f"{name}\n{total:,}" for name, total in zip(names, totals[:, 0], strict=True)]
-        axes.set_xticks(places, names)
-        axes.set_yticks(places, rows)
-        axes.set_xticks(places[1:] - 0.5, minor=True)
-        axes.set_yticks(places[1:] - 0.5, minor=True)
+        axes.set_xticks(codes, names)
+        axes.set_yticks(codes, rows)
+        axes.set_xticks(codes[1:] - 0.5, minor=True)
+        axes.set_yticks(codes[1:] - 0.5, minor=True)
         axes.grid(False)
         axes.grid(which="minor", color="white", linewidth=3)
         axes.tick_params(which="both", length=0)
@@ -139,7 +129,7 @@ def confusion_figure(metrics: dict[str, Any], *, path: Path) -> Path:
         axes.set_ylabel("true class")
         accuracy = metrics["three_class"]["accuracy"]
         figure.suptitle(
-            f"Confusion, {title_of(metrics)}\naccuracy {accuracy:.1%}; shares are of the true class",
+            f"Confusion, {slices_label(metrics)}\naccuracy {accuracy:.1%}; shares are of the true class",
             x=0.02,
             ha="left",
             size=10.5,
@@ -171,7 +161,7 @@ def calibration_figure(metrics: dict[str, Any], *, path: Path) -> Path:
             grid[0, column].set_ylabel(words[2])
             _histogram(grid[1, column], bins)
             grid[1, column].set_xlabel(words[1])
-        title = f"Calibration, {title_of(metrics)}; dashed: perfect"
+        title = f"Calibration, {slices_label(metrics)}; dashed: perfect"
         figure.suptitle(title, x=0.01, ha="left", size=10.5)
     return path
 
@@ -180,7 +170,7 @@ def _reliability(axes: Axes, bins: list[dict[str, Any]], *, title: str) -> None:
     filled = [row for row in bins if row["count"]]
     most = max(row["count"] for row in filled)
     x, y = ([row[key] for row in filled] for key in ("confidence", "observed"))
-    axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle=(0, (4, 4)))
+    axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle=DASHES)
     axes.vlines(x, x, y, color=VALIDATION, linewidth=1.2, alpha=0.6)
     axes.plot(x, y, color=TRAIN, linewidth=1.2, alpha=0.6)
     sizes = [18 + 70 * row["count"] / most for row in filled]
@@ -190,9 +180,9 @@ def _reliability(axes: Axes, bins: list[dict[str, Any]], *, title: str) -> None:
 
 
 def _histogram(axes: Axes, bins: list[dict[str, Any]]) -> None:
-    left, width = [row["low"] for row in bins], bins[0]["high"] - bins[0]["low"]
+    edges, width = [row["low"] for row in bins], bins[0]["high"] - bins[0]["low"]
     counts = [row["count"] for row in bins]
-    axes.bar(left, counts, width=0.92 * width, align="edge", color=FAINT)
+    axes.bar(edges, counts, width=0.92 * width, align="edge", color=FAINT)
     axes.set_ylabel("slices")
     axes.yaxis.set_major_locator(MaxNLocator(3, integer=True))
 
@@ -224,7 +214,7 @@ SEGMENTATION_TITLES = {
 
 
 def training_curves(
-    rows: Sequence[Row],
+    rows: Sequence[Mapping[str, Any]],
     *,
     path: Path,
     checkpoint_step: int | None = None,
@@ -240,46 +230,48 @@ def training_curves(
       titles: the panels, by metric name.
     """
     curves = {name: _curves(rows, name) for name in titles}
-    shown = {name: found for name, found in curves.items() if found}
-    across = min(3, max(1, len(shown)))
-    down = -(-max(1, len(shown)) // across)
+    panels = {name: lines for name, lines in curves.items() if lines}
+    across = min(3, max(1, len(panels)))
+    down = -(-max(1, len(panels)) // across)
     with drawing(path, width=3.1 * across + 0.2, height=2.45 * down + 0.4) as figure:
-        for place, (name, found) in enumerate(shown.items(), start=1):
-            axes = figure.add_subplot(down, across, place)
-            _draw_curves(axes, found)
+        for number, (name, lines) in enumerate(panels.items(), start=1):
+            axes = figure.add_subplot(down, across, number)
+            _draw_curves(axes, lines)
             axes.set_title(titles[name])
             if name in ("accuracy", "dice"):
                 axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-            if place > len(shown) - across:
+            if number > len(panels) - across:
                 axes.set_xlabel("step")
             if checkpoint_step is not None:
                 axes.axvline(
                     checkpoint_step, color=INK, linewidth=1, linestyle=(0, (2, 2)), zorder=1
                 )
-        known = checkpoint_step is not None
-        note = f"; dashed: checkpoint of step {checkpoint_step:,}" if known else ""
+        is_marked = checkpoint_step is not None
+        note = f"; dashed: checkpoint of step {checkpoint_step:,}" if is_marked else ""
         figure.suptitle(f"Training{note}", x=0.01, ha="left", size=10.5)
     return path
 
 
-def _curves(rows: Sequence[Row], name: str) -> dict[str, tuple[list[float], list[float]]]:
+def _curves(
+    rows: Sequence[Mapping[str, Any]], name: str
+) -> dict[str, tuple[list[float], list[float]]]:
     """`{"train": (steps, values), …}` of a metric; of a family (`weight/…`) by member."""
-    found: dict[str, tuple[list[float], list[float]]] = {}
+    lines: dict[str, tuple[list[float], list[float]]] = {}
     for row in rows:
         for key, value in row.items():
             split, _, metric = key.partition("/")
             family, _, member = metric.partition("/")
             if (member and family == name) or metric == name:
-                steps, values = found.setdefault(member or split, ([], []))
+                steps, values = lines.setdefault(member or split, ([], []))
                 steps.append(float(row["step"]))
                 values.append(float(value))
-    return found
+    return lines
 
 
 def _draw_curves(axes: Axes, curves: dict[str, tuple[list[float], list[float]]]) -> None:
-    for place, (name, (steps, values)) in enumerate(curves.items()):
+    for number, (name, (steps, values)) in enumerate(curves.items()):
         validation = name == "validation"
-        colour = VALIDATION if validation else (TRAIN, "#009E73", "#CC79A7")[place % 3]
+        colour = VALIDATION if validation else (TRAIN, "#009E73", "#CC79A7")[number % 3]
         axes.plot(
             steps,
             values,
@@ -293,3 +285,67 @@ def _draw_curves(axes: Axes, curves: dict[str, tuple[list[float], list[float]]])
         axes.legend(loc="best", handlelength=1.4)
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
+
+
+def ranking_figure(rankings: Mapping[str, Any], *, metrics: Mapping[str, Any], path: Path) -> Path:
+    """Left ROC, right precision over recall; each class against the rest, in its colour.
+
+    The positive class is drawn heavier. Dashed: what a blind guess reaches, in the right panel for
+    the positive class.
+
+    Args:
+      rankings: by class, from `evaluation.ranking.ranking_curves`.
+      metrics: of the same examples, from `classification_metrics`.
+      path: PNG or SVG to write.
+    """
+    positive = metrics["positive"]
+    with drawing(path, width=9.6, height=5.3) as figure:
+        left, right = figure.subplots(1, 2)
+        left.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle=DASHES)
+        if positive in rankings:
+            right.axhline(rankings[positive].share, color=FAINT, linewidth=1, linestyle=DASHES)
+        for code, name in enumerate(metrics["class_names"]):
+            if name not in rankings:
+                continue
+            look = {
+                "color": class_colour(name, code),
+                "linewidth": 2.4 if name == positive else 1.3,
+            }
+            area = _area(metrics, "three_class", "roc_auc", name)
+            _draw_with_band(left, rankings[name].roc, label=f"{name}   {area}", look=look)
+            _draw_with_band(right, rankings[name].precision_recall, label=name, look=look)
+        _set_unit_axes(
+            left, x="false positive rate (1 − specificity)", y="true positive rate (recall)"
+        )
+        _set_unit_axes(right, x="recall", y="precision")
+        left.legend(loc="lower right", title="ROC AUC", title_fontsize=9, alignment="left")
+        average = _area(metrics, "covid_vs_rest", "average_precision")
+        right.set_title(f"average precision of {positive}: {average}", weight="normal", size=9.5)
+        title = f"Each class against the rest, {slices_label(dict(metrics))}"
+        figure.suptitle(f"{title}{_band_note(metrics)}", x=0.01, ha="left", size=10.5)
+    return path
+
+
+def _draw_with_band(axes: Axes, curve: Any, *, label: str, look: dict[str, Any]) -> None:
+    axes.plot(curve.x, curve.y, label=label, drawstyle="default", **look)
+    if curve.low is not None:
+        colour = look["color"]
+        axes.fill_between(curve.grid, curve.low, curve.high, color=colour, alpha=0.13, linewidth=0)
+
+
+def _set_unit_axes(axes: Axes, *, x: str, y: str) -> None:
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), aspect="equal", xlabel=x, ylabel=y)
+
+
+def _area(metrics: Mapping[str, Any], block: str, *path: str) -> str:
+    value, span = metrics[block], (metrics["intervals"] or {}).get(block)
+    for key in path:
+        value, span = value[key], (span or {}).get(key)
+    return with_interval(value, span)
+
+
+def _band_note(metrics: Mapping[str, Any]) -> str:
+    if not metrics["intervals"]:
+        return ""
+    settings = metrics["intervals"]["settings"]
+    return f"; bands: {settings['confidence']:.0%}, pointwise, over {settings['unit']}s"

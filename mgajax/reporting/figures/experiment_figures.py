@@ -1,4 +1,4 @@
-"""Figures of experiments: arms side by side, and curves over a share or a dial."""
+"""Figures of experiments: arms side by side, curves over a setting, and the trials of a search."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -42,23 +42,23 @@ def arms_figure(rows: Sequence[Measurement], *, path: Path) -> Path:
     return path
 
 
-def _arm(axes: Axes, place: int, row: Measurement) -> None:
+def _arm(axes: Axes, position: int, row: Measurement) -> None:
     for value in row.seeds.values():
-        axes.plot(value, place + 0.22, "o", color=FAINT, markersize=3, markeredgewidth=0)
+        axes.plot(value, position + 0.22, "o", color=FAINT, markersize=3, markeredgewidth=0)
     if row.paper is not None:
-        axes.plot(row.paper, place, "D", color=PAPER, markersize=4.5)
+        axes.plot(row.paper, position, "D", color=PAPER, markersize=4.5)
     if row.value is None:
-        axes.text(0.02, place, row.written(), transform=axes.get_yaxis_transform(), color=FAINT)
+        axes.text(0.02, position, row.as_text(), transform=axes.get_yaxis_transform(), color=FAINT)
         return
     if row.span is not None:
-        axes.plot(row.span, [place, place], color=MEASURED, linewidth=1.6)
-    axes.plot(row.value, place, "o", color=MEASURED, markersize=5.5)
+        axes.plot(row.span, [position, position], color=MEASURED, linewidth=1.6)
+    axes.plot(row.value, position, "o", color=MEASURED, markersize=5.5)
 
 
 def _legend(rows: Sequence[Measurement]) -> str:
     seeds = max((len(row.seeds) for row in rows), default=0)
-    what = f"Mean of {seeds} seeds" if seeds > 1 else "One seed"
-    text = f"{what} with 95 % patient-bootstrap interval; grey: each seed"
+    values = f"Mean of {seeds} seeds" if seeds > 1 else "One seed"
+    text = f"{values} with 95 % patient-bootstrap interval; grey: each seed"
     return f"{text}; diamond: the paper" if any(row.paper is not None for row in rows) else text
 
 
@@ -95,10 +95,70 @@ def curves_figure(
 
 
 def _curve(axes: Axes, points: Mapping[float, Measurement], *, colour: str, name: str) -> None:
-    values = {x: one.value for x, one in sorted(points.items()) if one.value is not None}
+    values = {
+        x: measurement.value
+        for x, measurement in sorted(points.items())
+        if measurement.value is not None
+    }
     axes.plot([*values], [*values.values()], "o-", color=colour, markersize=4.5, label=name)
-    spans = {x: one.span for x, one in sorted(points.items()) if one.span is not None}
+    spans = {
+        x: measurement.span
+        for x, measurement in sorted(points.items())
+        if measurement.span is not None
+    }
     low, high = ([span[end] for span in spans.values()] for end in (0, 1))
     axes.fill_between([*spans], low, high, color=colour, alpha=0.13, linewidth=0)
-    for x, one in points.items():
-        axes.plot([x] * len(one.seeds), [*one.seeds.values()], ".", color=colour, alpha=0.5, ms=3.5)
+    for x, measurement in points.items():
+        axes.plot(
+            [x] * len(measurement.seeds),
+            [*measurement.seeds.values()],
+            ".",
+            color=colour,
+            alpha=0.5,
+            ms=3.5,
+        )
+
+
+def tuning_figure(
+    values: Sequence[float | None],
+    *,
+    best: Sequence[float | None],
+    initial: int,
+    label: str,
+    path: Path,
+) -> Path:
+    """A dot for each trial, a line for the best so far, crosses for failures.
+
+    Args:
+      values: of each trial; None where it failed.
+      best: best so far, after each trial; None before the first that succeeds.
+      initial: trials before the first suggestion; the ones after it are filled.
+      label: of the metric.
+      path: see `style.drawing`.
+    """
+    with drawing(path, width=7.4, height=4.0) as figure:
+        axes = figure.subplots()
+        for number, value in enumerate(values):
+            if value is not None:
+                fill = "full" if number >= initial else "none"
+                axes.plot(number, value, "o", color=TRAIN, markersize=6, fillstyle=fill)
+            else:
+                at_the_top = axes.get_xaxis_transform()
+                axes.plot(number, 0.97, "x", color=VALIDATION, markersize=7, transform=at_the_top)
+        reached = [(number, value) for number, value in enumerate(best) if value is not None]
+        if reached:
+            axes.step(*zip(*reached, strict=True), where="post", color=INK, linewidth=1.4)
+        axes.plot([], [], "o", color=TRAIN, fillstyle="none", label="spread")
+        axes.plot([], [], "o", color=TRAIN, label="suggested")
+        axes.plot([], [], color=INK, label="best so far")
+        if None in values:
+            axes.plot([], [], "x", color=VALIDATION, linestyle="none", label="failed")
+        if values and values[0] is not None:
+            axes.axhline(
+                values[0], color=FAINT, linestyle=(0, (4, 4)), linewidth=1, label="default"
+            )
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set(xlabel="trial; 0: the configuration as it stands", ylabel=label)
+        figure.legend(loc="outside lower left", ncols=5)
+        figure.suptitle("What each trial was worth", x=0.01, ha="left", size=10.5)
+    return path

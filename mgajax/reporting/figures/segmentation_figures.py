@@ -17,7 +17,7 @@ from mgajax.reporting.figures.comparison_figures import (
     in_rows,
     interval_note,
 )
-from mgajax.reporting.figures.style import INK, VALIDATION, drawing, title_of
+from mgajax.reporting.figures.style import INK, VALIDATION, drawing, slices_label
 from mgajax.reporting.tables.number import percent
 from mgajax.reporting.tables.table3 import Results
 
@@ -31,7 +31,7 @@ def model_comparison_figure(results: Results, *, path: Path) -> Path:
       results: see `table3.Results`; the models stand in this order, from the top.
       path: PNG or SVG to write.
     """
-    first = next(iter(results.values()))
+    first_metrics = next(iter(results.values()))
     rows = [
         ComparisonRow(
             model_name(model),
@@ -44,8 +44,8 @@ def model_comparison_figure(results: Results, *, path: Path) -> Path:
         rows,
         columns={key: f"{text}, %" for key, text in SEGMENTER_METRICS.items()},
         path=path,
-        title=f"Lesion segmentation over all pixels, {title_of(dict(first))}",
-        measured=interval_note(first),
+        title=f"Lesion segmentation over all pixels, {slices_label(dict(first_metrics))}",
+        measured=interval_note(first_metrics),
         printed="Table 3 of the paper (other slices)",
     )
 
@@ -70,19 +70,21 @@ def slice_dice_figure(
     rng = np.random.default_rng(0)
     with drawing(path, width=6.4, height=0.62 * len(blocks) + 1.5) as figure:
         axes = figure.add_subplot()
-        for place, (name, block) in enumerate(blocks.items()):
-            own = 100 * dice[origins == name]
-            spread = place + rng.uniform(-0.28, 0.28, size=len(own))
-            axes.plot(own, spread, "o", color=MEASURED, alpha=0.35, markersize=4, markeredgewidth=0)
+        for position, (name, block) in enumerate(blocks.items()):
+            slice_dice = 100 * dice[origins == name]
+            spread = position + rng.uniform(-0.28, 0.28, size=len(slice_dice))
+            axes.plot(
+                slice_dice, spread, "o", color=MEASURED, alpha=0.35, markersize=4, markeredgewidth=0
+            )
             mean = percent(block, "per_image.dice")
-            draw_number(axes, place, mean, marker="D", colour=MEAN)
-            axes.text(103, place, str(mean), va="center", size=9, color=INK, clip_on=False)
+            draw_number(axes, position, mean, marker="D", colour=MEAN)
+            axes.text(103, position, str(mean), va="center", size=9, color=INK, clip_on=False)
         labels = [f"{name}\n{block['n']:,} slices" for name, block in blocks.items()]
         axes.set_yticks(range(len(blocks)), labels)
         axes.set(xlim=(-2, 102), ylim=(len(blocks) - 0.45, -0.55))
         in_rows(axes)
         axes.xaxis.set_major_locator(MultipleLocator(20))
         axes.set_xlabel(f"Dice of a slice, %; mean of all {percent(metrics, 'per_image.dice')}")
-        title = f"Dice by source, {title_of(metrics)}"
+        title = f"Dice by source, {slices_label(metrics)}"
         figure.suptitle(title, x=0.01, ha="left", size=10.5)
     return path

@@ -12,18 +12,17 @@ from matplotlib.patches import Patch
 
 from mgajax.reporting.figures.style import FAINT, FOUND, INK, MISSED, SURPLUS, bare, drawing
 
-Picture = UInt8[np.ndarray, "_ _"]
 Mask = Bool[np.ndarray, "_ _"]
 
 CELL = 1.75
 """Width of a picture in inches."""
 
 FAINTLY, STRONGLY = 0.5, 0.85
-"""Opacity of what was found, so that the frame shows through, and of what was not."""
+"""Opacity of lesion that was found, so that the frame shows through, and of missed and surplus pixels."""
 
 
 def segmentation_panel(
-    images: Sequence[Picture],
+    images: Sequence[UInt8[np.ndarray, "_ _"]],
     truths: Sequence[Mask],
     predictions: Mapping[str, Sequence[Mask]],
     *,

@@ -76,12 +76,12 @@ def drawing(path: Path, *, width: float, height: float) -> Iterator[Figure]:
         FigureCanvasAgg(figure)
         yield figure
         path.parent.mkdir(parents=True, exist_ok=True)
-        for file in (path,) if path.suffix else written(path):
+        for file in (path,) if path.suffix else figure_files(path):
             save(figure, file)
             figure.set_layout_engine("none")  # laid out once: that takes as long as drawing
 
 
-def written(path: Path) -> tuple[Path, ...]:
+def figure_files(path: Path) -> tuple[Path, ...]:
     """The files of a figure that is drawn to a path without an ending; the PNG first."""
     return tuple(path.with_name(f"{path.name}.{kind}") for kind in ANONYMOUS)
 
@@ -113,7 +113,7 @@ def with_interval(value: float | int | None, span: dict | None, *, digits: int =
     return f"{text} [{span['low']:.{digits}f}, {span['high']:.{digits}f}]"
 
 
-def title_of(metrics: dict) -> str:
+def slices_label(metrics: dict) -> str:
     """`test split: 1,238 slices of 310 patients`, with as much as is known."""
     split = f"{metrics['split']} split: " if "split" in metrics else ""
     people = f" of {metrics['patients']:,} patients" if metrics.get("patients") else ""

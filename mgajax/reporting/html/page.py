@@ -14,16 +14,16 @@ from PIL import Image
 
 from mgajax import __version__
 from mgajax.files import write_csv, write_text
-from mgajax.reporting.figures.style import DOTS_PER_INCH, written
+from mgajax.reporting.figures.style import DOTS_PER_INCH, figure_files
 from mgajax.reporting.html.blocks import Block, Figure, Fold, Link, Row, Section, Table
 from mgajax.reporting.tables.number import Number
 
 PAGE, TABLES, FIGURES = "index.html", "tables", "figures"
 PIXELS_PER_INCH = 104
-"""At which a figure is shown where there is room: a little larger than print."""
+"""The size at which a figure is shown where there is room: a little larger than in print."""
 
 LEAST_SHARE = 0.62
-"""Of that size; a figure that finds less room scrolls, so that its words can be read."""
+"""A figure keeps at least this share of that size; where there is less room it scrolls, to stay readable."""
 
 
 class ShownSize(NamedTuple):
@@ -42,7 +42,7 @@ def html_page(
     trail: Sequence[Link] = (),
     banner: str = "",
     template: str = "page.html",
-    **further: Any,
+    **variables: Any,
 ) -> str:
     """One page as text.
 
@@ -54,7 +54,7 @@ def html_page(
       trail: links to the pages above it, from the top.
       banner: a line over everything.
       template: `page.html`, or one that extends it.
-      further: what that one needs.
+      variables: of that template.
     """
 
     def address(file: Path) -> str:
@@ -75,7 +75,7 @@ def html_page(
         address=address,
         table_files=table_files,
         picture_files=picture_files,
-        **further,
+        **variables,
     )
 
 
@@ -106,7 +106,7 @@ class Page:
 
         `make` draws it to the path that it gets, which has no ending.
         """
-        png, svg = written(make(self.folder / FIGURES / name))
+        png, svg = figure_files(make(self.folder / FIGURES / name))
         return Figure((svg, png), alt, caption, data)
 
     def take(self, file: Path, *, name: str, alt: str, caption: str = "") -> Figure:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from mgajax.reporting.tables.markdown import markdown_table
 
 Status = Literal["measured", "not run", "failed"]
-Scale = Literal["percent", "number"]
+NumberFormat = Literal["percent", "number"]
 
 DECIDED = ("holds", "fails")
 """How verdicts begin that tell a difference from zero."""
@@ -28,11 +28,11 @@ class Measurement:
       seeds: the value of each seed.
       paper: what the paper reports, on the same scale.
       status: `not run` and `failed` have no value, and a note that says why.
-      note: anything to tell.
-      scale: how it is written.
+      note: a remark.
+      scale: as what it is written.
       method_low, method_high: of a difference, the 95 % interval over seeds and patients; None if
         there is none.
-      verdict: of a difference, what these say of the claim that it is above zero; "" if not asked.
+      verdict: of a difference, whether the claim that it is above zero holds; "" if nothing is claimed.
     """
 
     table: str
@@ -45,7 +45,7 @@ class Measurement:
     paper: float | None = None
     status: Status = "measured"
     note: str = ""
-    scale: Scale = "percent"
+    scale: NumberFormat = "percent"
     method_low: float | None = None
     method_high: float | None = None
     verdict: str = ""
@@ -75,8 +75,8 @@ class Measurement:
         Raises:
           KeyError, TypeError: no such measurement.
         """
-        known = {one.name for one in fields(Measurement)}
-        values = {key: value for key, value in content.items() if key in known}
+        names = {column.name for column in fields(Measurement)}
+        values = {key: value for key, value in content.items() if key in names}
         seeds = {int(seed): value for seed, value in content.get("seeds", {}).items()}
         return Measurement(**(values | {"seeds": seeds}))
 
@@ -100,7 +100,7 @@ class Measurement:
             "scale": self.scale,
         }
 
-    def written(self) -> str:
+    def as_text(self) -> str:
         """`93.1 [90.2, 95.4] ± 0.8`, `not run`, or a dash for what is undefined.
 
         A difference: `**2.1 [0.3, 4.0]** ± 0.8; networks [0.9, 3.1]`, the first interval over seeds
@@ -121,7 +121,7 @@ class Measurement:
             text = f"**{text}**"
         return text + spread + (f"; networks {networks}" if networks else "")
 
-    def paper_written(self) -> str:
+    def paper_as_text(self) -> str:
         """The paper's number, or a dash."""
         if self.paper is None:
             return "–"
@@ -163,8 +163,8 @@ def markdown_tables(rows: Sequence[Measurement]) -> str:
     """Each table under its heading: names down, metrics across, the paper's row below its own."""
     sections = []
     for table in dict.fromkeys(row.table for row in rows):
-        own = [row for row in rows if row.table == table]
-        sections.append(f"## {table}\n\n{pivot(own)}")
+        table_rows = [row for row in rows if row.table == table]
+        sections.append(f"## {table}\n\n{pivot(table_rows)}")
     return "\n\n".join(sections)
 
 
@@ -175,13 +175,13 @@ def pivot(rows: Sequence[Measurement]) -> str:
     lines = []
     notes = []
     for name in dict.fromkeys(row.name for row in rows):
-        own = [cells.get((name, metric)) for metric in metrics]
-        lines.append([name, *("" if one is None else one.written() for one in own)])
-        if any(one is not None and one.paper is not None for one in own):
-            printed = ["–" if one is None else one.paper_written() for one in own]
+        row_cells = [cells.get((name, metric)) for metric in metrics]
+        lines.append([name, *("" if cell is None else cell.as_text() for cell in row_cells)])
+        if any(cell is not None and cell.paper is not None for cell in row_cells):
+            printed = ["–" if cell is None else cell.paper_as_text() for cell in row_cells]
             lines.append(["*in the paper*", *printed])
-        told = dict.fromkeys(one.note for one in own if one is not None and one.note)
-        notes += [f"- {name}: {'; '.join(told)}."] if told else []
+        row_notes = dict.fromkeys(cell.note for cell in row_cells if cell is not None and cell.note)
+        notes += [f"- {name}: {'; '.join(row_notes)}."] if row_notes else []
     return "\n\n".join(
         [markdown_table(["", *metrics], lines), *(["\n".join(notes)] if notes else [])]
     )

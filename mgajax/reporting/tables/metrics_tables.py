@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mgajax.reporting.figures.style import title_of, with_interval
+from mgajax.reporting.figures.style import slices_label, with_interval
 from mgajax.reporting.tables.number import at, number
 
 BINARY = {
@@ -91,23 +91,25 @@ def _without_interval(metrics: dict[str, Any]) -> list[tuple[str, list[tuple[str
     """Why defined values have no interval: each reason once, with the names of the metrics."""
     names = {**THREE, **BINARY, **POOLED, **ECE}
     spans = metrics["intervals"] or {}
-    told: dict[str, list[str]] = {}
+    metrics_by_reason: dict[str, list[str]] = {}
     for block in ("covid_vs_rest", "three_class", "pooled"):
         for path, text in names.items():
             span = at(spans.get(block), path)
             if span and span.get("reason") and at(metrics.get(block), path) is not None:
-                told.setdefault(span["reason"], []).append(text)
-    rows = [(reason, ", ".join(dict.fromkeys(texts))) for reason, texts in told.items()]
+                metrics_by_reason.setdefault(span["reason"], []).append(text)
+    rows = [
+        (reason, ", ".join(dict.fromkeys(texts))) for reason, texts in metrics_by_reason.items()
+    ]
     return [("no interval", [(f"{reason}: ", text) for reason, text in rows])] if rows else []
 
 
 def _headline(metrics: dict[str, Any]) -> str:
     model = f"{metrics['model']}, " if "model" in metrics else ""
     if not metrics["intervals"]:
-        return f"{model}{title_of(metrics)}"
+        return f"{model}{slices_label(metrics)}"
     settings = metrics["intervals"]["settings"]
     note = f"[{settings['confidence']:.0%} intervals over {settings['unit']}s]"
-    return f"{model}{title_of(metrics)} {note}"
+    return f"{model}{slices_label(metrics)} {note}"
 
 
 def _counts(by_class: dict[str, dict[str, int]]) -> list[tuple[str, str]]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mgajax.paper import SEGMENTER_METRICS, TABLE3, TABLE3_NOTE, architecture, model_name
-from mgajax.reporting.figures.style import title_of
+from mgajax.reporting.figures.style import slices_label
 from mgajax.reporting.tables.markdown import markdown_table
 from mgajax.reporting.tables.number import number, percent
 
@@ -21,8 +21,8 @@ def table3_markdown(results: Results) -> str:
     Returns:
       The table and a paragraph that says what it is over; no trailing newline.
     """
-    first = next(iter(results.values()))
-    unit, tolerance = first["boundary"]["unit"], first["boundary"]["tolerance"]
+    first_metrics = next(iter(results.values()))
+    unit, tolerance = first_metrics["boundary"]["unit"], first_metrics["boundary"]["tolerance"]
     heads = ["Model", *SEGMENTER_METRICS.values(), "Dice per slice", f"HD95, {unit}"]
     heads.append(f"Surface Dice, {tolerance:g} {unit}")
     lines: list[list[object]] = []
@@ -38,7 +38,7 @@ def table3_markdown(results: Results) -> str:
             cited.add(paper)
             printed = [f"{TABLE3[paper][key]:.2f}" for key in SEGMENTER_METRICS]
             lines.append([f"*{paper} in the paper*", *printed, "–", "–", "–"])
-    return f"{markdown_table(heads, lines)}\n\n{_note(first)}" + (
+    return f"{markdown_table(heads, lines)}\n\n{_note(first_metrics)}" + (
         f" {TABLE3_NOTE}" if cited else ""
     )
 
@@ -77,7 +77,7 @@ def _note(metrics: Mapping[str, Any]) -> str:
         "In percent, but HD95",
         "IoU, Dice, precision and recall of the lesion class over the pixels of all slices; the "
         "last three are means over slices",
-        title_of(dict(metrics)),
+        slices_label(dict(metrics)),
     ]
     if empty["with_lesion"] < metrics["n"]:
         parts.append(f"{empty['with_lesion']:,} slices have a lesion")

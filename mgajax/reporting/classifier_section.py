@@ -1,4 +1,4 @@
-"""What a run's page says of a classifier on one split."""
+"""The section of a run's page on a classifier's results on one split."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,13 +15,16 @@ from mgajax.reporting.figures.comparison_figures import (
     comparison_figure,
     interval_note,
 )
-from mgajax.reporting.figures.evaluation_figures import calibration_figure, confusion_figure
-from mgajax.reporting.figures.ranking_figures import ranking_figure
-from mgajax.reporting.figures.style import title_of
+from mgajax.reporting.figures.evaluation_figures import (
+    calibration_figure,
+    confusion_figure,
+    ranking_figure,
+)
+from mgajax.reporting.figures.style import slices_label
 from mgajax.reporting.html.blocks import Block, Figure, Fold, Row, Table
 from mgajax.reporting.html.page import Page
-from mgajax.reporting.run_results import SplitResults
-from mgajax.reporting.split_part import patient_fold, source_table, split_picture
+from mgajax.reporting.reported_run import SplitResults
+from mgajax.reporting.split_blocks import patient_fold, source_table, split_picture
 from mgajax.reporting.tables.metrics_tables import OVERLAP
 from mgajax.reporting.tables.number import Number, number, percent
 
@@ -49,19 +52,19 @@ BY_SOURCE = {
 }
 
 
-def classifier_blocks(page: Page, one: SplitResults) -> list[Block]:
+def classifier_blocks(page: Page, results: SplitResults) -> list[Block]:
     """Numbers, curves, confusion, calibration, sources and patients."""
-    metrics, split = one.metrics, one.split
+    metrics, split = results.metrics, results.split
     blocks: list[Block] = [_results(metrics, split)]
-    if one.predictions is not None:
-        blocks.append(_curves(page, metrics, one.predictions, split))
+    if results.predictions is not None:
+        blocks.append(_curves(page, metrics, results.predictions, split))
     blocks += [_confusion(page, metrics, split), _calibration(page, metrics, split)]
     blocks += [_classes(metrics, split), *_sources(page, metrics, split)]
-    if metrics["per_patient"] and one.predictions is not None:
-        blocks.append(_patients(metrics, one.predictions, split))
+    if metrics["per_patient"] and results.predictions is not None:
+        blocks.append(_patients(metrics, results.predictions, split))
     if metrics.get("attention_overlap"):
         blocks.append(_overlap(metrics["attention_overlap"], split))
-    return [*blocks, *split_picture(page, one)]
+    return [*blocks, *split_picture(page, results)]
 
 
 def _results(metrics: dict[str, Any], split: str) -> Table:
@@ -78,11 +81,11 @@ def _results(metrics: dict[str, Any], split: str) -> Table:
         )
         for path, text in RESULTS.items()
     )
-    further = (*(["Patients"] if people else []), *(["Paper, Table 4"] if paper else []))
+    further_heads = (*(["Patients"] if people else []), *(["Paper, Table 4"] if paper else []))
     caption = (
-        f"{title_of(metrics).capitalize()}. Patients: by the mean probabilities of their slices"
+        f"{slices_label(metrics).capitalize()}. Patients: by the mean probabilities of their slices"
     )
-    heads = ("Percent", "Slices", *further)
+    heads = ("Percent", "Slices", *further_heads)
     return Table(heads, rows, caption=caption, name=f"{split}_results")
 
 
@@ -127,15 +130,15 @@ def _confusion(page: Page, metrics: dict[str, Any], split: str) -> Figure:
     names, counts = metrics["class_names"], metrics["three_class"]["confusion_matrix"]
     lines = [["true class", *(f"called {name}" for name in names)]]
     lines += [[name, *row] for name, row in zip(names, counts, strict=True)]
-    told = "; ".join(
+    description = "; ".join(
         f"of {sum(row)} {name}: "
-        + ", ".join(f"{count} {other}" for count, other in zip(row, names, strict=True))
+        + ", ".join(f"{count} {called}" for count, called in zip(row, names, strict=True))
         for name, row in zip(names, counts, strict=True)
     )
     return page.draw(
         f"{split}_confusion",
         lambda path: confusion_figure(metrics, path=path),
-        alt=f"Confusion matrix; {told}",
+        alt=f"Confusion matrix; {description}",
         data=page.table(lines, name=f"{split}_confusion"),
     )
 
@@ -186,7 +189,7 @@ def _sources(page: Page, metrics: dict[str, Any], split: str) -> list[Block]:
     positive = metrics["positive"]
     titles = {key: f"{text}, %" for key, text in BY_SOURCE.items()}
     accuracy = {name: percent(block, "three_class.accuracy") for name, block in sources.items()}
-    best = max(accuracy, key=lambda name: accuracy[name].value or 0.0)
+    best_source = max(accuracy, key=lambda name: accuracy[name].value or 0.0)
     return [
         page.draw(
             f"{split}_sources",
@@ -198,7 +201,7 @@ def _sources(page: Page, metrics: dict[str, Any], split: str) -> list[Block]:
                 measured=interval_note(metrics),
             ),
             alt=f"Scores of {len(rows)} sources with intervals; highest accuracy "
-            f"{accuracy[best]} in {best}",
+            f"{accuracy[best_source]} in {best_source}",
         ),
         source_table(
             metrics,
@@ -215,23 +218,23 @@ def _patients(metrics: dict[str, Any], predictions: Predictions, split: str) -> 
         predictions.probabilities, predictions.labels, predictions.patients, None
     )
     people = aggregate_patients(examples, positive=names.index(metrics["positive"]))
-    called = people.probabilities.argmax(axis=1)
+    predicted = people.probabilities.argmax(axis=1)
     slices = np.unique(predictions.patients, return_counts=True)[1]
     rows = (
         (
             str(people.names[i]),
             Number(int(slices[i]), digits=0),
             names[people.labels[i]],
-            names[called[i]] + ("" if called[i] == people.labels[i] else " (wrong)"),
+            names[predicted[i]] + ("" if predicted[i] == people.labels[i] else " (wrong)"),
             *(Number(100 * chance, digits=1) for chance in people.probabilities[i].tolist()),
         )
-        for i in np.lexsort((people.names, called == people.labels))
+        for i in np.lexsort((people.names, predicted == people.labels))
     )
-    wrong = int((called != people.labels).sum())
+    errors = int((predicted != people.labels).sum())
     return patient_fold(
         rows,
         heads=("Class", "Called", *(f"{name}, %" for name in names)),
-        title=f"{len(people.names):,} patients, {wrong:,} called wrongly",
+        title=f"{len(people.names):,} patients, {errors:,} called wrongly",
         caption="Mean probabilities of each patient",
         split=split,
     )

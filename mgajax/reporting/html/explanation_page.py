@@ -37,9 +37,9 @@ def explanation_page(pictures: Sequence[Path], *, title: str, report: Mapping[st
       title: the heading.
       report: what `summary.json` holds.
     """
-    told = [(path, PICTURES.get(path.stem, path.stem)) for path in pictures]
-    shown = (Figure((path,), alt=text, caption=text) for path, text in told)
-    return html_page(title, [Section("", (NOTE, *shown, *explanation_tables(report)))])
+    captions = [(path, PICTURES.get(path.stem, path.stem)) for path in pictures]
+    figures = (Figure((path,), alt=text, caption=text) for path, text in captions)
+    return html_page(title, [Section("", (NOTE, *figures, *explanation_tables(report)))])
 
 
 def explanation_tables(report: Mapping[str, Any], *, name: str = "") -> tuple[Table, Table]:

@@ -1,11 +1,11 @@
-"""What a run's page says of one split, whatever the task: each source, each patient, one picture."""
+"""Blocks of a run's page for either task: a split's sources, patients and picture."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mgajax.reporting.html.blocks import Figure, Fold, Row, Table
 from mgajax.reporting.html.page import Page
-from mgajax.reporting.run_results import SplitResults
+from mgajax.reporting.reported_run import SplitResults
 from mgajax.reporting.tables.number import Number, percent
 
 ALTS = {
@@ -44,7 +44,7 @@ def patient_fold(
 
 
 def split_picture(page: Page, results: SplitResults) -> list[Figure]:
-    """What `mgajax evaluate` drew of attention or of masks, as far as it is there."""
+    """The picture of attention or masks that `mgajax evaluate` drew, if there is one."""
     if results.picture is None:
         return []
     alt, caption = ALTS[results.metrics["task"]], CAPTIONS[results.metrics["task"]]

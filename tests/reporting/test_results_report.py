@@ -11,7 +11,7 @@ from unrendered import leave_blank
 
 from mgajax.cli import main
 from mgajax.errors import ConfigError
-from mgajax.reporting.site import write_site
+from mgajax.reporting.results_report import report_results
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def spare(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def site(folders, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("site")
-    write_site([folders["mga"].parent], out=out)
+    report_results([folders["mga"].parent], out=out)
     return out
 
 
@@ -100,7 +100,7 @@ def test_runs_on_other_slices_are_not_passed_off_as_comparable(
     unrendered, folders, spare, tmp_path
 ) -> None:
     def told(other: Path) -> bool:
-        done = write_site([folders["mga"], other], out=tmp_path / "site")
+        done = report_results([folders["mga"], other], out=tmp_path / "site")
         return "not all measured on the same slices" in Parsed(done.index).text
 
     assert not told(spare)
@@ -178,7 +178,7 @@ def test_a_damaged_report_is_told_and_the_rest_is_shown(
     run = tmp_path / "run"
     shutil.copytree(spare, run)
     (run / "evaluation" / "test.json").write_text(damage)
-    done = write_site([run], out=tmp_path / "site")
+    done = report_results([run], out=tmp_path / "site")
     assert any("test.json" in what for _, what in done.missing)
     one = Parsed(tmp_path / "site" / "run" / "index.html")
     assert "Learning" in one.text
@@ -189,7 +189,7 @@ def test_tables_that_were_not_kept_cost_their_figures_only(unrendered, spare, tm
     shutil.copytree(spare, run)
     (run / "evaluation" / "test_predictions.csv").unlink()
     (run / "split.csv").unlink()
-    write_site([run], out=tmp_path / "site")
+    report_results([run], out=tmp_path / "site")
     one = Parsed(tmp_path / "site" / "run" / "index.html")
     assert "No table of the test slices" in one.text
     assert any("confusion" in link for link in one.links)
@@ -205,7 +205,7 @@ def test_scores_of_attention_that_an_older_report_lacks_are_left_out(
     overlap = {"slices_with_lesion": 3, "rank_auc": {"mean": 0.8, "low": None, "high": None}}
     content = json.loads(report.read_text()) | {"attention_overlap": overlap}
     report.write_text(json.dumps(content))
-    write_site([run], out=tmp_path / "site")
+    report_results([run], out=tmp_path / "site")
     one = Parsed(tmp_path / "site" / "run" / "index.html")
     assert one.row("ROC AUC of pixels") == ["ROC AUC of pixels", "0.800"]
 
@@ -233,7 +233,7 @@ def test_a_run_names_its_data_set(unrendered, tmp_path, folder: str, name: str) 
     config = json.loads((run / "config.json").read_text())
     config["config"]["data"]["dir"] = folder
     (run / "config.json").write_text(json.dumps(config))
-    write_site([run], out=tmp_path / "site")
+    report_results([run], out=tmp_path / "site")
     assert f"Data set{name}" in Parsed(tmp_path / "site" / "run" / "index.html").text
     assert (
         f"Data set{name}; nothing has been measured yet"
@@ -243,9 +243,9 @@ def test_a_run_names_its_data_set(unrendered, tmp_path, folder: str, name: str) 
 
 def test_folders_that_are_nothing_are_refused(tmp_path) -> None:
     with pytest.raises(ConfigError, match="no such folder"):
-        write_site([tmp_path / "none"], out=tmp_path / "site")
+        report_results([tmp_path / "none"], out=tmp_path / "site")
     with pytest.raises(ConfigError, match=r"neither it nor a folder in it holds config\.json"):
-        write_site([tmp_path], out=tmp_path / "site")
+        report_results([tmp_path], out=tmp_path / "site")
 
 
 def test_a_search_shows_its_best_trial_its_trace_and_every_trial(tmp_path) -> None:
@@ -264,7 +264,7 @@ def test_a_search_shows_its_best_trial_its_trace_and_every_trial(tmp_path) -> No
         "trial,status,value\n0,finished,0.9\n1,failed,\n2,finished,0.25\n"
     )
     draw.picture(folder / "trace.png")
-    write_site([folder], out=tmp_path / "site")
+    report_results([folder], out=tmp_path / "site")
     one = Parsed(tmp_path / "site" / "tuning" / "index.html")
     assert_sound(one, site=tmp_path / "site")
     assert "0.2500 (trial 2)" in one.text

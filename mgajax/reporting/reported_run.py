@@ -1,4 +1,4 @@
-"""A run's folder as the report reads it: nothing is opened but its texts, and all of it may be absent."""
+"""A run's folder as the report reads it: text files only, and any of them may be absent."""
 
 import csv
 import re
@@ -65,9 +65,9 @@ class ReportedRun:
     """A run as far as it has come.
 
     Attributes:
-      found: its folder and name.
+      folder: where it is and what it is called.
       config: every key by its dotted name.
-      written: what stands beside the configuration: provenance, fingerprint, split.
+      record: what stands beside the configuration: provenance, fingerprint, split.
       summary: how training ended; None while it has not.
       rows: of `metrics.jsonl`.
       counts: by split, slices of each class and "patients".
@@ -76,9 +76,9 @@ class ReportedRun:
       missing: what is not there, and the command that makes it.
     """
 
-    found: ResultFolder
+    folder: ResultFolder
     config: Mapping[str, Any]
-    written: Mapping[str, Any]
+    record: Mapping[str, Any]
     summary: Mapping[str, Any] | None
     rows: list[dict[str, float | int]]
     counts: Mapping[str, Mapping[str, int]]
@@ -94,17 +94,17 @@ class ReportedRun:
     @property
     def data_set(self) -> str:
         """The name of its data, as `ct_phantom/quickstart 1.0.0`; a folder of another kind by its own."""
-        *parts, last = Path(self.config["data.dir"]).parts or ("unknown",)
-        named = next((part for part in DATA_SETS if part in parts), None)
-        if named is None:
-            return last
-        name = "/".join(parts[parts.index(named) :])
-        return f"{name} {last}" if VERSION.fullmatch(last) else f"{name}/{last}"
+        *parts, version = Path(self.config["data.dir"]).parts or ("unknown",)
+        data_set = next((part for part in DATA_SETS if part in parts), None)
+        if data_set is None:
+            return version
+        name = "/".join(parts[parts.index(data_set) :])
+        return f"{name} {version}" if VERSION.fullmatch(version) else f"{name}/{version}"
 
     @property
     def fingerprint(self) -> str:
         """Of the data that it was trained on."""
-        return str(self.written.get("data_fingerprint", "unknown"))
+        return str(self.record.get("data_fingerprint", "unknown"))
 
     @property
     def classifies(self) -> bool:
@@ -113,19 +113,19 @@ class ReportedRun:
 
     @property
     def steps(self) -> int:
-        """Steps that were logged or told of."""
+        """The last step that was logged, or that the summary names."""
         logged = max((int(row["step"]) for row in self.rows), default=0)
         return max(logged, int(self.summary["steps"]) if self.summary else 0)
 
 
-def read_run(found: ResultFolder) -> ReportedRun:
+def read_run(result_folder: ResultFolder) -> ReportedRun:
     """Read a run's folder.
 
     Raises:
       ConfigError: its `config.json` is damaged.
     """
-    folder = found.path
-    config, written = configs.read(folder / CONFIG_FILE)
+    folder = result_folder.path
+    config, record = configs.read(folder / CONFIG_FILE)
     flat = configs.flatten(config)
     problems: list[Missing] = []
     summary = _summary(folder, problems)
@@ -141,9 +141,9 @@ def read_run(found: ResultFolder) -> ReportedRun:
         )
         problems.append(Missing("Not explained: no attribution maps", explain))
     return ReportedRun(
-        found=found,
+        folder=result_folder,
         config=flat,
-        written=written,
+        record=record,
         summary=summary,
         rows=rows,
         counts=_counts(folder / SPLIT_FILE),
@@ -161,13 +161,13 @@ def _summary(folder: Path, problems: list[Missing]) -> Mapping[str, Any] | None:
         problems.append(Missing(str(error), again))
         return None
     if summary is None or not summary.get("finished"):
-        what = "Training has not ended; with its own file and keys, it goes on by"
-        problems.append(Missing(what, again))
+        reason = "Training has not ended; with its own file and keys, it goes on by"
+        problems.append(Missing(reason, again))
     return summary
 
 
 def _evaluations(folder: Path, problems: list[Missing]) -> tuple[SplitResults, ...]:
-    found = []
+    evaluations = []
     for split in reversed(SPLITS):
         again = f"mgajax evaluate --workdir {_quoted(folder)} --split {split}"
         path = folder / EVALUATION_FOLDER / f"{split}.json"
@@ -179,31 +179,31 @@ def _evaluations(folder: Path, problems: list[Missing]) -> tuple[SplitResults, .
                 continue
             if not metrics.keys() >= REPORT_KEYS:
                 raise DataError(f"{path}: not a report of this version")
-            one = _evaluated(folder / EVALUATION_FOLDER, split, metrics)
+            results = _read_split(folder / EVALUATION_FOLDER, split, metrics)
         except DataError as error:
             problems.append(Missing(str(error), again))
             continue
-        if one.predictions is None and one.slices is None:
+        if results.predictions is None and results.slices is None:
             problems.append(
                 Missing(f"No table of the {split} slices: some figures are left out", again)
             )
-        found.append(one)
-    return tuple(found)
+        evaluations.append(results)
+    return tuple(evaluations)
 
 
-def _evaluated(folder: Path, split: str, metrics: dict[str, Any]) -> SplitResults:
+def _read_split(folder: Path, split: str, metrics: dict[str, Any]) -> SplitResults:
     table, slices = folder / f"{split}_predictions.csv", folder / f"{split}_slices.csv"
     pictures = (folder / f"{split}_{kind}.png" for kind in ("attention", "panel"))
     return SplitResults(
         split=split,
         metrics=metrics,
         predictions=predictions.read_csv(table) if table.is_file() else None,
-        slices=_slice_table(slices) if slices.is_file() else None,
+        slices=_read_slices(slices) if slices.is_file() else None,
         picture=next((path for path in pictures if path.is_file()), None),
     )
 
 
-def _slice_table(path: Path) -> SliceScores:
+def _read_slices(path: Path) -> SliceScores:
     """Raises DataError where a column is absent or a number unreadable."""
     try:
         with path.open(encoding="utf-8", newline="") as file:

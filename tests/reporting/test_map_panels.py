@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mgajax.reporting.figures.attribution_panels import (
+from mgajax.reporting.figures.map_panels import (
     attribution_panel,
     score_bars,
 )
-from mgajax.reporting.html.explanation import explanation_page
+from mgajax.reporting.html.explanation_page import explanation_page
 
 
 def drawn(tmp_path: Path, name: str, *, look: str, sign: float = 1.0) -> Path:

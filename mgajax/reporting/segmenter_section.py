@@ -1,4 +1,4 @@
-"""What a run's page says of a segmenter on one split."""
+"""The section of a run's page on a segmenter's results on one split."""
 
 from typing import Any
 
@@ -6,11 +6,11 @@ import numpy as np
 
 from mgajax.paper import TABLE3, TABLE3_NOTE, architecture
 from mgajax.reporting.figures.segmentation_figures import slice_dice_figure
-from mgajax.reporting.figures.style import title_of
+from mgajax.reporting.figures.style import slices_label
 from mgajax.reporting.html.blocks import Block, Fold, Row, Table
 from mgajax.reporting.html.page import Page
-from mgajax.reporting.run_results import SliceScores, SplitResults
-from mgajax.reporting.split_part import patient_fold, source_table, split_picture
+from mgajax.reporting.reported_run import SliceScores, SplitResults
+from mgajax.reporting.split_blocks import patient_fold, source_table, split_picture
 from mgajax.reporting.tables.number import Number, number, percent
 
 OVERLAP = {"iou": "IoU", "dice": "Dice", "precision": "precision", "recall": "recall"}
@@ -26,14 +26,14 @@ BY_SOURCE = {
 }
 
 
-def segmenter_blocks(page: Page, one: SplitResults) -> list[Block]:
+def segmenter_blocks(page: Page, results: SplitResults) -> list[Block]:
     """Numbers, slices by source, pictures, patients."""
-    metrics, split = one.metrics, one.split
+    metrics, split = results.metrics, results.split
     blocks: list[Block] = [_results(metrics, split)]
     if architecture(metrics["model"]) in TABLE3:
         blocks.append(TABLE3_NOTE.replace("`", ""))
-    blocks += split_picture(page, one)
-    slices = one.slices
+    blocks += split_picture(page, results)
+    slices = results.slices
     if slices is not None:
         dice = np.nan_to_num(slices.dice)
         blocks.append(
@@ -80,7 +80,7 @@ def _results(metrics: dict[str, Any], split: str) -> Table:
         )
     )
     heads = ("Lesion", *BLOCKS.values(), *(["Paper, Table 3"] if printed else []))
-    caption = f"{title_of(metrics).capitalize()}; at each slice’s own pixels"
+    caption = f"{slices_label(metrics).capitalize()}; at each slice’s own pixels"
     return Table(heads, tuple(rows), caption=caption, name=f"{split}_results")
 
 
@@ -99,12 +99,12 @@ def _empty(metrics: dict[str, Any], split: str) -> Table:
 def _patients(slices: SliceScores, split: str) -> Fold:
     names, member = np.unique(slices.patients, return_inverse=True)
     rows = []
-    for place, name in enumerate(names.tolist()):
-        own = slices.dice[member == place]
-        known = own[np.isfinite(own)]
-        mean = Number(100 * float(known.mean()) if len(known) else None, digits=1)
-        worst = Number(100 * float(known.min()) if len(known) else None, digits=1)
-        rows.append((name, Number(len(own), digits=0), mean, worst))
+    for code, name in enumerate(names.tolist()):
+        scores = slices.dice[member == code]
+        finite = scores[np.isfinite(scores)]
+        mean = Number(100 * float(finite.mean()) if len(finite) else None, digits=1)
+        worst = Number(100 * float(finite.min()) if len(finite) else None, digits=1)
+        rows.append((name, Number(len(scores), digits=0), mean, worst))
     rows.sort(key=lambda row: -1.0 if row[2].value is None else row[2].value)
     return patient_fold(
         rows,

@@ -1,16 +1,16 @@
-"""The site: a first page, and a page for each folder."""
+"""`mgajax report --workdir DIR...`: a front page, and a page for each run, experiment, tuning or explanation."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mgajax.reporting.folder_pages import write_experiment, write_explanation, write_tuning
+from mgajax.reporting.front_page import write_front_page
 from mgajax.reporting.html.blocks import Link
 from mgajax.reporting.html.page import PAGE, Page
-from mgajax.reporting.index_page import write_index
+from mgajax.reporting.reported_run import read_run
 from mgajax.reporting.result_folders import FolderKind, ResultFolder, find_folders
 from mgajax.reporting.run_page import write_run
-from mgajax.reporting.run_results import read_run
 
 TITLE = "mgajax report"
 WRITERS: dict[FolderKind, Callable[..., Path]] = {
@@ -21,7 +21,7 @@ WRITERS: dict[FolderKind, Callable[..., Path]] = {
 
 
 @dataclass(frozen=True)
-class Site:
+class ResultsReport:
     """What was written.
 
     Attributes:
@@ -35,29 +35,29 @@ class Site:
     missing: tuple[tuple[str, str], ...]
 
 
-def write_site(given: Sequence[Path], *, out: Path) -> Site:
-    """Write the site of runs, experiments, tunings and explanations into a folder.
+def report_results(folders: Sequence[Path], *, out: Path) -> ResultsReport:
+    """Write pages of runs, experiments, tunings and explanations into a folder.
 
     Everything is read from what training, evaluation and the others left as text; no data set, no
     checkpoint and no device is needed. The same folders give the same files.
 
     Args:
-      given: their folders, or folders that hold such folders.
+      folders: theirs, or folders that hold them.
       out: made if needed; what an older report left there is written over.
 
     Raises:
       ConfigError: a folder that is none of these.
     """
-    found = find_folders(given)
-    runs = [read_run(one) for one in found if one.kind == FolderKind.RUN]
-    others = [one for one in found if one.kind != FolderKind.RUN]
+    result_folders = find_folders(folders)
+    runs = [read_run(folder) for folder in result_folders if folder.kind == FolderKind.RUN]
+    other_folders = [folder for folder in result_folders if folder.kind != FolderKind.RUN]
     out.mkdir(parents=True, exist_ok=True)
-    pages = [write_run(_page(run.found, out), run) for run in runs]
-    pages += [WRITERS[one.kind](_page(one, out), one) for one in others]
-    index = write_index(Page(out, TITLE), runs, others)
-    missing = tuple((run.found.name, one.what) for run in runs for one in run.missing)
-    return Site(index, (index, *pages), missing)
+    pages = [write_run(_page(run.folder, out), run) for run in runs]
+    pages += [WRITERS[folder.kind](_page(folder, out), folder) for folder in other_folders]
+    index = write_front_page(Page(out, TITLE), runs, other_folders)
+    gaps = tuple((run.folder.name, missing.what) for run in runs for missing in run.missing)
+    return ResultsReport(index, (index, *pages), gaps)
 
 
-def _page(found: ResultFolder, out: Path) -> Page:
-    return Page(out / found.slug, found.name, (Link(TITLE, f"../{PAGE}"),))
+def _page(folder: ResultFolder, out: Path) -> Page:
+    return Page(out / folder.slug, folder.name, (Link(TITLE, f"../{PAGE}"),))
