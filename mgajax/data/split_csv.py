@@ -5,7 +5,6 @@ A split that leaks on purpose has one more, leaks, which holds `leaking_slices` 
 it a patient in two splits is an error, with it the mark comes back.
 """
 
-import csv
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from mgajax.data.columns import SliceColumns
+from mgajax.data.csv_records import csv_records
 from mgajax.data.leaking_splits import LEAKING_SLICES
 from mgajax.data.patient_groups import (
     SPLIT_CODES,
@@ -161,28 +161,8 @@ def patients_of_split(path: str | os.PathLike[str], *, split: str) -> dict[str, 
 
 
 def _records(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line numbers and records of the CSV, keys and cells stripped; empty rows are passed over."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, restval="", restkey="")
-            header = [name.strip() for name in reader.fieldnames or ()]
-            for column in REQUIRED:
-                if column not in header:
-                    raise DataError(
-                        f"{path}: column {column!r} is missing, found {header}; "
-                        f"expected {', '.join(COLUMNS)}"
-                    )
-            reader.fieldnames = header
-            for record in reader:
-                cells = {key: "".join(value).strip() for key, value in record.items()}
-                if any(cells.values()):
-                    yield reader.line_num, cells
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 ({error.reason}); save it as UTF-8 CSV") from error
-    except csv.Error as error:
-        raise DataError(f"{path}: not a CSV file ({error}); save it as UTF-8 CSV") from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot read the split CSV ({error.strerror})") from error
+    """Line numbers and records of the file."""
+    return csv_records(path, required=REQUIRED, expected=", ".join(COLUMNS), what="the split CSV")
 
 
 def _code(split: str, *, where: str) -> int:

@@ -139,6 +139,30 @@ def signature(directory: Path | str) -> str:
     return hashlib.sha256(json.dumps(states).encode()).hexdigest()
 
 
+def is_built(directory: Path) -> bool:
+    """Whether a built data set, or an interrupted one, is at or below `directory`."""
+    return directory.is_dir() and bool(
+        (directory / "dataset_info.json").is_file() or _below(directory)
+    )
+
+
+def dataset_name(place: Path) -> str:
+    """What a built data set is called: `ct_phantom_tiny`; without the configuration if it is the default.
+
+    Args:
+      place: see `dataset_directory`.
+
+    Raises:
+      DataError: its description is damaged.
+    """
+    try:
+        info = json.loads((place / "dataset_info.json").read_text(encoding="utf-8"))
+        name, config = str(info["name"]), str(info.get("configName") or "default")
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"{place}: not a readable data set ({error}); build it again") from error
+    return name if config == "default" else f"{name}_{config}"
+
+
 def dataset_directory(directory: Path | str) -> Path:
     """The one folder at or below `directory` that holds a complete data set.
 

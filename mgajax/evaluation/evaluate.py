@@ -7,12 +7,19 @@ from typing import Any
 import numpy as np
 from scipy.special import softmax
 
-from mgajax.errors import ConfigError, DataError
+from mgajax.errors import ConfigError
 from mgajax.evaluation.evaluate_segmenter import evaluate_segmenter
-from mgajax.evaluation.evaluation_report import Evaluation, report_head, results_folder
+from mgajax.evaluation.evaluation_report import (
+    Evaluation,
+    JudgedSlices,
+    report_head,
+    results_folder,
+    slices_of_split,
+)
 from mgajax.evaluation.metrics import classification_metrics
 from mgajax.evaluation.overlap import lesion_overlap, overlap_summary
 from mgajax.evaluation.predictions import Predictions
+from mgajax.evaluation.remarks import remarks
 from mgajax.files import write_json
 from mgajax.progress import say
 from mgajax.reporting.figures.evaluation_figures import (
@@ -61,32 +68,45 @@ def evaluate_run(
     if out is not None and not out.parent.is_dir():
         raise ConfigError(f"--out {out}: there is no folder {out.parent}; make it first")
     run = reopen_run(workdir, overrides=overrides)
-    rows = run.data.rows(split)
-    if len(rows) == 0:
-        raise DataError(f"{workdir}: split {split!r} has no slices; choose another --split")
-    state, step = run.kept_state(checkpoint)
-    folder = results_folder(workdir, checkpoint=checkpoint)
-    folder.mkdir(parents=True, exist_ok=True)
-    out = out or folder / f"{split}.json"
-    is_segmenter = run.config.task == TaskName.SEGMENTATION
-    evaluation = (evaluate_segmenter if is_segmenter else _evaluate_classifier)(
-        run, state=state, step=step, rows=rows, split=split, out=out, folder=folder
-    )
+    slices = slices_of_split(run, split)
+    evaluation = evaluate_slices(run, slices, out=out, checkpoint=checkpoint)
     if unreadable := evaluation.metrics["unreadable_slices"]:
         say(f"{unreadable} slices of {split} could not be read and do not count")
     return evaluation
 
 
-def _evaluate_classifier(
-    run: Run,
-    *,
-    state: TrainState,
-    step: int,
-    rows: np.ndarray,
-    split: str,
-    out: Path,
-    folder: Path,
+def evaluate_slices(
+    run: Run, slices: JudgedSlices, *, out: Path | None, checkpoint: CheckpointName
 ) -> Evaluation:
+    """Judge a checkpoint of a run by slices, each once, and write what was measured.
+
+    Args:
+      run: its data are those that the slices are of.
+      slices: which.
+      out: the JSON file; None: in the `results_folder`.
+      checkpoint: which of the two that are kept.
+
+    Raises:
+      CheckpointError: nothing saved yet.
+    """
+    state, step = run.kept_state(checkpoint)
+    folder = results_folder(run.workdir, checkpoint=checkpoint)
+    folder.mkdir(parents=True, exist_ok=True)
+    is_segmenter = run.config.task == TaskName.SEGMENTATION
+    return (evaluate_segmenter if is_segmenter else _evaluate_classifier)(
+        run,
+        slices,
+        state=state,
+        step=step,
+        out=out or folder / f"{slices.name}.json",
+        folder=folder,
+    )
+
+
+def _evaluate_classifier(
+    run: Run, slices: JudgedSlices, *, state: TrainState, step: int, out: Path, folder: Path
+) -> Evaluation:
+    rows = slices.rows
     outputs = run.predict(state, rows, description="predicting")
     table = run.data.table
     predictions = Predictions(
@@ -95,13 +115,16 @@ def _evaluate_classifier(
         probabilities=softmax(outputs["logits"].astype(np.float64), axis=-1),
         patients=table.patients[rows],
         sources=table.sources[rows],
-        split=split,
+        split=slices.name,
         overlap=_overlap(run, rows, outputs),
     )
-    metrics = _measure(run, predictions, step=step, outputs=outputs)
-    files = _write_files(run, predictions, metrics, out=out, folder=folder)
+    metrics = _measure(run, slices, predictions, step=step, outputs=outputs)
+    files = _write_files(predictions, metrics, out=out, folder=folder)
+    if slices.is_split:
+        files.append(_training_curves(run, folder, step=step))
     if "attention_map" in outputs:
-        files.append(_panel(run, rows, predictions, outputs, folder / f"{split}_attention.png"))
+        path = folder / f"{slices.name}_attention.png"
+        files.append(_panel(run, rows, predictions, outputs, path))
     return Evaluation(metrics=metrics, table=metrics_table(metrics), files=tuple(files))
 
 
@@ -110,44 +133,56 @@ def _overlap(run: Run, rows: np.ndarray, outputs: dict[str, np.ndarray]) -> dict
 
     A mask that a network predicted is no truth to measure by: it counts in training only.
     """
-    if "attention_map" not in outputs:
+    known = run.data.has_true_mask(rows)
+    if "attention_map" not in outputs or not known.any():
         return {}
     columns = lesion_overlap(outputs["attention_map"], run.data.masks[rows][..., 0])
-    known = run.data.has_true_mask(rows)
     return {name: np.where(known, column, np.nan) for name, column in columns.items()}
 
 
 def _measure(
-    run: Run, predictions: Predictions, *, step: int, outputs: dict[str, np.ndarray]
+    run: Run,
+    slices: JudgedSlices,
+    predictions: Predictions,
+    *,
+    step: int,
+    outputs: dict[str, np.ndarray],
 ) -> dict[str, Any]:
     metrics = classification_metrics(
         predictions.probabilities,
         predictions.labels,
-        predictions.patients,
-        sources=predictions.sources,
+        predictions.known_patients,
+        sources=predictions.known_sources,
         seed=run.config.seed,
     )
     cross_entropy = float(outputs[CROSS_ENTROPY].mean(dtype=np.float64))
-    report = report_head(run, split=predictions.split, step=step, cross_entropy=cross_entropy)
+    report = report_head(run, slices, step=step, cross_entropy=cross_entropy)
     report["class_counts"] = predictions.class_counts()
     if predictions.overlap:
-        report["attention_overlap"] = overlap_summary(predictions.overlap, predictions.patients)
-    return report | metrics
+        report["attention_overlap"] = overlap_summary(
+            predictions.overlap, predictions.known_patients
+        )
+    if slices.is_split:
+        return report | metrics
+    report["called"] = predictions.called()
+    return report | {"remarks": remarks(report)} | metrics
 
 
 def _write_files(
-    run: Run, predictions: Predictions, metrics: dict[str, Any], *, out: Path, folder: Path
+    predictions: Predictions, metrics: dict[str, Any], *, out: Path, folder: Path
 ) -> list[Path]:
-    split = predictions.split
-    files = [write_json(metrics, out), predictions.write_csv(folder / f"{split}_predictions.csv")]
-    probabilities, path = predictions.probabilities, folder / f"{split}_roc.png"
+    name = predictions.split
+    files = [write_json(metrics, out), predictions.write_csv(folder / f"{name}_predictions.csv")]
+    probabilities, path = predictions.probabilities, folder / f"{name}_roc.png"
     files.append(roc_figure(probabilities, predictions.labels, metrics=metrics, path=path))
-    files.append(confusion_figure(metrics, path=folder / f"{split}_confusion.png"))
-    files.append(calibration_figure(metrics, path=folder / f"{split}_calibration.png"))
-    rows = read_rows(run.workdir / METRICS_FILE)
-    path, step = folder / "training_curves.png", metrics["checkpoint_step"]
-    files.append(training_curves(rows, path=path, checkpoint_step=step))
+    files.append(confusion_figure(metrics, path=folder / f"{name}_confusion.png"))
+    files.append(calibration_figure(metrics, path=folder / f"{name}_calibration.png"))
     return files
+
+
+def _training_curves(run: Run, folder: Path, *, step: int) -> Path:
+    rows = read_rows(run.workdir / METRICS_FILE)
+    return training_curves(rows, path=folder / "training_curves.png", checkpoint_step=step)
 
 
 def _panel(
@@ -158,7 +193,8 @@ def _panel(
     path: Path,
 ) -> Path:
     """Slices with the largest known lesions, equally many of each class."""
-    area = np.nan_to_num(predictions.overlap["lesion_area"], nan=-1.0)
+    unknown = np.full(len(predictions), np.nan)
+    area = np.nan_to_num(predictions.overlap.get("lesion_area", unknown), nan=-1.0)
     order = np.lexsort((-area, predictions.labels))
     chosen: list[int] = []
     classes = np.unique(predictions.labels)

@@ -15,7 +15,8 @@ from jaxtyping import Bool, Int
 from mgajax.data.preparation import decode
 from mgajax.data.restoration import restore
 from mgajax.data.table import iter_encoded
-from mgajax.evaluation.evaluation_report import Evaluation, report_head
+from mgajax.evaluation.evaluation_report import Evaluation, JudgedSlices, report_head
+from mgajax.evaluation.remarks import remarks
 from mgajax.evaluation.segmentation import THRESHOLD, metrics_from_counts
 from mgajax.evaluation.segmentation_counts import (
     PIXELS,
@@ -63,27 +64,19 @@ class SlicePrediction:
 
 
 def evaluate_segmenter(
-    run: Run,
-    *,
-    state: TrainState,
-    step: int,
-    rows: Int[np.ndarray, "n"],
-    split: str,
-    out: Path,
-    folder: Path,
+    run: Run, slices: JudgedSlices, *, state: TrainState, step: int, out: Path, folder: Path
 ) -> Evaluation:
     """Evaluate one state of a segmentation run; each slice counts exactly once.
 
     Args:
       run: of the task "segmentation".
+      slices: which, each with a known mask.
       state: what to evaluate.
       step: of that state.
-      rows: of the table, one or more, each with a known mask.
-      split: their split's name.
       out: the JSON file.
       folder: where the per-slice table and the figures go; it exists.
     """
-    rows = np.sort(rows)
+    rows, name = np.sort(slices.rows), slices.name
     slice_counts, losses = [], []
     for slice_ in segment_slices(run, state, rows, description="segmenting"):
         slice_counts.append(count_slice(slice_.predicted, slice_.truth))
@@ -93,28 +86,34 @@ def evaluate_segmenter(
     metrics = metrics_from_counts(
         counts, table.patients[rows], sources=table.sources[rows], seed=run.config.seed
     )
-    report = report_head(run, split=split, step=step, cross_entropy=float(loss / pixels))
-    readable = len(run.data.split.indices(split)) - report["unreadable_slices"]
-    report |= {"slices_without_mask": readable - len(rows), "threshold": THRESHOLD}
+    report = report_head(run, slices, step=step, cross_entropy=float(loss / pixels))
+    report |= {"slices_without_mask": slices.without_mask, "threshold": THRESHOLD}
+    if not slices.is_split:
+        report["remarks"] = remarks(report)
     metrics = report | metrics
-    files = (
+    files = [
         write_json(metrics, out),
-        write_csv(_lines(run, counts, rows, split), folder / f"{split}_slices.csv"),
-        _panel(run, state, counts, rows, folder / f"{split}_panel.png"),
+        write_csv(_lines(run, counts, rows, name), folder / f"{name}_slices.csv"),
+        _panel(run, state, counts, rows, folder / f"{name}_panel.png"),
         slice_dice_figure(
             counts.scores()["dice"],
             sources=table.sources[rows],
             metrics=metrics,
-            path=folder / f"{split}_dice.png",
+            path=folder / f"{name}_dice.png",
         ),
-        training_curves(
-            read_rows(run.workdir / METRICS_FILE),
-            path=folder / "training_curves.png",
-            checkpoint_step=step,
-            titles=SEGMENTATION_TITLES,
-        ),
+    ]
+    if slices.is_split:
+        files.append(_training_curves(run, folder, step=step))
+    return Evaluation(metrics=metrics, table=segmentation_table(metrics), files=tuple(files))
+
+
+def _training_curves(run: Run, folder: Path, *, step: int) -> Path:
+    return training_curves(
+        read_rows(run.workdir / METRICS_FILE),
+        path=folder / "training_curves.png",
+        checkpoint_step=step,
+        titles=SEGMENTATION_TITLES,
     )
-    return Evaluation(metrics=metrics, table=segmentation_table(metrics), files=files)
 
 
 def segment_slices(

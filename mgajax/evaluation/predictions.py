@@ -25,9 +25,9 @@ class Predictions:
       file_names: str [n], unique.
       labels: integers [n].
       probabilities: float64 [n, k].
-      patients: str [n].
-      sources: str [n].
-      split: name of the split that all rows belong to.
+      patients: str [n]; '' throughout where nobody knows them.
+      sources: likewise.
+      split: name of the split that all rows belong to, or of another set.
       overlap: further float64 columns [n] by name (see `lesion_overlap`); NaN where undefined.
       class_names: k names in label order.
     """
@@ -62,12 +62,37 @@ class Predictions:
         """The class of the highest probability; the first of equals."""
         return self.probabilities.argmax(axis=1)
 
-    def class_counts(self) -> dict[str, dict[str, int]]:
-        """Slices and patients by class name; a patient counts in each class that its slices have."""
+    @property
+    def known_patients(self) -> np.ndarray | None:
+        """Patients, str [n]; None where nobody knows them."""
+        return self.patients if (self.patients != "").any() else None
+
+    @property
+    def known_sources(self) -> np.ndarray | None:
+        """Sources, str [n]; None where nobody knows them."""
+        return self.sources if (self.sources != "").any() else None
+
+    def class_counts(self) -> dict[str, dict[str, int | None]]:
+        """Slices and patients by class name; a patient counts in each class that its slices have.
+
+        Patients are None where nobody knows them.
+        """
         members = {name: self.labels == label for label, name in enumerate(self.class_names)}
+        people = self.known_patients
         return {
-            name: {"slices": int(rows.sum()), "patients": len(np.unique(self.patients[rows]))}
+            name: {
+                "slices": int(rows.sum()),
+                "patients": None if people is None else len(np.unique(people[rows])),
+            }
             for name, rows in members.items()
+        }
+
+    def called(self) -> dict[str, dict[str, int | float]]:
+        """By class name, how many slices are called so, and their share of all."""
+        counts = np.bincount(self.predicted, minlength=len(self.class_names)).tolist()
+        return {
+            name: {"slices": count, "share": count / len(self)}
+            for name, count in zip(self.class_names, counts, strict=True)
         }
 
     def write_csv(self, path: Path) -> Path:

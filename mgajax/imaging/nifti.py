@@ -29,6 +29,10 @@ NIFTI_2_LENGTH = 540
 """The length of a NIfTI-2 header, as its first four bytes state it."""
 
 
+AIR_HU = -1024
+"""Of voxels outside of the field of view."""
+
+
 @dataclass(frozen=True)
 class Orientation:
     """How a volume's voxels lie in the body.
@@ -161,6 +165,15 @@ def check_shape(image: nib.Nifti1Pair, *, size: int, name: str, fix: str) -> tup
     if size < expected:
         raise DataError(f"{name}: ends after {size:,} of {expected:,} bytes; {fix}")
     return shape[0], shape[1], shape[2]
+
+
+def filled(stored: Num[np.ndarray, "_ _"], *, unit: PixelUnit) -> Num[np.ndarray, "_ _"]:
+    """A plane whose values outside of the field of view are no numbers, with air there."""
+    known = np.isfinite(stored)
+    if known.all():
+        return stored
+    darkest = AIR_HU if unit == "HU" or not known.any() else stored[known].min()
+    return np.where(known, stored, darkest).astype(stored.dtype)
 
 
 def plane_at(index: int, *, axis: int) -> tuple[int | slice, ...]:

@@ -8,16 +8,19 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from jaxtyping import Bool, Num
+from jaxtyping import Bool
 
 from mgajax.imaging.geometry import Turn, View
-from mgajax.imaging.nifti import NIFTI_2_LENGTH, SUFFIXES, Volume, open_volume, plane_at
-from mgajax.imaging.windows import PixelUnit
+from mgajax.imaging.nifti import (
+    NIFTI_2_LENGTH,
+    SUFFIXES,
+    Volume,
+    filled,
+    open_volume,
+    plane_at,
+)
 from mgajax.inference.problems import RESEARCH_USE, Problems
 from mgajax.inference.scans import Plane, ScanKind, Write
-
-AIR_HU = -1024
-"""Of voxels outside of the field of view."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,13 +48,13 @@ class NiftiScan:
         volume, orientation = self.volume, self.volume.orientation
         for oddity in volume.geometry.oddities:
             problems.note(f"{self.source}: {oddity}", kind="odd")
-        filled = 0
+        incomplete = 0
         first, step = volume.affine[2, 3], volume.affine[2, orientation.axis]
         for index in range(len(self))[:: -orientation.headwards]:
             stored = volume.plane(index, axis=orientation.axis)
             if not np.isfinite(stored).all():
-                filled += 1
-                stored = _filled(stored, unit=volume.unit)
+                incomplete += 1
+                stored = filled(stored, unit=volume.unit)
             yield Plane(
                 index,
                 f"{self.source.name}:{index + 1}",
@@ -61,9 +64,9 @@ class NiftiScan:
                 position=float(first + index * step),
                 voxel_ml=volume.geometry.voxel_ml,
             )
-        if filled:
+        if incomplete:
             problems.note(
-                f"{self.source}: {filled} of {len(self)} planes hold values that are no numbers; "
+                f"{self.source}: {incomplete} of {len(self)} planes hold values that are no numbers; "
                 "they are taken for air",
                 kind="odd",
             )
@@ -85,13 +88,6 @@ class NiftiScan:
             mask.header["descrip"] = RESEARCH_USE.encode()
             mask.header["cal_min"], mask.header["cal_max"] = 0, 1
             nib.save(mask, folder / "lesion.nii.gz")
-
-
-def _filled(stored: Num[np.ndarray, "_ _"], *, unit: PixelUnit) -> Num[np.ndarray, "_ _"]:
-    """A plane whose values outside of the field of view are no numbers, with air there."""
-    known = np.isfinite(stored)
-    darkest = AIR_HU if unit == "HU" or not known.any() else stored[known].min()
-    return np.where(known, stored, darkest).astype(stored.dtype)
 
 
 def open_scan(path: Path, *, unpacked: Path, turn: Turn) -> NiftiScan:

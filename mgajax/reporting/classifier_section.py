@@ -20,7 +20,7 @@ from mgajax.reporting.figures.evaluation_figures import (
     confusion_figure,
     ranking_figure,
 )
-from mgajax.reporting.figures.style import slices_label
+from mgajax.reporting.figures.style import label_sentence
 from mgajax.reporting.html.blocks import Block, Figure, Fold, Row, Table
 from mgajax.reporting.html.page import Page
 from mgajax.reporting.reported_run import SplitResults
@@ -82,9 +82,7 @@ def _results(metrics: dict[str, Any], split: str) -> Table:
         for path, text in RESULTS.items()
     )
     further_heads = (*(["Patients"] if people else []), *(["Paper, Table 4"] if paper else []))
-    caption = (
-        f"{slices_label(metrics).capitalize()}. Patients: by the mean probabilities of their slices"
-    )
+    caption = f"{label_sentence(metrics)}. Patients: by the mean probabilities of their slices"
     heads = ("Percent", "Slices", *further_heads)
     return Table(heads, rows, caption=caption, name=f"{split}_results")
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from mgajax.paper import TABLE3, TABLE3_NOTE, architecture
 from mgajax.reporting.figures.segmentation_figures import slice_dice_figure
-from mgajax.reporting.figures.style import slices_label
+from mgajax.reporting.figures.style import label_sentence
 from mgajax.reporting.html.blocks import Block, Fold, Row, Table
 from mgajax.reporting.html.page import Page
 from mgajax.reporting.reported_run import SliceScores, SplitResults
@@ -80,7 +80,7 @@ def _results(metrics: dict[str, Any], split: str) -> Table:
         )
     )
     heads = ("Lesion", *BLOCKS.values(), *(["Paper, Table 3"] if printed else []))
-    caption = f"{slices_label(metrics).capitalize()}; at each slice’s own pixels"
+    caption = f"{label_sentence(metrics)}; at each slice’s own pixels"
     return Table(heads, tuple(rows), caption=caption, name=f"{split}_results")
 
 

@@ -178,6 +178,24 @@ def reopen_run(workdir: Path, *, overrides: Sequence[str] = ()) -> Run:
     return open_run(read_run(workdir, overrides=overrides), workdir=workdir)
 
 
+def run_over(config: ConfigDict, data: Dataset, *, workdir: Path) -> Run:
+    """The network of the run in `workdir` over another data set, to be judged and not to be trained.
+
+    Args:
+      config: the run's, see `read_run`.
+      data: prepared as the run's own slices were.
+      workdir: its folder, which is left as it is.
+
+    Raises:
+      ConfigError: an unusable setting.
+    """
+    begun = beginning.begin(config)
+    settings = begun.step_settings(total_steps=1)
+    feed = make_feed(data, layout=begun.layout, residence=config.data.residence)
+    train, predict = compile_steps(feed, settings, model_name=config.model.name)
+    return Run(config, workdir, data, begun.layout, feed, settings, train, predict)
+
+
 def total_steps(config: ConfigDict, *, num_examples: int) -> int:
     """Steps of `config.epochs` passes over `num_examples`, at most `config.max_steps`."""
     by_epochs = math.ceil(config.epochs * num_examples / config.batch_size)

@@ -1,6 +1,7 @@
 """Evaluating a segmentation run: at each slice's own pixels, each slice once."""
 
 import csv
+import dataclasses
 import io
 import json
 from pathlib import Path
@@ -15,6 +16,7 @@ from mgajax.data.table import iter_encoded
 from mgajax.evaluation import segmentation_metrics
 from mgajax.evaluation.evaluate import evaluate_run
 from mgajax.evaluation.evaluate_segmenter import evaluate_segmenter, panel_slices
+from mgajax.evaluation.evaluation_report import slices_of_split
 from mgajax.training import beginning
 from mgajax.training.loop import validate
 from mgajax.training.run import Run, reopen_run
@@ -28,12 +30,12 @@ def run(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def _evaluate(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, *, predict: Predict):
     monkeypatch.setattr(Run, "stream", stream_of({"unet": predict}))
+    slices = slices_of_split(run, "test")
     return evaluate_segmenter(
         run,
+        dataclasses.replace(slices, rows=slices.rows[::-1].copy()),  # in any order
         state=run.state_shapes(),
         step=7,
-        rows=run.data.rows("test")[::-1].copy(),  # in any order
-        split="test",
         out=folder / "numbers.json",
         folder=folder,
     )

@@ -15,6 +15,7 @@ from mgajax.errors import ConfigError, DataError
 from mgajax.evaluation import collect_counts, count_slice, metrics_from_counts
 from mgajax.evaluation.bootstrap import IntervalSettings
 from mgajax.evaluation.evaluate_segmenter import evaluate_segmenter
+from mgajax.evaluation.evaluation_report import slices_of_split
 from mgajax.evaluation.segmenter_comparison import compare_segmenters, paired_differences
 from mgajax.training.run import Run
 
@@ -75,10 +76,9 @@ def evaluated(phantom: Path, tmp_path_factory: pytest.TempPathFactory):
             folder.mkdir()
             evaluate_segmenter(
                 run,
+                slices_of_split(run, "test"),
                 state=run.state_shapes(),
                 step=1,
-                rows=run.data.rows("test"),
-                split="test",
                 out=folder / "test.json",
                 folder=folder,
             )

@@ -114,7 +114,16 @@ def with_interval(value: float | int | None, span: dict | None, *, digits: int =
 
 
 def slices_label(metrics: dict) -> str:
-    """`test split: 1,238 slices of 310 patients`, with as much as is known."""
-    split = f"{metrics['split']} split: " if "split" in metrics else ""
-    people = f" of {metrics['patients']:,} patients" if metrics.get("patients") else ""
-    return f"{split}{metrics['n']:,} slices{people}"
+    """`test split: 1,238 slices of 310 patients`, with as much as is known; `set NAME: …` of another."""
+    if "set" in metrics:
+        where, nobody = f"set {metrics['set']}: ", " of unknown patients"
+    else:
+        where, nobody = f"{metrics['split']} split: " if "split" in metrics else "", ""
+    people = f" of {metrics['patients']:,} patients" if metrics.get("patients") else nobody
+    return f"{where}{metrics['n']:,} slices{people}"
+
+
+def label_sentence(metrics: dict) -> str:
+    """`slices_label`, as a caption begins with it."""
+    label = slices_label(metrics)
+    return label[:1].upper() + label[1:]

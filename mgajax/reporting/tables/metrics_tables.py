@@ -34,7 +34,10 @@ def metrics_table(metrics: dict[str, Any]) -> str:
     """
     positive, sections = metrics["positive"], []
     if counts := metrics.get("class_counts"):
-        sections.append(("slices of patients", _counts(counts)))
+        known = all(row["patients"] is not None for row in counts.values())
+        sections.append(("slices of patients" if known else "slices", _counts(counts)))
+    if "called" in metrics:
+        sections.append(("of each class's slices, called", _called(metrics)))
     sections.append((f"{positive} vs rest", _rows(metrics, "covid_vs_rest", BINARY)))
     sections.append(
         (f"{len(metrics['class_names'])} classes", _rows(metrics, "three_class", THREE))
@@ -52,7 +55,7 @@ def metrics_table(metrics: dict[str, Any]) -> str:
         ]
         sections.append((name, rows))
     sections += _without_interval(metrics)
-    return "\n".join([_headline(metrics), *(line for part in sections for line in _section(*part))])
+    return _text(metrics, sections)
 
 
 def segmentation_table(metrics: dict[str, Any]) -> str:
@@ -84,7 +87,14 @@ def segmentation_table(metrics: dict[str, Any]) -> str:
     counts["in the mask alone"] = "lesion_but_none_predicted"
     rows = [(text, f"{empty[name]:,}") for text, name in counts.items()]
     sections += [("slices with an empty mask", rows), *_without_interval(metrics)]
-    return "\n".join([_headline(metrics), *(line for part in sections for line in _section(*part))])
+    return _text(metrics, sections)
+
+
+def _text(metrics: dict[str, Any], sections: list[tuple[str, list[tuple[str, str]]]]) -> str:
+    """The headline, the sections, and what must be known of the numbers on another set."""
+    lines = [line for part in sections for line in _section(*part)]
+    told = [f"  note: {remark}" for remark in metrics.get("remarks", ())]
+    return "\n".join([_headline(metrics), *lines, *told])
 
 
 def _without_interval(metrics: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
@@ -112,11 +122,23 @@ def _headline(metrics: dict[str, Any]) -> str:
     return f"{model}{slices_label(metrics)} {note}"
 
 
-def _counts(by_class: dict[str, dict[str, int]]) -> list[tuple[str, str]]:
+def _counts(by_class: dict[str, dict[str, int | None]]) -> list[tuple[str, str]]:
     return [
-        (name, f"{counts['slices']:,} of {counts['patients']:,}")
+        (name, " of ".join(f"{count:,}" for count in counts.values() if count is not None))
         for name, counts in by_class.items()
     ]
+
+
+def _called(metrics: dict[str, Any]) -> list[tuple[str, str]]:
+    """The rows of the confusion, then the share of all slices that each class is called."""
+    names, confusion = metrics["class_names"], metrics["three_class"]["confusion_matrix"]
+    rows = [
+        (name, ", ".join(f"{other} {count:,}" for other, count in zip(names, row, strict=True)))
+        for name, row in zip(names, confusion, strict=True)
+        if sum(row)
+    ]
+    shares = (f"{name} {row['share']:.1%}" for name, row in metrics["called"].items())
+    return [*rows, ("all", ", ".join(shares))]
 
 
 def _section(name: str, rows: list[tuple[str, str]]) -> list[str]:
