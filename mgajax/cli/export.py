@@ -41,33 +41,35 @@ def export(arguments: argparse.Namespace, overrides: list[str]) -> None:
     from mgajax.interop.export.export import export_run
 
     folder, stem, formats = _destination(arguments.out, arguments.format)
-    done = export_run(arguments.workdir, folder=folder, stem=stem, formats=formats)
-    print(f"compared with step {done.step} on {done.slices}, relative to the largest value:")
-    for one in done.artefacts:
-        print(f"  {one.name:<12} {one.told}")
-    for path in done.files:
+    exported = export_run(arguments.workdir, folder=folder, stem=stem, formats=formats)
+    print(
+        f"compared with step {exported.step} on {exported.slices}, relative to the largest value:"
+    )
+    for artefact in exported.artefacts:
+        print(f"  {artefact.name:<12} {artefact.agreement}")
+    for path in exported.files:
         print(path)
-    for name in done.left_out:
+    for name in exported.left_out:
         print(f"left out: {name}, which needs {_needs(name)}")
 
 
-def _destination(out: Path, wanted: str) -> tuple[Path, str | None, tuple[str, ...] | None]:
+def _destination(out: Path, formats: str) -> tuple[Path, str | None, tuple[str, ...] | None]:
     """Folder, name without suffix (None: the model's) and formats (None: all installed)."""
-    names = tuple(dict.fromkeys(part for part in wanted.split(",") if part))
+    names = tuple(dict.fromkeys(part for part in formats.split(",") if part))
     for name in names:
         if name not in FORMATS:
             raise ConfigError(f"--format {name}: {nearest(name, tuple(FORMATS))}")
-    meant = [name for name, one in FORMATS.items() if one.suffix == out.suffix]
-    if not meant or (out.is_dir() and out.suffix != FORMATS["orbax"].suffix):
+    by_suffix = [name for name, chosen in FORMATS.items() if chosen.suffix == out.suffix]
+    if not by_suffix or (out.is_dir() and out.suffix != FORMATS["orbax"].suffix):
         for name in names:
             _check_installed(name)
         return out, None, names or None
-    if names and names != tuple(meant):
+    if names and names != tuple(by_suffix):
         raise ConfigError(
-            f"--out {out} is a file of format {meant[0]}, asked for {','.join(names)}; name a folder"
+            f"--out {out} is a file of format {by_suffix[0]}, asked for {','.join(names)}; name a folder"
         )
-    _check_installed(meant[0])
-    return out.parent, out.stem, tuple(meant)
+    _check_installed(by_suffix[0])
+    return out.parent, out.stem, tuple(by_suffix)
 
 
 def _check_installed(name: str) -> None:
@@ -76,5 +78,5 @@ def _check_installed(name: str) -> None:
 
 
 def _needs(name: str) -> str:
-    one = FORMATS[name]
-    return f"{' and '.join(one.missing)}: pip install 'mgajax[{one.extra}]'"
+    chosen = FORMATS[name]
+    return f"{' and '.join(chosen.missing)}: pip install 'mgajax[{chosen.extra}]'"

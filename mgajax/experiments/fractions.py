@@ -15,7 +15,7 @@ from mgajax.experiments.study import (
     StudyInput,
     StudyResults,
 )
-from mgajax.explanation.class_activation import enlarged
+from mgajax.explanation.class_activation import enlarge
 from mgajax.reporting.figures.experiment_figures import Curves, curves_figure
 from mgajax.reporting.figures.map_panels import attribution_panel
 from mgajax.reporting.tables.measurements import Measurement
@@ -154,7 +154,7 @@ def _attention(planned: PlannedRun, names: list[str]) -> tuple[np.ndarray, np.nd
     rows = run.data.rows_named(names)
     maps = run.predict(state, rows)["attention_map"]
     images, masks = (array[rows][..., 0] for array in (run.data.images, run.data.masks))
-    return images, masks, enlarged(maps.astype(np.float32), size=images.shape[1:])
+    return images, masks, enlarge(maps.astype(np.float32), size=images.shape[1:])
 
 
 STUDIES = {

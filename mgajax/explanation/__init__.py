@@ -4,10 +4,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mgajax.explanation.attribution import Attribution, CompletenessWarning
     from mgajax.explanation.class_activation import attention_maps, grad_cam
     from mgajax.explanation.deep_lift import deeplift, reveal_cancel
     from mgajax.explanation.integrated import integrated_gradients
-    from mgajax.explanation.result import Attribution, CompletenessWarning
     from mgajax.explanation.scores import lesion_scores
 
 __all__ = [
@@ -21,8 +21,8 @@ __all__ = [
     "reveal_cancel",
 ]
 _HOMES = {
-    "Attribution": "result",
-    "CompletenessWarning": "result",
+    "Attribution": "attribution",
+    "CompletenessWarning": "attribution",
     "attention_maps": "class_activation",
     "deeplift": "deep_lift",
     "grad_cam": "class_activation",

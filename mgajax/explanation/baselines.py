@@ -1,46 +1,33 @@
 """What an image is compared with: attributions explain the difference from a baseline.
 
 All functions give baselines of the images' own shape, or `[m, b, h, w, c]` where there are m an
-image. Pictures are in the normalised grey levels that the networks take.
+image. Images are in the normalised grey levels that the networks take.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
-import jax
 import numpy as np
 from jaxtyping import Float
 from scipy.ndimage import gaussian_filter
 
-from mgajax.data.loader import IMAGE_MEAN, IMAGE_STD
+from mgajax.data.loader import IMAGE_MEAN, IMAGE_STD, AnyArray
 from mgajax.errors import ConfigError, DataError
 
-AnyArray = jax.Array | np.ndarray
 BLACK = -IMAGE_MEAN / IMAGE_STD
 """The normalised value of a black pixel."""
 
 
-def black(
-    images: Float[AnyArray, "b h w c"], *, value: float = BLACK
-) -> Float[np.ndarray, "b h w c"]:
-    """Uniform baselines; `value` is the normalised value of black."""
-    return np.full(images.shape, value, images.dtype)
+def black(images: Float[AnyArray, "b h w c"]) -> Float[np.ndarray, "b h w c"]:
+    """Black pictures."""
+    return np.full(images.shape, BLACK, images.dtype)
 
 
-def blurred(
-    images: Float[AnyArray, "b h w c"], *, sigma: float | None = None
-) -> Float[np.ndarray, "b h w c"]:
+def blurred(images: Float[AnyArray, "b h w c"]) -> Float[np.ndarray, "b h w c"]:
     """The images under a Gaussian blur, which keeps the anatomy's brightness and no detail.
 
-    Args:
-      sigma: in pixels, positive; None: an eighth of the shorter side.
-
-    Raises:
-      ConfigError: sigma is not positive.
+    Its standard deviation is an eighth of the shorter side.
     """
-    width = min(images.shape[1:3]) / 8 if sigma is None else sigma
-    if not width > 0:
-        raise ConfigError(f"sigma={sigma}: expected a positive number of pixels")
+    width = min(images.shape[1:3]) / 8
     return gaussian_filter(np.asarray(images), sigma=(0.0, width, width, 0.0), mode="nearest")
 
 
@@ -57,7 +44,7 @@ def mean_of(
     return np.repeat(mean[None], images.shape[0], axis=0)
 
 
-def drawn_from(
+def draw_from(
     normals: Float[AnyArray, "n _h _w _c"],
     *,
     images: Float[AnyArray, "b h w c"],
@@ -80,18 +67,6 @@ def drawn_from(
         [rng.permutation(normals.shape[0])[:count] for _ in range(images.shape[0])], axis=1
     )
     return np.asarray(normals)[rows].astype(images.dtype)
-
-
-def several(baselines: Sequence[Any]) -> Float[np.ndarray, "m b h w c"]:
-    """Baselines of different kinds, one of each kind for each image.
-
-    Raises:
-      DataError: none, or baselines of different shapes.
-    """
-    shapes = {np.shape(baseline) for baseline in baselines}
-    if len(shapes) != 1:
-        raise DataError(f"baselines of shapes {sorted(shapes)}: expected one shape, the images'")
-    return np.stack([np.asarray(baseline) for baseline in baselines])
 
 
 def _check_size(normals: Any, images: Any) -> None:

@@ -11,9 +11,8 @@ from jaxtyping import Float
 
 from mgajax.explanation import baselines
 from mgajax.explanation.class_activation import layer_names
-from mgajax.explanation.curves import move_pixels
-from mgajax.explanation.explained import Check, MethodMaps, batches_of, joined
-from mgajax.explanation.methods import ExplanationTask
+from mgajax.explanation.methods import ExplanationTask, MethodMaps, join_maps, split_batches
+from mgajax.explanation.pixel_curves import move_pixels
 from mgajax.explanation.question import EVALUATION, ExplainedNetwork
 from mgajax.explanation.randomisation import randomisation_check
 from mgajax.models import init_variables
@@ -24,7 +23,29 @@ JUST_ABOVE = 1e-3
 """In normalised grey values: far less than one level of 255."""
 
 
-def checks_of(
+@dataclasses.dataclass(frozen=True, eq=False)
+class Check:
+    """The outcome of a check for one method's maps of one model.
+
+    Attributes:
+      model: what the run is called.
+      method: title of the method.
+      kind: one of `checks.CHECKS`.
+      points: shares of the pixels moved (insertion, deletion) or layers redrawn so far.
+      values: of each slice at each point: the target's probability, or the rank correlation with
+        the trained network's map.
+      score: of each slice: the area under its curve, or the correlation once all is redrawn.
+    """
+
+    model: str
+    method: str
+    kind: str
+    points: tuple[str, ...]
+    values: Float[np.ndarray, "n p"]
+    score: Float[np.ndarray, "n"]
+
+
+def run_checks(
     results: Sequence[MethodMaps], task: ExplanationTask, *, kinds: Sequence[str], other_seed: int
 ) -> list[Check]:
     """Do checks with each method's maps of one model.
@@ -73,18 +94,23 @@ def _randomised(result: MethodMaps, task: ExplanationTask, *, seed: int) -> Chec
     redrawn = init_variables(task.model, image_size=size, channels=channels, seed=seed)
 
     def sizes(variables: dict[str, Any]) -> Float[np.ndarray, "n s s"]:
-        batches = batches_of(dataclasses.replace(task, variables=variables))
-        found = [result.method.explain(batch) for batch in batches]
-        return np.abs(joined(found, n=len(task.images)).values)
+        batches = split_batches(dataclasses.replace(task, variables=variables))
+        maps = [result.method.explain(batch) for batch in batches]
+        return np.abs(join_maps(maps, n=len(task.images)).values)
 
-    found = randomisation_check(
+    correlations = randomisation_check(
         sizes,
         jax.device_get(task.variables),
         redrawn=jax.device_get(redrawn),
         layers=layers,
-        where=np.any(task.images > baselines.BLACK + JUST_ABOVE, axis=-1),
+        counted=np.any(task.images > baselines.BLACK + JUST_ABOVE, axis=-1),
     )
-    values = np.stack(list(found.values()), axis=1)
+    values = np.stack(list(correlations.values()), axis=1)
     return Check(
-        result.model, result.method.title, "randomisation", tuple(found), values, values[:, -1]
+        result.model,
+        result.method.title,
+        "randomisation",
+        tuple(correlations),
+        values,
+        values[:, -1],
     )

@@ -13,14 +13,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from mgajax.data.loader import AnyArray
 from mgajax.errors import ConfigError, nearest
 from mgajax.explanation.question import (
     EVALUATION,
-    AnyArray,
     ExplainedNetwork,
     Targets,
-    chosen_logits,
     make_question,
+    target_logits,
 )
 
 
@@ -47,7 +47,7 @@ def grad_cam(
       call: keyword arguments of the module's call.
 
     Returns:
-      ≥ 0, enlarged bilinearly to the images' size.
+      ≥ 0, enlarge bilinearly to the images' size.
 
     Raises:
       ConfigError: no such layer, or it takes no feature map; a target out of range.
@@ -64,7 +64,7 @@ def grad_cam(
         )
         for start in range(0, len(question), batch_size)
     ]
-    return enlarged(np.concatenate(maps), size=(images.shape[1], images.shape[2]))
+    return enlarge(np.concatenate(maps), size=(images.shape[1], images.shape[2]))
 
 
 def attention_maps(
@@ -75,7 +75,7 @@ def attention_maps(
     batch_size: int = 32,
     call: Mapping[str, Any] = EVALUATION,
 ) -> dict[str, Float[np.ndarray, "b h w"]]:
-    """The model's spatial attention maps by name, enlarged to the images' size (Paper Fig. 9).
+    """The model's spatial attention maps by name, enlarge to the images' size (Paper Fig. 9).
 
     Raises:
       ConfigError: the model has no attention.
@@ -92,10 +92,10 @@ def attention_maps(
             "mga_resnet18, or choose another method"
         )
     size = (images.shape[1], images.shape[2])
-    return {name: enlarged(np.concatenate(maps), size=size) for name, maps in maps_by_name.items()}
+    return {name: enlarge(np.concatenate(maps), size=size) for name, maps in maps_by_name.items()}
 
 
-def enlarged(
+def enlarge(
     maps: Float[np.ndarray, "b _h _w"], *, size: tuple[int, int]
 ) -> Float[np.ndarray, "b h w"]:
     """Maps at another size, bilinear."""
@@ -107,11 +107,11 @@ def layer_names(
     network: ExplainedNetwork, variables: Mapping[str, Any], images: Float[Array, "b h w c"]
 ) -> Sequence[str]:
     """The network's top-level layers, in the order in which they are called."""
-    called: dict[str, None] = {}
+    names: dict[str, None] = {}
 
     def note(call: Any, args: Any, kwargs: Any, context: Any) -> Any:
         if len(context.module.path) == 1:
-            called[context.module.path[0]] = None
+            names[context.module.path[0]] = None
         return call(*args, **kwargs)
 
     def run(variables: Any, images: Array) -> Array:
@@ -119,7 +119,7 @@ def layer_names(
             return network.logits(variables, images)
 
     jax.eval_shape(run, variables, images)
-    return tuple(called)
+    return tuple(names)
 
 
 @functools.partial(jax.jit, static_argnames="network")
@@ -141,24 +141,24 @@ def _maps(
 ) -> Float[Array, "b h2 w2"]:
     def logit(shift: Array | None) -> tuple[Array, Array]:
         """The target's logit if the features were shifted, and the features."""
-        seen = []
+        inputs = []
 
         def intercept(call: Any, args: Any, kwargs: Any, context: Any) -> Any:
             if context.module.path != (before,) or context.method_name != "__call__":
                 return call(*args, **kwargs)
-            features, *rest = args
-            seen.append(features)
-            return call(features if shift is None else features + shift, *rest, **kwargs)
+            features, *other_arguments = args
+            inputs.append(features)
+            return call(features if shift is None else features + shift, *other_arguments, **kwargs)
 
         with nn.intercept_methods(intercept):
             logits = network.logits(variables, images)
-        if len(seen) != 1 or seen[0].ndim != 4:
-            known = layer_names(network, variables, images)
+        if len(inputs) != 1 or inputs[0].ndim != 4:
+            layers = layer_names(network, variables, images)
             raise ConfigError(
                 f"before={before!r} is no layer that takes one feature map [b, h, w, c]: "
-                f"{nearest(before, tuple(known))}"
+                f"{nearest(before, tuple(layers))}"
             )
-        return jnp.sum(chosen_logits(logits, targets)), seen[0]
+        return jnp.sum(target_logits(logits, targets)), inputs[0]
 
     shape = jax.eval_shape(logit, None)[1]
     gradients, features = jax.grad(logit, has_aux=True)(jnp.zeros(shape.shape, shape.dtype))

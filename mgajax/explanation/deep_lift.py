@@ -16,13 +16,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from mgajax.data.loader import AnyArray
 from mgajax.errors import ConfigError
+from mgajax.explanation.attribution import Attribution, make_attribution
 from mgajax.explanation.difference import Parts, split_by_sign
 from mgajax.explanation.interpreter import propagate
 from mgajax.explanation.one_variable import Nonlinear
 from mgajax.explanation.question import (
     EVALUATION,
-    AnyArray,
     AttributionQuestion,
     Baselines,
     ExplainedNetwork,
@@ -30,7 +31,6 @@ from mgajax.explanation.question import (
     make_question,
     one_hot,
 )
-from mgajax.explanation.result import Attribution, make_attribution
 
 TITLES: dict[Nonlinear, str] = {
     "rescale": "DeepLIFT Rescale",
@@ -109,10 +109,10 @@ def _one_baseline(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Attributions, and differences in float64, a batch at a time; the last is filled up."""
     size, n = min(batch_size, len(question)), len(question)
-    places = np.arange(n + -n % size).clip(max=n - 1)
+    filled_rows = np.arange(n + -n % size).clip(max=n - 1)
     maps, differences = [], []
     for start in range(0, n, size):
-        rows = places[start : start + size]
+        rows = filled_rows[start : start + size]
         # Not TF32 or bfloat16 passes on accelerators, whose rounding would not add up.
         with jax.default_matmul_precision("highest"):
             attributions, difference = _attributions(
@@ -152,7 +152,7 @@ def _attributions(
 
     parts = split_by_sign(images - references, count=1 if nonlinear == "rescale" else 2)
     logits, transpose, change = jax.vjp(logit_parts, parts, has_aux=True)
-    chosen = one_hot(change, targets)
-    (multipliers,) = transpose(tuple(chosen for _ in logits))
+    target_mask = one_hot(change, targets)
+    (multipliers,) = transpose(tuple(target_mask for _ in logits))
     attributions = sum(m * part for m, part in zip(multipliers, parts, strict=True))
-    return attributions, jnp.sum(change * chosen, axis=1)
+    return attributions, jnp.sum(change * target_mask, axis=1)

@@ -54,7 +54,7 @@ def split_by_sign(change: Float[Array, "*shape"], *, count: int) -> Parts:
     return (jnp.maximum(change, 0.0), jnp.minimum(change, 0.0))
 
 
-def scaled(parts: Parts, factor: Float[Array, "..."]) -> Parts:
+def scale_parts(parts: Parts, factor: Float[Array, "..."]) -> Parts:
     """Parts times a factor that broadcasts against them; a negative one exchanges p and n."""
     if len(parts) == 1:
         return (factor * parts[0],)
@@ -63,27 +63,29 @@ def scaled(parts: Parts, factor: Float[Array, "..."]) -> Parts:
     return (up * positive + down * negative, down * positive + up * negative)
 
 
-def exchanged(parts: Parts) -> Parts:
+def exchange_parts(parts: Parts) -> Parts:
     """p and n changed over: what enters an operation that takes its negative."""
     return parts[::-1]
 
 
-def added(one: Parts, other: Parts) -> Parts:
+def add_parts(first: Parts, second: Parts) -> Parts:
     """Parts of a sum: p with p, n with n."""
-    return tuple(a + b for a, b in zip(one, other, strict=True))
+    return tuple(a + b for a, b in zip(first, second, strict=True))
 
 
-def by_net_sign(value: Difference) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"]]:
+def split_by_net_sign(value: Difference) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"]]:
     """What rose and what fell, each with its whole change; an unchanged value is half of each.
 
     Weights meet whole values, so p and n of one value share a fate (the paper of DeepLIFT, §3.5.1,
     splits the terms of a linear layer by the sign of weight times change).
     """
-    whole = sum(value.parts[1:], start=value.parts[0])
-    half = jnp.asarray(0.5, whole.dtype)
+    change_in_parts = sum(value.parts[1:], start=value.parts[0])
+    half = jnp.asarray(0.5, change_in_parts.dtype)
     change = value.change
-    rose = jnp.where(change > 0, 1.0, jnp.where(change == 0, half, 0.0)).astype(whole.dtype)
-    return rose * whole, (1 - rose) * whole
+    rose = jnp.where(change > 0, 1.0, jnp.where(change == 0, half, 0.0)).astype(
+        change_in_parts.dtype
+    )
+    return rose * change_in_parts, (1 - rose) * change_in_parts
 
 
 def last_mixer(values: Sequence[object]) -> str:

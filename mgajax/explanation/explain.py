@@ -13,10 +13,16 @@ from jaxtyping import Array, Float, Int
 
 from mgajax.data.preparation import Preparation
 from mgajax.errors import ConfigError, DataError, nearest
-from mgajax.explanation.checks import CHECKS, Check, checks_of
-from mgajax.explanation.explained import BATCH, Explanation, MethodMaps, explain_all
-from mgajax.explanation.files import write_results
-from mgajax.explanation.methods import ExplanationTask, Method, chosen_methods
+from mgajax.explanation.checks import CHECKS, Check, run_checks
+from mgajax.explanation.methods import (
+    BATCH,
+    ExplanationTask,
+    Method,
+    MethodMaps,
+    explain_slices,
+    select_methods,
+)
+from mgajax.explanation.results import Explanation, write_results
 from mgajax.explanation.slices import Slices, baselines_for, slices_of_files, slices_of_split
 from mgajax.folders import telling_names
 from mgajax.models.attention import attends
@@ -47,7 +53,7 @@ def explain_runs(
 
     Args:
       workdirs: classifiers' runs, made by `mgajax train`.
-      out: a folder, made if needed; see `files.write_results`.
+      out: a folder, made if needed; see `results.write_results`.
       split: of the first run; the others must have the same slices in theirs.
       images: picture files to explain instead of a split; nothing is scored then.
       methods: names in `methods.METHODS`; empty for the quick ones.
@@ -68,14 +74,16 @@ def explain_runs(
         name: _classifier(folder, overrides=overrides)
         for name, folder in zip(names or _names(workdirs), workdirs, strict=True)
     }
-    chosen = {
-        name: chosen_methods(tuple(methods), has_attention=attends(network.model))
+    methods_by_model = {
+        name: select_methods(tuple(methods), has_attention=attends(network.model))
         for name, network in trained.items()
     }
     slices = _slices(
         workdirs, trained, split=split, images=images, limit=limit, overrides=overrides
     )
-    explanation = _explain(trained, chosen, slices, baseline=baseline, target=target, checks=checks)
+    explanation = _explain(
+        trained, methods_by_model, slices, baseline=baseline, target=target, checks=checks
+    )
     files = write_results(explanation, out=out, baseline=baseline)
     return dataclasses.replace(explanation, files=files)
 
@@ -90,8 +98,8 @@ def _explain(
     checks: Sequence[str],
 ) -> Explanation:
     """Every model by each of its methods, on the same slices and baselines."""
-    first = next(iter(trained.values()))
-    references = baselines_for(slices, kind=baseline, seed=int(first.config.seed))
+    first_network = next(iter(trained.values()))
+    references = baselines_for(slices, kind=baseline, seed=int(first_network.config.seed))
     targets, chances = {}, {}
     results: list[MethodMaps] = []
     checked: list[Check] = []
@@ -100,28 +108,28 @@ def _explain(
         chances[name] = _probabilities(network, slices.images)
         targets[name] = _targets(slices, chances[name], target=target)
         task = ExplanationTask(network.model, variables, slices.images, references, targets[name])
-        method_maps = [explain_all(name, method, task) for method in methods[name].values()]
+        method_maps = [explain_slices(name, method, task) for method in methods[name].values()]
         results += method_maps
-        checked += checks_of(
+        checked += run_checks(
             method_maps, task, kinds=checks, other_seed=int(network.config.seed) + 1
         )
     return Explanation(slices, targets, chances, results, checked)
 
 
-def _check_words(**given: Sequence[str]) -> None:
+def _check_words(**options: Sequence[str]) -> None:
     """Refuse unknown values of an option."""
-    known = {"target": TARGETS, "split": SPLITS, "check": CHECKS}
-    for option, words in given.items():
+    choices = {"target": TARGETS, "split": SPLITS, "check": CHECKS}
+    for option, words in options.items():
         for word in words:
-            if word not in known[option]:
-                raise ConfigError(f"--{option} {word}: {nearest(word, known[option])}")
+            if word not in choices[option]:
+                raise ConfigError(f"--{option} {word}: {nearest(word, choices[option])}")
 
 
 def _names(workdirs: Sequence[Path]) -> list[str]:
     paths = [folder.resolve() for folder in workdirs]
     if len(set(paths)) < len(paths) or not paths:
-        given = " ".join(map(str, workdirs))
-        raise ConfigError(f"--workdir {given}: expected one or more different runs")
+        folders = " ".join(map(str, workdirs))
+        raise ConfigError(f"--workdir {folders}: expected one or more different runs")
     return telling_names(paths)
 
 
@@ -145,17 +153,19 @@ def _slices(
     limit: int | None,
     overrides: Sequence[str],
 ) -> Slices:
-    settings = [Preparation(**one.config.preparation) for one in trained.values()]
-    if any(other != settings[0] for other in settings):
+    settings = [Preparation(**network.config.preparation) for network in trained.values()]
+    if any(preparation != settings[0] for preparation in settings):
         raise ConfigError("--workdir: the runs prepare slices differently; explain one at a time")
     if images:
         return slices_of_files(images, settings=settings[0])
-    run, *others = (reopen_run(folder, overrides=overrides) for folder in workdirs)
+    run, *other_runs = (reopen_run(folder, overrides=overrides) for folder in workdirs)
     names = run.data.table.file_names[run.data.rows(split)].tolist()
-    for other in others:
-        if sorted(other.data.table.file_names[other.data.rows(split)].tolist()) != sorted(names):
+    for preparation in other_runs:
+        if sorted(
+            preparation.data.table.file_names[preparation.data.rows(split)].tolist()
+        ) != sorted(names):
             raise DataError(
-                f"--workdir {other.workdir}: its {split} split has other slices than that of "
+                f"--workdir {preparation.workdir}: its {split} split has other slices than that of "
                 f"{run.workdir}; explain it by itself"
             )
     return slices_of_split(run, split=split, limit=limit)

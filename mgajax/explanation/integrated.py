@@ -16,32 +16,32 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float64, Int
 
+from mgajax.data.loader import AnyArray
 from mgajax.errors import ConfigError, nearest
+from mgajax.explanation.attribution import Attribution, make_attribution
 from mgajax.explanation.question import (
     EVALUATION,
-    AnyArray,
     AttributionQuestion,
     Baselines,
     ExplainedNetwork,
     Targets,
-    chosen_logits,
     make_question,
+    target_logits,
 )
-from mgajax.explanation.result import Attribution, make_attribution
 
 QuadratureRule = Literal["gauss_legendre", "left", "right", "middle", "trapezoid"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Quadrature:
-    """∫₀¹ g(α) dα ≈ Σ weights · g(places).
+    """∫₀¹ g(α) dα ≈ Σ weights · g(nodes).
 
     Attributes:
-      places: in [0, 1], ascending.
+      nodes: in [0, 1], ascending.
       weights: sum to 1.
     """
 
-    places: Float64[np.ndarray, "s"]
+    nodes: Float64[np.ndarray, "s"]
     weights: Float64[np.ndarray, "s"]
 
 
@@ -129,25 +129,25 @@ def logit_differences(
     question: AttributionQuestion, reference: Float[Array, "b *size"], *, batch_size: int
 ) -> Float[np.ndarray, "b"]:
     """f(x) − f(reference) of each target's logit, float64."""
-    found = []
+    differences = []
     for start in range(0, len(question), batch_size):
         rows = slice(start, start + batch_size)
         arguments = question.images[rows], reference[rows], question.targets[rows]
-        found.append(_difference(question.variables, *arguments, network=question.network))
-    return np.concatenate(found).astype(np.float64)
+        differences.append(_difference(question.variables, *arguments, network=question.network))
+    return np.concatenate(differences).astype(np.float64)
 
 
 def _one_baseline(
     question: AttributionQuestion, reference: Array, *, points: Quadrature, batch_size: int
 ) -> np.ndarray:
     """All points of all paths, a batch at a time; the last batch is filled up with weight 0."""
-    n, steps = len(question), len(points.places)
+    n, steps = len(question), len(points.nodes)
     owners = np.repeat(np.arange(n, dtype=np.int32), steps)
-    places, weights = np.tile(points.places, n), np.tile(points.weights, n)
+    nodes, weights = np.tile(points.nodes, n), np.tile(points.weights, n)
     size = min(batch_size, n * steps)
     surplus = -len(owners) % size
     owners = np.pad(owners, (0, surplus), mode="edge")
-    places, weights = np.pad(places, (0, surplus)), np.pad(weights, (0, surplus))
+    nodes, weights = np.pad(nodes, (0, surplus)), np.pad(weights, (0, surplus))
     dtype = question.images.dtype
     mean = jnp.zeros_like(question.images)
     for start in range(0, len(owners), size):
@@ -158,7 +158,7 @@ def _one_baseline(
             reference,
             question.targets,
             owners[rows],
-            places[rows].astype(dtype),
+            nodes[rows].astype(dtype),
             weights[rows].astype(dtype),
             network=question.network,
         )
@@ -172,7 +172,7 @@ def _weighted_gradients(
     references: Float[Array, "b *size"],
     targets: Int[Array, "b"],
     owners: Int[Array, "q"],
-    places: Float[Array, "q"],
+    nodes: Float[Array, "q"],
     weights: Float[Array, "q"],
     *,
     network: ExplainedNetwork,
@@ -180,10 +180,10 @@ def _weighted_gradients(
     """Weighted gradients at q points, summed for each image."""
     line = (-1,) + (1,) * (images.ndim - 1)
     start = references[owners]
-    points = start + places.reshape(line) * (images[owners] - start)
+    points = start + nodes.reshape(line) * (images[owners] - start)
 
     def total(at: Array) -> Array:
-        return jnp.sum(chosen_logits(network.logits(variables, at), targets[owners]))
+        return jnp.sum(target_logits(network.logits(variables, at), targets[owners]))
 
     gradients = jax.grad(total)(points) * weights.reshape(line)
     return jax.ops.segment_sum(gradients, owners, num_segments=images.shape[0])
@@ -199,4 +199,4 @@ def _difference(
     network: ExplainedNetwork,
 ) -> Float[Array, "b"]:
     of_image, of_reference = (network.logits(variables, x) for x in (images, references))
-    return chosen_logits(of_image - of_reference, targets)
+    return target_logits(of_image - of_reference, targets)

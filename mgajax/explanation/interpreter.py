@@ -14,8 +14,8 @@ from jaxtyping import Array, Float
 
 from mgajax.errors import ConfigError
 from mgajax.explanation.difference import Difference, Parts, last_mixer
-from mgajax.explanation.equation import Operation, Value, bound
 from mgajax.explanation.one_variable import Nonlinear
+from mgajax.explanation.operation import Operation, Value, bound
 from mgajax.explanation.rules import RULES, WHOLE, Rule, mixing
 from mgajax.models.traced import call
 
@@ -50,16 +50,16 @@ def propagate(
 
 def _run(closed: Any, arguments: Sequence[Value], nonlinear: Nonlinear) -> list[Value]:
     jaxpr = closed.jaxpr
-    known: dict[Any, Value] = dict(zip(jaxpr.constvars, map(_array, closed.consts), strict=True))
-    known |= zip(jaxpr.invars, arguments, strict=True)
+    values: dict[Any, Value] = dict(zip(jaxpr.constvars, map(_array, closed.consts), strict=True))
+    values |= zip(jaxpr.invars, arguments, strict=True)
 
-    def read(atom: Any) -> Value:
-        return _array(atom.val) if isinstance(atom, jex.core.Literal) else known[atom]
+    def value_of(atom: Any) -> Value:
+        return _array(atom.val) if isinstance(atom, jex.core.Literal) else values[atom]
 
     for equation in _needed(jaxpr):
-        results = _results(equation, tuple(map(read, equation.invars)), nonlinear)
-        known |= zip(equation.outvars, results, strict=True)
-    return [read(atom) for atom in jaxpr.outvars]
+        results = _results(equation, tuple(map(value_of, equation.invars)), nonlinear)
+        values |= zip(equation.outvars, results, strict=True)
+    return [value_of(atom) for atom in jaxpr.outvars]
 
 
 def _array(constant: Any) -> Array:
@@ -69,24 +69,24 @@ def _array(constant: Any) -> Array:
 
 def _needed(jaxpr: Any) -> list[Any]:
     """The equations that the outputs depend on, in order."""
-    wanted = {v for v in jaxpr.outvars if not isinstance(v, jex.core.Literal)}
+    needed = {v for v in jaxpr.outvars if not isinstance(v, jex.core.Literal)}
     equations = []
     for equation in reversed(jaxpr.eqns):
-        if wanted.intersection(equation.outvars):
+        if needed.intersection(equation.outvars):
             equations.append(equation)
-            wanted |= {v for v in equation.invars if not isinstance(v, jex.core.Literal)}
+            needed |= {v for v in equation.invars if not isinstance(v, jex.core.Literal)}
     return equations[::-1]
 
 
 def _results(equation: Any, operands: tuple[Value, ...], nonlinear: Nonlinear) -> list[Value]:
     differs = any(isinstance(value, Difference) for value in operands)
-    called, name = call(equation, operands), equation.primitive.name
-    if called is not None:
-        whole = WHOLE.get(str(equation.params.get("name"))) if differs else None
-        if whole is None:
-            return _run(*called, nonlinear)
-        run, name = jex.core.jaxpr_as_fun(called[0]), equation.params["name"]
-        return [_difference(Operation(name, _nth(run, 0), operands), whole, nonlinear)]
+    inner_call, name = call(equation, operands), equation.primitive.name
+    if inner_call is not None:
+        rule_of_whole = WHOLE.get(str(equation.params.get("name"))) if differs else None
+        if rule_of_whole is None:
+            return _run(*inner_call, nonlinear)
+        run, name = jex.core.jaxpr_as_fun(inner_call[0]), equation.params["name"]
+        return [_difference(Operation(name, _nth(run, 0), operands), rule_of_whole, nonlinear)]
     run = bound(equation)
     if not differs:
         results = run(*operands)
@@ -97,7 +97,10 @@ def _results(equation: Any, operands: tuple[Value, ...], nonlinear: Nonlinear) -
     several = equation.primitive.multiple_results
     runs = [_nth(run, n) for n in range(len(equation.outvars))] if several else [run]
     axes = tuple(equation.params.get("axes", ()))
-    return [_difference(Operation(name, one, operands, axes), rule, nonlinear) for one in runs]
+    return [
+        _difference(Operation(name, run_of_result, operands, axes), rule, nonlinear)
+        for run_of_result in runs
+    ]
 
 
 def _nth(run: Callable[..., Any], n: int) -> Callable[..., Array]:

@@ -1,7 +1,8 @@
-"""The methods of `mgajax explain` by name, each from a batch of slices to one map a slice."""
+"""The methods of `mgajax explain` by name, and their maps of any number of slices."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -9,11 +10,15 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from mgajax.errors import ConfigError, nearest
+from mgajax.explanation.attribution import Attribution
 from mgajax.explanation.class_activation import attention_maps, grad_cam
 from mgajax.explanation.deep_lift import deeplift
 from mgajax.explanation.integrated import integrated_gradients
-from mgajax.explanation.result import Attribution
 from mgajax.models.attention import shown_map
+from mgajax.progress import track
+
+BATCH = 32
+"""Slices at once."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -62,6 +67,25 @@ class Method:
     signed: bool
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class MethodMaps:
+    """One method's maps of one model.
+
+    Attributes:
+      model: what the run is called.
+      method: how the maps were made.
+      maps: of all slices.
+      seconds: a slice took, on average.
+      compiled: whether `seconds` is without compilation: there was more than one batch.
+    """
+
+    model: str
+    method: Method
+    maps: Maps
+    seconds: float
+    compiled: bool
+
+
 def _attribution(attribution: Attribution) -> Maps:
     values = attribution.attributions.sum(axis=-1).astype(np.float32)
     return Maps(values, attribution.completeness_gap, attribution.difference)
@@ -73,8 +97,8 @@ def _deeplift(nonlinear: str) -> Callable[[ExplanationTask], Maps]:
 
 def _own_attention(task: ExplanationTask) -> Maps:
     maps = attention_maps(task.model, task.variables, task.images)
-    shown = shown_map(maps, guided=getattr(task.model, "guided", None))
-    return Maps(maps[shown].astype(np.float32))
+    stage = shown_map(maps, guided=getattr(task.model, "guided", None))
+    return Maps(maps[stage].astype(np.float32))
 
 
 def _grad_cam(task: ExplanationTask) -> Maps:
@@ -95,7 +119,7 @@ METHODS: dict[str, Method] = {
 }
 
 
-def chosen_methods(names: tuple[str, ...], *, has_attention: bool) -> dict[str, Method]:
+def select_methods(names: tuple[str, ...], *, has_attention: bool) -> dict[str, Method]:
     """The methods asked for; without names, those that are quick.
 
     Raises:
@@ -108,3 +132,44 @@ def chosen_methods(names: tuple[str, ...], *, has_attention: bool) -> dict[str, 
     if "attention" in names and not has_attention:
         raise ConfigError("--method attention: the run's network has no attention; leave it out")
     return {name: METHODS[name] for name in names or default}
+
+
+def explain_slices(name: str, method: Method, task: ExplanationTask) -> MethodMaps:
+    """All slices of a task by one method, timed."""
+    maps, seconds = [], []
+    batches = split_batches(task)
+    for batch in track(batches, description=f"{name}: {method.title}"):
+        start = time.monotonic()
+        maps.append(method.explain(batch))
+        seconds.append((time.monotonic() - start) / len(batch.images))
+    compiled = len(seconds) > 1
+    average = float(np.mean(seconds[1:] if compiled else seconds))
+    return MethodMaps(name, method, join_maps(maps, n=len(task.images)), average, compiled)
+
+
+def split_batches(task: ExplanationTask) -> list[ExplanationTask]:
+    """Parts of a task; the last one is filled up, so that one compilation serves all."""
+    n = len(task.images)
+    size = min(BATCH, n)
+    several = task.baselines.ndim > task.images.ndim
+    return [
+        dataclasses.replace(
+            task,
+            images=task.images[rows],
+            baselines=task.baselines[:, rows] if several else task.baselines[rows],
+            targets=task.targets[rows],
+        )
+        for rows in np.arange(n + -n % size).clip(max=n - 1).reshape(-1, size)
+    ]
+
+
+def join_maps(batches: Sequence[Maps], *, n: int) -> Maps:
+    """The maps of the first `n` slices."""
+
+    def column(field: str) -> np.ndarray | None:
+        arrays = [getattr(batch, field) for batch in batches]
+        return None if arrays[0] is None else np.concatenate(arrays)[:n]
+
+    values = column("values")
+    assert values is not None
+    return Maps(values, column("gap"), column("difference"))

@@ -72,7 +72,7 @@ def _reveals(value: Difference, nonlinear: Nonlinear) -> bool:
 
 
 def _ratio(function: Function, start: Array, end: Array) -> Array:
-    """(f(end) − f(start)) / (end − start). The change is that of the rounded places: a part that is
+    """(f(end) − f(start)) / (end − start). The change is that of the rounded values: a part that is
     tiny beside them would give a ratio of roundings."""
     change = end - start
     zero = jnp.abs(change) <= ZERO[np.dtype(change.dtype).itemsize]

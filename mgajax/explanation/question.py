@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Integer
 
+from mgajax.data.loader import AnyArray
 from mgajax.errors import ConfigError, DataError
 
-AnyArray = jax.Array | np.ndarray
 Baselines = Float[AnyArray, "..."]
 """`[b, ...]` or `[m, b, ...]`; the shape is checked by hand, for a message that helps."""
 Targets = Integer[AnyArray, "..."] | Sequence[int]
@@ -49,9 +49,9 @@ class ExplainedNetwork:
             ) from error
         logits = getattr(out, "logits", out)
         if not isinstance(logits, jax.Array) or logits.ndim != 2:
-            found = getattr(logits, "shape", type(logits).__name__)
+            output = getattr(logits, "shape", type(logits).__name__)
             raise ConfigError(
-                f"{type(self.model).__name__}: its output is {found}, expected logits [b, k], or "
+                f"{type(self.model).__name__}: its output is {output}, expected logits [b, k], or "
                 "an object with them in .logits; explanations are for classifiers"
             )
         return logits
@@ -122,22 +122,22 @@ def make_question(
 
 
 def _checked_targets(targets: Targets, *, n: int, classes: int) -> Int[Array, "b"]:
-    chosen = np.asarray(targets)
-    if chosen.shape != (n,) or not np.issubdtype(chosen.dtype, np.integer):
+    classes_of_images = np.asarray(targets)
+    if classes_of_images.shape != (n,) or not np.issubdtype(classes_of_images.dtype, np.integer):
         raise ConfigError(
-            f"targets: {chosen.dtype} {chosen.shape}, expected one class (an integer) for each of "
+            f"targets: {classes_of_images.dtype} {classes_of_images.shape}, expected one class (an integer) for each of "
             f"the {n} images"
         )
-    wrong = np.flatnonzero((chosen < 0) | (chosen >= classes))
-    if len(wrong):
+    outside = np.flatnonzero((classes_of_images < 0) | (classes_of_images >= classes))
+    if len(outside):
         raise ConfigError(
-            f"targets[{wrong[0]}] is {chosen[wrong[0]]}, expected a class in 0 … {classes - 1} "
+            f"targets[{outside[0]}] is {classes_of_images[outside[0]]}, expected a class in 0 … {classes - 1} "
             f"(the network has {classes} logits)"
         )
-    return jnp.asarray(chosen, jnp.int32)
+    return jnp.asarray(classes_of_images, jnp.int32)
 
 
-def chosen_logits(logits: Float[Array, "b k"], targets: Int[Array, "b"]) -> Float[Array, "b"]:
+def target_logits(logits: Float[Array, "b k"], targets: Int[Array, "b"]) -> Float[Array, "b"]:
     """One logit of each row."""
     return jnp.sum(logits * one_hot(logits, targets), axis=1)
 

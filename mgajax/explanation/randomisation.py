@@ -24,7 +24,7 @@ def randomisation_check(
     *,
     redrawn: Variables,
     layers: Sequence[str],
-    where: Bool[np.ndarray, "b h w"] | None = None,
+    counted: Bool[np.ndarray, "b h w"] | None = None,
 ) -> dict[str, Float[np.ndarray, "b"]]:
     """Rank correlation of each image's map with its map under redrawn weights.
 
@@ -33,7 +33,7 @@ def randomisation_check(
       variables: trained parameters and statistics.
       redrawn: others of the same structure, for example from `init_variables` with another seed.
       layers: top-level names, in the order of redrawing; `class_activation.layer_names` reversed.
-      where: the pixels that count, all if None. An attribution is 0 wherever the image equals its
+      counted: the pixels that count, all if None. An attribution is 0 wherever the image equals its
         baseline, under any weights, so that a black background would make all maps alike.
 
     Returns:
@@ -43,10 +43,10 @@ def randomisation_check(
     Raises:
       DataError: a layer that is not among the parameters, or none.
     """
-    known = tuple(variables["params"])
-    if not layers or (missing := [name for name in layers if name not in known]):
-        wrong = missing[0] if layers else "none given"
-        raise DataError(f"layers: {wrong}, expected some of {', '.join(known)}")
+    parameters = tuple(variables["params"])
+    if not layers or (missing := [name for name in layers if name not in parameters]):
+        unknown = missing[0] if layers else "none given"
+        raise DataError(f"layers: {unknown}, expected some of {', '.join(parameters)}")
     trained = explain({key: dict(tree) for key, tree in variables.items()})
     mixed = {key: dict(tree) for key, tree in variables.items()}
     correlations = {}
@@ -54,28 +54,28 @@ def randomisation_check(
         for key, tree in mixed.items():
             if layer in tree:
                 tree[layer] = redrawn[key][layer]
-        correlations[layer] = rank_correlation(trained, explain(mixed), where=where)
+        correlations[layer] = rank_correlation(trained, explain(mixed), counted=counted)
     return correlations
 
 
 def rank_correlation(
-    one: Float[np.ndarray, "b h w"],
-    other: Float[np.ndarray, "b h w"],
+    maps: Float[np.ndarray, "b h w"],
+    other_maps: Float[np.ndarray, "b h w"],
     *,
-    where: Bool[np.ndarray, "b h w"] | None = None,
+    counted: Bool[np.ndarray, "b h w"] | None = None,
 ) -> Float[np.ndarray, "b"]:
     """Spearman's correlation of two maps of each image, float64; NaN if one is constant.
 
     Args:
-      where: the pixels that count; all if None.
+      counted: the pixels that count; all if None.
     """
-    counted = np.ones(one.shape, bool) if where is None else where
+    selected = np.ones(maps.shape, bool) if counted is None else counted
     return np.array(
-        [_spearman(a[kept], b[kept]) for a, b, kept in zip(one, other, counted, strict=True)]
+        [_spearman(a[rows], b[rows]) for a, b, rows in zip(maps, other_maps, selected, strict=True)]
     )
 
 
-def _spearman(one: Float[np.ndarray, "n"], other: Float[np.ndarray, "n"]) -> float:
-    a, b = (ranks - ranks.mean() for ranks in (rankdata(one), rankdata(other)))
+def _spearman(values: Float[np.ndarray, "n"], other_values: Float[np.ndarray, "n"]) -> float:
+    a, b = (ranks - ranks.mean() for ranks in (rankdata(values), rankdata(other_values)))
     size = float(np.sqrt((a**2).sum() * (b**2).sum()))
     return float((a * b).sum()) / size if size > 0 else math.nan

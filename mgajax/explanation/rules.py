@@ -17,13 +17,13 @@ from jaxtyping import Array
 from mgajax.explanation.difference import (
     Difference,
     Parts,
-    added,
-    by_net_sign,
-    exchanged,
-    scaled,
+    add_parts,
+    exchange_parts,
+    scale_parts,
+    split_by_net_sign,
 )
-from mgajax.explanation.equation import Operation
 from mgajax.explanation.one_variable import Function, Nonlinear, one_variable
+from mgajax.explanation.operation import Operation
 
 Rule: TypeAlias = Callable[[Operation, Nonlinear], Parts]
 
@@ -46,15 +46,15 @@ def identity(operation: Operation, nonlinear: Nonlinear) -> Parts:
 def difference_of_two(operation: Operation, nonlinear: Nonlinear) -> Parts:
     """a − b: what pushed b up pushes the result down."""
     parts = [v.parts for v in operation.differing]
-    if 1 in operation.places:
-        parts[-1] = exchanged(parts[-1])
+    if 1 in operation.differing_indices:
+        parts[-1] = exchange_parts(parts[-1])
     points = [v.middle for v in operation.differing]
     return tuple(operation.along(points, directions) for directions in zip(*parts, strict=True))
 
 
 def negative(operation: Operation, nonlinear: Nonlinear) -> Parts:
     """−a."""
-    return scaled(
+    return scale_parts(
         operation.differing[0].parts, jnp.asarray(-1.0, operation.operands[0].input.dtype)
     )
 
@@ -62,25 +62,27 @@ def negative(operation: Operation, nonlinear: Nonlinear) -> Parts:
 def product(operation: Operation, nonlinear: Nonlinear) -> Parts:
     """a · b, element by element: Δ(ab) = mean(a) Δb + mean(b) Δa, or a constant times Δ."""
 
-    def one_operand(place: int) -> Parts:
-        return scaled(operation.operands[place].parts, _middle(operation.operands[1 - place]))
+    def one_operand(index: int) -> Parts:
+        return scale_parts(operation.operands[index].parts, _middle(operation.operands[1 - index]))
 
     return _sum_over_operands(operation, one_operand)
 
 
 def quotient(operation: Operation, nonlinear: Nonlinear) -> Parts:
     """a / b as a · (1 / b): the reciprocal by the rule of one variable, then the product rule."""
-    above, below = operation.operands
-    if not isinstance(below, Difference):
-        return scaled(above.parts, 1 / below)
+    numerator, denominator = operation.operands
+    if not isinstance(denominator, Difference):
+        return scale_parts(numerator.parts, 1 / denominator)
     reciprocal = Function(lambda x: 1 / x, everywhere=False)
     inverse = Difference(
-        1 / below.input, 1 / below.baseline, one_variable(reciprocal, below, nonlinear)
+        1 / denominator.input,
+        1 / denominator.baseline,
+        one_variable(reciprocal, denominator, nonlinear),
     )
-    of_inverse = scaled(inverse.parts, _middle(above))
-    if not isinstance(above, Difference):
+    of_inverse = scale_parts(inverse.parts, _middle(numerator))
+    if not isinstance(numerator, Difference):
         return of_inverse
-    return added(of_inverse, scaled(above.parts, inverse.middle))
+    return add_parts(of_inverse, scale_parts(numerator.parts, inverse.middle))
 
 
 def mixing(operation: Operation, nonlinear: Nonlinear) -> Parts:
@@ -89,17 +91,17 @@ def mixing(operation: Operation, nonlinear: Nonlinear) -> Parts:
     With two parts, weight times change goes up or down by its own sign.
     """
 
-    def one_operand(place: int) -> Parts:
-        value, weights = operation.operands[place], _middle(operation.operands[1 - place])
+    def one_operand(index: int) -> Parts:
+        value, weights = operation.operands[index], _middle(operation.operands[1 - index])
 
         def mixed(change: Array, weights: Array) -> Array:
-            return operation.run(*((weights, change) if place else (change, weights)))
+            return operation.run(*((weights, change) if index else (change, weights)))
 
         if len(value.parts) == 1:
             return (mixed(value.parts[0], weights),)
-        both = jnp.stack(by_net_sign(value))
-        rose_up, fell_up = jax.vmap(mixed, (0, None))(both, jnp.maximum(weights, 0.0))
-        rose_down, fell_down = jax.vmap(mixed, (0, None))(both, jnp.minimum(weights, 0.0))
+        changes = jnp.stack(split_by_net_sign(value))
+        rose_up, fell_up = jax.vmap(mixed, (0, None))(changes, jnp.maximum(weights, 0.0))
+        rose_down, fell_down = jax.vmap(mixed, (0, None))(changes, jnp.minimum(weights, 0.0))
         return (rose_up + fell_down, rose_down + fell_up)
 
     return _sum_over_operands(operation, one_operand)
@@ -131,18 +133,18 @@ def selection(operation: Operation, nonlinear: Nonlinear) -> Parts:
 
 def largest_of_two(operation: Operation, nonlinear: Nonlinear) -> Parts:
     """max(a, b) or min(a, b): one variable if the other is a constant (ReLU), else the cross rule."""
-    if len(operation.places) == 2:
+    if len(operation.differing_indices) == 2:
         return selection(operation, nonlinear)
-    constant = operation.operands[1 - operation.places[0]]
+    constant = operation.operands[1 - operation.differing_indices[0]]
     sign = 1.0 if operation.name == "max" else -1.0
     function = Function(operation.at, slope=lambda x: (sign * x > sign * constant).astype(x.dtype))
     return one_variable(function, operation.differing[0], nonlinear)
 
 
-def clamped(operation: Operation, nonlinear: Nonlinear) -> Parts:
+def clamp(operation: Operation, nonlinear: Nonlinear) -> Parts:
     """clamp(low, x, high) with constant bounds."""
     low, value, high = operation.operands
-    if operation.places != (1,):
+    if operation.differing_indices != (1,):
         raise NotImplementedError("bounds that depend on the input")
     function = Function(operation.at, slope=lambda x: ((x > low) & (x < high)).astype(x.dtype))
     return one_variable(function, value, nonlinear)
@@ -150,7 +152,7 @@ def clamped(operation: Operation, nonlinear: Nonlinear) -> Parts:
 
 def choice(operation: Operation, nonlinear: Nonlinear) -> Parts:
     """`where` by a condition that is the same under input and baseline."""
-    if 0 in operation.places:
+    if 0 in operation.differing_indices:
         raise NotImplementedError("a choice by a condition that depends on the input")
     return structural(operation, nonlinear)
 
@@ -159,7 +161,7 @@ def elementwise(*, everywhere: bool) -> Rule:
     """A smooth function of one variable, defined for all numbers or not."""
 
     def rule(operation: Operation, nonlinear: Nonlinear) -> Parts:
-        if len(operation.places) != 1:
+        if len(operation.differing_indices) != 1:
             raise NotImplementedError("two operands that both depend on the input")
         function = Function(operation.at, everywhere=everywhere)
         return one_variable(function, operation.differing[0], nonlinear)
@@ -167,10 +169,10 @@ def elementwise(*, everywhere: bool) -> Rule:
     return rule
 
 
-def moved(operation: Operation, nonlinear: Nonlinear) -> Parts:
-    """Indexing by places that are the same under input and baseline."""
-    if operation.places != (0,):
-        raise NotImplementedError("places that depend on the input")
+def indexing(operation: Operation, nonlinear: Nonlinear) -> Parts:
+    """Indexing by indices that are the same under input and baseline."""
+    if operation.differing_indices != (0,):
+        raise NotImplementedError("indices that depend on the input")
     return structural(operation, nonlinear)
 
 
@@ -179,7 +181,7 @@ def _middle(value: Difference | Array) -> Array:
 
 
 def _sum_over_operands(operation: Operation, share: Callable[[int], Parts]) -> Parts:
-    return functools.reduce(added, map(share, operation.places))
+    return functools.reduce(add_parts, map(share, operation.differing_indices))
 
 
 def _picked(operation: Operation, points: Sequence[Array], values: Sequence[Array]) -> Array:
@@ -199,9 +201,9 @@ def _picked_over_axes(operation: Operation, point: Array, values: Array) -> Arra
     winner = (jnp.argmax if operation.name == "reduce_max" else jnp.argmin)(
         flat, axis=-1, keepdims=True
     )
-    places = lax.broadcasted_iota(winner.dtype, flat.shape, len(shape))
-    chosen = values.transpose(order).reshape(flat.shape)
-    return jnp.sum(jnp.where(places == winner, chosen, 0.0), axis=-1)
+    indices = lax.broadcasted_iota(winner.dtype, flat.shape, len(shape))
+    moved = values.transpose(order).reshape(flat.shape)
+    return jnp.sum(jnp.where(indices == winner, moved, 0.0), axis=-1)
 
 
 RULES: dict[str, Rule] = {
@@ -231,7 +233,7 @@ RULES: dict[str, Rule] = {
         ),
         structural,
     ),
-    **dict.fromkeys(("gather", "dynamic_slice"), moved),
+    **dict.fromkeys(("gather", "dynamic_slice"), indexing),
     "stop_gradient": identity,
     "sub": difference_of_two,
     "neg": negative,
@@ -242,7 +244,7 @@ RULES: dict[str, Rule] = {
         ("reduce_max", "reduce_min", "reduce_window_max", "reduce_window_min"), selection
     ),
     **dict.fromkeys(("max", "min"), largest_of_two),
-    "clamp": clamped,
+    "clamp": clamp,
     "select_n": choice,
     **dict.fromkeys(
         (

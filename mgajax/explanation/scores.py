@@ -65,8 +65,8 @@ def lesion_scores(
     """
     if maps.shape != masks.shape:
         raise DataError(f"maps {maps.shape} with masks {masks.shape}: expected the same shape")
-    if wrong := [share for share in top_shares if not 0 < share <= 1]:
-        raise ConfigError(f"top_shares: {wrong[0]}, expected shares in (0, 1]")
+    if outside := [share for share in top_shares if not 0 < share <= 1]:
+        raise ConfigError(f"top_shares: {outside[0]}, expected shares in (0, 1]")
     columns = lesion_overlap(maps, masks)
     columns["energy_in_lesion"] = columns.pop("attention_in_lesion")
     columns["pointing_hit"] = columns.pop("cell_hit")
@@ -74,7 +74,10 @@ def lesion_scores(
     lesions = masks >= full / 2
     for share in top_shares:
         columns[f"top_{100 * share:g}%_iou"] = np.array(
-            [_top_iou(one, lesion, share=share) for one, lesion in zip(maps, lesions, strict=True)],
+            [
+                _top_iou(heat, lesion, share=share)
+                for heat, lesion in zip(maps, lesions, strict=True)
+            ],
             np.float64,
         )
     return columns
@@ -86,8 +89,8 @@ def _top_iou(values: np.ndarray, lesion: np.ndarray, *, share: float) -> float:
     flat, truth = values.ravel(), lesion.ravel()
     count = max(1, round(share * flat.size))
     threshold = np.partition(flat, -count)[-count]
-    above, level = flat > threshold, flat == threshold
+    is_above, is_level = flat > threshold, flat == threshold
     # Of the pixels at the threshold as many as there is room for, whichever: their mean.
-    room = (count - above.sum()) / level.sum()
-    shared = (above & truth).sum() + room * (level & truth).sum()
+    room = (count - is_above.sum()) / is_level.sum()
+    shared = (is_above & truth).sum() + room * (is_level & truth).sum()
     return float(shared / (count + truth.sum() - shared))

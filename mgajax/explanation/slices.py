@@ -34,7 +34,7 @@ class Slices:
       names: file names.
       pixels: grey values.
       masks: share of lesion times 255; 0 where unknown.
-      known: whose mask was annotated (or drawn): only these are scored.
+      has_mask: whose mask was annotated (or drawn): only these are scored.
       patients: None if nobody knows.
       labels: None if nobody knows.
       normals: Normal training slices for baselines; none for files.
@@ -43,7 +43,7 @@ class Slices:
     names: Shaped[np.ndarray, "n"]
     pixels: UInt8[np.ndarray, "n s s"]
     masks: UInt8[np.ndarray, "n s s"]
-    known: Bool[np.ndarray, "n"]
+    has_mask: Bool[np.ndarray, "n"]
     patients: Shaped[np.ndarray, "n"] | None
     labels: Int[np.ndarray, "n"] | None
     normals: UInt8[np.ndarray, "k s s"]
@@ -79,7 +79,7 @@ def slices_of_split(run: Run, *, split: str, limit: int | None = None) -> Slices
         names=table.file_names[rows],
         pixels=np.asarray(data.images[rows][..., 0]),
         masks=np.asarray(data.masks[rows][..., 0]),
-        known=data.has_true_mask(rows),
+        has_mask=data.has_true_mask(rows),
         patients=table.patients[rows],
         labels=table.labels[rows].astype(np.int64),
         normals=np.asarray(data.images[np.sort(_evenly(normals, MEAN_OVER))][..., 0]),
@@ -104,7 +104,7 @@ def slices_of_files(paths: Sequence[Path], *, settings: Preparation) -> Slices:
         names=np.array([path.name for path in paths]),
         pixels=stacked,
         masks=np.zeros_like(stacked),
-        known=np.zeros(len(stacked), bool),
+        has_mask=np.zeros(len(stacked), bool),
         patients=None,
         labels=None,
         normals=stacked[:0],
@@ -135,7 +135,7 @@ def baselines_for(
     if kind == "normal":
         return baselines.mean_of(normals, images=images)
     count = min(SEVERAL, len(normals))
-    return baselines.drawn_from(normals, images=images, count=count, seed=seed)
+    return baselines.draw_from(normals, images=images, count=count, seed=seed)
 
 
 def _evenly(rows: np.ndarray, limit: int | None) -> np.ndarray:

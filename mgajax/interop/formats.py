@@ -18,7 +18,7 @@ class Format:
       packages: what writing and checking it imports beside mgajax's own dependencies.
       extra: the optional dependencies that bring them.
       write: makes the file (or folder).
-      load: what the written file answers to images; of `network` only what the file lacks is used.
+      load: the written file's answer; takes from the network only what the file lacks.
       usage: how to use it, Python with STEM for the file's name without suffix.
     """
 

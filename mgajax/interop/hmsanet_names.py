@@ -65,16 +65,16 @@ def with_imagenet_trunk(
     Raises:
       DataError: the file lacks layers of this trunk; they are named.
     """
-    found = {_TRUNK + key.removeprefix("model."): value for key, value in imagenet.items()}
-    wanted = [name for name in state if name.startswith(_TRUNK)]
-    missing = [name.removeprefix(_TRUNK) for name in wanted if name not in found]
+    trunk = {_TRUNK + key.removeprefix("model."): value for key, value in imagenet.items()}
+    names = [name for name in state if name.startswith(_TRUNK)]
+    missing = [name.removeprefix(_TRUNK) for name in names if name not in trunk]
     if missing:
         raise DataError(
-            f"ImageNet weights lack {len(missing)} of the trunk's {len(wanted)} arrays, the first "
+            f"ImageNet weights lack {len(missing)} of the trunk's {len(names)} arrays, the first "
             f"is {missing[0]}; check that the file is an HRNet of the width that `trunk` names"
         )
-    merged: dict[str, Any] = dict(state) | {name: np.asarray(found[name]) for name in wanted}
-    first = f"{_TRUNK}conv1.weight"
-    if state[first].shape[1] == 1 < merged[first].shape[1]:
-        merged[first] = merged[first].sum(axis=1, keepdims=True)
+    merged: dict[str, Any] = dict(state) | {name: np.asarray(trunk[name]) for name in names}
+    first_layer = f"{_TRUNK}conv1.weight"
+    if state[first_layer].shape[1] == 1 < merged[first_layer].shape[1]:
+        merged[first_layer] = merged[first_layer].sum(axis=1, keepdims=True)
     return merged

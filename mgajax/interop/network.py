@@ -1,4 +1,4 @@
-"""A trained network by itself: what every format of export is made from and compared with."""
+"""A trained network with its weights: every format of export is made from it and compared with it."""
 
 import dataclasses
 import functools
@@ -45,8 +45,8 @@ class Network:
     @functools.cached_property
     def model(self) -> Any:
         """The Flax module; it computes in float32 whatever it was trained in."""
-        known = models.options(self.name)
-        fixed = {key: value for key, value in _IN_TRAINING_ONLY.items() if key in known}
+        options = models.options(self.name)
+        fixed = {key: value for key, value in _IN_TRAINING_ONLY.items() if key in options}
         model: Any = models.create(
             self.name, num_classes=self.num_classes, **{**self.options, **fixed}
         )
@@ -55,14 +55,14 @@ class Network:
     def outputs(
         self, variables: Mapping[str, Any], images: Float[Array, "b h w c"]
     ) -> dict[str, Array]:
-        """What the network says, by name; traceable.
+        """The network's outputs by name; traceable.
 
         Returns:
           "logits" and "probabilities" [b, k], or [b, h, w, k] of a segmenter, and "attention_..."
           [b, h, w, 1] for each attention map.
         """
         out: Any = self.model.apply(variables, images, train=False)
-        maps = {f"attention_{name}": one for name, one in out.attention.items()}
+        maps = {f"attention_{name}": attention for name, attention in out.attention.items()}
         probabilities = jax.nn.softmax(out.logits, axis=-1)
         return {"logits": out.logits, "probabilities": probabilities, **maps}
 

@@ -1,4 +1,4 @@
-"""From a traced network to ONNX: what the weights alone decide is computed, the rest becomes nodes.
+"""From a traced network to ONNX: what depends on the weights alone is computed, the rest becomes nodes.
 
 Own code, since the network needs two dozen primitive operations, and the general converters either
 store the weights twice or ask for other versions of what training needs.
@@ -103,39 +103,41 @@ def add_traced(
       Unsupported: no translation.
     """
     jaxpr = traced.jaxpr
-    known: dict[Any, OnnxValue] = dict(
+    values: dict[Any, OnnxValue] = dict(
         zip(jaxpr.constvars, map(np.asarray, traced.consts), strict=True)
     )
-    known |= zip(jaxpr.invars, arguments, strict=True)
+    values |= zip(jaxpr.invars, arguments, strict=True)
 
-    def read(atom: Any) -> OnnxValue:
-        return np.asarray(atom.val) if isinstance(atom, jex.core.Literal) else known[atom]
+    def value_of(atom: Any) -> OnnxValue:
+        return np.asarray(atom.val) if isinstance(atom, jex.core.Literal) else values[atom]
 
     for equation in jaxpr.eqns:
-        operands = [read(atom) for atom in equation.invars]
-        called, name = call(equation, operands), equation.primitive.name
-        whole = functions.get(str(equation.params.get("name"))) if called is not None else None
-        if whole is not None:
-            results = [whole(graph, equation, *operands)]
-        elif called is not None:
-            results = add_traced(graph, *called, operators=operators, functions=functions)
-        elif _is_decided(equation, operands):
-            results = _computed(equation, operands)
+        operands = [value_of(atom) for atom in equation.invars]
+        inner_call, name = call(equation, operands), equation.primitive.name
+        translate = (
+            functions.get(str(equation.params.get("name"))) if inner_call is not None else None
+        )
+        if translate is not None:
+            results = [translate(graph, equation, *operands)]
+        elif inner_call is not None:
+            results = add_traced(graph, *inner_call, operators=operators, functions=functions)
+        elif _is_constant(equation, operands):
+            results = _compute(equation, operands)
         elif name in operators:
             results = [operators[name](graph, equation, *operands)]
         else:
             raise Unsupported(f"the operation {name!r}")
-        known |= zip(equation.outvars, results, strict=True)
-    return [read(atom) for atom in jaxpr.outvars]
+        values |= zip(equation.outvars, results, strict=True)
+    return [value_of(atom) for atom in jaxpr.outvars]
 
 
-def _is_decided(equation: Any, operands: Sequence[OnnxValue]) -> bool:
-    constant = all(isinstance(operand, np.ndarray) for operand in operands)
+def _is_constant(equation: Any, operands: Sequence[OnnxValue]) -> bool:
+    are_known = all(isinstance(operand, np.ndarray) for operand in operands)
     shapes = (variable.aval.shape for variable in equation.outvars)
-    return constant and not any(is_symbolic_dim(length) for shape in shapes for length in shape)
+    return are_known and not any(is_symbolic_dim(length) for shape in shapes for length in shape)
 
 
-def _computed(equation: Any, operands: Sequence[OnnxValue]) -> list[OnnxValue]:
-    found = equation.primitive.bind(*map(jnp.asarray, operands), **equation.params)
-    several = found if equation.primitive.multiple_results else [found]
-    return [np.asarray(one) for one in several]
+def _compute(equation: Any, operands: Sequence[OnnxValue]) -> list[OnnxValue]:
+    outcome = equation.primitive.bind(*map(jnp.asarray, operands), **equation.params)
+    several = outcome if equation.primitive.multiple_results else [outcome]
+    return [np.asarray(result) for result in several]

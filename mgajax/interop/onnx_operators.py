@@ -1,4 +1,4 @@
-"""What JAX's primitive operations are in ONNX (opset 18)."""
+"""JAX's primitive operations in ONNX (opset 18)."""
 
 import string
 from typing import Any
@@ -37,8 +37,8 @@ def _cast(graph: Graph, equation: Any, x: OnnxValue) -> OnnxValue:
     return graph.add("Cast", x, to=onnx.TensorProto.DataType.Value(kind))
 
 
-def _select(graph: Graph, equation: Any, which: OnnxValue, *cases: OnnxValue) -> OnnxValue:
-    return graph.add("Where", which, *reversed(cases))
+def _select(graph: Graph, equation: Any, condition: OnnxValue, *cases: OnnxValue) -> OnnxValue:
+    return graph.add("Where", condition, *reversed(cases))
 
 
 def _reshape(graph: Graph, equation: Any, x: OnnxValue) -> OnnxValue:
@@ -80,15 +80,15 @@ def _slice(graph: Graph, equation: Any, x: OnnxValue) -> OnnxValue:
     starts, limits = equation.params["start_indices"], equation.params["limit_indices"]
     ends = [_TO_THE_END if is_symbolic_dim(limit) else limit for limit in limits]
     steps = equation.params["strides"] or (1,) * len(starts)
-    kept = equation.invars[0].aval.shape
+    lengths = equation.invars[0].aval.shape
     axes = [
         axis
         for axis, (start, limit, step) in enumerate(zip(starts, limits, steps, strict=True))
-        if (start, limit, step) != (0, kept[axis], 1)
+        if (start, limit, step) != (0, lengths[axis], 1)
     ]
     bounds = (np.array([many[axis] for axis in axes], np.int64) for many in (starts, ends))
-    chosen = np.array(axes, np.int64), np.array([steps[axis] for axis in axes], np.int64)
-    return graph.add("Slice", x, *bounds, *chosen)
+    axes_and_steps = np.array(axes, np.int64), np.array([steps[axis] for axis in axes], np.int64)
+    return graph.add("Slice", x, *bounds, *axes_and_steps)
 
 
 def _pad(graph: Graph, equation: Any, x: OnnxValue, filling: OnnxValue) -> OnnxValue:
@@ -186,4 +186,4 @@ OPERATORS: dict[str, Translation] = {
 """By the name of the primitive."""
 
 FUNCTIONS: dict[str, Translation] = {"largest_of_nine": _max_pool_3x3}
-"""By the name of the jitted function, whose inside is not looked at."""
+"""By the name of the jitted function, which is translated as a whole."""

@@ -19,7 +19,7 @@ def write(network: Network, path: Path) -> None:
 
 
 def load(network: Network, path: Path) -> Answer:
-    """What the network says with the folder's weights."""
+    """The network's answer with the folder's weights."""
     return network.answer(read(path))
 
 
@@ -32,10 +32,10 @@ def read(path: Path, *, only: tuple[str, ...] = ()) -> dict[str, Any]:
     """
     with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
         tree = checkpointer.metadata(path.resolve()).item_metadata.tree
-        wanted = {key: tree[key] for key in only or tree}
-        on_host = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), wanted)
+        entries = {key: tree[key] for key in only or tree}
+        on_host = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), entries)
         arguments = ocp.args.PyTreeRestore(
-            item=wanted, restore_args=on_host, partial_restore=bool(only)
+            item=entries, restore_args=on_host, partial_restore=bool(only)
         )
-        found: dict[str, Any] = checkpointer.restore(path.resolve(), args=arguments)
-    return found
+        arrays: dict[str, Any] = checkpointer.restore(path.resolve(), args=arguments)
+    return arrays

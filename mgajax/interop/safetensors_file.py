@@ -20,7 +20,7 @@ def write(network: Network, path: Path) -> None:
 
 
 def load(network: Network, path: Path) -> Answer:
-    """What the network says with the file's weights."""
+    """The network's answer with the file's weights."""
     from safetensors.numpy import load_file
 
     return network.answer(flax.traverse_util.unflatten_dict(load_file(path), sep="/"))

@@ -1,4 +1,4 @@
-"""A network's drawn variables with what a file has for them, and an account of every array."""
+"""A network's variables to start training from: a file's arrays, else drawn ones; with an account of each."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -45,8 +45,10 @@ class StartingWeights:
         """
         parts = [
             f"init_from {self.source}: {len(self.used)} arrays used as they are",
-            *_listed("adapted", [f"{key}: {how}" for key, how in self.adapted.items()], most),
-            *_listed("left as drawn", [f"{key}: {why}" for key, why in self.fresh.items()], most),
+            *_listed("adapted", [f"{key}: {change}" for key, change in self.adapted.items()], most),
+            *_listed(
+                "left as drawn", [f"{key}: {reason}" for key, reason in self.fresh.items()], most
+            ),
             *_listed("in the file, not used", self.unused, most),
         ]
         return "\n".join(parts)
@@ -61,7 +63,7 @@ def start_from(
     num_classes: int,
     options: Mapping[str, Any],
 ) -> StartingWeights:
-    """Put a file's arrays in the place of drawn ones.
+    """Replace drawn arrays by those of a file.
 
     A first layer for colour is summed over its channels where ours sees one: the answer to a grey
     picture copied to all of them. Layers for another number of classes stay as drawn.
@@ -77,33 +79,41 @@ def start_from(
     Raises:
       DataError: nothing fits, or arrays are those of another network.
     """
-    own = flax.traverse_util.flatten_dict(dict(variables), sep="/")
-    first = f"params/{family(name).first[0]}/kernel"
-    found: Mapping[str, np.ndarray] = weights.arrays
+    arrays = flax.traverse_util.flatten_dict(dict(variables), sep="/")
+    first_layer = f"params/{family(name).first[0]}/kernel"
+    file_arrays: Mapping[str, np.ndarray] = weights.arrays
     unused: list[str] = []
     if weights.naming == "torch":
-        channels = own[first].shape[2]
-        found, unused = renamed_from_torch(name, found, channels=channels, **options)
-    unused += [path for path in found if path not in own]
-    used, adapted, fresh, wrong = [], {}, {}, []
-    merged = dict(own)
-    for path, drawn in own.items():
-        if path not in found:
+        channels = arrays[first_layer].shape[2]
+        file_arrays, unused = renamed_from_torch(name, file_arrays, channels=channels, **options)
+    unused += [path for path in file_arrays if path not in arrays]
+    used, adapted, fresh, mismatches = [], {}, {}, []
+    merged = dict(arrays)
+    for path, initial in arrays.items():
+        if path not in file_arrays:
             fresh[path] = "not in the file"
             continue
-        array, shape = found[path], tuple(drawn.shape)
+        array, shape = file_arrays[path], tuple(initial.shape)
         if array.shape == shape:
             used.append(path)
             merged[path] = array.astype(np.float32)
-        elif path == first and array.shape[2] > 1 and _but(array.shape, 2) == _but(shape, 2):
+        elif (
+            path == first_layer
+            and array.shape[2] > 1
+            and _without_channels(array.shape) == _without_channels(shape)
+        ):
             adapted[path] = f"summed over {array.shape[2]} input channels"
             merged[path] = array.astype(np.float32).sum(axis=2, keepdims=True)
         elif array.shape[:-1] == shape[:-1] and shape[-1] == num_classes:
             fresh[path] = f"{array.shape[-1]} classes in the file, {num_classes} here"
         else:
-            wrong.append(f"{path} {array.shape} instead of {shape}")
-    if wrong or not used:
-        problem = f"{len(wrong)} arrays of other shapes ({wrong[0]})" if wrong else "nothing fits"
+            mismatches.append(f"{path} {array.shape} instead of {shape}")
+    if mismatches or not used:
+        problem = (
+            f"{len(mismatches)} arrays of other shapes ({mismatches[0]})"
+            if mismatches
+            else "nothing fits"
+        )
         example = next(iter(weights.arrays))
         raise DataError(
             f"{source}: not the weights of {name} with options {dict(options)}: {problem}; the file "
@@ -114,11 +124,14 @@ def start_from(
     return StartingWeights(tree, source, used, adapted, fresh, unused)
 
 
-def _but(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
-    return shape[:axis] + shape[axis + 1 :]
+def _without_channels(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A kernel's shape `[h, w, inputs, outputs]` without its inputs."""
+    return shape[:2] + shape[3:]
 
 
 def _listed(title: str, lines: list[str], most: int | None) -> list[str]:
-    shown = lines if most is None else lines[:most]
-    rest = [f"  ... and {len(lines) - len(shown)} more"] if len(shown) < len(lines) else []
-    return [f"{title}: {len(lines)}", *(f"  {line}" for line in shown), *rest] if lines else []
+    listed = lines if most is None else lines[:most]
+    remainder = [f"  ... and {len(lines) - len(listed)} more"] if len(listed) < len(lines) else []
+    return (
+        [f"{title}: {len(lines)}", *(f"  {line}" for line in listed), *remainder] if lines else []
+    )

@@ -27,24 +27,24 @@ def definition(model: Any) -> tuple[str, dict[str, Any]]:
     Raises:
       ConfigError: it has no PyTorch definition.
     """
-    own: dict[str, Any] = {"num_classes": model.num_classes}
+    arguments: dict[str, Any] = {"num_classes": model.num_classes}
     match model:
         case ResNet():
             block = "bottleneck" if model.block is BottleneckBlock else "basic"
             sizes = {"depths": model.depths, "width": model.width}
-            return "resnet", own | {"block": block} | sizes | dataclasses.asdict(model.plan)
+            return "resnet", arguments | {"block": block} | sizes | dataclasses.asdict(model.plan)
         case DenseNet():
-            return "densenet", own | {"depths": model.depths}
+            return "densenet", arguments | {"depths": model.depths}
         case UNet():
-            return "unet", own | {"upsampling": model.upsampling, "width": model.width}
+            return "unet", arguments | {"upsampling": model.upsampling, "width": model.width}
         case SegNet():
-            return "segnet", own | {"width": model.width}
+            return "segnet", arguments | {"width": model.width}
         case DeepLabV3():
             heads = dataclasses.asdict(model.heads)
-            return "deeplabv3", own | {"depths": model.depths, "width": model.width} | heads
+            return "deeplabv3", arguments | {"depths": model.depths, "width": model.width} | heads
         case HMSANet():
             trunk, head = dataclasses.asdict(model.trunk), dataclasses.asdict(model.head)
-            return "hmsanet", own | {"trunk": trunk, "head": head, "scales": model.scales}
+            return "hmsanet", arguments | {"trunk": trunk, "head": head, "scales": model.scales}
     raise ConfigError(f"{type(model).__name__} has no PyTorch definition")
 
 
@@ -58,7 +58,7 @@ def write(network: Network, path: Path) -> None:
 
 
 def load(network: Network, path: Path) -> Answer:
-    """What our PyTorch definition (`mgajax.benchmark.torch_baseline`) says with the file's weights."""
+    """The answer of our PyTorch definition (`mgajax.benchmark.torch_baseline`) with the file's weights."""
     import torch
 
     from mgajax.benchmark.torch_baseline.registry import create
@@ -69,10 +69,10 @@ def load(network: Network, path: Path) -> Answer:
 
     def answer(images: np.ndarray) -> dict[str, np.ndarray]:
         with torch.inference_mode():
-            found = module(torch.from_numpy(images.copy()).permute(0, 3, 1, 2))
-        named = {"logits": found.logits, "probabilities": torch.softmax(found.logits, dim=1)}
-        if found.logits.ndim == 2:  # a segmenter's maps are further predictions
-            named |= {f"attention_{name}": one for name, one in found.maps.items()}
-        return {name: np.moveaxis(one.numpy(), 1, -1) for name, one in named.items()}
+            output = module(torch.from_numpy(images.copy()).permute(0, 3, 1, 2))
+        outputs = {"logits": output.logits, "probabilities": torch.softmax(output.logits, dim=1)}
+        if output.logits.ndim == 2:  # a segmenter's maps are further predictions
+            outputs |= {f"attention_{name}": array for name, array in output.maps.items()}
+        return {name: np.moveaxis(array.numpy(), 1, -1) for name, array in outputs.items()}
 
     return answer

@@ -15,6 +15,9 @@ from mgajax.interop.torch_names import CBAM, Rules, family
 COUNTER = "num_batches_tracked"
 """PyTorch's count of training batches: it has no use here and is neither needed nor written."""
 
+LISTED = 8
+"""Names that a message lists."""
+
 _LEAVES = {
     "kernel": "weight",
     "scale": "weight",
@@ -26,7 +29,7 @@ _LEAVES = {
 
 @dataclasses.dataclass(frozen=True)
 class _Layout:
-    """How one array changes between the two worlds."""
+    """How an array's axes change from ours to PyTorch's and back."""
 
     outward: Callable[[np.ndarray], np.ndarray]
     inward: Callable[[np.ndarray], np.ndarray]
@@ -104,7 +107,7 @@ def to_torch(name: str, variables: Mapping[str, Any], **options: Any) -> dict[st
     differing = sorted(set(leaves) ^ {entry.path for entry in entries})
     if differing:
         raise DataError(
-            f"variables do not fit model {name} with options {options}: {_some(differing)} "
+            f"variables do not fit model {name} with options {options}: {_listed(differing)} "
             "on one side only; pass the options that the network was made with"
         )
     arrays = {
@@ -142,15 +145,15 @@ def renamed_from_torch(
     }
     plain = {key: _plain_name(key) for key in arrays}
     prefix = max(("", "backbone."), key=lambda p: sum(p + n in entries for n in plain.values()))
-    found, without_place = {}, []
+    leaves, without_place = {}, []
     for key, array in arrays.items():
         entry = entries.get(prefix + plain[key])
         if entry is None:
             without_place.append(key)
         else:
             fits = array.ndim == len(entry.shape)
-            found[entry.path] = entry.layout.inward(array) if fits else array
-    return found, without_place
+            leaves[entry.path] = entry.layout.inward(array) if fits else array
+    return leaves, without_place
 
 
 def _plain_name(name: str) -> str:
@@ -200,20 +203,20 @@ def _length(arrays: Mapping[str, Any], key: str, *, axis: int, default: int) -> 
 
 def _check_names(arrays: Mapping[str, Any], entries: list[_Entry], *, model: str) -> None:
     expected = {entry.name: entry.shape for entry in entries}
-    found = {key: np.shape(value) for key, value in arrays.items() if not key.endswith(COUNTER)}
+    shapes = {key: np.shape(value) for key, value in arrays.items() if not key.endswith(COUNTER)}
     problems = [
-        ("missing", sorted(set(expected) - set(found))),
-        ("unexpected", sorted(set(found) - set(expected))),
+        ("missing", sorted(set(expected) - set(shapes))),
+        ("unexpected", sorted(set(shapes) - set(expected))),
         (
             "of another shape",
             [
-                f"{key} {found[key]} instead of {shape}"
+                f"{key} {shapes[key]} instead of {shape}"
                 for key, shape in expected.items()
-                if key in found and found[key] != shape
+                if key in shapes and shapes[key] != shape
             ],
         ),
     ]
-    lines = [f"{len(keys)} {what}: {_some(keys)}" for what, keys in problems if keys]
+    lines = [f"{len(keys)} {kind}: {_listed(keys)}" for kind, keys in problems if keys]
     if lines:
         raise DataError(
             f"state dict does not fit model {model}: {'; '.join(lines)}; "
@@ -221,6 +224,6 @@ def _check_names(arrays: Mapping[str, Any], entries: list[_Entry], *, model: str
         )
 
 
-def _some(keys: list[str], *, most: int = 8) -> str:
-    rest = f" and {len(keys) - most} more" if len(keys) > most else ""
-    return ", ".join(keys[:most]) + rest
+def _listed(keys: list[str]) -> str:
+    remainder = f" and {len(keys) - LISTED} more" if len(keys) > LISTED else ""
+    return ", ".join(keys[:LISTED]) + remainder

@@ -12,10 +12,10 @@ import numpy as np
 from mgajax.errors import ConfigError, DataError
 from mgajax.interop import orbax_folder
 
-OWN = ("params", "batch_stats")
+COLLECTIONS = ("params", "batch_stats")
 TORCH_SUFFIXES = (".pt", ".pth", ".bin")
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
-"""Under which key training programs keep a state dict."""
+"""Keys under which training programs keep a state dict."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -67,9 +67,9 @@ def _check_installed(package: str, *, extra: str, path: Path) -> None:
         )
 
 
-def _guarded(path: Path, read: Any) -> dict[str, np.ndarray]:
+def _guarded(path: Path, read_arrays: Any) -> dict[str, np.ndarray]:
     try:
-        arrays: dict[str, np.ndarray] = read(path)
+        arrays: dict[str, np.ndarray] = read_arrays(path)
     except Exception as error:  # each library raises kinds of its own for a damaged file
         reason = " ".join(str(error).split())[:200]
         raise DataError(f"{path}: no weights can be read ({reason}); get the file again") from error
@@ -79,11 +79,11 @@ def _guarded(path: Path, read: Any) -> dict[str, np.ndarray]:
 
 
 def _from_orbax(path: Path) -> dict[str, np.ndarray]:
-    tree = orbax_folder.read(path, only=OWN)
+    tree = orbax_folder.read(path, only=COLLECTIONS)
     # A training state keeps the loss weights beside the model's parameters.
     params = tree["params"].get("model", tree["params"])
-    whole = {"params": params, "batch_stats": tree["batch_stats"]}
-    return flax.traverse_util.flatten_dict(whole, sep="/")
+    variables = {"params": params, "batch_stats": tree["batch_stats"]}
+    return flax.traverse_util.flatten_dict(variables, sep="/")
 
 
 def _from_safetensors(path: Path) -> dict[str, np.ndarray]:
@@ -96,14 +96,16 @@ def _from_safetensors(path: Path) -> dict[str, np.ndarray]:
 def _from_torch(path: Path) -> dict[str, np.ndarray]:
     import torch
 
-    found = torch.load(path, map_location="cpu", weights_only=True)
-    wrapped = next((found[key] for key in _WRAPPERS if isinstance(found.get(key), Mapping)), found)
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    wrapped = next(
+        (content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)), content
+    )
     tensors = {key: value for key, value in wrapped.items() if isinstance(value, torch.Tensor)}
     return {key: _array(value) for key, value in tensors.items()}
 
 
 def _array(tensor: Any) -> np.ndarray:
-    """NumPy has no bfloat16 of PyTorch's; whole numbers are counters and stay what they are."""
+    """As NumPy: bfloat16, which it lacks, becomes float32; integers, which are counters, stay."""
     plain = tensor.detach()
     array: np.ndarray = (plain.float() if plain.is_floating_point() else plain).numpy()
     return array

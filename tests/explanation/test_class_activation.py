@@ -9,7 +9,7 @@ from explanation.drawn_networks import NARROW, Gated
 
 from mgajax import models
 from mgajax.errors import ConfigError
-from mgajax.explanation.class_activation import attention_maps, enlarged, grad_cam, layer_names
+from mgajax.explanation.class_activation import attention_maps, enlarge, grad_cam, layer_names
 from mgajax.explanation.question import ExplainedNetwork
 
 
@@ -37,12 +37,12 @@ def test_grad_cam_keeps_what_speaks_for_the_class() -> None:
     signs = np.array([1, -1, 1], np.float32)[:, None, None]
     # Weights: the gradient of a mean over 6 cells.
     expected = np.maximum(signs * means, 0) / 6
-    np.testing.assert_allclose(found, enlarged(expected, size=(4, 6)), atol=1e-6)
+    np.testing.assert_allclose(found, enlarge(expected, size=(4, 6)), atol=1e-6)
 
 
 def test_enlarging_keeps_a_constant() -> None:
     flat = np.full((2, 3, 3), 0.25, np.float32)
-    np.testing.assert_allclose(enlarged(flat, size=(10, 7)), 0.25)
+    np.testing.assert_allclose(enlarge(flat, size=(10, 7)), 0.25)
 
 
 def test_an_unknown_layer_lists_the_known_ones() -> None:
@@ -66,7 +66,7 @@ def test_own_attention() -> None:
     assert all(m.shape == (3, 32, 32) and (m > 0).all() and (m < 1).all() for m in maps.values())
     out = model.apply(variables, jnp.asarray(x), train=False)
     coarse = np.asarray(out.attention["stage1"])[..., 0]
-    np.testing.assert_allclose(maps["stage1"], enlarged(coarse, size=(32, 32)), atol=1e-5)
+    np.testing.assert_allclose(maps["stage1"], enlarge(coarse, size=(32, 32)), atol=1e-5)
 
 
 def test_the_classifier_has_a_map_for_each_stage_with_attention(guided) -> None:

@@ -23,8 +23,8 @@ from goldens.parity import relative_gap
 
 from mgajax import models
 from mgajax.errors import ConfigError
+from mgajax.explanation.attribution import Attribution
 from mgajax.explanation.deep_lift import deeplift, reveal_cancel
-from mgajax.explanation.result import Attribution
 from mgajax.models.blocks import Head, Layers
 from mgajax.models.cbam import FLAVOURS, PLACEMENTS, Cbam
 from mgajax.models.pooling import max_pool_3x3

@@ -13,8 +13,8 @@ from mgajax.cli import main
 from mgajax.errors import ConfigError, DataError
 from mgajax.explanation.explain import _names as run_names
 from mgajax.explanation.explain import explain_runs
-from mgajax.explanation.files import panel_slices
-from mgajax.explanation.methods import chosen_methods
+from mgajax.explanation.methods import select_methods
+from mgajax.explanation.results import panel_slices
 from mgajax.explanation.slices import baselines_for, slices_of_split
 from mgajax.training import beginning
 from mgajax.training.run import reopen_run
@@ -126,12 +126,12 @@ def test_slices_and_baselines_of_a_split(trained: Path) -> None:
 
 
 def test_methods_by_name() -> None:
-    assert list(chosen_methods((), has_attention=False)) == ["deeplift", "gradcam"]
-    assert list(chosen_methods(("ig",), has_attention=True)) == ["ig"]
+    assert list(select_methods((), has_attention=False)) == ["deeplift", "gradcam"]
+    assert list(select_methods(("ig",), has_attention=True)) == ["ig"]
     with pytest.raises(ConfigError, match="--method attention: the run's network has no"):
-        chosen_methods(("attention",), has_attention=False)
+        select_methods(("attention",), has_attention=False)
     with pytest.raises(ConfigError, match="did you mean 'deeplift'"):
-        chosen_methods(("deplift",), has_attention=True)
+        select_methods(("deplift",), has_attention=True)
 
 
 def test_the_panel_shows_each_patients_largest_lesion_first() -> None:
@@ -140,10 +140,10 @@ def test_the_panel_shows_each_patients_largest_lesion_first() -> None:
         masks[row].ravel()[:size] = 255
     known = np.array([True] * 8 + [False])
     patients = np.array(["a", "a", "b", "b", "c", "c", "d", "d", "e"])
-    shown = panel_slices(masks, known=known, patients=patients)
+    shown = panel_slices(masks, has_mask=known, patients=patients)
     assert shown.tolist()[:4] == [5, 7, 1, 3]
     assert len(set(shown.tolist())) == 6
-    assert panel_slices(masks[:2], known=known[:2], patients=None).tolist() == [1, 0]
+    assert panel_slices(masks[:2], has_mask=known[:2], patients=None).tolist() == [1, 0]
 
 
 @pytest.mark.parametrize(

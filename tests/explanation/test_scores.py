@@ -8,8 +8,8 @@ from scipy.stats import spearmanr
 
 from mgajax.errors import ConfigError, DataError
 from mgajax.evaluation.overlap import overlap_summary
-from mgajax.explanation.curves import move_pixels
 from mgajax.explanation.deep_lift import deeplift
+from mgajax.explanation.pixel_curves import move_pixels
 from mgajax.explanation.randomisation import randomisation_check, rank_correlation
 from mgajax.explanation.scores import lesion_scores, relevance
 

@@ -1,9 +1,8 @@
 """The model card: what a network was trained on, how well it does, and what it is not for."""
 
-import csv
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from mgajax.reporting.html.blocks import Block, Code, Section, Table
 from mgajax.reporting.html.markdown import as_markdown
 from mgajax.reporting.tables.metrics_tables import metrics_table, segmentation_table
 from mgajax.schema import CLASS_NAMES, SPLITS
-from mgajax.training.run_folder import SPLIT_FILE
 from mgajax.training.tasks import TaskName
 
 INTENDED = {
@@ -47,6 +45,7 @@ def model_card(
     network: Network,
     artefacts: Sequence[Artefact],
     *,
+    split_rows: Sequence[Mapping[str, str]],
     workdir: Path,
     staging: Path,
     compared_on: str,
@@ -55,38 +54,39 @@ def model_card(
 
     Args:
       network: what was exported.
-      artefacts: its files, which lie in `staging`.
+      artefacts: its files.
+      split_rows: of the run's `split.csv`.
       workdir: the run's folder; results are those of its `evaluation/`.
-      staging: see above.
+      staging: where the files are made.
       compared_on: the slices that the files were compared on.
     """
-    described = network.metadata
+    metadata = network.metadata
     size = f"{models.count(network.variables):,} parameters"
-    training = described["training"]
-    first = (
+    training = metadata["training"]
+    introduction = (
         NOTICE,
-        f"{network.name} ({size}), for {described['task']}: {', '.join(described['class_names'])}. "
+        f"{network.name} ({size}), for {metadata['task']}: {', '.join(metadata['class_names'])}. "
         f"Trained for {training['step']:,} steps with {training['activations']} activations.",
-        *([f"Options: {json.dumps(described['model']['options'])}."] if network.options else []),
+        *([f"Options: {json.dumps(metadata['model']['options'])}."] if network.options else []),
     )
     sections = (
-        Section("What it is", first),
-        Section("Intended use", (INTENDED[TaskName(described["task"])],)),
+        Section("What it is", introduction),
+        Section("Intended use", (INTENDED[TaskName(metadata["task"])],)),
         Section("Input and output", tuple(_interface(network))),
-        Section("Data", tuple(_data(training, workdir=workdir))),
+        Section("Data", tuple(_data(training, split_rows=split_rows, workdir=workdir))),
         Section("Results", tuple(_results(workdir, step=training["step"]))),
         Section("Limits", LIMITS),
         Section("Files", tuple(_files(artefacts, staging=staging, compared_on=compared_on))),
-        Section("Versions", (_versions(described),)),
+        Section("Versions", (_versions(metadata),)),
     )
     return as_markdown(f"Model card: {network.name}", sections).rstrip("\n")
 
 
 def _interface(network: Network) -> Iterator[Block]:
-    given, preparation = network.metadata["input"], network.metadata["preparation"]
-    side, scale = network.image_size, given["normalisation"]
+    images, preparation = network.metadata["input"], network.metadata["preparation"]
+    side, scale = network.image_size, images["normalisation"]
     yield (
-        f"Input: {given['name']}, {given['dtype']} [batch, {side}, {side}, {network.channels}] "
+        f"Input: {images['name']}, {images['dtype']} [batch, {side}, {side}, {network.channels}] "
         f"(PyTorch: [batch, {network.channels}, {side}, {side}]), grey levels normalised as "
         f"{scale['formula']}; mean {scale['mean']}, std {scale['std']}."
     )
@@ -101,22 +101,22 @@ def _interface(network: Network) -> Iterator[Block]:
     )
 
 
-def _data(training: dict[str, Any], *, workdir: Path) -> Iterator[Block]:
+def _data(
+    training: dict[str, Any], *, split_rows: Sequence[Mapping[str, str]], workdir: Path
+) -> Iterator[Block]:
     config, _ = configs.read(workdir / CONFIG_FILE)
     name = "/".join(Path(config.data.dir).parts[-3:])
     yield (
         f"Data set {name}, fingerprint {training['data_fingerprint']}. Split: {training['split']}, "
         f"SHA-256 of split.csv {training['split_sha256']}."
     )
-    with (workdir / SPLIT_FILE).open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    counted = []
+    counts = []
     for split in SPLITS:
-        own = [row for row in rows if row["split"] == split]
-        by_class = [sum(row["label"] == label for row in own) for label in CLASS_NAMES]
-        numbers = (*by_class, len(own), len({row["patient"] for row in own}))
-        counted.append((split, *(f"{number:,}" for number in numbers)))
-    yield Table(("split", *CLASS_NAMES, "slices", "patients"), tuple(counted))
+        rows = [row for row in split_rows if row["split"] == split]
+        by_class = [sum(row["label"] == label for row in rows) for label in CLASS_NAMES]
+        numbers = (*by_class, len(rows), len({row["patient"] for row in rows}))
+        counts.append((split, *(f"{number:,}" for number in numbers)))
+    yield Table(("split", *CLASS_NAMES, "slices", "patients"), tuple(counts))
 
 
 def _results(workdir: Path, *, step: int) -> Iterator[Block]:
@@ -141,17 +141,17 @@ def _files(artefacts: Sequence[Artefact], *, staging: Path, compared_on: str) ->
     )
     rows = [
         (
-            one.file,
-            f"{_size(staging / one.file) / 1e6:.1f} MB",
-            one.told,
-            _digest(staging / one.file),
+            artefact.file,
+            f"{_size(staging / artefact.file) / 1e6:.1f} MB",
+            artefact.agreement,
+            _digest(staging / artefact.file),
         )
-        for one in artefacts
+        for artefact in artefacts
     ]
     yield Table(("file", "size", "agreement", "SHA-256"), tuple(rows))
-    for one in artefacts:
-        stem = one.file.removesuffix(FORMATS[one.name].suffix)
-        yield Code(FORMATS[one.name].usage.replace("STEM", stem))
+    for artefact in artefacts:
+        stem = artefact.file.removesuffix(FORMATS[artefact.name].suffix)
+        yield Code(FORMATS[artefact.name].usage.replace("STEM", stem))
 
 
 def _size(path: Path) -> int:
@@ -163,8 +163,8 @@ def _digest(path: Path) -> str:
     return "a folder" if path.is_dir() else hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _versions(described: dict[str, Any]) -> Table:
-    trained, exported = described["training"]["provenance"] or {}, described["exported_by"]
+def _versions(metadata: dict[str, Any]) -> Table:
+    trained, exported = metadata["training"]["provenance"] or {}, metadata["exported_by"]
     names = dict.fromkeys([*exported, *trained])
     rows = ((name, str(trained.get(name, "")), str(exported.get(name, ""))) for name in names)
     return Table(("package", "training", "export"), tuple(rows))

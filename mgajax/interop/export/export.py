@@ -14,9 +14,8 @@ from mgajax.data.preparation import Preparation
 from mgajax.errors import ConfigError
 from mgajax.files import write_json, write_text
 from mgajax.interop.export.card import model_card
-from mgajax.interop.export.comparison import Artefact, compared
+from mgajax.interop.export.comparison import Artefact, compare_file, comparison_slices
 from mgajax.interop.export.metadata import metadata
-from mgajax.interop.export.slices import comparison_slices
 from mgajax.interop.formats import FORMATS
 from mgajax.interop.network import Answer, Network
 from mgajax.progress import track
@@ -71,25 +70,39 @@ def export_run(
       ExportError: a file cannot be made, or differs.
     """
     trained = load_trained(workdir)
-    chosen = tuple(formats or (name for name, one in FORMATS.items() if not one.missing))
-    left_out = () if formats else tuple(name for name in FORMATS if name not in chosen)
+    chosen_formats = tuple(
+        formats or (name for name, artefact in FORMATS.items() if not artefact.missing)
+    )
+    left_out = () if formats else tuple(name for name in FORMATS if name not in chosen_formats)
     stem = stem or trained.config.model.name
     folder.mkdir(parents=True, exist_ok=True)
+    with (workdir / SPLIT_FILE).open(newline="", encoding="utf-8") as file:
+        split_rows = list(csv.DictReader(file))
     staging = Path(tempfile.mkdtemp(prefix=f".{stem}-", dir=folder))
     try:
         with jax.default_device(jax.devices("cpu")[0]):
             network = _network(trained, workdir=workdir)
-            artefacts, told = _write_and_compare(
-                network, trained, workdir=workdir, paths=_paths(staging, stem, chosen)
+            artefacts, compared_on = _write_and_compare(
+                network,
+                trained,
+                length=len(split_rows),
+                paths=_paths(staging, stem, chosen_formats),
             )
         write_json(network.metadata, staging / f"{stem}.json")
-        card = model_card(network, artefacts, workdir=workdir, staging=staging, compared_on=told)
+        card = model_card(
+            network,
+            artefacts,
+            split_rows=split_rows,
+            workdir=workdir,
+            staging=staging,
+            compared_on=compared_on,
+        )
         write_text(card, staging / f"{stem}.md")
-        names = [*(one.file for one in artefacts), f"{stem}.json", f"{stem}.md"]
+        names = [*(artefact.file for artefact in artefacts), f"{stem}.json", f"{stem}.md"]
         files = tuple(_moved(staging / name, folder / name) for name in names)
     finally:
         shutil.rmtree(staging)
-    return Export(artefacts, files, trained.step, told, left_out)
+    return Export(artefacts, files, trained.step, compared_on, left_out)
 
 
 def _paths(folder: Path, stem: str, formats: Sequence[str]) -> dict[str, Path]:
@@ -110,11 +123,9 @@ def _network(trained: TrainedNetwork, *, workdir: Path) -> Network:
 
 
 def _write_and_compare(
-    network: Network, trained: TrainedNetwork, *, workdir: Path, paths: dict[str, Path]
+    network: Network, trained: TrainedNetwork, *, length: int, paths: dict[str, Path]
 ) -> tuple[tuple[Artefact, ...], str]:
-    with (workdir / SPLIT_FILE).open(newline="") as file:
-        length = sum(1 for _ in csv.DictReader(file))
-    images, told = comparison_slices(
+    images, compared_on = comparison_slices(
         trained.config.data.dir,
         length=length,
         settings=Preparation(**trained.config.preparation),
@@ -124,9 +135,9 @@ def _write_and_compare(
     artefacts = []
     for name, path in track(paths.items(), description="exporting", total=len(paths)):
         FORMATS[name].write(network, path)
-        found = _joined(FORMATS[name].load(network, path), batches)
-        artefacts.append(compared(name, path, found, expected, may_tie=network.may_tie))
-    return tuple(artefacts), told
+        answer = _joined(FORMATS[name].load(network, path), batches)
+        artefacts.append(compare_file(name, path, answer, expected, may_tie=network.may_tie))
+    return tuple(artefacts), compared_on
 
 
 def _joined(answer: Answer, batches: Sequence[np.ndarray]) -> dict[str, np.ndarray]:

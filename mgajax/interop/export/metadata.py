@@ -1,4 +1,4 @@
-"""What goes with the weights into every file: how to prepare a slice, what comes out, where it is from."""
+"""Metadata of every exported file: how to prepare a slice, what comes out, where the weights are from."""
 
 import hashlib
 from dataclasses import asdict
@@ -21,14 +21,14 @@ PIXEL_CLASSES = ("other", "lesion")
 
 
 def metadata(trained: TrainedNetwork, *, workdir: Path) -> dict[str, Any]:
-    """JSON values that describe a trained network to who has its file alone.
+    """JSON values that describe a trained network to someone who has only its file.
 
     Raises:
       ConfigError: `workdir` holds no run.
     """
     config = trained.config
     side = config.preparation.image_size
-    _, kept = configs.read(workdir / CONFIG_FILE)
+    _, record = configs.read(workdir / CONFIG_FILE)
     segments = config.task == TaskName.SEGMENTATION
     return {
         "notice": NOTICE,
@@ -50,10 +50,10 @@ def metadata(trained: TrainedNetwork, *, workdir: Path) -> dict[str, Any]:
             "step": trained.step,
             "activations": config.model.dtype,
             "seed": config.seed,
-            "data_fingerprint": kept.get("data_fingerprint"),
-            "split": kept.get("split"),
+            "data_fingerprint": record.get("data_fingerprint"),
+            "split": record.get("split"),
             "split_sha256": hashlib.sha256((workdir / SPLIT_FILE).read_bytes()).hexdigest(),
-            "provenance": kept.get("provenance"),
+            "provenance": record.get("provenance"),
         },
         "exported_by": configs.provenance(),
     }

@@ -1,4 +1,4 @@
-"""What `mgajax explain` writes.
+"""What `mgajax explain` gives, and the files that it writes.
 
 In the folder: `MODEL_METHOD.npz` (file_names, targets, maps float32 `[n, s, s]`, and for attributions
 difference and completeness_gap), `scores.csv` (a row for each slice, model, method and reading),
@@ -7,7 +7,8 @@ difference and completeness_gap), `scores.csv` (a row for each slice, model, met
 `checks.png`.
 """
 
-from collections.abc import Iterator, Mapping
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ from jaxtyping import Float, Int
 
 from mgajax import config as configs
 from mgajax.evaluation.overlap import column_means, overlap_summary
-from mgajax.explanation.explained import Check, Explanation, MethodMaps
+from mgajax.explanation.checks import Check
+from mgajax.explanation.methods import MethodMaps
 from mgajax.explanation.scores import READINGS, lesion_scores, relevance
+from mgajax.explanation.slices import Slices
 from mgajax.files import cell, write_csv, write_json, write_text
 from mgajax.reporting.figures.check_curves import CheckCurve, check_curves
 from mgajax.reporting.figures.map_panels import (
@@ -29,17 +32,39 @@ from mgajax.schema import CLASS_NAMES
 
 PANEL_SLICES = 6
 
-Key = tuple[str, str, str]
+ReadingKey = tuple[str, str, str]
 """Model, method, reading."""
 
-Columns = Mapping[str, Float[np.ndarray, "n"]]
+ScoreColumns = Mapping[str, Float[np.ndarray, "n"]]
+"""By score, its value in each slice."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Explanation:
+    """What `explain_runs` gives.
+
+    Attributes:
+      slices: what was explained.
+      targets: by model, the explained class of each slice.
+      probabilities: by model, `[n, k]`.
+      results: of each model and method.
+      checks: of each model, method and kind of check that was asked for.
+      files: what was written, the page last.
+    """
+
+    slices: Slices
+    targets: Mapping[str, Int[np.ndarray, "n"]]
+    probabilities: Mapping[str, Float[np.ndarray, "n k"]]
+    results: Sequence[MethodMaps]
+    checks: Sequence[Check] = ()
+    files: Sequence[Path] = ()
 
 
 def write_results(explanation: Explanation, *, out: Path, baseline: str) -> list[Path]:
     """Write everything; returns the files, the page last."""
     out.mkdir(parents=True, exist_ok=True)
     files = [_write_maps(explanation, result, out=out) for result in explanation.results]
-    scores: dict[Key, Columns] = {
+    scores: dict[ReadingKey, ScoreColumns] = {
         (result.model, result.method.title, reading): _scores(explanation, result, reading=reading)
         for result in explanation.results
         for reading in (READINGS if result.method.signed else READINGS[:1])
@@ -75,19 +100,21 @@ def _write_maps(explanation: Explanation, result: MethodMaps, *, out: Path) -> P
     return path
 
 
-def _scores(explanation: Explanation, result: MethodMaps, *, reading: str) -> Columns:
+def _scores(explanation: Explanation, result: MethodMaps, *, reading: str) -> ScoreColumns:
     """NaN throughout where no mask is known."""
     maps = relevance(result.maps.values, reading=reading)
     columns = lesion_scores(maps, explanation.slices.masks)
-    known = explanation.slices.known
-    return {name: np.where(known, column, np.nan) for name, column in columns.items()}
+    has_mask = explanation.slices.has_mask
+    return {name: np.where(has_mask, column, np.nan) for name, column in columns.items()}
 
 
-def _summary(explanation: Explanation, columns: Columns) -> dict[str, Any]:
+def _summary(explanation: Explanation, columns: ScoreColumns) -> dict[str, Any]:
     return overlap_summary(columns, explanation.slices.patients)
 
 
-def _lines(explanation: Explanation, scores: Mapping[Key, Columns]) -> Iterator[list[Any]]:
+def _lines(
+    explanation: Explanation, scores: Mapping[ReadingKey, ScoreColumns]
+) -> Iterator[list[Any]]:
     slices = explanation.slices
     names = list(next(iter(scores.values())))
     yield ["file_name", "patient", "model", "method", "reading", "target", "probability", *names]
@@ -103,7 +130,7 @@ def _lines(explanation: Explanation, scores: Mapping[Key, Columns]) -> Iterator[
 
 def _report(
     explanation: Explanation,
-    summaries: Mapping[Key, dict[str, Any]],
+    summaries: Mapping[ReadingKey, dict[str, Any]],
     *,
     baseline: str,
 ) -> dict[str, Any]:
@@ -160,30 +187,30 @@ def _largest_gap(result: MethodMaps) -> float | None:
 
 def _pictures(
     explanation: Explanation,
-    summaries: Mapping[Key, dict[str, Any]],
+    summaries: Mapping[ReadingKey, dict[str, Any]],
     *,
     out: Path,
 ) -> list[Path]:
     slices = explanation.slices
-    shown = panel_slices(slices.masks, known=slices.known, patients=slices.patients)
+    rows = panel_slices(slices.masks, has_mask=slices.has_mask, patients=slices.patients)
     several = len(explanation.targets) > 1
     maps = {
         f"{result.method.title}\n{result.model}"
         if several
-        else result.method.title: result.maps.values[shown]
+        else result.method.title: result.maps.values[rows]
         for result in sorted(explanation.results, key=lambda result: result.method.title)
     }
-    first = next(iter(explanation.targets))
+    first_model = next(iter(explanation.targets))
     captions = [
-        f"{CLASS_NAMES[target]} {explanation.probabilities[first][row, target]:.0%}"
-        for row, target in zip(shown, explanation.targets[first][shown], strict=True)
+        f"{CLASS_NAMES[target]} {explanation.probabilities[first_model][row, target]:.0%}"
+        for row, target in zip(rows, explanation.targets[first_model][rows], strict=True)
     ]
     pictures = [
         attribution_panel(
-            slices.pixels[shown],
+            slices.pixels[rows],
             maps,
             path=out / f"{look}s.png",
-            masks=np.where(slices.known[shown, None, None], slices.masks[shown], np.uint8(0)),
+            masks=np.where(slices.has_mask[rows, None, None], slices.masks[rows], np.uint8(0)),
             captions=captions,
             look=look,
             title="Signed maps: red speaks for the class above, blue against it. Outlined: lesion",
@@ -202,12 +229,12 @@ def _pictures(
 
 
 def panel_slices(
-    masks: np.ndarray, *, known: np.ndarray, patients: np.ndarray | None
+    masks: np.ndarray, *, has_mask: np.ndarray, patients: np.ndarray | None
 ) -> Int[np.ndarray, "m"]:
     """Up to `PANEL_SLICES`: the largest known lesion of each patient, the largest ones first."""
-    area = np.where(known, masks.reshape(len(masks), -1).sum(axis=1, dtype=np.int64), 0)
+    area = np.where(has_mask, masks.reshape(len(masks), -1).sum(axis=1, dtype=np.int64), 0)
     order = np.argsort(-area, kind="stable")
     people = np.arange(len(masks)) if patients is None else patients
     firsts = np.sort(np.unique(people[order], return_index=True)[1])
-    rest = np.setdiff1d(np.arange(len(masks)), firsts)
-    return order[np.concatenate([firsts, rest])[:PANEL_SLICES]]
+    others = np.setdiff1d(np.arange(len(masks)), firsts)
+    return order[np.concatenate([firsts, others])[:PANEL_SLICES]]

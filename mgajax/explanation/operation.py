@@ -31,8 +31,8 @@ class Operation:
     axes: tuple[int, ...] = ()
 
     @property
-    def places(self) -> tuple[int, ...]:
-        """Which operands differ."""
+    def differing_indices(self) -> tuple[int, ...]:
+        """Indices of the operands that differ."""
         return tuple(i for i, v in enumerate(self.operands) if isinstance(v, Difference))
 
     @property
@@ -43,8 +43,8 @@ class Operation:
     def at(self, *varying: Array) -> Array:
         """The output, given arrays for the operands that differ."""
         operands = list(self.operands)
-        for place, value in zip(self.places, varying, strict=True):
-            operands[place] = value
+        for index, value in zip(self.differing_indices, varying, strict=True):
+            operands[index] = value
         return self.run(*operands)
 
     def along(self, points: Sequence[Array], directions: Sequence[Array]) -> Array:

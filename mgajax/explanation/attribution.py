@@ -53,10 +53,10 @@ def make_attribution(
     rounding = ROUNDING * np.finfo(attributions.dtype).eps * np.abs(flat).sum(axis=1)
     excess = np.abs(gap) - tolerance * np.abs(difference) - rounding
     if len(gap) and not (excess <= 0).all():
-        worst = int(np.nanargmax(np.where(np.isnan(excess), np.inf, excess)))
+        image = int(np.nanargmax(np.where(np.isnan(excess), np.inf, excess)))
         warnings.warn(
-            f"{method}: attributions of image {worst} sum to {flat[worst].sum():.6g}, the logit "
-            f"differs by {difference[worst]:.6g} (gap {gap[worst]:.3g}, tolerance {tolerance:g} of "
+            f"{method}: attributions of image {image} sum to {flat[image].sum():.6g}, the logit "
+            f"differs by {difference[image]:.6g} (gap {gap[image]:.3g}, tolerance {tolerance:g} of "
             f"it); {int((~(excess <= 0)).sum())} of {len(gap)} images are beyond it",
             CompletenessWarning,
             stacklevel=3,

@@ -17,15 +17,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from mgajax.data.loader import AnyArray
 from mgajax.errors import ConfigError, DataError
 from mgajax.explanation.question import (
     EVALUATION,
-    AnyArray,
     AttributionQuestion,
     ExplainedNetwork,
     Targets,
-    chosen_logits,
     make_question,
+    target_logits,
 )
 
 Direction = Literal["insertion", "deletion"]
@@ -57,7 +57,6 @@ def move_pixels(
     direction: Direction | str,
     steps: int = 20,
     batch_size: int = 32,
-    call: Mapping[str, Any] = EVALUATION,
 ) -> PixelCurve:
     """Insert or delete pixels in the order of `maps`; of equal ones the first in reading order.
 
@@ -71,7 +70,6 @@ def move_pixels(
       direction: "insertion" into the baseline or "deletion" from the image.
       steps: equal portions of pixels; the curve has one point more.
       batch_size: pictures at once.
-      call: keyword arguments of the module's call.
 
     Raises:
       ConfigError: an unknown direction, no step, a target out of range.
@@ -83,21 +81,21 @@ def move_pixels(
         )
     if maps.shape != images.shape[:3]:
         raise DataError(f"maps {maps.shape} with images {images.shape}: expected one map an image")
-    question = make_question(model, variables, images, baselines, targets, call=call)
+    question = make_question(model, variables, images, baselines, targets, call=EVALUATION)
     shares = np.linspace(0.0, 1.0, steps + 1)
-    first, last = question.baselines[0], question.images
+    start, end = question.baselines[0], question.images
     if direction == "deletion":
-        first, last = last, first
+        start, end = end, start
     curves = _curves(
-        question, first, last, ranks=_ranks(np.asarray(maps)), shares=shares, batch_size=batch_size
+        question, start, end, ranks=_ranks(np.asarray(maps)), shares=shares, batch_size=batch_size
     )
     return PixelCurve(shares, curves, np.asarray(np.trapezoid(curves, shares, axis=1)))
 
 
 def _curves(
     question: AttributionQuestion,
-    first: Array,
-    last: Array,
+    start: Array,
+    end: Array,
     *,
     ranks: Int[np.ndarray, "b h w"],
     shares: Float[np.ndarray, "s"],
@@ -110,20 +108,20 @@ def _curves(
     size = min(batch_size, n * points)
     surplus = -len(owners) % size
     owners, counts = np.pad(owners, (0, surplus)), np.pad(counts, (0, surplus))
-    found = [
+    probabilities = [
         _probabilities(
             question.variables,
-            first,
-            last,
+            start,
+            end,
             jnp.asarray(ranks),
             question.targets,
-            owners[start : start + size],
-            counts[start : start + size],
+            owners[offset : offset + size],
+            counts[offset : offset + size],
             network=question.network,
         )
-        for start in range(0, len(owners), size)
+        for offset in range(0, len(owners), size)
     ]
-    return np.concatenate(found)[: n * points].reshape(n, points).astype(np.float64)
+    return np.concatenate(probabilities)[: n * points].reshape(n, points).astype(np.float64)
 
 
 def _ranks(maps: np.ndarray) -> Int[np.ndarray, "b h w"]:
@@ -138,8 +136,8 @@ def _ranks(maps: np.ndarray) -> Int[np.ndarray, "b h w"]:
 @functools.partial(jax.jit, static_argnames="network")
 def _probabilities(
     variables: Mapping[str, Any],
-    first: Float[Array, "b h w c"],
-    last: Float[Array, "b h w c"],
+    start: Float[Array, "b h w c"],
+    end: Float[Array, "b h w c"],
     ranks: Int[Array, "b h w"],
     targets: Int[Array, "b"],
     owners: Int[Array, "q"],
@@ -147,7 +145,7 @@ def _probabilities(
     *,
     network: ExplainedNetwork,
 ) -> Float[Array, "q"]:
-    moved = ranks[owners] < counts[:, None, None]
-    pictures = jnp.where(moved[..., None], last[owners], first[owners])
+    is_moved = ranks[owners] < counts[:, None, None]
+    pictures = jnp.where(is_moved[..., None], end[owners], start[owners])
     chances = jax.nn.softmax(network.logits(variables, pictures), axis=-1)
-    return chosen_logits(chances, targets[owners])
+    return target_logits(chances, targets[owners])
