@@ -11,10 +11,10 @@ from jax.errors import JaxRuntimeError
 from ml_collections import ConfigDict
 
 from mgajax.benchmark.chips import Chip
-from mgajax.benchmark.collectives import collectives_of
-from mgajax.benchmark.module import read_module
-from mgajax.benchmark.prices import bytes_moved, price_list, priced
-from mgajax.benchmark.program import WHATS, Stopwatch, What, identity, step_over
+from mgajax.benchmark.collectives import count_collectives
+from mgajax.benchmark.compiled_step import STEP_KINDS, StepKind, Stopwatch, identity, step_over
+from mgajax.benchmark.hlo import read_module
+from mgajax.benchmark.prices import bytes_moved, price_instructions, price_list
 from mgajax.benchmark.targets import Target, compilers, devices_of, parse_target
 from mgajax.benchmark.traffic import products
 from mgajax.data.loader import Batch
@@ -40,7 +40,7 @@ def measure_compile(
     config: ConfigDict,
     *,
     target: str,
-    parts: Sequence[What] = WHATS,
+    parts: Sequence[StepKind] = STEP_KINDS,
     quick: bool = False,
     per_device: int | None = None,
     texts: Path | None = None,
@@ -64,29 +64,31 @@ def measure_compile(
     Raises:
       ConfigError: an unusable setting, an unknown target, or its compiler is absent or fails.
     """
-    wanted = parse_target(target)
-    devices = devices_of(wanted)
-    config = _settled(config, devices=len(devices), target=wanted, per_device=per_device)
+    parsed_target = parse_target(target)
+    devices = devices_of(parsed_target)
+    config = _settled(config, devices=len(devices), target=parsed_target, per_device=per_device)
     layout = layout_over(devices, parallel=config.parallel)
-    begun = beginning.begin(config, layout=layout)
+    start = beginning.begin(config, layout=layout)
     check_batch_size(config.batch_size, layout=layout)
-    quick = quick and wanted.platform == "tpu"
+    quick = quick and parsed_target.platform == "tpu"
     report = {"benchmark": "compile", **identity(config, devices=devices)}
     report.pop("cpu_threads")
     report["provenance"] |= compilers()
     report |= {"target": target, "effort": "quick" if quick else "full"}
-    report["chip"] = None if wanted.chip is None else facts(wanted.chip, dtype=config.model.dtype)
-    for what in parts:
-        report[what], text = _compile(begun, what, target=wanted, quick=quick)
+    report["chip"] = (
+        None if parsed_target.chip is None else facts(parsed_target.chip, dtype=config.model.dtype)
+    )
+    for kind in parts:
+        report[kind], text = _compile(start, kind, target=parsed_target, quick=quick)
         if texts is not None:
             texts.mkdir(parents=True, exist_ok=True)
-            (texts / f"{what}.txt").write_text(text)
+            (texts / f"{kind}.txt").write_text(text)
     return report
 
 
 def fits(report: dict[str, Any]) -> bool:
     """Whether all that was compiled fits, as far as is known."""
-    answers = (report[what]["memory"]["fits"] for what in WHATS if what in report)
+    answers = (report[kind]["memory"]["fits"] for kind in STEP_KINDS if kind in report)
     return all(answer is not False for answer in answers)
 
 
@@ -119,35 +121,35 @@ def _settled(
 
 
 def _compile(
-    begun: Beginning, what: What, *, target: Target, quick: bool
+    start: Beginning, kind: StepKind, *, target: Target, quick: bool
 ) -> tuple[dict[str, Any], str]:
     """Figures of one compiled step, and its program; no program if the step does not fit."""
-    settings = begun.step_settings(total_steps=1000)
-    state, batch = beginning.state_shapes(begun.config, settings), _batch_shapes(begun)
-    name = begun.config.model.name
-    function = step_over(begun.layout, what, settings=settings, model_name=name)
+    settings = start.step_settings(total_steps=1000)
+    state, batch = beginning.state_shapes(start.config, settings), _batch_shapes(start)
+    name = start.config.model.name
+    function = step_over(start.layout, kind, settings=settings, model_name=name)
     watch = Stopwatch()
     lowered = function.lower(state, batch)
     traced = watch.lap()
-    say(f"{what}: traced in {traced['wall_s']:.1f} s; compiling for {target.word}")
-    images = begun.config.batch_size // begun.layout.num_devices
-    used = state if what == "train" else (state.params, state.batch_stats)
-    room = Room(target.chip, state=used, images=images)
+    say(f"{kind}: traced in {traced['wall_s']:.1f} s; compiling for {target.word}")
+    images = start.config.batch_size // start.layout.num_devices
+    arguments = state if kind == "train" else (state.params, state.batch_stats)
+    room = Room(target.chip, state=arguments, images=images)
     try:
         compiled = lowered.compile(QUICK if quick else None)
     except JaxRuntimeError as error:
         memory = room.exceeded(str(error))
         if memory is None:
-            first = str(error).strip().splitlines()[0]
+            first_line = str(error).strip().splitlines()[0]
             raise ConfigError(
-                f"--target {target.word}: {what} does not compile: {first}"
+                f"--target {target.word}: {kind} does not compile: {first_line}"
             ) from error
         return {"trace_and_lower": traced, "compile": watch.lap(), "memory": memory}, ""
     report = {"trace_and_lower": traced, "compile": watch.lap()}
     report["memory"] = room.used(compiled.memory_analysis())
     text = compiled.as_text()
-    flops = _operations(lowered, layout=begun.layout)
-    return report | _program(text, begun, flops=flops, target=target, quick=quick), text
+    flops = _operations(lowered, layout=start.layout)
+    return report | _program(text, start, flops=flops, target=target, quick=quick), text
 
 
 def _operations(lowered: Any, *, layout: Layout) -> float:
@@ -164,12 +166,14 @@ def _operations(lowered: Any, *, layout: Layout) -> float:
 
 
 def _program(
-    text: str, begun: Beginning, *, flops: float, target: Target, quick: bool
+    text: str, start: Beginning, *, flops: float, target: Target, quick: bool
 ) -> dict[str, Any]:
     """Figures from the text of a compiled step."""
     module = read_module(text)
-    chip, dtype = target.chip, begun.config.model.dtype
-    instructions = priced(module, chip=chip, dtype=dtype, model=type(begun.model).__name__)
+    chip, dtype = target.chip, start.config.model.dtype
+    instructions = price_instructions(
+        module, chip=chip, dtype=dtype, model=type(start.model).__name__
+    )
     if any(price.executed.times > 1 and price.operations for price in instructions):
         # How often a loop runs is known of the compiled program only.
         flops = max(flops, sum(price.operations for price in instructions))
@@ -182,19 +186,19 @@ def _program(
         "flops_per_device": flops,
         "priced": prices,
         "mfu_bound": bound,
-        "collectives": collectives_of(module),
+        "collectives": count_collectives(module),
     }
 
 
-def _batch_shapes(begun: Beginning) -> Batch:
+def _batch_shapes(start: Beginning) -> Batch:
     """A global batch as shapes, with the leading axis of devices that pmap wants."""
-    layout, side = begun.layout, begun.config.preparation.image_size
-    lead: tuple[int, ...] = (begun.config.batch_size,)
+    layout, side = start.layout, start.config.preparation.image_size
+    lead: tuple[int, ...] = (start.config.batch_size,)
     if layout.parallel is Parallel.PMAP:
-        lead = (layout.num_devices, begun.config.batch_size // layout.num_devices)
+        lead = (layout.num_devices, start.config.batch_size // layout.num_devices)
     return Batch(
         images=jax.ShapeDtypeStruct((*lead, side, side, CHANNELS), jnp.uint8),
-        masks=jax.ShapeDtypeStruct((*lead, side, side, begun.task.mask_planes), jnp.uint8),
+        masks=jax.ShapeDtypeStruct((*lead, side, side, start.task.mask_planes), jnp.uint8),
         labels=jax.ShapeDtypeStruct(lead, jnp.int32),
         weights=jax.ShapeDtypeStruct(lead, jnp.float32),
         mask_weights=jax.ShapeDtypeStruct(lead, jnp.float32),
@@ -229,11 +233,11 @@ class Room:
         match = next(filter(None, (form.search(message) for form in _NO_ROOM)), None)
         if "RESOURCE_EXHAUSTED" not in message or match is None:
             return None
-        used, available = (
+        needed, available = (
             int(float(number) * _UNITS[unit])
             for number, unit in ((match[1], match[2]), (match[3], match[4]))
         )
-        return self._verdict(used, available=available)
+        return self._verdict(needed, available=available)
 
     def _verdict(self, needed: int, *, available: int | None) -> dict[str, Any]:
         """`batch_that_fits` is an estimate a device: all but the state grows with the images."""

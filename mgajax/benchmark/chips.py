@@ -161,3 +161,36 @@ memory for itself."""
 def chip_of(device_kind: str) -> Chip | None:
     """The line of a device by JAX's name of it; None if the table has none."""
     return next((chip for chip in CHIPS if chip.kind.lower() in device_kind.lower()), None)
+
+
+@dataclasses.dataclass(frozen=True)
+class Peak:
+    """A device's highest rate of matrix products, in 10¹² operations a second.
+
+    Attributes:
+      tflops: without sparsity, for the type that the products are computed in.
+      arithmetic: that type.
+      source: who says so.
+    """
+
+    tflops: float
+    arithmetic: str
+    source: str
+
+
+def peak_of(device_kind: str, *, dtype: str, stated: float | None) -> Peak | None:
+    """The peak of a device under a compute type: as stated, from the table, or None if unknown.
+
+    Args:
+      device_kind: JAX's name of the device.
+      dtype: "float32" or "bfloat16".
+      stated: a rate in TFLOP/s that goes before the table's.
+    """
+    if stated is not None:
+        return Peak(stated, dtype, "--peak_tflops")
+    chip = chip_of(device_kind)
+    if chip is None:
+        return None
+    if dtype == "bfloat16":
+        return Peak(chip.bfloat16, dtype, chip.source)
+    return Peak(chip.float32, chip.arithmetic, chip.source)

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from mgajax.benchmark.module import Instruction, Module, read_module
+from mgajax.benchmark.hlo import Instruction, Module
 from mgajax.benchmark.traffic import results_of_started
 
 KINDS = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
@@ -13,14 +13,14 @@ _ALONE = re.compile(r"replica_groups=(?:\{\{[0-9]+\}(?:,\{[0-9]+\})*\}|\[[0-9]+,
 _CHANNEL = re.compile(r"\bchannel_id=([0-9]+)")
 
 
-class _Sent(NamedTuple):
+class _Transfer(NamedTuple):
     """A collective.
 
     Attributes:
       kind: one of `KINDS`.
       size: bytes of its result.
-      asynchronous: whether others may be computed meanwhile.
-      piece: its channel, if it stands in a fusion, of which it may have several; otherwise "".
+      asynchronous: whether the device may compute meanwhile.
+      piece: the channel that several fusions of one collective share; "" outside of fusions.
     """
 
     kind: str
@@ -29,12 +29,7 @@ class _Sent(NamedTuple):
     piece: str = ""
 
 
-def collectives(text: str) -> dict[str, dict[str, int]]:
-    """Collectives of one step on one device, from a compiled module's text (`compiled.as_text()`)."""
-    return collectives_of(read_module(text))
-
-
-def collectives_of(module: Module) -> dict[str, dict[str, int]]:
+def count_collectives(module: Module) -> dict[str, dict[str, int]]:
     """Collectives of one step on one device.
 
     A loop counts as often as the compiler knows it to run, or once if it does not know. What a TPU
@@ -42,30 +37,30 @@ def collectives_of(module: Module) -> dict[str, dict[str, int]]:
     all with its channel: it counts once. A group of one device sends nothing.
 
     Returns:
-      By kind (only those that occur): `count`, `asynchronous` (of them: others may be computed
-      meanwhile), `bytes` of their results together, and `largest_bytes` of one of them. A ring sends
+      By kind (only those that occur): `count`, `asynchronous` (of them, those during which the device
+      may compute), `bytes` of their results together, and `largest_bytes` of one of them. A ring sends
       about twice the bytes of an all-reduce.
     """
-    transfers: dict[str, list[_Sent]] = defaultdict(list)
-    begun: set[str] = set()
+    transfers: dict[str, list[_Transfer]] = defaultdict(list)
+    seen_pieces: set[str] = set()
     for instruction, _, times in module.executed():
-        for sent in _sent(instruction, module):
-            if sent.piece in begun:
+        for transfer in _transfers_of(instruction, module):
+            if transfer.piece in seen_pieces:
                 continue
-            begun |= {sent.piece} - {""}
-            transfers[sent.kind] += [sent] * times
+            seen_pieces |= {transfer.piece} - {""}
+            transfers[transfer.kind] += [transfer] * times
     return {
         kind: {
-            "count": len(all_sent),
-            "asynchronous": sum(sent.asynchronous for sent in all_sent),
-            "bytes": sum(sent.size for sent in all_sent),
-            "largest_bytes": max(sent.size for sent in all_sent),
+            "count": len(group),
+            "asynchronous": sum(transfer.asynchronous for transfer in group),
+            "bytes": sum(transfer.size for transfer in group),
+            "largest_bytes": max(transfer.size for transfer in group),
         }
-        for kind, all_sent in transfers.items()
+        for kind, group in transfers.items()
     }
 
 
-def _sent(instruction: Instruction, module: Module) -> Iterator[_Sent]:
+def _transfers_of(instruction: Instruction, module: Module) -> Iterator[_Transfer]:
     """The collectives of an instruction, or of what it calls."""
     kind = instruction.opcode.removesuffix("-start")
     started = kind != instruction.opcode
@@ -75,8 +70,8 @@ def _sent(instruction: Instruction, module: Module) -> Iterator[_Sent]:
         shapes = instruction.shapes
         if started and kind != "all-reduce":
             shapes = results_of_started(shapes)
-        apart = started and '"is_sync":true' not in instruction.attributes
-        yield _Sent(kind, sum(shape.size.bare for shape in shapes), apart)
+        asynchronous = started and '"is_sync":true' not in instruction.attributes
+        yield _Transfer(kind, sum(shape.size.bare for shape in shapes), asynchronous)
     elif instruction.opcode in ("fusion", "async-start"):
         begins = instruction.opcode == "async-start"
         for name in instruction.called:
@@ -85,5 +80,5 @@ def _sent(instruction: Instruction, module: Module) -> Iterator[_Sent]:
             for inner in within:
                 channel = _CHANNEL.search(inner.attributes)
                 piece = channel[1] if channel and instruction.opcode == "fusion" else ""
-                for sent in _sent(inner, module):
-                    yield sent._replace(asynchronous=begins, piece=piece or sent.piece)
+                for transfer in _transfers_of(inner, module):
+                    yield transfer._replace(asynchronous=begins, piece=piece or transfer.piece)

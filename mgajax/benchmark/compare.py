@@ -24,8 +24,8 @@ FIGURES = {
     ),
     "input": ("real_ms", "fixed_ms", "ratio"),
     "compile": tuple(
-        f"{what}.{name}"
-        for what in ("train", "eval")
+        f"{kind}.{name}"
+        for kind in ("train", "eval")
         for name in (
             "memory.needed_bytes",
             "memory.temporaries_bytes",
@@ -44,7 +44,7 @@ FIGURES = {
         )
     ),
 }
-"""By benchmark, what is compared."""
+"""By benchmark, the figures that are compared."""
 SUBJECT = (
     "model",
     "options",
@@ -76,9 +76,9 @@ def compare(first: Path, second: Path, *, differing: str = "refused") -> dict[st
       ConfigError: the files are of two benchmarks, or of two subjects and that is refused.
     """
     a, b = _read(first), _read(second)
-    what = a["benchmark"]
-    if b["benchmark"] != what:
-        raise ConfigError(f"{first} is of benchmark {what}, {second} of {b['benchmark']}")
+    benchmark = a["benchmark"]
+    if b["benchmark"] != benchmark:
+        raise ConfigError(f"{first} is of benchmark {benchmark}, {second} of {b['benchmark']}")
     differences = _differences(a, b, SUBJECT)
     if differences and differing == "refused":
         listing = "; ".join(f"{key} {d['a']!r} and {d['b']!r}" for key, d in differences.items())
@@ -88,12 +88,12 @@ def compare(first: Path, second: Path, *, differing: str = "refused") -> dict[st
         )
     versions = sorted(a["provenance"].keys() | b["provenance"].keys())
     figures = {}
-    for name in FIGURES[what]:
-        one, other = _at(a, name), _at(b, name)
-        if one is not None and other:
-            figures[name] = {"a": one, "b": other, "ratio": one / other}
+    for name in FIGURES[benchmark]:
+        value_a, value_b = _at(a, name), _at(b, name)
+        if value_a is not None and value_b:
+            figures[name] = {"a": value_a, "b": value_b, "ratio": value_a / value_b}
     return {
-        "what": f"benchmark {what}, A = {first}, B = {second}",
+        "what": f"benchmark {benchmark}, A = {first}, B = {second}",
         "differences": differences,
         "versions": _differences(a["provenance"], b["provenance"], tuple(versions)),
         "figures": figures,
@@ -103,13 +103,13 @@ def compare(first: Path, second: Path, *, differing: str = "refused") -> dict[st
 def _read(path: Path) -> dict[str, Any]:
     try:
         report: dict[str, Any] = json.loads(path.read_text())
-        what = report["benchmark"]
+        benchmark = report["benchmark"]
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; give what `benchmark --out` wrote") from None
     except (ValueError, KeyError, TypeError):
         raise DataError(f"{path}: not a result of `mgajax benchmark --out`") from None
-    if what not in FIGURES:
-        raise DataError(f"{path}: benchmark {what!r}; {', '.join(FIGURES)} can be compared")
+    if benchmark not in FIGURES:
+        raise DataError(f"{path}: benchmark {benchmark!r}; {', '.join(FIGURES)} can be compared")
     return report
 
 
@@ -117,7 +117,11 @@ def _differences(
     a: dict[str, Any], b: dict[str, Any], keys: tuple[str, ...]
 ) -> dict[str, dict[str, Any]]:
     pairs = {key: (a.get(key), b.get(key)) for key in keys}
-    return {key: {"a": one, "b": two} for key, (one, two) in pairs.items() if one != two}
+    return {
+        key: {"a": value_a, "b": value_b}
+        for key, (value_a, value_b) in pairs.items()
+        if value_a != value_b
+    }
 
 
 def _at(tree: Any, path: str) -> int | float | None:

@@ -60,11 +60,11 @@ def measure_input(config: ConfigDict, *, steps: int) -> dict[str, Any]:
 def _time_both(run: Run, *, steps: int) -> tuple[list[list[float]], list[list[float]]]:
     rows = run.data.rows("train")
     settings = {"batch_size": run.config.batch_size, "seed": run.config.seed}
-    first = -(-len(rows) // run.config.batch_size)  # the second epoch
-    last = first + WARM_UP_STEPS + BLOCKS * steps
-    real_inputs = run.feed.training(rows, first=first, last=last, **settings)
-    fixed_step, batch = _fixed(run, training_rows(rows, step=first, **settings))
-    fixed_inputs = itertools.repeat((first, (batch,)))
+    first_step = -(-len(rows) // run.config.batch_size)  # the second epoch
+    last_step = first_step + WARM_UP_STEPS + BLOCKS * steps
+    real_inputs = run.feed.training(rows, first=first_step, last=last_step, **settings)
+    fixed_step, batch = _fixed(run, training_rows(rows, step=first_step, **settings))
+    fixed_inputs = itertools.repeat((first_step, (batch,)))
     state = run.fresh_state()
     state, _ = _timed(run.train_step, state, real_inputs, count=WARM_UP_STEPS)
     state, _ = _timed(fixed_step, state, fixed_inputs, count=WARM_UP_STEPS)

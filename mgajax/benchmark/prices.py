@@ -2,8 +2,8 @@
 
 Where the compiler writes `estimated_cycles` (TPUs) they are the price. Where it writes none for a
 single instruction, or nothing at all (GPUs), the price is a roofline: the instruction's bytes, with
-padding, over the memory's bandwidth, or its products over the peak, whichever takes longer. So nothing
-is free for want of a price, and what no compiler prices is told by name.
+padding, over the memory's bandwidth, or its products over the peak, whichever takes longer. So
+no instruction is free, and those that no compiler prices are listed by name.
 """
 
 import dataclasses
@@ -11,12 +11,12 @@ from collections import defaultdict
 from typing import Any
 
 from mgajax.benchmark.chips import Chip
-from mgajax.benchmark.module import NOTHING, Execution, Instruction, Module
-from mgajax.benchmark.parts import is_backward, part_of
+from mgajax.benchmark.hlo import NOTHING, Execution, Instruction, Module
+from mgajax.benchmark.network_parts import is_backward, part_of
 from mgajax.benchmark.traffic import FREE, products, traffic
 
 HEAVIEST = 12
-"""So many instructions are listed."""
+"""Instructions that are listed."""
 _TELLING = (
     "gather",
     "scatter",
@@ -39,7 +39,7 @@ class InstructionPrice:
 
     Attributes:
       executed: it, and how often it runs.
-      name: what it is called in the list of what has no price.
+      name: its name in the list of instructions without a price.
       part: of the network.
       backward: whether it belongs to the backward pass.
       bare, padded: bytes in main memory, of all its runs.
@@ -59,7 +59,9 @@ class InstructionPrice:
     seconds: float
 
 
-def priced(module: Module, *, chip: Chip | None, dtype: str, model: str) -> list[InstructionPrice]:
+def price_instructions(
+    module: Module, *, chip: Chip | None, dtype: str, model: str
+) -> list[InstructionPrice]:
     """The price of every instruction of a step that does some work.
 
     Args:
@@ -179,8 +181,8 @@ def _path(instruction: Instruction, module: Module) -> str:
         return instruction.op_name
     for name in instruction.called:
         within = list(module.computations.get(name, {}).values())
-        chosen = [candidate for candidate in within if candidate.opcode in ("convolution", "dot")]
-        for candidate in (*chosen, *reversed(within)):
+        products = [candidate for candidate in within if candidate.opcode in ("convolution", "dot")]
+        for candidate in (*products, *reversed(within)):
             if candidate.op_name:
                 return candidate.op_name
     return ""
@@ -199,9 +201,9 @@ def _name(instruction: Instruction, module: Module) -> str:
         for name in instruction.called
         for inner in module.computations.get(name, {}).values()
     }
-    held = [word for word in _TELLING if word in within]
+    telling = [word for word in _TELLING if word in within]
     if opcode == "async-start":
         roots = [module.root(name) for name in instruction.called]
-        held = held or [root.opcode for root in roots if root is not None]
-        return f"{' and '.join(held) or opcode} (asynchronous)"
-    return f"fusion of {' and '.join(held)}" if held else "fusion"
+        telling = telling or [root.opcode for root in roots if root is not None]
+        return f"{' and '.join(telling) or opcode} (asynchronous)"
+    return f"fusion of {' and '.join(telling)}" if telling else "fusion"

@@ -8,8 +8,9 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from mgajax.benchmark.collectives import collectives
-from mgajax.benchmark.program import WARM_UP_STEPS, identity, make_subject
+from mgajax.benchmark.collectives import count_collectives
+from mgajax.benchmark.compiled_step import WARM_UP_STEPS, identity, make_subject
+from mgajax.benchmark.hlo import read_module
 from mgajax.errors import ConfigError
 from mgajax.progress import track
 
@@ -94,5 +95,5 @@ def _row(config: ConfigDict, *, devices: int, batch_size: int, steps: int) -> di
         "images_per_s": batch_size / median,
         "compile": program.compile,
         "memory": program.memory(),
-        "collectives": collectives(program.executable.as_text()),
+        "collectives": count_collectives(read_module(program.executable.as_text())),
     }

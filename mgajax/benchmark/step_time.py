@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from mgajax.benchmark.devices import Peak, peak_of
-from mgajax.benchmark.peer_process import PeerProcess, check_comparable
-from mgajax.benchmark.program import (
+from mgajax.benchmark.chips import Peak, peak_of
+from mgajax.benchmark.compiled_step import (
+    STEP_KINDS,
     WARM_UP_STEPS,
-    WHATS,
-    Program,
+    CompiledStep,
+    StepKind,
     Subject,
-    What,
     identity,
     make_subject,
     without_augmentation,
 )
+from mgajax.benchmark.torch_process import TorchProcess, check_comparable
 from mgajax.errors import ConfigError
 from mgajax.progress import track
 
@@ -32,7 +32,7 @@ def measure_step(
     config: ConfigDict,
     *,
     steps: int,
-    parts: tuple[What, ...] = WHATS,
+    parts: tuple[StepKind, ...] = STEP_KINDS,
     peak_tflops: float | None = None,
     peer_python: Path | None = None,
     peer_modes: tuple[str, ...] = (),
@@ -71,25 +71,25 @@ def measure_step(
         peer = None
         if peer_python is not None:
             check_comparable(subject)
-            process = PeerProcess(subject, python=peer_python, modes=peer_modes)
+            process = TorchProcess(subject, python=peer_python, modes=peer_modes)
             peer = stack.enter_context(process)
             report["peer"] = peer.greeting
-        for what in parts:
-            program = subject.compiled(what)
+        for kind in parts:
+            program = subject.compiled(kind)
             if peer is None:
                 program.run(WARM_UP_STEPS)
-                tracked = track(range(BLOCKS), description=f"timing {what} blocks")
+                tracked = track(range(BLOCKS), description=f"timing {kind} blocks")
                 blocks = [program.run(1 + -(-steps // BLOCKS))[1:] for _ in tracked]
                 peer_blocks: dict[str, Any] = {}
             else:
                 blocks, peer_blocks = _alternating(program, peer, steps=steps)
             seconds = list(itertools.chain(*blocks))
-            report[what] = _figures(program, seconds, subject=subject, peak=peak) | peer_blocks
+            report[kind] = _figures(program, seconds, subject=subject, peak=peak) | peer_blocks
     return report
 
 
 def _figures(
-    program: Program, seconds: list[float], *, subject: Subject, peak: Peak | None
+    program: CompiledStep, seconds: list[float], *, subject: Subject, peak: Peak | None
 ) -> dict[str, Any]:
     median, slow = (float(np.percentile(seconds, share)) for share in (50, 90))
     mfu = None
@@ -112,23 +112,23 @@ def _figures(
 
 
 def _alternating(
-    program: Program, peer: PeerProcess, *, steps: int
+    program: CompiledStep, peer: TorchProcess, *, steps: int
 ) -> tuple[list[list[float]], dict[str, Any]]:
     """Seconds of our blocks, and the report of the peer's blocks in between."""
-    tried, mode = peer.fastest(program.what)
-    first = program.run(1)
-    first_loss = float(program.last["loss"]) if program.what == "train" else None
+    tried, mode = peer.fastest(program.kind)
+    first_seconds = program.run(1)
+    first_loss = float(program.last["loss"]) if program.kind == "train" else None
     ours: list[list[float]] = []
     theirs: list[list[float]] = []
-    each = -(-steps // BLOCKS)
-    for _ in track(range(BLOCKS), description=f"timing {program.what} blocks"):
+    block_steps = -(-steps // BLOCKS)
+    for _ in track(range(BLOCKS), description=f"timing {program.kind} blocks"):
         # The first step of a block finds the other side's data in the caches.
-        ours.append(program.run(1 + each)[1:])
-        theirs.append(peer.run(1 + each)[1:])
+        ours.append(program.run(1 + block_steps)[1:])
+        theirs.append(peer.run(1 + block_steps)[1:])
     ratios = [float(np.median(t) / np.median(o)) for o, t in zip(ours, theirs, strict=True)]
     all_theirs = list(itertools.chain(*theirs))
     return ours, {
-        "first_step_s": first[0],
+        "first_step_s": first_seconds[0],
         "first_loss": first_loss,
         "peer": {
             "mode": mode,

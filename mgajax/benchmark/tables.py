@@ -1,15 +1,15 @@
-"""What the benchmarks found, as plain text for the terminal."""
+"""Results of the benchmarks as plain text for the terminal."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from mgajax.benchmark.program import WHATS
+from mgajax.benchmark.compiled_step import STEP_KINDS
 
 
 def step_table(report: dict[str, Any]) -> str:
     """The main numbers of `measure_step`; the JSON has them all."""
     header = ("", "p50 ms", "p90 ms", "img/s/device", "compile s", "MB", "GFLOP", "MFU")
-    rows = [header, *(_step_row(what, report[what]) for what in parts(report))]
+    rows = [header, *(_step_row(kind, report[kind]) for kind in parts(report))]
     lines = [subject(report), *aligned(rows)]
     if report["peak"] is not None:
         peak = report["peak"]
@@ -59,7 +59,7 @@ def input_table(report: dict[str, Any]) -> str:
 
 
 def comparison_table(comparison: dict[str, Any]) -> str:
-    """What else differs between the two reports of `compare`, then the ratios."""
+    """Differences between the two subjects and versions of `compare`, then the ratios."""
     rows: list[Sequence[str]] = [("", "A", "B", "A / B")]
     for name, row in comparison["figures"].items():
         rows.append((name, f"{row['a']:,.4g}", f"{row['b']:,.4g}", f"{row['ratio']:.3f}"))
@@ -75,7 +75,7 @@ def comparison_table(comparison: dict[str, Any]) -> str:
 
 
 def subject(report: dict[str, Any]) -> str:
-    """What was measured, in a line."""
+    """Model, batch and devices in a line."""
     return (
         f"{report['model']} {report['dtype']}, batch {report['batch_size']} at "
         f"{report['image_size']}², {_devices(report['devices'])}, {report['parallel']}, "
@@ -85,7 +85,7 @@ def subject(report: dict[str, Any]) -> str:
 
 def parts(report: dict[str, Any]) -> list[str]:
     """The steps that a report covers."""
-    return [what for what in WHATS if what in report]
+    return [kind for kind in STEP_KINDS if kind in report]
 
 
 def _devices(kinds: Sequence[str]) -> str:
@@ -110,11 +110,11 @@ def _step_row(name: str, step: dict[str, Any]) -> tuple[str, ...]:
 def _peer_lines(report: dict[str, Any]) -> list[str]:
     peer = report["peer"]
     rows: list[Sequence[str]] = [("", "p50 ms", "p90 ms", "best mode", "torch / mgajax", "blocks")]
-    for what in parts(report):
-        step = report[what]
+    for kind in parts(report):
+        step = report[kind]
         rows.append(
             (
-                what,
+                kind,
                 f"{step['peer']['p50_ms']:.1f}",
                 f"{step['peer']['p90_ms']:.1f}",
                 step["peer"]["mode"],
@@ -154,15 +154,15 @@ def compile_table(report: dict[str, Any]) -> str:
     """The main numbers, and below them, by part, where the time should go."""
     header = ("", "fits", "GB", "of GB", "batch that fits", "GB moved", "padded", "GFLOP")
     rows: list[Sequence[str]] = [(*header, "priced ms", "MFU at most", "compile s")]
-    rows += [_row(what, report[what]) for what in parts(report)]
+    rows += [_row(kind, report[kind]) for kind in parts(report)]
     lines = [f"{subject(report)}, compiled for {report['target']}", *aligned(rows)]
-    for what in parts(report):
-        step = report[what]
-        lines += _too_large(what, step["memory"])
+    for kind in parts(report):
+        step = report[kind]
+        lines += _too_large(kind, step["memory"])
         if step.get("priced"):
-            lines += _price_lines(what, step["priced"])
+            lines += _price_lines(kind, step["priced"])
         if step.get("collectives"):
-            lines += _sent_lines(what, step["collectives"])
+            lines += _collective_lines(kind, step["collectives"])
     return "\n".join(lines + _notes(report))
 
 
@@ -190,28 +190,28 @@ def _giga(size: int) -> str:
     return f"{size / 1e9:,.2f}"
 
 
-def _too_large(what: str, memory: dict[str, Any]) -> list[str]:
+def _too_large(kind: str, memory: dict[str, Any]) -> list[str]:
     if memory["fits"] is not False:
         return []
     count = memory["batch_that_fits"]
     text = f"about {count} images a device" if count else "not even one image a device"
     return [
-        f"  {what} does not fit: {_giga(memory['over_bytes'])} GB too large; "
+        f"  {kind} does not fit: {_giga(memory['over_bytes'])} GB too large; "
         f"{text} would fit (an estimate)"
     ]
 
 
-def _price_lines(what: str, prices: dict[str, Any]) -> list[str]:
+def _price_lines(kind: str, prices: dict[str, Any]) -> list[str]:
     rows: list[Sequence[str]] = [("", "forward ms", "backward ms", "share")]
-    rest = {"forward_ms": 0.0, "backward_ms": 0.0}
+    small_parts = {"forward_ms": 0.0, "backward_ms": 0.0}
     for name, part in prices["parts"].items():
         if sum(part.values()) < SMALLEST_SHARE * prices["ms"]:
-            rest = {key: rest[key] + part[key] for key in rest}
+            small_parts = {key: small_parts[key] + part[key] for key in small_parts}
         else:
             rows.append(_part_row(name, part, whole=prices["ms"]))
-    if sum(rest.values()):
-        rows.append(_part_row("smaller ones", rest, whole=prices["ms"]))
-    lines = [f"  {what} by part of the network", *(f"  {line}" for line in aligned(rows))]
+    if sum(small_parts.values()):
+        rows.append(_part_row("smaller ones", small_parts, whole=prices["ms"]))
+    lines = [f"  {kind} by part of the network", *(f"  {line}" for line in aligned(rows))]
     if prices["unpriced"]:
         least = SMALLEST_SHARE * prices["unpriced_ms"]
         names = [
@@ -220,7 +220,7 @@ def _price_lines(what: str, prices: dict[str, Any]) -> list[str]:
             if entry["ms"] >= least
         ]
         names += ["others"] if len(names) < len(prices["unpriced"]) else []
-        text = f"  {what}, priced by bytes alone, {prices['unpriced_ms']:.2f} ms: "
+        text = f"  {kind}, priced by bytes alone, {prices['unpriced_ms']:.2f} ms: "
         lines.append(text + "; ".join(names))
     return lines
 
@@ -231,20 +231,20 @@ def _part_row(name: str, part: dict[str, Any], *, whole: float) -> tuple[str, ..
     return name, f"{forward:.3f}", f"{backward:.3f}", f"{share:.1%}"
 
 
-def _sent_lines(what: str, sent: dict[str, dict[str, int]]) -> list[str]:
+def _collective_lines(kind: str, transfers: dict[str, dict[str, int]]) -> list[str]:
     text = "; ".join(
-        f"{transfer['count']} {kind} ({transfer['asynchronous']} asynchronous), "
+        f"{transfer['count']} {name} ({transfer['asynchronous']} asynchronous), "
         f"{transfer['bytes'] / 1e6:.1f} MB"
-        for kind, transfer in sent.items()
+        for name, transfer in transfers.items()
     )
-    return [f"  {what} sends: {text}"]
+    return [f"  {kind} sends: {text}"]
 
 
 def _notes(report: dict[str, Any]) -> list[str]:
     chip = report["chip"]
     if chip is None:
         return ["  nothing is stated of this device: no prices"]
-    prices = [report[what]["priced"] for what in parts(report) if report[what].get("priced")]
+    prices = [report[kind]["priced"] for kind in parts(report) if report[kind].get("priced")]
     lines = [
         f"  of {chip['peak_tflops']:g} TFLOP/s and {chip['bandwidth'] / 1e9:,g} GB/s ({chip['source']})"
     ]

@@ -79,8 +79,8 @@ def parse_target(word: str) -> Target:
     form = r"[1-9][0-9]*x[1-9][0-9]*" if is_tpu else r"[1-9][0-9]*"
     sides = sides or ("1x1" if is_tpu else "1")
     if not re.fullmatch(form, sides):
-        wanted = "AxB, chips along the sides of a slice" if is_tpu else "N, how many"
-        raise ConfigError(f"--target {word}: write {name}:{wanted}; {KNOWN}")
+        form_in_words = "AxB, chips along the sides of a slice" if is_tpu else "N, how many"
+        raise ConfigError(f"--target {word}: write {name}:{form_in_words}; {KNOWN}")
     grid = tuple(int(side) for side in sides.split("x"))
     platform: Platform = "cpu" if chip is None else "tpu" if chip.gpu is None else "cuda"
     return Target(word, platform, grid, chip)

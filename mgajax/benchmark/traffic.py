@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from mgajax.benchmark.module import (
+from mgajax.benchmark.hlo import (
     NOTHING,
     ArrayShape,
     Bytes,
@@ -17,7 +17,7 @@ from mgajax.benchmark.module import (
 
 FREE = {"parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all", "domain"}
 FREE |= {"partition-id", "replica-id", "opt-barrier", "optimization-barrier", "add-dependency"}
-"""They move nothing: names for what is there already."""
+"""They move nothing: they only name values."""
 _WAITING = "async-collective-done"
 """A fusion of a TPU's that only waits for a collective."""
 _SLICES = {"slice", "dynamic-slice", "slice-start", "dynamic-slice-start"}
@@ -42,27 +42,27 @@ def traffic(executed: Execution, *, module: Module) -> Bytes:
         return NOTHING
     if opcode == "dynamic-update-slice":
         return _update(instruction, computation).times(2)
-    written = _written(instruction, module)
+    bytes_written = _written(instruction, module)
     if opcode in _SLICES:
         started = opcode.endswith("-start")
         shapes = results_of_started(instruction.shapes) if started else instruction.shapes
-        return _sum(shapes) + written
-    read = NOTHING
-    for place, name in enumerate(instruction.operands):
-        defined = computation.get(name)
-        if defined is not None:
-            read += _read(instruction, place, defined, module=module)
-    return read + written
+        return _sum(shapes) + bytes_written
+    bytes_read = NOTHING
+    for index, name in enumerate(instruction.operands):
+        operand = computation.get(name)
+        if operand is not None:
+            bytes_read += _read(instruction, index, operand, module=module)
+    return bytes_read + bytes_written
 
 
-def _read(user: Instruction, place: int, operand: Instruction, *, module: Module) -> Bytes:
-    """What `user` reads of its operand at `place`."""
+def _read(user: Instruction, index: int, operand: Instruction, *, module: Module) -> Bytes:
+    """What `user` reads of its operand number `index`."""
     whole = _main_memory(operand.shapes)
     if user.opcode != "fusion" or not user.called or whole == NOTHING:
         return whole
     inner = module.computations.get(user.called[0], {})
     for parameter in inner.values():
-        if parameter.opcode == "parameter" and parameter.arguments == str(place):
+        if parameter.opcode == "parameter" and parameter.arguments == str(index):
             part = _used(parameter, inner, module)
             return min(whole, part, key=lambda size: size.padded)
     return whole
@@ -75,14 +75,14 @@ def _used(value: Instruction, computation: Computation, module: Module) -> Bytes
     for user in computation.values():
         if value.name not in user.operands:
             continue
-        place = user.operands.index(value.name)
-        if user.opcode in _PARTS and place == 0:
+        index = user.operands.index(value.name)
+        if user.opcode in _PARTS and index == 0:
             total += _sum(user.shapes)
         elif user.opcode == "bitcast":
             total += _used(user, computation, module)
         elif user.opcode == "fusion":
-            total += _read(user, place, value, module=module)
-        elif user.opcode != "dynamic-update-slice" or place != 0:
+            total += _read(user, index, value, module=module)
+        elif user.opcode != "dynamic-update-slice" or index != 0:
             return whole
     return total
 
@@ -172,18 +172,24 @@ def _convolution(instruction: Instruction, computation: Computation) -> float:
     labels = _DIM_LABELS.search(instruction.attributes)
     if len(operands) < 2 or not labels or not instruction.shapes:
         return 0.0
-    seen, kernel, out = operands[0].sides, operands[1].sides, instruction.shapes[0].sides
-    called = _CUDNN.search(instruction.attributes)
-    if called and called[1].startswith("BackwardInput"):
-        seen, kernel, out = out, kernel, seen
-    elif called and called[1].startswith("BackwardFilter"):
-        seen, kernel, out = seen, out, kernel
+    input_sides, kernel_sides, output_sides = (
+        operands[0].sides,
+        operands[1].sides,
+        instruction.shapes[0].sides,
+    )
+    library_call = _CUDNN.search(instruction.attributes)
+    if library_call and library_call[1].startswith("BackwardInput"):
+        input_sides, kernel_sides, output_sides = output_sides, kernel_sides, input_sides
+    elif library_call and library_call[1].startswith("BackwardFilter"):
+        input_sides, kernel_sides, output_sides = input_sides, output_sides, kernel_sides
     window = _window(instruction.attributes)
-    count = 2.0 * kernel[labels[2].index("i")] * out[labels[3].index("b")]
-    count *= out[labels[3].index("f")]
+    count = 2.0 * kernel_sides[labels[2].index("i")] * output_sides[labels[3].index("b")]
+    count *= output_sides[labels[3].index("f")]
     for number in range(len(window.get("size", []))):
         axis = str(number)
-        count *= _meetings(seen[labels[1].index(axis)], out[labels[3].index(axis)], window, number)
+        count *= _meetings(
+            input_sides[labels[1].index(axis)], output_sides[labels[3].index(axis)], window, number
+        )
     return count
 
 
@@ -194,7 +200,7 @@ def _window(attributes: str) -> dict[str, list[str]]:
     return {key: value.split("x") for key, value in words}
 
 
-def _meetings(side: int, places: int, window: dict[str, list[str]], axis: int) -> int:
+def _meetings(side: int, positions: int, window: dict[str, list[str]], axis: int) -> int:
     """How often a tap of the window meets a value, over all places along one axis."""
 
     def setting(name: str, default: str) -> str:
@@ -203,5 +209,5 @@ def _meetings(side: int, places: int, window: dict[str, list[str]], axis: int) -
     taps, stride = int(setting("size", "1")), int(setting("stride", "1"))
     spread, dilation = int(setting("lhs_dilate", "1")), int(setting("rhs_dilate", "1"))
     before = int(setting("pad", "0_0").split("_")[0])
-    at = np.arange(places)[:, None] * stride + np.arange(taps)[None, :] * dilation - before
+    at = np.arange(positions)[:, None] * stride + np.arange(taps)[None, :] * dilation - before
     return int(((at >= 0) & (at <= (side - 1) * spread) & (at % spread == 0)).sum())

@@ -4,9 +4,9 @@ import pytest
 from test_module import TILED
 
 from mgajax.benchmark.chips import CHIPS, Chip
-from mgajax.benchmark.module import read_module
-from mgajax.benchmark.parts import is_backward, part_of
-from mgajax.benchmark.prices import bytes_moved, price_list, priced
+from mgajax.benchmark.hlo import read_module
+from mgajax.benchmark.network_parts import is_backward, part_of
+from mgajax.benchmark.prices import bytes_moved, price_instructions, price_list
 
 BY_TARGET = {chip.target: chip for chip in CHIPS if chip.target}
 
@@ -44,7 +44,9 @@ def test_paths_name_parts(path: str, part: str, backward: bool) -> None:
 
 def listed(chip: Chip) -> dict:
     module = read_module(TILED)
-    return price_list(priced(module, chip=chip, dtype="float32", model="ResNet"), chip=chip)
+    return price_list(
+        price_instructions(module, chip=chip, dtype="float32", model="ResNet"), chip=chip
+    )
 
 
 def test_cycles_are_prices_and_what_has_none_counts_its_padded_bytes() -> None:
@@ -68,7 +70,9 @@ def test_cycles_are_prices_and_what_has_none_counts_its_padded_bytes() -> None:
 
 def test_without_a_clock_the_roofline_is_the_price() -> None:
     found = listed(BY_TARGET["v6e"])
-    moved = bytes_moved(priced(read_module(TILED), chip=None, dtype="float32", model="ResNet"))
+    moved = bytes_moved(
+        price_instructions(read_module(TILED), chip=None, dtype="float32", model="ResNet")
+    )
     assert found["by"] == "roofline"
     assert found["unpriced"] == {}
     assert found["ms"] == pytest.approx(1e3 * moved["padded_bytes"] / 1638e9)
@@ -93,7 +97,8 @@ ENTRY %main (p: f32[16,8], i: s32[4]) -> f32[4,8] {
 def test_what_bytes_do_not_tell_is_named() -> None:
     chip = BY_TARGET["h100"]
     found = price_list(
-        priced(read_module(GATHERING), chip=chip, dtype="bfloat16", model="ResNet"), chip=chip
+        price_instructions(read_module(GATHERING), chip=chip, dtype="bfloat16", model="ResNet"),
+        chip=chip,
     )
     assert found["unpriced"].keys() == {"fusion of gather"}
     assert found["unpriced"]["fusion of gather"]["padded_bytes"] == 4 * (32 + 4 + 32)

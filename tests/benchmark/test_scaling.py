@@ -9,7 +9,8 @@ import pytest
 
 from mgajax import config as configs
 from mgajax import models
-from mgajax.benchmark.collectives import collectives
+from mgajax.benchmark.collectives import count_collectives
+from mgajax.benchmark.hlo import read_module
 from mgajax.benchmark.scaling import measure_scaling
 from mgajax.benchmark.tables import scaling_table
 from mgajax.cli import main
@@ -83,14 +84,14 @@ ENTRY %main (mean: f32[2,128], x: bf16[56,32,8,128]) -> f32[2,512] {
 
 def test_a_collective_beside_computation_counts_once_on_a_tpu() -> None:
     size = 4 * 2 * 512
-    assert collectives(ON_A_TPU) == {
+    assert count_collectives(read_module(ON_A_TPU)) == {
         "all-gather": {"count": 1, "asynchronous": 1, "bytes": size, "largest_bytes": size},
         "all-reduce": {"count": 1, "asynchronous": 0, "bytes": 2048, "largest_bytes": 2048},
     }
 
 
 def test_collectives_are_counted_with_their_bytes_and_loops() -> None:
-    assert collectives(LOOPED) == {
+    assert count_collectives(read_module(LOOPED)) == {
         "all-reduce": {
             "count": 5,
             "asynchronous": 0,
@@ -110,7 +111,7 @@ def test_collectives_of_a_compiled_sum(parallel: str) -> None:
 
     summed = layout.wrap(step, inputs=("sharded",), outputs="replicated")
     compiled = summed.lower(layout.shard(np.ones((8, 100), np.float32))).compile()
-    assert collectives(compiled.as_text()) == {
+    assert count_collectives(read_module(compiled.as_text())) == {
         "all-reduce": {"count": 1, "asynchronous": 0, "bytes": 400, "largest_bytes": 400}
     }
 

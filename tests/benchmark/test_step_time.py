@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from mgajax import config as configs
-from mgajax.benchmark.devices import operations, peak_of
-from mgajax.benchmark.program import make_subject
+from mgajax.benchmark.chips import peak_of
+from mgajax.benchmark.compiled_step import make_subject, operations
 from mgajax.benchmark.step_time import measure_step
 from mgajax.benchmark.tables import step_table
 from mgajax.cli import main

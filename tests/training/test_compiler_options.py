@@ -15,8 +15,8 @@ from ml_collections import ConfigDict
 
 from mgajax import config as configs
 from mgajax import models
+from mgajax.benchmark.compiled_step import identity, make_subject, step_over
 from mgajax.benchmark.input_rate import _fixed
-from mgajax.benchmark.program import identity, make_subject, step_over
 from mgajax.inference import Predictor
 from mgajax.inference.segmenter import make_segmenter
 from mgajax.training import beginning, compilation

@@ -42,14 +42,14 @@ def dilated_backbone(channels: int, depths: Sequence[int], *, width: int) -> nn.
     for number, depth in enumerate(depths):
         blocks, inner = [], width * 2**number
         for index in range(depth):
-            first = index == 0
+            is_first = index == 0
             blocks.append(
                 TorchBlock(
                     inputs,
                     inner,
                     kind="bottleneck",
-                    stride=STRIDES[number] if first else 1,
-                    dilation=before if first else DILATIONS[number],
+                    stride=STRIDES[number] if is_first else 1,
+                    dilation=before if is_first else DILATIONS[number],
                 )
             )
             inputs = 4 * inner

@@ -138,10 +138,10 @@ class TorchHMSANet(nn.Module):
             scale: self._pass(resize(images, (int(size[0] * scale), int(size[1] * scale))))
             for scale in (TRAINING_SCALES if self.training else self.scales)
         }
-        trust = {scale: one.attention for scale, one in passes.items()}
-        logits = combine({scale: one.logits for scale, one in passes.items()}, trust)
-        coarse = combine({scale: one.coarse for scale, one in passes.items()}, trust)
-        own = {f"scale_{scale}": one.logits for scale, one in passes.items()}
+        trust = {scale: scale_pass.attention for scale, scale_pass in passes.items()}
+        logits = combine({scale: scale_pass.logits for scale, scale_pass in passes.items()}, trust)
+        coarse = combine({scale: scale_pass.coarse for scale, scale_pass in passes.items()}, trust)
+        own = {f"scale_{scale}": scale_pass.logits for scale, scale_pass in passes.items()}
         return Output(logits, {"ocr": coarse, **own})
 
     def _pass(self, images: Tensor) -> TorchScalePass:

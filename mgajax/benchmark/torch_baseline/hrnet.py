@@ -50,9 +50,9 @@ def sender(channels: Sequence[int], source: int, target: int) -> nn.Module:
         return nn.Sequential(*layers)
     steps = []
     for step in range(target - source):
-        last = step == target - source - 1
-        outputs = channels[target if last else source]
-        activation = "none" if last else "relu"
+        is_last = step == target - source - 1
+        outputs = channels[target if is_last else source]
+        activation = "none" if is_last else "relu"
         shrink = conv_norm(channels[source], outputs, kernel=3, stride=2, activation=activation)
         steps.append(nn.Sequential(*shrink))
     return nn.Sequential(*steps)

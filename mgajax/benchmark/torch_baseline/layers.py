@@ -1,4 +1,4 @@
-"""What the networks are made of. Layout is NCHW; padding is symmetric."""
+"""Layers of the networks. Layout is NCHW; padding is symmetric."""
 
 from typing import NamedTuple
 

@@ -64,8 +64,8 @@ class Loss(nn.Module):
         for name, logits in output.maps.items():
             weight = settings["auxiliary_weight" if name in COARSE else "scale_weight"]
             if weight > 0.0:
-                own = F.cross_entropy(resize(widened(logits), size), targets)
-                loss = loss + weight * own
+                map_loss = F.cross_entropy(resize(widened(logits), size), targets)
+                loss = loss + weight * map_loss
         return loss
 
 

@@ -23,5 +23,5 @@ FAMILIES: dict[str, type[nn.Module]] = {
 
 
 def create(family: str, dimensions: Mapping[str, Any]) -> nn.Module:
-    """A network with its dimensions, as `mgajax.benchmark.peer_process.make_job` takes them from ours."""
+    """A network with its dimensions, as `mgajax.benchmark.torch_process.make_job` takes them from ours."""
     return FAMILIES[family](**dimensions)

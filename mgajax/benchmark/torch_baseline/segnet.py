@@ -21,12 +21,12 @@ class TorchSegNet(nn.Module):
                 self._add(f"conv{stage}_{number}", inputs, multiple * width)
                 inputs = multiple * width
         for stage in range(len(ENCODER), 0, -1):
-            above = width * ENCODER[stage - 2][-1] if stage > 1 else None
+            inner = width * ENCODER[stage - 2][-1] if stage > 1 else None
             for number in range(len(ENCODER[stage - 1]), 1, -1):
                 self._add(f"conv{stage}_{number}_D", inputs, inputs)
-            if above is not None:
-                self._add(f"conv{stage}_1_D", inputs, above)
-                inputs = above
+            if inner is not None:
+                self._add(f"conv{stage}_1_D", inputs, inner)
+                inputs = inner
         self.conv1_1_D = conv(inputs, num_classes, kernel=3, bias=True)
 
     def _add(self, name: str, inputs: int, outputs: int) -> None:
@@ -43,11 +43,11 @@ class TorchSegNet(nn.Module):
             for number in range(1, len(multiples) + 1):
                 x = self._unit(x, f"conv{stage}_{number}")
             size = size_of(x)
-            x, places = F.max_pool2d(x, 2, return_indices=True)
-            pooled.append((places, size))
+            x, indices = F.max_pool2d(x, 2, return_indices=True)
+            pooled.append((indices, size))
         for stage in range(len(ENCODER), 0, -1):
-            places, size = pooled.pop()
-            x = F.max_unpool2d(x, places, 2, output_size=size)
+            indices, size = pooled.pop()
+            x = F.max_unpool2d(x, indices, 2, output_size=size)
             for number in range(len(ENCODER[stage - 1]), 1 if stage == 1 else 0, -1):
                 x = self._unit(x, f"conv{stage}_{number}_D")
         return Output(self.conv1_1_D(x), {})

@@ -36,7 +36,7 @@ class Stepper:
       job: network, loss, optimiser.
       weights: by parameter name; all of them.
       batch: `images` and `masks` uint8 `[b, h, w, c]`, `labels` int32 `[b]`.
-      what: "train" or "eval".
+      kind: "train" or "eval".
       mode: one of `MODES`.
       device: "cpu" or "cuda".
     """
@@ -47,7 +47,7 @@ class Stepper:
         *,
         weights: Mapping[str, np.ndarray],
         batch: Mapping[str, np.ndarray],
-        what: str,
+        kind: str,
         mode: str,
         device: str,
     ) -> None:
@@ -57,7 +57,7 @@ class Stepper:
         if job.dtype == "float64":
             network = network.double()
         self.module = Loss(network, job).to(device).to(memory_format=layout)
-        self.module.train(what == "train")
+        self.module.train(kind == "train")
         self.inputs = (
             _pixels(batch["images"], device, layout),
             _pixels(batch["masks"], device, layout),
@@ -65,7 +65,7 @@ class Stepper:
         )
         self.device, self.loss = device, torch.zeros(())
         compiler = COMPILED.get(mode)
-        if what == "train":
+        if kind == "train":
             forward: Callable[..., Tensor] = _compiled(self.module, compiler)
             step = self._train_step(forward, _optimisers(self.module, job, mode=mode))
         else:
@@ -99,9 +99,9 @@ class Stepper:
         self.step()
         if self.device != "cuda":
             return _nothing
-        done = torch.cuda.Event()
-        done.record()
-        return done.synchronize
+        event = torch.cuda.Event()
+        event.record()
+        return event.synchronize
 
     def _train_step(
         self, forward: Callable[..., Tensor], optimisers: list[torch.optim.Optimizer]

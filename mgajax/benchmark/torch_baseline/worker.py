@@ -2,11 +2,11 @@
 
 It reads one JSON object a line from stdin and answers each by one on stdout:
 
-    {"do": "prepare", "what": "train", "mode": "compiled"}  builds that step and takes a few
+    {"do": "prepare", "kind": "train", "mode": "compiled"}  builds that step and takes a few
     {"do": "run", "steps": 5}                               takes steps, and tells the seconds of each
     {"do": "peak"}                                          the device's peak of allocated bytes
 
-An end of input ends it. What cannot be done is answered by {"failed": "..."}.
+It ends when the input does. A request that fails is answered by {"failed": "..."}.
 """
 
 import json
@@ -37,7 +37,7 @@ class Worker:
         allow_tf32()
 
     def greeting(self) -> dict[str, Any]:
-        """What this side is."""
+        """PyTorch's version, the device, threads and modes."""
         gpu = torch.cuda.get_device_name() if self.device == "cuda" else None
         return {
             "torch": torch.__version__,
@@ -47,9 +47,9 @@ class Worker:
         }
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Do what is asked."""
+        """The answer to a request."""
         if request["do"] == "prepare":
-            return self._prepare(what=request["what"], mode=request["mode"])
+            return self._prepare(kind=request["kind"], mode=request["mode"])
         if request["do"] == "peak":
             peak = torch.cuda.max_memory_allocated() if self.device == "cuda" else None
             return {"peak_bytes": peak}
@@ -57,7 +57,7 @@ class Worker:
             raise RuntimeError("prepare a step first")
         return {"seconds": self.stepper.run(request["steps"])}
 
-    def _prepare(self, *, what: str, mode: str) -> dict[str, Any]:
+    def _prepare(self, *, kind: str, mode: str) -> dict[str, Any]:
         self.stepper = None
         torch._dynamo.reset()
         if self.device == "cuda":
@@ -68,7 +68,7 @@ class Worker:
             self.job,
             weights=self.weights,
             batch=self.batch,
-            what=what,
+            kind=kind,
             mode=mode,
             device=self.device,
         )
@@ -79,7 +79,7 @@ class Worker:
         self.stepper = stepper
         return {
             "first_step_s": first_s,
-            "first_loss": loss if what == "train" else None,
+            "first_loss": loss if kind == "train" else None,
             "trial_ms": 1e3 * statistics.median(trial),
         }
 

@@ -18,12 +18,11 @@ torch = pytest.importorskip("torch")
 
 from mgajax import config as configs
 from mgajax import interop, models
-from mgajax.benchmark import peer_process
-from mgajax.benchmark.peer_process import make_job, torch_weights
-from mgajax.benchmark.program import Subject, make_subject, without_augmentation
+from mgajax.benchmark.compiled_step import Subject, make_subject, without_augmentation
 from mgajax.benchmark.torch_baseline.layers import Output
 from mgajax.benchmark.torch_baseline.registry import create
 from mgajax.benchmark.torch_baseline.stepping import Stepper, load
+from mgajax.benchmark.torch_process import make_job, torch_weights
 from mgajax.data import loader
 from mgajax.interop.torch_file import definition
 from mgajax.training.steps import predict_step, train_step
@@ -116,7 +115,7 @@ def stepper_of(subject: Subject, what: str) -> Stepper:
         make_job(subject),
         weights=torch_weights(subject),
         batch=batch,
-        what=what,
+        kind=what,
         mode="channels_last",
         device="cpu",
     )

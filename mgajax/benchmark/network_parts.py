@@ -1,9 +1,9 @@
-"""Which part of the network an operation of the compiled program belongs to, by its path."""
+"""The part of the network that an operation of the compiled program belongs to, by its path."""
 
 import re
 
 OTHER = "other"
-"""What the compiler made by itself, and what stands outside of every part."""
+"""Operations that the compiler added, and those outside of every part."""
 SCOPES = ("augmentation", "optimiser", "loss")
 """Parts of a step that are no module; the step names them."""
 _MODULE_OF_PART = re.compile(r"_(?:block|layer|module|branch)[0-9]+$")
@@ -25,9 +25,9 @@ def part_of(op_name: str, *, model: str) -> str:
     if "max_pool" in op_name:
         return "max pool"
     names = _names(op_name)
-    for place, name in enumerate(names):
+    for position, name in enumerate(names):
         if name == model:
-            inside = [inner for inner in names[place + 1 :] if inner != model]
+            inside = [inner for inner in names[position + 1 :] if inner != model]
             return _module(inside) if inside else OTHER
     return next((name for name in names if name in SCOPES), OTHER)
 

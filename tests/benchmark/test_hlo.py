@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 from jax import lax
 
-from mgajax.benchmark.module import Bytes, Execution, read_module, shapes_of
+from mgajax.benchmark.hlo import Bytes, Execution, read_module, shapes_of
 from mgajax.benchmark.traffic import products, traffic
 
 TILED = """\

@@ -59,22 +59,22 @@ class ArrayShape:
 
     @property
     def elements(self) -> int:
-        """How many."""
+        """Number of its elements."""
         return math.prod(self.sides)
 
     @property
     def size(self) -> Bytes:
-        """In its memory."""
+        """Its bytes in memory."""
         bits = bits_of(self.kind)
-        filled = list(self.sides)
+        padded_sides = list(self.sides)
         extra = 1
-        for place, side in enumerate(reversed(self.tile)):
-            if place < len(self.order):
-                axis = self.order[place]
-                filled[axis] = -(-filled[axis] // side) * side
+        for position, side in enumerate(reversed(self.tile)):
+            if position < len(self.order):
+                axis = self.order[position]
+                padded_sides[axis] = -(-padded_sides[axis] // side) * side
             else:
                 extra *= side
-        return Bytes(self.elements * bits // 8, math.prod(filled) * extra * bits // 8)
+        return Bytes(self.elements * bits // 8, math.prod(padded_sides) * extra * bits // 8)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,7 +146,7 @@ class Execution(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Module:
-    """A program: its computations by name, each in order, and where it begins."""
+    """A program: its computations by name, each in order, and the name of the first."""
 
     computations: Mapping[str, Computation]
     entry: str
@@ -162,8 +162,8 @@ class Module:
         computation = self.computations.get(name, {})
         for instruction in computation.values():
             if instruction.opcode in ("while", "call", "conditional"):
-                for called in instruction.called:
-                    yield from self._within(called, times * instruction.trips)
+                for callee in instruction.called:
+                    yield from self._within(callee, times * instruction.trips)
             else:
                 yield Execution(instruction, computation, times)
 
@@ -184,21 +184,21 @@ def read_module(text: str) -> Module:
     computations: dict[str, dict[str, Instruction]] = {}
     entry, current = "", {}
     for line in text.splitlines():
-        begun = _COMPUTATION.match(line)
-        if begun:
-            current = computations.setdefault(begun[2], {})
-            entry = begun[2] if begun[1] else entry
+        heading = _COMPUTATION.match(line)
+        if heading:
+            current = computations.setdefault(heading[2], {})
+            entry = heading[2] if heading[1] else entry
             continue
-        defined = _DEFINITION.match(line)
-        if defined:
-            closed = _closing(line, defined.end() - 1)
-            current[defined[2]] = Instruction(
-                name=defined[2],
-                opcode=defined[4],
-                result=defined[3],
-                arguments=line[defined.end() : closed],
-                attributes=line[closed + 1 :],
-                root=bool(defined[1]),
+        definition = _DEFINITION.match(line)
+        if definition:
+            end = _closing(line, definition.end() - 1)
+            current[definition[2]] = Instruction(
+                name=definition[2],
+                opcode=definition[4],
+                result=definition[3],
+                arguments=line[definition.end() : end],
+                attributes=line[end + 1 :],
+                root=bool(definition[1]),
             )
     return Module(computations, entry)
 
@@ -216,7 +216,7 @@ def _split(arguments: str) -> list[str]:
 
 
 def _closing(line: str, opened: int) -> int:
-    """Place of the parenthesis that closes the one at `opened`."""
+    """Index of the parenthesis that closes the one at `opened`."""
     depth = 0
     for bracket in re.finditer(r"[()]", line[opened:]):
         depth += 1 if bracket[0] == "(" else -1
@@ -249,7 +249,7 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def bits_of(kind: str) -> int:
-    """Bytes of one element of an XLA type, f8e4m3fn included."""
+    """Bits of one element of an XLA type, f8e4m3fn included."""
     if kind == "pred":
         return 8
     digits = re.search(r"[0-9]+", kind)

@@ -1,4 +1,4 @@
-"""Our network as a job for the PyTorch side, and that side as a process (`torch_baseline.worker`).
+"""Our network as a job for PyTorch, and PyTorch as a process (`torch_baseline.worker`).
 
 A process of its own: neither framework's threads, memory or libraries are in the other's way, and it
 may be another interpreter, with PyTorch and NumPy alone.
@@ -14,8 +14,7 @@ from typing import Any
 import jax
 
 from mgajax import interop
-from mgajax.benchmark.devices import cpu_threads
-from mgajax.benchmark.program import Subject, What
+from mgajax.benchmark.compiled_step import StepKind, Subject, cpu_threads
 from mgajax.benchmark.torch_baseline.job import TorchJob, write_job
 from mgajax.config import ROOT
 from mgajax.data.loader import IMAGE_MEAN, IMAGE_STD
@@ -91,11 +90,11 @@ def torch_weights(subject: Subject) -> dict[str, Any]:
     return interop.to_torch(config.model.name, weights, **model_options(config))
 
 
-class PeerProcess(contextlib.AbstractContextManager):
+class TorchProcess(contextlib.AbstractContextManager):
     """A running `torch_baseline.worker` that knows a subject's network, weights and batch.
 
     Attributes:
-      greeting: what it said of itself (version, device, threads).
+      greeting: its version, device and threads.
     """
 
     greeting: dict[str, Any]
@@ -104,7 +103,7 @@ class PeerProcess(contextlib.AbstractContextManager):
         self._subject, self._python, self._modes = subject, python, modes
         self._stack = contextlib.ExitStack()
 
-    def __enter__(self) -> "PeerProcess":
+    def __enter__(self) -> "TorchProcess":
         """Start it.
 
         Raises:
@@ -137,7 +136,7 @@ class PeerProcess(contextlib.AbstractContextManager):
         """End it."""
         self._stack.close()
 
-    def fastest(self, what: What) -> tuple[dict[str, Any], str]:
+    def fastest(self, kind: StepKind) -> tuple[dict[str, Any], str]:
         """Try every mode for a few steps; go on in the fastest.
 
         Returns:
@@ -149,19 +148,19 @@ class PeerProcess(contextlib.AbstractContextManager):
         """
         tried: dict[str, Any] = {}
         for mode in self._modes:
-            tried[mode] = self._ask(do="prepare", what=what, mode=mode)
+            tried[mode] = self._ask(do="prepare", kind=kind, mode=mode)
             text = tried[mode].get("failed") or f"{tried[mode]['trial_ms']:.1f} ms a step"
-            say(f"torch {what}, {mode}: {text}")
+            say(f"torch {kind}, {mode}: {text}")
         working = {mode: answer for mode, answer in tried.items() if "trial_ms" in answer}
         if not working:
             reason = tried[self._modes[0]]["failed"]
-            raise ConfigError(f"--peer torch: no mode works for the {what} step; {reason}")
-        best = min(working, key=lambda mode: working[mode]["trial_ms"])
-        if best != self._modes[-1]:
-            again = self._ask(do="prepare", what=what, mode=best)
+            raise ConfigError(f"--peer torch: no mode works for the {kind} step; {reason}")
+        fastest = min(working, key=lambda mode: working[mode]["trial_ms"])
+        if fastest != self._modes[-1]:
+            again = self._ask(do="prepare", kind=kind, mode=fastest)
             if "failed" in again:
-                raise ConfigError(f"--peer torch: {best} worked once only: {again['failed']}")
-        return tried, best
+                raise ConfigError(f"--peer torch: {fastest} worked once only: {again['failed']}")
+        return tried, fastest
 
     def run(self, steps: int) -> list[float]:
         """Seconds of each of `steps` steps.
@@ -198,10 +197,10 @@ class PeerProcess(contextlib.AbstractContextManager):
         return answer
 
     def _checked_modes(self) -> tuple[str, ...]:
-        known = tuple(self.greeting.pop("modes"))
-        unknown = set(self._modes) - set(known)
+        modes = tuple(self.greeting.pop("modes"))
+        unknown = set(self._modes) - set(modes)
         if unknown:
             raise ConfigError(
-                f"--peer_modes {','.join(self._modes)}: here {', '.join(known)} are known"
+                f"--peer_modes {','.join(self._modes)}: here {', '.join(modes)} are known"
             )
-        return self._modes or known
+        return self._modes or modes

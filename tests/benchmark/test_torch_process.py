@@ -8,10 +8,10 @@ import pytest
 
 from mgajax import config as configs
 from mgajax import models
-from mgajax.benchmark.peer_process import check_comparable, make_job, torch_weights
-from mgajax.benchmark.program import make_subject
+from mgajax.benchmark.compiled_step import make_subject
 from mgajax.benchmark.step_time import measure_step
 from mgajax.benchmark.torch_baseline.job import read_job, write_job
+from mgajax.benchmark.torch_process import check_comparable, make_job, torch_weights
 from mgajax.errors import ConfigError
 
 SMALL = ("--config.preparation.image_size=32", "--config.batch_size=4")

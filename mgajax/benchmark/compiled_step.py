@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import functools
+import os
 import resource
 import time
 from collections.abc import Sequence
@@ -12,19 +13,18 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from mgajax.benchmark.devices import cpu_threads, operations
 from mgajax.config import provenance
 from mgajax.data.loader import Batch
 from mgajax.progress import say
 from mgajax.schema import CLASS_NAMES
 from mgajax.training import beginning
 from mgajax.training.compilation import compiler_options
-from mgajax.training.sharding import Layout, check_batch_size
+from mgajax.training.sharding import Layout, Parallel, check_batch_size
 from mgajax.training.state import TrainState
 from mgajax.training.steps import StepSettings, predict_step, train_step
 
-What = Literal["train", "eval"]
-WHATS: tuple[What, ...] = ("train", "eval")
+StepKind = Literal["train", "eval"]
+STEP_KINDS: tuple[StepKind, ...] = ("train", "eval")
 WARM_UP_STEPS = 2
 
 
@@ -46,18 +46,18 @@ class Subject:
     state: TrainState
     batch: Batch
 
-    def compiled(self, what: What) -> "Program":
+    def compiled(self, kind: StepKind) -> "CompiledStep":
         """Trace, lower and compile one step, and put its inputs on the devices."""
         name = self.config.model.name
-        function = step_over(self.layout, what, settings=self.settings, model_name=name)
+        function = step_over(self.layout, kind, settings=self.settings, model_name=name)
         state, batch = self.layout.replicate(self.state), self.layout.shard(self.batch)
         watch = Stopwatch()
         lowered = function.lower(state, batch)
         traced = watch.lap()
-        say(f"{what}: traced in {traced['wall_s']:.1f} s; compiling")
+        say(f"{kind}: traced in {traced['wall_s']:.1f} s; compiling")
         executable = lowered.compile()
-        return Program(
-            what=what,
+        return CompiledStep(
+            kind=kind,
             executable=executable,
             trace_and_lower=traced,
             compile=watch.lap(),
@@ -69,11 +69,11 @@ class Subject:
 
 
 @dataclasses.dataclass
-class Program:
+class CompiledStep:
     """One compiled step.
 
     Attributes:
-      what: "train" or "eval".
+      kind: "train" or "eval".
       executable: the compiled step.
       trace_and_lower: wall and CPU seconds.
       compile: wall and CPU seconds.
@@ -84,7 +84,7 @@ class Program:
       last: what the last step returned (a train step: beside the state).
     """
 
-    what: What
+    kind: StepKind
     executable: Any
     trace_and_lower: dict[str, float]
     compile: dict[str, float]
@@ -115,11 +115,11 @@ class Program:
 
     def _start_one(self) -> Any:
         """Run one more step; returns what it computes beside the state, which the next step takes."""
-        found = self.executable(self.state, self.batch)
-        if self.what == "train":
-            self.state, found = found
-        self.last = found
-        return found
+        outputs = self.executable(self.state, self.batch)
+        if self.kind == "train":
+            self.state, outputs = outputs
+        self.last = outputs
+        return outputs
 
     def memory(self) -> dict[str, int | None]:
         """Bytes on a device: of inputs, of intermediate values, and the process's peak so far."""
@@ -132,14 +132,14 @@ class Program:
         }
 
 
-def step_over(layout: Layout, what: What, *, settings: StepSettings, model_name: str) -> Any:
+def step_over(layout: Layout, kind: StepKind, *, settings: StepSettings, model_name: str) -> Any:
     """A step over the layout's devices, of state and batch, ready to be lowered; as training runs it."""
-    step: Any = train_step if what == "train" else predict_step
+    step: Any = train_step if kind == "train" else predict_step
     return layout.wrap(
         functools.partial(step, settings=settings),
         inputs=("replicated", "sharded"),
-        outputs=("replicated", "replicated") if what == "train" else "sharded",
-        donate=what == "train",
+        outputs=("replicated", "replicated") if kind == "train" else "sharded",
+        donate=kind == "train",
         compiler_options=compiler_options(model_name, platform=layout.platform),
     )
 
@@ -151,22 +151,22 @@ def make_subject(config: ConfigDict) -> Subject:
       ConfigError: an unusable setting.
     """
     config.data.dir = config.data.dir or "(drawn)"
-    begun = beginning.begin(config)
-    check_batch_size(config.batch_size, layout=begun.layout)
-    settings = begun.step_settings(total_steps=1000)
+    start = beginning.begin(config)
+    check_batch_size(config.batch_size, layout=start.layout)
+    settings = start.step_settings(total_steps=1000)
     state = beginning.fresh_state(config, settings)
     return Subject(
         config=config,
-        layout=begun.layout,
+        layout=start.layout,
         settings=settings,
         state=jax.tree.map(np.array, state),  # copies: a train step donates what it is given
-        batch=_noise(config, mask_planes=begun.task.mask_planes),
+        batch=_noise(config, mask_planes=start.task.mask_planes),
     )
 
 
 def identity(config: ConfigDict, *, devices: Sequence[jax.Device]) -> dict[str, Any]:
-    """What was measured and on what, for the head of every report."""
-    told = compiler_options(config.model.name, platform=devices[0].platform)
+    """The configuration and devices that were measured, for the head of every report."""
+    options = compiler_options(config.model.name, platform=devices[0].platform)
     return {
         "model": config.model.name,
         "options": {key: str(value) for key, value in config.model.options.items()},
@@ -177,7 +177,7 @@ def identity(config: ConfigDict, *, devices: Sequence[jax.Device]) -> dict[str, 
         "parallel": config.parallel,
         "devices": [device.device_kind for device in devices],
         "cpu_threads": cpu_threads(),
-        "provenance": {**provenance(), "compiler_options": told},
+        "provenance": {**provenance(), "compiler_options": options},
     }
 
 
@@ -203,6 +203,33 @@ def _noise(config: ConfigDict, *, mask_planes: int) -> Batch:
     )
 
 
+def operations(lowered: Any, compiled: Any, *, layout: Layout) -> float | None:
+    """Floating-point operations of one step on one device; None where XLA does not tell.
+
+    XLA counts them in the compiled module, but not inside library calls (cuDNN, cuBLAS), so that on
+    GPUs the count of the module before compilation is the larger one, and the right one.
+    """
+    before, after = _flops(lowered), _flops(compiled)
+    if before is not None and layout.parallel is Parallel.JIT:
+        before /= layout.num_devices  # the others lower one device's program
+    counts = [count for count in (before, after) if count]
+    return max(counts) if counts else None
+
+
+def _flops(module: Any) -> float | None:
+    try:
+        costs = module.cost_analysis() or {}
+    except (NotImplementedError, RuntimeError):
+        return None
+    count = costs.get("flops")
+    return None if count is None else float(count)
+
+
+def cpu_threads() -> int:
+    """How many cores this process may use; both XLA and the peer get as many threads."""
+    return len(os.sched_getaffinity(0))
+
+
 class Stopwatch:
     """Wall and CPU seconds since the last lap; CPU seconds of all threads of this process."""
 
@@ -213,9 +240,9 @@ class Stopwatch:
     def lap(self) -> dict[str, float]:
         """`wall_s` and `cpu_s` since the last one."""
         wall, cpu = time.perf_counter(), _cpu_seconds()
-        passed = {"wall_s": wall - self.wall, "cpu_s": cpu - self.cpu}
+        lap = {"wall_s": wall - self.wall, "cpu_s": cpu - self.cpu}
         self.wall, self.cpu = wall, cpu
-        return passed
+        return lap
 
 
 def _cpu_seconds() -> float:
