@@ -1,4 +1,4 @@
-"""Writing files of which a reader never sees half: the older one stays until the new one is whole."""
+"""Writing files whole: a reader sees the older file or the complete new one."""
 
 import contextlib
 import csv
@@ -12,22 +12,22 @@ from typing import Any, Literal
 import numpy as np
 
 PARTIAL = ".writing-"
-"""What the name of a file begins with while it is being written; a killed process may leave it."""
+"""Prefix of a file's name while it is written; a killed process may leave such a file."""
 
 UNENCODABLE = "backslashreplace"
-"""What becomes of characters that a file or a terminal cannot hold; nothing fails for them."""
+"""How characters are written that a file or a terminal cannot hold (an error handler of Python's)."""
 
-Survives = Literal["power_cut", "kill"]
-"""What a written file is sure to survive. A power cut costs a wait for the disk, which counts where
-files are many; without it a file may be empty afterwards, and its reader must notice."""
+Durability = Literal["power_cut", "kill"]
+"""What a written file survives. To survive a power cut costs a wait for the disk, which adds up for many
+files; without it a file may be empty afterwards, and its reader must notice."""
 
 
 @contextlib.contextmanager
-def replacing(path: Path, *, survives: Survives = "power_cut") -> Iterator[Path]:
+def replacing(path: Path, *, survives: Durability = "power_cut") -> Iterator[Path]:
     """A path to write to, which takes the place of `path` when all went well.
 
-    It has no ending, so that what a killed process leaves is never read as a table or a picture. What
-    is no file (`/dev/stdout`, a pipe) is written to as it is.
+    It has no ending, so that the rest of a killed process is never read as a table or a picture. A
+    device or pipe (`/dev/stdout`) is written to directly.
     """
     if path.exists() and not path.is_file():
         yield path
@@ -43,7 +43,7 @@ def replacing(path: Path, *, survives: Survives = "power_cut") -> Iterator[Path]
         partial.unlink(missing_ok=True)
 
 
-def write_bytes(content: bytes, path: Path, *, survives: Survives = "power_cut") -> Path:
+def write_bytes(content: bytes, path: Path, *, survives: Durability = "power_cut") -> Path:
     """Write bytes as they are."""
     with replacing(path, survives=survives) as partial:
         partial.write_bytes(content)
@@ -55,8 +55,8 @@ def write_text(text: str, path: Path) -> Path:
 
     Names that are not UTF-8 stand in it with their odd bytes spelt out (`\\udcb2`).
     """
-    ended = text if text.endswith("\n") else f"{text}\n"
-    return write_bytes(ended.encode(errors=UNENCODABLE), path)
+    content = text if text.endswith("\n") else f"{text}\n"
+    return write_bytes(content.encode(errors=UNENCODABLE), path)
 
 
 def write_json(tree: Any, path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Folders as people have them: walked through in the order of their names, links as they stand."""
+"""Walking through folders in the natural order of names, and names for what is in them."""
 
 import os
 import re
@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 CLUTTER = frozenset({"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini"})
-"""What desktops leave in folders, in lower case; hidden files are the rest of it."""
+"""Files that desktops leave in folders, in lower case; hidden files are clutter, too."""
 
 LONGEST_NAME = 100
-"""Bytes of a name that follows something given; file systems take 255."""
+"""Bytes of a name made from a user's text; file systems take 255."""
 
 
 def is_clutter(name: str) -> bool:
@@ -61,42 +61,42 @@ def _walk(
     except OSError as error:
         refused(error)
         return
-    here = (status.st_dev, status.st_ino)
-    if here in inside:
+    identity = (status.st_dev, status.st_ino)
+    if identity in inside:
         return
-    below = []
+    folders = []
     for entry in entries:
         if is_clutter(entry.name):
             continue
         if _is_folder(entry):
-            below.append(folder / entry.name)
+            folders.append(folder / entry.name)
         else:
             yield folder / entry.name
-    for path in below:
-        yield from _walk(path, inside=(*inside, here), refused=refused, skip=skip)
+    for path in folders:
+        yield from _walk(path, inside=(*inside, identity), refused=refused, skip=skip)
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link to itself; whoever opens it as a file is told
+    except OSError:  # a link to itself; opening it as a file gives the error
         return False
 
 
-def telling_names(paths: Sequence[Path]) -> list[str]:
+def distinct_names(paths: Sequence[Path]) -> list[str]:
     """The last part of each path, and as many before it as tell it from the others."""
     lengths = dict.fromkeys(paths, 1)
     while True:
         names = {path: "/".join(path.parts[-length:]) for path, length in lengths.items()}
         count = Counter(names.values())
-        alike = [
+        ambiguous = [
             path
             for path, name in names.items()
             if count[name] > 1 and lengths[path] < len(path.parts)
         ]
-        if not alike:
+        if not ambiguous:
             return [names[path] for path in paths]
-        for path in alike:
+        for path in ambiguous:
             lengths[path] += 1
 
 

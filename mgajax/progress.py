@@ -1,4 +1,4 @@
-"""Long work: on all cores, and with a time of arrival, a bar on a terminal, plain lines elsewhere."""
+"""Long work: on all cores, and with progress: a bar on a terminal, plain lines elsewhere."""
 
 import concurrent.futures
 import os
@@ -28,7 +28,7 @@ _hushed = threading.Event()
 
 
 def hush() -> None:
-    """Print nothing from here on: only the first process of a run prints."""
+    """Print nothing from here on, in all but the first process of a run."""
     _hushed.set()
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mgajax.folders import LONGEST_NAME, is_clutter, safe_name, telling_names, walk
+from mgajax.folders import LONGEST_NAME, distinct_names, is_clutter, safe_name, walk
 
 
 def touch(*paths: Path) -> None:
@@ -70,7 +70,7 @@ def test_a_folder_without_rights_is_told_and_the_rest_is_done(tmp_path: Path, mo
     ],
 )
 def test_names_are_as_long_as_tells_them_apart(paths: list[str], names: list[str]) -> None:
-    assert telling_names([Path(path) for path in paths]) == names
+    assert distinct_names([Path(path) for path in paths]) == names
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def audit(arguments: argparse.Namespace, overrides: list[str]) -> int:
     from mgajax.audit.summary import summary
 
     out = arguments.out
-    done = audit_folder(
+    report = audit_folder(
         arguments.data,
         split=arguments.split,
         masks=arguments.masks,
@@ -64,14 +64,15 @@ def audit(arguments: argparse.Namespace, overrides: list[str]) -> int:
         cache=out / "cache",
     )
     out.mkdir(parents=True, exist_ok=True)
-    page = audit_page(done.result, thumbnails=done.thumbnails, shapes=done.shapes)
+    page = audit_page(report.result, thumbnails=report.thumbnails, shapes=report.shapes)
     files = {
         out / "audit.html": page,
-        out / "audit.json": json.dumps(done.result.to_json(), indent=2, ensure_ascii=False) + "\n",
+        out / "audit.json": json.dumps(report.result.to_json(), indent=2, ensure_ascii=False)
+        + "\n",
     }
     for path, text in files.items():
         write_text(text, path)
-    print(summary(done.result))
+    print(summary(report.result))
     for path in files:
         print(path)
-    return 0 if done.result.is_clean else 1
+    return 0 if report.result.is_clean else 1

@@ -65,7 +65,7 @@ targets: v5e:AxB and v6e:AxB (chips along the sides of a TPU slice), h100:N, h20
 No such device is needed, nothing is drawn or run; on one core a full TPU compile takes minutes.
 TPU targets need pip install 'mgajax[aot-tpu]', GPU targets 'mgajax[aot-gpu]' (no CUDA, no driver).
 
-read it so: `GB` are arguments, temporaries and new outputs of one device; `moved` are the bytes
+how to read it: `GB` are arguments, temporaries and new outputs of one device; `moved` are the bytes
 that the program reads and writes in the device's memory, `padded` with what TPU tiles add.
 `priced ms` are the compiler's own cycles where it writes them (v5e), otherwise bytes over bandwidth
 or products over the peak, whichever takes longer. Real steps are slower, never faster by much.
@@ -248,12 +248,12 @@ def compare_files(arguments: argparse.Namespace, overrides: list[str]) -> None:
     from mgajax.benchmark.compare import compare
     from mgajax.benchmark.tables import comparison_table
 
-    found = compare(
+    comparison = compare(
         arguments.first,
         arguments.second,
         differing="allowed" if arguments.anyway else "refused",
     )
-    print(comparison_table(found))
+    print(comparison_table(comparison))
 
 
 def _show(report: dict[str, Any], table: str, *, out: Path | None) -> None:

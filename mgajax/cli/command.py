@@ -1,4 +1,4 @@
-"""What all commands share."""
+"""Adding a command to the parser, with the options that all commands have."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -22,9 +22,9 @@ def add_command(
     """Add a command to a parser's commands, with the options that all have.
 
     Args:
-      commands: what `add_subparsers` gave.
+      commands: from `add_subparsers`.
       name: the word for it.
-      run: what it does.
+      run: the function that runs it.
       text: its line of help.
       examples: command lines, shown below its options.
       epilog: below the examples, as it stands.

@@ -18,13 +18,13 @@ from mgajax import __version__
 from mgajax.cli.audit import add_audit
 from mgajax.cli.benchmark import add_benchmark
 from mgajax.cli.build import add_build
-from mgajax.cli.chatter import gathered_chatter
 from mgajax.cli.curate import add_curate
 from mgajax.cli.doctor import add_doctor
 from mgajax.cli.evaluate import add_evaluate
 from mgajax.cli.experiment import add_experiment
 from mgajax.cli.explain import add_explain
 from mgajax.cli.export import add_export
+from mgajax.cli.library_messages import counted_messages
 from mgajax.cli.predict import add_predict
 from mgajax.cli.quickstart import add_quickstart
 from mgajax.cli.report import add_report
@@ -84,24 +84,24 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     _print_on_any_terminal()
     parser = make_parser()
-    arguments, rest = parser.parse_known_args(words)
+    arguments, unknown = parser.parse_known_args(words)
     _quieten(debug=arguments.debug)
     keep_compiled()
     if arguments.debug:
-        code = _run(arguments, rest)
+        code = _run(arguments, unknown)
     else:
-        with gathered_chatter() as chatter:
-            code = _run(arguments, rest)
-        for line in chatter.lines():
+        with counted_messages() as counter:
+            code = _run(arguments, unknown)
+        for line in counter.lines():
             say(f"noted by {line}")
     if code:
         leave(code)
     return code
 
 
-def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
+def _run(arguments: argparse.Namespace, unknown: list[str]) -> int:
     try:
-        overrides = _overrides(rest, accepted=arguments.takes_overrides)
+        overrides = _overrides(unknown, accepted=arguments.takes_overrides)
         if (data := getattr(arguments, "data_key", None)) is not None:
             overrides = [f"--config.data.dir={data}", *overrides]
         return arguments.run(arguments, overrides) or 0
@@ -113,8 +113,8 @@ def _run(arguments: argparse.Namespace, rest: list[str]) -> int:
     except OSError as error:
         if arguments.debug:
             raise
-        place = f"{error.filename}: " if error.filename else ""
-        _complain(f"mgajax {arguments.command}: {place}{error.strerror or error}")
+        file = f"{error.filename}: " if error.filename else ""
+        _complain(f"mgajax {arguments.command}: {file}{error.strerror or error}")
         return 1
     except KeyboardInterrupt:
         _complain(f"mgajax {arguments.command}: interrupted")
@@ -166,13 +166,13 @@ def _complete_paths(parser: argparse.ArgumentParser) -> None:
             action.complete = shtab.FILE  # type: ignore[attr-defined]
 
 
-def _overrides(rest: list[str], *, accepted: bool) -> list[str]:
+def _overrides(words: list[str], *, accepted: bool) -> list[str]:
     """The `--config.key=value` words; any other unknown word is an error."""
-    for word in rest:
+    for word in words:
         if not (accepted and word.startswith("--config.") and "=" in word):
             hint = "; a key is set by --config.KEY=VALUE, in one word" if accepted else ""
             raise ConfigError(f"unknown argument {word!r}{hint}; see --help")
-    return rest
+    return words
 
 
 def _print_on_any_terminal() -> None:
@@ -183,7 +183,7 @@ def _print_on_any_terminal() -> None:
 
 
 def _quieten(*, debug: bool) -> None:
-    """Keep libraries' chatter off the terminal unless asked for."""
+    """Keep libraries' messages off the terminal unless asked for."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if not debug:
         logging.getLogger("absl").setLevel(logging.CRITICAL)

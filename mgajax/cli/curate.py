@@ -163,11 +163,11 @@ def curate(arguments: argparse.Namespace, overrides: list[str]) -> None:
         f"{report.slices:7,}  slices of {report.patients} patients, {report.masked} with a mask; "
         f"{report.skipped} of {report.units} volumes and patients were done before"
     )
-    for found in report.findings.values():
-        kind = "damage" if found["damage"] else "note"
-        print(f"{kind}: {found['count']} {found['meaning']} (e.g. {found['examples'][0]})")
-    written = ["summary.json", "catalogue.csv", "catalogue.parquet"]
+    for finding in report.findings.values():
+        kind = "damage" if finding["damage"] else "note"
+        print(f"{kind}: {finding['count']} {finding['meaning']} (e.g. {finding['examples'][0]})")
+    files = ["summary.json", "catalogue.csv", "catalogue.parquet"]
     if report.slices:
         report_dataset(arguments.out, out=arguments.out / "card")
-        written.append("card/card.html")
-    print(f"\n{arguments.out}: {', '.join(written)}")
+        files.append("card/card.html")
+    print(f"\n{arguments.out}: {', '.join(files)}")

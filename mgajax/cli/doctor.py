@@ -28,7 +28,7 @@ EXTRAS = {
     "docs": "the documentation as a site",
     "mutation": "mutation tests",
 }
-"""What each extra of the package is for. Those of devices are told with the devices."""
+"""What each extra of the package is for. The line of devices covers those of devices."""
 
 DEVICE_EXTRAS = {"gpu": "NVIDIA GPU", "tpu": "TPU"}
 
@@ -36,8 +36,8 @@ NVIDIA = Path("/proc/driver/nvidia/version")
 TPUS = (Path("/dev/accel0"), Path("/dev/vfio/0"))
 
 EPILOG = """\
-One line for each thing: `ok`, or `missing` with the command that mends it. What is missing only
-matters to who wants that command. Exit code 1 if training would not start."""
+One line for each thing: `ok`, or `missing` with the command that mends it. What is missing
+matters only for that command. Exit code 1 if training would not start."""
 
 
 @dataclass(frozen=True)
@@ -91,19 +91,23 @@ def examine() -> Iterator[Diagnosis]:
 
 def _packages() -> Diagnosis:
     """The package itself, and what it cannot do without."""
-    wanted = list(requirements(PACKAGE))
-    faults = _faults(wanted)
+    needed = list(requirements(PACKAGE))
+    faults = _faults(needed)
     if faults:
         return Diagnosis(
-            "broken", PACKAGE, ", ".join(faults), f"pip install {_quoted(wanted, faults)}"
+            "broken", PACKAGE, ", ".join(faults), f"pip install {_quoted(needed, faults)}"
         )
-    told = ", ".join(f"{name} {metadata.version(name)}" for name in ("jax", "jaxlib", "flax"))
-    return Diagnosis("ok", PACKAGE, f"{metadata.version(PACKAGE)} with {told}")
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("jax", "jaxlib", "flax"))
+    return Diagnosis("ok", PACKAGE, f"{metadata.version(PACKAGE)} with {versions}")
 
 
-def _quoted(wanted: list[Requirement], faults: list[str]) -> str:
+def _quoted(needed: list[Requirement], faults: list[str]) -> str:
     names = {fault.split()[0] for fault in faults}
-    return " ".join(f"'{one.name}{one.specifier}'" for one in wanted if one.name in names)
+    return " ".join(
+        f"'{requirement.name}{requirement.specifier}'"
+        for requirement in needed
+        if requirement.name in names
+    )
 
 
 def _devices() -> Diagnosis:
@@ -116,15 +120,15 @@ def _devices() -> Diagnosis:
         reason = str(error).splitlines()[0]
         return Diagnosis("broken", "devices", reason, "try JAX_PLATFORMS=cpu, which always works")
     kinds = [device.device_kind for device in devices]
-    told = ", ".join(f"{kinds.count(kind)} × {kind}" for kind in dict.fromkeys(kinds))
-    told += f"; {os.cpu_count()} processor cores"
+    text = ", ".join(f"{kinds.count(kind)} × {kind}" for kind in dict.fromkeys(kinds))
+    text += f"; {os.cpu_count()} processor cores"
     idle = _idle_extra() if devices[0].platform == "cpu" else None
     if idle is None:
-        return Diagnosis("ok", "devices", told)
-    told = f"{told}; JAX does not use this machine's {DEVICE_EXTRAS[idle]}"
-    if chosen := os.environ.get("JAX_PLATFORMS"):
-        return Diagnosis("missing", "devices", told, f"unset JAX_PLATFORMS, which is {chosen}")
-    return Diagnosis("missing", "devices", told, f"pip install '{PACKAGE}[{idle}]'")
+        return Diagnosis("ok", "devices", text)
+    text = f"{text}; JAX does not use this machine's {DEVICE_EXTRAS[idle]}"
+    if platforms := os.environ.get("JAX_PLATFORMS"):
+        return Diagnosis("missing", "devices", text, f"unset JAX_PLATFORMS, which is {platforms}")
+    return Diagnosis("missing", "devices", text, f"pip install '{PACKAGE}[{idle}]'")
 
 
 def _idle_extra() -> str | None:
@@ -139,8 +143,8 @@ def _compiled_programs() -> Diagnosis:
     import jax
 
     folder = Path(str(jax.config.values["jax_compilation_cache_dir"])).expanduser()
-    there = next(part for part in (folder, *folder.parents) if part.exists())
-    if not os.access(there, os.W_OK):
+    parent = next(part for part in (folder, *folder.parents) if part.exists())
+    if not os.access(parent, os.W_OK):
         fix = "set JAX_COMPILATION_CACHE_DIR to a folder that you may write"
         return Diagnosis("missing", "compiled programs", f"{folder} cannot be written", fix)
     size = sum(path.stat().st_size for path in folder.glob("*") if path.is_file())
@@ -151,13 +155,13 @@ def _extra(extra: str, *, purpose: str) -> Diagnosis:
     if extra not in (metadata.metadata(PACKAGE).get_all("Provides-Extra") or ()):
         text = f"the extra {extra}, which came after this installation"
         return Diagnosis("missing", purpose, text, "install the package again")
-    wanted = list(requirements(PACKAGE, extra=extra))
-    faults = _faults(wanted)
+    needed = list(requirements(PACKAGE, extra=extra))
+    faults = _faults(needed)
     if faults:
         return Diagnosis("missing", purpose, ", ".join(faults), f"pip install '{PACKAGE}[{extra}]'")
-    own = {one.name for one in wanted}
+    names = {requirement.name for requirement in needed}
     return Diagnosis(
-        "ok", purpose, ", ".join(f"{name} {metadata.version(name)}" for name in sorted(own))
+        "ok", purpose, ", ".join(f"{name} {metadata.version(name)}" for name in sorted(names))
     )
 
 
@@ -185,10 +189,10 @@ def _is_meant(requirement: Requirement, *, extra: str) -> bool:
     return marker.evaluate({"extra": extra}) and always is not bool(extra)
 
 
-def _faults(wanted: list[Requirement]) -> list[str]:
+def _faults(needed: list[Requirement]) -> list[str]:
     """`name` of what is not installed, `name 1.0 (needs >=2)` of what is too old."""
     faults = []
-    for requirement in wanted:
+    for requirement in needed:
         if not _is_installed(requirement.name):
             faults.append(requirement.name)
         elif not requirement.specifier.contains(

@@ -46,7 +46,9 @@ def add_experiment(commands: Any) -> None:
     width = max(map(len, NAMES))
     names = "\n".join(f"  {name:<{width}}  {text}" for name, text in NAMES.items())
     parts = ", ".join(f"{part} (by {name})" for part, name in PARTS.items())
-    budgets = "\n".join(f"  {name:<{width}}  {one.meant_for}" for name, one in BUDGETS.items())
+    budgets = "\n".join(
+        f"  {name:<{width}}  {budget.meant_for}" for name, budget in BUDGETS.items()
+    )
     command = add_command(
         commands,
         "experiment",
@@ -101,11 +103,11 @@ def experiment(arguments: argparse.Namespace, overrides: list[str]) -> int:
     for number, name in enumerate(names, start=1):
         if len(names) > 1:
             say(f"experiment {number} of {len(names)}: {name}, {NAMES[name]}")
-        done = _one(name, arguments, overrides, workdir=root / name if len(names) > 1 else root)
-        if done is None:
+        outcome = _one(name, arguments, overrides, workdir=root / name if len(names) > 1 else root)
+        if outcome is None:
             print("stopped; give the same command again to go on")
             return code
-        code = max(code, done)
+        code = max(code, outcome)
     return code
 
 
@@ -128,15 +130,15 @@ def _one(
         split=arguments.split,
         overrides=tuple(overrides),
     )
-    done = run_experiment(order, draw=_draw)
-    if done is None:
+    results = run_experiment(order, draw=_draw)
+    if results is None:
         return None
-    print(done.table)
-    for path in done.files:
+    print(results.table)
+    for path in results.files:
         print(path)
-    for line in done.failed:
+    for line in results.failed:
         print(f"failed: {line}")
-    return 1 if done.failed else 0
+    return 1 if results.failed else 0
 
 
 def _draw(folder: Path, **options: object) -> Path:

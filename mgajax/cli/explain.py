@@ -60,7 +60,7 @@ def explain(arguments: argparse.Namespace, overrides: list[str]) -> None:
     """Explain, write, and say how fast it was and where the results are."""
     from mgajax.explanation.explain import explain_runs
 
-    done = explain_runs(
+    explanation = explain_runs(
         arguments.workdir,
         out=arguments.out,
         split=arguments.split,
@@ -72,8 +72,8 @@ def explain(arguments: argparse.Namespace, overrides: list[str]) -> None:
         limit=arguments.limit,
         overrides=overrides,
     )
-    for one in done.results:
-        note = "" if one.compiled else ", compilation included"
-        print(f"{one.model}: {one.method.title}: {one.seconds:.3f} s a slice{note}")
-    for path in done.files:
+    for result in explanation.results:
+        note = "" if result.compiled else ", compilation included"
+        print(f"{result.model}: {result.method.title}: {result.seconds:.3f} s a slice{note}")
+    for path in explanation.files:
         print(path)

@@ -85,7 +85,7 @@ def predict(arguments: argparse.Namespace, overrides: list[str]) -> int:
     from mgajax.inference.predict import predict as predict_inputs
     from mgajax.inference.scanning import Settings
 
-    done = predict_inputs(
+    prediction = predict_inputs(
         arguments.input,
         out=arguments.out,
         classifiers=arguments.classifier,
@@ -100,10 +100,10 @@ def predict(arguments: argparse.Namespace, overrides: list[str]) -> int:
         ),
         overrides=overrides,
     )
-    for scan in done.scans:
+    for scan in prediction.scans:
         warned = ", ".join(f"{oddity} {count}" for oddity, count in scan.oddities.items())
         print(
             f"{scan.name}: {len(scan.slices)} slices" + (f"; warnings: {warned}" if warned else "")
         )
-    print(f"{done.page}\nResearch use only: not a medical device.")
-    return PARTLY if any(problem.kind != "passed over" for problem in done.problems) else 0
+    print(f"{prediction.page}\nResearch use only: not a medical device.")
+    return PARTLY if any(problem.kind != "passed over" for problem in prediction.problems) else 0

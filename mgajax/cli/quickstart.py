@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 PLAN = "configs/quickstart.py"
 
 EXPLAINED = 32
-"""Test slices of which is told what their predictions came from."""
+"""Test slices that are explained."""
 
 
 def add_quickstart(commands: Any) -> None:
@@ -36,8 +36,10 @@ def add_quickstart(commands: Any) -> None:
 
 def quickstart(arguments: argparse.Namespace, overrides: list[str]) -> None:
     """Phantom → step 1 → masks → step 2 → figures; the same command goes on where it was stopped."""
-    found = run_quickstart(arguments.workdir)
-    print(found or f"stopped; `mgajax quickstart --workdir {arguments.workdir}` goes on from there")
+    results = run_quickstart(arguments.workdir)
+    print(
+        results or f"stopped; `mgajax quickstart --workdir {arguments.workdir}` goes on from there"
+    )
 
 
 def run_quickstart(workdir: Path) -> str | None:
@@ -58,26 +60,28 @@ def run_quickstart(workdir: Path) -> str | None:
     plan = config.load(config.shipped(PLAN))
     say("step 1 of 2: segment lesions")
     slices = _draw(workdir)
-    first = _train_and_evaluate(plan.segmentation, data=slices, workdir=workdir / "segmentation")
-    if first is None:
+    segmentation = _train_and_evaluate(
+        plan.segmentation, data=slices, workdir=workdir / "segmentation"
+    )
+    if segmentation is None:
         return None
     masks = workdir / "masks"
     if not segment(workdir / "segmentation", data=slices, out=masks).finished:
         return None
     say("step 2 of 2: classify, guided by annotated and predicted masks")
-    second = _train_and_evaluate(
+    classification = _train_and_evaluate(
         plan.classification,
         data=_draw(workdir, masks=str(masks)),
         workdir=workdir / "classification",
     )
-    if second is None:
+    if classification is None:
         return None
     runs = [workdir / "segmentation", workdir / "classification"]
-    explained = explain_runs(runs[1:], out=runs[1] / "explanation", limit=EXPLAINED)
+    explanation = explain_runs(runs[1:], out=runs[1] / "explanation", limit=EXPLAINED)
     index = report_results(runs, out=workdir / "report").index
-    files = (*first.files, masks, *second.files, *explained.files)
+    files = (*segmentation.files, masks, *classification.files, *explanation.files)
     paths = "\n".join(f"  {path}" for path in files)
-    return f"{first.table}\n\n{second.table}\n\nreport: {index}\n\nmade:\n{paths}"
+    return f"{segmentation.table}\n\n{classification.table}\n\nreport: {index}\n\nmade:\n{paths}"
 
 
 def _draw(workdir: Path, **options: object) -> Path:

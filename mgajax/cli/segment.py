@@ -41,7 +41,7 @@ def segment(arguments: argparse.Namespace, overrides: list[str]) -> None:
     """Predict lesion masks for a data set of slices."""
     from mgajax.inference.segment import segment as write_masks
 
-    done = write_masks(
+    masks = write_masks(
         arguments.workdir,
         data=arguments.data,
         out=arguments.out,
@@ -50,10 +50,10 @@ def segment(arguments: argparse.Namespace, overrides: list[str]) -> None:
         overrides=overrides,
     )
     print(
-        f"{done.folder}: {done.written} masks written, {done.kept} were there; {done.annotated} "
-        f"slices have an annotated one, {len(done.damaged)} cannot be decoded"
+        f"{masks.folder}: {masks.written} masks written, {masks.kept} were there; {masks.annotated} "
+        f"slices have an annotated one, {len(masks.damaged)} cannot be decoded"
     )
-    if not done.finished:
+    if not masks.finished:
         print("give the same command again to go on")
 
 

@@ -36,24 +36,24 @@ def run(arguments: argparse.Namespace, overrides: list[str]) -> None:
     """Search, or go on, and print the best values as a command."""
     from mgajax.experiments.tune import tune
 
-    done = tune(
+    tuning = tune(
         arguments.config,
         workdir=arguments.workdir,
         trials=arguments.trials,
         jobs=arguments.jobs,
         words=overrides,
     )
-    failed = [trial for trial in done.trials if trial.status == "failed"]
-    print(f"{len(done.trials)} of {arguments.trials} trials are over, {len(failed)} failed")
+    failed = [trial for trial in tuning.trials if trial.status == "failed"]
+    print(f"{len(tuning.trials)} of {arguments.trials} trials are over, {len(failed)} failed")
     for trial in failed:
         print(f"  trial {trial.number}: {trial.reason}")
-    if done.best is not None:
-        first = done.trials[0]
-        known = first.number == 0 and first.value is not None
-        default = f"; as it stands: {first.value:.4f}" if known else ""
-        print(f"best: trial {done.best.number}, {done.best.value:.4f}{default}")
-        print(done.search.command(done.best, workdir=str(arguments.workdir / "best")))
-    for path in done.files:
+    if tuning.best is not None:
+        initial = tuning.trials[0]
+        has_default = initial.number == 0 and initial.value is not None
+        default = f"; as it stands: {initial.value:.4f}" if has_default else ""
+        print(f"best: trial {tuning.best.number}, {tuning.best.value:.4f}{default}")
+        print(tuning.search.command(tuning.best, workdir=str(arguments.workdir / "best")))
+    for path in tuning.files:
         print(path)
-    if not done.finished:
+    if not tuning.finished:
         print("stopped; give the same command again to go on")

@@ -24,7 +24,7 @@ from mgajax.explanation.methods import (
 )
 from mgajax.explanation.results import Explanation, write_results
 from mgajax.explanation.slices import Slices, baselines_for, slices_of_files, slices_of_split
-from mgajax.folders import telling_names
+from mgajax.folders import distinct_names
 from mgajax.models.attention import attends
 from mgajax.models.registry import CLASSIFIERS
 from mgajax.schema import CLASS_NAMES, SPLITS
@@ -130,7 +130,7 @@ def _names(workdirs: Sequence[Path]) -> list[str]:
     if len(set(paths)) < len(paths) or not paths:
         folders = " ".join(map(str, workdirs))
         raise ConfigError(f"--workdir {folders}: expected one or more different runs")
-    return telling_names(paths)
+    return distinct_names(paths)
 
 
 def _classifier(workdir: Path, *, overrides: Sequence[str]) -> TrainedNetwork:

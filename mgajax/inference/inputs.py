@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mgajax.folders import safe_name, telling_names, walk
+from mgajax.folders import distinct_names, safe_name, walk
 from mgajax.imaging.file_kinds import FileKind, file_kind
 from mgajax.imaging.geometry import Turn, View
 from mgajax.inference.dicom_series import DicomScan, find_series
@@ -202,7 +202,7 @@ def _named_apart(scans: Sequence[AnyScan]) -> list[AnyScan]:
     Scans of one name are told apart by the folders that they lie in. A scan of a patient whom nobody
     names is a patient of that name.
     """
-    names = telling_names([_place(scan) for scan in scans])
+    names = distinct_names([_place(scan) for scan in scans])
     taken = {name.casefold() for name in RESULT_FILES}
     apart: list[AnyScan] = []
     for scan, telling in zip(scans, names, strict=True):

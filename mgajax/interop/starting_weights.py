@@ -97,11 +97,7 @@ def start_from(
         if array.shape == shape:
             used.append(path)
             merged[path] = array.astype(np.float32)
-        elif (
-            path == first_layer
-            and array.shape[2] > 1
-            and _without_channels(array.shape) == _without_channels(shape)
-        ):
+        elif path == first_layer and _is_for_colour(array.shape, grey=shape):
             adapted[path] = f"summed over {array.shape[2]} input channels"
             merged[path] = array.astype(np.float32).sum(axis=2, keepdims=True)
         elif array.shape[:-1] == shape[:-1] and shape[-1] == num_classes:
@@ -109,12 +105,8 @@ def start_from(
         else:
             mismatches.append(f"{path} {array.shape} instead of {shape}")
     if mismatches or not used:
-        problem = (
-            f"{len(mismatches)} arrays of other shapes ({mismatches[0]})"
-            if mismatches
-            else "nothing fits"
-        )
-        example = next(iter(weights.arrays))
+        count, example = len(mismatches), next(iter(weights.arrays))
+        problem = f"{count} arrays of other shapes ({mismatches[0]})" if count else "nothing fits"
         raise DataError(
             f"{source}: not the weights of {name} with options {dict(options)}: {problem}; the file "
             f"has {len(weights.arrays)} arrays, the first is {example}; check model.name and its "
@@ -124,9 +116,9 @@ def start_from(
     return StartingWeights(tree, source, used, adapted, fresh, unused)
 
 
-def _without_channels(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """A kernel's shape `[h, w, inputs, outputs]` without its inputs."""
-    return shape[:2] + shape[3:]
+def _is_for_colour(shape: tuple[int, ...], *, grey: tuple[int, ...]) -> bool:
+    """Whether a kernel `[h, w, inputs, outputs]` differs from a grey picture's in its inputs alone."""
+    return shape[2] > 1 and shape[:2] + shape[3:] == grey[:2] + grey[3:]
 
 
 def _listed(title: str, lines: list[str], most: int | None) -> list[str]:

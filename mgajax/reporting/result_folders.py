@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mgajax.errors import ConfigError, DataError
-from mgajax.folders import telling_names
+from mgajax.folders import distinct_names
 
 
 class FolderKind(StrEnum):
@@ -43,7 +43,7 @@ def find_folders(folders: Sequence[Path]) -> list[ResultFolder]:
       ConfigError: no such folder, or nothing in it that can be reported.
     """
     paths = dict.fromkeys(path for folder in folders for path in _expanded(folder))
-    names = telling_names([path.resolve() for path in paths])
+    names = distinct_names([path.resolve() for path in paths])
     return [
         ResultFolder(kind, path, name)
         for path, name in zip(paths, names, strict=True)

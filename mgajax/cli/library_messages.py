@@ -1,4 +1,4 @@
-"""What libraries say beside the work: each kind once, counted, after the command."""
+"""Messages of libraries: each kind once, counted, after the command."""
 
 import logging
 import re
@@ -7,18 +7,18 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-TALKERS = ("pydicom", "nibabel", "PIL", "asyncio")
-"""Libraries that write a line for each file that is not as the standard demands; and Python's own
-tasks, of which hundreds fail with a traceback each where one disk is full."""
+LIBRARIES = ("pydicom", "nibabel", "PIL", "asyncio")
+"""Libraries that write a line for each file that breaks its standard; and asyncio, hundreds of whose tasks
+fail with a traceback each when a disk is full."""
 
 VALUES = re.compile(r"""\d+|".*?"|'.*?'""")
-"""What differs between messages of one kind."""
+"""Parts in which messages of one kind differ."""
 
 MOST_KINDS = 5
 
 
-class Chatter(logging.Handler):
-    """Counts what it is told by kind: messages that differ in numbers and quoted values are one."""
+class MessageCounter(logging.Handler):
+    """Counts messages by kind; those that differ only in numbers and quoted values are of one kind."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -39,21 +39,21 @@ class Chatter(logging.Handler):
             f"{self._first[kind]}" + (f" (and {count - 1} more of this kind)" if count > 1 else "")
             for kind, count in self._counts.most_common(MOST_KINDS)
         ]
-        rest = len(self._counts) - len(lines)
-        return [*lines, f"and {rest} other kinds; --debug shows all"] if rest > 0 else lines
+        hidden = len(self._counts) - len(lines)
+        return [*lines, f"and {hidden} other kinds; --debug shows all"] if hidden > 0 else lines
 
 
 @contextmanager
-def gathered_chatter() -> Iterator[Chatter]:
-    """Count what those libraries say from here on, instead of letting them print it.
+def counted_messages() -> Iterator[MessageCounter]:
+    """Count the messages of `LIBRARIES` while the context is open, instead of printing them.
 
-    While the context is open, so are failures of callbacks that nobody can catch: one disk that is
-    full makes hundreds in the threads that were writing to it.
+    Failures of callbacks that nobody can catch are counted, too: a full disk makes hundreds of them in
+    the threads that were writing to it.
     """
-    chatter = Chatter()
-    for name in TALKERS:
+    counter = MessageCounter()
+    for name in LIBRARIES:
         logger = logging.getLogger(name)
-        logger.handlers, logger.propagate = [chatter], False
+        logger.handlers, logger.propagate = [counter], False
     before = sys.unraisablehook
 
     def counted(failure: "sys.UnraisableHookArgs") -> None:
@@ -64,6 +64,6 @@ def gathered_chatter() -> Iterator[Chatter]:
 
     sys.unraisablehook = counted
     try:
-        yield chatter
+        yield counter
     finally:
         sys.unraisablehook = before
