@@ -18,6 +18,7 @@ torch = pytest.importorskip("torch")
 
 from mgajax import config as configs
 from mgajax import interop, models
+from mgajax.benchmark import torch_process
 from mgajax.benchmark.compiled_step import Subject, make_subject, without_augmentation
 from mgajax.benchmark.torch_baseline.layers import Output
 from mgajax.benchmark.torch_baseline.registry import create
@@ -163,7 +164,7 @@ def test_one_step_has_the_same_gradients(name: str, monkeypatch: pytest.MonkeyPa
 
     For the same reason pixels become x / 128 - 1, which no order of rounding changes.
     """
-    for module in (loader, peer_process):
+    for module in (loader, torch_process):
         monkeypatch.setattr(module, "IMAGE_MEAN", 128 / 255)
         monkeypatch.setattr(module, "IMAGE_STD", 128 / 255)
     with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
