@@ -63,8 +63,16 @@ def _command(parser: argparse.ArgumentParser, *, level: int) -> Iterator[str]:
     """A command's section, and those of the commands below it."""
     yield f"{'#' * level} {parser.prog}\n"
     yield f"{parser.description or ''}\n"
-    below = [one for one in parser._actions if isinstance(one, argparse._SubParsersAction)]
-    options = [one for one in parser._actions if one not in below and one.dest != "help"]
+    subcommands = [
+        candidate
+        for candidate in parser._actions
+        if isinstance(candidate, argparse._SubParsersAction)
+    ]
+    options = [
+        candidate
+        for candidate in parser._actions
+        if candidate not in subcommands and candidate.dest != "help"
+    ]
     if options:
         yield "| option | what |\n|---|---|"
         for option in options:
@@ -76,7 +84,7 @@ def _command(parser: argparse.ArgumentParser, *, level: int) -> Iterator[str]:
         yield ""
     if parser.epilog:
         yield f"```text\n{parser.epilog.rstrip()}\n```\n"
-    for action in below:
+    for action in subcommands:
         for inner in action.choices.values():
             yield from _command(inner, level=level + 1)
 
@@ -91,7 +99,11 @@ def _value(option: argparse.Action) -> str:
 def _configuration_page(source: str) -> str:
     """Every dataclass of the schema: its keys, their defaults, and the comments above them."""
     lines = source.splitlines()
-    classes = {one.name: one for one in ast.parse(source).body if isinstance(one, ast.ClassDef)}
+    classes = {
+        candidate.name: candidate
+        for candidate in ast.parse(source).body
+        if isinstance(candidate, ast.ClassDef)
+    }
     parts = [
         "# Configuration keys\n",
         "Every key can be set on the command line: `--config.KEY=VALUE`. A file of `configs/` starts "
@@ -99,32 +111,38 @@ def _configuration_page(source: str) -> str:
         "in a run's folder holds all.\n",
     ]
     # A network's options come last: they are many, and each is of one network.
-    for node in sorted(classes.values(), key=lambda one: _lineage(one, classes)[-1] == OPTIONS):
+    for node in sorted(
+        classes.values(), key=lambda candidate: _lineage(candidate, classes)[-1] == OPTIONS
+    ):
         parts += _section(node, classes, lines)
     return "\n".join(parts)
 
 
 def _lineage(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> list[str]:
     """A class and those that it starts from, by name."""
-    bases = [one.id for one in node.bases if isinstance(one, ast.Name) and one.id in classes]
+    bases = [
+        expression.id
+        for expression in node.bases
+        if isinstance(expression, ast.Name) and expression.id in classes
+    ]
     return [node.name, *(name for base in bases for name in _lineage(classes[base], classes))]
 
 
 def _section(
     node: ast.ClassDef, classes: dict[str, ast.ClassDef], lines: list[str]
 ) -> Iterator[str]:
-    first, _, rest = (ast.get_docstring(node) or node.name).partition("\n")
-    named = re.match(r"`config\.([\w.]+)`", first)
+    headline, _, remainder = (ast.get_docstring(node) or node.name).partition("\n")
+    section = re.match(r"`config\.([\w.]+)`", headline)
     lineage = _lineage(node, classes)
     is_option = lineage[-1] == OPTIONS
-    prefix = "model.options." if is_option else f"{named[1]}." if named else ""
-    title, _, about = first.rstrip(".").partition(": ")
-    yield f"## {f'`config.model.options` of {title[3:]}' if is_option and not named else title}\n"
-    if text := f"{about[:1].upper()}{about[1:]}{'.' if about else ''}\n{rest.strip()}".strip():
+    prefix = "model.options." if is_option else f"{section[1]}." if section else ""
+    title, _, about = headline.rstrip(".").partition(": ")
+    yield f"## {f'`config.model.options` of {title[3:]}' if is_option and not section else title}\n"
+    if text := f"{about[:1].upper()}{about[1:]}{'.' if about else ''}\n{remainder.strip()}".strip():
         yield f"{text}\n"
-    shown = lineage if is_option else lineage[:1]
+    names = lineage if is_option else lineage[:1]
     fields = [
-        field for name in shown for field in classes[name].body if isinstance(field, ast.AnnAssign)
+        field for name in names for field in classes[name].body if isinstance(field, ast.AnnAssign)
     ]
     if not fields:
         yield "No keys.\n"
@@ -141,7 +159,7 @@ def _default(field: ast.AnnAssign) -> str:
     if field.value is None:
         return "set by the file"
     if isinstance(field.value, ast.Call):
-        changes = ", ".join(ast.unparse(one) for one in field.value.keywords)
+        changes = ", ".join(ast.unparse(keyword) for keyword in field.value.keywords)
         return f"see below, with `{changes}`" if changes else "see below"
     return f"`{ast.unparse(field.value)}`"
 
@@ -166,13 +184,17 @@ def _room_page(room: str, text: str) -> str:
     if listed is None:
         directives = f".. automodule:: {name}\n   :members:\n"
     else:
-        things = ((getattr(module, one), f"{name}.{one}") for one in listed)
-        directives = "\n".join(_directive(thing, full) for thing, full in things if callable(thing))
+        objects = (
+            (getattr(module, listed_name), f"{name}.{listed_name}") for listed_name in listed
+        )
+        directives = "\n".join(
+            _directive(value, full) for value, full in objects if callable(value)
+        )
     return f"# {name}\n\n{text.capitalize()}.\n\n```{{eval-rst}}\n{directives}```\n"
 
 
-def _directive(thing: object, name: str) -> str:
-    if inspect.isclass(thing):
+def _directive(value: object, name: str) -> str:
+    if inspect.isclass(value):
         return f".. autoclass:: {name}\n   :members:\n"
     return f".. autofunction:: {name}\n"
 

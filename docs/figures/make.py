@@ -91,8 +91,8 @@ def draw_chain(
             row[3].tick_params(length=0)
             row[3].grid(False)
             row[3].set_box_aspect(0.75)
-            for place, chance in enumerate(chances):
-                row[3].text(chance + 0.03, place, f"{100 * chance:.0f} %", va="center")
+            for position, chance in enumerate(chances):
+                row[3].text(chance + 0.03, position, f"{100 * chance:.0f} %", va="center")
     return path
 
 

@@ -24,8 +24,8 @@ def measure(workdir: Path, *, batch_sizes: list[int]) -> dict[str, float]:
     """Pooled Dice of the validation slices, by what normalises them."""
     run = reopen_run(workdir)
     with Checkpoints(workdir / CHECKPOINT_FOLDER, access="read") as checkpoints:
-        like, sharding = run.state_shapes(), run.layout.replicated
-        state = checkpoints.restore(like, step=checkpoints.newest, sharding=sharding).state
+        shapes, sharding = run.state_shapes(), run.layout.replicated
+        state = checkpoints.restore(shapes, step=checkpoints.newest, sharding=sharding).state
     variables = {"params": state.params["model"], "batch_stats": state.batch_stats}
     model = beginning.make_model(run.config, axis_name=None)
 
@@ -34,16 +34,18 @@ def measure(workdir: Path, *, batch_sizes: list[int]) -> dict[str, float]:
         return model.apply(variables, images, train=False).logits
 
     @jax.jit
-    def own(images):
+    def by_batch(images):
         rngs = {"dropout": jax.random.key(0)}
         output, _ = model.apply(variables, images, train=True, mutable=["batch_stats"], rngs=rngs)
         return output.logits
 
     rows, examples = run.data.rows("validation"), run.feed.examples
-    found = {"running statistics": _dice(running, rows, examples, batch_size=8)}
+    dice = {"running statistics": _dice(running, rows, examples, batch_size=8)}
     for size in batch_sizes:
-        found[f"statistics of each batch of {size}"] = _dice(own, rows, examples, batch_size=size)
-    return found
+        dice[f"statistics of each batch of {size}"] = _dice(
+            by_batch, rows, examples, batch_size=size
+        )
+    return dice
 
 
 def _dice(predict, rows: np.ndarray, examples, *, batch_size: int) -> float:

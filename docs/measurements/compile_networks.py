@@ -49,7 +49,7 @@ CONFIGS = (
 )
 KEPT = ("model", "options", "dtype", "image_size", "batch_size", "target", "effort", "provenance")
 STEP_KEPT = ("trace_and_lower", "compile", "memory")
-"""Of a report, and of its step."""
+"""Keys of a report, and of its step, that a row keeps."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,21 +58,21 @@ class Row:
 
     network: str
     dtype: str
-    what: str
+    step: str
     target: str
     images: int
 
     @property
     def name(self) -> str:
         """Its key in the file."""
-        return f"{self.network} {self.dtype} {self.what} {self.target} {self.images}"
+        return f"{self.network} {self.dtype} {self.step} {self.target} {self.images}"
 
     def words(self) -> list[str]:
         """Of its command, but for `--out`."""
         keys = {"model.dtype": self.dtype, **KEYS.get(self.network, {})}
         return [
             *("benchmark", "compile", "--config", CONFIGS[self.network], "--target", self.target),
-            *("--quick", "--only", self.what, "--per_device", str(self.images)),
+            *("--quick", "--only", self.step, "--per_device", str(self.images)),
             *(f"--config.{key}={value}" for key, value in keys.items()),
         ]
 
@@ -80,23 +80,23 @@ class Row:
 def run_row(row: Row, *, most_s: float, log: Path) -> dict[str, Any]:
     """What is kept of a row, or under `failed` why there is nothing."""
     words = row.words()
-    told = {"command": " ".join(("mgajax", *words))}
+    record = {"command": " ".join(("mgajax", *words))}
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "row.json"
         command = [sys.executable, "-m", "mgajax", *words, "--out", str(out)]
         try:
             ending = run(command, log=log, limit_s=most_s, folder=ROOT)
         except TimeoutError:
-            return told | {"failed": f"killed after {most_s:.0f} s"}
+            return record | {"failed": f"killed after {most_s:.0f} s"}
         if not out.exists():
-            return told | {"failed": last_line(log)[:300]}
+            return record | {"failed": last_line(log)[:300]}
         report = json.loads(out.read_text())
-    step = {key: report[row.what][key] for key in STEP_KEPT if key in report[row.what]}
+    step = {key: report[row.step][key] for key in STEP_KEPT if key in report[row.step]}
     if parse_target(row.target).platform == "cuda":
         # A TPU's program does not say how often its loops run.
-        step["moved_bytes"] = report[row.what].get("moved", {}).get("bytes")
+        step["moved_bytes"] = report[row.step].get("moved", {}).get("bytes")
     spent = {"cpu_s": ending.cpu_s, "host_peak_bytes": ending.peak_bytes}
-    return told | {key: report[key] for key in KEPT} | spent | {row.what: step}
+    return record | {key: report[key] for key in KEPT} | spent | {row.step: step}
 
 
 def lines_of(rows: Mapping[str, Any]) -> list[str]:
@@ -107,7 +107,7 @@ def lines_of(rows: Mapping[str, Any]) -> list[str]:
     for name, row in rows.items():
         if "failed" in row:
             continue
-        (step,) = (row[what] for what in ("train", "eval") if what in row)
+        (step,) = (row[kind] for kind in ("train", "eval") if kind in row)
         memory, images = step["memory"], row["batch_size"]
         table.append(
             (
@@ -125,15 +125,20 @@ def lines_of(rows: Mapping[str, Any]) -> list[str]:
 
 def _that_fit(memory: Mapping[str, Any], *, images: int, target: str) -> str:
     """The command's estimate for the target, and the same for the other chips of its maker."""
-    own = parse_target(target).chip
-    told = [f"{target.partition(':')[0]} {memory['batch_that_fits']}"]
+    target_chip = parse_target(target).chip
+    batches = [f"{target.partition(':')[0]} {memory['batch_that_fits']}"]
     for chip in CHIPS if "arguments_bytes" in memory else ():
-        if chip.target and own and chip != own and (chip.gpu is None) == (own.gpu is None):
+        if (
+            chip.target
+            and target_chip
+            and chip != target_chip
+            and (chip.gpu is None) == (target_chip.gpu is None)
+        ):
             # The arguments are the state, but for some kilobytes of images.
             state = memory["arguments_bytes"]
-            room, each = chip.memory_bytes - state, (memory["needed_bytes"] - state) / images
-            told.append(f"{chip.target} {int(room / each)}")
-    return ", ".join(told)
+            room, image_bytes = chip.memory_bytes - state, (memory["needed_bytes"] - state) / images
+            batches.append(f"{chip.target} {int(room / image_bytes)}")
+    return ", ".join(batches)
 
 
 def main() -> int:

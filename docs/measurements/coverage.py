@@ -88,7 +88,7 @@ def rows(*, simulations: int, seed: int = 0) -> Iterator[Row]:
 
 
 def _row(
-    what: str,
+    estimate: str,
     truth: float,
     patients: int,
     simulations: int,
@@ -99,27 +99,27 @@ def _row(
     pairs = [draw(truth, patients, rng) for _ in range(simulations)]
     now = [low <= truth <= high for low, high in (new for new, _ in pairs if new is not None)]
     before = [low <= truth <= high for _, (low, high) in pairs]
-    none = 1 - len(now) / simulations
+    missing = 1 - len(now) / simulations
     return Row(
-        what,
+        estimate,
         truth,
         patients,
         seeds,
         simulations,
         float(np.mean(before)),
         float(np.mean(now)),
-        none,
+        missing,
     )
 
 
 def _accuracy(truth: float, patients: int, rng: np.random.Generator) -> Pair:
     hits = rng.random((patients, SLICES)) < truth
-    alike = rng.random(patients) < CORRELATION
-    hits[alike] = hits[alike][:, :1]
-    drawn = rng.multinomial(patients, np.full(patients, 1 / patients), size=RESAMPLES)
-    resampled = drawn @ hits.mean(axis=1) / patients
-    every = np.ones(hits.size, bool)
-    span = proportion(hits.ravel(), every, _clusters(patients), confidence=CONFIDENCE)
+    equal = rng.random(patients) < CORRELATION
+    hits[equal] = hits[equal][:, :1]
+    counts = rng.multinomial(patients, np.full(patients, 1 / patients), size=RESAMPLES)
+    resampled = counts @ hits.mean(axis=1) / patients
+    total = np.ones(hits.size, bool)
+    span = proportion(hits.ravel(), total, _clusters(patients), confidence=CONFIDENCE)
     return _ends(span), _percentiles(resampled)
 
 
@@ -145,13 +145,13 @@ def _calibration_error(truth: float, patients: int, rng: np.random.Generator) ->
     """Confidences that are too high by as much everywhere; 0: honest ones."""
     confidence = np.repeat(rng.uniform(0.55, 1.0, size=patients), SLICES)
     luck = rng.random((patients, SLICES))
-    alike = rng.random(patients) < CORRELATION
-    luck[alike] = luck[alike][:, :1]
+    equal = rng.random(patients) < CORRELATION
+    luck[equal] = luck[equal][:, :1]
     correct = luck.ravel() < confidence - truth
     gaps = cluster_sums(calibration.bin_sums(confidence, correct), _clusters(patients).member)
-    drawn = rng.multinomial(patients, np.full(patients, 1 / patients), size=RESAMPLES)
-    errors = calibration.ece(np.concatenate([np.ones((1, patients)), drawn]) @ gaps, luck.size)
-    deviations = calibration.ece(drawn @ gaps - patients * gaps.mean(axis=0), luck.size)
+    counts = rng.multinomial(patients, np.full(patients, 1 / patients), size=RESAMPLES)
+    errors = calibration.ece(np.concatenate([np.ones((1, patients)), counts]) @ gaps, luck.size)
+    deviations = calibration.ece(counts @ gaps - patients * gaps.mean(axis=0), luck.size)
     span = calibration_error(
         float(errors[0]), errors[1:], deviations, clusters=patients, confidence=CONFIDENCE
     )
@@ -164,13 +164,13 @@ def _difference_over(seeds: int) -> Callable[[float, int, np.random.Generator], 
     def draw(truth: float, patients: int, rng: np.random.Generator) -> Pair:
         network = rng.normal(size=(seeds, 1)) * 0.02
         person = rng.normal(size=(1, patients)) * 0.10
-        both = rng.normal(size=(seeds, patients)) * 0.05
-        differences = truth + network + person + both
+        residual = rng.normal(size=(seeds, patients)) * 0.05
+        differences = truth + network + person + residual
         mean = differences.mean(axis=0)
         error = float(mean.std(ddof=1) / np.sqrt(patients))
         span = over_seeds(differences.mean(axis=1), error, clusters=patients, confidence=CONFIDENCE)
-        drawn = rng.multinomial(patients, np.full(patients, 1 / patients), size=RESAMPLES)
-        return _ends(span), _percentiles(drawn @ mean / patients)
+        counts = rng.multinomial(patients, np.full(patients, 1 / patients), size=RESAMPLES)
+        return _ends(span), _percentiles(counts @ mean / patients)
 
     return draw
 
@@ -191,13 +191,13 @@ def _percentiles(resampled: np.ndarray) -> Ends:
     return float(low), float(high)
 
 
-def markdown(found: list[Row]) -> str:
+def markdown(situations: list[Row]) -> str:
     """The table of docs/explanation/intervals.md."""
     lines = [
         "| what | truth | patients | seeds | before | now | none |",
         "|---|--:|--:|--:|--:|--:|--:|",
     ]
-    for row in found:
+    for row in situations:
         shares = (f"{100 * share:.1f}" for share in (row.before, row.now, row.none))
         cells = (row.what, f"{row.truth:.3f}", str(row.patients), str(row.seeds or "–"), *shares)
         lines.append(f"| {' | '.join(cells)} |")
@@ -210,10 +210,10 @@ def main() -> None:
     parser.add_argument("--simulations", type=int, default=2000)
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
-    found = list(rows(simulations=args.simulations))
-    print(markdown(found))
+    situations = list(rows(simulations=args.simulations))
+    print(markdown(situations))
     if args.out:
-        write_json({"rows": [asdict(row) for row in found]}, args.out)
+        write_json({"rows": [asdict(row) for row in situations]}, args.out)
 
 
 if __name__ == "__main__":

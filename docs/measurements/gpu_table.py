@@ -28,7 +28,7 @@ from mgajax.distributed.supervision import run as run_program
 
 ROOT = Path(__file__).resolve().parents[2]
 
-WHATS, DTYPES = ("train", "eval"), ("float32", "bfloat16")
+STEP_KINDS, DTYPES = ("train", "eval"), ("float32", "bfloat16")
 MODES = "cuda_graph,compiled_cuda_graphs"
 """The likeliest last: if the last one tried is the fastest, it is not prepared again."""
 
@@ -70,12 +70,12 @@ class Row:
 
     network: str
     dtype: str
-    what: str
+    step: str
 
     @property
     def name(self) -> str:
         """Its key in the file."""
-        return f"{self.network} {self.dtype} {self.what}"
+        return f"{self.network} {self.dtype} {self.step}"
 
 
 class RowError(Exception):
@@ -84,8 +84,8 @@ class RowError(Exception):
 
 def plan(networks: Sequence[str]) -> list[Row]:
     """All rows, train steps before evaluation, float32 before bfloat16, but both of the first network."""
-    rows = [Row(name, dtype, what) for what in WHATS for dtype in DTYPES for name in networks]
-    return sorted(rows, key=lambda row: (WHATS.index(row.what), row.network != networks[0]))
+    rows = [Row(name, dtype, step) for step in STEP_KINDS for dtype in DTYPES for name in networks]
+    return sorted(rows, key=lambda row: (STEP_KINDS.index(row.step), row.network != networks[0]))
 
 
 def command(row: Row, *, options: argparse.Namespace, overrides: Sequence[str]) -> list[str]:
@@ -98,7 +98,7 @@ def command(row: Row, *, options: argparse.Namespace, overrides: Sequence[str]) 
         steps, modes = TRIAL_STEPS, TRIAL_MODES
     return [
         *(sys.executable, "-m", "mgajax", "benchmark", "step"),
-        *("--config", f"configs/{network.config}.py", "--only", row.what, "--steps", str(steps)),
+        *("--config", f"configs/{network.config}.py", "--only", row.step, "--steps", str(steps)),
         *("--peer", "torch", "--peer_python", str(options.peer_python.absolute())),
         *("--peer_modes", options.peer_modes or modes),
         *(f"--config.{key}={value}" for key, value in keys.items()),
@@ -128,18 +128,18 @@ def run_row(words: Sequence[str], limit_s: float, *, log: Path) -> dict[str, Any
         return report
 
 
-def expected_s(row: Row, taken: Mapping[str, float]) -> float:
+def expected_s(row: Row, row_seconds: Mapping[str, float]) -> float:
     """What a row should take: as its network's in the other type; or its other step; or the median."""
-    for alike in (f"{row.network} * {row.what}", f"{row.network} * *", "* * *"):
-        found = [seconds for name, seconds in taken.items() if _matches(name, alike)]
-        if found:
-            return statistics.median(found)
+    for form in (f"{row.network} * {row.step}", f"{row.network} * *", "* * *"):
+        times = [taken_s for name, taken_s in row_seconds.items() if _matches(name, form)]
+        if times:
+            return statistics.median(times)
     return 0.0
 
 
 def _matches(name: str, form: str) -> bool:
     pairs = zip(name.split(), form.split(), strict=True)
-    return all(wanted in ("*", word) for word, wanted in pairs)
+    return all(pattern in ("*", word) for word, pattern in pairs)
 
 
 def fill(
@@ -173,15 +173,19 @@ def fill(
             _tell(row, "there already")
             continue
         began = now()
-        left = ends - began
-        expected = expected_s(row, {name: one["row_s"] for name, one in table["rows"].items()})
-        same = (row.network, row.what)
-        if left <= expected or same in overran:
-            why = "overran in the other type" if same in overran else f"{expected:.0f} s expected"
-            _tell(row, f"left out: {why}, {max(left, 0):.0f} s left")
+        remaining = ends - began
+        expected = expected_s(
+            row, {name: done_report["row_s"] for name, done_report in table["rows"].items()}
+        )
+        same = (row.network, row.step)
+        if remaining <= expected or same in overran:
+            reason = (
+                "overran in the other type" if same in overran else f"{expected:.0f} s expected"
+            )
+            _tell(row, f"left out: {reason}, {max(remaining, 0):.0f} s left")
             continue
         try:
-            report = run(row, min(left, most_s))
+            report = run(row, min(remaining, most_s))
         except TimeoutError:
             overran.add(same)
             _tell(row, f"left out: killed after {now() - began:.0f} s")
@@ -200,11 +204,11 @@ def _read(out: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
         return {"settings": dict(settings), "rows": {}}
     try:
         table: dict[str, Any] = json.loads(out.read_text())
-        found, _ = table["settings"], table["rows"]
+        recorded, _ = table["settings"], table["rows"]
     except (ValueError, TypeError, KeyError) as error:
         sys.exit(f"{out} is no table of this script ({error!r}); name another --out")
-    if found != settings:
-        sys.exit(f"{out} has rows of other settings, {found}; name another --out")
+    if recorded != settings:
+        sys.exit(f"{out} has rows of other settings, {recorded}; name another --out")
     return table
 
 
@@ -225,19 +229,19 @@ def lines_of(table: Mapping[str, Any]) -> list[str]:
     rows: list[Sequence[str]] = [header]
     notes = []
     for name, report in table["rows"].items():
-        (found,) = (report[what] for what in WHATS if what in report)
-        peer, ratios = found["peer"], found["block_ratios"]
+        (measured,) = (report[kind] for kind in STEP_KINDS if kind in report)
+        peer, ratios = measured["peer"], measured["block_ratios"]
         rows.append(
             (
                 name,
                 f"{report['batch_size']} × {report['image_size']}²",
-                f"{found['p50_ms']:.2f}",
+                f"{measured['p50_ms']:.2f}",
                 f"{peer['p50_ms']:.2f}",
-                f"{found['ratio']:.3f}",
+                f"{measured['ratio']:.3f}",
                 f"{min(ratios):.3f} to {max(ratios):.3f}",
                 peer["mode"],
-                "-" if found["mfu"] is None else f"{found['mfu']:.1%}",
-                f"{found['trace_and_lower']['wall_s'] + found['compile']['wall_s']:.0f}",
+                "-" if measured["mfu"] is None else f"{measured['mfu']:.1%}",
+                f"{measured['trace_and_lower']['wall_s'] + measured['compile']['wall_s']:.0f}",
             )
         )
         for mode, tried in peer["tried"].items():

@@ -26,8 +26,8 @@ def imported_rooms(file: Path, *, rooms: set[str]) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             names += [f"{node.module}.{alias.name}" for alias in node.names]
     parts = [name.split(".") for name in names]
-    found = {part[1] for part in parts if part[0] == "mgajax" and len(part) > 1}
-    return found & rooms - {room_of(file)}
+    imports = {part[1] for part in parts if part[0] == "mgajax" and len(part) > 1}
+    return imports & rooms - {room_of(file)}
 
 
 def main() -> None:
@@ -42,8 +42,8 @@ def main() -> None:
     lines = sum(file.read_text().count("\n") for file in shipped)
     print(f"rooms {len(rooms)}, files {len(shipped)}, lines {lines:,}", end=", ")
     print(f"arrows {sum(map(len, arrows.values()))}")
-    for room, others in arrows.items():
-        print(f"  {room}: {' '.join(sorted(others))}")
+    for room, targets in arrows.items():
+        print(f"  {room}: {' '.join(sorted(targets))}")
 
 
 if __name__ == "__main__":

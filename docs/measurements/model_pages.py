@@ -178,8 +178,8 @@ def main() -> None:
 
 def pages() -> dict[str, str]:
     """The text of every page by its file's name."""
-    made = {f"{name}.md": _page(name, model) for name, model in MODELS.items()}
-    return made | {"index.md": _index()}
+    texts = {f"{name}.md": _page(name, model) for name, model in MODELS.items()}
+    return texts | {"index.md": _index()}
 
 
 def _index() -> str:

@@ -41,7 +41,7 @@ def main() -> None:
     random = np.random.default_rng(0)
     slices = list(random.integers(0, 255, (SLICES, SIDE, SIDE), dtype=np.uint8))
     results = predictor(slices)
-    images = np.stack([one.prepared.image for one in results])
+    images = np.stack([result.prepared.image for result in results])
     floats = np.asarray(to_float(images[..., None]))
     batches = np.split(floats, SLICES // BATCH)
     print(f"onnx input {entry.name} {entry.shape} {entry.type}")

@@ -33,17 +33,19 @@ intervals of today are made of each seed's value and the width of the published 
 
 def page() -> str:
     """The Markdown of docs/results/verdicts.md."""
-    every = [*_lines()]
-    claims = [line for line in every if line["study"].startswith(f"[{CLAIMS}]")]
-    others = [line for line in every if line not in claims and _decided(line["before"])]
+    lines = [*_lines()]
+    claims = [line for line in lines if line["study"].startswith(f"[{CLAIMS}]")]
+    others = [line for line in lines if line not in claims and _decided(line["before"])]
     parts = [HEAD, "## The paper's claims", _count(claims), _table(claims), "## Other differences"]
-    kept = [line for line in others if _decided(line["now"])]
-    parts += [_count(others), "### What stands", _table(kept), "### What fell"]
-    whys = Counter(line["now"] for line in others if line not in kept)
-    parts.append(", ".join(f"{count} × {why}" for why, count in whys.most_common()) + ".")
+    standing = [line for line in others if _decided(line["now"])]
+    parts += [_count(others), "### What stands", _table(standing), "### What fell"]
+    verdicts = Counter(line["now"] for line in others if line not in standing)
+    parts.append(
+        ", ".join(f"{count} × {verdict}" for verdict, count in verdicts.most_common()) + "."
+    )
     for study in dict.fromkeys(line["study"] for line in others):
-        own = [line for line in others if line["study"] == study and line not in kept]
-        parts += [f"#### {study}", _table(own)] if own else []
+        fallen = [line for line in others if line["study"] == study and line not in standing]
+        parts += [f"#### {study}", _table(fallen)] if fallen else []
     return "\n\n".join(part.strip() for part in parts)
 
 
@@ -52,8 +54,8 @@ def _count(lines: list[dict[str, str]]) -> str:
     now = sum(_decided(line["now"]) for line in before)
     new = sum(_decided(line["now"]) for line in lines) - now
     fell = len(before) - now
-    told = f"Of {len(lines)} differences {len(before)} were told from zero: **{now} are still, {fell} fell**."
-    return f"{told} None is new." if not new else f"{told} {new} are new."
+    summary = f"Of {len(lines)} differences {len(before)} were told from zero: **{now} are still, {fell} fell**."
+    return f"{summary} None is new." if not new else f"{summary} {new} are new."
 
 
 def _decided(verdict: str) -> bool:

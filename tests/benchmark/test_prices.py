@@ -1,7 +1,7 @@
 """What an operation belongs to, and what it should take: by the compiler's cycles or by a roofline."""
 
 import pytest
-from test_module import TILED
+from test_hlo import TILED
 
 from mgajax.benchmark.chips import CHIPS, Chip
 from mgajax.benchmark.hlo import read_module

@@ -34,7 +34,7 @@ class Clock:
             raise TimeoutError
         if not wanted:
             raise table.RowError("exit code 1: out of memory")
-        return {row.what: {}}
+        return {row.step: {}}
 
     def fill(self, out: Path, *, limit_s: float, most_s: float = 1e9) -> int:
         """`table.fill` of ROWS."""
