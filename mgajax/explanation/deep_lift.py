@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, Int
 from mgajax.data.loader import AnyArray
 from mgajax.errors import ConfigError
 from mgajax.explanation.attribution import Attribution, make_attribution
-from mgajax.explanation.difference import Parts, split_by_sign
+from mgajax.explanation.difference import DifferenceParts, split_by_sign
 from mgajax.explanation.interpreter import propagate
 from mgajax.explanation.one_variable import Nonlinear
 from mgajax.explanation.question import (
@@ -140,7 +140,7 @@ def _attributions(
 ) -> tuple[Float[Array, "b *size"], Float[Array, "b"]]:
     """Multipliers times parts, and the difference of the logits."""
 
-    def logit_parts(parts: Parts) -> tuple[Parts, Array]:
+    def logit_parts(parts: DifferenceParts) -> tuple[DifferenceParts, Array]:
         out = propagate(
             functools.partial(network.logits, variables),
             image=images,

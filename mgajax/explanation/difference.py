@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-Parts = tuple[Float[Array, "..."], ...]
+DifferenceParts = tuple[Float[Array, "..."], ...]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class Difference:
 
     input: Float[Array, "*shape"]
     baseline: Float[Array, "*shape"]
-    parts: Parts
+    parts: DifferenceParts
     mixer: str = ""
 
     @property
@@ -47,14 +47,14 @@ class Difference:
         return self.baseline + 0.5 * self.change
 
 
-def split_by_sign(change: Float[Array, "*shape"], *, count: int) -> Parts:
+def split_by_sign(change: Float[Array, "*shape"], *, count: int) -> DifferenceParts:
     """A first value's parts: the change itself, or its positive and its negative elements."""
     if count == 1:
         return (change,)
     return (jnp.maximum(change, 0.0), jnp.minimum(change, 0.0))
 
 
-def scale_parts(parts: Parts, factor: Float[Array, "..."]) -> Parts:
+def scale_parts(parts: DifferenceParts, factor: Float[Array, "..."]) -> DifferenceParts:
     """Parts times a factor that broadcasts against them; a negative one exchanges p and n."""
     if len(parts) == 1:
         return (factor * parts[0],)
@@ -63,12 +63,12 @@ def scale_parts(parts: Parts, factor: Float[Array, "..."]) -> Parts:
     return (up * positive + down * negative, down * positive + up * negative)
 
 
-def exchange_parts(parts: Parts) -> Parts:
+def exchange_parts(parts: DifferenceParts) -> DifferenceParts:
     """p and n changed over: what enters an operation that takes its negative."""
     return parts[::-1]
 
 
-def add_parts(first: Parts, second: Parts) -> Parts:
+def add_parts(first: DifferenceParts, second: DifferenceParts) -> DifferenceParts:
     """Parts of a sum: p with p, n with n."""
     return tuple(a + b for a, b in zip(first, second, strict=True))
 

@@ -13,10 +13,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from mgajax.errors import ConfigError
-from mgajax.explanation.difference import Difference, Parts, last_mixer
+from mgajax.explanation.difference import Difference, DifferenceParts, last_mixer
 from mgajax.explanation.one_variable import Nonlinear
 from mgajax.explanation.operation import Operation, Value, bound
-from mgajax.explanation.rules import RULES, WHOLE, Rule, mixing
+from mgajax.explanation.rules import RULES, WHOLE, OperationRule, mixing
 from mgajax.models.traced import call
 
 
@@ -25,7 +25,7 @@ def propagate(
     *,
     image: Float[Array, "b *size"],
     baseline: Float[Array, "b *size"],
-    parts: Parts,
+    parts: DifferenceParts,
     nonlinear: Nonlinear,
 ) -> Difference:
     """The difference of a function's output, and its parts as linear functions of `parts`.
@@ -108,7 +108,7 @@ def _nth(run: Callable[..., Any], n: int) -> Callable[..., Array]:
     return lambda *operands: run(*operands)[n]
 
 
-def _difference(operation: Operation, rule: Rule, nonlinear: Nonlinear) -> Difference:
+def _difference(operation: Operation, rule: OperationRule, nonlinear: Nonlinear) -> Difference:
     try:
         parts = rule(operation, nonlinear)
     except NotImplementedError as error:

@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from mgajax.explanation.difference import Difference, Parts
+from mgajax.explanation.difference import Difference, DifferenceParts
 
 Nonlinear = Literal["rescale", "reveal_cancel", "genomics_default"]
 
@@ -41,7 +41,7 @@ class Function:
         return jax.jvp(self.at, (x,), (jnp.ones_like(x),))[1]
 
 
-def one_variable(function: Function, value: Difference, nonlinear: Nonlinear) -> Parts:
+def one_variable(function: Function, value: Difference, nonlinear: Nonlinear) -> DifferenceParts:
     """Parts of f(x).
 
     Rescale: every part times Δf / Δx. RevealCancel: p' = ½ [f(r + p) − f(r) + f(x) − f(r + n)] and

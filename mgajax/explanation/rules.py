@@ -16,7 +16,7 @@ from jaxtyping import Array
 
 from mgajax.explanation.difference import (
     Difference,
-    Parts,
+    DifferenceParts,
     add_parts,
     exchange_parts,
     scale_parts,
@@ -25,10 +25,10 @@ from mgajax.explanation.difference import (
 from mgajax.explanation.one_variable import Function, Nonlinear, one_variable
 from mgajax.explanation.operation import Operation
 
-Rule: TypeAlias = Callable[[Operation, Nonlinear], Parts]
+OperationRule: TypeAlias = Callable[[Operation, Nonlinear], DifferenceParts]
 
 
-def structural(operation: Operation, nonlinear: Nonlinear) -> Parts:
+def structural(operation: Operation, nonlinear: Nonlinear) -> DifferenceParts:
     """Sums, copies and moves, all with weights ≥ 0: each part by itself."""
     values = operation.differing
     points = [v.middle for v in values]
@@ -38,12 +38,12 @@ def structural(operation: Operation, nonlinear: Nonlinear) -> Parts:
     )
 
 
-def identity(operation: Operation, nonlinear: Nonlinear) -> Parts:
+def identity(operation: Operation, nonlinear: Nonlinear) -> DifferenceParts:
     """What stops gradients stops no difference (a softmax subtracts its maximum so)."""
     return operation.differing[0].parts
 
 
-def difference_of_two(operation: Operation, nonlinear: Nonlinear) -> Parts:
+def difference_of_two(operation: Operation, nonlinear: Nonlinear) -> DifferenceParts:
     """a − b: what pushed b up pushes the result down."""
     parts = [v.parts for v in operation.differing]
     if 1 in operation.differing_indices:
@@ -52,23 +52,23 @@ def difference_of_two(operation: Operation, nonlinear: Nonlinear) -> Parts:
     return tuple(operation.along(points, directions) for directions in zip(*parts, strict=True))
 
 
-def negative(operation: Operation, nonlinear: Nonlinear) -> Parts:
+def negative(operation: Operation, nonlinear: Nonlinear) -> DifferenceParts:
     """−a."""
     return scale_parts(
         operation.differing[0].parts, jnp.asarray(-1.0, operation.operands[0].input.dtype)
     )
 
 
-def product(operation: Operation, nonlinear: Nonlinear) -> Parts:
+def product(operation: Operation, nonlinear: Nonlinear) -> DifferenceParts:
     """a · b, element by element: Δ(ab) = mean(a) Δb + mean(b) Δa, or a constant times Δ."""
 
-    def one_operand(index: int) -> Parts:
+    def one_operand(index: int) -> DifferenceParts:
         return scale_parts(operation.operands[index].parts, _middle(operation.operands[1 - index]))
 
     return _sum_over_operands(operation, one_operand)
 
 
-def quotient(operation: Operation, nonlinear: Nonlinear) -> Parts:
+def quotient(operation: Operation, nonlinear: Nonlinear) -> DifferenceParts:
     """a / b as a · (1 / b): the reciprocal by the rule of one variable, then the product rule."""
     numerator, denominator = operation.operands
     if not isinstance(denominator, Difference):
@@ -85,13 +85,13 @@ def quotient(operation: Operation, nonlinear: Nonlinear) -> Parts:
     return add_parts(of_inverse, scale_parts(numerator.parts, inverse.middle))
 
 
-def mixing(operation: Operation, nonlinear: Nonlinear) -> Parts:
+def mixing(operation: Operation, nonlinear: Nonlinear) -> DifferenceParts:
     """Convolution and matrix product: linear in each operand, products by the product rule.
 
     With two parts, weight times change goes up or down by its own sign.
     """
 
-    def one_operand(index: int) -> Parts:
+    def one_operand(index: int) -> DifferenceParts:
         value, weights = operation.operands[index], _middle(operation.operands[1 - index])
 
         def mixed(change: Array, weights: Array) -> Array:
@@ -107,7 +107,7 @@ def mixing(operation: Operation, nonlinear: Nonlinear) -> Parts:
     return _sum_over_operands(operation, one_operand)
 
 
-def selection(operation: Operation, nonlinear: Nonlinear) -> Parts:
+def selection(operation: Operation, nonlinear: Nonlinear) -> DifferenceParts:
     """A maximum or minimum over values that all may differ: the cross rule, on each part.
 
     With c = max(out, out₀), the winner under the input gets c − out₀, the winner under the baseline
@@ -131,7 +131,7 @@ def selection(operation: Operation, nonlinear: Nonlinear) -> Parts:
     return tuple(totals)
 
 
-def largest_of_two(operation: Operation, nonlinear: Nonlinear) -> Parts:
+def largest_of_two(operation: Operation, nonlinear: Nonlinear) -> DifferenceParts:
     """max(a, b) or min(a, b): one variable if the other is a constant (ReLU), else the cross rule."""
     if len(operation.differing_indices) == 2:
         return selection(operation, nonlinear)
@@ -141,7 +141,7 @@ def largest_of_two(operation: Operation, nonlinear: Nonlinear) -> Parts:
     return one_variable(function, operation.differing[0], nonlinear)
 
 
-def clamp(operation: Operation, nonlinear: Nonlinear) -> Parts:
+def clamp(operation: Operation, nonlinear: Nonlinear) -> DifferenceParts:
     """clamp(low, x, high) with constant bounds."""
     low, value, high = operation.operands
     if operation.differing_indices != (1,):
@@ -150,17 +150,17 @@ def clamp(operation: Operation, nonlinear: Nonlinear) -> Parts:
     return one_variable(function, value, nonlinear)
 
 
-def choice(operation: Operation, nonlinear: Nonlinear) -> Parts:
+def choice(operation: Operation, nonlinear: Nonlinear) -> DifferenceParts:
     """`where` by a condition that is the same under input and baseline."""
     if 0 in operation.differing_indices:
         raise NotImplementedError("a choice by a condition that depends on the input")
     return structural(operation, nonlinear)
 
 
-def elementwise(*, everywhere: bool) -> Rule:
+def elementwise(*, everywhere: bool) -> OperationRule:
     """A smooth function of one variable, defined for all numbers or not."""
 
-    def rule(operation: Operation, nonlinear: Nonlinear) -> Parts:
+    def rule(operation: Operation, nonlinear: Nonlinear) -> DifferenceParts:
         if len(operation.differing_indices) != 1:
             raise NotImplementedError("two operands that both depend on the input")
         function = Function(operation.at, everywhere=everywhere)
@@ -169,7 +169,7 @@ def elementwise(*, everywhere: bool) -> Rule:
     return rule
 
 
-def indexing(operation: Operation, nonlinear: Nonlinear) -> Parts:
+def indexing(operation: Operation, nonlinear: Nonlinear) -> DifferenceParts:
     """Indexing by indices that are the same under input and baseline."""
     if operation.differing_indices != (0,):
         raise NotImplementedError("indices that depend on the input")
@@ -180,7 +180,9 @@ def _middle(value: Difference | Array) -> Array:
     return value.middle if isinstance(value, Difference) else value
 
 
-def _sum_over_operands(operation: Operation, share: Callable[[int], Parts]) -> Parts:
+def _sum_over_operands(
+    operation: Operation, share: Callable[[int], DifferenceParts]
+) -> DifferenceParts:
     return functools.reduce(add_parts, map(share, operation.differing_indices))
 
 
@@ -206,7 +208,7 @@ def _picked_over_axes(operation: Operation, point: Array, values: Array) -> Arra
     return jnp.sum(jnp.where(indices == winner, moved, 0.0), axis=-1)
 
 
-RULES: dict[str, Rule] = {
+RULES: dict[str, OperationRule] = {
     **dict.fromkeys(
         (
             "add",
@@ -270,7 +272,7 @@ RULES: dict[str, Rule] = {
 }
 """By the name of the primitive."""
 
-WHOLE: dict[str, Rule] = {
+WHOLE: dict[str, OperationRule] = {
     "largest_of_nine": selection,  # mgajax.models.pooling
     **dict.fromkeys(
         ("celu", "elu", "gelu", "leaky_relu", "selu", "silu", "softplus", "relu6"),

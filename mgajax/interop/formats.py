@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mgajax.interop import onnx_file, orbax_folder, safetensors_file, stablehlo_file, torch_file
-from mgajax.interop.network import Answer, Network
+from mgajax.interop.network import Network, OutputFunction
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Format:
     packages: tuple[str, ...]
     extra: str
     write: Callable[[Network, Path], None]
-    load: Callable[[Network, Path], Answer]
+    load: Callable[[Network, Path], OutputFunction]
     usage: str
 
     @property

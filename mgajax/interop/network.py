@@ -13,7 +13,7 @@ from mgajax import models
 
 INPUT = "images"
 
-Answer: TypeAlias = Callable[[np.ndarray], dict[str, np.ndarray]]
+OutputFunction: TypeAlias = Callable[[np.ndarray], dict[str, np.ndarray]]
 """Images, float32 [b, h, w, c], to the outputs that `Network.outputs` names."""
 
 _IN_TRAINING_ONLY = {"repeats": "unrolled", "remat": "none"}
@@ -70,7 +70,7 @@ class Network:
     def _compiled(self) -> Any:
         return jax.jit(self.outputs)
 
-    def answer(self, variables: Mapping[str, Any]) -> Answer:
+    def answer(self, variables: Mapping[str, Any]) -> OutputFunction:
         """`outputs` with variables of these shapes, on the host."""
         return lambda images: jax.device_get(self._compiled(variables, images))
 

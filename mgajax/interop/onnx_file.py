@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.export import is_symbolic_dim
 
 from mgajax.errors import ExportError
-from mgajax.interop.network import INPUT, Answer, Network
+from mgajax.interop.network import INPUT, Network, OutputFunction
 from mgajax.interop.onnx_graph import IR_VERSION, OPSET, Graph, Unsupported, add_traced
 from mgajax.interop.onnx_operators import FUNCTIONS, OPERATORS
 
@@ -57,7 +57,7 @@ def write(network: Network, path: Path) -> None:
     onnx.save(model, path)
 
 
-def load(network: Network, path: Path) -> Answer:
+def load(network: Network, path: Path) -> OutputFunction:
     """The answer of ONNX Runtime on the CPU."""
     import onnxruntime
 

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from mgajax.interop.network import Answer, Network
+from mgajax.interop.network import Network, OutputFunction
 
 
 def write(network: Network, path: Path) -> None:
@@ -18,7 +18,7 @@ def write(network: Network, path: Path) -> None:
         )
 
 
-def load(network: Network, path: Path) -> Answer:
+def load(network: Network, path: Path) -> OutputFunction:
     """The network's answer with the folder's weights."""
     return network.answer(read(path))
 

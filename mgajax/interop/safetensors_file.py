@@ -6,7 +6,7 @@ from pathlib import Path
 import flax.traverse_util
 import numpy as np
 
-from mgajax.interop.network import Answer, Network
+from mgajax.interop.network import Network, OutputFunction
 
 
 def write(network: Network, path: Path) -> None:
@@ -19,7 +19,7 @@ def write(network: Network, path: Path) -> None:
     path.write_bytes(save(contiguous, metadata=header))
 
 
-def load(network: Network, path: Path) -> Answer:
+def load(network: Network, path: Path) -> OutputFunction:
     """The network's answer with the file's weights."""
     from safetensors.numpy import load_file
 

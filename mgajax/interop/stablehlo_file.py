@@ -6,7 +6,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 
-from mgajax.interop.network import Answer, Network
+from mgajax.interop.network import Network, OutputFunction
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 
@@ -21,7 +21,7 @@ def write(network: Network, path: Path) -> None:
     path.write_bytes(exported.serialize())
 
 
-def load(network: Network, path: Path) -> Answer:
+def load(network: Network, path: Path) -> OutputFunction:
     """The file's own answer."""
     program = jax.jit(jax.export.deserialize(bytearray(path.read_bytes())).call)
     return lambda images: jax.device_get(program(images))

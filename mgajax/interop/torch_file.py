@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mgajax.errors import ConfigError
-from mgajax.interop.network import Answer, Network
+from mgajax.interop.network import Network, OutputFunction
 from mgajax.interop.torch_weights import to_torch
 from mgajax.models.deeplabv3 import DeepLabV3
 from mgajax.models.densenet import DenseNet
@@ -57,7 +57,7 @@ def write(network: Network, path: Path) -> None:
     torch.save({"state_dict": state, "metadata": json.dumps(network.metadata)}, path)
 
 
-def load(network: Network, path: Path) -> Answer:
+def load(network: Network, path: Path) -> OutputFunction:
     """The answer of our PyTorch definition (`mgajax.benchmark.torch_baseline`) with the file's weights."""
     import torch
 

@@ -17,7 +17,7 @@ from mgajax.interop.export.card import model_card
 from mgajax.interop.export.comparison import Artefact, compare_file, comparison_slices
 from mgajax.interop.export.metadata import metadata
 from mgajax.interop.formats import FORMATS
-from mgajax.interop.network import Answer, Network
+from mgajax.interop.network import Network, OutputFunction
 from mgajax.progress import track
 from mgajax.training.beginning import CHANNELS, model_options
 from mgajax.training.run_folder import SPLIT_FILE
@@ -140,7 +140,7 @@ def _write_and_compare(
     return tuple(artefacts), compared_on
 
 
-def _joined(answer: Answer, batches: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+def _joined(answer: OutputFunction, batches: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
     parts = [answer(batch) for batch in batches]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
