@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mgajax.schema import CLASS_NAMES
+from mgajax.schema import CLASS_NAMES, COVID
 
 FILES_NAMED = 5
 """Unreadable files that a sentence names; all are in the JSON."""
@@ -73,7 +73,10 @@ def _about_classes(metrics: Mapping[str, Any]) -> Iterator[str]:
             "its recall and ROC AUC, and means over classes that need them."
         )
     if len(present) == 1:
-        yield f"All its slices are {present[0]}: specificity or recall and every ROC AUC are undefined."
+        binary = (
+            "specificity" if present[0] == CLASS_NAMES[COVID] else f"recall of {CLASS_NAMES[COVID]}"
+        )
+        yield f"All its slices are {present[0]}: {binary} and every ROC AUC are undefined."
     called = {name: row["slices"] for name, row in metrics["called"].items() if row["slices"]}
     if len(called) == 1:
         (name,) = called

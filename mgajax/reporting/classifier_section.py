@@ -69,7 +69,8 @@ def classifier_blocks(page: Page, results: SplitResults) -> list[Block]:
 
 def _results(metrics: dict[str, Any], split: str) -> Table:
     """Slices beside patients, and the paper's numbers where the model is one of its own."""
-    people, printed = metrics["per_patient"], TABLE4.get(metrics["model"], {})
+    people = metrics["per_patient"]
+    printed = {} if "set" in metrics else TABLE4.get(metrics["model"], {})
     paper = {f"covid_vs_rest.{key}": value for key, value in printed.items()}
     words = {"positive": metrics["positive"], "classes": len(metrics["class_names"])}
     rows: tuple[Row, ...] = tuple(
@@ -82,12 +83,15 @@ def _results(metrics: dict[str, Any], split: str) -> Table:
         for path, text in RESULTS.items()
     )
     further_heads = (*(["Patients"] if people else []), *(["Paper, Table 4"] if paper else []))
-    caption = f"{label_sentence(metrics)}. Patients: by the mean probabilities of their slices"
+    by_means = ". Patients: by the mean probabilities of their slices" if people else ""
+    caption = f"{label_sentence(metrics)}{by_means}"
     heads = ("Percent", "Slices", *further_heads)
     return Table(heads, rows, caption=caption, name=f"{split}_results")
 
 
-def _curves(page: Page, metrics: dict[str, Any], predictions: Predictions, split: str) -> Figure:
+def _curves(
+    page: Page, metrics: dict[str, Any], predictions: Predictions, split: str
+) -> Figure | str:
     settings = (metrics["intervals"] or {}).get("settings")
     rankings = ranking_curves(
         predictions.probabilities,
@@ -100,6 +104,8 @@ def _curves(page: Page, metrics: dict[str, Any], predictions: Predictions, split
             confidence=settings["confidence"] if settings else 0.95,
         ),
     )
+    if not rankings:
+        return "No ROC and no precision-recall curves: all slices are of one class."
     area = number(metrics, "covid_vs_rest.roc_auc")
     return page.draw(
         f"{split}_curves",

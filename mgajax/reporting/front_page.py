@@ -204,7 +204,8 @@ def _overview(runs: Sequence[ReportedRun]) -> Table:
             str(run.config["task"]),
             run.data_set,
             state_of(run),
-            ", ".join(results.split for results in run.evaluations) or "not evaluated",
+            ", ".join(results.split for results in (*run.evaluations, *run.other_sets))
+            or "not evaluated",
             ", ".join(folder.name for folder in run.explanations) or "no",
         )
         for run in runs

@@ -28,6 +28,9 @@ from mgajax.training.run_folder import SPLIT_FILE
 REPORT_KEYS = {"task", "model", "split", "n", "intervals", "per_source"}
 """What every report of `mgajax evaluate` holds."""
 
+SET_KEYS = {*REPORT_KEYS, "set", "set_kind", "leaks", "remarks"} - {"split"}
+"""What every report of it on another set holds."""
+
 VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 
@@ -43,7 +46,7 @@ class SliceScores:
 
 @dataclass(frozen=True, eq=False)
 class SplitResults:
-    """One evaluated split.
+    """One evaluated split, or another set that the run was judged by.
 
     Attributes:
       split: its name.
@@ -72,6 +75,7 @@ class ReportedRun:
       rows: of `metrics.jsonl`.
       counts: by split, slices of each class and "patients".
       evaluations: test first.
+      other_sets: results on sets that it was not trained on, by name.
       explanations: folders of `mgajax explain` in the run's.
       missing: what is not there, and the command that makes it.
     """
@@ -83,6 +87,7 @@ class ReportedRun:
     rows: list[dict[str, float | int]]
     counts: Mapping[str, Mapping[str, int]]
     evaluations: tuple[SplitResults, ...]
+    other_sets: tuple[SplitResults, ...]
     explanations: tuple[Path, ...]
     missing: tuple[Missing, ...]
 
@@ -148,6 +153,7 @@ def read_run(result_folder: ResultFolder) -> ReportedRun:
         rows=rows,
         counts=_counts(folder / SPLIT_FILE),
         evaluations=evaluations,
+        other_sets=_other_sets(folder, problems),
         explanations=explanations,
         missing=tuple(problems),
     )
@@ -189,6 +195,25 @@ def _evaluations(folder: Path, problems: list[Missing]) -> tuple[SplitResults, .
             )
         evaluations.append(results)
     return tuple(evaluations)
+
+
+def _other_sets(folder: Path, problems: list[Missing]) -> tuple[SplitResults, ...]:
+    """Reports of other sets; files that are none are passed over, damaged ones told."""
+    results = []
+    for path in sorted((folder / EVALUATION_FOLDER).glob("*.json")):
+        if path.stem in SPLITS:
+            continue
+        try:
+            metrics = read_json(path)
+            if metrics is None or metrics.get("set") != path.stem:
+                continue
+            if not metrics.keys() >= SET_KEYS:
+                raise DataError(f"{path}: not a report of this version")
+            results.append(_read_split(folder / EVALUATION_FOLDER, path.stem, metrics))
+        except DataError as error:
+            again = f"mgajax evaluate --workdir {_quoted(folder)} --data PATH --name {path.stem}"
+            problems.append(Missing(str(error), again))
+    return tuple(results)
 
 
 def _read_split(folder: Path, split: str, metrics: dict[str, Any]) -> SplitResults:

@@ -23,6 +23,7 @@ from mgajax.reporting.html.blocks import (
 from mgajax.reporting.html.page import Page
 from mgajax.reporting.reported_run import ReportedRun, SplitResults
 from mgajax.reporting.segmenter_section import segmenter_blocks
+from mgajax.reporting.set_section import set_sections
 from mgajax.reporting.tables.number import Number
 from mgajax.training.logs import FILE_NAME as METRICS_FILE
 
@@ -36,6 +37,7 @@ def write_run(page: Page, run: ReportedRun) -> Path:
         sections.append(
             Section(f"Results on the {results.split} split", tuple(_results(page, run, results)))
         )
+    sections += set_sections(page, run)
     if run.rows:
         sections.append(Section("Learning", (_curves(page, run),)))
     for folder in run.explanations:

@@ -30,7 +30,7 @@ def segmenter_blocks(page: Page, results: SplitResults) -> list[Block]:
     """Numbers, slices by source, pictures, patients."""
     metrics, split = results.metrics, results.split
     blocks: list[Block] = [_results(metrics, split)]
-    if architecture(metrics["model"]) in TABLE3:
+    if architecture(metrics["model"]) in TABLE3 and "set" not in metrics:
         blocks.append(TABLE3_NOTE.replace("`", ""))
     blocks += split_picture(page, results)
     slices = results.slices
@@ -53,7 +53,7 @@ def segmenter_blocks(page: Page, results: SplitResults) -> list[Block]:
 
 
 def _results(metrics: dict[str, Any], split: str) -> Table:
-    printed = TABLE3.get(architecture(metrics["model"]), {})
+    printed = {} if "set" in metrics else TABLE3.get(architecture(metrics["model"]), {})
     boundary = metrics["boundary"]
     rows: list[Row] = [
         (

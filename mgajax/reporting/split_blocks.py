@@ -9,8 +9,8 @@ from mgajax.reporting.reported_run import SplitResults
 from mgajax.reporting.tables.number import Number, percent
 
 ALTS = {
-    "classification": "Slices of the {} split with the attention painted over them",
-    "segmentation": "Slices of the {} split with found, missed and surplus lesion marked",
+    "classification": "Slices of the {} with the attention painted over them",
+    "segmentation": "Slices of the {} with found, missed and surplus lesion marked",
 }
 CAPTIONS = {
     "classification": "Attention over the slices with the largest known lesions of each class",
@@ -47,6 +47,10 @@ def split_picture(page: Page, results: SplitResults) -> list[Figure]:
     """The picture of attention or masks that `mgajax evaluate` drew, if there is one."""
     if results.picture is None:
         return []
-    alt, caption = ALTS[results.metrics["task"]], CAPTIONS[results.metrics["task"]]
+    metrics = results.metrics
+    alt, caption = ALTS[metrics["task"]], CAPTIONS[metrics["task"]]
+    if metrics["task"] == "classification" and not metrics.get("attention_overlap"):
+        caption = "Attention over slices of each class; no lesion of theirs is known"
+    where = f"set {results.split}" if "set" in metrics else f"{results.split} split"
     name = f"{results.split}_{results.picture.stem.split('_')[-1]}.png"
-    return [page.take(results.picture, name=name, alt=alt.format(results.split), caption=caption)]
+    return [page.take(results.picture, name=name, alt=alt.format(where), caption=caption)]

@@ -92,6 +92,28 @@ def classifier(folder: Path, *, name: str = "mga_resnet18", seed: int = 0) -> Pa
     return folder
 
 
+def other_set(folder: Path, *, name: str, leaks: bool = False) -> Path:
+    """A classifier's results on another set: twelve slices of unknown patients, all called COVID-19."""
+    labels = np.arange(12) % 2
+    predictions = Predictions(
+        file_names=np.array([f"{i}.png" for i in range(12)]),
+        labels=labels,
+        probabilities=np.tile([0.2, 0.7, 0.1], (12, 1)),
+        patients=np.full(12, ""),
+        sources=np.full(12, ""),
+        split=name,
+    )
+    predictions.write_csv(folder / "evaluation" / f"{name}_predictions.csv")
+    measured = classification_metrics(predictions.probabilities, labels, bootstrap=30)
+    head = {"task": "classification", "model": "mga_resnet18", "set": name, "leaks": leaks}
+    head |= {"set_kind": "folder of classes", "called": predictions.called()}
+    write_json(
+        head | {"remarks": [f"What must be known of <{name}>."]} | measured,
+        folder / "evaluation" / f"{name}.json",
+    )
+    return folder
+
+
 def segmenter(folder: Path) -> Path:
     """An evaluated segmenter: twelve slices of six patients."""
     trained(folder, config="segmentation/unet.py")

@@ -137,7 +137,10 @@ def _called(metrics: dict[str, Any]) -> list[tuple[str, str]]:
         for name, row in zip(names, confusion, strict=True)
         if sum(row)
     ]
-    shares = (f"{name} {row['share']:.1%}" for name, row in metrics["called"].items())
+    shares = (
+        f"{name} {100 * row['slices'] / metrics['n']:.1f}%"
+        for name, row in metrics["called"].items()
+    )
     return [*rows, ("all", ", ".join(shares))]
 
 
