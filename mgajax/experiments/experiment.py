@@ -12,6 +12,7 @@ from mgajax.experiments.budgets import Budget, chosen_budget
 from mgajax.experiments.datasets import DataSets, Draw
 from mgajax.experiments.execution import RunOutcome, RunStatus, seconds_of
 from mgajax.experiments.plan import PlannedRun, RunPlan, plan_runs
+from mgajax.experiments.predictions_archive import keep_predictions
 from mgajax.experiments.results_page import results_page
 from mgajax.experiments.runner import run_all
 from mgajax.experiments.significance import given_runs
@@ -159,6 +160,8 @@ def run_experiment(order: Order, *, draw: Draw) -> ExperimentResults | None:
         results = StudyResults([], notes=reasons)
     else:
         results = order.study.examine(finished)
+        if kept := keep_predictions(finished):
+            results = replace(results, files=[*results.files, kept])
     return write_results(order, results, outcomes)
 
 

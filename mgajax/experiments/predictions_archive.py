@@ -1,0 +1,120 @@
+"""What a study's numbers are made of, in one small file beside its results.
+
+Every metric, interval and verdict of a study of classifiers follows from its runs' predictions: ids,
+patients, classes, probabilities, and of each slice how its attention lies on the lesion. Intervals of
+attention resample those scores, so no map is kept.
+"""
+
+import io
+import json
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mgajax import config as configs
+from mgajax.errors import DataError
+from mgajax.evaluation.evaluation_report import EVALUATION_FOLDER
+from mgajax.experiments.datasets import DataSets
+from mgajax.experiments.execution import RunStatus
+from mgajax.experiments.plan import PlannedRun
+from mgajax.experiments.studies import STUDIES
+from mgajax.experiments.study import StudyInput, StudyResults
+from mgajax.files import write_bytes
+
+ARCHIVE = "predictions.tar.xz"
+"""In an experiment's folder: tables as evaluation wrote them, `RUN/evaluation/test_predictions.csv`."""
+
+RUNS, SEGMENTERS = "runs", "step1"
+"""Folders of the archive."""
+
+CLASSIFIER_FILES = ("test_predictions.csv",)
+SEGMENTER_FILES = ("test.json", "test_slices.csv")
+
+
+def keep_predictions(finished: StudyInput) -> Path | None:
+    """Write the archive into the experiment's folder: equal bytes for equal predictions.
+
+    Returns:
+      None where no run has predictions of classes.
+    """
+    entries = dict(_entries(finished))
+    if not any(name.startswith(f"{RUNS}/") for name in entries):
+        return None
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:xz", preset=9) as archive:
+        for name, path in sorted(entries.items()):
+            content = path.read_bytes()
+            header = tarfile.TarInfo(name)  # its time is 0, its owner nobody
+            header.size = len(content)
+            archive.addfile(header, io.BytesIO(content))
+    return write_bytes(buffer.getvalue(), finished.out / ARCHIVE)
+
+
+def _entries(finished: StudyInput) -> Iterator[tuple[str, Path]]:
+    """Name in the archive, and place on disk."""
+    runs = [run.folder for by_seed in finished.arms.values() for run in by_seed.values()]
+    for kind, folders, names in (
+        (RUNS, runs, CLASSIFIER_FILES),
+        (SEGMENTERS, finished.data.segmenters, SEGMENTER_FILES),
+    ):
+        for folder in folders:
+            for name in names:
+                path = folder / EVALUATION_FOLDER / name
+                if path.is_file():
+                    yield f"{kind}/{folder.name}/{EVALUATION_FOLDER}/{name}", path
+
+
+def recomputed(results: Path, *, into: Path) -> StudyResults:
+    """A study's numbers anew, from its kept predictions alone: nothing is trained or evaluated.
+
+    Args:
+      results: the folder with `results.json` and the archive.
+      into: an empty folder; gets what is unpacked, and figures.
+
+    Raises:
+      DataError: one of the two is missing or damaged, or the study was done by another plan.
+    """
+    content = _results(results / "results.json")
+    study = STUDIES[content["experiment"]]
+    if content["plan"] not in (study.plan, study.drawn_plan):
+        raise DataError(f"{results}: done by {content['plan']}; expected the study's {study.plan}")
+    try:
+        with tarfile.open(results / ARCHIVE) as archive:
+            archive.extractall(into, filter="data")
+    except (OSError, tarfile.TarError) as error:
+        raise DataError(f"{results / ARCHIVE}: cannot be read ({error})") from error
+    return study.examine(_kept_input(content, into=into))
+
+
+def _kept_input(content: dict[str, Any], *, into: Path) -> StudyInput:
+    """What the study had when its runs were done."""
+    plan = configs.load(configs.shipped(content["plan"]))
+    arms: dict[str, dict[int, PlannedRun]] = {arm: {} for arm in plan}
+    failed = {
+        run["arm"]: ("failed", run["reason"])
+        for run in content["runs"]
+        if run["status"] == RunStatus.FAILED
+    }
+    for run in content["runs"]:
+        arm, seed = run["arm"], run["seed"]
+        place = into / RUNS / Path(run["folder"]).name
+        if run["status"] == RunStatus.FINISHED:
+            arms[arm][seed] = PlannedRun(arm, seed, plan[arm], place, run["fingerprint"])
+    data = DataSets(given=None, draw=_draw_nothing, folder=into, phantom={})
+    data.segmenters = sorted((into / SEGMENTERS).glob("*"))
+    finished = {arm: runs for arm, runs in arms.items() if runs}
+    missing = {arm: failed.get(arm, ("not run", "")) for arm in plan if arm not in finished}
+    return StudyInput(into, finished, dict(plan.items()), missing, data)
+
+
+def _draw_nothing(*_: object, **__: object) -> Path:
+    raise DataError("kept predictions are all there is; this study needs its data set")
+
+
+def _results(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read ({error})") from error
+    return content
