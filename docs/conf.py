@@ -21,7 +21,7 @@ version = release = mgajax.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 # Tables without a heading, which other pages link as files.
-exclude_patterns = ["_build", "results/*/table3.md"]
+exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"mgajax {release}"
 html_show_sphinx = False

@@ -19,7 +19,13 @@ from mgajax.reporting.results_in_text import (
 from mgajax.reporting.tables.measurements import DECIDED, Measurement
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ("README.md", "docs/results/index.md", "docs/results/found.md")
+PAGES = (
+    "README.md",
+    "docs/results/index.md",
+    "docs/results/found.md",
+    "docs/explanation/attribution.md",
+    "docs/explanation/segmentation.md",
+)
 SPAN = re.compile(r"\[−?-?\d+\.\d+, −?-?\d+\.\d+\]")
 RESULTS = ROOT / "docs" / "results"
 MEASUREMENT = "r.json; Claims; A is better; Accuracy"
