@@ -26,9 +26,9 @@ SCORES = {
 
 def _examine(finished: StudyInput) -> StudyResults:
     """The first seed of each arm, explained on the same slices."""
-    runs = {arm: own[min(own)] for arm, own in finished.arms.items()}
+    runs = {arm: by_seed[min(by_seed)] for arm, by_seed in finished.arms.items()}
     notes = [f"{arm}: {status} ({reason})" for arm, (status, reason) in finished.missing.items()]
-    done = explain_runs(
+    explanation = explain_runs(
         [run.folder for run in runs.values()],
         out=finished.out / "explanation",
         methods=CHOSEN,
@@ -37,9 +37,9 @@ def _examine(finished: StudyInput) -> StudyResults:
         names=[MODELS.get(arm, arm) for arm in runs],
     )
     rows = _rows(finished.out / "explanation" / "summary.json")
-    pictures = [path for path in done.files if path.suffix == ".png"]
-    others = [path for path in done.files if path.suffix not in (".png", ".npz")]
-    what = f"{len(done.slices)} test slices, one seed; the true class is explained"
+    pictures = [path for path in explanation.files if path.suffix == ".png"]
+    others = [path for path in explanation.files if path.suffix not in (".png", ".npz")]
+    what = f"{len(explanation.slices)} test slices, one seed; the true class is explained"
     return StudyResults(rows, figures=pictures, files=others, notes=[f"{what}.", *notes])
 
 
@@ -47,18 +47,18 @@ def _rows(summary: Path) -> list[Measurement]:
     """The scores of `mgajax explain` by model, method and reading."""
     scores: dict[str, Any] = json.loads(summary.read_text(encoding="utf-8"))["scores"]
     rows = []
-    for key, own in scores.items():
+    for key, by_score in scores.items():
         name, method, reading = key.split("/")
         for score, heading in SCORES.items():
-            found = own[score]
+            average = by_score[score]
             rows.append(
                 Measurement(
                     f"{method}, {reading} attributions on lesions",
                     name,
                     heading,
-                    value=found["mean"],
-                    low=found["low"],
-                    high=found["high"],
+                    value=average["mean"],
+                    low=average["low"],
+                    high=average["high"],
                 )
             )
     return rows

@@ -48,12 +48,12 @@ def _arm(name: str, runs: Mapping[int, PlannedRun]) -> list[Measurement]:
         "after": _replicates(
             {
                 seed: replace(
-                    one,
+                    predictions,
                     probabilities=apply_temperature(
-                        one.probabilities, temperature=temperatures[seed]
+                        predictions.probabilities, temperature=temperatures[seed]
                     ),
                 )
-                for seed, one in tests.items()
+                for seed, predictions in tests.items()
             }
         ),
     }

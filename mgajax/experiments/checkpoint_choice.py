@@ -35,14 +35,27 @@ PLACE = "Step of the best checkpoint, of all steps"
 
 def _examine(finished: StudyInput) -> StudyResults:
     _evaluate_newest(finished)
-    arms = {kept: arm_replicates(finished, checkpoint=kept) for kept in CheckpointName}
-    gains = {kept: _gains(finished, own, kept=kept) for kept, own in arms.items()}
+    arms = {
+        checkpoint: arm_replicates(finished, checkpoint=checkpoint) for checkpoint in CheckpointName
+    }
+    gains = {
+        checkpoint: _gains(finished, by_arm, checkpoint=checkpoint)
+        for checkpoint, by_arm in arms.items()
+    }
     rows = [
-        *(row for own in gains.values() for row in own),
-        *(row for kept, own in arms.items() for row in _more_at_little_data(own, kept=kept)),
+        *(row for gain_rows in gains.values() for row in gain_rows),
+        *(
+            row
+            for checkpoint, by_arm in arms.items()
+            for row in _more_at_little_data(by_arm, checkpoint=checkpoint)
+        ),
         *_differences(finished, arms),
         *_places(finished),
-        *(row for kept, own in arms.items() for row in _arms(finished, own, kept=kept)),
+        *(
+            row
+            for checkpoint, by_arm in arms.items()
+            for row in _arms(finished, by_arm, checkpoint=checkpoint)
+        ),
     ]
     figure = curves_figure(
         _curves(gains),
@@ -55,7 +68,7 @@ def _examine(finished: StudyInput) -> StudyResults:
 
 def _evaluate_newest(finished: StudyInput) -> None:
     """Of every run, once."""
-    runs = [run for own in finished.arms.values() for run in own.values()]
+    runs = [run for by_seed in finished.arms.values() for run in by_seed.values()]
     for run in track(runs, description="judging the newest checkpoints", total=len(runs)):
         if not (
             results_folder(run.folder, checkpoint=CheckpointName.NEWEST) / "test.json"
@@ -63,7 +76,7 @@ def _evaluate_newest(finished: StudyInput) -> None:
             evaluate_run(run.folder, checkpoint=CheckpointName.NEWEST)
 
 
-def _gains(finished: StudyInput, arms: ByArm, *, kept: CheckpointName) -> list[Measurement]:
+def _gains(finished: StudyInput, arms: ByArm, *, checkpoint: CheckpointName) -> list[Measurement]:
     """Multi-task minus single-task at each percentage."""
     return [
         row
@@ -71,32 +84,32 @@ def _gains(finished: StudyInput, arms: ByArm, *, kept: CheckpointName) -> list[M
         for row in contrast_rows(
             arms,
             gain_weights({percent: 1.0}),
-            table=f"{GAIN}: {WRITTEN[kept]}",
+            table=f"{GAIN}: {WRITTEN[checkpoint]}",
             name=f"{percent} %",
             metrics=PERFORMANCE,
         )
     ]
 
 
-def _more_at_little_data(arms: ByArm, *, kept: CheckpointName) -> list[Measurement]:
+def _more_at_little_data(arms: ByArm, *, checkpoint: CheckpointName) -> list[Measurement]:
     """How much more guidance gains at 20 to 40 % than at 80 %, where all of these were run."""
     return contrast_rows(
         arms,
         gain_weights(MORE_AT_LITTLE_DATA),
         table="Mean gain at 20 to 40 % minus gain at 80 %",
-        name=WRITTEN[kept].capitalize(),
+        name=WRITTEN[checkpoint].capitalize(),
         metrics=PERFORMANCE,
     )
 
 
-def _arms(finished: StudyInput, arms: ByArm, *, kept: CheckpointName) -> list[Measurement]:
+def _arms(finished: StudyInput, arms: ByArm, *, checkpoint: CheckpointName) -> list[Measurement]:
     return [
         row
         for arm in finished.configs
         if arm in arms
         for row in measured(
             arms[arm],
-            table=f"Test performance: {WRITTEN[kept]}",
+            table=f"Test performance: {WRITTEN[checkpoint]}",
             name=label(arm),
             metrics=PERFORMANCE,
         )
@@ -107,7 +120,7 @@ def _differences(finished: StudyInput, arms: dict[CheckpointName, ByArm]) -> lis
     """What the newest checkpoint of an arm does better than the best one."""
     rows = []
     for arm in finished.arms:
-        both = {str(kept): arms[kept][arm] for kept in CheckpointName}
+        both = {str(checkpoint): arms[checkpoint][arm] for checkpoint in CheckpointName}
         rows += contrast_rows(
             both,
             {CheckpointName.NEWEST: 1.0, CheckpointName.BEST: -1.0},
@@ -123,7 +136,8 @@ def _places(finished: StudyInput) -> list[Measurement]:
     rows = []
     for arm, runs in finished.arms.items():
         places = {
-            seed: _step(run, kept=CheckpointName.BEST) / _step(run, kept=CheckpointName.NEWEST)
+            seed: _step(run, checkpoint=CheckpointName.BEST)
+            / _step(run, checkpoint=CheckpointName.NEWEST)
             for seed, run in runs.items()
         }
         mean = float(np.mean(list(places.values())))
@@ -131,19 +145,19 @@ def _places(finished: StudyInput) -> list[Measurement]:
     return rows
 
 
-def _step(run: PlannedRun, *, kept: CheckpointName) -> int:
-    path = results_folder(run.folder, checkpoint=kept) / "test.json"
+def _step(run: PlannedRun, *, checkpoint: CheckpointName) -> int:
+    path = results_folder(run.folder, checkpoint=checkpoint) / "test.json"
     return int(json.loads(path.read_text(encoding="utf-8"))["checkpoint_step"])
 
 
 def _curves(gains: dict[CheckpointName, list[Measurement]]) -> Curves:
     curves: dict[str, dict[str, dict[float, Measurement]]] = {}
-    for kept, rows in gains.items():
+    for checkpoint, rows in gains.items():
         for row in rows:
             panel = curves.setdefault(f"{row.metric}: gain", {})
-            panel.setdefault(WRITTEN[kept].capitalize(), {})[float(row.name.removesuffix(" %"))] = (
-                row
-            )
+            panel.setdefault(WRITTEN[checkpoint].capitalize(), {})[
+                float(row.name.removesuffix(" %"))
+            ] = row
     return curves
 
 

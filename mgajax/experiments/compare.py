@@ -73,9 +73,9 @@ def arm_replicates(
         for seed, run in runs.items()
     }
     groups: dict[tuple[str, ...], dict[str, Predictions]] = {}
-    for (arm, seed), one in predictions.items():
-        names = tuple(sorted(one.file_names.tolist()))
-        groups.setdefault(names, {})[f"{arm}/{seed}"] = one
+    for (arm, seed), table in predictions.items():
+        names = tuple(sorted(table.file_names.tolist()))
+        groups.setdefault(names, {})[f"{arm}/{seed}"] = table
     replicates: dict[str, Replicates] = {}
     for group in groups.values():
         replicates |= paired_replicates(group, settings=RESAMPLING, unit=unit)
@@ -171,7 +171,7 @@ def _row(
         span = calibration_error(value, draws, deviations, clusters=clusters, confidence=confidence)
     else:
         span = student_interval(value, draws, clusters=clusters, confidence=confidence, scale=scale)
-    seeds = {seed: float(one.metrics[path][0]) for seed, one in by_seed.items()}
+    seeds = {seed: float(replicates.metrics[path][0]) for seed, replicates in by_seed.items()}
     return Measurement(
         table="",
         name="",

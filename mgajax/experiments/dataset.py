@@ -11,7 +11,7 @@ def _examine(finished: StudyInput) -> StudyResults:
     """The counts of `mgajax report --data`, and its figures."""
     folder = finished.data.place({})
     assert folder is not None, "nothing special is asked of the data set"
-    done = report_dataset(folder, out=finished.out, split=finished.split)
+    report = report_dataset(folder, out=finished.out, split=finished.split)
     statistics = json.loads((finished.out / "statistics.json").read_text(encoding="utf-8"))
     rows = [
         _count("Slices by source (Table 1)", row["source"], name, count)
@@ -23,9 +23,9 @@ def _examine(finished: StudyInput) -> StudyResults:
         for split, counts in statistics["table2"].items()
         for name, count in counts.items()
     ]
-    pictures = [path for path in done.files if path.suffix == ".png"]
+    pictures = [path for path in report.files if path.suffix == ".png"]
     return StudyResults(
-        rows, figures=pictures, files=[path for path in done.files if path not in pictures]
+        rows, figures=pictures, files=[path for path in report.files if path not in pictures]
     )
 
 

@@ -61,8 +61,8 @@ def is_finished(run: PlannedRun) -> bool:
 
 def seconds_of(run: PlannedRun) -> float | None:
     """How long the call took that finished the run; None if that call was not its first."""
-    found: float | None = _json(run.folder / DONE_FILE).get("seconds")
-    return found
+    seconds: float | None = _json(run.folder / DONE_FILE).get("seconds")
+    return seconds
 
 
 def train_and_evaluate(run: PlannedRun) -> RunStatus:

@@ -199,7 +199,7 @@ def _finished(
 
 
 def write_results(
-    order: Order, found: StudyResults, outcomes: Sequence[RunOutcome]
+    order: Order, results: StudyResults, outcomes: Sequence[RunOutcome]
 ) -> ExperimentResults:
     """Write `results.md`, `results.csv` and, last, for whoever waits for it, `results.json`."""
     study, out = order.study, order.workdir
@@ -209,7 +209,7 @@ def write_results(
         if outcome.status == RunStatus.FAILED
     )
     page, table = out / f"{RESULTS}.md", out / f"{RESULTS}.csv"
-    files = [page, write_csv(csv_lines(found.rows), table), *found.files, *found.figures]
+    files = [page, write_csv(csv_lines(results.rows), table), *results.files, *results.figures]
     content = {
         "experiment": order.name,
         "title": study.title,
@@ -222,14 +222,14 @@ def write_results(
         "provenance": configs.provenance(),
         "runs": [_run_entry(outcome, out) for outcome in outcomes],
         "failed": len(failed),
-        "rows": [row.to_json() for row in found.rows],
-        "notes": list(found.notes),
-        "figures": [str(path.relative_to(out)) for path in found.figures],
+        "rows": [row.to_json() for row in results.rows],
+        "notes": list(results.notes),
+        "figures": [str(path.relative_to(out)) for path in results.figures],
         "files": [str(path.relative_to(out)) for path in files],
     }
     write_text(results_page(content), page)
     files.append(write_json(content, out / f"{RESULTS}.json"))
-    return ExperimentResults(table=markdown_tables(found.rows), files=tuple(files), failed=failed)
+    return ExperimentResults(table=markdown_tables(results.rows), files=tuple(files), failed=failed)
 
 
 def _run_entry(outcome: RunOutcome, out: Path) -> dict[str, Any]:

@@ -246,7 +246,7 @@ def _examine(finished: StudyInput) -> StudyResults:
     for arm, runs in finished.arms.items():
         predictions = {seed: predictions_of(run) for seed, run in runs.items()}
         for reading, read in READINGS.items():
-            by_seed = {seed: read(one) for seed, one in predictions.items()}
+            by_seed = {seed: read(table) for seed, table in predictions.items()}
             rows += _reading_rows(f"Readings of {MODELS[arm]}", reading, by_seed)
     return StudyResults(rows, notes=NOTES)
 

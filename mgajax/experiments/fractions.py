@@ -122,8 +122,8 @@ def _panels(finished: StudyInput) -> list:
     for place, name in enumerate(names):
         images, masks, _ = shown["multi"][0]
         maps = {
-            TASKS[task]: np.stack([attention[place] for _, _, attention in own])
-            for task, own in shown.items()
+            TASKS[task]: np.stack([attention[place] for _, _, attention in panels])
+            for task, panels in shown.items()
         }
         pictures.append(
             attribution_panel(
@@ -143,7 +143,7 @@ def _largest_lesions(run: PlannedRun) -> list[str]:
     predictions = predictions_of(run)
     order = np.argsort(-np.nan_to_num(predictions.overlap[AREA]), kind="stable")
     people = dict.fromkeys(predictions.patients[order].tolist())
-    firsts = [int(order[predictions.patients[order] == one][0]) for one in people]
+    firsts = [int(order[predictions.patients[order] == person][0]) for person in people]
     return predictions.file_names[firsts[:SHOWN_SLICES]].tolist()
 
 

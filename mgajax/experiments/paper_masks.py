@@ -59,7 +59,7 @@ def _labels() -> dict[str, str]:
 
 def _claims() -> list[Claim]:
     """The paper's claims under either kind of masks, then what exact masks are worth."""
-    found = [
+    claims = [
         Claim(
             "CBAM is better than ResNet18 (Table 4)",
             {"resnet18_cbam": 1.0, "resnet18": -1.0},
@@ -67,7 +67,7 @@ def _claims() -> list[Claim]:
         )
     ]
     for masks in (PAPER, EXACT):
-        found += _claims_under(masks)
+        claims += _claims_under(masks)
     for name, exact, predicted in (
         ("", GUIDED[EXACT], GUIDED[PAPER]),
         (" at 20 % of the data", "multi_20", "predicted_20"),
@@ -75,8 +75,8 @@ def _claims() -> list[Claim]:
     ):
         weights = {exact: 1.0, predicted: -1.0}
         text = f"Exact masks are better than the paper's{name}"
-        found += [Claim(text, weights, metrics) for metrics in (PERFORMANCE, ATTENTION)]
-    return found
+        claims += [Claim(text, weights, metrics) for metrics in (PERFORMANCE, ATTENTION)]
+    return claims
 
 
 def _claims_under(masks: str) -> list[Claim]:
@@ -103,8 +103,8 @@ def _claims_under(masks: str) -> list[Claim]:
     }
     return [
         Claim(f"{text}: {masks}", weights, metrics)
-        for claims, metrics in ((by_performance, PERFORMANCE), (by_attention, ATTENTION))
-        for text, weights in claims.items()
+        for by_text, metrics in ((by_performance, PERFORMANCE), (by_attention, ATTENTION))
+        for text, weights in by_text.items()
     ]
 
 
@@ -153,7 +153,7 @@ def _segmenter_rows(workdir: Path, classes: Mapping[str, int]) -> list[Measureme
     rows = []
     for name, chosen in (
         ("All classes", labels >= 0),
-        *((one, labels == code) for code, one in enumerate(CLASS_NAMES)),
+        *((name, labels == code) for code, name in enumerate(CLASS_NAMES)),
     ):
         counts = step1.counts.select(chosen)
         if counts.has_lesion.any():
@@ -164,14 +164,14 @@ def _segmenter_rows(workdir: Path, classes: Mapping[str, int]) -> list[Measureme
 
 
 def _pooled_rows(name: str, counts: SegmentationCounts, patients: np.ndarray) -> list[Measurement]:
-    found = metrics_from_counts(counts, patients)
-    spans = found["intervals"]["pooled"]
+    scores = metrics_from_counts(counts, patients)
+    spans = scores["intervals"]["pooled"]
     return [
         Measurement(
             STEP1,
             name,
             heading,
-            value=found["pooled"][key],
+            value=scores["pooled"][key],
             low=spans[key]["low"],
             high=spans[key]["high"],
         )

@@ -26,13 +26,13 @@ def results_page(content: Mapping[str, Any]) -> str:
     rows = [Measurement.from_json(row) for row in content["rows"]]
     source = f" ({content['source']})" if content["source"] else ""
     counts = Counter(row.status for row in rows)
-    told = ", ".join(f"{count} numbers {status}" for status, count in sorted(counts.items()))
+    tally = ", ".join(f"{count} numbers {status}" for status, count in sorted(counts.items()))
     failed = [run for run in content["runs"] if run["status"] == "failed"]
     return "\n\n".join(
         [
             f"# {content['title']}{source}",
             f"    {content['command']}",
-            f"{told}. {READING}",
+            f"{tally}. {READING}",
             markdown_tables(rows),
             *(f"![]({path})" for path in content["figures"]),
             *content["notes"],

@@ -41,10 +41,10 @@ PANELS = {OWN: "own test set", HONEST: "no shortcut"}
 
 
 def _examine(finished: StudyInput) -> StudyResults:
-    own, honest = arm_replicates(finished), _honest(finished)
-    rows = [*_rows(own, OWN), *_rows(honest, HONEST)]
+    linked, honest = arm_replicates(finished), _honest(finished)
+    rows = [*_rows(linked, OWN), *_rows(honest, HONEST)]
     for arm in finished.arms:
-        both = {OWN: own[arm], HONEST: honest[arm]}
+        both = {OWN: linked[arm], HONEST: honest[arm]}
         # Two test sets: their resamples are independent, and so is their difference.
         table = "Lost without the shortcut"
         weights = {OWN: 1.0, HONEST: -1.0}

@@ -71,8 +71,8 @@ def _examine_patients(finished: StudyInput) -> StudyResults:
         )
     ]
     heading = next(iter(PATIENTS.sections))
-    own = [row for row in rows if row.table == heading]
-    figure = arms_figure(own, path=finished.out / "patients.png")
+    shown = [row for row in rows if row.table == heading]
+    figure = arms_figure(shown, path=finished.out / "patients.png")
     return StudyResults([*rows, *tests], figures=[figure], notes=[READING])
 
 
@@ -91,8 +91,8 @@ def _examine_runs(finished: StudyInput) -> StudyResults:
         )
     ]
     heading = next(iter(SECTIONS))
-    own = [row for row in rows if row.table == heading]
-    figure = arms_figure(own, path=finished.out / "arms.png")
+    shown = [row for row in rows if row.table == heading]
+    figure = arms_figure(shown, path=finished.out / "arms.png")
     return StudyResults([*rows, *tests], figures=[figure], notes=[READING])
 
 

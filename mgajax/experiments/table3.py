@@ -14,14 +14,14 @@ SEE = "`table3.md` has paired differences from HMSANet, means over slices, and b
 
 def _examine(finished: StudyInput) -> StudyResults:
     """Rows for every segmenter, and what `compare_segmenters` writes."""
-    runs = {arm: own[min(own)] for arm, own in finished.arms.items()}
+    runs = {arm: by_seed[min(by_seed)] for arm, by_seed in finished.arms.items()}
     rows = [row for arm in finished.configs for row in _rows(arm, runs.get(arm), finished)]
     if PROPOSED not in runs or len(runs) < 2:
         return StudyResults(rows, notes=["Too few runs are finished to compare them."])
     names = [PROPOSED, *(name for name in runs if name != PROPOSED)]
-    done = compare_segmenters([runs[name].folder for name in names], out=finished.out)
-    pictures = [path for path in done.files if path.suffix == ".png"]
-    others = [path for path in done.files if path not in pictures]
+    comparison = compare_segmenters([runs[name].folder for name in names], out=finished.out)
+    pictures = [path for path in comparison.files if path.suffix == ".png"]
+    others = [path for path in comparison.files if path not in pictures]
     return StudyResults(rows, figures=pictures, files=others, notes=[SEE])
 
 

@@ -30,16 +30,18 @@ def judged(row: Measurement, *, patient_error: float, clusters: int) -> Measurem
         clusters=clusters,
         confidence=RESAMPLING.confidence,
     )
-    found = replace(row, method_low=span["low"], method_high=span["high"])
-    return replace(found, verdict=verdict(found, reason=str(span["reason"])))
+    both = replace(row, method_low=span["low"], method_high=span["high"])
+    return replace(both, verdict=verdict(both, reason=str(span["reason"])))
 
 
 def by_verdict(rows: Sequence[Measurement]) -> str:
     """`holds: ROC AUC; open: the interval holds zero: Accuracy, F1`, in the order of the rows."""
-    told: dict[str, list[str]] = {}
+    metrics_by_verdict: dict[str, list[str]] = {}
     for row in rows:
-        told.setdefault(row.verdict, []).append(row.metric)
-    return "; ".join(f"{name}: {', '.join(metrics)}" for name, metrics in told.items())
+        metrics_by_verdict.setdefault(row.verdict, []).append(row.metric)
+    return "; ".join(
+        f"{name}: {', '.join(metrics)}" for name, metrics in metrics_by_verdict.items()
+    )
 
 
 def verdict(row: Measurement, *, reason: str = "") -> str:
@@ -63,6 +65,6 @@ def verdict(row: Measurement, *, reason: str = "") -> str:
         return f"{OPEN}: the interval holds zero"
     others = [seed for seed, value in row.seeds.items() if value * row.value < 0]
     if others:
-        told = ", ".join(map(str, others))
-        return f"{OPEN}: seed{'s' if len(others) > 1 else ''} {told} of the other sign"
+        seeds = ", ".join(map(str, others))
+        return f"{OPEN}: seed{'s' if len(others) > 1 else ''} {seeds} of the other sign"
     return HOLDS if low > 0 else FAILS
