@@ -19,6 +19,7 @@ DOCS = Path(__file__).resolve().parents[1]
 FORMER = DOCS / "measurements" / "former_verdicts.json"
 PAGE = DOCS / "results" / "verdicts.md"
 CLAIMS = "claims"
+FIVE_SEEDS = "paper_masks"
 
 HEAD = """# Verdicts, before and now
 
@@ -27,7 +28,8 @@ HEAD = """# Verdicts, before and now
 A difference of two methods was said to hold where its interval over the test patients excluded zero, with
 the trained networks as they were. Now the interval must be over seeds and patients, and no seed may be of the
 other sign ([Intervals](../explanation/intervals.md)). In percentage points; `seeds` are the differences of each seed. The
-intervals of today are made of each seed's value and the width of the published interval over patients.
+intervals of today are made of each seed's value and the width of the published interval over patients; those of five
+seeds of the predictions themselves.
 """
 
 
@@ -36,7 +38,12 @@ def page() -> str:
     lines = [*_lines()]
     claims = [line for line in lines if line["study"].startswith(f"[{CLAIMS}]")]
     others = [line for line in lines if line not in claims and _decided(line["before"])]
-    parts = [HEAD, "## The paper's claims", _count(claims), _table(claims), "## Other differences"]
+    parts = [HEAD, "## The paper's claims", _count(claims), _table(claims)]
+    parts += [
+        f"### With five seeds: [{FIVE_SEEDS}]({FIVE_SEEDS}/results.md)",
+        _table(_five_seeds()),
+    ]
+    parts += ["## Other differences"]
     standing = [line for line in others if _decided(line["now"])]
     parts += [_count(others), "### What stands", _table(standing), "### What fell"]
     verdicts = Counter(line["now"] for line in others if line not in standing)
@@ -75,16 +82,32 @@ def _lines() -> Iterator[dict[str, str]]:
         yield _line(former, row)
 
 
-def _line(former: Mapping[str, Any], row: Measurement) -> dict[str, str]:
-    def points(*values: float) -> str:
-        return ", ".join(f"{100 * value:.1f}" for value in values)
+def _five_seeds() -> list[dict[str, str]]:
+    """The claims under the paper's masks and under exact ones, from kept predictions."""
+    content = json.loads((DOCS / "results" / FIVE_SEEDS / "results.json").read_text())
+    rows = [Measurement.from_json(row) for row in content["rows"] if row["verdict"]]
+    return [
+        {
+            "difference": f"{row.name}: {row.metric}",
+            "seeds": _points(*row.seeds.values()),
+            "over both": f"[{_points(*row.method_span)}]" if row.method_span else "–",
+            "now": row.verdict,
+        }
+        for row in rows
+    ]
 
+
+def _points(*values: float) -> str:
+    return ", ".join(f"{100 * value:.1f}" for value in values)
+
+
+def _line(former: Mapping[str, Any], row: Measurement) -> dict[str, str]:
     return {
         "study": f"[{former['study']}]({former['study']}/results.md)",
         "difference": f"{row.name}: {row.metric}" + _table_of(row),
-        "seeds": points(*row.seeds.values()),
-        "before": f"{former['verdict']}, [{points(former['low'], former['high'])}]",
-        "over both": f"[{points(*row.method_span)}]" if row.method_span else "–",
+        "seeds": _points(*row.seeds.values()),
+        "before": f"{former['verdict']}, [{_points(former['low'], former['high'])}]",
+        "over both": f"[{_points(*row.method_span)}]" if row.method_span else "–",
         "now": row.verdict,
     }
 

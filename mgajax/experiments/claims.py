@@ -94,9 +94,10 @@ def judged_claims(
 ) -> tuple[list[Measurement], list[str]]:
     """A row for each metric of each claim, with its verdict; and a note for each not run."""
     arms = arm_replicates(finished)
-    by_claim = {claim.text: _judged(arms, claim) for claim in claims}
-    rows = [row for judged in by_claim.values() for row in judged]
-    return rows, [f"Not run: {text}" for text, judged in by_claim.items() if not judged]
+    rows_by_claim = [(claim, _judged(arms, claim)) for claim in claims]
+    rows = [row for _, judged in rows_by_claim for row in judged]
+    untested = dict.fromkeys(claim.text for claim, judged in rows_by_claim if not judged)
+    return rows, [f"Not run: {text}" for text in untested]
 
 
 def performance_figure(rows: Sequence[Measurement], finished: StudyInput) -> Path:

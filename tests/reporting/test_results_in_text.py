@@ -190,8 +190,20 @@ def test_what_the_pages_say_in_words_is_so() -> None:
             for row in rows_of(study)
             if row.verdict.startswith(DECIDED)
         }
-        for study in ("ablations", "claims", "fig8", "fig9", "table4", "leave_one_source_out")
+        for study in (
+            "ablations",
+            "claims",
+            "fig8",
+            "fig9",
+            "table4",
+            "leave_one_source_out",
+            "paper_masks",
+        )
     }
+    assert {key[1] for key in decided["paper_masks"]} == {
+        f"Guided attention lies on lesions (Fig. 9): {masks}"
+        for masks in ("the paper's masks", "exact masks")
+    }, "with five seeds no step of Table 4 is decided; attention is, with either masks"
     steps = [key for key in decided["claims"] if "(Table 4)" in key[1]]
     assert steps == [
         ("Claims on performance", "MGA is better than ResNet18 (Table 4)", "Three-class accuracy")
