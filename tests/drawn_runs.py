@@ -22,10 +22,10 @@ from mgajax.evaluation import evaluate as evaluating
 from mgajax.evaluation import evaluate_segmenter
 from mgajax.imaging.pictures import encode_png
 from mgajax.models import ClassifierOutput, SegmenterOutput
-from mgajax.training import beginning
+from mgajax.training import run_setup
 from mgajax.training.checkpoints import CHECKPOINT_FOLDER, Checkpoints
 from mgajax.training.early_stopping import EarlyStopping
-from mgajax.training.logs import FILE_NAME as METRICS_FILE
+from mgajax.training.metrics_log import METRICS_FILE
 from mgajax.training.run import open_run
 from mgajax.training.sharding import make_layout
 from mgajax.training.state import TrainState, create_state
@@ -144,7 +144,7 @@ def untrained_run(workdir: Path, *overrides: str) -> Path:
     workdir.mkdir(parents=True)
     configs.write(config, workdir / CONFIG_FILE, extra={})
     _save(
-        beginning.fresh_state(config, beginning.begin(config).step_settings(total_steps=1)), workdir
+        run_setup.draw_state(config, run_setup.set_up(config).step_settings(total_steps=1)), workdir
     )
     return workdir
 

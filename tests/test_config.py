@@ -15,7 +15,7 @@ from mgajax.config import schema
 from mgajax.data.augmentation import Augmentation
 from mgajax.data.preparation import Preparation
 from mgajax.errors import ConfigError
-from mgajax.training.settings import check_settings
+from mgajax.training.config_checks import check_settings
 
 FILES = configs.shipped_names()
 MGA = "configs/classification/mga_resnet18.py"

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mgajax.data.loader import mask_to_float, take, to_float
-from mgajax.training import beginning
+from mgajax.training import run_setup
 from mgajax.training.checkpoints import CHECKPOINT_FOLDER, Checkpoints
 from mgajax.training.run import reopen_run
 from mgajax.training.segmentation_losses import lesion_targets
@@ -27,7 +27,7 @@ def measure(workdir: Path, *, batch_sizes: list[int]) -> dict[str, float]:
         shapes, sharding = run.state_shapes(), run.layout.replicated
         state = checkpoints.restore(shapes, step=checkpoints.newest, sharding=sharding).state
     variables = {"params": state.params["model"], "batch_stats": state.batch_stats}
-    model = beginning.make_model(run.config, axis_name=None)
+    model = run_setup.make_model(run.config, axis_name=None)
 
     @jax.jit
     def running(images):

@@ -20,8 +20,8 @@ from mgajax.benchmark.traffic import products
 from mgajax.data.loader import Batch
 from mgajax.errors import ConfigError
 from mgajax.progress import say
-from mgajax.training import beginning
-from mgajax.training.beginning import CHANNELS, Beginning
+from mgajax.training import run_setup
+from mgajax.training.run_setup import CHANNELS, RunSetup
 from mgajax.training.sharding import Layout, Parallel, check_batch_size, layout_over
 
 QUICK = {"optimization_level": 9}
@@ -68,7 +68,7 @@ def measure_compile(
     devices = devices_of(parsed_target)
     config = _settled(config, devices=len(devices), target=parsed_target, per_device=per_device)
     layout = layout_over(devices, parallel=config.parallel)
-    start = beginning.begin(config, layout=layout)
+    setup = run_setup.set_up(config, layout=layout)
     check_batch_size(config.batch_size, layout=layout)
     quick = quick and parsed_target.platform == "tpu"
     report = {"benchmark": "compile", **identity(config, devices=devices)}
@@ -79,7 +79,7 @@ def measure_compile(
         None if parsed_target.chip is None else facts(parsed_target.chip, dtype=config.model.dtype)
     )
     for kind in parts:
-        report[kind], text = _compile(start, kind, target=parsed_target, quick=quick)
+        report[kind], text = _compile(setup, kind, target=parsed_target, quick=quick)
         if texts is not None:
             texts.mkdir(parents=True, exist_ok=True)
             (texts / f"{kind}.txt").write_text(text)
@@ -121,18 +121,18 @@ def _settled(
 
 
 def _compile(
-    start: Beginning, kind: StepKind, *, target: Target, quick: bool
+    setup: RunSetup, kind: StepKind, *, target: Target, quick: bool
 ) -> tuple[dict[str, Any], str]:
     """Figures of one compiled step, and its program; no program if the step does not fit."""
-    settings = start.step_settings(total_steps=1000)
-    state, batch = beginning.state_shapes(start.config, settings), _batch_shapes(start)
-    name = start.config.model.name
-    function = step_over(start.layout, kind, settings=settings, model_name=name)
+    settings = setup.step_settings(total_steps=1000)
+    state, batch = run_setup.state_shapes(setup.config, settings), _batch_shapes(setup)
+    name = setup.config.model.name
+    function = step_over(setup.layout, kind, settings=settings, model_name=name)
     watch = Stopwatch()
     lowered = function.lower(state, batch)
     traced = watch.lap()
     say(f"{kind}: traced in {traced['wall_s']:.1f} s; compiling for {target.word}")
-    images = start.config.batch_size // start.layout.num_devices
+    images = setup.config.batch_size // setup.layout.num_devices
     arguments = state if kind == "train" else (state.params, state.batch_stats)
     room = Room(target.chip, state=arguments, images=images)
     try:
@@ -148,8 +148,8 @@ def _compile(
     report = {"trace_and_lower": traced, "compile": watch.lap()}
     report["memory"] = room.used(compiled.memory_analysis())
     text = compiled.as_text()
-    flops = _operations(lowered, layout=start.layout)
-    return report | _program(text, start, flops=flops, target=target, quick=quick), text
+    flops = _operations(lowered, layout=setup.layout)
+    return report | _program(text, setup, flops=flops, target=target, quick=quick), text
 
 
 def _operations(lowered: Any, *, layout: Layout) -> float:
@@ -166,13 +166,13 @@ def _operations(lowered: Any, *, layout: Layout) -> float:
 
 
 def _program(
-    text: str, start: Beginning, *, flops: float, target: Target, quick: bool
+    text: str, setup: RunSetup, *, flops: float, target: Target, quick: bool
 ) -> dict[str, Any]:
     """Figures from the text of a compiled step."""
     module = read_module(text)
-    chip, dtype = target.chip, start.config.model.dtype
+    chip, dtype = target.chip, setup.config.model.dtype
     instructions = price_instructions(
-        module, chip=chip, dtype=dtype, model=type(start.model).__name__
+        module, chip=chip, dtype=dtype, model=type(setup.model).__name__
     )
     if any(price.executed.times > 1 and price.operations for price in instructions):
         # How often a loop runs is known of the compiled program only.
@@ -190,15 +190,15 @@ def _program(
     }
 
 
-def _batch_shapes(start: Beginning) -> Batch:
+def _batch_shapes(setup: RunSetup) -> Batch:
     """A global batch as shapes, with the leading axis of devices that pmap wants."""
-    layout, side = start.layout, start.config.preparation.image_size
-    lead: tuple[int, ...] = (start.config.batch_size,)
+    layout, side = setup.layout, setup.config.preparation.image_size
+    lead: tuple[int, ...] = (setup.config.batch_size,)
     if layout.parallel is Parallel.PMAP:
-        lead = (layout.num_devices, start.config.batch_size // layout.num_devices)
+        lead = (layout.num_devices, setup.config.batch_size // layout.num_devices)
     return Batch(
         images=jax.ShapeDtypeStruct((*lead, side, side, CHANNELS), jnp.uint8),
-        masks=jax.ShapeDtypeStruct((*lead, side, side, start.task.mask_planes), jnp.uint8),
+        masks=jax.ShapeDtypeStruct((*lead, side, side, setup.task.mask_planes), jnp.uint8),
         labels=jax.ShapeDtypeStruct(lead, jnp.int32),
         weights=jax.ShapeDtypeStruct(lead, jnp.float32),
         mask_weights=jax.ShapeDtypeStruct(lead, jnp.float32),

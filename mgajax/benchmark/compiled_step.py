@@ -17,7 +17,7 @@ from mgajax.config import provenance
 from mgajax.data.loader import Batch
 from mgajax.progress import say
 from mgajax.schema import CLASS_NAMES
-from mgajax.training import beginning
+from mgajax.training import run_setup
 from mgajax.training.compilation import compiler_options
 from mgajax.training.sharding import Layout, Parallel, check_batch_size
 from mgajax.training.state import TrainState
@@ -151,16 +151,16 @@ def make_subject(config: ConfigDict) -> Subject:
       ConfigError: an unusable setting.
     """
     config.data.dir = config.data.dir or "(drawn)"
-    start = beginning.begin(config)
-    check_batch_size(config.batch_size, layout=start.layout)
-    settings = start.step_settings(total_steps=1000)
-    state = beginning.fresh_state(config, settings)
+    setup = run_setup.set_up(config)
+    check_batch_size(config.batch_size, layout=setup.layout)
+    settings = setup.step_settings(total_steps=1000)
+    state = run_setup.draw_state(config, settings)
     return Subject(
         config=config,
-        layout=start.layout,
+        layout=setup.layout,
         settings=settings,
         state=jax.tree.map(np.array, state),  # copies: a train step donates what it is given
-        batch=_noise(config, mask_planes=start.task.mask_planes),
+        batch=_noise(config, mask_planes=setup.task.mask_planes),
     )
 
 

@@ -18,6 +18,7 @@ from mgajax.data.loader import take, training_rows
 from mgajax.errors import ConfigError
 from mgajax.progress import track
 from mgajax.training.run import Run, compile_steps, open_run
+from mgajax.training.run_setup import draw_state
 
 WARM_UP_STEPS = 3
 BLOCKS = 4
@@ -62,10 +63,10 @@ def _time_both(run: Run, *, steps: int) -> tuple[list[list[float]], list[list[fl
     settings = {"batch_size": run.config.batch_size, "seed": run.config.seed}
     first_step = -(-len(rows) // run.config.batch_size)  # the second epoch
     last_step = first_step + WARM_UP_STEPS + BLOCKS * steps
-    real_inputs = run.feed.training(rows, first=first_step, last=last_step, **settings)
+    real_inputs = run.feed.training_batches(rows, first=first_step, last=last_step, **settings)
     fixed_step, batch = _fixed(run, training_rows(rows, step=first_step, **settings))
     fixed_inputs = itertools.repeat((first_step, (batch,)))
-    state = run.fresh_state()
+    state = run.layout.replicate(draw_state(run.config, run.settings))
     state, _ = _timed(run.train_step, state, real_inputs, count=WARM_UP_STEPS)
     state, _ = _timed(fixed_step, state, fixed_inputs, count=WARM_UP_STEPS)
     real: list[list[float]] = []

@@ -22,9 +22,9 @@ from mgajax.distributed.supervision import how_it_ended, start_with_pipes
 from mgajax.errors import ConfigError
 from mgajax.interop.torch_file import definition
 from mgajax.progress import say
-from mgajax.training.beginning import CHANNELS, model_options
+from mgajax.training.run_setup import CHANNELS, model_options
 from mgajax.training.tasks import TaskName
-from mgajax.training.weighting import Form
+from mgajax.training.weighting import Weighting
 
 WORKER = "mgajax.benchmark.torch_baseline.worker"
 
@@ -46,10 +46,10 @@ def check_comparable(subject: Subject) -> None:
     platform = layout.mesh.devices.flat[0].platform
     if platform not in _DEVICES:
         raise ConfigError(f"--peer torch on {platform}: it runs on a CPU or a GPU")
-    if subject.settings.task.form != Form.UNCERTAINTY:
+    if subject.settings.task.weighting != Weighting.UNCERTAINTY:
         raise ConfigError(
             f"--peer torch with loss.weighting={config.loss.weighting}: it learns log variances; "
-            f"add --config.loss.weighting={Form.UNCERTAINTY}"
+            f"add --config.loss.weighting={Weighting.UNCERTAINTY}"
         )
     if subject.settings.task.needs_lungs:
         raise ConfigError(

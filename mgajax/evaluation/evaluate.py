@@ -31,8 +31,7 @@ from mgajax.reporting.figures.evaluation_figures import (
 from mgajax.reporting.figures.map_panels import attention_panel
 from mgajax.reporting.tables.metrics_tables import metrics_table
 from mgajax.training.checkpoints import CheckpointName
-from mgajax.training.logs import FILE_NAME as METRICS_FILE
-from mgajax.training.logs import read_rows
+from mgajax.training.metrics_log import METRICS_FILE, read_rows
 from mgajax.training.run import Run, reopen_run
 from mgajax.training.state import TrainState
 from mgajax.training.tasks import CROSS_ENTROPY, TaskName
@@ -89,7 +88,7 @@ def evaluate_slices(
     Raises:
       CheckpointError: nothing saved yet.
     """
-    state, step = run.kept_state(checkpoint)
+    state, step = run.restore_state(checkpoint)
     folder = results_folder(run.workdir, checkpoint=checkpoint)
     folder.mkdir(parents=True, exist_ok=True)
     is_segmenter = run.config.task == TaskName.SEGMENTATION

@@ -30,8 +30,7 @@ from mgajax.reporting.figures.evaluation_figures import SEGMENTATION_TITLES, tra
 from mgajax.reporting.figures.segmentation_figures import slice_dice_figure
 from mgajax.reporting.figures.segmentation_panels import segmentation_panel
 from mgajax.reporting.tables.metrics_tables import segmentation_table
-from mgajax.training.logs import FILE_NAME as METRICS_FILE
-from mgajax.training.logs import read_rows
+from mgajax.training.metrics_log import METRICS_FILE, read_rows
 from mgajax.training.run import Run
 from mgajax.training.state import TrainState
 from mgajax.training.steps import weight_name

@@ -26,10 +26,10 @@ from mgajax.evaluation.evaluation_report import Evaluation, JudgedSlices, result
 from mgajax.evaluation.set_people import NAMED, SetPeople, find_people
 from mgajax.folders import safe_name
 from mgajax.schema import SPLITS
-from mgajax.training.beginning import begin
 from mgajax.training.checkpoints import CheckpointName
 from mgajax.training.run import Run, run_over
 from mgajax.training.run_folder import FINGERPRINT, SPLIT_FILE, read_record, read_run
+from mgajax.training.run_setup import begin
 from mgajax.training.tasks import Task
 
 BUILT = "built data set"

@@ -150,7 +150,7 @@ def _largest_lesions(run: PlannedRun) -> list[str]:
 def _attention(planned: PlannedRun, names: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Images, masks and attention maps of the named slices."""
     run = reopen_run(planned.folder)
-    state, _ = run.kept_state()
+    state, _ = run.restore_state()
     rows = run.data.rows_named(names)
     maps = run.predict(state, rows)["attention_map"]
     images, masks = (array[rows][..., 0] for array in (run.data.images, run.data.masks))

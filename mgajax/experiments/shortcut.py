@@ -126,7 +126,7 @@ def predict_elsewhere(
     config = run.config.copy_and_resolve_references().unlock()
     config.data.dir, config.split.kind = str(data), "built"
     other = open_run(config.lock(), workdir=workdir)
-    state, _ = other.kept_state(of=run.folder)
+    state, _ = other.restore_state(of=run.folder)
     table = other.data.table
     rows = np.flatnonzero(other.data.is_example & np.isin(table.sources, sources))
     logits = other.predict(state, rows, description="predicting elsewhere")["logits"]

@@ -32,7 +32,7 @@ from mgajax.experiments.tune_trials import (
 )
 from mgajax.locks import locked
 from mgajax.progress import say
-from mgajax.training.settings import check_settings
+from mgajax.training.config_checks import check_settings
 
 GOALS = ("minimise", "maximise")
 CONFIG_FILE, LOCK_FILE, TRIALS = "base.json", ".tuning", "trials"

@@ -16,9 +16,8 @@ from mgajax.distributed.supervision import Process, how_it_ended, last_line, sha
 from mgajax.experiments.tune_space import Point
 from mgajax.files import write_json
 from mgajax.locks import locked
-from mgajax.training.logs import FILE_NAME as METRICS_FILE
-from mgajax.training.logs import read_rows
 from mgajax.training.loop import SUMMARY_FILE
+from mgajax.training.metrics_log import METRICS_FILE, read_rows
 from mgajax.training.run_folder import LOCK_FILE
 
 RECORD, RUN, OUTPUT = "trial.json", "run", "output.txt"

@@ -20,9 +20,8 @@ from mgajax.evaluation.predictions import Predictions
 from mgajax.reporting.html.blocks import Missing
 from mgajax.reporting.result_folders import FolderKind, ResultFolder, read_json
 from mgajax.schema import DATA_SETS, SPLITS
-from mgajax.training.logs import FILE_NAME as METRICS_FILE
-from mgajax.training.logs import read_rows
 from mgajax.training.loop import SUMMARY_FILE
+from mgajax.training.metrics_log import METRICS_FILE, read_rows
 from mgajax.training.run_folder import SPLIT_FILE
 
 REPORT_KEYS = {"task", "model", "split", "n", "intervals", "per_source"}

@@ -25,7 +25,7 @@ from mgajax.reporting.reported_run import ReportedRun, SplitResults
 from mgajax.reporting.segmenter_section import segmenter_blocks
 from mgajax.reporting.set_section import set_sections
 from mgajax.reporting.tables.number import Number
-from mgajax.training.logs import FILE_NAME as METRICS_FILE
+from mgajax.training.metrics_log import METRICS_FILE
 
 SPEED = "train/images_per_s_per_device"
 

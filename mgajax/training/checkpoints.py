@@ -1,4 +1,4 @@
-"""Checkpoints: everything that a resume needs, the newest and the best kept, behind one small room.
+"""Checkpoints: everything that a resume needs; the newest and the best one are kept.
 
 Orbax writes in the background into a temporary folder and renames it when it is complete, so a
 kill at any moment leaves the older checkpoints as they were.
@@ -29,16 +29,16 @@ from mgajax.training.early_stopping import EarlyStopping
 from mgajax.training.state import TrainState
 
 ATTEMPTS = 3
-"""How often a save is tried; several processes, which would have to agree on it, try once."""
+"""How often a save is tried; once by several processes, which would have to agree on another try."""
 
 FIRST_PAUSE_S = 2.0
-"""Wait before the second attempt; before each later one twice as long."""
+"""Wait before the second attempt; it doubles before each later one."""
 
 CHECKPOINT_FOLDER = "checkpoints"
 """In a run's folder, unless `config.checkpoint_dir` names another."""
 
 METRIC = "loss"
-"""What "best" means: the lowest of these (see `Criterion`), the earliest among equals."""
+"""The best checkpoint has the lowest value of this metric (see `Criterion`); of equals, the earliest."""
 
 OLDER_METRIC = "validation_cross_entropy"
 """Its name in checkpoints of November 2026 and before."""
@@ -53,7 +53,7 @@ class CheckpointName(StrEnum):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a checkpoint gives back."""
+    """The content of a checkpoint."""
 
     state: TrainState
     early_stopping: EarlyStopping
@@ -84,8 +84,8 @@ class Checkpoints:
           folder: a path, or a bucket's address like gs://BUCKET/RUN.
           access: only `write`, which one process at a time may have, creates the folder and clears
             away what a killed process left; `read` leaves a running training alone.
-          run: `numbers_digest` of its configuration: another run's checkpoint is refused; empty
-            asks nothing.
+          run: `numbers_digest` of its configuration, so that another run's checkpoint is refused;
+            empty: not checked.
         """
         self.folder, self.run = _absolute(folder), run
         newest = policies.LatestN(n=1)
@@ -102,7 +102,7 @@ class Checkpoints:
         )
         self.repeat: Callable[[], None] | None = None
         self.saved: TrainState | None = None
-        with self._explained("open"):
+        with self._explain_errors("open"):
             if access == "read" and not self.folder.is_dir():
                 raise CheckpointError(
                     f"{self.folder}: no such folder; train first: mgajax train --help"
@@ -116,7 +116,7 @@ class Checkpoints:
         try:
             self.wait()
         except CheckpointError:
-            if error is None:  # otherwise the first error is the one to tell
+            if error is None:  # otherwise the first error is the one to report
                 raise
         finally:
             self.manager.close()
@@ -128,13 +128,13 @@ class Checkpoints:
         early_stopping: EarlyStopping,
         loss: float | None = None,
     ) -> None:
-        """Begin to save `state` under its step number; a step that is there already is left alone.
+        """Begin to save `state` under its step number; a step that was saved before is not saved again.
 
-        With a `loss` it can be the best one. What fails is tried again, `ATTEMPTS` times in all.
-        Where the save before could not be completed, this one takes its place.
+        With a `loss` it can become the best one. A failed save is tried again, `ATTEMPTS` times in
+        all. Where the previous save could not be completed, this one takes its place.
 
         Raises:
-          CheckpointError: it could not begin.
+          CheckpointError: the save could not begin.
         """
         step = int(state.step)
         if step in self.manager.all_steps():
@@ -148,7 +148,7 @@ class Checkpoints:
         )
 
         def begin() -> None:
-            with self._explained(f"save step {step}"):
+            with self._explain_errors(f"save step {step}"):
                 self.manager.save(step, args=content, metrics=metrics)
 
         def repeat() -> None:
@@ -160,7 +160,7 @@ class Checkpoints:
         self.saved = state
 
     def wait(self) -> None:
-        """Wait until what was begun is complete; if it fails and the state is still there, save again.
+        """Wait until the last save is complete; save again if it fails and the state is still in memory.
 
         Raises:
           CheckpointError: it could not be completed.
@@ -176,7 +176,7 @@ class Checkpoints:
             self.repeat = None
 
     def _complete_last(self) -> None:
-        with self._explained("complete the last save"):
+        with self._explain_errors("complete the last save"):
             self.manager.wait_until_finished()
             self.manager.check_for_errors()
 
@@ -195,9 +195,9 @@ class Checkpoints:
                 ranked.append(_rank(metrics))
         return min(ranked)[1] if ranked else self.newest
 
-    def step_of(self, kept: CheckpointName) -> int | None:
+    def step_of(self, checkpoint: CheckpointName) -> int | None:
         """The step of that checkpoint; None where nothing was saved yet."""
-        return self.best if kept is CheckpointName.BEST else self.newest
+        return self.best if checkpoint is CheckpointName.BEST else self.newest
 
     def restore(self, like: TrainState, *, step: int, sharding: Sharding) -> Snapshot:
         """Read a checkpoint back, onto any number of devices.
@@ -205,7 +205,7 @@ class Checkpoints:
         Args:
           like: a state of the same shapes and types (arrays or `jax.ShapeDtypeStruct`).
           step: one of the complete steps.
-          sharding: where every leaf goes.
+          sharding: of every leaf.
 
         Raises:
           CheckpointError: it does not fit `like`, or cannot be read.
@@ -213,12 +213,12 @@ class Checkpoints:
         target = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), like
         )
-        with self._explained(f"restore step {step}"):
-            of_meta = ocp.args.Composite(meta=ocp.args.JsonRestore())
-            meta = self.manager.restore(step, args=of_meta)["meta"]
+        with self._explain_errors(f"restore step {step}"):
+            meta_only = ocp.args.Composite(meta=ocp.args.JsonRestore())
+            meta = self.manager.restore(step, args=meta_only)["meta"]
             self._check_run(meta.get("run", ""), step=step)  # another run's arrays may not fit
-            of_state = ocp.args.Composite(state=ocp.args.StandardRestore(target))
-            state = self.manager.restore(step, args=of_state)["state"]
+            state_only = ocp.args.Composite(state=ocp.args.StandardRestore(target))
+            state = self.manager.restore(step, args=state_only)["state"]
         stopping = EarlyStopping.from_json(meta["early_stopping"])
         return Snapshot(state=state, early_stopping=stopping, step=step)
 
@@ -230,7 +230,7 @@ class Checkpoints:
             )
 
     @contextlib.contextmanager
-    def _explained(self, what: str) -> Iterator[None]:
+    def _explain_errors(self, action: str) -> Iterator[None]:
         try:
             yield
         except CheckpointError:
@@ -240,12 +240,12 @@ class Checkpoints:
             if isinstance(error, ImportError):  # a bucket's client
                 fix = "pip install 'mgajax[gcs]'"
             raise CheckpointError(
-                f"{self.folder}: could not {what} ({type(error).__name__}: {_reason(error)}); "
-                f"complete steps there: {self._complete()}; {fix}, "
+                f"{self.folder}: could not {action} ({type(error).__name__}: {_reason(error)}); "
+                f"complete steps there: {self._complete_steps()}; {fix}, "
                 "then give the same command again to go on from the newest"
             ) from error
 
-    def _complete(self) -> str:
+    def _complete_steps(self) -> str:
         with contextlib.suppress(Exception):  # a bucket that cannot be reached
             steps = sorted(int(path.name) for path in self.folder.iterdir() if path.name.isdigit())
             return ", ".join(map(str, steps)) or "none"
@@ -273,12 +273,12 @@ def _attempt(save: Callable[[], None]) -> None:
 
 
 def _is_gone(state: TrainState | None) -> bool:
-    """Whether a later step has taken the memory of this state."""
-    return any(isinstance(x, jax.Array) and x.is_deleted() for x in jax.tree.leaves(state))
+    """Whether a later step has reused the memory of this state."""
+    return any(isinstance(leaf, jax.Array) and leaf.is_deleted() for leaf in jax.tree.leaves(state))
 
 
 def _reason(error: Exception) -> str:
-    """The system's word for the fault, if it is told, before the first of a long message."""
+    """The beginning of a long message, after the system's name of the fault if there is one."""
     text = " ".join(str(error).split())
     code = re.search(r"os_error_code='(\d+)'", text)
     system = f"{os.strerror(int(code.group(1)))}: " if code else ""

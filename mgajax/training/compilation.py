@@ -1,7 +1,7 @@
-"""What the compiler is told, and where compiled programs are kept between runs.
+"""The compiler's options, and the cache of compiled programs.
 
-JAX's persistent cache keeps them. `JAX_COMPILATION_CACHE_DIR` names another folder;
-`JAX_ENABLE_COMPILATION_CACHE=false` keeps nothing. The folder can be deleted at any time.
+The cache is JAX's persistent one. `JAX_COMPILATION_CACHE_DIR` names another folder;
+`JAX_ENABLE_COMPILATION_CACHE=false` turns it off. The folder can be deleted at any time.
 """
 
 import functools
@@ -18,7 +18,7 @@ PRODUCTS_ONLY: dict[str, str | bool] = {
         f"LIBRARY_FUSION_TYPE_{kind}" for kind in ("DOT", "REDUCE", "INDIVIDUAL_DOT")
     )
 }
-"""XLA's CPU compiler leaves matrix products and sums to the library YNNPACK, and no convolutions."""
+"""XLA's CPU compiler uses the library YNNPACK for matrix products and sums, not for convolutions."""
 
 FASTER_WITH_PRODUCTS_ONLY = (
     "resnet18",
@@ -31,46 +31,46 @@ FASTER_WITH_PRODUCTS_ONLY = (
 )
 """Networks whose 3×3 convolutions on wide maps are slower in YNNPACK than in XLA's own code.
 
-The other segmenters gain next to nothing or lose; docs/explanation/performance.md has the ratios. A new network
+The other segmenters gain little or lose; docs/explanation/performance.md has the ratios. A new network
 keeps XLA's defaults until it is measured."""
 
 
 def compiler_options(model_name: str, *, platform: str) -> dict[str, str | bool] | None:
-    """What XLA is told beside its defaults when the steps of a network are compiled.
+    """XLA's options for the steps of a network, beyond its defaults.
 
     Args:
       model_name: its name in the registry.
-      platform: of the devices that it is compiled for, which may be others than this machine's.
+      platform: of the devices to compile for; they may be absent from this machine.
 
     Returns:
-      Options as `jax.jit` takes them; None where there are none, or where this XLA knows them not.
+      Options for `jax.jit`; None where there are none, or where this XLA does not know them.
     """
     if platform != "cpu" or model_name not in FASTER_WITH_PRODUCTS_ONLY:
         return None
-    return dict(PRODUCTS_ONLY) if _are_known(tuple(PRODUCTS_ONLY.items())) else None
+    return dict(PRODUCTS_ONLY) if _are_supported(tuple(PRODUCTS_ONLY.items())) else None
 
 
 def keep_compiled() -> None:
-    """Keep programs that took more than a second to compile; a folder that was chosen stays."""
+    """Cache programs that took more than a second to compile, in `cache_folder` unless another is set."""
     if jax.config.values["jax_compilation_cache_dir"] is None:
-        jax.config.update("jax_compilation_cache_dir", str(default_folder()))
+        jax.config.update("jax_compilation_cache_dir", str(cache_folder()))
 
 
 def forget_compiled() -> None:
-    """Compile anew in this process: where compiling itself is measured."""
+    """Turn the cache off in this process, for measurements of compiling."""
     jax.config.update("jax_enable_compilation_cache", False)
 
 
-def default_folder() -> Path:
-    """One for each kind of processor: XLA compiles for the very one it runs on."""
+def cache_folder() -> Path:
+    """Of the cache: one for each kind of processor, since XLA compiles for the one that it runs on."""
     caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     kind = hashlib.sha256(_processor().encode()).hexdigest()[:12]
     return caches / "mgajax" / f"compiled-{kind}"
 
 
 @functools.cache
-def _are_known(options: tuple[tuple[str, str | bool], ...]) -> bool:
-    """Whether XLA takes these options for a CPU; they are experimental and may go or change."""
+def _are_supported(options: tuple[tuple[str, str | bool], ...]) -> bool:
+    """Whether XLA accepts these options for a CPU; they are experimental and may change."""
     with jax.default_device(jax.local_devices(backend="cpu")[0]):
         lowered = jax.jit(lambda x: x).lower(np.float32(0))
     try:
@@ -81,8 +81,8 @@ def _are_known(options: tuple[tuple[str, str | bool], ...]) -> bool:
 
 
 def _processor() -> str:
-    """What the processor can do, as far as the system tells."""
+    """Kind and features of the processor, as far as the system reports them."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
-    abilities = next((line for line in lines if line.startswith(("flags", "Features"))), "")
-    return f"{platform.machine()} {platform.processor()} {abilities}"
+    features = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    return f"{platform.machine()} {platform.processor()} {features}"

@@ -1,4 +1,4 @@
-"""What the best checkpoint is, and early stopping on it; a value that travels in the checkpoint."""
+"""The criterion of the best checkpoint, and early stopping by it, whose state each checkpoint holds."""
 
 import math
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Criterion(StrEnum):
-    """By what of the validation slices a run is watched, and its best checkpoint chosen.
+    """The measure on the validation slices by which the best checkpoint is chosen and training stops.
 
     Never the weighted total of Eq. 6: that falls when only the log variances move.
     """
@@ -16,22 +16,22 @@ class Criterion(StrEnum):
     """The lowest."""
 
     DICE = "validation Dice"
-    """The highest, of the pixels of all slices pooled; 0 where it is undefined. Among networks that
-    find no lesion pixel at all, the lowest cross-entropy: it falls long before the first is found."""
+    """The highest, over the pixels of all slices; 0 where it is undefined. Among networks that find no
+    lesion pixel, the lowest cross-entropy, which falls long before the first pixel is found."""
 
     def loss(self, values: Mapping[str, float]) -> float:
-        """What falls as the run gets better: the cross-entropy; of Dice 1 − Dice, and where that is 0
-        1 + cross-entropy."""
+        """A value that is lower for a better network: the cross-entropy, or 1 − Dice, or
+        1 + cross-entropy where Dice is 0."""
         if self is Criterion.CROSS_ENTROPY:
             return values["cross_entropy"]
         dice = values.get("dice", 0.0)
         return 1.0 - dice if dice > 0 else 1.0 + values["cross_entropy"]
 
     def finds_nothing(self, loss: float) -> bool:
-        """Whether that loss is of a segmenter that finds no lesion yet."""
+        """Whether the segmenter with that loss finds no lesion yet."""
         return self is Criterion.DICE and loss >= 1.0
 
-    def written(self, loss: float) -> str:
+    def describe(self, loss: float) -> str:
         """`validation Dice 0.4321` of that loss."""
         if self is Criterion.CROSS_ENTROPY:
             return f"{self} {loss:.4f}"
@@ -42,13 +42,13 @@ class Criterion(StrEnum):
 
 @dataclass(frozen=True)
 class EarlyStopping:
-    """What has been seen so far.
+    """The best loss so far, and the epochs since.
 
     Attributes:
       patience: epochs without improvement that are still accepted; 0 never stops.
-      best: the lowest loss so far, a `Criterion`'s.
+      best: the lowest loss so far, see `Criterion.loss`.
       best_step: the step at which it was reached.
-      waited: epochs since then, without those that do not count.
+      waited: epochs since then that count.
       last_step: of the last epoch.
     """
 
@@ -58,27 +58,27 @@ class EarlyStopping:
     waited: int = 0
     last_step: int = -1
 
-    def after(self, loss: float, *, step: int, counts: bool = True) -> "EarlyStopping":
+    def update(self, loss: float, *, step: int, counts: bool = True) -> "EarlyStopping":
         """The state after an epoch.
 
         Args:
           loss: of the validation slices.
           step: at the epoch's end.
-          counts: whether it uses up patience, as an epoch before the first lesion found does not.
+          counts: whether it uses up patience; epochs before the first lesion is found do not.
         """
-        seen = replace(self, last_step=step)
+        updated = replace(self, last_step=step)
         if loss < self.best:
-            return replace(seen, best=loss, best_step=step, waited=0)
-        return replace(seen, waited=self.waited + int(counts))
+            return replace(updated, best=loss, best_step=step, waited=0)
+        return replace(updated, waited=self.waited + int(counts))
 
     @property
     def improved(self) -> bool:
-        """The last epoch was the best so far."""
+        """Whether the last epoch was the best so far."""
         return self.best_step == self.last_step >= 0
 
     @property
     def stop(self) -> bool:
-        """Patience is at its end."""
+        """Whether patience is used up."""
         return 0 < self.patience <= self.waited
 
     def to_json(self) -> dict[str, float | int | None]:

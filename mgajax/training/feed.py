@@ -11,7 +11,7 @@ import numpy as np
 
 from mgajax.data.dataset import Dataset
 from mgajax.data.loader import Batch, Examples, host_slice, prefetch, take, training_rows
-from mgajax.training.sharding import Layout, Spread
+from mgajax.training.sharding import Layout, Placement
 
 RESIDENT_SHARE = 0.25
 """A set that takes at most this share of a device's memory is kept there under `auto`."""
@@ -32,18 +32,18 @@ class Feed:
     Attributes:
       examples: all rows; on every device if resident, else on the host.
       layout: the devices.
-      resident: batches are gathered on the device, so that a step reads a few row numbers only.
+      resident: batches are gathered on the device; the host sends row numbers only.
     """
 
     examples: Examples
     layout: Layout
     resident: bool
 
-    def step(
+    def compile_step(
         self,
         function: Callable[[Any, Batch], Any],
         *,
-        outputs: Spread | tuple[Spread, ...],
+        outputs: Placement | tuple[Placement, ...],
         donate: bool = False,
         compiler_options: dict[str, str | bool] | None = None,
     ) -> Callable[..., Any]:
@@ -60,11 +60,11 @@ class Feed:
                 compiler_options=compiler_options,
             )
 
-        def gathering(state: Any, examples: Examples, rows: jax.Array) -> Any:
+        def gather_and_apply(state: Any, examples: Examples, rows: jax.Array) -> Any:
             return function(state, take(examples, rows))
 
         return self.layout.wrap(
-            gathering,
+            gather_and_apply,
             inputs=("replicated", "replicated", "sharded"),
             outputs=outputs,
             donate=donate,
@@ -72,21 +72,21 @@ class Feed:
         )
 
     def inputs(self, rows: np.ndarray) -> tuple[Any, ...]:
-        """What a step takes beside the state, for the global batch `rows` int32 [batch]."""
+        """A step's arguments after the state, for the global batch `rows` int32 [batch]."""
         share = rows[host_slice(len(rows), jax.process_index(), jax.process_count())]
         if self.resident:
             return self.examples, self.layout.shard(share)
         return (self.layout.shard(take(self.examples, share)),)
 
-    def training(
+    def training_batches(
         self, rows: np.ndarray, *, first: int, last: int, batch_size: int, seed: int
     ) -> Generator[tuple[int, tuple[Any, ...]]]:
         """`(step, inputs)` for steps `first` to `last - 1`, prepared ahead in the background."""
 
         def produce() -> Generator[tuple[int, tuple[Any, ...]]]:
             for step in range(first, last):
-                chosen = training_rows(rows, step=step, batch_size=batch_size, seed=seed)
-                yield step, self.inputs(chosen)
+                batch = training_rows(rows, step=step, batch_size=batch_size, seed=seed)
+                yield step, self.inputs(batch)
 
         yield from prefetch(produce())
 

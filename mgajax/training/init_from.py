@@ -1,4 +1,4 @@
-"""`config.init_from`: what a run starts from in place of drawn parameters; read before step 0 alone."""
+"""`config.init_from`: weights that a run starts from, in place of drawn ones; read before step 0 only."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,52 +14,54 @@ from mgajax.files import write_text
 from mgajax.interop.starting_weights import SHOWN, StartingWeights, start_from
 from mgajax.interop.weight_files import read_weights
 from mgajax.progress import say
-from mgajax.training.beginning import CHANNELS, model_options
 from mgajax.training.checkpoints import CHECKPOINT_FOLDER, Checkpoints
+from mgajax.training.run_setup import CHANNELS, model_options
 from mgajax.training.tasks import NUM_CLASSES
 
 REPORT_FILE = "init_from.txt"
 
 
-def check(config: ConfigDict, *, model: Any) -> None:
+def check_init_from(config: ConfigDict, *, model: Any) -> None:
     """Refuse a file that cannot be used, before a run's folder is made.
 
     Raises:
-      ConfigError, DataError: see `started`.
+      ConfigError, DataError: see `starting_weights`.
     """
     if config.init_from:
         size = config.preparation.image_size
         shapes = models.variable_shapes(model, image_size=size, channels=CHANNELS)
-        started(config, variables=shapes)
+        starting_weights(config, variables=shapes)
 
 
-def take_over(config: ConfigDict, *, variables: dict[str, Any], workdir: Path) -> dict[str, Any]:
-    """The variables that the run begins with; tells of every array where they come from.
+def load_init_from(
+    config: ConfigDict, *, variables: dict[str, Any], workdir: Path
+) -> dict[str, Any]:
+    """The variables that the run begins with.
 
-    The short account is said, the whole one kept in the run's `init_from.txt`.
+    Where each array comes from is listed in the run's `init_from.txt`, and in short on the terminal.
 
     Args:
-      config: with `init_from`; empty leaves the variables as they are.
+      config: with `init_from`; where it is empty, the variables are returned as they are.
       variables: drawn.
       workdir: the run's folder, which exists.
 
     Raises:
-      ConfigError, DataError: see `started`.
+      ConfigError, DataError: see `starting_weights`.
     """
     if not config.init_from:
         return variables
-    found = started(config, variables=variables)
-    say(found.account(most=SHOWN))
+    weights = starting_weights(config, variables=variables)
+    say(weights.account(most=SHOWN))
     if job.is_first():
-        write_text(found.account(), workdir / REPORT_FILE)
-    return found.variables
+        write_text(weights.account(), workdir / REPORT_FILE)
+    return weights.variables
 
 
-def started(config: ConfigDict, *, variables: Mapping[str, Any]) -> StartingWeights:
-    """Variables with the weights of `config.init_from` in their place.
+def starting_weights(config: ConfigDict, *, variables: Mapping[str, Any]) -> StartingWeights:
+    """The weights of `config.init_from`, in the places of `variables`.
 
     Raises:
-      ConfigError: it is not there, is of another kind, or needs a package.
+      ConfigError: no such file or folder, one of another kind, or a package is missing.
       DataError: it cannot be read, or is another network's.
     """
     source = Path(config.init_from)
@@ -74,10 +76,11 @@ def started(config: ConfigDict, *, variables: Mapping[str, Any]) -> StartingWeig
 
 
 def _weights_of(source: Path) -> Path:
-    """Where the arrays lie: of a run its best checkpoint's state, of a checkpoint its state."""
-    if (source / CONFIG_FILE).is_file() and (away := read(source / CONFIG_FILE)[0].checkpoint_dir):
+    """The file or folder of the arrays: in a run its best checkpoint's state, in a checkpoint its state."""
+    is_run = (source / CONFIG_FILE).is_file()
+    if is_run and (elsewhere := read(source / CONFIG_FILE)[0].checkpoint_dir):
         raise ConfigError(
-            f"init_from={source}: that run keeps its checkpoints in {away}; export its weights "
+            f"init_from={source}: that run keeps its checkpoints in {elsewhere}; export its weights "
             "first (mgajax export --format safetensors) and give that file"
         )
     if (source / CHECKPOINT_FOLDER).is_dir():

@@ -1,7 +1,6 @@
-"""Stopping when asked: SIGTERM and Ctrl-C let the current step finish and be saved.
+"""SIGTERM and Ctrl-C stop a run after the current step, which is saved.
 
-Of several processes each hears of a SIGTERM to any of them, at the same step, from JAX: it listens
-to the signal itself, so nothing is set here.
+With several processes JAX handles SIGTERM and tells all of them at the same step, so no handler is set.
 """
 
 import signal
@@ -15,7 +14,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Interruption:
-    """While this context is open, the first signal only sets `requested`; a second one acts."""
+    """While this context is open, the first signal only sets `requested`; a second one ends the process."""
 
     def __init__(self) -> None:
         """Nothing requested, no handler set."""
@@ -32,8 +31,8 @@ class Interruption:
     def __exit__(self, *_: object) -> None:
         self._restore()
 
-    def is_asked(self, step: int) -> bool:
-        """Whether to save and stop after `step`, the steps done so far; to be asked once a step."""
+    def should_stop(self, step: int) -> bool:
+        """Whether to save and stop after `step`, the number of steps done; call it once a step."""
         if job.is_one_of_many() and job.is_preempted(step):
             self.requested = signal.SIGTERM
         return self.requested is not None

@@ -16,9 +16,9 @@ from mgajax.progress import say, track
 from mgajax.training.checkpoints import Checkpoints, open_checkpoints
 from mgajax.training.early_stopping import EarlyStopping
 from mgajax.training.interruption import Interruption
-from mgajax.training.logs import MetricsLog, not_finite
+from mgajax.training.metrics_log import MetricsLog, not_finite_error
 from mgajax.training.run import Run, open_run
-from mgajax.training.run_folder import claimed
+from mgajax.training.run_folder import claim_folder
 from mgajax.training.state import TrainState
 from mgajax.training.steps import weight_name
 from mgajax.training.tasks import CROSS_ENTROPY
@@ -34,7 +34,7 @@ class Summary:
       reason: `epochs`, `max_steps`, `early_stopping`, or the name of the signal that stopped it.
       steps: steps done in all.
       best_step: that of the best checkpoint, None when nothing was validated.
-      best: why it is the best: `validation cross-entropy 0.1234`.
+      best: its criterion: `validation cross-entropy 0.1234`.
     """
 
     reason: str
@@ -44,16 +44,16 @@ class Summary:
 
     @property
     def finished(self) -> bool:
-        """Nothing is left to do: the same command again would train no further."""
+        """Whether the same command again would train no further."""
         return not self.reason.startswith("SIG")
 
 
 def train(config: ConfigDict, *, workdir: Path) -> Summary:
-    """Train to the end, going on where `workdir` stopped.
+    """Train to the end; a run that was stopped is resumed.
 
-    Every step follows from the state and (seed, step) alone, so a run that was killed and taken up
-    again equals an undisturbed one: bit for bit on a CPU, and elsewhere as far as the device's own
-    sums are reproducible.
+    Every step follows from the state and (seed, step) alone, so a run that was killed and resumed
+    equals an undisturbed one: bit for bit on a CPU, elsewhere as far as the device's sums are
+    reproducible.
 
     Raises:
       ConfigError, DataError, LeakageError: see `open_run`.
@@ -62,14 +62,14 @@ def train(config: ConfigDict, *, workdir: Path) -> Summary:
     """
     run = open_run(config, workdir=workdir)
     with (
-        claimed(workdir),
+        claim_folder(workdir),
         open_checkpoints(config, workdir=workdir) as checkpoints,
         Interruption() as interruption,
     ):
-        state, stopping = _start(run, checkpoints)
+        state, stopping = _restore_or_draw(run, checkpoints)
         first, last = int(state.step), run.total_steps
         with _log(run, first=first) as log:
-            inputs = run.feed.training(
+            inputs = run.feed.training_batches(
                 run.data.rows("train"),
                 first=first,
                 last=first if stopping.stop else last,
@@ -79,34 +79,33 @@ def train(config: ConfigDict, *, workdir: Path) -> Summary:
             for step, batch in track(inputs, description="training", total=last - first):
                 state, metrics = run.train_step(state, *batch)
                 done = step + 1
-                asked_to_stop = interruption.is_asked(done)
-                log.training(done, metrics)
+                stop_requested = interruption.should_stop(done)
+                log.add_training_step(done, metrics)
                 if run.epoch_ends(done):
                     stopping = _end_epoch(run, state, done, stopping, log, checkpoints)
-                elif asked_to_stop or _is_due(done, every=config.checkpoint_every):
+                elif stop_requested or _is_due(done, every=config.checkpoint_every):
                     log.flush()
                     checkpoints.save(run.layout.to_global(state), early_stopping=stopping)
-                if asked_to_stop or stopping.stop:
+                if stop_requested or stopping.stop:
                     break
             inputs.close()
     return _summarise(run, int(state.step), stopping, interruption)
 
 
-def _start(run: Run, checkpoints: Checkpoints) -> tuple[TrainState, EarlyStopping]:
-    """The newest checkpoint's state, or the first one."""
+def _restore_or_draw(run: Run, checkpoints: Checkpoints) -> tuple[TrainState, EarlyStopping]:
+    """The newest checkpoint's state, or a new run's."""
     newest = checkpoints.newest
     if newest is None:
         state = run.first_state()
-        _introduce(run, state)
+        _announce(run, state)
         return state, EarlyStopping(patience=run.config.patience)
-    like = run.layout.to_global(run.fresh_state())
-    restored = checkpoints.restore(like, step=newest, sharding=run.layout.replicated)
+    restored = checkpoints.restore(run.state_shapes(), step=newest, sharding=run.layout.replicated)
     say(f"resuming {run.workdir} at step {restored.step} of {run.total_steps}")
     return run.layout.from_global(restored.state), restored.early_stopping
 
 
-def _introduce(run: Run, state: TrainState) -> None:
-    """Say what is about to be trained, on what."""
+def _announce(run: Run, state: TrainState) -> None:
+    """Say which network is trained, on which data and devices."""
     variables = {"params": state.params["model"], "batch_stats": state.batch_stats}
     if job.is_first():
         write_text(models.describe(variables), run.workdir / "parameters.txt")
@@ -139,7 +138,7 @@ def _end_epoch(
     log: MetricsLog,
     checkpoints: Checkpoints,
 ) -> EarlyStopping:
-    """Validate, log, decide about stopping, save."""
+    """Validate, log, save, and update early stopping."""
     log.flush()
     values = validate(run, state)
     saved = run.layout.to_global(state)
@@ -148,15 +147,15 @@ def _end_epoch(
         return stopping
     cross_entropy = values[CROSS_ENTROPY]
     if not math.isfinite(cross_entropy):
-        raise not_finite("validation cross-entropy", cross_entropy, step=step)
+        raise not_finite_error("validation cross-entropy", cross_entropy, step=step)
     task = run.settings.task
     loss = task.criterion.loss(values)
-    blind = task.criterion.finds_nothing(loss)
-    stopping = stopping.after(loss, step=step, counts=not blind)
+    finds_nothing = task.criterion.finds_nothing(loss)
+    stopping = stopping.update(loss, step=step, counts=not finds_nothing)
     log.write(step, values, split="validation")
     name = task.headline
     score = f", {name} {values[name]:.3f}" if name in values else ""
-    score += ", no lesion found yet" if blind else ""
+    score += ", no lesion found yet" if finds_nothing else ""
     mark = "best so far" if stopping.improved else f"best at step {stopping.best_step}"
     epoch = run.epochs_done(step)
     say(f"epoch {epoch}: validation cross-entropy {cross_entropy:.4f}{score}; {mark}")
@@ -171,21 +170,21 @@ def validate(run: Run, state: TrainState) -> dict[str, float]:
     Every slice counts once, by its weight: 1, or its valid pixels, or 0 where no mask is known.
 
     Returns:
-      Each term and score of which anything counts; nothing when the split has no slices.
+      Each term and score with a weight above 0; nothing when the split has no slices.
     """
     rows = run.data.rows("validation")
     if len(rows) == 0:
         return {}
     outputs: dict[str, list[np.ndarray]] = {}
-    for _, found in run.stream(state, rows):
-        for name, array in found.items():
+    for _, batch in run.stream(state, rows):
+        for name, array in batch.items():
             if array.ndim == 1:
                 outputs.setdefault(name, []).append(array.astype(np.float64))
-    columns = {name: np.concatenate(parts) for name, parts in outputs.items()}
-    weighed = {name: columns.get(weight_name(name)) for name in columns}
+    columns = {name: np.concatenate(arrays) for name, arrays in outputs.items()}
+    weights_of = {name: columns.get(weight_name(name)) for name in columns}
     return {
         name: float((columns[name] * weights).sum() / weights.sum())
-        for name, weights in weighed.items()
+        for name, weights in weights_of.items()
         if weights is not None and weights.sum() > 0
     }
 
@@ -202,7 +201,7 @@ def _summarise(run: Run, done: int, stopping: EarlyStopping, interruption: Inter
         reason=reason,
         steps=done,
         best_step=stopping.best_step if validated else None,
-        best=run.settings.task.criterion.written(stopping.best) if validated else None,
+        best=run.settings.task.criterion.describe(stopping.best) if validated else None,
     )
     content = asdict(summary) | {"finished": summary.finished, "time": time.time()}
     if job.is_first():

@@ -19,7 +19,7 @@ from mgajax.data.loader import NO_ROW
 from mgajax.data.preparation import Preparation
 from mgajax.distributed import job
 from mgajax.progress import track
-from mgajax.training import beginning, init_from, steps
+from mgajax.training import init_from, run_setup, steps
 from mgajax.training.batch_inference import make_batch_inference
 from mgajax.training.checkpoints import CheckpointName
 from mgajax.training.compilation import compiler_options
@@ -28,12 +28,12 @@ from mgajax.training.run_folder import choose_split, read_record, read_run, writ
 from mgajax.training.sharding import Layout, check_batch_size
 from mgajax.training.state import TrainState
 from mgajax.training.tasks import Task
-from mgajax.training.trained import kept_state
+from mgajax.training.trained import restore_state
 
 
 @dataclass(frozen=True)
 class Run:
-    """All that stays the same from the first step of a run to its evaluation.
+    """What stays the same from the first step of a run to its evaluation.
 
     Attributes:
       config: its configuration.
@@ -57,7 +57,7 @@ class Run:
 
     @functools.cached_property
     def num_training(self) -> int:
-        """Training slices; asked for at every step, counted once."""
+        """Number of training slices; needed at every step, counted once."""
         return len(self.data.rows("train"))
 
     @property
@@ -70,42 +70,39 @@ class Run:
         return step * self.config.batch_size // self.num_training
 
     def epoch_ends(self, step: int) -> bool:
-        """The step that brought the count to `step` completed an epoch, or was the last."""
+        """Whether step number `step` completed an epoch, or was the last."""
         crossed = self.epochs_done(step) > self.epochs_done(step - 1)
         return crossed or step == self.total_steps
 
-    def fresh_state(self) -> TrainState:
-        """A state at step 0 with drawn parameters, on every device."""
-        return self.layout.replicate(beginning.fresh_state(self.config, self.settings))
-
     def first_state(self) -> TrainState:
-        """The state that the run begins with: drawn, or from `config.init_from`."""
-        drawn = beginning.drawn_variables(self.config, model=self.settings.model)
-        variables = init_from.take_over(self.config, variables=drawn, workdir=self.workdir)
-        return self.layout.replicate(beginning.state_of(variables, self.config, self.settings))
+        """The state at step 0 on every device: drawn, or from `config.init_from`."""
+        drawn = run_setup.draw_variables(self.config, model=self.settings.model)
+        variables = init_from.load_init_from(self.config, variables=drawn, workdir=self.workdir)
+        return self.layout.replicate(run_setup.make_state(variables, self.config, self.settings))
 
-    def kept_state(
-        self, kept: CheckpointName = CheckpointName.BEST, *, of: Path | None = None
+    def restore_state(
+        self, checkpoint: CheckpointName = CheckpointName.BEST, *, of: Path | None = None
     ) -> tuple[TrainState, int]:
         """The best (or another) checkpoint's state on every device, and its step.
 
         Args:
-          of: the folder of another run with the same network.
+          checkpoint: which of the two that are kept.
+          of: the folder of another run with the same network; None: this run's.
 
         Raises:
           CheckpointError: nothing saved yet, or it does not fit.
         """
-        return kept_state(
+        return restore_state(
             self.config if of is None else read_run(of),
             workdir=of or self.workdir,
             like=self.state_shapes(),
             layout=self.layout,
-            kept=kept,
+            checkpoint=checkpoint,
         )
 
     def state_shapes(self) -> TrainState:
         """Shapes and types of the state."""
-        return beginning.state_shapes(self.config, self.settings)
+        return run_setup.state_shapes(self.config, self.settings)
 
     def predict(
         self, state: TrainState, rows: np.ndarray, *, description: str | None = None
@@ -113,7 +110,7 @@ class Run:
         """Outputs of the predict step for `rows` (at least one), in order, each exactly once.
 
         Args:
-          description: shown with the progress; None shows nothing.
+          description: of the progress bar; None: no bar.
         """
         arrays = [outputs for _, outputs in self.stream(state, rows, description=description)]
         return {name: np.concatenate([array[name] for array in arrays]) for name in arrays[0]}
@@ -123,25 +120,25 @@ class Run:
     ) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
         """`predict` batch by batch, for outputs that are too large to keep: (rows, their outputs)."""
         inference = make_batch_inference(
-            lambda chosen: self.predict_step(state, *self.feed.inputs(chosen)),
+            lambda batch: self.predict_step(state, *self.feed.inputs(batch)),
             layout=self.layout,
             sizes=(self.config.eval_batch_size,),
-            filling=NO_ROW,
+            padding=NO_ROW,
         )
         batches = inference.batches(rows.astype(np.int32))
-        found = inference.stream(batches)
+        results = inference.stream(batches)
         if description is not None:
-            found = track(found, description=description, total=len(batches))
-        for batch, outputs in found:
+            results = track(results, description=description, total=len(batches))
+        for batch, outputs in results:
             if not np.array_equal(outputs.pop("rows"), batch):
                 raise RuntimeError(
-                    "predictions came back in another order than their rows went out"
+                    "the predictions are in another order than the rows they were asked for"
                 )
             yield batch, outputs
 
 
 def open_run(config: ConfigDict, *, workdir: Path) -> Run:
-    """Make or take up the run in `workdir`.
+    """Begin or resume the run in `workdir`.
 
     Raises:
       ConfigError: an unusable setting, or `workdir` holds a run with other settings or of another
@@ -149,21 +146,21 @@ def open_run(config: ConfigDict, *, workdir: Path) -> Run:
       DataError: the data set is missing, or not the one that the run began with.
       LeakageError: a patient stands in two splits.
     """
-    begun = beginning.begin(config)
-    check_batch_size(config.batch_size, layout=begun.layout)
+    setup = run_setup.set_up(config)
+    check_batch_size(config.batch_size, layout=setup.layout)
     record = read_record(config, workdir=workdir)
     if not record:
-        init_from.check(config, model=begun.model)
-    data = _open_data(config, begun.task, workdir=workdir, record=record)
+        init_from.check_init_from(config, model=setup.model)
+    data = _open_data(config, setup.task, workdir=workdir, record=record)
     total = total_steps(config, num_examples=len(data.rows("train")))
-    settings = begun.step_settings(total_steps=total)
-    job.meet("run opened")  # a new run's files must not be there before all have looked for them
+    settings = setup.step_settings(total_steps=total)
+    job.meet("run opened")  # no process writes a new run's files before all have looked for them
     if not record and job.is_first():
         write_run(config, data, workdir=workdir)
     job.meet("run written")
-    feed = make_feed(data, layout=begun.layout, residence=config.data.residence)
+    feed = make_feed(data, layout=setup.layout, residence=config.data.residence)
     train, predict = compile_steps(feed, settings, model_name=config.model.name)
-    return Run(config, workdir, data, begun.layout, feed, settings, train, predict)
+    return Run(config, workdir, data, setup.layout, feed, settings, train, predict)
 
 
 def reopen_run(workdir: Path, *, overrides: Sequence[str] = ()) -> Run:
@@ -189,11 +186,11 @@ def run_over(config: ConfigDict, data: Dataset, *, workdir: Path) -> Run:
     Raises:
       ConfigError: an unusable setting.
     """
-    begun = beginning.begin(config)
-    settings = begun.step_settings(total_steps=1)
-    feed = make_feed(data, layout=begun.layout, residence=config.data.residence)
+    setup = run_setup.set_up(config)
+    settings = setup.step_settings(total_steps=1)
+    feed = make_feed(data, layout=setup.layout, residence=config.data.residence)
     train, predict = compile_steps(feed, settings, model_name=config.model.name)
-    return Run(config, workdir, data, begun.layout, feed, settings, train, predict)
+    return Run(config, workdir, data, setup.layout, feed, settings, train, predict)
 
 
 def total_steps(config: ConfigDict, *, num_examples: int) -> int:
@@ -210,21 +207,21 @@ def compile_steps(
     Args:
       feed: where batches come from.
       settings: of the steps.
-      model_name: whose steps they are, for the compiler's options.
+      model_name: of the network, for the compiler's options.
     """
     options = compiler_options(model_name, platform=feed.layout.platform)
     train = functools.partial(steps.train_step, settings=settings)
     predict = functools.partial(steps.predict_step, settings=settings)
     return (
-        feed.step(
+        feed.compile_step(
             train, outputs=("replicated", "replicated"), donate=True, compiler_options=options
         ),
-        feed.step(predict, outputs="sharded", compiler_options=options),
+        feed.compile_step(predict, outputs="sharded", compiler_options=options),
     )
 
 
 def _open_data(config: ConfigDict, task: Task, *, workdir: Path, record: dict[str, Any]) -> Dataset:
-    """The data set as the configuration and its task need it, split as the run began."""
+    """The data set as configuration and task need it, with the run's split."""
     return open_dataset(
         config.data.dir,
         settings=Preparation(**config.preparation),

@@ -1,4 +1,4 @@
-"""A run's folder: what its files are called, who trains there, and which run it holds."""
+"""A run's folder: the names of its files, the record of the run, and its lock."""
 
 import contextlib
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ from mgajax.data.splits import Split, make_split, split_from_csv, write_split_cs
 from mgajax.distributed import job
 from mgajax.errors import DataError
 from mgajax.locks import locked
-from mgajax.training.settings import PREPARATION, check_preparation, fixed_preparation
+from mgajax.training.config_checks import PREPARATION_KEY, check_preparation, fixed_preparation
 
 SPLIT_FILE = "split.csv"
 LOCK_FILE = ".training"
 
-FINGERPRINT = "data_fingerprint"
-"""Where `config.json` has, beside the configuration, the fingerprint of the prepared slices."""
+FINGERPRINT_KEY = "data_fingerprint"
+"""In `config.json`, beside the configuration: the fingerprint of the prepared slices."""
 
 
 def read_run(workdir: Path, *, overrides: Sequence[str] = ()) -> ConfigDict:
@@ -35,12 +35,12 @@ def read_run(workdir: Path, *, overrides: Sequence[str] = ()) -> ConfigDict:
         those keys.
     """
     config, record = configs.read(workdir / CONFIG_FILE)
-    check_preparation(config, kept=record, workdir=workdir)
+    check_preparation(config, record=record, workdir=workdir)
     return configs.override_resumable(config, overrides)
 
 
 def read_record(config: ConfigDict, *, workdir: Path) -> dict[str, Any]:
-    """What `workdir` has written down of this run beside its configuration; nothing of a new run.
+    """What `config.json` of this run holds beside its configuration; empty for a new run.
 
     Raises:
       ConfigError: `workdir` holds a run with other settings or of another preparation.
@@ -49,18 +49,18 @@ def read_record(config: ConfigDict, *, workdir: Path) -> dict[str, Any]:
         return {}
     old, record = configs.read(workdir / CONFIG_FILE)
     configs.assert_same_run(config, old=old, workdir=workdir)
-    check_preparation(config, kept=record, workdir=workdir)
+    check_preparation(config, record=record, workdir=workdir)
     return record
 
 
 def write_run(config: ConfigDict, data: Dataset, *, workdir: Path) -> None:
-    """Begin a folder with the split and the configuration."""
+    """Make the folder, and write the split and the configuration."""
     workdir.mkdir(parents=True, exist_ok=True)
     write_split_csv(workdir / SPLIT_FILE, table=data.table, split=data.split)
     record = {
-        FINGERPRINT: data.fingerprint,
+        FINGERPRINT_KEY: data.fingerprint,
         "split": data.split.name,
-        PREPARATION: fixed_preparation(config),
+        PREPARATION_KEY: fixed_preparation(config),
     }
     configs.write(config, workdir / CONFIG_FILE, extra=record)
 
@@ -68,34 +68,34 @@ def write_run(config: ConfigDict, data: Dataset, *, workdir: Path) -> None:
 def choose_split(
     data: PreparedSet, *, config: ConfigDict, workdir: Path, record: dict[str, Any]
 ) -> Split:
-    """The split that the run began with, or a new run's as its configuration asks for it.
+    """The split that the run began with; of a new run the one that its configuration describes.
 
     Args:
       record: see `read_record`.
 
     Raises:
-      ConfigError, DataError, LeakageError: see `make_split` and `split_from_csv`, or these are other
-        slices than the run began with.
+      ConfigError, DataError, LeakageError: see `make_split` and `split_from_csv`, or the slices are
+        not those that the run began with.
     """
     if not record:
         return make_split(data.table, seed=config.seed, **config.split)
-    began_with = record.get(FINGERPRINT, data.fingerprint)
-    if began_with != data.fingerprint:
+    recorded = record.get(FINGERPRINT_KEY, data.fingerprint)
+    if recorded != data.fingerprint:
         raise DataError(
             f"{config.data.dir} is not the data set that {workdir} began with (fingerprint "
-            f"{data.fingerprint[:12]}, expected {began_with[:12]}); point --data at "
+            f"{data.fingerprint[:12]}, expected {recorded[:12]}); point --data at "
             "the old one, or start in another --workdir"
         )
     return split_from_csv(workdir / SPLIT_FILE, table=data.table)
 
 
-def claimed(workdir: Path) -> contextlib.AbstractContextManager[None]:
-    """Hold a run's folder for this process while it trains; of several, the first one holds it.
+def claim_folder(workdir: Path) -> contextlib.AbstractContextManager[None]:
+    """Lock a run's folder while this process trains there; of several processes the first one locks it.
 
     Raises:
       ConfigError: on entering, if another process is training there.
     """
     if not job.is_first():
         return contextlib.nullcontext()
-    busy = f"{workdir}: another process is training there; wait for it, or use another --workdir"
-    return locked(workdir / LOCK_FILE, guards=str(workdir), refusal=busy)
+    refusal = f"{workdir}: another process is training there; wait for it, or use another --workdir"
+    return locked(workdir / LOCK_FILE, guards=str(workdir), refusal=refusal)

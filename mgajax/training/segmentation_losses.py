@@ -1,8 +1,8 @@
 """The losses of the segmenters, over the pixels whose class is known.
 
-Pure functions of arrays. Each gives one value and one weight an image: whoever calls them takes
+Pure functions of arrays. Each gives one value and one weight an image. The step takes
 Σ weight · value / (Σ weight + offset) over all devices, so that any number of devices gives the loss
-of one, however the known pixels are spread. They compute in the type of the logits, float32 in
+of one, whichever device has the known pixels. They compute in the type of the logits, float32 in
 training.
 
 With HMSANet's outputs (main, the OCR head's, each scale's own; Tao et al. 2020), weight w of the
@@ -23,9 +23,9 @@ from jaxtyping import Array, Float, Int
 from mgajax.errors import ConfigError
 
 IGNORE = 255
-"""The class of a pixel that no loss counts."""
+"""The class of a pixel that is left out of every loss."""
 LESION = 1
-"""The class of a lesion's pixel; 0 is everything else."""
+"""The class of lesion; 0 is everything else."""
 BINARY_OFFSET = 1.0
 """Added to the count of pixels that divides the binary cross-entropy (NVIDIA's reduction)."""
 
@@ -89,7 +89,7 @@ def pixel_binary_cross_entropy(
 def rmi(
     logits: Float[Array, "b h w k"], targets: Int[Array, "b h w"]
 ) -> tuple[Float[Array, "b"], Float[Array, "b"]]:
-    """Region mutual information loss: how much of the truth's 3×3 regions the prediction leaves open.
+    """Region mutual information loss: the uncertainty of the truth's 3×3 regions, given the prediction.
 
     Zhao et al. 2019 with NVIDIA's numbers: sigmoid probabilities (+1e-6), unknown pixels 0, average
     pooling 4×4 with padding 2; then each class's neighbourhoods are points in nine dimensions, of
@@ -98,12 +98,12 @@ def rmi(
 
     The reference needs float64 for it: next to Σ, which grows with the image, ε is below float32's
     rounding. Here Σ is never formed. The matrix in the determinant is R₂₂ᵀ R₂₂ of the triangular
-    factor R of the rows [P, L] with √ε I below them, and a QR factorisation has only the square root
-    of the condition number to cope with.
+    factor R of the rows [P, L] with √ε I below them, and a QR factorisation meets only the square root
+    of the condition number.
 
     Returns:
       One value an image (it may be negative), and 1; 0 and 0 for an image without a known pixel,
-      which the reference counts, without a gradient worth mentioning, as a constant.
+      which the reference counts as a constant, of almost no gradient.
 
     Raises:
       ConfigError: the images are too small for one neighbourhood.
@@ -116,15 +116,15 @@ def rmi(
     truth, known = _one_hot(targets, like=logits)
     probabilities = jnp.where(known[..., None], jax.nn.sigmoid(logits), 0.0) + RMI_FLOOR
     predicted, actual = (
-        _neighbourhoods(_pooled(x)) for x in (probabilities, truth.astype(logits.dtype))
+        _neighbourhoods(_pool(x)) for x in (probabilities, truth.astype(logits.dtype))
     )
     points = jnp.concatenate((predicted, actual), axis=-1)
     ridge = jnp.eye(points.shape[-1], dtype=points.dtype) * RMI_RIDGE**0.5
     ridge = jnp.broadcast_to(ridge, (*points.shape[:2], *ridge.shape))
     with jax.default_matmul_precision("highest"):
         _, triangle = jnp.linalg.qr(jnp.concatenate((points, ridge), axis=2))
-    left_open = jnp.diagonal(triangle, axis1=-2, axis2=-1)[..., RMI_REACH**2 :]
-    values = jnp.sum(jnp.log(jnp.abs(left_open)), axis=(1, 2)) / RMI_REACH**2
+    conditional = jnp.diagonal(triangle, axis1=-2, axis2=-1)[..., RMI_REACH**2 :]
+    values = jnp.sum(jnp.log(jnp.abs(conditional)), axis=(1, 2)) / RMI_REACH**2
     present = jnp.any(known, axis=(1, 2))
     return jnp.where(present, values, 0.0), present.astype(values.dtype)
 
@@ -146,12 +146,12 @@ def lesion_dice(
     known = targets != IGNORE
     actual = known & (targets == LESION)
     predicted = known & (lesion_probability(logits) >= 0.5)
-    both, either = (
+    intersection, union = (
         jnp.sum(region, axis=(1, 2), dtype=logits.dtype)
         for region in (actual & predicted, actual | predicted)
     )
-    divisor = both + either
-    return 2.0 * both / jnp.maximum(divisor, 1.0), divisor
+    divisor = intersection + union
+    return 2.0 * intersection / jnp.maximum(divisor, 1.0), divisor
 
 
 def _one_hot(targets: Array, *, like: Array) -> tuple[Array, Array]:
@@ -167,7 +167,7 @@ def _known_mean(values: Array, known: Array) -> tuple[Array, Array]:
     return jnp.sum(jnp.where(known, values, 0.0), axis=(1, 2)) / jnp.maximum(count, 1.0), count
 
 
-def _pooled(x: Array) -> Array:
+def _pool(x: Array) -> Array:
     """Average pooling, windows and stride 4, padding 2 with zeros that count."""
     rows, columns = (side // RMI_POOLING + 1 for side in x.shape[1:3])
     half = (RMI_POOLING // 2,) * 2

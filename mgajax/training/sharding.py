@@ -1,15 +1,15 @@
 """The one file that names pmap, shard_map and meshes.
 
-A step is written once, over one device's share of the batch, with an `axis_name` for what must be
-summed over devices. `Layout.wrap` spreads it, and all three ways give the same numbers:
+A step is written once, over one device's share of the batch, with an `axis_name` for sums over
+devices. `Layout.wrap` distributes it in one of three ways, which give the same numbers:
 
 - `pmap`: one program a device, batches carry a leading device axis outside the step;
 - `shard_map`: the same step under `jax.shard_map` inside `jax.jit`;
 - `jit`: no axis name; the compiler splits the batch and sums by itself.
 
 The state is replicated without a leading axis in all of them, so one checkpoint serves all.
-`check_vma` is off under shard_map (pmap has no other way): gradients of replicated parameters then
-arrive unsummed, and the step sums them itself. Every replicated output must be reduced by the step.
+`check_vma` is off under shard_map, as pmap always has it: gradients of replicated parameters then
+arrive unsummed, and the step sums them. Every replicated output must be reduced by the step.
 """
 
 import functools
@@ -27,7 +27,7 @@ from mgajax.errors import ConfigError
 
 AXIS = "data"
 
-Spread = Literal["replicated", "sharded"]
+Placement = Literal["replicated", "sharded"]
 
 
 class Parallel(StrEnum):
@@ -57,7 +57,7 @@ class Layout:
 
     @property
     def platform(self) -> str:
-        """JAX's name of what its devices are: "cpu", "gpu" or "tpu"."""
+        """JAX's name for the kind of its devices: "cpu", "gpu" or "tpu"."""
         return self.mesh.devices.flat[0].platform
 
     @property
@@ -74,8 +74,8 @@ class Layout:
         self,
         function: Callable[..., Any],
         *,
-        inputs: Sequence[Spread],
-        outputs: Spread | tuple[Spread, ...],
+        inputs: Sequence[Placement],
+        outputs: Placement | tuple[Placement, ...],
         donate: bool = False,
         compiler_options: dict[str, str | bool] | None = None,
     ) -> Callable[..., Any]:
@@ -86,39 +86,41 @@ class Layout:
           inputs: for each argument, whether it is replicated or split along its first axis.
           outputs: likewise for the result, or for each member of a tuple of results.
           donate: the first argument's memory may be reused for the result.
-          compiler_options: see `mgajax.training.compilation.compiler_options`; pmap over several processes
-            takes none.
+          compiler_options: see `mgajax.training.compilation.compiler_options`; ignored by pmap over
+            several processes.
         """
-        donated = (0,) if donate else ()
+        donate_argnums = (0,) if donate else ()
         if self.parallel is Parallel.PMAP:
             mapped = jax.pmap(
                 function,
                 axis_name=AXIS,
-                in_axes=tuple(_pmap_axis(spread) for spread in inputs),
-                out_axes=_map_spreads(_pmap_axis, outputs),
+                in_axes=tuple(_pmap_axis(placement) for placement in inputs),
+                out_axes=_map_placements(_pmap_axis, outputs),
                 devices=list(self.mesh.devices.flat),
-                donate_argnums=donated,
+                donate_argnums=donate_argnums,
             )
             # pmap has no options of its own, and joins the processes' arrays outside of a trace only.
             if compiler_options is None or self.sees_own_devices:
                 return mapped
             # A partial: jit takes over a function's attributes, and pmap's `lower` drops the options.
             return jax.jit(
-                functools.partial(mapped), donate_argnums=donated, compiler_options=compiler_options
+                functools.partial(mapped),
+                donate_argnums=donate_argnums,
+                compiler_options=compiler_options,
             )
         if self.parallel is Parallel.SHARD_MAP:
             function = jax.shard_map(
                 function,
                 mesh=self.mesh,
-                in_specs=tuple(_spec(spread) for spread in inputs),
-                out_specs=_map_spreads(_spec, outputs),
+                in_specs=tuple(_spec(placement) for placement in inputs),
+                out_specs=_map_placements(_spec, outputs),
                 check_vma=False,
             )
         return jax.jit(
             function,
-            in_shardings=tuple(self._sharding(spread) for spread in inputs),
-            out_shardings=_map_spreads(self._sharding, outputs),
-            donate_argnums=donated,
+            in_shardings=tuple(self._sharding(placement) for placement in inputs),
+            out_shardings=_map_placements(self._sharding, outputs),
+            donate_argnums=donate_argnums,
             compiler_options=compiler_options,
         )
 
@@ -133,7 +135,7 @@ class Layout:
         return multihost_utils.host_local_array_to_global_array(tree, self.mesh, PartitionSpec())
 
     def from_global(self, tree: Any) -> Any:
-        """What `to_global` was given: a state as a step returns it."""
+        """The inverse of `to_global`: a state as a step returns it."""
         if not self.sees_own_devices:
             return tree
         return multihost_utils.global_array_to_host_local_array(tree, self.mesh, PartitionSpec())
@@ -154,8 +156,8 @@ class Layout:
 
     def _replicate_leaf(self, leaf: Any) -> jax.Array:
         if self.sees_own_devices:
-            own = NamedSharding(self.mesh.local_mesh, PartitionSpec())
-            return jax.device_put(leaf, own)
+            local = NamedSharding(self.mesh.local_mesh, PartitionSpec())
+            return jax.device_put(leaf, local)
         if jax.process_count() > 1:  # device_put would compare the processes' arrays, one by one
             return jax.make_array_from_process_local_data(self.replicated, np.asarray(leaf))
         return jax.device_put(leaf, self.replicated)
@@ -166,8 +168,8 @@ class Layout:
             leaf = leaf.reshape(devices, -1, *leaf.shape[1:])
         return jax.make_array_from_process_local_data(self._sharding("sharded"), leaf)
 
-    def _sharding(self, spread: Spread) -> NamedSharding:
-        return NamedSharding(self.mesh, _spec(spread))
+    def _sharding(self, placement: Placement) -> NamedSharding:
+        return NamedSharding(self.mesh, _spec(placement))
 
 
 def make_layout(*, parallel: str, devices: int = 0) -> Layout:
@@ -186,7 +188,7 @@ def make_layout(*, parallel: str, devices: int = 0) -> Layout:
 
 
 def layout_over(devices: Sequence[jax.Device], *, parallel: str) -> Layout:
-    """The layout over these devices, which may be descriptions of ones that are not there.
+    """The layout over these devices; descriptions of absent devices will do, to compile for them.
 
     Raises:
       ConfigError: an unknown `parallel`.
@@ -197,11 +199,11 @@ def layout_over(devices: Sequence[jax.Device], *, parallel: str) -> Layout:
 
 
 def first_device() -> Layout:
-    """The first device alone, with no device axis: for predictions that threads ask for."""
+    """The first device alone, without a device axis: for predictions that several threads share."""
     return layout_over(jax.devices()[:1], parallel=Parallel.JIT)
 
 
-def check_batch_size(batch_size: int, *, layout: Layout, key: str = "batch_size") -> None:
+def check_batch_size(batch_size: int, *, layout: Layout) -> None:
     """Refuse a batch that does not divide over the devices.
 
     Raises:
@@ -211,8 +213,10 @@ def check_batch_size(batch_size: int, *, layout: Layout, key: str = "batch_size"
     if batch_size >= 1 and batch_size % devices == 0:
         return
     below = batch_size // devices * devices
-    fitting = " or ".join(str(size) for size in (below, below + devices) if size > 0)
-    raise ConfigError(f"{key}={batch_size} does not divide by {devices} devices; use {fitting}")
+    nearest = " or ".join(str(size) for size in (below, below + devices) if size > 0)
+    raise ConfigError(
+        f"batch_size={batch_size} does not divide by {devices} devices; use {nearest}"
+    )
 
 
 def round_up(batch_size: int, *, layout: Layout) -> int:
@@ -220,15 +224,17 @@ def round_up(batch_size: int, *, layout: Layout) -> int:
     return -(-batch_size // layout.num_devices) * layout.num_devices
 
 
-def _pmap_axis(spread: Spread) -> int | None:
-    return 0 if spread == "sharded" else None
+def _pmap_axis(placement: Placement) -> int | None:
+    return 0 if placement == "sharded" else None
 
 
-def _spec(spread: Spread) -> PartitionSpec:
-    return PartitionSpec(AXIS) if spread == "sharded" else PartitionSpec()
+def _spec(placement: Placement) -> PartitionSpec:
+    return PartitionSpec(AXIS) if placement == "sharded" else PartitionSpec()
 
 
-def _map_spreads(convert: Callable[[Spread], Any], spreads: Spread | tuple[Spread, ...]) -> Any:
-    if isinstance(spreads, tuple):
-        return tuple(convert(spread) for spread in spreads)
-    return convert(spreads)
+def _map_placements(
+    convert: Callable[[Placement], Any], placements: Placement | tuple[Placement, ...]
+) -> Any:
+    if isinstance(placements, tuple):
+        return tuple(convert(placement) for placement in placements)
+    return convert(placements)

@@ -16,10 +16,10 @@ class TrainState(flax.struct.PyTreeNode):
     """Everything that a step changes.
 
     Attributes:
-      step: int32 scalar, steps done. It also drives order and augmentation, so it is all the
-        position that a resume needs.
-      params: `{"model": ..., "log_variances": {term: float32 scalar}}`, log σ² of Eq. 6, or what
-        another `weighting.Form` learns.
+      step: int32 scalar, steps done. Order and augmentation follow from it, so a resume needs no
+        other position.
+      params: `{"model": ..., "log_variances": {term: float32 scalar}}`: log σ² of Eq. 6, or the θ of
+        another `weighting.Weighting`.
       batch_stats: running statistics of batch normalisation, of the parameters' type.
       opt_state: the optimiser's.
 
@@ -57,11 +57,11 @@ def create_state(
     )
 
 
-def learning_rate(settings: ConfigDict, *, total_steps: int) -> optax.Schedule:
+def make_schedule(settings: ConfigDict, *, total_steps: int) -> optax.Schedule:
     """Learning rate by step: constant, cosine annealing to zero, or polynomial decay to zero.
 
-    The classifiers anneal each epoch (Paper §5.2); here each step, which is the same curve drawn
-    finer. For the segmenters the paper names no schedule; their base paper decays as
+    The paper anneals the classifiers' rate each epoch (Paper §5.2); here it falls each step, on the
+    same curve. For the segmenters the paper names no schedule; their base paper decays as
     (1 − step / steps) ** power (Tao et al. 2020).
     """
     if settings.schedule == "constant":

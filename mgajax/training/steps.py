@@ -1,8 +1,8 @@
 """The train step and the predict step: pure functions over one device's share of a batch.
 
-They do no input or output and see no configuration object. With an `axis_name`, sums run over all
-devices, so losses, gradients and batch statistics are those of the global batch. What is no module of
-the network has a named scope, by which compiled programs are read (`mgajax benchmark compile`).
+They read no files and know no configuration. With an `axis_name`, sums run over all devices, so losses,
+gradients and batch statistics are those of the global batch. Parts outside the network have named
+scopes, which `mgajax benchmark compile` reads in compiled programs.
 """
 
 from dataclasses import dataclass
@@ -57,12 +57,12 @@ def train_step(
     Returns:
       The next state and float32 scalars, both equal on every device: `loss` (Eq. 6), each term
       and score under its name, `weight/TERM` and `log_variance/TERM` as used in this step,
-      `gradient_norm`, `learning_rate`, and the `parameter_norm` after the update, which tells
-      whether the state can be saved.
+      `gradient_norm`, `learning_rate`, and the `parameter_norm` after the update, which is
+      not finite if the state is not.
     """
     axis = settings.axis_name
     task = settings.task
-    images, masks = _augmented(state.step, batch, settings=settings)
+    images, masks = _augment_batch(state.step, batch, settings=settings)
     rngs = {"dropout": jax.random.fold_in(jax.random.key(settings.seed), state.step)}
 
     def objective(params: dict[str, Any]) -> tuple[Float[Array, ""], Any]:
@@ -85,9 +85,9 @@ def train_step(
     gradient = jax.grad(objective, has_aux=True)
     grads, (batch_stats, means, scores) = gradient(state.params)
     grads = _sum(grads, axis)
-    params, opt_state, norms = _optimised(grads, state, settings=settings)
-    measured = {name: _sum(score.share, axis) for name, score in scores.items()}
-    metrics = measured | _loss_metrics(state.params["log_variances"], means, settings=settings)
+    params, opt_state, norms = _apply_gradients(grads, state, settings=settings)
+    score_means = {name: _sum(score.share, axis) for name, score in scores.items()}
+    metrics = score_means | _loss_metrics(state.params["log_variances"], means, settings=settings)
     next_state = TrainState(
         step=state.step + jnp.int32(1),
         params=params,
@@ -100,7 +100,7 @@ def train_step(
 def predict_step(
     state: TrainState, batch: Batch, *, settings: StepSettings
 ) -> dict[str, Shaped[Array, "b ..."]]:
-    """What evaluation needs of each example, unreduced, so that sums can be exact on the host.
+    """What evaluation needs of each example; sums are left to the host, where they are exact.
 
     Returns:
       `rows` int32 [b], as they came; float32 [b] for each term and score, its values under its name
@@ -113,27 +113,27 @@ def predict_step(
     )
     masks = mask_to_float(batch.masks)
     task = settings.task
-    found = task.terms(output, batch, masks) | task.scores(output, batch, masks)
-    values = {name: term.values for name, term in found.items()}
-    weights = {weight_name(name): term.weights for name, term in found.items()}
+    terms = task.terms(output, batch, masks) | task.scores(output, batch, masks)
+    values = {name: term.values for name, term in terms.items()}
+    weights = {weight_name(name): term.weights for name, term in terms.items()}
     return {"rows": batch.rows} | values | weights | task.predictions(output)
 
 
 def weight_name(name: str) -> str:
-    """Under which the predict step gives the weights of a term or score."""
+    """The name of a term's or score's weights among the outputs of the predict step."""
     return f"{name}/weight"
 
 
 @flax.struct.dataclass
 class _Mean:
-    """This device's share of a mean over the global batch, and whether anything counted."""
+    """This device's share of a mean over the global batch, and whether any example contributed."""
 
     share: Any
     present: Any
 
 
 def _shares_of_means(terms: Terms, axis: str | None) -> dict[str, _Mean]:
-    """Shares sum over the devices to the terms' means over the global batch (0 if nothing counts)."""
+    """Shares whose sums over the devices are the terms' means over the global batch, or 0 without weight."""
     return {name: _share_of_mean(term, axis) for name, term in terms.items()}
 
 
@@ -157,8 +157,8 @@ def _total(
     Args:
       values: the terms in the order of `means`, whole or this device's shares of them.
       learned: θ of each term, see `weighting`; empty under fixed weights.
-      devices: over how many such totals the penalty log σ is spread. A term of which nothing
-        counts in this batch is not penalised: its σ gets no gradient.
+      devices: number of such totals that share the penalty log σ. A term to which no example
+        of the batch contributes is not penalised: its σ gets no gradient.
     """
     if not learned:
         return (_weights(means, learned, settings=settings) * values).sum()
@@ -166,8 +166,8 @@ def _total(
     return weighting.weighted_total(
         values,
         jnp.stack([learned[name] for name in means]),
-        is_class=_classifies(means),
-        form=settings.task.form,
+        is_class=_is_class_term(means),
+        form=settings.task.weighting,
         penalised=penalised,
     )
 
@@ -179,24 +179,28 @@ def _weights(
     if not learned:
         return jnp.asarray([settings.task.weights[name] for name in means], jnp.float32)
     theta = jnp.stack([learned[name] for name in means])
-    return weighting.task_weights(theta, is_class=_classifies(means), form=settings.task.form)
+    return weighting.task_weights(
+        theta, is_class=_is_class_term(means), form=settings.task.weighting
+    )
 
 
-def _classifies(means: dict[str, _Mean]) -> Bool[Array, "t"]:
+def _is_class_term(means: dict[str, _Mean]) -> Bool[Array, "t"]:
     return jnp.asarray([name == CROSS_ENTROPY for name in means])
 
 
 def _loss_metrics(
     learned: dict[str, Float[Array, ""]], means: dict[str, _Mean], *, settings: StepSettings
 ) -> dict[str, Float[Array, ""]]:
-    """Each term, whether anything of the batch counted in it (`weight_name`), its weight and log σ² as
-    they were in this step, and the total."""
+    """Each term, whether any example contributed to it (`weight_name`), its weight and log σ² in this
+    step, and the total."""
     weights = _weights(means, learned, settings=settings)
     values = {name: _sum(mean.share, settings.axis_name) for name, mean in means.items()}
     whole = jnp.stack(list(values.values()))
     total = _total(whole, means, learned, devices=1.0, settings=settings)
     variances = {
-        f"log_variance/{name}": weighting.log_variances(theta[None], form=settings.task.form)[0]
+        f"log_variance/{name}": weighting.log_variances(theta[None], form=settings.task.weighting)[
+            0
+        ]
         for name, theta in learned.items()
     }
     factors = {f"weight/{name}": weights[i] for i, name in enumerate(means)}
@@ -205,10 +209,10 @@ def _loss_metrics(
 
 
 @jax.named_scope("optimiser")
-def _optimised(
+def _apply_gradients(
     grads: Any, state: TrainState, *, settings: StepSettings
 ) -> tuple[Any, Any, dict[str, Float[Array, ""]]]:
-    """Parameters and the optimiser's state after the update, and what is logged of it."""
+    """Parameters and the optimiser's state after the update, with norms and learning rate for the log."""
     with jax.numpy_dtype_promotion("standard"):  # Optax mixes integer counts with floats
         learning_rate = settings.schedule(state.step)
         updates, opt_state = settings.optimiser.update(grads, state.opt_state, state.params)
@@ -222,10 +226,10 @@ def _optimised(
 
 
 @jax.named_scope("augmentation")
-def _augmented(
+def _augment_batch(
     step: Int[Array, ""], batch: Batch, *, settings: StepSettings
 ) -> tuple[Float[Array, "b h w c"], Float[Array, "b h w m"]]:
-    """Standardised, augmented images and masks; keys by place in the global batch."""
+    """Standardised, augmented images and masks; each key follows from the position in the global batch."""
     local = batch.labels.shape[0]
     first = 0 if settings.axis_name is None else lax.axis_index(settings.axis_name) * local
     positions = first + jnp.arange(local, dtype=jnp.int32)

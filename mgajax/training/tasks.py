@@ -1,4 +1,4 @@
-"""What is trained: the loss terms, scores and predictions of each task. The loop serves both alike."""
+"""Loss terms, scores and predictions of each task; the loop is the same for both."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from ml_collections import ConfigDict
 
 from mgajax.data.loader import Batch
 from mgajax.schema import CLASS_NAMES, MASK_ORIGINS
-from mgajax.training import losses, segmentation_losses
+from mgajax.training import classification_losses, segmentation_losses
 from mgajax.training.early_stopping import Criterion
-from mgajax.training.weighting import FIXED, Form
+from mgajax.training.weighting import FIXED, Weighting
 
 CROSS_ENTROPY = "cross_entropy"
 ATTENTION = "attention"
@@ -22,7 +22,7 @@ LUNGS = "lungs"
 AUXILIARY = "auxiliary"
 SEGMENTATION_LOSSES = ("cross_entropy", "rmi")
 COARSE_PREDICTIONS = ("ocr", "fcn")
-"""Auxiliary predictions under one weight; the others are the scales' own, under another."""
+"""Auxiliary predictions weighted by `auxiliary_weight`; the others, of the scales, by `scale_weight`."""
 
 
 class TaskName(StrEnum):
@@ -33,7 +33,7 @@ class TaskName(StrEnum):
 
 
 NUM_CLASSES: dict[str, int] = {TaskName.CLASSIFICATION: len(CLASS_NAMES), TaskName.SEGMENTATION: 2}
-"""Of a slice; of a pixel (0 other, 1 lesion)."""
+"""Of slices, or of pixels (0 other, 1 lesion)."""
 
 
 @flax.struct.dataclass
@@ -52,30 +52,30 @@ class Term:
 
 
 Terms: TypeAlias = dict[str, Term]
-Measure: TypeAlias = Callable[[Any, Batch, Float[Array, "b h w m"]], Terms]
+TermFunction: TypeAlias = Callable[[Any, Batch, Float[Array, "b h w m"]], Terms]
 """(model output, batch, masks) → terms. The masks are those of the batch, augmented, in [0, 1]."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """What steps, loop and evaluation ask of a task.
+    """What steps, loop and evaluation need of a task.
 
     Attributes:
-      terms: what the loss is made of.
-      scores: what is measured beside it; terms and scores are means over validation slices, too.
-      predictions: arrays to keep of each example.
+      terms: parts of the loss.
+      scores: measured beside it. Terms and scores are computed on the validation slices, too.
+      predictions: further outputs of each example.
       weights: the factor of each term, unless it is learned.
       learned: terms whose weights are learned (Eq. 6); all of them or none.
-      headline: the score to tell after each epoch.
+      headline: the score that is shown after each epoch.
       criterion: by which the best checkpoint is chosen.
       mask_origins: whose masks count as known.
       needs_masks: only slices with a known mask are examples.
-      needs_lungs: batches bring masks of the lungs, too.
-      form: how weights are learned.
+      needs_lungs: batches have masks of the lungs, too.
+      weighting: how weights are learned.
     """
 
-    terms: Measure
-    scores: Measure
+    terms: TermFunction
+    scores: TermFunction
     predictions: Callable[[Any], dict[str, Shaped[Array, "b ..."]]]
     weights: Mapping[str, float]
     learned: tuple[str, ...]
@@ -84,7 +84,7 @@ class Task:
     mask_origins: tuple[str, ...]
     needs_masks: bool
     needs_lungs: bool = False
-    form: Form = Form.UNCERTAINTY
+    weighting: Weighting = Weighting.UNCERTAINTY
 
     @property
     def mask_planes(self) -> int:
@@ -95,18 +95,18 @@ class Task:
 def make_task(config: ConfigDict, *, model: Any) -> Task:
     """The task that `config.task` names, for a model."""
     if config.task == TaskName.SEGMENTATION:
-        return segmentation(config.loss)
-    supervised = {ATTENTION: "guided", LUNGS: "lungs"}
-    return classification(
+        return make_segmentation_task(config.loss)
+    attributes = {ATTENTION: "guided", LUNGS: "lungs"}
+    return make_classification_task(
         config.loss,
         guides=tuple(
-            term for term, name in supervised.items() if getattr(model, name, None) is not None
+            term for term, name in attributes.items() if getattr(model, name, None) is not None
         ),
     )
 
 
-def classification(loss: ConfigDict, *, guides: tuple[str, ...]) -> Task:
-    """Eq. 5 for every slice, Eq. 4 for every map and known mask of it, weighed by Eq. 6.
+def make_classification_task(loss: ConfigDict, *, guides: tuple[str, ...]) -> Task:
+    """Eq. 5 for every slice, Eq. 4 for each of its maps with a known mask, weighted by Eq. 6.
 
     Eq. 6 has two terms in the paper. With masks of lungs (its outlook, §7) it has a third of the
     same form, with a variance of its own.
@@ -118,47 +118,44 @@ def classification(loss: ConfigDict, *, guides: tuple[str, ...]) -> Task:
     """
 
     def distance(attention: Array, masks: Array) -> Array:
-        return losses.attention_loss(
+        return classification_losses.attention_loss(
             attention, masks, kind=loss.attention_kind, resize=loss.attention_resize
         )
 
     def terms(output: Any, batch: Batch, masks: Array) -> Terms:
-        found = {CROSS_ENTROPY: Term(_class_loss(output, batch), batch.weights)}
+        cross_entropy = classification_losses.cross_entropy(output.logits, batch.labels)
+        by_name = {CROSS_ENTROPY: Term(cross_entropy, batch.weights)}
         if ATTENTION in guides:
             values = distance(output.attention[output.guided], masks[..., :1])
-            found[ATTENTION] = Term(values, batch.weights * batch.mask_weights)
+            by_name[ATTENTION] = Term(values, batch.weights * batch.mask_weights)
         if LUNGS in guides:
             values = distance(output.attention[output.lungs], masks[..., 1:])
-            found[LUNGS] = Term(values, batch.weights * _known_lungs(batch))
-        return found
+            by_name[LUNGS] = Term(values, batch.weights * _known_lungs(batch))
+        return by_name
 
     def scores(output: Any, batch: Batch, masks: Array) -> Terms:
         correct = (output.logits.argmax(-1) == batch.labels).astype(jnp.float32)
         return {"accuracy": Term(correct, batch.weights)}
 
-    learns = guides and loss.weighting != FIXED  # Eq. 6 needs two terms
+    is_learned = guides and loss.weighting != FIXED  # Eq. 6 needs two terms
     return Task(
         terms=terms,
         scores=scores,
         predictions=_class_predictions,
         weights={CROSS_ENTROPY: 1.0} | dict.fromkeys(guides, loss.attention_weight),
-        learned=(CROSS_ENTROPY, *guides) if learns else (),
+        learned=(CROSS_ENTROPY, *guides) if is_learned else (),
         headline="accuracy",
         criterion=Criterion.CROSS_ENTROPY,
         mask_origins=MASK_ORIGINS[1:],
         needs_masks=False,
         needs_lungs=LUNGS in guides,
-        form=Form(loss.weighting) if learns else Form.UNCERTAINTY,
+        weighting=Weighting(loss.weighting) if is_learned else Weighting.UNCERTAINTY,
     )
 
 
 def _known_lungs(batch: Batch) -> Float[Array, "b"]:
-    """1 where the batch's lungs are known: somewhere in the slice there is lung."""
+    """1 where the batch's lungs are known: where the mask has any lung."""
     return (batch.masks[..., 1:].max(axis=(1, 2, 3)) > 0).astype(jnp.float32)
-
-
-def _class_loss(output: Any, batch: Batch) -> Float[Array, "b"]:
-    return losses.cross_entropy(output.logits, batch.labels)
 
 
 def _class_predictions(output: Any) -> dict[str, Array]:
@@ -167,7 +164,7 @@ def _class_predictions(output: Any) -> dict[str, Array]:
     return {"logits": output.logits} | ({} if shown is None else {"attention_map": shown})
 
 
-def segmentation(loss: ConfigDict) -> Task:
+def make_segmentation_task(loss: ConfigDict) -> Task:
     """Lesion or not, for each pixel, over the valid pixels of the global batch.
 
     The main loss is the cross-entropy of the combined logits (Paper §5.1), or half the binary
@@ -175,30 +172,31 @@ def segmentation(loss: ConfigDict) -> Task:
     Coarse predictions (OCR's, DeepLab's) count with `auxiliary_weight`, each scale's own with
     `scale_weight`, by cross-entropy or, under `rmi`, by binary cross-entropy.
 
-    The best checkpoint is that of the highest validation Dice. The paper does not say; Tao et al.'s
-    code keeps the highest mean IoU, and with one class of lesion both put checkpoints in one order.
-    By cross-entropy a network that finds no lesion can be "better" than one that finds many.
+    The best checkpoint is that of the highest validation Dice. The paper does not name a
+    criterion; Tao et al.'s code keeps the highest mean IoU, which orders checkpoints alike where there
+    is one class of lesion. By cross-entropy a network that finds no lesion can be "better" than one
+    that finds many.
 
     Args:
       loss: `kind`, `auxiliary_weight`, `scale_weight`.
     """
-    by_pixel = _pixel_term if loss.kind == "cross_entropy" else _binary_term
+    auxiliary_term = _pixel_term if loss.kind == "cross_entropy" else _binary_term
 
     def terms(output: Any, batch: Batch, masks: Array) -> Terms:
         targets = _targets(batch, masks)
         if loss.kind == "cross_entropy":
-            found = {CROSS_ENTROPY: _pixel_term(output.logits, targets)}
+            by_name = {CROSS_ENTROPY: _pixel_term(output.logits, targets)}
         else:
-            found = {
+            by_name = {
                 "binary_cross_entropy": _binary_term(output.logits, targets),
                 "rmi": Term(*segmentation_losses.rmi(output.logits, targets)),
             }
         for name, logits in output.auxiliary.items():
             if name in COARSE_PREDICTIONS:
-                found[AUXILIARY] = by_pixel(logits, targets)
+                by_name[AUXILIARY] = auxiliary_term(logits, targets)
             elif loss.scale_weight > 0.0:
-                found[name] = by_pixel(logits, targets)
-        return found
+                by_name[name] = auxiliary_term(logits, targets)
+        return by_name
 
     def scores(output: Any, batch: Batch, masks: Array) -> Terms:
         targets = _targets(batch, masks)
@@ -237,8 +235,8 @@ def _pixel_term(logits: Float[Array, "b h w k"], targets: Int[Array, "b h w"]) -
 
 
 def _binary_term(logits: Float[Array, "b h w k"], targets: Int[Array, "b h w"]) -> Term:
-    found = segmentation_losses.pixel_binary_cross_entropy(logits, targets)
-    return Term(*found, offset=segmentation_losses.BINARY_OFFSET)
+    values, weights = segmentation_losses.pixel_binary_cross_entropy(logits, targets)
+    return Term(values, weights, offset=segmentation_losses.BINARY_OFFSET)
 
 
 def _lesion_predictions(output: Any) -> dict[str, Array]:

@@ -1,4 +1,4 @@
-"""A trained run without its data: the best checkpoint and what made it."""
+"""A trained run without its data: the best checkpoint, its network and its configuration."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from jaxtyping import Shaped
 from ml_collections import ConfigDict
 
 from mgajax.errors import CheckpointError
-from mgajax.training import beginning
+from mgajax.training import run_setup
 from mgajax.training.batch_inference import BatchInference, make_batch_inference
 from mgajax.training.checkpoints import CheckpointName, open_checkpoints
 from mgajax.training.compilation import compiler_options
 from mgajax.training.run_folder import read_run
-from mgajax.training.sharding import Layout, Spread
+from mgajax.training.sharding import Layout, Placement
 from mgajax.training.state import TrainState
 
 
@@ -29,7 +29,7 @@ class TrainedNetwork:
       model: its Flax module.
       state: of the best checkpoint, on every device of `layout`.
       layout: the devices.
-      step: how many steps it was trained.
+      step: number of training steps.
     """
 
     config: ConfigDict
@@ -57,7 +57,7 @@ class TrainedNetwork:
           function: `(variables, images [b, s, s, 1], *further) -> tree of arrays [b, ...]`.
           sizes: of batches, see `make_batch_inference`.
           layout: other devices than the run's.
-          further: how many more arguments the function takes, the same for all images.
+          further: number of the function's further arguments, the same for all images.
 
         Raises:
           ConfigError: no sizes, or one below 1.
@@ -67,16 +67,16 @@ class TrainedNetwork:
             layout = self.layout
         else:
             variables = layout.replicate(jax.device_get(variables))
-        others: list[Spread] = ["replicated"] * further
+        shared: list[Placement] = ["replicated"] * further
         program = layout.wrap(
             function,
-            inputs=("replicated", "sharded", *others),
+            inputs=("replicated", "sharded", *shared),
             outputs="sharded",
             compiler_options=compiler_options(self.config.model.name, platform=layout.platform),
         )
 
-        def infer(images: Shaped[np.ndarray, "b s s 1"], *more: Any) -> Any:
-            return program(variables, layout.shard(images), *more)
+        def infer(images: Shaped[np.ndarray, "b s s 1"], *arguments: Any) -> Any:
+            return program(variables, layout.shard(images), *arguments)
 
         return make_batch_inference(infer, layout=layout, sizes=sizes)
 
@@ -93,21 +93,21 @@ def load_trained(workdir: Path, *, overrides: Sequence[str] = ()) -> TrainedNetw
       CheckpointError: nothing saved yet, or it cannot be read.
     """
     config = read_run(workdir, overrides=overrides)
-    begun = beginning.begin(config)
-    like = beginning.state_shapes(config, begun.step_settings(total_steps=1))
-    state, step = kept_state(config, workdir=workdir, like=like, layout=begun.layout)
+    setup = run_setup.set_up(config)
+    like = run_setup.state_shapes(config, setup.step_settings(total_steps=1))
+    state, step = restore_state(config, workdir=workdir, like=like, layout=setup.layout)
     return TrainedNetwork(
-        config=config, model=begun.model, state=state, layout=begun.layout, step=step
+        config=config, model=setup.model, state=state, layout=setup.layout, step=step
     )
 
 
-def kept_state(
+def restore_state(
     config: ConfigDict,
     *,
     workdir: Path,
     like: TrainState,
     layout: Layout,
-    kept: CheckpointName = CheckpointName.BEST,
+    checkpoint: CheckpointName = CheckpointName.BEST,
 ) -> tuple[TrainState, int]:
     """The best (or another) checkpoint's state on every device, and its step.
 
@@ -115,12 +115,14 @@ def kept_state(
       config: the run's.
       workdir: its folder.
       like: a state of the same shapes and types.
+      layout: the devices.
+      checkpoint: which of the two that are kept.
 
     Raises:
       CheckpointError: nothing saved yet, or it does not fit.
     """
     with open_checkpoints(config, workdir=workdir, access="read") as checkpoints:
-        step = checkpoints.step_of(kept)
+        step = checkpoints.step_of(checkpoint)
         if step is None:
             raise CheckpointError(
                 f"{checkpoints.folder}: no complete checkpoint; train first: mgajax train "

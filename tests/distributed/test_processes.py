@@ -18,7 +18,7 @@ from resumed import finish, start
 from session import NARROW
 
 from mgajax.training.checkpoints import Checkpoints
-from mgajax.training.logs import read_rows
+from mgajax.training.metrics_log import read_rows
 from mgajax.training.run import reopen_run
 
 GAP = 1e-10

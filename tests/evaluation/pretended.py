@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from mgajax import config as configs
-from mgajax.training.logs import FILE_NAME as METRICS_FILE
+from mgajax.training.metrics_log import METRICS_FILE
 from mgajax.training.run import Run, open_run
 from mgajax.training.steps import weight_name
 from mgajax.training.tasks import CROSS_ENTROPY

@@ -14,7 +14,7 @@ from scipy.special import softmax
 
 from mgajax.data.loader import IMAGE_MEAN, IMAGE_STD
 from mgajax.evaluation.evaluate import evaluate_run
-from mgajax.training import beginning
+from mgajax.training import run_setup
 from mgajax.training.run import Run, reopen_run
 
 NAMES = ("Normal", "COVID-19", "CAP")
@@ -41,7 +41,7 @@ LAYOUTS = [
 def workdir(small_config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder of a run whose network is `Brightness`."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(beginning, "make_model", lambda config, axis_name: Brightness())
+        patch.setattr(run_setup, "make_model", lambda config, axis_name: Brightness())
         folder = tmp_path_factory.mktemp("runs") / "brightness"
         yield checkpointed(folder, small_config(), {"level": np.float32(LEVEL)})
 
@@ -78,7 +78,7 @@ def with_layout(devices: int, batch_size: int, parallel: str) -> list[str]:
 def test_every_row_comes_back_once_with_its_own_answer(workdir: Path, layout: tuple) -> None:
     """Also those of a last batch that is not full, and in any order."""
     run = reopen_run(workdir, overrides=with_layout(*layout))
-    state, _ = run.kept_state()
+    state, _ = run.restore_state()
     rows = run.data.rows("train")[:0:-1]
     assert len(rows) == 47, "a multiple of no batch size"
     found = list(run.stream(state, rows))

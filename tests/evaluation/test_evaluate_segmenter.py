@@ -17,7 +17,7 @@ from mgajax.evaluation import segmentation_metrics
 from mgajax.evaluation.evaluate import evaluate_run
 from mgajax.evaluation.evaluate_segmenter import evaluate_segmenter, panel_slices
 from mgajax.evaluation.evaluation_report import slices_of_split
-from mgajax.training import beginning
+from mgajax.training import run_setup
 from mgajax.training.loop import validate
 from mgajax.training.run import Run, reopen_run
 from mgajax.training.tasks import CROSS_ENTROPY
@@ -142,7 +142,7 @@ def test_a_run_with_a_checkpoint_is_evaluated_by_the_same_command(
     phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each slice of the split once, and with the loss that training would log."""
-    monkeypatch.setattr(beginning, "make_model", lambda config, axis_name: Bright())
+    monkeypatch.setattr(run_setup, "make_model", lambda config, axis_name: Bright())
     workdir = checkpointed(
         tmp_path / "run",
         segmenter_config(phantom, "--config.preparation.image_size=32"),
@@ -157,6 +157,6 @@ def test_a_run_with_a_checkpoint_is_evaluated_by_the_same_command(
     with (workdir / "evaluation" / "validation_slices.csv").open() as file:
         names = [line["file_name"] for line in csv.DictReader(file)]
     assert names == run.data.table.file_names[np.sort(rows)].tolist()
-    state, _ = run.kept_state()
+    state, _ = run.restore_state()
     expected = validate(run, state)[CROSS_ENTROPY]
     assert evaluation.metrics["cross_entropy"] == pytest.approx(expected, rel=1e-6)

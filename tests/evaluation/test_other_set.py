@@ -19,7 +19,7 @@ from mgajax.evaluation.evaluation_report import Evaluation
 from mgajax.evaluation.other_set import SetOptions, SharedPeople, evaluate_data
 from mgajax.evaluation.predictions import read_csv
 from mgajax.imaging.pictures import encode_png
-from mgajax.training import beginning
+from mgajax.training import run_setup
 
 FOLDERS = ("healthy", "covid")
 BLOCKS = ("three_class", "covid_vs_rest", "calibration", "intervals", "called", "cross_entropy")
@@ -29,7 +29,7 @@ BLOCKS = ("three_class", "covid_vs_rest", "calibration", "intervals", "called", 
 def trained_once(small_config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder of a run whose network is `Brightness`."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(beginning, "make_model", lambda config, axis_name: Brightness())
+        patch.setattr(run_setup, "make_model", lambda config, axis_name: Brightness())
         folder = tmp_path_factory.mktemp("runs") / "brightness"
         yield checkpointed(folder, small_config(), {"level": np.float32(-0.35)})
 
@@ -265,7 +265,7 @@ def test_data_that_are_none(workdir: Path, tmp_path: Path) -> None:
 def test_a_segmenter_is_judged_by_another_built_set(
     phantom: Path, hospital: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(beginning, "make_model", lambda config, axis_name: Bright())
+    monkeypatch.setattr(run_setup, "make_model", lambda config, axis_name: Bright())
     workdir = checkpointed(
         tmp_path / "run",
         segmenter_config(phantom, "--config.preparation.image_size=32"),

@@ -82,7 +82,7 @@ def evaluated(phantom: Path, tmp_path_factory: pytest.TempPathFactory):
                 out=folder / "test.json",
                 folder=folder,
             )
-        monkeypatch.setattr(Run, "kept_state", lambda run: (run.state_shapes(), 1))
+        monkeypatch.setattr(Run, "restore_state", lambda run: (run.state_shapes(), 1))
         yield [top / "unet", top / "segnet"]
 
 

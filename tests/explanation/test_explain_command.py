@@ -16,7 +16,7 @@ from mgajax.explanation.explain import explain_runs
 from mgajax.explanation.methods import select_methods
 from mgajax.explanation.results import panel_slices
 from mgajax.explanation.slices import baselines_for, slices_of_split
-from mgajax.training import beginning
+from mgajax.training import run_setup
 from mgajax.training.run import reopen_run
 
 
@@ -24,14 +24,14 @@ from mgajax.training.run import reopen_run
 def little(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run of a network that is explained in a moment."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(beginning, "make_model", gated)
+        patch.setattr(run_setup, "make_model", gated)
         return gated_run(trained, tmp_path_factory.mktemp("runs") / "trained")
 
 
 @pytest.fixture
 def run(little: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The same, and `explain` finds its network."""
-    monkeypatch.setattr(beginning, "make_model", gated)
+    monkeypatch.setattr(run_setup, "make_model", gated)
     return little
 
 
@@ -159,7 +159,7 @@ def test_maps_are_checked_without_masks(
     little: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stages: int
 ) -> None:
     if stages == 1:
-        monkeypatch.setattr(beginning, "make_model", gated)
+        monkeypatch.setattr(run_setup, "make_model", gated)
     run = little if stages == 1 else trained
     out = tmp_path / "out"
     words = ["explain", "--workdir", str(run), "--out", str(out), "--limit", "3"]

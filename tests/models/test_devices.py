@@ -12,7 +12,7 @@ from mgajax.models.blocks import Layers
 from mgajax.models.cbam import AttentionPlan
 from mgajax.models.initialise import init_variables
 from mgajax.models.resnet import BasicBlock, ResNet
-from mgajax.training.losses import attention_loss, cross_entropy
+from mgajax.training.classification_losses import attention_loss, cross_entropy
 
 BATCH, SIZE = 16, 32
 PLAN = AttentionPlan(placement="every_block", flavour="official", stages=(1, 2))

@@ -24,7 +24,7 @@ from goldens.parity import (
 from mgajax import models
 from mgajax.models.registry import CLASSIFIERS
 from mgajax.models.resize import METHODS
-from mgajax.training.losses import ATTENTION_LOSSES, attention_loss
+from mgajax.training.classification_losses import ATTENTION_LOSSES, attention_loss
 
 FIXTURES = Path(__file__).parent.parent / "goldens" / "classification"
 SIZE = 64

@@ -21,7 +21,7 @@ from mgajax import models
 from mgajax.models.blocks import Layers
 from mgajax.models.cbam import Cbam
 from mgajax.models.resize import METHODS, resize_masks
-from mgajax.training.losses import ATTENTION_LOSSES, attention_loss
+from mgajax.training.classification_losses import ATTENTION_LOSSES, attention_loss
 
 BACKBONES = [
     ("resnet18", "resnet18", {}),

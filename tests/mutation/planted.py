@@ -55,7 +55,7 @@ FAULTS = (
     Fault(
         "evaluation drops its last batch",
         "training/batch_inference.py",
-        "        if begun is not None:\n            yield self._read_back(*begun)\n\n",
+        "        if running is not None:\n            yield self._read_back(*running)\n\n",
         "\n",
         "training/test_batch_inference.py evaluation/test_evaluate_by_hand.py",
     ),

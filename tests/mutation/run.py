@@ -39,7 +39,7 @@ TARGETS = {
     "evaluation/overlap": "evaluation/test_overlap.py",
     "evaluation/predictions": "evaluation/test_predictions.py",
     "training/checkpoints": "training/test_checkpoints.py",
-    "training/losses": "training/test_losses.py",
+    "training/classification_losses": "training/test_classification_losses.py",
     "training/state": "training/test_steps.py",
     "training/weighting": "training/test_weighting.py",
     "models/blocks": "models/test_blocks.py models/test_windows.py",

@@ -149,7 +149,7 @@ def compiled_step(layout: Layout, resident: bool, **chosen: Any) -> Callable[...
     """The train step of `step_settings(layout, **chosen)`, compiled once for all tests."""
     feed = Feed(examples=draw_examples(1), layout=layout, resident=resident)
     function = functools.partial(steps.train_step, settings=step_settings(layout, **chosen))
-    return feed.step(function, outputs=("replicated", "replicated"), donate=True)
+    return feed.compile_step(function, outputs=("replicated", "replicated"), donate=True)
 
 
 def train_steps(

@@ -31,7 +31,7 @@ def doubling(
             lambda rows, more: program(layout.shard(rows), more),
             layout=layout,
             sizes=sizes,
-            filling=filling,
+            padding=filling,
         ),
         traced,
     )
@@ -45,7 +45,7 @@ def doubling(
 def test_each_example_comes_back_once(
     count: int, devices: int, parallel: str, sizes: tuple[int, ...]
 ) -> None:
-    infer, _ = doubling(devices=devices, parallel=parallel, sizes=sizes, filling=-1)
+    infer, _ = doubling(devices=devices, parallel=parallel, sizes=sizes, padding=-1)
     examples = np.arange(100, 100 + count, dtype=np.int32)[::-1]
     found = infer(examples, np.int32(1))
     np.testing.assert_array_equal(found["rows"], examples)
@@ -55,7 +55,7 @@ def test_each_example_comes_back_once(
 def test_a_batch_is_filled_up_to_the_next_size() -> None:
     seen = []
     infer = BatchInference(
-        lambda rows: seen.append(rows) or jnp.asarray(rows), first_device(), (2, 4), filling=-1
+        lambda rows: seen.append(rows) or jnp.asarray(rows), first_device(), (2, 4), padding=-1
     )
     np.testing.assert_array_equal(infer(np.arange(9)), np.arange(9))
     assert [rows.tolist() for rows in seen] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, -1]]

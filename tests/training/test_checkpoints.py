@@ -24,7 +24,7 @@ from mgajax.training.state import TrainState, create_state, make_optimiser
 leaves_coroutines = pytest.mark.filterwarnings("ignore")
 """Orbax abandons coroutines when reading or writing fails; they complain when they are collected."""
 
-STOPPING = EarlyStopping(patience=3).after(0.25, step=4)
+STOPPING = EarlyStopping(patience=3).update(0.25, step=4)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mgajax.training.compilation import default_folder
+from mgajax.training.compilation import cache_folder
 
 PROGRAM = """
 import sys
@@ -51,6 +51,6 @@ def test_a_measurement_compiles_anew(tmp_path: Path) -> None:
 
 
 def test_each_kind_of_processor_has_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    here = default_folder()
+    here = cache_folder()
     monkeypatch.setattr("mgajax.training.compilation._processor", lambda: "another")
-    assert default_folder() != here
+    assert cache_folder() != here

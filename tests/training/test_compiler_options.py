@@ -19,7 +19,7 @@ from mgajax.benchmark.compiled_step import identity, make_subject, step_over
 from mgajax.benchmark.input_rate import _fixed
 from mgajax.inference import Predictor
 from mgajax.inference.segmenter import make_segmenter
-from mgajax.training import beginning, compilation
+from mgajax.training import compilation, run_setup
 from mgajax.training.compilation import FASTER_WITH_PRODUCTS_ONLY, PRODUCTS_ONLY, compiler_options
 from mgajax.training.run import open_run
 from mgajax.training.sharding import AXIS, Layout, Parallel, make_layout
@@ -162,7 +162,7 @@ def described(platform: str) -> Any:
 def test_steps_for_devices_that_are_not_there_get_none(platform: str, wrapped: list[Any]) -> None:
     """The platform is that of the described devices, whatever this machine has."""
     layout = Layout(Parallel.JIT, Mesh(np.asarray([described(platform)]), (AXIS,)))
-    settings = beginning.begin(narrow(), layout=layout).step_settings(total_steps=1)
+    settings = run_setup.set_up(narrow(), layout=layout).step_settings(total_steps=1)
     for what in ("train", "eval"):
         step_over(layout, what, settings=settings, model_name="resnet18")
     assert wrapped == [None, None]

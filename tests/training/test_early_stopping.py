@@ -11,27 +11,27 @@ def test_stops_after_patience_epochs_without_improvement() -> None:
     stopping = EarlyStopping(patience=2)
     decisions = []
     for epoch, loss in enumerate([1.0, 0.5, 0.6, 0.5, 0.4]):
-        stopping = stopping.after(loss, step=10 * epoch)
+        stopping = stopping.update(loss, step=10 * epoch)
         decisions.append((stopping.improved, stopping.stop))
     assert decisions == [(True, False), (True, False), (False, False), (False, True), (True, False)]
     assert (stopping.best, stopping.best_step) == (0.4, 40)
 
 
 def test_zero_patience_never_stops() -> None:
-    stopping = EarlyStopping(patience=0).after(1.0, step=1)
+    stopping = EarlyStopping(patience=0).update(1.0, step=1)
     for step in range(2, 50):
-        stopping = stopping.after(2.0, step=step)
+        stopping = stopping.update(2.0, step=step)
     assert not stopping.stop
 
 
 def test_a_loss_that_is_not_a_number_is_no_improvement() -> None:
-    stopping = EarlyStopping(patience=1).after(float("nan"), step=1)
+    stopping = EarlyStopping(patience=1).update(float("nan"), step=1)
     assert stopping.stop
     assert not stopping.improved
 
 
 def test_survives_json() -> None:
-    for stopping in (EarlyStopping(patience=3), EarlyStopping(patience=3).after(0.1, step=7)):
+    for stopping in (EarlyStopping(patience=3), EarlyStopping(patience=3).update(0.1, step=7)):
         text = json.dumps(stopping.to_json(), allow_nan=False)
         assert EarlyStopping.from_json(json.loads(text)) == stopping
 
@@ -57,23 +57,23 @@ def test_a_segmenter_that_finds_nothing_for_long_keeps_its_later_checkpoint() ->
     best, improved = [], []
     for step, (cross_entropy, dice) in enumerate(epochs):
         loss = criterion.loss({"cross_entropy": cross_entropy, "dice": dice})
-        stopping = stopping.after(loss, step=step, counts=not criterion.finds_nothing(loss))
+        stopping = stopping.update(loss, step=step, counts=not criterion.finds_nothing(loss))
         best.append(stopping.best_step)
         improved.append(stopping.improved)
         assert not stopping.stop
     assert best == [0, 1, 1, 1, 1, 5, 5], "never the first of many zeros, then the first lesion"
     assert improved == [True, True, False, False, False, True, False]
-    assert stopping.after(1.0, step=7).stop, "once something is found, patience runs"
+    assert stopping.update(1.0, step=7).stop, "once something is found, patience runs"
 
 
 def test_finding_nothing_is_said() -> None:
     blind = Criterion.DICE.loss({"cross_entropy": 0.25, "dice": 0.0})
     told = "validation Dice 0, no lesion found yet (cross-entropy 0.2500)"
-    assert Criterion.DICE.written(blind) == told
+    assert Criterion.DICE.describe(blind) == told
     assert not Criterion.CROSS_ENTROPY.finds_nothing(1.5)
 
 
 def test_an_undefined_dice_counts_as_zero_and_values_are_told() -> None:
     assert Criterion.DICE.loss({"cross_entropy": 0.1}) == 1.1
-    assert Criterion.DICE.written(0.65) == "validation Dice 0.3500"
-    assert Criterion.CROSS_ENTROPY.written(0.65) == "validation cross-entropy 0.6500"
+    assert Criterion.DICE.describe(0.65) == "validation Dice 0.3500"
+    assert Criterion.CROSS_ENTROPY.describe(0.65) == "validation cross-entropy 0.6500"

@@ -19,10 +19,10 @@ from mgajax import config as configs
 from mgajax.errors import ConfigError, DataError, TrainingError
 from mgajax.training import loop
 from mgajax.training.checkpoints import Checkpoints, Snapshot
-from mgajax.training.logs import MetricsLog, read_rows
 from mgajax.training.loop import train
+from mgajax.training.metrics_log import MetricsLog, read_rows
 from mgajax.training.run import Run, open_run, reopen_run
-from mgajax.training.run_folder import claimed
+from mgajax.training.run_folder import claim_folder
 
 
 @pytest.fixture
@@ -202,7 +202,7 @@ def test_a_validation_loss_that_is_not_finite_stops_before_it_is_saved(
 
 def test_two_processes_cannot_train_in_one_workdir(copied: Path, small_config) -> None:
     with (
-        claimed(copied),
+        claim_folder(copied),
         pytest.raises(ConfigError, match="another process is training there"),
     ):
         train(small_config(), workdir=copied)

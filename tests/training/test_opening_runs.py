@@ -11,9 +11,9 @@ from mgajax.cli import main
 from mgajax.config import loading
 from mgajax.data.preparation import Preparation
 from mgajax.errors import ConfigError
+from mgajax.training.config_checks import PREPARATION_KEY, UNRECORDED_PREPARATION
 from mgajax.training.loop import train
 from mgajax.training.run import reopen_run
-from mgajax.training.settings import PREPARATION, UNRECORDED
 from mgajax.training.trained import load_trained
 
 RUN = "RUN"
@@ -45,21 +45,21 @@ def rewrite(workdir: Path, change: Callable[[dict], object]) -> None:
 def test_a_run_records_what_prepared_its_slices(trained: Path) -> None:
     content = json.loads((trained / "config.json").read_text())
     own = Preparation()
-    assert content[PREPARATION] == {
+    assert content[PREPARATION_KEY] == {
         "version": own.version,
         "margin": own.margin,
         "low_percentile": own.low_percentile,
         "high_percentile": own.high_percentile,
         "minimum_foreground": own.minimum_foreground,
     }
-    assert set(UNRECORDED) == set(content[PREPARATION])
+    assert set(UNRECORDED_PREPARATION) == set(content[PREPARATION_KEY])
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_no_command_uses_weights_of_another_preparation(
     command: str, copied: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rewrite(copied, lambda content: content[PREPARATION].update(version=1))
+    rewrite(copied, lambda content: content[PREPARATION_KEY].update(version=1))
     monkeypatch.chdir(copied.parent)
     words = [str(copied) if word == RUN else word for word in COMMANDS[command]]
     assert main([command, *words]) == 2
@@ -70,13 +70,13 @@ def test_no_command_uses_weights_of_another_preparation(
 
 
 def test_training_does_not_go_on_under_another_preparation(copied: Path, small_config) -> None:
-    rewrite(copied, lambda content: content[PREPARATION].update(margin=0.05))
+    rewrite(copied, lambda content: content[PREPARATION_KEY].update(margin=0.05))
     with pytest.raises(ConfigError, match=r"preparation margin=0\.05, this program .* 0\.02"):
         train(small_config(), workdir=copied)
 
 
 def test_a_run_from_before_preparations_were_recorded_has_the_second(copied: Path) -> None:
-    rewrite(copied, lambda content: content.pop(PREPARATION))
+    rewrite(copied, lambda content: content.pop(PREPARATION_KEY))
     assert load_trained(copied).step == 6
 
 

@@ -15,7 +15,7 @@ from resumed import disturb, finish, start
 from session import NARROW
 
 from mgajax.training.checkpoints import Checkpoints
-from mgajax.training.logs import read_rows
+from mgajax.training.metrics_log import read_rows
 from mgajax.training.run import reopen_run
 
 STEPS = 60

@@ -10,7 +10,7 @@ import pytest
 import tfds_builders
 from mgajax.errors import ConfigError, DataError
 from mgajax.evaluation.evaluate import evaluate_run
-from mgajax.training.logs import read_rows
+from mgajax.training.metrics_log import read_rows
 from mgajax.training.run import open_run, reopen_run
 from mgajax.training.trained import load_trained
 

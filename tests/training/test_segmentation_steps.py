@@ -20,7 +20,7 @@ from mgajax.training import steps
 from mgajax.training.feed import Feed
 from mgajax.training.sharding import Layout, make_layout
 from mgajax.training.state import TrainState, make_optimiser
-from mgajax.training.tasks import segmentation
+from mgajax.training.tasks import make_segmentation_task
 
 STEPS, BATCH = 3, 8
 
@@ -61,7 +61,7 @@ def step_settings(
         optimiser=make_optimiser(schedule, name="sgd", momentum=0.9, weight_decay=5e-4),
         schedule=schedule,
         augmentation=Augmentation(rotation_degrees=0.0, scale=0.5, translate=0.25),
-        task=segmentation(loss),
+        task=make_segmentation_task(loss),
         seed=0,
         axis_name=layout.axis_name,
     )
@@ -77,7 +77,7 @@ def train(kind: str, *, parallel: str, devices: int) -> tuple[TrainState, list[d
     with computing_in("float64"):
         settings = step_settings(layout, loss_settings(kind=kind), dtype="float64")
         function = functools.partial(steps.train_step, settings=settings)
-        step = feed.step(function, outputs=("replicated", "replicated"), donate=True)
+        step = feed.compile_step(function, outputs=("replicated", "replicated"), donate=True)
         state, logged = start(layout, settings), []
         for number in range(STEPS):
             rows = training_rows(np.arange(24), step=number, batch_size=BATCH, seed=0)
@@ -148,7 +148,9 @@ def test_prediction_counts_known_pixels_and_gives_probabilities() -> None:
     settings = step_settings(layout, loss_settings())
     examples, state = draw_examples(6), start(layout, settings)
     feed = Feed(examples=examples, layout=layout, resident=False)
-    predict = feed.step(functools.partial(steps.predict_step, settings=settings), outputs="sharded")
+    predict = feed.compile_step(
+        functools.partial(steps.predict_step, settings=settings), outputs="sharded"
+    )
     rows = np.array([3, 0, 5, -1], np.int32)
     found = layout.gather(predict(state, *feed.inputs(rows)))
     assert found["lesion"].shape == (4, SIDE, SIDE)

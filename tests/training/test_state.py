@@ -7,7 +7,7 @@ import optax
 import pytest
 from ml_collections import ConfigDict
 
-from mgajax.training.state import create_state, learning_rate, make_optimiser
+from mgajax.training.state import create_state, make_optimiser
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ from mgajax.training.state import create_state, learning_rate, make_optimiser
 )
 def test_schedules_go_from_the_rate_to_their_end(schedule: str, expected: list[float]) -> None:
     settings = ConfigDict({"learning_rate": 0.2, "schedule": schedule, "power": 2.0})
-    rate = learning_rate(settings, total_steps=4)
+    rate = make_schedule(settings, total_steps=4)
     np.testing.assert_allclose([rate(step) for step in (0, 1, 2, 4)], expected, atol=1e-8)
 
 

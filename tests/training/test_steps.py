@@ -238,7 +238,9 @@ def test_prediction_ignores_batch_size_and_padding(examples, devices) -> None:
     settings = step_settings(layout)
     state = start(layout, settings)
     feed = Feed(examples=examples, layout=layout, resident=False)
-    predict = feed.step(functools.partial(steps.predict_step, settings=settings), outputs="sharded")
+    predict = feed.compile_step(
+        functools.partial(steps.predict_step, settings=settings), outputs="sharded"
+    )
     whole = layout.gather(predict(state, *feed.inputs(np.arange(8, dtype=np.int32))))
     padded = np.array([2, 5, -1, -1], np.int32)
     part = layout.gather(predict(state, *feed.inputs(padded)))

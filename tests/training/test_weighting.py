@@ -8,7 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mgajax.training.weighting import Form, log_variances, penalties, task_weights, weighted_total
+from mgajax.training.weighting import (
+    Weighting,
+    log_variances,
+    penalties,
+    task_weights,
+    weighted_total,
+)
 
 FIXTURES = Path(__file__).parent.parent / "goldens" / "classification"
 CASES = sorted(path.stem for path in FIXTURES.glob("mga_*.npz"))
@@ -42,13 +48,13 @@ def test_effective_weights_halve_the_precision() -> None:
 @pytest.mark.parametrize(
     ("form", "variances"),
     [
-        (Form.UNCERTAINTY, LOSSES),
-        (Form.SIGMA, LOSSES),
-        (Form.KENDALL, LOSSES * jnp.asarray([2.0, 1.0])),
+        (Weighting.UNCERTAINTY, LOSSES),
+        (Weighting.SIGMA, LOSSES),
+        (Weighting.KENDALL, LOSSES * jnp.asarray([2.0, 1.0])),
     ],
 )
-def test_three_forms_have_one_optimum(form: Form, variances: jax.Array) -> None:
-    theta = jnp.sqrt(variances) - 1 if form == Form.SIGMA else jnp.log(variances)
+def test_three_forms_have_one_optimum(form: Weighting, variances: jax.Array) -> None:
+    theta = jnp.sqrt(variances) - 1 if form == Weighting.SIGMA else jnp.log(variances)
     total = functools.partial(weighted_total, is_class=IS_CLASS, form=form)
     gradient = jax.grad(total, argnums=1)(LOSSES, theta)
     np.testing.assert_allclose(gradient, [0.0, 0.0], atol=1e-5)
@@ -57,22 +63,22 @@ def test_three_forms_have_one_optimum(form: Form, variances: jax.Array) -> None:
     np.testing.assert_allclose(weights, 0.5 / LOSSES, rtol=1e-5)
 
 
-@pytest.mark.parametrize("form", Form)
-def test_every_form_starts_at_a_variance_of_one(form: Form) -> None:
+@pytest.mark.parametrize("form", Weighting)
+def test_every_form_starts_at_a_variance_of_one(form: Weighting) -> None:
     theta = jnp.zeros(2, jnp.float32)
     np.testing.assert_array_equal(log_variances(theta, form=form), [0.0, 0.0])
-    expected = [1.0 if form == Form.KENDALL else 0.5, 0.5]
+    expected = [1.0 if form == Weighting.KENDALL else 0.5, 0.5]
     weights = task_weights(theta, is_class=IS_CLASS, form=form)
     np.testing.assert_array_equal(weights, expected)
     total = weighted_total(LOSSES, theta, is_class=IS_CLASS, form=form)
-    penalty = 2 * np.log(2) if form == Form.POSITIVE else 0.0
+    penalty = 2 * np.log(2) if form == Weighting.POSITIVE else 0.0
     assert float(total) == pytest.approx(float((np.array(expected) * LOSSES).sum()) + penalty)
 
 
 def test_the_positive_form_never_goes_below_zero() -> None:
     theta = jnp.linspace(-3.0, 3.0, 101, dtype=jnp.float32)
-    assert float(penalties(theta, form=Form.POSITIVE).min()) >= 0.0
-    assert float(penalties(theta, form=Form.UNCERTAINTY).min()) < 0.0
+    assert float(penalties(theta, form=Weighting.POSITIVE).min()) >= 0.0
+    assert float(penalties(theta, form=Weighting.UNCERTAINTY).min()) < 0.0
 
 
 def test_only_the_share_that_counts_is_penalised() -> None:

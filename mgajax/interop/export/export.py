@@ -19,8 +19,8 @@ from mgajax.interop.export.metadata import metadata
 from mgajax.interop.formats import FORMATS
 from mgajax.interop.network import Network, OutputFunction
 from mgajax.progress import track
-from mgajax.training.beginning import CHANNELS, model_options
 from mgajax.training.run_folder import SPLIT_FILE
+from mgajax.training.run_setup import CHANNELS, model_options
 from mgajax.training.tasks import NUM_CLASSES
 from mgajax.training.trained import TrainedNetwork, load_trained
 

@@ -11,8 +11,8 @@ from mgajax.data.loader import IMAGE_MEAN, IMAGE_STD
 from mgajax.data.preparation import Preparation
 from mgajax.interop.network import INPUT
 from mgajax.schema import CLASS_NAMES
-from mgajax.training.beginning import CHANNELS
 from mgajax.training.run_folder import SPLIT_FILE
+from mgajax.training.run_setup import CHANNELS
 from mgajax.training.tasks import TaskName
 from mgajax.training.trained import TrainedNetwork
 

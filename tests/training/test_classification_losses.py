@@ -9,7 +9,7 @@ import pytest
 
 from mgajax.errors import ConfigError
 from mgajax.models.resize import METHODS, resize_matrix
-from mgajax.training.losses import (
+from mgajax.training.classification_losses import (
     ATTENTION_LOSSES,
     attention_loss,
     cross_entropy,

@@ -1,4 +1,4 @@
-"""Where a run's numbers go: `metrics.jsonl` (truth), TensorBoard (curves), and a check that they are finite."""
+"""The log of a run's metrics: `metrics.jsonl`, TensorBoard, and a check that they are finite."""
 
 import contextlib
 import json
@@ -14,22 +14,28 @@ from mgajax.errors import TrainingError
 from mgajax.files import write_bytes
 from mgajax.training.steps import weight_name
 
-FILE_NAME = "metrics.jsonl"
+METRICS_FILE = "metrics.jsonl"
 
 
 class MetricsLog:
-    """Collects the metrics of each step on the device and reads them now and then.
+    """Collects the metrics of each step on the device and reads them every few steps.
 
-    Every step is checked, though only every `every`-th is written: fetching each one at once would
-    stall the device. Use as a context manager.
+    Reading each step at once would stall the device. Every step is checked; every `every`-th is
+    written. Use as a context manager.
     """
 
     def __init__(
         self, workdir: Path | None, *, first: int, every: int, batch_size: int, devices: int
     ):
-        """Open the log of a run that goes on after step `first`; rows of later steps are removed,
-        since those steps will be done again. Without `workdir` (another process writes) numbers
-        are checked only."""
+        """Open the log of a run that goes on after step `first`.
+
+        Args:
+          workdir: the run's folder; None where another process writes: numbers are only checked.
+          first: steps done. Rows of later steps are removed, since those are done again.
+          every: write each `every`-th step.
+          batch_size: over all devices.
+          devices: how many.
+        """
         self.every = max(every, 1)
         self.images_per_step_and_device = batch_size / devices
         self.pending: list[tuple[int, Any]] = []
@@ -40,13 +46,13 @@ class MetricsLog:
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        # On a full disk closing fails as well; the first error is the one to tell.
+        # On a full disk closing fails as well; the first error is the one to report.
         with contextlib.suppress(OSError) if error is not None else contextlib.nullcontext():
             if self.writer is not None:
                 self.writer.close()
 
-    def training(self, step: int, metrics: Any) -> None:
-        """Take the metrics of step number `step` (counted from 1, as steps done).
+    def add_training_step(self, step: int, metrics: Any) -> None:
+        """Add the metrics of step number `step` (counted from 1, as steps done).
 
         Raises:
           TrainingError: a pending step had a loss or gradient that is not finite.
@@ -68,12 +74,12 @@ class MetricsLog:
         self.pending.clear()
         rate = self._images_per_s(steps[-1])
         for step, row in zip(steps, rows, strict=True):
-            values = _that_count({name: float(value) for name, value in row.items()})
+            values = _without_absent_terms({name: float(value) for name, value in row.items()})
             bad = [name for name, value in values.items() if not math.isfinite(value)]
             if bad or step % self.every == 0 or step == 1:
                 self.write(step, {"images_per_s_per_device": rate, **values}, split="train")
             if bad:
-                raise not_finite(bad[0], values[bad[0]], step=step)
+                raise not_finite_error(bad[0], values[bad[0]], step=step)
 
     def write(self, step: int, values: dict[str, float], *, split: str) -> None:
         """Append one row; names get the split in front, as `validation/accuracy`."""
@@ -82,7 +88,7 @@ class MetricsLog:
             self.writer.write({"step": step} | named)
 
     def restart_clock(self, step: int) -> None:
-        """Leave what happened since the last step out of the rate."""
+        """Leave the time since the last step out of the rate."""
         self.clock, self.clock_step = time.perf_counter(), step
 
     def _images_per_s(self, step: int) -> float:
@@ -92,22 +98,22 @@ class MetricsLog:
         return rate
 
 
-def _that_count(values: dict[str, float]) -> dict[str, float]:
-    """Without the terms that nothing of the batch counts in: a gap in a curve, and not a 0."""
+def _without_absent_terms(values: dict[str, float]) -> dict[str, float]:
+    """Without the terms to which no example of the batch contributes: a gap in the curve, not a 0."""
     present = {
         name: value for name in values if (value := values.get(weight_name(name))) is not None
     }
-    marks = {weight_name(name) for name in present}
+    weights = {weight_name(name) for name in present}
     absent = {name for name, value in present.items() if value == 0.0}
-    return {name: value for name, value in values.items() if name not in marks | absent}
+    return {name: value for name, value in values.items() if name not in weights | absent}
 
 
 class _Writer:
     """The files of a log: JSON lines, and TensorBoard's events."""
 
     def __init__(self, workdir: Path, *, first: int) -> None:
-        self.path = workdir / FILE_NAME
-        _forget_after(self.path, step=first)
+        self.path = workdir / METRICS_FILE
+        _drop_rows_after(self.path, step=first)
         self.file = self.path.open("a")
         self.board = SummaryWriter(str(workdir / "tensorboard"), purge_step=first + 1)
 
@@ -130,8 +136,8 @@ class _Writer:
         self.board.close()
 
 
-def not_finite(name: str, value: float, *, step: int) -> TrainingError:
-    """The error that ends a run whose numbers have left the finite ones."""
+def not_finite_error(name: str, value: float, *, step: int) -> TrainingError:
+    """The error that ends a run whose numbers are no longer finite."""
     return TrainingError(
         f"step {step}: {name} is {value}; training stopped, the last good checkpoint is kept; try "
         "a lower --config.optimiser.learning_rate in another --workdir"
@@ -149,8 +155,8 @@ def read_rows(path: Path) -> list[dict[str, float | int]]:
     return rows
 
 
-def _forget_after(path: Path, *, step: int) -> None:
+def _drop_rows_after(path: Path, *, step: int) -> None:
     if not path.exists():
         return
-    kept = [json.dumps(row) + "\n" for row in read_rows(path) if row["step"] <= step]
-    write_bytes("".join(kept).encode(), path)
+    lines = [json.dumps(row) + "\n" for row in read_rows(path) if row["step"] <= step]
+    write_bytes("".join(lines).encode(), path)

@@ -1,4 +1,4 @@
-"""What a configuration begins with: its model, its optimiser, its state at step 0."""
+"""From a configuration to devices, model, task, optimiser and a state at step 0; no data are read."""
 
 import functools
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from ml_collections import ConfigDict
 from mgajax import models
 from mgajax.data.augmentation import Augmentation
 from mgajax.models.precision import wide_type
-from mgajax.training.settings import check_settings
+from mgajax.training.config_checks import check_settings
 from mgajax.training.sharding import Layout, make_layout
-from mgajax.training.state import TrainState, create_state, learning_rate, make_optimiser
+from mgajax.training.state import TrainState, create_state, make_optimiser, make_schedule
 from mgajax.training.steps import StepSettings
 from mgajax.training.tasks import NUM_CLASSES, Task, make_task
 
@@ -22,8 +22,8 @@ CHANNELS = 1
 
 
 @dataclass(frozen=True)
-class Beginning:
-    """What a configuration says before any data are seen.
+class RunSetup:
+    """Devices, model and task of a run.
 
     Attributes:
       config: a run's configuration, checked.
@@ -38,8 +38,8 @@ class Beginning:
     task: Task
 
     def step_settings(self, *, total_steps: int) -> StepSettings:
-        """What its steps need, with a learning rate that ends after `total_steps`."""
-        optimiser, schedule = optimiser_and_schedule(self.config, total_steps=total_steps)
+        """What its steps need; the learning rate's schedule ends after `total_steps`."""
+        optimiser, schedule = make_optimiser_and_schedule(self.config, total_steps=total_steps)
         return StepSettings(
             model=self.model,
             optimiser=optimiser,
@@ -51,12 +51,12 @@ class Beginning:
         )
 
 
-def begin(config: ConfigDict, *, layout: Layout | None = None) -> Beginning:
+def set_up(config: ConfigDict, *, layout: Layout | None = None) -> RunSetup:
     """Devices, model and task of a configuration.
 
     Args:
       config: a run's configuration.
-      layout: other devices than the configuration's, such as ones to compile for.
+      layout: devices to use in place of the configuration's.
 
     Raises:
       ConfigError: an unusable setting.
@@ -65,7 +65,7 @@ def begin(config: ConfigDict, *, layout: Layout | None = None) -> Beginning:
     if layout is None:
         layout = make_layout(parallel=config.parallel, devices=config.devices)
     model = make_model(config, axis_name=layout.axis_name)
-    return Beginning(config, layout, model, task=make_task(config, model=model))
+    return RunSetup(config, layout, model, task=make_task(config, model=model))
 
 
 def make_model(config: ConfigDict, *, axis_name: str | None) -> Any:
@@ -84,19 +84,19 @@ def make_model(config: ConfigDict, *, axis_name: str | None) -> Any:
 
 
 def model_options(config: ConfigDict) -> dict[str, Any]:
-    """`config.model.options` as the model takes them: JSON has made lists of tuples."""
+    """`config.model.options` for `models.create`; lists, as read from JSON, become tuples again."""
     return {
         key: tuple(value) if isinstance(value, list) else value
         for key, value in config.model.options.items()
     }
 
 
-def optimiser_and_schedule(
+def make_optimiser_and_schedule(
     config: ConfigDict, *, total_steps: int
 ) -> tuple[optax.GradientTransformation, optax.Schedule]:
-    """What `config.optimiser` describes, and its learning rate by step."""
+    """The optimiser that `config.optimiser` describes, and its learning rate by step."""
     settings = config.optimiser
-    schedule = learning_rate(settings, total_steps=total_steps)
+    schedule = make_schedule(settings, total_steps=total_steps)
     optimiser = make_optimiser(
         schedule,
         name=settings.name,
@@ -107,12 +107,12 @@ def optimiser_and_schedule(
     return optimiser, schedule
 
 
-def fresh_state(config: ConfigDict, settings: StepSettings) -> TrainState:
+def draw_state(config: ConfigDict, settings: StepSettings) -> TrainState:
     """A state at step 0 with drawn parameters, on the host."""
-    return state_of(drawn_variables(config, model=settings.model), config, settings)
+    return make_state(draw_variables(config, model=settings.model), config, settings)
 
 
-def state_of(variables: dict[str, Any], config: ConfigDict, settings: StepSettings) -> TrainState:
+def make_state(variables: dict[str, Any], config: ConfigDict, settings: StepSettings) -> TrainState:
     """A state at step 0 with these variables: float32, or float64 under that compute type."""
     return create_state(
         variables,
@@ -122,16 +122,16 @@ def state_of(variables: dict[str, Any], config: ConfigDict, settings: StepSettin
     )
 
 
-def drawn_variables(config: ConfigDict, *, model: Any) -> dict[str, Any]:
-    """Variables as `config.seed` draws them, float32 numpy leaves."""
+def draw_variables(config: ConfigDict, *, model: Any) -> dict[str, Any]:
+    """Variables drawn from `config.seed`; leaves are float32 numpy arrays."""
     size = config.preparation.image_size
     return models.init_variables(model, image_size=size, channels=CHANNELS, seed=config.seed)
 
 
 def state_shapes(config: ConfigDict, settings: StepSettings) -> TrainState:
-    """Shapes and types of such a state, as `jax.ShapeDtypeStruct`s; nothing is drawn."""
+    """Shapes and types of a state, as `jax.ShapeDtypeStruct`s; nothing is drawn."""
     size = config.preparation.image_size
     shapes = models.variable_shapes(settings.model, image_size=size, channels=CHANNELS)
-    create = functools.partial(state_of, config=config, settings=settings)
+    create = functools.partial(make_state, config=config, settings=settings)
     state: TrainState = jax.eval_shape(create, shapes)
     return state

@@ -1,4 +1,4 @@
-"""What a configuration may say, checked before anything is read or written."""
+"""Checks of a configuration, before anything is read or written."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -13,11 +13,11 @@ from mgajax.data.preparation import Preparation
 from mgajax.errors import ConfigError, nearest
 from mgajax.models.registry import CLASSIFIERS, SEGMENTERS
 from mgajax.models.resize import METHODS
+from mgajax.training.classification_losses import ATTENTION_LOSSES
 from mgajax.training.feed import Residence
-from mgajax.training.losses import ATTENTION_LOSSES
 from mgajax.training.state import OPTIMISERS, SCHEDULES
 from mgajax.training.tasks import SEGMENTATION_LOSSES, TaskName
-from mgajax.training.weighting import FIXED, Form
+from mgajax.training.weighting import FIXED, Weighting
 
 MODELS: Mapping[str, Sequence[str]] = {
     TaskName.CLASSIFICATION: tuple(CLASSIFIERS),
@@ -27,29 +27,29 @@ MODELS: Mapping[str, Sequence[str]] = {
 CHOICES: Mapping[str, Sequence[str]] = {
     "data.residence": [str(residence) for residence in Residence],
     "data.normal_mask": NORMAL_MASKS,
-    "loss.weighting": (*map(str, Form), FIXED),
+    "loss.weighting": (*map(str, Weighting), FIXED),
     "loss.attention_kind": ATTENTION_LOSSES,
     "loss.attention_resize": METHODS,
     "loss.kind": SEGMENTATION_LOSSES,
     "optimiser.name": OPTIMISERS,
     "optimiser.schedule": SCHEDULES,
 }
-"""Keys with a closed set of values, where a task has them. (Options of model, split, preparation
-and augmentation are checked by their own rooms.)"""
+"""Keys with a closed set of values. A task need not have all of them; options of model, split,
+preparation and augmentation are checked where they are used."""
 
-PREPARATION = "preparation"
-"""Where `config.json` has, beside the configuration, what else decided the prepared pixels."""
+PREPARATION_KEY = "preparation"
+"""In `config.json`, beside the configuration: see `fixed_preparation`."""
 
-UNRECORDED: Mapping[str, float] = {
+UNRECORDED_PREPARATION: Mapping[str, float] = {
     "margin": 0.02,
     "low_percentile": 0.5,
     "high_percentile": 99.5,
     "minimum_foreground": 0.1,
     "version": 2,
 }
-"""That of runs from before it was written down."""
+"""The preparation of older runs, which did not record it."""
 
-AT_LEAST: Mapping[str, float] = {
+MINIMUM: Mapping[str, float] = {
     "batch_size": 1,
     "eval_batch_size": 1,
     "epochs": 1,
@@ -88,39 +88,42 @@ def check_settings(config: ConfigDict) -> None:
     for key, valid in {"model.name": MODELS[task], **CHOICES}.items():
         if key in flat:
             _check_choice(key, flat[key], valid=valid)
-    for key, least in AT_LEAST.items():
-        if key in flat and not flat[key] >= least:
-            raise ConfigError(f"{key}={flat[key]!r}: expected at least {least}")
+    for key, minimum in MINIMUM.items():
+        if key in flat and not flat[key] >= minimum:
+            raise ConfigError(f"{key}={flat[key]!r}: expected at least {minimum}")
     if not config.data.dir:
         raise ConfigError("data.dir is empty: give --data FOLDER, as printed by `mgajax build`")
 
 
 def fixed_preparation(config: ConfigDict) -> dict[str, Any]:
-    """What decides prepared pixels and is no key of `config.preparation`: the version of the
+    """Settings of the preparation that are no keys of `config.preparation`: the version of the
     algorithm, the body's margin, its two percentiles, and the least foreground."""
     settings = dataclasses.asdict(Preparation(**config.preparation))
     return {name: value for name, value in settings.items() if name not in config.preparation}
 
 
-def check_preparation(config: ConfigDict, *, kept: Mapping[str, Any], workdir: Path) -> None:
-    """Refuse a run whose slices were prepared in another way than this program prepares them.
+def check_preparation(config: ConfigDict, *, record: Mapping[str, Any], workdir: Path) -> None:
+    """Refuse a run whose slices were prepared otherwise than by this program.
 
     Args:
       config: of the run.
-      kept: what its `config.json` has beside the configuration.
+      record: what its `config.json` holds beside the configuration.
       workdir: its folder.
 
     Raises:
       ConfigError: names the setting and both values.
     """
-    now, then = fixed_preparation(config), kept.get(PREPARATION, UNRECORDED)
-    for name in sorted(now.keys() | then.keys()):
-        if then.get(name) == now.get(name):
+    current, recorded = (
+        fixed_preparation(config),
+        record.get(PREPARATION_KEY, UNRECORDED_PREPARATION),
+    )
+    for name in sorted(current.keys() | recorded.keys()):
+        if recorded.get(name) == current.get(name):
             continue
-        commit = kept.get("provenance", {}).get("git_commit") or "unknown"
+        commit = record.get("provenance", {}).get("git_commit") or "unknown"
         raise ConfigError(
             f"{workdir}: its weights were trained on slices of preparation {name}="
-            f"{then.get(name)!r}, this program prepares with {now.get(name)!r}; use the program "
+            f"{recorded.get(name)!r}, this program prepares with {current.get(name)!r}; use the program "
             f"that made the run (commit {commit}), or train again in another --workdir (from "
             f"these weights: --config.init_from={workdir})"
         )

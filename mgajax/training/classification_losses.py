@@ -1,8 +1,7 @@
-"""The losses of the mask-guided classifier: attention (Eq. 4) and class (Eq. 5). `weighting` sums them.
+"""The losses of the mask-guided classifier: attention (Eq. 4) and class (Eq. 5); see also `weighting`.
 
-Pure functions of arrays. Losses come back one per example: whoever calls them sums them with the
-batch's weights and divides by the count over all devices, so that any number of devices gives the
-gradient of one.
+Pure functions of arrays. Each gives one value an example. The step sums them with the batch's weights
+and divides by the count over all devices, so that any number of devices gives the gradient of one.
 """
 
 import jax
@@ -34,7 +33,7 @@ def attention_loss(
 
     Args:
       attention: spatial attention in (0, 1).
-      masks: lesion masks in [0, 1], any size; brought to the attention's size.
+      masks: lesion masks in [0, 1], of any size; resized to the attention's.
       kind: "mse" or "l1", averaged over pixels.
       resize: see `mgajax.models.resize.METHODS`.
 
@@ -43,8 +42,8 @@ def attention_loss(
 
     Note:
       Eq. 4 prints ‖M − SA‖ without a square, while the text calls it a mean squared error three
-      times: "mse" is the default. How the mask shrinks is not stated; "area" is the default since
-      at 224 → 14 nearest and plain bilinear sampling lose most of a lesion 8 pixels wide.
+      times: "mse" is the default. How the mask is resized is not stated; "area" is the default,
+      since at 224 → 14 nearest and plain bilinear sampling lose most of a lesion 8 pixels wide.
     """
     if kind not in ATTENTION_LOSSES:
         raise ConfigError(f"attention loss {kind!r}: {nearest(kind, ATTENTION_LOSSES)}")
