@@ -16,7 +16,7 @@ Function = Callable[..., jax.Array]
 
 
 def doubling(
-    *, devices: int = 1, sizes: tuple[int, ...] = (4,), parallel: str = "pmap", filling: int = 0
+    *, devices: int = 1, sizes: tuple[int, ...] = (4,), parallel: str = "pmap", padding: int = 0
 ) -> tuple[BatchInference, list[int]]:
     """Twice each example plus `further`, and what sizes were traced (over all devices)."""
     layout, traced = make_layout(parallel=parallel, devices=devices), []
@@ -31,7 +31,7 @@ def doubling(
             lambda rows, more: program(layout.shard(rows), more),
             layout=layout,
             sizes=sizes,
-            padding=filling,
+            padding=padding,
         ),
         traced,
     )

@@ -7,7 +7,7 @@ import optax
 import pytest
 from ml_collections import ConfigDict
 
-from mgajax.training.state import create_state, make_optimiser
+from mgajax.training.state import create_state, make_optimiser, make_schedule
 
 
 @pytest.mark.parametrize(
