@@ -25,7 +25,7 @@ from mgajax.explanation.methods import (
 from mgajax.explanation.results import Explanation, write_results
 from mgajax.explanation.slices import Slices, baselines_for, slices_of_files, slices_of_split
 from mgajax.folders import distinct_names
-from mgajax.models.attention import attends
+from mgajax.models.outputs import has_attention
 from mgajax.models.registry import CLASSIFIERS
 from mgajax.schema import CLASS_NAMES, SPLITS
 from mgajax.training.run import reopen_run
@@ -75,7 +75,7 @@ def explain_runs(
         for name, folder in zip(names or _names(workdirs), workdirs, strict=True)
     }
     methods_by_model = {
-        name: select_methods(tuple(methods), has_attention=attends(network.model))
+        name: select_methods(tuple(methods), has_attention=has_attention(network.model))
         for name, network in trained.items()
     }
     slices = _slices(

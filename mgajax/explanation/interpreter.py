@@ -17,7 +17,7 @@ from mgajax.explanation.difference import Difference, DifferenceParts, last_mixe
 from mgajax.explanation.one_variable import Nonlinear
 from mgajax.explanation.operation import Operation, Value, bound
 from mgajax.explanation.rules import RULES, WHOLE, OperationRule, mixing
-from mgajax.models.traced import call
+from mgajax.models.jaxpr_calls import find_call
 
 
 def propagate(
@@ -80,7 +80,7 @@ def _needed(jaxpr: Any) -> list[Any]:
 
 def _results(equation: Any, operands: tuple[Value, ...], nonlinear: Nonlinear) -> list[Value]:
     differs = any(isinstance(value, Difference) for value in operands)
-    inner_call, name = call(equation, operands), equation.primitive.name
+    inner_call, name = find_call(equation, operands), equation.primitive.name
     if inner_call is not None:
         rule_of_whole = WHOLE.get(str(equation.params.get("name"))) if differs else None
         if rule_of_whole is None:

@@ -14,7 +14,7 @@ from mgajax.explanation.attribution import Attribution
 from mgajax.explanation.class_activation import attention_maps, grad_cam
 from mgajax.explanation.deep_lift import deeplift
 from mgajax.explanation.integrated import integrated_gradients
-from mgajax.models.attention import shown_map
+from mgajax.models.outputs import shown_map
 from mgajax.progress import track
 
 BATCH = 32

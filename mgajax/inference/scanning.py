@@ -24,7 +24,7 @@ from mgajax.inference.scan_warnings import Sign, looks_shifted, scan_lines, turn
 from mgajax.inference.scans import Plane, Scan
 from mgajax.inference.slice_warnings import Oddity, is_upside_down, oddities
 from mgajax.inference.thorax import inside, thorax
-from mgajax.models.attention import attends
+from mgajax.models.outputs import has_attention
 from mgajax.progress import map_ordered, track
 
 
@@ -127,7 +127,7 @@ def layer_names(predictor: Predictor, *, settings: Settings) -> tuple[str, ...]:
     if predictor.segmenter is not None:
         names += ["lesion", "overlays"]
     if predictor.classifiers:
-        names += ["attention"] if attends(predictor.classifiers[0].trained.model) else []
+        names += ["attention"] if has_attention(predictor.classifiers[0].trained.model) else []
         names += ["attribution"] if settings.attribution != "none" else []
     return tuple(names)
 

@@ -14,7 +14,7 @@ from mgajax.data.preparation import Box, Preparation, decode, prepare_within
 from mgajax.data.restoration import restore
 from mgajax.errors import ConfigError, DataError
 from mgajax.imaging.body import foreground
-from mgajax.models.hmsanet import HMSANet, checked_scales
+from mgajax.models.hmsanet import HMSANet, check_scales
 from mgajax.models.registry import SEGMENTERS
 from mgajax.progress import map_ordered
 from mgajax.training.batch_inference import BatchInference
@@ -155,7 +155,7 @@ def make_segmenter(trained: TrainedNetwork, *, scales: Sequence[float] | None = 
 
 def _at_scales(model: nn.Module, scales: Sequence[float] | None, *, name: str) -> nn.Module:
     if isinstance(model, HMSANet):
-        return model if scales is None else model.clone(scales=checked_scales(scales))
+        return model if scales is None else model.clone(scales=check_scales(scales))
     if scales is not None and tuple(scales) != (1.0,):
         raise ConfigError(
             f"--scales {','.join(map(str, scales))}: {name} sees one scale; leave --scales out "

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.export import is_symbolic_dim
 
-from mgajax.models.traced import call
+from mgajax.models.jaxpr_calls import find_call
 
 if TYPE_CHECKING:
     import onnx
@@ -113,7 +113,7 @@ def add_traced(
 
     for equation in jaxpr.eqns:
         operands = [value_of(atom) for atom in equation.invars]
-        inner_call, name = call(equation, operands), equation.primitive.name
+        inner_call, name = find_call(equation, operands), equation.primitive.name
         translate = (
             functions.get(str(equation.params.get("name"))) if inner_call is not None else None
         )

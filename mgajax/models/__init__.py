@@ -1,10 +1,9 @@
 """Networks in Flax Linen: `create` one by name, start it with `init_variables`."""
 
-from mgajax.models.blocks import ClassifierOutput
 from mgajax.models.initialise import init_variables, variable_shapes
+from mgajax.models.outputs import ClassifierOutput, SegmenterOutput
 from mgajax.models.overview import count, describe
 from mgajax.models.registry import create, names, options
-from mgajax.models.segmentation_output import SegmenterOutput
 
 __all__ = [
     "ClassifierOutput",

@@ -1,16 +1,14 @@
-"""What all networks are made of: convolution, dropout, maxima, the classifier's ends.
+"""Layers that several networks share: convolution, dropout, maxima, a classifier's stem and head.
 
 Padding is always explicit: with stride 2 and even sizes, "SAME" pads on the other side than the
-public PyTorch definitions do, and weights would not carry over. Layout is NHWC.
+public PyTorch definitions do, and their weights would not fit. Layout is NHWC.
 """
 
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import flax.linen as nn
-import flax.struct
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -18,49 +16,21 @@ from jaxtyping import Array, Float
 
 from mgajax.errors import ConfigError, nearest
 from mgajax.models import row_pairs
-from mgajax.models.attention import shown_map
 from mgajax.models.batch_norm import BatchNorm
 from mgajax.models.convolution import convolve
 from mgajax.models.pooling import max_pool_3x3
 from mgajax.models.precision import DTYPES, wide_type
 
 
-@flax.struct.dataclass
-class ClassifierOutput:
-    """What every classifier returns.
-
-    Attributes:
-      logits: float32 `[b, k]` (float64 under the compute type float64).
-      attention: name of a spatial attention map ("stage1", ...) to float32 `[b, h, w, 1]` in
-        (0, 1); empty for networks without attention.
-      guided: the name of the map that the lesion masks supervise (paper Eq. 4); None if none is.
-      lungs: the name of the map that masks of the lungs supervise (paper §7); None if none is.
-    """
-
-    # Not annotated as arrays: JAX rebuilds this tree around shapes, shardings and axes as well,
-    # and the annotations are enforced in tests.
-    logits: Any
-    attention: dict[str, Any]
-    guided: str | None = flax.struct.field(pytree_node=False, default=None)
-    lungs: str | None = flax.struct.field(pytree_node=False, default=None)
-
-    @property
-    def shown_attention(self) -> Any:
-        """`[b, h, w]` of the map that is shown and scored, see `shown_map`; None if there is none."""
-        if not self.attention:
-            return None
-        return self.attention[shown_map(self.attention, guided=self.guided)][..., 0]
-
-
 class Dropout(nn.Module):
-    """Dropout with one key an image, so that any number of devices drops what one would.
+    """Dropout with one key an image, so that the result does not depend on the number of devices.
 
-    Flax's own draws one mask for a device's whole batch, the same on every device under pmap.
+    Flax's own draws one mask for the batch of a device, the same on every device under pmap.
 
     Attributes:
       rate: share that is dropped in training; the rest is scaled by 1 / (1 − rate).
       unit: "element", or "channel" for whole channels of an image (PyTorch's `Dropout2d`).
-      axis_name: mapped axis of the devices, which gives an image's place in the global batch.
+      axis_name: mapped axis of the devices, for an image's position in the global batch.
     """
 
     rate: float
@@ -74,8 +44,8 @@ class Dropout(nn.Module):
             return x
         local = x.shape[0]
         first = 0 if self.axis_name is None else lax.axis_index(self.axis_name) * local
-        places = first + jnp.arange(local, dtype=jnp.int32)
-        keys = jax.vmap(functools.partial(jax.random.fold_in, self.make_rng("dropout")))(places)
+        positions = first + jnp.arange(local, dtype=jnp.int32)
+        keys = jax.vmap(functools.partial(jax.random.fold_in, self.make_rng("dropout")))(positions)
         shape = x.shape[1:] if self.unit == "element" else (1, 1, x.shape[3])
         keep = jax.vmap(lambda key: jax.random.bernoulli(key, 1.0 - self.rate, shape))(keys)
         scaled = x / jnp.asarray(1.0 - self.rate, x.dtype)
@@ -84,14 +54,14 @@ class Dropout(nn.Module):
 
 @dataclasses.dataclass(frozen=True)
 class Layers:
-    """Makes the layers of one network, so that they all compute alike.
+    """Makes the layers of one network, all with the same settings.
 
     Attributes:
       dtype: compute type, one of `DTYPES`; parameters and statistics stay float32.
       axis_name: see `BatchNorm`.
-      convolution: what its convolutions call, like `lax.conv_general_dilated`.
-      paired: on a TPU, maps of at most 64 channels lie in pairs of rows (`row_pairs`); pays where
-        all that a map goes through knows it.
+      convolution: the function of its convolutions, like `lax.conv_general_dilated`.
+      paired: on a TPU, maps of at most 64 channels lie in pairs of rows (`row_pairs`); faster where
+        all layers between them know this form.
     """
 
     dtype: str = "float32"
@@ -109,7 +79,7 @@ class Layers:
 
     @property
     def wide(self) -> str:
-        """The type of what must not be rounded (logits, softmax, attention)."""
+        """The type of logits, softmax and attention, which must not be rounded."""
         return wide_type(self.dtype)
 
     @property
@@ -170,7 +140,7 @@ class Layers:
         return Dropout(rate, unit=unit, axis_name=self.axis_name, name=name)
 
 
-def checked_width(width: int, *, least: int = 1) -> int:
+def check_width(width: int, *, least: int = 1) -> int:
     """The option `width` of a network: the channels of its first stage.
 
     Raises:
@@ -185,10 +155,10 @@ def checked_width(width: int, *, least: int = 1) -> int:
 def peak(x: Float[Array, "*n"], axis: int) -> Float[Array, "*m"]:
     """The maximum over one axis (kept, length 1); the gradient goes to the first maximum.
 
-    Not `jnp.max` alone: its gradient looks for elements that *equal* the maximum, and a compiler
-    that computes x once more for the backward pass, rounded otherwise, finds others or none. Under
-    jit that made gradients of CBAM's pooled maps wrong by tens of percent on the CPU, in float64
-    too. Here the place is found once and kept.
+    The gradient of `jnp.max` looks for elements that *equal* the maximum. A compiler may compute x
+    again for the backward pass, with other rounding, and then finds other elements or none: under
+    jit, gradients of CBAM's pooled maps were wrong by tens of percent on the CPU, in float64 too.
+    Here the position is found once and stored.
     """
     return jnp.max(x, axis=axis, keepdims=True)
 
@@ -199,11 +169,11 @@ def _peak_forward(x: Array, axis: int) -> tuple[Array, tuple[Array, Array]]:
 
 
 def _peak_backward(axis: int, residuals: tuple[Array, Array], cotangent: Array) -> tuple[Array]:
-    winner, places = residuals
-    line = [1] * winner.ndim
-    line[axis] = places.shape[0]
-    chosen = winner == places.astype(winner.dtype).reshape(line)
-    return (jnp.where(chosen, cotangent, jnp.zeros_like(cotangent)),)
+    winner, positions = residuals
+    shape = [1] * winner.ndim
+    shape[axis] = positions.shape[0]
+    is_winner = winner == positions.astype(winner.dtype).reshape(shape)
+    return (jnp.where(is_winner, cotangent, jnp.zeros_like(cotangent)),)
 
 
 peak.defvjp(_peak_forward, _peak_backward)
@@ -220,10 +190,10 @@ class Stem(nn.Module):
         self, images: Float[Array, "b h w c"], *, train: bool
     ) -> Float[Array, "b h2 w2 d"]:
         """Map images of any channel count to `width` features."""
-        make = self.layers
-        x = make.conv(self.width, kernel=7, stride=2, name="conv")(images)
-        x = make.norm(name="norm")(x, train=train)
-        return max_pool_3x3(make.pointwise(jax.nn.relu, x), paired=make.paired)
+        layers = self.layers
+        x = layers.conv(self.width, kernel=7, stride=2, name="conv")(images)
+        x = layers.norm(name="norm")(x, train=train)
+        return max_pool_3x3(layers.pointwise(jax.nn.relu, x), paired=layers.paired)
 
 
 class Head(nn.Module):

@@ -36,7 +36,7 @@ class GatedFeatures:
 
 @dataclasses.dataclass(frozen=True)
 class AttentionPlan:
-    """Where in the four residual stages attention sits, and of which flavour.
+    """Where in the four residual stages attention is, and of which flavour.
 
     Attributes:
       placement: "last_block" (default reading of the paper): in the last block of a stage, before
@@ -46,46 +46,46 @@ class AttentionPlan:
       stages: stages that get attention, 1-4.
 
     Note:
-      The paper speaks of three CBAMs, one for each of the first three stages, and of skip
-      connections that carry unattended features past them; only `last_block` gives both.
+      The paper has three CBAMs, one for each of the first three stages, and skip connections around
+      them that carry features without attention; only `last_block` gives both.
     """
 
     placement: str = "last_block"
     flavour: str = "paper"
     stages: tuple[int, ...] = (1, 2, 3)
 
-    def flavour_in_block(self, *, stage: int, last: bool) -> str | None:
+    def flavour_in_block(self, *, stage: int, is_last: bool) -> str | None:
         """The flavour on the residual branch of a block of `stage`; None: no attention there."""
-        placed = self.placement == "every_block" or (self.placement == "last_block" and last)
-        return self.flavour if stage in self.stages and placed else None
+        is_placed = self.placement == "every_block" or (self.placement == "last_block" and is_last)
+        return self.flavour if stage in self.stages and is_placed else None
 
     def flavour_after(self, stage: int) -> str | None:
         """The flavour of the module that follows `stage`; None: no attention there."""
-        placed = self.placement in ("stage_end", "stage_end_residual")
-        return self.flavour if stage in self.stages and placed else None
+        is_placed = self.placement in ("stage_end", "stage_end_residual")
+        return self.flavour if stage in self.stages and is_placed else None
 
 
 NO_ATTENTION = AttentionPlan(stages=())
 
 
-def attention_plan(*, placement: str, flavour: str, stages: Sequence[int]) -> AttentionPlan:
+def make_attention_plan(*, placement: str, flavour: str, stages: Sequence[int]) -> AttentionPlan:
     """An `AttentionPlan` from a config's values (lists become tuples).
 
     Raises:
       ConfigError: an unknown placement, flavour or stage, a stage twice, or no stage at all.
     """
-    _one_of("placement", placement, PLACEMENTS)
-    _one_of("flavour", flavour, FLAVOURS)
-    chosen = tuple(stages)
-    if not chosen or not set(chosen) <= set(STAGES) or len(set(chosen)) < len(chosen):
+    _check_choice("placement", placement, PLACEMENTS)
+    _check_choice("flavour", flavour, FLAVOURS)
+    given = tuple(stages)
+    if not given or not set(given) <= set(STAGES) or len(set(given)) < len(given):
         raise ConfigError(
-            f"stages={chosen!r}: expected one or more different stages of {STAGES}, "
+            f"stages={given!r}: expected one or more different stages of {STAGES}, "
             "for example (1, 2, 3)"
         )
-    return AttentionPlan(placement=placement, flavour=flavour, stages=chosen)
+    return AttentionPlan(placement=placement, flavour=flavour, stages=given)
 
 
-def _one_of(key: str, value: str, valid: tuple[str, ...]) -> None:
+def _check_choice(key: str, value: str, valid: tuple[str, ...]) -> None:
     if value not in valid:
         raise ConfigError(f"{key}={value!r}: {nearest(str(value), valid)}")
 
@@ -107,13 +107,13 @@ class ChannelGate(nn.Module):
         reduce = self.layers.conv(hidden, kernel=1, bias=bias, name="reduce")
         expand = self.layers.conv(channels, kernel=1, bias=bias, name="expand")
         wide = self.layers.wide
-        over_space = functools.partial(_over_space, channels=channels, wide=wide)
-        pooled = row_pairs.reduced(over_space, x, paired=self.layers.paired)
+        pool = functools.partial(_pool_over_space, channels=channels, wide=wide)
+        pooled = row_pairs.reduce(pool, x, paired=self.layers.paired)
         total = sum(expand(jax.nn.relu(reduce(vector))).astype(wide) for vector in pooled)
         return jax.nn.sigmoid(total).astype(x.dtype)
 
 
-def _over_space(x: Array, *, channels: int, wide: str) -> tuple[Array, Array]:
+def _pool_over_space(x: Array, *, channels: int, wide: str) -> tuple[Array, Array]:
     """Mean and maximum of each channel, `[b, 1, 1, c]`; x may be paired.
 
     A mean over many pixels in bfloat16 would lose digits; the maximum cannot.
@@ -121,8 +121,8 @@ def _over_space(x: Array, *, channels: int, wide: str) -> tuple[Array, Array]:
     mean = jnp.mean(x.astype(wide), axis=(1, 2), keepdims=True)
     largest = peak(x.reshape(x.shape[0], -1, 1, x.shape[3]), 1)
     if x.shape[3] > channels:
-        mean = row_pairs.gathered(mean, channels).mean(axis=3)
-        largest = peak(row_pairs.gathered(largest, channels), 3)[..., 0, :]
+        mean = row_pairs.split_rows(mean, channels).mean(axis=3)
+        largest = peak(row_pairs.split_rows(largest, channels), 3)[..., 0, :]
     return mean.astype(x.dtype), largest
 
 
@@ -136,8 +136,8 @@ class SpatialGate(nn.Module):
     def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> Float[Array, "b h w 1"]:
         """Return the map in (0, 1), float32 (float64 under that compute type)."""
         wide = self.layers.wide
-        over_channels = functools.partial(_over_channels, channels=x.shape[-1], wide=wide)
-        mean, maximum = row_pairs.reduced(over_channels, x, paired=self.layers.paired)
+        pool = functools.partial(_pool_over_channels, channels=x.shape[-1], wide=wide)
+        mean, maximum = row_pairs.reduce(pool, x, paired=self.layers.paired)
         pair = (mean, maximum) if self.flavour == "paper" else (maximum, mean)
         y = self.layers.conv(1, kernel=7, name="conv")(jnp.concatenate(pair, axis=-1))
         if self.flavour == "official":
@@ -145,22 +145,24 @@ class SpatialGate(nn.Module):
         return jax.nn.sigmoid(y.astype(wide))
 
 
-def _over_channels(x: Array, *, channels: int, wide: str) -> tuple[Array, Array]:
+def _pool_over_channels(x: Array, *, channels: int, wide: str) -> tuple[Array, Array]:
     """Mean and maximum of each pixel, `[b, h, w, 1]` whether x is paired or not."""
     if x.shape[-1] > channels:
-        rows = [_over_channels(row, channels=channels, wide=wide) for row in jnp.split(x, 2, -1)]
+        rows = [
+            _pool_over_channels(row, channels=channels, wide=wide) for row in jnp.split(x, 2, -1)
+        ]
         means, largest = zip(*rows, strict=True)
-        return _rows_apart(means), _rows_apart(largest)
+        return _interleave_rows(means), _interleave_rows(largest)
     return jnp.mean(x.astype(wide), axis=-1, keepdims=True).astype(x.dtype), peak(x, -1)
 
 
-def _rows_apart(maps: Sequence[Array]) -> Array:
+def _interleave_rows(maps: Sequence[Array]) -> Array:
     b, height, width, _ = maps[0].shape
     return jnp.stack(maps, axis=2).reshape(b, len(maps) * height, width, 1)
 
 
 class Cbam(nn.Module):
-    """Channel gate, then spatial gate on what it let through."""
+    """Channel gate, then spatial gate on its result."""
 
     layers: Layers
     flavour: str = "paper"
@@ -168,10 +170,10 @@ class Cbam(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> GatedFeatures:
         """Return the gated features and the spatial map."""
-        make = self.layers
-        x, seen = make.fork(x)
-        weights = ChannelGate(make, self.flavour, name="channel")(seen)
-        x, seen = make.fork(make.pointwise(jnp.multiply, x, weights))
-        attention = SpatialGate(make, self.flavour, name="spatial")(seen, train=train)
-        gated = make.pointwise(jnp.multiply, x, attention.astype(x.dtype))
+        layers = self.layers
+        x, gate_input = layers.fork(x)
+        weights = ChannelGate(layers, self.flavour, name="channel")(gate_input)
+        x, gate_input = layers.fork(layers.pointwise(jnp.multiply, x, weights))
+        attention = SpatialGate(layers, self.flavour, name="spatial")(gate_input, train=train)
+        gated = layers.pointwise(jnp.multiply, x, attention.astype(x.dtype))
         return GatedFeatures(gated, attention)

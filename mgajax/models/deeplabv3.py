@@ -13,11 +13,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from mgajax.errors import ConfigError, nearest
-from mgajax.models.blocks import Layers, Stem, checked_width
+from mgajax.models.blocks import Layers, Stem, check_width
 from mgajax.models.initialise import Laws, constant, normal_fan_out, uniform_fan_in
+from mgajax.models.outputs import SegmenterOutput
 from mgajax.models.resize import resize_features
 from mgajax.models.resnet import STAGE_WIDTHS, BottleneckBlock
-from mgajax.models.segmentation_output import SegmenterOutput
 
 STRIDES = (1, 2, 1, 1)
 DILATIONS = (1, 1, 2, 4)
@@ -33,7 +33,7 @@ DEEPLABV3_LAWS: Laws = (
     ("backbone/*/kernel", normal_fan_out),
     ("*", uniform_fan_in),
 )
-"""torchvision's: the ResNet's law in the backbone, PyTorch's default for the heads."""
+"""torchvision's: the ResNet's laws in the backbone, PyTorch's default in the heads."""
 
 
 class DilatedBackbone(nn.Module):
@@ -164,7 +164,7 @@ class FcnHead(nn.Module):
 
 @dataclasses.dataclass(frozen=True)
 class Heads:
-    """What sits on the backbone.
+    """The heads on the backbone.
 
     Attributes:
       auxiliary: "fcn" for the auxiliary head on the third stage, "none" without.
@@ -186,8 +186,8 @@ class Heads:
                 raise ConfigError(f"{key}={getattr(self, key)!r}: expected a rate in [0, 1)")
 
     @property
-    def drops(self) -> bool:
-        """Whether training needs random numbers."""
+    def needs_random_numbers(self) -> bool:
+        """Whether a dropout rate is above 0."""
         return self.dropout > 0.0 or (self.auxiliary == "fcn" and self.auxiliary_dropout > 0.0)
 
 
@@ -216,7 +216,7 @@ class DeepLabV3(nn.Module):
           ConfigError: training without `rngs={"dropout": key}` though a dropout rate is not zero;
             or on one image on all devices, whose global mean batch normalisation cannot normalise.
         """
-        if train and self.heads.drops and not self.has_rng("dropout"):
+        if train and self.heads.needs_random_numbers and not self.has_rng("dropout"):
             raise ConfigError(
                 f"deeplabv3: dropout={self.heads.dropout}, auxiliary_dropout="
                 f"{self.heads.auxiliary_dropout} in training without random numbers; pass "
@@ -259,9 +259,7 @@ def deeplabv3_resnet50(
       ConfigError: an option has an unknown or impossible value.
     """
     heads = Heads(auxiliary, dropout, auxiliary_dropout)
-    return DeepLabV3(
-        num_classes, (3, 4, 6, 3), heads, Layers(dtype, axis_name), checked_width(width)
-    )
+    return DeepLabV3(num_classes, (3, 4, 6, 3), heads, Layers(dtype, axis_name), check_width(width))
 
 
 def deeplabv3_resnet101(
@@ -283,5 +281,5 @@ def deeplabv3_resnet101(
     """
     heads = Heads(auxiliary, dropout, auxiliary_dropout)
     return DeepLabV3(
-        num_classes, (3, 4, 23, 3), heads, Layers(dtype, axis_name), checked_width(width)
+        num_classes, (3, 4, 23, 3), heads, Layers(dtype, axis_name), check_width(width)
     )

@@ -5,9 +5,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from mgajax.models.blocks import ClassifierOutput, Head, Layers, Stem
-from mgajax.models.convolution import cut
+from mgajax.models.blocks import Head, Layers, Stem
+from mgajax.models.convolution import strided_slice
 from mgajax.models.initialise import DENSENET_LAWS, Laws
+from mgajax.models.outputs import ClassifierOutput
 
 GROWTH = 32
 BOTTLENECK = 4 * GROWTH
@@ -43,7 +44,7 @@ class Transition(nn.Module):
 
 def _average_pool_2x2(x: Array) -> Array:
     rows, columns = x.shape[1] // 2, x.shape[2] // 2
-    x = cut(x, rows=slice(2 * rows), columns=slice(2 * columns))
+    x = strided_slice(x, rows=slice(2 * rows), columns=slice(2 * columns))
     blocks = x.reshape(x.shape[0], rows, 2, columns, 2, x.shape[-1])
     return jnp.mean(blocks, axis=(2, 4))
 

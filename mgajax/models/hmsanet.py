@@ -1,8 +1,7 @@
 """HMSANet: hierarchical multi-scale attention for segmentation (Tao et al. 2020; paper §4.1, Eq. 1).
 
-One network sees the image at several scales. At each scale it also says, pixel by pixel, how much
-that scale is to be trusted against the finer ones, and the logits are combined accordingly. Numbers
-as in NVIDIA's semantic-segmentation (BSD-3), two-scale training and n-scale inference alike.
+One network is applied to the image at several scales. At each scale it also predicts, for each pixel,
+the weight of that scale against the finer ones, by which the logits are combined. Numbers as in NVIDIA's semantic-segmentation (BSD-3), two-scale training and n-scale inference alike.
 """
 
 import dataclasses
@@ -20,13 +19,13 @@ from mgajax.models.hrnet import (
     REPEATS,
     HRNet,
     TrunkPlan,
-    rematerialised,
+    rematerialise,
     trunk_plan,
 )
 from mgajax.models.initialise import Laws, constant, normal, uniform_fan_in
 from mgajax.models.ocr import HeadPlan, OcrHead, ScaleAttention
+from mgajax.models.outputs import SegmenterOutput
 from mgajax.models.resize import resize_features
-from mgajax.models.segmentation_output import SegmenterOutput
 
 TRAINING_SCALES = (0.5, 1.0)
 TINY_HEAD = HeadPlan(middle=32, key=16)
@@ -41,12 +40,12 @@ HMSANET_LAWS: Laws = (
 
 
 class ScalePass(NamedTuple):
-    """What the network says of one scale, at that scale's image size.
+    """Outputs of the network at one scale, of that scale's image size.
 
     Attributes:
       logits: float32 `[b, h, w, k]`.
       auxiliary: float32 `[b, h, w, k]`, the OCR head's coarse logits.
-      attention: float32 `[b, h, w, 1]` in (0, 1): high trusts this scale, low the finer ones.
+      attention: float32 `[b, h, w, 1]` in (0, 1): high prefers this scale, low the finer ones.
     """
 
     logits: Array
@@ -62,8 +61,8 @@ class HMSANet(nn.Module):
       trunk: dimensions of the trunk.
       head: dimensions of the heads.
       layers: how layers compute.
-      scales: scales of inference, 1 among them; `model.clone(scales=...)` changes them, the
-        variables stay. Training always sees `TRAINING_SCALES`.
+      scales: scales of inference, 1 among them; `model.clone(scales=...)` changes them and
+        keeps the variables. Training always uses `TRAINING_SCALES`.
       remat: see `HRNet`; "modules" covers the heads as well.
       repeats: see `HRNet`.
     """
@@ -99,17 +98,20 @@ class HMSANet(nn.Module):
         """
         scales = TRAINING_SCALES if train else self.scales
         # One scale makes all variables; the others share them.
-        seen = self.passes(images, scales=(1.0,) if self.is_initializing() else scales, train=train)
+        scales = (1.0,) if self.is_initializing() else scales
+        passes = self.passes(images, scales=scales, train=train)
         size = (images.shape[1], images.shape[2])
-        logits = {scale: one.logits for scale, one in seen.items()}
-        coarse = {scale: one.auxiliary for scale, one in seen.items()}
-        # The largest scale's attention has nobody to give way to.
-        trust = {scale: seen[scale].attention for scale in sorted(seen)[:-1]}
-        own = {f"scale_{scale}": resize_features(one, size=size) for scale, one in logits.items()}
+        logits = {scale: outputs.logits for scale, outputs in passes.items()}
+        coarse = {scale: outputs.auxiliary for scale, outputs in passes.items()}
+        # The attention of the largest scale is not used: there is no finer one.
+        attention = {scale: passes[scale].attention for scale in sorted(passes)[:-1]}
+        by_scale = {
+            f"scale_{scale}": resize_features(maps, size=size) for scale, maps in logits.items()
+        }
         return SegmenterOutput(
-            logits=combine(logits, trust),
-            auxiliary={"ocr": combine(coarse, trust), **own},
-            attention={f"scale_{scale}": one for scale, one in trust.items()},
+            logits=combine(logits, attention),
+            auxiliary={"ocr": combine(coarse, attention), **by_scale},
+            attention={f"scale_{scale}": maps for scale, maps in attention.items()},
         )
 
     def passes(
@@ -121,19 +123,19 @@ class HMSANet(nn.Module):
           ConfigError: the images are too small for a scale.
         """
         return {
-            scale: self._pass(_scaled(images, scale=scale), train=train) for scale in sorted(scales)
+            scale: self._pass(_resize_to_scale(images, scale=scale), train=train)
+            for scale in sorted(scales)
         }
 
     def _pass(self, images: Array, *, train: bool) -> ScalePass:
         size = (images.shape[1], images.shape[2])
-        segmented = rematerialised(self.ocr, self.remat, train=train)(
-            self.backbone(images, train=train)
-        )
-        attend = rematerialised(self.scale_attention, self.remat, train=train)
+        head = rematerialise(self.ocr, self.remat, train=train)
+        outputs = head(self.backbone(images, train=train))
+        attend = rematerialise(self.scale_attention, self.remat, train=train)
         return ScalePass(
-            logits=resize_features(segmented.logits, size=size),
-            auxiliary=resize_features(segmented.auxiliary, size=size),
-            attention=resize_features(attend(segmented.features), size=size),
+            logits=resize_features(outputs.logits, size=size),
+            auxiliary=resize_features(outputs.auxiliary, size=size),
+            attention=resize_features(attend(outputs.features), size=size),
         )
 
     @property
@@ -150,7 +152,7 @@ def combine(
     With scales ½, 1 and 2 this is
     `M = U(α₁·M₁) + U(1 − α₁)·[α₂·M₂ + (1 − α₂)·D(M₃)]`: U and D resize to the images' size, and M
     are logits, not probabilities. The product is taken before U, as `U(α₁·M₁)` and not
-    `U(α₁)·U(M₁)`, and `U(1 − α₁) = 1 − U(α₁)`. High attention trusts the *lower* scale.
+    `U(α₁)·U(M₁)`, and `U(1 − α₁) = 1 − U(α₁)`. High attention prefers the *lower* scale.
 
     Args:
       logits: scale to `[b, h·scale, w·scale, k]`, scale 1 among them.
@@ -159,17 +161,17 @@ def combine(
     largest, *rest = sorted(logits, reverse=True)
     combined = logits[largest]
     for scale in rest:
-        trust, trusted = attention[scale], attention[scale] * logits[scale]
+        weights, weighted = attention[scale], attention[scale] * logits[scale]
         if scale >= 1.0:
-            combined = resize_features(combined, size=(trusted.shape[1], trusted.shape[2]))
+            combined = resize_features(combined, size=(weighted.shape[1], weighted.shape[2]))
         else:
             size = (combined.shape[1], combined.shape[2])
-            trust, trusted = resize_features(trust, size=size), resize_features(trusted, size=size)
-        combined = trusted + (1.0 - trust) * combined
+            weights, weighted = (resize_features(x, size=size) for x in (weights, weighted))
+        combined = weighted + (1.0 - weights) * combined
     return combined
 
 
-def _scaled(images: Array, *, scale: float) -> Array:
+def _resize_to_scale(images: Array, *, scale: float) -> Array:
     height, width = (math.floor(side * scale) for side in images.shape[1:3])
     if min(height, width) < 1:
         raise ConfigError(
@@ -219,21 +221,21 @@ def hmsanet(
         trunk_plan(trunk, modules=modules),
         dataclasses.replace(head, dropout=dropout),
         Layers(dtype, axis_name),
-        checked_scales(scales),
+        check_scales(scales),
         remat,
         repeats,
     )
 
 
-def checked_scales(scales: Sequence[float | int]) -> tuple[float, ...]:
+def check_scales(scales: Sequence[float | int]) -> tuple[float, ...]:
     """The scales in ascending order, as `model.clone(scales=...)` takes them.
 
     Raises:
       ConfigError: one is not positive or comes twice, or 1 is not among them.
     """
     numbers = tuple(float(scale) for scale in scales)
-    usable = all(math.isfinite(number) and number > 0 for number in numbers)
-    if not usable or 1.0 not in numbers or len(set(numbers)) < len(numbers):
+    are_positive = all(math.isfinite(number) and number > 0 for number in numbers)
+    if not are_positive or 1.0 not in numbers or len(set(numbers)) < len(numbers):
         raise ConfigError(
             f"scales={scales!r}: expected different positive numbers, 1.0 among them, such as "
             "(0.5, 1.0)"

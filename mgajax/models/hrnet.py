@@ -125,10 +125,10 @@ class ExchangeModule(nn.Module):
     def __call__(self, branches: list[Array], *, train: bool) -> list[Array]:
         """Map one feature map a branch, finest first, to maps of the same shapes."""
         inner = [self._branch(x, number, train=train) for number, x in enumerate(branches)]
-        return [self._received(inner, target, train=train) for target in range(len(inner))]
+        return [self._fuse(inner, target, train=train) for target in range(len(inner))]
 
     def _branch(self, x: Array, number: int, *, train: bool) -> Array:
-        return repeated(
+        return apply_in_turn(
             self,
             functools.partial(BasicBlock, self.channels[number], 1, self.layers),
             lambda block, x: block(x, train=train).features,
@@ -137,12 +137,12 @@ class ExchangeModule(nn.Module):
             repeats=self.repeats,
         )
 
-    def _received(self, branches: list[Array], target: int, *, train: bool) -> Array:
-        """The rectified sum of what all branches send to branch `target`, finest first."""
-        sent = [self._sent(branches, n, target, train=train) for n in range(len(branches))]
-        return jax.nn.relu(functools.reduce(operator.add, sent))
+    def _fuse(self, branches: list[Array], target: int, *, train: bool) -> Array:
+        """ReLU of the sum of all branches, converted to the shape of branch `target`."""
+        converted = [self._convert(branches, n, target, train=train) for n in range(len(branches))]
+        return jax.nn.relu(functools.reduce(operator.add, converted))
 
-    def _sent(self, branches: list[Array], source: int, target: int, *, train: bool) -> Array:
+    def _convert(self, branches: list[Array], source: int, target: int, *, train: bool) -> Array:
         x, name = branches[source], f"to{target}_from{source}"
         if source > target:
             convert = ConvNorm(
@@ -151,12 +151,12 @@ class ExchangeModule(nn.Module):
             height, width = branches[target].shape[1:3]
             return resize_features(convert(x, train=train), size=(height, width))
         for step in range(target - source):
-            last = step == target - source - 1
+            is_last = step == target - source - 1
             shrink = ConvNorm(
-                self.channels[target if last else source],
+                self.channels[target if is_last else source],
                 self.layers,
                 stride=2,
-                activation="none" if last else "relu",
+                activation="none" if is_last else "relu",
                 name=f"{name}_step{step}",
             )
             x = shrink(x, train=train)
@@ -173,7 +173,7 @@ class HRNet(nn.Module):
         backward pass: less memory for a second forward pass; "none" keeps everything.
       repeats: "scanned" compiles the equal blocks of a branch, and the equal modules of a stage,
         once and loops over their stacked parameters: a third of the compile time, for a copy of
-        the parameters and of their gradients in every pass. "unrolled" compiles each by itself.
+        the parameters and of their gradients in every pass. "unrolled" compiles each block.
         Variables and results are the same; only "unrolled" lets intermediate values be captured.
     """
 
@@ -187,19 +187,19 @@ class HRNet(nn.Module):
         self, images: Float[Array, "b h w c"], *, train: bool
     ) -> Float[Array, "b _h _w _d"]:
         """Map images to `plan.features` channels at a quarter of their size, rounded up."""
-        looped = dataclasses.replace(self.layers, convolution=convolve_in_loops)
-        inner = looped if self.repeats == "scanned" else self.layers
+        scanned = dataclasses.replace(self.layers, convolution=convolve_in_loops)
+        inner = scanned if self.repeats == "scanned" else self.layers
         x = ConvNorm(self.plan.stem, self.layers, stride=2, name="stem1")(images, train=train)
         x = ConvNorm(self.plan.stem, self.layers, stride=2, name="stem2")(x, train=train)
         for index in range(self.plan.bottlenecks):
             block = BottleneckBlock(
                 self.plan.bottleneck_width, 1, self.layers, name=f"stage1_block{index}"
             )
-            x = rematerialised(block, self.remat, train=train)(x).features
+            x = rematerialise(block, self.remat, train=train)(x).features
         branches = [x]
         for stage, modules in enumerate(self.plan.modules, start=2):
             branches = self._transition(branches, stage, train=train)
-            branches = repeated(
+            branches = apply_in_turn(
                 self,
                 functools.partial(
                     ExchangeModule,
@@ -208,7 +208,7 @@ class HRNet(nn.Module):
                     inner,
                     self.repeats,
                 ),
-                lambda module, x: rematerialised(module, self.remat, train=train)(x),
+                lambda module, x: rematerialise(module, self.remat, train=train)(x),
                 branches,
                 names=[f"stage{stage}_module{index}" for index in range(modules)],
                 repeats=self.repeats,
@@ -230,7 +230,7 @@ class HRNet(nn.Module):
         return [*branches, added]
 
 
-def repeated(
+def apply_in_turn(
     parent: nn.Module,
     make: Callable[..., nn.Module],
     call: Callable[[nn.Module, Any], Any],
@@ -239,13 +239,13 @@ def repeated(
     names: Sequence[str],
     repeats: str,
 ) -> Any:
-    """Apply modules of one making one after the other, as submodules `names` of `parent`.
+    """Apply equal modules one after another, as submodules `names` of `parent`.
 
     Args:
-      parent: whose variables hold one entry a name, under either value of `repeats`.
+      parent: its variables have one entry a name, under either value of `repeats`.
       make: makes a module from the arguments `name` or `parent`.
-      call: applies a module to features of any structure and returns the like.
-      x: the first one's input.
+      call: applies a module to features of any structure and returns the same structure.
+      x: the input of the first module.
       names: in order.
       repeats: "unrolled" or "scanned" (see `HRNet`).
     """
@@ -253,22 +253,24 @@ def repeated(
         for name in names:
             x = call(make(name=name), x)
         return x
-    module, own = make(parent=None), parent.variables
+    module, variables = make(parent=None), parent.variables
     updated = ["batch_stats"] if parent.is_mutable_collection("batch_stats") else []
-    each = [{kind: own[kind][name] for kind in ("params", "batch_stats")} for name in names]
+    by_module = [
+        {kind: variables[kind][name] for kind in ("params", "batch_stats")} for name in names
+    ]
 
-    def one(x: Any, variables: Any) -> tuple[Any, Any]:
-        return module.apply(variables, x, method=call, mutable=updated)
+    def apply(x: Any, of_module: Any) -> tuple[Any, Any]:
+        return module.apply(of_module, x, method=call, mutable=updated)
 
-    x, new = jax.lax.scan(one, x, jax.tree.map(lambda *leaves: jnp.stack(leaves), *each))
+    x, new = jax.lax.scan(apply, x, jax.tree.map(lambda *leaves: jnp.stack(leaves), *by_module))
     for kind in updated:
         for index, name in enumerate(names):
             parent.put_variable(kind, name, jax.tree.map(operator.itemgetter(index), new[kind]))
     return x
 
 
-def rematerialised(module: nn.Module, remat: str, *, train: bool) -> Callable[..., Any]:
-    """`module` as a function of its arrays alone; with "modules" it forgets its inside (`HRNet`)."""
+def rematerialise(module: nn.Module, remat: str, *, train: bool) -> Callable[..., Any]:
+    """`module` as a function of arrays; with "modules" recomputed in the backward pass (`HRNet`)."""
 
     def forward(module: nn.Module, *arrays: Any) -> Any:
         return module(*arrays, train=train)

@@ -1,10 +1,10 @@
 """Initial parameters, drawn by numpy from the shapes alone: no compilation, no device.
 
-Every parameter has its own generator, seeded by (seed, CRC-32 of its path): neither the order of
-the layers nor a layer added elsewhere changes what another one starts from.
+Every parameter has its own generator, seeded by (seed, CRC-32 of its path): neither the order of the
+layers nor an added layer changes the initial values of another one.
 
-Which law draws which parameter is a table of glob patterns per family of networks; the first match
-counts. The laws are those of the public PyTorch definitions (torchvision; the CBAM authors' code).
+A table of glob patterns for each family of networks says which law draws which parameter; the first
+match counts. The laws are those of the public PyTorch definitions (torchvision; the CBAM authors' code).
 """
 
 import fnmatch
@@ -49,13 +49,13 @@ def normal_fan_in(rng: np.random.Generator, shape: Shape, kernel: Shape) -> np.n
 
 
 def uniform_fan_in(rng: np.random.Generator, shape: Shape, kernel: Shape) -> np.ndarray:
-    """Uniform within ±1 / √fan_in: what PyTorch's layers do if nobody says otherwise."""
+    """Uniform within ±1 / √fan_in: the default of PyTorch's layers."""
     bound = 1.0 / math.sqrt(math.prod(kernel[:-1]))
     return rng.uniform(-bound, bound, shape)
 
 
 def uniform_fan_out(rng: np.random.Generator, shape: Shape, kernel: Shape) -> np.ndarray:
-    """Uniform within ±1 / √fan_out: PyTorch's transposed convolutions, whose sides it confuses."""
+    """Uniform within ±1 / √fan_out: PyTorch's transposed convolutions, where it takes it for fan_in."""
     bound = 1.0 / math.sqrt(kernel[-1] * math.prod(kernel[:-2]))
     return rng.uniform(-bound, bound, shape)
 
@@ -92,12 +92,12 @@ OFFICIAL_CBAM_LAWS: Laws = (
 def variable_shapes(model: nn.Module, *, image_size: int, channels: int) -> dict[str, Any]:
     """The model's variables as `jax.ShapeDtypeStruct`, traced without computing anything."""
     shapes = _traced_shapes(model, image_size, channels)
-    return jax.tree.map(lambda leaf: leaf, shapes)  # the caller's own, to change as they like
+    return jax.tree.map(lambda leaf: leaf, shapes)  # a copy, which the caller may change
 
 
 @functools.lru_cache
 def _traced_shapes(model: nn.Module, image_size: int, channels: int) -> dict[str, Any]:
-    """Traced once a model: that takes seconds, and weights that come or go ask for it each time."""
+    """Traced once a model: it takes seconds, and reading and writing weights needs it each time."""
     images = jax.ShapeDtypeStruct((1, image_size, image_size, channels), jnp.float32)
     initialise = functools.partial(model.init, train=False)
     shapes: dict[str, Any] = jax.eval_shape(initialise, jax.random.key(0), images)
@@ -126,18 +126,18 @@ def init_variables(
         raise ConfigError(f"{type(model).__name__} has no table of initialisation laws")
     shapes = variable_shapes(model, image_size=image_size, channels=channels)
     params = flax.traverse_util.flatten_dict(shapes["params"], sep="/")
-    drawn = {
+    initial = {
         path: _draw(path, leaf.shape, kernel=_kernel_shape(path, params), laws=laws, seed=seed)
         for path, leaf in params.items()
     }
     statistics = flax.traverse_util.flatten_dict(shapes.get("batch_stats", {}), sep="/")
-    started = {
+    initial_statistics = {
         path: np.full(leaf.shape, 1.0 if path.endswith("/var") else 0.0, np.float32)
         for path, leaf in statistics.items()
     }
     return {
-        "params": flax.traverse_util.unflatten_dict(drawn, sep="/"),
-        "batch_stats": flax.traverse_util.unflatten_dict(started, sep="/"),
+        "params": flax.traverse_util.unflatten_dict(initial, sep="/"),
+        "batch_stats": flax.traverse_util.unflatten_dict(initial_statistics, sep="/"),
     }
 
 

@@ -1,8 +1,8 @@
 """The paper's classifier: ResNet-18 + CBAM whose spatial map is guided by lesion masks (§4.2).
 
-The network is `resnet18_cbam`; guidance adds no parameter. What it adds is the name of the one map
-that the attention loss (Eq. 4) compares with the mask; and, for the paper's outlook (§7: lungs and
-lesions), of a map of another stage that the same loss compares with the lungs.
+The network is `resnet18_cbam`; guidance adds no parameter. It adds the name of the map that the
+attention loss (Eq. 4) compares with the mask and, for the paper's outlook (§7: lungs and lesions), of a
+map of another stage that the same loss compares with the lungs.
 """
 
 from collections.abc import Sequence
@@ -27,18 +27,18 @@ def mga_resnet18(
     """ResNet-18 with CBAM and mask-guided attention at residual stage `mga_stage`.
 
     Stage 3 is the paper's choice (Table 5). With `placement="every_block"` a stage has several
-    maps; the last one is guided (the paper is silent, it knows one CBAM a stage).
+    maps; the last one is guided (the paper has one CBAM a stage).
 
-    At `lung_stage`, if given, the lungs guide the map: lungs before lesions (2 before 3) goes from
-    where to look to what to look for. The paper only names the wish; a map has one target, so the
-    two stand in two stages.
+    At `lung_stage`, if given, the lungs guide the map: with lungs in stage 2 and lesions in stage 3
+    the network first learns where to look, then what to look for. The paper only proposes this; a map
+    has one target, so the two are in two stages.
 
     Raises:
       ConfigError: `mga_stage` or `lung_stage` is not among `stages`, both are one, or an option is
         unknown.
     """
-    chosen = {"mga_stage": mga_stage} | ({} if lung_stage is None else {"lung_stage": lung_stage})
-    for name, stage in chosen.items():
+    guided = {"mga_stage": mga_stage} | ({} if lung_stage is None else {"lung_stage": lung_stage})
+    for name, stage in guided.items():
         if stage not in tuple(stages):
             raise ConfigError(
                 f"{name}={stage!r}: no attention there, stages={tuple(stages)!r}; "

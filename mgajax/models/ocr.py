@@ -1,4 +1,4 @@
-"""Object-contextual representations (Yuan et al. 2020): pixels look at the classes' mean features.
+"""Object-contextual representations (Yuan et al. 2020): pixels attend to the classes' mean features.
 
 Structure and numerics as in NVIDIA's semantic-segmentation (BSD-3).
 """
@@ -31,11 +31,11 @@ class HeadPlan:
 
 
 class OcrOutput(NamedTuple):
-    """What the head makes of a feature map, at that map's size.
+    """Outputs of the head, of its feature map's size.
 
     Attributes:
       logits: float32 `[b, h, w, k]`.
-      auxiliary: float32 `[b, h, w, k]`, the coarse logits that say where the classes are.
+      auxiliary: float32 `[b, h, w, k]`, the coarse logits by which the classes are located.
       features: `[b, h, w, middle]`, after the dropout.
     """
 
@@ -45,7 +45,7 @@ class OcrOutput(NamedTuple):
 
 
 class ObjectAttention(nn.Module):
-    """Every pixel's mixture of the classes' representations, weighted by likeness."""
+    """Every pixel's mixture of the classes' representations, weighted by similarity."""
 
     plan: HeadPlan
     layers: Layers
@@ -59,13 +59,13 @@ class ObjectAttention(nn.Module):
         def project(x: Array, name: str, features: int = self.plan.key) -> Array:
             return ConvNorm(features, self.layers, kernel=1, name=name)(x, train=train)
 
-        listed = classes[:, :, None, :]
+        class_rows = classes[:, :, None, :]
         query = project(project(pixels, "query1"), "query2")
-        key = project(project(listed, "key1"), "key2").squeeze(2)
-        value = project(listed, "value").squeeze(2)
-        likeness = jnp.einsum("bhwc,bkc->bhwk", query, key).astype(self.layers.wide)
-        share = jax.nn.softmax(likeness * self.plan.key**-0.5, axis=-1)
-        mixture = jnp.einsum("bhwk,bkc->bhwc", share.astype(value.dtype), value)
+        key = project(project(class_rows, "key1"), "key2").squeeze(2)
+        value = project(class_rows, "value").squeeze(2)
+        similarity = jnp.einsum("bhwc,bkc->bhwk", query, key).astype(self.layers.wide)
+        weights = jax.nn.softmax(similarity * self.plan.key**-0.5, axis=-1)
+        mixture = jnp.einsum("bhwk,bkc->bhwc", weights.astype(value.dtype), value)
         return project(mixture, "output", self.plan.middle)
 
 
@@ -73,7 +73,7 @@ class OcrHead(nn.Module):
     """Coarse logits, the classes' representations, their context for every pixel, logits.
 
     Normalisation inside the object path sees `b · k` values a channel: with one image a device and
-    two classes that is two, and the path says nothing but a sign. Use `axis_name` or larger batches.
+    two classes that is two, of which only a sign remains. Use `axis_name` or larger batches.
     """
 
     num_classes: int
@@ -88,7 +88,7 @@ class OcrHead(nn.Module):
         auxiliary = self.layers.class_scores(self.num_classes, name="coarse_logits")(
             coarse(x, train=train)
         )
-        # Over the pixels, for each class; the main loss trains the coarse logits through it.
+        # For each class over the pixels. The main loss, too, trains the coarse logits through it.
         weights = jax.nn.softmax(auxiliary, axis=(1, 2)).astype(pixels.dtype)
         classes = jnp.einsum("bhwk,bhwc->bkc", weights, pixels)
 
@@ -105,7 +105,7 @@ class OcrHead(nn.Module):
 
 
 class ScaleAttention(nn.Module):
-    """How much a pixel trusts the scale that it is seen at: one map in (0, 1) for all classes."""
+    """The weight of a scale at each pixel, against the finer scales: one map in (0, 1) for all classes."""
 
     plan: HeadPlan
     layers: Layers
@@ -116,5 +116,5 @@ class ScaleAttention(nn.Module):
         for index in range(2):
             x = self.layers.conv(self.plan.key, kernel=3, name=f"conv{index}")(x)
             x = jax.nn.relu(self.layers.norm(name=f"norm{index}")(x, train=train))
-        exact = dataclasses.replace(self.layers, dtype=self.layers.wide)
-        return jax.nn.sigmoid(exact.conv(1, kernel=1, name="conv2")(x))
+        wide_layers = dataclasses.replace(self.layers, dtype=self.layers.wide)
+        return jax.nn.sigmoid(wide_layers.conv(1, kernel=1, name="conv2")(x))

@@ -1,4 +1,4 @@
-"""Counting and listing what a network is made of."""
+"""Number and list of a network's parameters."""
 
 import math
 from collections.abc import Mapping

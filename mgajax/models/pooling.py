@@ -11,59 +11,59 @@ from jax import lax
 from jaxtyping import Array, Float, UInt8
 
 from mgajax.models import row_pairs
-from mgajax.models.convolution import cut
+from mgajax.models.convolution import strided_slice
 
 
 def max_pool_3x3(x: Float[Array, "b h w c"], *, paired: bool = False) -> Float[Array, "b h2 w2 c"]:
     """Maximum over 3×3 windows, stride 2, padding 1 with −∞ (the stem of ResNet and DenseNet).
 
-    Of equal values the first in reading order wins, forward and backward. A choice between nine
-    slices that remembers which one it was: on a CPU at a fraction of the cost of
-    `lax.reduce_window`, on a GPU with fewer bytes, and without its gradient's scatter. On a TPU the
-    slices cost five times as much.
+    Of equal values the first in reading order wins, forward and backward. It is chosen from nine
+    slices, and its position stored: on a CPU at a fraction of the cost of `lax.reduce_window`, on a
+    GPU with fewer bytes, and without the scatter of its gradient. On a TPU the slices would cost five
+    times as much, so it has `lax.reduce_window`.
 
     Args:
       x: features.
-      paired: they come, and are wanted, in pairs of rows on a TPU (`row_pairs`).
+      paired: on a TPU, features come and go in pairs of rows (`row_pairs`).
     """
-    fits = paired and row_pairs.rows_of(*x.shape[1::2]) == 2 and x.shape[1] % 4 == 0
+    fits = paired and row_pairs.rows_side_by_side(*x.shape[1::2]) == 2 and x.shape[1] % 4 == 0
     on_a_tpu = _largest_in_pairs if fits else _largest_in_window
-    # No `jit` around it: the compiler drops no change of form at the edge of a function.
+    # Without a `jit` around it, in which the compiler could not drop changes of form.
     with jax.named_scope("max_pool_3x3"):
         return lax.platform_dependent(x, tpu=on_a_tpu, default=jax.jit(largest_of_nine))
 
 
 @jax.custom_jvp
 def largest_of_nine(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
-    """The form of most platforms; by its name `mgajax.explanation` knows it for a maximum."""
-    return _with_places(x)[0]
+    """The form of most platforms; `mgajax.explanation` recognises it by its name as a maximum."""
+    return _maxima_and_positions(x)[0]
 
 
 @largest_of_nine.defjvp
 def _differential(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    """Of the pixel that was chosen; what JAX makes of it backward puts each value in its place."""
-    values, places = _with_places(primals[0])
-    nothing = jnp.zeros((), values.dtype)
-    chosen = (
-        jnp.where(places == jnp.uint8(number), window, nothing)
+    """The tangent of the chosen pixel; its transpose puts each cotangent at that pixel."""
+    values, positions = _maxima_and_positions(primals[0])
+    zero = jnp.zeros((), values.dtype)
+    tangents_of_window = (
+        jnp.where(positions == jnp.uint8(number), window, zero)
         for number, window in enumerate(_windows(tangents[0], margin=0.0))
     )
-    return values, functools.reduce(jnp.add, chosen)
+    return values, functools.reduce(jnp.add, tangents_of_window)
 
 
-def _with_places(x: Array) -> tuple[Array, UInt8[Array, "b h2 w2 c"]]:
-    """The maxima, and which of its nine pixels, in reading order, a window had each from.
+def _maxima_and_positions(x: Array) -> tuple[Array, UInt8[Array, "b h2 w2 c"]]:
+    """The maxima, and the index, in reading order, of the pixel that each window has it from.
 
-    By comparison, not `jnp.maximum`: that costs three times as much and has the weakness explained
-    in `mgajax.models.blocks.peak`.
+    By comparison, not `jnp.maximum`, which costs three times as much and has the fault described in
+    `mgajax.models.blocks.peak`.
     """
     first, *others = _windows(x, margin=-jnp.inf)
-    values, places = first, jnp.zeros(first.shape, jnp.uint8)
+    values, positions = first, jnp.zeros(first.shape, jnp.uint8)
     for number, window in enumerate(others, start=1):
         larger = _exceeds(window, values)
         values = jnp.where(larger, window, values)
-        places = jnp.where(larger, jnp.uint8(number), places)
-    return values, places
+        positions = jnp.where(larger, jnp.uint8(number), positions)
+    return values, positions
 
 
 def _windows(x: Array, *, margin: float) -> list[Array]:
@@ -71,7 +71,7 @@ def _windows(x: Array, *, margin: float) -> list[Array]:
     rows, columns = (x.shape[1] + 1) // 2, (x.shape[2] + 1) // 2
     x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=margin)
     return [
-        cut(
+        strided_slice(
             x,
             rows=slice(top, top + 2 * rows - 1, 2),
             columns=slice(left, left + 2 * columns - 1, 2),
@@ -96,15 +96,15 @@ def _largest_in_pairs(x: Array) -> Array:
 def _largest(x: Array, window: tuple[int, ...]) -> Array:
     """Over windows of 3 with stride 2, of 1 with stride 1."""
     strides, pads = [(side + 1) // 2 for side in window], [(side // 2,) * 2 for side in window]
-    # A Python number: JAX differentiates no other beginning.
+    # A Python number: JAX differentiates no other initial value.
     return lax.reduce_window(x, -math.inf, lax.max, window, strides, pads)
 
 
 def _first_largest(maps: Sequence[Array]) -> Array:
-    """By comparison, as in `_with_places`."""
+    """By comparison, as in `_maxima_and_positions`."""
     return functools.reduce(lambda largest, x: jnp.where(_exceeds(x, largest), x, largest), maps)
 
 
 def _exceeds(x: Array, largest: Array) -> Array:
-    """Whether x is larger, or a NaN, of which no comparison is true and which must not be lost."""
+    """Whether x is larger, or a NaN, which must not be lost: no comparison with it is true."""
     return (x > largest) | jnp.isnan(x)

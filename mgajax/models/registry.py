@@ -33,7 +33,7 @@ BUILDERS = CLASSIFIERS | SEGMENTERS
 
 
 def names() -> tuple[str, ...]:
-    """The names that `create` knows."""
+    """Names of all networks, for `create`."""
     return tuple(BUILDERS)
 
 
@@ -47,13 +47,13 @@ def options(name: str) -> dict[str, Any]:
     return {key: p.default for key, p in parameters.items() if key != "num_classes"}
 
 
-def create(name: str, *, num_classes: int, **chosen: Any) -> nn.Module:
+def create(name: str, *, num_classes: int, **settings: Any) -> nn.Module:
     """A network by name.
 
     Args:
       name: one of `names()`.
       num_classes: number of logits, at least 2.
-      **chosen: options of this network; `options(name)` lists them with their defaults.
+      **settings: options of this network; `options(name)` lists them with their defaults.
 
     Returns:
       A flax module: `model.apply(variables, images, train=False)` takes normalised float32 images
@@ -65,12 +65,12 @@ def create(name: str, *, num_classes: int, **chosen: Any) -> nn.Module:
       ConfigError: an unknown name, option or value; the message lists the valid ones.
     """
     builder, known = _builder(name), tuple(options(name))
-    for key in chosen:
+    for key in settings:
         if key not in known:
             raise ConfigError(f"model {name} has no option {key!r}: {nearest(key, known)}")
     if num_classes < 2:
         raise ConfigError(f"num_classes={num_classes!r}: expected at least 2")
-    return builder(num_classes=num_classes, **chosen)
+    return builder(num_classes=num_classes, **settings)
 
 
 def _builder(name: str) -> Callable[..., nn.Module]:

@@ -15,14 +15,14 @@ from jaxtyping import Array, Float
 
 from mgajax.errors import ConfigError, nearest
 
-METHODS = ("area", "bilinear", "bilinear_antialias", "nearest", "nearest_exact")
+RESIZE_METHODS = ("area", "bilinear", "bilinear_antialias", "nearest", "nearest_exact")
 """Ways to resize a mask."""
 
 
 def resize_masks(
     masks: Float[Array, "b H W c"], *, size: tuple[int, int], method: str
 ) -> Float[Array, "b h w c"]:
-    """Bring masks to `size` (height, width).
+    """Resize masks to `size` (height, width).
 
     Args:
       masks: float32 values (any images will do).
@@ -45,12 +45,12 @@ def resize_masks(
 def resize_features(
     x: Float[Array, "b H W c"], *, size: tuple[int, int], method: str = "bilinear"
 ) -> Float[Array, "b h w c"]:
-    """Bring feature maps or logits to `size` (height, width), in their own type.
+    """Resize feature maps or logits to `size` (height, width), in their own type.
 
     Args:
       x: any floating type. Bilinear factors are exact in bfloat16 where the ratio is a power of two.
       size: new height and width, at least 1 each.
-      method: one of `METHODS`, or "bilinear_corners": bilinear with the centres of the corner
+      method: one of `RESIZE_METHODS`, or "bilinear_corners": bilinear with the centres of the corner
         pixels aligned (PyTorch's `align_corners=True`), which shifts everything else a little.
 
     Raises:
@@ -61,8 +61,8 @@ def resize_features(
         return x
     rows = jnp.asarray(resize_matrix(x.shape[1], size[0], method=method), x.dtype)
     columns = jnp.asarray(resize_matrix(x.shape[2], size[1], method=method), x.dtype)
-    # One einsum: it takes the cheaper side first. Full precision: accelerators would otherwise
-    # round the factors to 8 or 10 bits.
+    # One einsum, which takes the cheaper side first. Accelerators would round factors to 8 or 10
+    # bits without full precision.
     return jnp.einsum("bHWc,hH,wW->bhwc", x, rows, columns, precision=lax.Precision.HIGHEST)
 
 
@@ -89,16 +89,16 @@ def _area(index: int, old: int, new: int) -> np.ndarray:
 
 
 def _bilinear(index: int, old: int, new: int) -> np.ndarray:
-    place = max((index + 0.5) * old / new - 0.5, 0.0)
-    left = min(int(place), old - 1)
-    share = place - left
+    position = max((index + 0.5) * old / new - 0.5, 0.0)
+    left = min(int(position), old - 1)
+    share = position - left
     return _row(old, (left, min(left + 1, old - 1)), (1.0 - share, share))
 
 
 def _bilinear_corners(index: int, old: int, new: int) -> np.ndarray:
-    place = index * (old - 1) / max(new - 1, 1)
-    left = min(int(place), old - 1)
-    return _row(old, (left, min(left + 1, old - 1)), (1.0 - (place - left), place - left))
+    position = index * (old - 1) / max(new - 1, 1)
+    left = min(int(position), old - 1)
+    return _row(old, (left, min(left + 1, old - 1)), (1.0 - (position - left), position - left))
 
 
 def _bilinear_antialias(index: int, old: int, new: int) -> np.ndarray:

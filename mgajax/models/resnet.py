@@ -11,23 +11,24 @@ import jax
 from jaxtyping import Array, Float
 
 from mgajax.errors import ConfigError
-from mgajax.models.blocks import ClassifierOutput, Head, Layers, Stem, checked_width
+from mgajax.models.blocks import Head, Layers, Stem, check_width
 from mgajax.models.cbam import (
     NO_ATTENTION,
     REDUCTION,
     AttentionPlan,
     Cbam,
     GatedFeatures,
-    attention_plan,
+    make_attention_plan,
 )
 from mgajax.models.initialise import OFFICIAL_CBAM_LAWS, RESNET_LAWS, Laws
+from mgajax.models.outputs import ClassifierOutput
 
 STAGE_WIDTHS = (64, 128, 256, 512)
 DEPTHS_18 = (2, 2, 2, 2)
 
 
 class BasicBlock(nn.Module):
-    """Two 3×3 convolutions and a shortcut; attention, if any, gates the branch before the sum."""
+    """Two 3×3 convolutions and a shortcut; attention, if any, gates the branch before the addition."""
 
     width: int
     stride: int
@@ -37,12 +38,12 @@ class BasicBlock(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> GatedFeatures:
         """Map features to features of `width` channels, `stride` times smaller."""
-        make = self.layers
-        x, y = make.fork(x)
-        y = make.conv(self.width, kernel=3, stride=self.stride, name="conv1")(y)
-        y = make.pointwise(jax.nn.relu, make.norm(name="norm1")(y, train=train))
-        y = make.conv(self.width, kernel=3, name="conv2")(y)
-        y = make.norm(name="norm2")(y, train=train)
+        layers = self.layers
+        x, y = layers.fork(x)
+        y = layers.conv(self.width, kernel=3, stride=self.stride, name="conv1")(y)
+        y = layers.pointwise(jax.nn.relu, layers.norm(name="norm1")(y, train=train))
+        y = layers.conv(self.width, kernel=3, name="conv2")(y)
+        y = layers.norm(name="norm2")(y, train=train)
         return _join(y, x, block=self, train=train)
 
 
@@ -58,30 +59,30 @@ class BottleneckBlock(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"], *, train: bool) -> GatedFeatures:
         """Map features to features of `4 * width` channels, `stride` times smaller."""
-        make = self.layers
-        y = make.conv(self.width, kernel=1, name="conv1")(x)
-        y = jax.nn.relu(make.norm(name="norm1")(y, train=train))
-        window = make.conv(
+        layers = self.layers
+        y = layers.conv(self.width, kernel=1, name="conv1")(x)
+        y = jax.nn.relu(layers.norm(name="norm1")(y, train=train))
+        window = layers.conv(
             self.width, kernel=3, stride=self.stride, dilation=self.dilation, name="conv2"
         )
-        y = jax.nn.relu(make.norm(name="norm2")(window(y), train=train))
-        y = make.conv(4 * self.width, kernel=1, name="conv3")(y)
-        y = make.norm(name="norm3")(y, train=train)
+        y = jax.nn.relu(layers.norm(name="norm2")(window(y), train=train))
+        y = layers.conv(4 * self.width, kernel=1, name="conv3")(y)
+        y = layers.norm(name="norm3")(y, train=train)
         return _join(y, x, block=self, train=train)
 
 
 def _join(y: Array, x: Array, *, block: BasicBlock | BottleneckBlock, train: bool) -> GatedFeatures:
-    """Gate the branch `y`, bring the shortcut `x` to its shape, add, rectify."""
-    make, branch = block.layers, GatedFeatures(y)
+    """Gate the branch `y`, convert the shortcut `x` to its shape, add, apply ReLU."""
+    layers, branch = block.layers, GatedFeatures(y)
     if block.flavour is not None:
-        branch = Cbam(make, block.flavour, name="cbam")(y, train=train)
+        branch = Cbam(layers, block.flavour, name="cbam")(y, train=train)
     if x.shape != y.shape:
-        x = make.conv(y.shape[-1], kernel=1, stride=block.stride, name="shortcut_conv")(x)
-        x = make.norm(name="shortcut_norm")(x, train=train)
-    return GatedFeatures(make.pointwise(_rectified_sum, branch.features, x), branch.attention)
+        x = layers.conv(y.shape[-1], kernel=1, stride=block.stride, name="shortcut_conv")(x)
+        x = layers.norm(name="shortcut_norm")(x, train=train)
+    return GatedFeatures(layers.pointwise(_add_and_rectify, branch.features, x), branch.attention)
 
 
-def _rectified_sum(x: Array, y: Array) -> Array:
+def _add_and_rectify(x: Array, y: Array) -> Array:
     return jax.nn.relu(x + y)
 
 
@@ -100,12 +101,13 @@ class Stage(nn.Module):
         """Return the stage's features and its last attention map."""
         out = GatedFeatures(x)
         for index in range(self.depth):
-            last = index == self.depth - 1
             block = self.block(
                 self.width,
                 stride=2 if index == 0 and self.number > 1 else 1,
                 layers=self.layers,
-                flavour=self.plan.flavour_in_block(stage=self.number, last=last),
+                flavour=self.plan.flavour_in_block(
+                    stage=self.number, is_last=index == self.depth - 1
+                ),
                 name=f"block{index}",
             )
             out = block(out.features, train=train)
@@ -126,7 +128,7 @@ class ResNet(nn.Module):
       block: the residual block.
       depths: blocks in each of the four stages.
       layers: how layers compute.
-      plan: where attention sits.
+      plan: where attention is.
       guided: name of the attention map that lesion masks supervise ("stage3"); None if none is.
       lungs: name of the map that masks of the lungs supervise; None if none is.
       width: channels of the stem and of the first stage; each later stage has twice as many.
@@ -174,7 +176,7 @@ def resnet18(
     """ResNet-18; 11,178,051 parameters for three classes and three input channels.
 
     A `width` below 64 or smaller `depths` make a narrow network that compiles and runs in a
-    fraction of the time, for trials of everything but the network itself.
+    fraction of the time, for trials in which the network does not matter.
 
     Raises:
       ConfigError: `width` or `depths` cannot be used.
@@ -189,8 +191,8 @@ def _basic_resnet(
     layers: Layers,
     plan: AttentionPlan = NO_ATTENTION,
 ) -> ResNet:
-    """A ResNet of basic blocks, its sizes checked."""
-    width = checked_width(width, least=REDUCTION if plan.stages else 1)
+    """A ResNet of basic blocks; checks the sizes."""
+    width = check_width(width, least=REDUCTION if plan.stages else 1)
     counts = tuple(depths) if isinstance(depths, Sequence) else ()
     if len(counts) != 4 or not all(isinstance(count, int) and count > 0 for count in counts):
         raise ConfigError(
@@ -222,5 +224,5 @@ def resnet18_cbam(
     `flavour="official"`, `stages=(1, 2, 3, 4)` is the network of the CBAM authors. `width` (at
     least 16: CBAM keeps a sixteenth of the channels) and `depths`: see `resnet18`.
     """
-    plan = attention_plan(placement=placement, flavour=flavour, stages=stages)
+    plan = make_attention_plan(placement=placement, flavour=flavour, stages=stages)
     return _basic_resnet(num_classes, width, depths, Layers(dtype, axis_name), plan)

@@ -1,9 +1,9 @@
 """SegNet (Badrinarayanan et al. 2017): VGG-16's convolutions, and their mirror image.
 
 The decoder has no learnt up-sampling: it puts each value back where the encoder's pooling found its
-maximum. Layers carry the names of the authors' Caffe definition (`conv3_2`, `conv3_2_bn`,
-`conv3_2_D`, ...), which is followed here, but for its ceiling in the pooling: as in the PyTorch
-ports an odd last row or column is not pooled.
+maximum. Layers have the names of the authors' Caffe definition (`conv3_2`, `conv3_2_bn`,
+`conv3_2_D`, ...), which is followed here except in one point: as in the PyTorch ports, an odd last row
+or column is not pooled.
 """
 
 from collections.abc import Sequence
@@ -13,10 +13,10 @@ import jax
 from jaxtyping import Array, Float
 
 from mgajax.errors import ConfigError
-from mgajax.models.blocks import Layers, checked_width
+from mgajax.models.blocks import Layers, check_width
 from mgajax.models.initialise import Laws, constant, normal_fan_in
-from mgajax.models.segmentation_output import SegmenterOutput
-from mgajax.models.windows import max_pool_2x2, unpool_2x2
+from mgajax.models.outputs import SegmenterOutput
+from mgajax.models.resampling_2x2 import max_pool_2x2, unpool_2x2
 
 WIDTH = 64
 ENCODER = ((1, 1), (2, 2), (4, 4, 4), (8, 8, 8), (8, 8, 8))
@@ -24,9 +24,9 @@ ENCODER = ((1, 1), (2, 2), (4, 4, 4), (8, 8, 8), (8, 8, 8))
 
 SMALLEST = 2 ** len(ENCODER)
 ROUNDING = 4.0
-"""In evaluation, values of a pooling window that differ by rounding alone count as equal. On the even
-background of a CT slice all four are such, and another runtime, which rounds otherwise, would put
-them back to other places. (In training the largest one wins, as in PyTorch.)"""
+"""In evaluation, values of a pooling window that differ by rounding alone count as equal. On the uniform
+background of a CT slice all four do, and another runtime, with other rounding, would put them back at
+other positions. (In training the largest one wins, as in PyTorch.)"""
 
 SEGNET_LAWS: Laws = (
     ("*/scale", constant(1.0)),
@@ -38,7 +38,7 @@ SEGNET_LAWS: Laws = (
 
 
 class SegNet(nn.Module):
-    """Five encoder stages with pooling, five decoder stages with unpooling by the same places.
+    """Five encoder stages with pooling, five decoder stages with unpooling at the same positions.
 
     Attributes:
       num_classes: number of logits k a pixel.
@@ -62,16 +62,16 @@ class SegNet(nn.Module):
                 f"segnet: images of {images.shape[1]}×{images.shape[2]} pixels; "
                 f"five poolings need sides of at least {SMALLEST}"
             )
-        x, places, sizes = images, [], []
+        x, positions, sizes = images, [], []
         for stage, multiples in enumerate(ENCODER, start=1):
             names = [f"conv{stage}_{number}" for number in range(1, len(multiples) + 1)]
             x = self._convolutions(x, multiples, names=names, train=train)
             sizes.append((x.shape[1], x.shape[2]))
             pooled = max_pool_2x2(x, rounding=0.0 if train else ROUNDING)
             x = pooled.values
-            places.append(pooled.places)
+            positions.append(pooled.positions)
         for stage in range(len(ENCODER), 0, -1):
-            x = unpool_2x2(x, places[stage - 1], size=sizes[stage - 1])
+            x = unpool_2x2(x, positions[stage - 1], size=sizes[stage - 1])
             multiples = _decoder_multiples(stage)
             last = len(ENCODER[stage - 1])
             names = [f"conv{stage}_{last - index}_D" for index in range(len(multiples))]
@@ -112,4 +112,4 @@ def segnet(
     Raises:
       ConfigError: unknown `dtype`, an unusable `width`.
     """
-    return SegNet(num_classes, Layers(dtype, axis_name), checked_width(width))
+    return SegNet(num_classes, Layers(dtype, axis_name), check_width(width))

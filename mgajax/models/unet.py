@@ -1,8 +1,8 @@
-"""U-Net (Ronneberger et al. 2015) in the form that later papers mean by the name.
+"""U-Net (Ronneberger et al. 2015), in the form of later papers.
 
 Structure and numerics follow the public PyTorch definition of milesial (Pytorch-UNet): padded
-convolutions with batch normalisation, so that the output has the size of the input. The paper says
-"U-Net" and no more.
+convolutions with batch normalisation, so that the output has the size of the input. The paper
+only says "U-Net".
 """
 
 import flax.linen as nn
@@ -11,11 +11,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from mgajax.errors import ConfigError, nearest
-from mgajax.models.blocks import Layers, checked_width
+from mgajax.models.blocks import Layers, check_width
 from mgajax.models.initialise import Laws, constant, uniform_fan_in, uniform_fan_out
+from mgajax.models.outputs import SegmenterOutput
+from mgajax.models.resampling_2x2 import TransposedConv2x2, max_pool_2x2, pad_to
 from mgajax.models.resize import resize_features
-from mgajax.models.segmentation_output import SegmenterOutput
-from mgajax.models.windows import TransposedConv2x2, max_pool_2x2, pad_to
 
 UPSAMPLINGS = ("transposed", "bilinear")
 WIDTH = 64
@@ -29,7 +29,7 @@ UNET_LAWS: Laws = (
     ("*/bias", constant(0.0)),
     ("*/kernel", uniform_fan_in),
 )
-"""What PyTorch's layers do if nobody says otherwise, as in the public definition."""
+"""The defaults of PyTorch's layers, as in the public definition."""
 
 
 class DoubleConv(nn.Module):
@@ -139,4 +139,4 @@ def unet(
     """
     if upsampling not in UPSAMPLINGS:
         raise ConfigError(f"upsampling={upsampling!r}: {nearest(str(upsampling), UPSAMPLINGS)}")
-    return UNet(num_classes, upsampling, Layers(dtype, axis_name), checked_width(width))
+    return UNet(num_classes, upsampling, Layers(dtype, axis_name), check_width(width))

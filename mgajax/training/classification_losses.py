@@ -35,7 +35,7 @@ def attention_loss(
       attention: spatial attention in (0, 1).
       masks: lesion masks in [0, 1], of any size; resized to the attention's.
       kind: "mse" or "l1", averaged over pixels.
-      resize: see `mgajax.models.resize.METHODS`.
+      resize: see `mgajax.models.resize.RESIZE_METHODS`.
 
     Raises:
       ConfigError: unknown `kind` or `resize`.

@@ -12,7 +12,7 @@ from mgajax.data.dataset import NORMAL_MASKS
 from mgajax.data.preparation import Preparation
 from mgajax.errors import ConfigError, nearest
 from mgajax.models.registry import CLASSIFIERS, SEGMENTERS
-from mgajax.models.resize import METHODS
+from mgajax.models.resize import RESIZE_METHODS
 from mgajax.training.classification_losses import ATTENTION_LOSSES
 from mgajax.training.feed import Residence
 from mgajax.training.state import OPTIMISERS, SCHEDULES
@@ -29,7 +29,7 @@ CHOICES: Mapping[str, Sequence[str]] = {
     "data.normal_mask": NORMAL_MASKS,
     "loss.weighting": (*map(str, Weighting), FIXED),
     "loss.attention_kind": ATTENTION_LOSSES,
-    "loss.attention_resize": METHODS,
+    "loss.attention_resize": RESIZE_METHODS,
     "loss.kind": SEGMENTATION_LOSSES,
     "optimiser.name": OPTIMISERS,
     "optimiser.schedule": SCHEDULES,

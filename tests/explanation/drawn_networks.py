@@ -15,7 +15,7 @@ from mgajax import config as configs
 from mgajax.config import CONFIG_FILE
 from mgajax.models import ClassifierOutput, init_variables
 from mgajax.models.blocks import Head
-from mgajax.models.cbam import AttentionPlan, attention_plan
+from mgajax.models.cbam import AttentionPlan, make_attention_plan
 from mgajax.models.initialise import RESNET_LAWS, Laws
 
 NARROW = {"width": 16, "depths": (1, 1, 1, 1)}
@@ -46,7 +46,7 @@ def golden_inputs(kind: str, *, dtype: Any = np.float32) -> tuple[np.ndarray, np
 class Gated(nn.Module):
     """All that explaining asks of a classifier, compiled at once: layers, attention, a head."""
 
-    plan: AttentionPlan = attention_plan(placement="last_block", flavour="paper", stages=(1,))
+    plan: AttentionPlan = make_attention_plan(placement="last_block", flavour="paper", stages=(1,))
     guided: str = "stage1"
     laws: Laws = RESNET_LAWS
 

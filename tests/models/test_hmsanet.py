@@ -16,7 +16,7 @@ from mgajax.models.blocks import Layers
 from mgajax.models.hmsanet import HMSANet, combine
 from mgajax.models.hrnet import HRNet, TrunkPlan
 from mgajax.models.ocr import HeadPlan
-from mgajax.models.segmentation_output import SegmenterOutput
+from mgajax.models.outputs import SegmenterOutput
 from mgajax.training import segmentation_losses
 
 FLOAT32 = Layers()

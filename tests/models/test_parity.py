@@ -23,7 +23,6 @@ from goldens.parity import (
 
 from mgajax import models
 from mgajax.models.registry import CLASSIFIERS
-from mgajax.models.resize import METHODS
 from mgajax.training.classification_losses import ATTENTION_LOSSES, attention_loss
 
 FIXTURES = Path(__file__).parent.parent / "goldens" / "classification"
@@ -141,6 +140,6 @@ def _assert_attention_losses(
 ) -> None:
     """Eq. 4 per example, as MSE and L1, under every way to shrink a mask."""
     masks = jnp.asarray(drawn_masks(), attention.dtype)
-    for kind, method in itertools.product(ATTENTION_LOSSES, METHODS):
+    for kind, method in itertools.product(ATTENTION_LOSSES, RESIZE_METHODS):
         loss = attention_loss(attention, masks, kind=kind, resize=method)
         assert relative_gap(loss, golden[f"attention_loss/{kind}/{method}"]) < gap

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from mgajax.errors import ConfigError
-from mgajax.models.resize import METHODS, resize_features, resize_masks, resize_matrix
+from mgajax.models.resize import resize_features, resize_masks, resize_matrix
 
 FIXTURE = Path(__file__).parent.parent / "goldens" / "classification" / "resize.npz"
 SIZES = ("7x7", "5x9", "3x28", "21x4", "30x40")
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", RESIZE_METHODS)
 @pytest.mark.parametrize("size", SIZES)
 def test_equals_pytorch(method: str, size: str) -> None:
     golden = np.load(FIXTURE)
@@ -27,10 +27,10 @@ def test_equals_pytorch(method: str, size: str) -> None:
 
 def test_fixture_and_methods_agree() -> None:
     stored = {key.split("/")[0] for key in np.load(FIXTURE).files} - {"mask"}
-    assert stored == set(METHODS)
+    assert stored == set(RESIZE_METHODS)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", RESIZE_METHODS)
 @pytest.mark.parametrize(
     ("old", "new"), [(224, 14), (21, 5), (5, 21), (9, 9), (1, 5), (5, 1), (33, 17)]
 )

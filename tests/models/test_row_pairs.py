@@ -46,7 +46,7 @@ def as_on_a_tpu() -> Iterator[list[Any]]:
 def test_two_rows_where_they_fit_and_one_alone_would_waste_half(
     height: int, channels: int, rows: int
 ) -> None:
-    assert row_pairs.rows_of(height, channels) == rows
+    assert row_pairs.rows_side_by_side(height, channels) == rows
 
 
 def test_a_pair_holds_two_rows_one_after_the_other() -> None:

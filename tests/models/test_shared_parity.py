@@ -20,7 +20,7 @@ from goldens.parity import (
 from mgajax import models
 from mgajax.models.blocks import Layers
 from mgajax.models.cbam import Cbam
-from mgajax.models.resize import METHODS, resize_masks
+from mgajax.models.resize import resize_masks
 from mgajax.training.classification_losses import ATTENTION_LOSSES, attention_loss
 
 BACKBONES = [
@@ -122,14 +122,14 @@ def assert_outputs(found: Passes, golden, here: str, *, masks: np.ndarray) -> No
             attention = out.attention[stage]
             assert relative_gap(np.transpose(attention, (0, 3, 1, 2)), stored) < GAP
             for kind, label in zip(ATTENTION_LOSSES, ("att_mse", "att_abs"), strict=True):
-                for method in METHODS:
+                for method in RESIZE_METHODS:
                     loss = attention_loss(attention, jnp.asarray(masks), kind=kind, resize=method)
                     stored_loss = float(golden[f"{here}/{mode}/{label}/{method}/{stage}"])
                     assert float(jnp.mean(loss)) == pytest.approx(stored_loss, rel=GAP)
 
 
 @pytest.mark.parametrize("side", [24, 12, 6])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", RESIZE_METHODS)
 def test_resized_masks(goldens: Path, method: str, side: int) -> None:
     golden = np.load(goldens / "mga_variants_96.npz")
     masks = nhwc((golden["mask"] > 0).astype(np.float32))

@@ -42,7 +42,7 @@ TARGETS = {
     "training/classification_losses": "training/test_classification_losses.py",
     "training/state": "training/test_steps.py",
     "training/weighting": "training/test_weighting.py",
-    "models/blocks": "models/test_blocks.py models/test_windows.py",
+    "models/blocks": "models/test_blocks.py models/test_resampling_2x2.py",
     "models/batch_norm": "models/test_blocks.py models/test_devices.py",
     "models/cbam": "models/test_registry.py models/test_blocks.py models/test_parity.py",
     "evaluation/evaluate": "evaluation/test_evaluate_by_hand.py evaluation/test_evaluate_run.py",

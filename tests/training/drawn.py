@@ -13,9 +13,10 @@ from ml_collections import ConfigDict
 
 from mgajax.data.augmentation import Augmentation
 from mgajax.data.loader import Examples
-from mgajax.models.blocks import ClassifierOutput, Head, Layers
+from mgajax.models.blocks import Head, Layers
 from mgajax.models.initialise import RESNET_LAWS, init_variables
 from mgajax.models.mga import mga_resnet18
+from mgajax.models.outputs import ClassifierOutput
 from mgajax.models.precision import wide_type
 from mgajax.training import steps
 from mgajax.training.feed import Feed

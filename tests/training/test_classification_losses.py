@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mgajax.errors import ConfigError
-from mgajax.models.resize import METHODS, resize_matrix
+from mgajax.models.resize import resize_matrix
 from mgajax.training.classification_losses import (
     ATTENTION_LOSSES,
     attention_loss,

@@ -15,7 +15,7 @@ from mgajax.data.augmentation import Augmentation
 from mgajax.data.loader import take, training_rows
 from mgajax.models.blocks import Layers
 from mgajax.models.initialise import RESNET_LAWS
-from mgajax.models.segmentation_output import SegmenterOutput
+from mgajax.models.outputs import SegmenterOutput
 from mgajax.training import steps
 from mgajax.training.feed import Feed
 from mgajax.training.sharding import Layout, make_layout

@@ -70,7 +70,7 @@ class Loss(nn.Module):
 
 
 def shrink(masks: Tensor, size: tuple[int, int], method: str) -> Tensor:
-    """Bring masks to an attention map's size; `method` as in `mgajax.models.resize.METHODS`."""
+    """Bring masks to an attention map's size; `method` as in `mgajax.models.resize.RESIZE_METHODS`."""
     if method == "area":
         return F.adaptive_avg_pool2d(masks, size)
     settings: dict[str, Any] = {"mode": method.replace("_antialias", "").replace("_", "-")}

@@ -1,6 +1,6 @@
-"""2×2 windows of a segmenter: pooling that remembers where the maximum was, and the two ways back.
+"""Halving and doubling by 2×2 windows: max pooling with positions, unpooling, transposed convolution.
 
-All of it is strided slices, choices and reshapes: no scatter, no `lax.reduce_window` and no
+All are strided slices, selections and reshapes, without scatter, `lax.reduce_window` or XLA's
 transposed convolution, whose backward passes are slow on a CPU.
 """
 
@@ -12,15 +12,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt8
 
 from mgajax.models.blocks import Layers
-from mgajax.models.convolution import cut
+from mgajax.models.convolution import strided_slice
 
 
 @flax.struct.dataclass
 class PoolingResult:
-    """The maximum of each window, and which of its four pixels (in reading order) had it."""
+    """The maximum of each window, and the index of its pixel (of four, in reading order)."""
 
     values: Float[Array, "b h w c"]
-    places: UInt8[Array, "b h w c"]
+    positions: UInt8[Array, "b h w c"]
 
 
 def max_pool_2x2(x: Float[Array, "b H W c"], *, rounding: float = 0.0) -> PoolingResult:
@@ -31,43 +31,43 @@ def max_pool_2x2(x: Float[Array, "b H W c"], *, rounding: float = 0.0) -> Poolin
 
     Args:
       x: features.
-      rounding: values above zero count as equal within so many times the type's precision.
+      rounding: values above zero count as equal within this multiple of the type's precision.
     """
     factor = 1.0 + rounding * float(jnp.finfo(x.dtype).eps)
     rows, columns = 2 * (x.shape[1] // 2), 2 * (x.shape[2] // 2)
     first, *others = (
-        cut(x, rows=slice(top, rows, 2), columns=slice(left, columns, 2))
+        strided_slice(x, rows=slice(top, rows, 2), columns=slice(left, columns, 2))
         for top, left in itertools.product(range(2), repeat=2)
     )
-    values, places = first, jnp.zeros(first.shape, jnp.uint8)
+    values, positions = first, jnp.zeros(first.shape, jnp.uint8)
     for number, window in enumerate(others, start=1):
         bound = jnp.where(values > 0, values * factor, values) if rounding else values
         larger = window > bound
         values = jnp.where(larger, window, values)
-        places = jnp.where(larger, jnp.uint8(number), places)
-    return PoolingResult(values=values, places=places)
+        positions = jnp.where(larger, jnp.uint8(number), positions)
+    return PoolingResult(values=values, positions=positions)
 
 
 def unpool_2x2(
-    values: Float[Array, "b h w c"], places: UInt8[Array, "b h w c"], *, size: tuple[int, int]
+    values: Float[Array, "b h w c"], positions: UInt8[Array, "b h w c"], *, size: tuple[int, int]
 ) -> Float[Array, "b H W c"]:
     """Put each value where its window had the maximum; zero elsewhere.
 
     Args:
       values: one a window.
-      places: from `max_pool_2x2`.
+      positions: from `max_pool_2x2`.
       size: height and width before that pooling; an odd last row or column becomes zero.
     """
-    nothing = jnp.zeros_like(values)
-    windows = [jnp.where(places == jnp.uint8(n), values, nothing) for n in range(4)]
-    spread = _interleave(jnp.stack(windows, axis=3))
-    return pad_to(spread, size=size, centred=False)
+    zero = jnp.zeros_like(values)
+    windows = [jnp.where(positions == jnp.uint8(n), values, zero) for n in range(4)]
+    unpooled = _interleave(jnp.stack(windows, axis=3))
+    return pad_to(unpooled, size=size, centred=False)
 
 
 def pad_to(
     x: Float[Array, "b h w c"], *, size: tuple[int, int], centred: bool
 ) -> Float[Array, "b H W c"]:
-    """Pad with zeros to `size`: half of it before (the smaller half) if centred, else all after."""
+    """Pad with zeros to `size`: the smaller half before and the rest after if centred, else all after."""
     missing = (size[0] - x.shape[1], size[1] - x.shape[2])
     before = [side // 2 if centred else 0 for side in missing]
     pads = [(first, side - first) for first, side in zip(before, missing, strict=True)]
@@ -75,7 +75,7 @@ def pad_to(
 
 
 class TransposedConv2x2(nn.Module):
-    """Transposed convolution with 2×2 windows and stride 2: each pixel becomes four, by one product.
+    """Transposed convolution with 2×2 windows and stride 2: one matrix product makes four pixels of each.
 
     The kernel is `[2, 2, in, out]`, y[2i + p, 2j + q] = x[i, j] · kernel[p, q]: not flipped, unlike
     that of `flax.linen.ConvTranspose`.
@@ -92,9 +92,9 @@ class TransposedConv2x2(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
         dtype = jnp.dtype(self.layers.dtype)
         matrix = jnp.asarray(kernel).astype(dtype).transpose(2, 0, 1, 3)
-        four = jnp.matmul(x.astype(dtype), matrix.reshape(x.shape[-1], -1))
-        four = four.reshape(*x.shape[:3], 4, self.features)
-        return _interleave(four) + jnp.asarray(bias).astype(dtype)[None, None, None, :]
+        pixels = jnp.matmul(x.astype(dtype), matrix.reshape(x.shape[-1], -1))
+        pixels = pixels.reshape(*x.shape[:3], 4, self.features)
+        return _interleave(pixels) + jnp.asarray(bias).astype(dtype)[None, None, None, :]
 
 
 def _interleave(windows: Float[Array, "b h w 4 c"]) -> Float[Array, "b H W c"]:

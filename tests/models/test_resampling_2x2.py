@@ -10,7 +10,7 @@ import pytest
 from jax import lax
 
 from mgajax.models.blocks import Layers
-from mgajax.models.windows import TransposedConv2x2, max_pool_2x2, pad_to, unpool_2x2
+from mgajax.models.resampling_2x2 import TransposedConv2x2, max_pool_2x2, pad_to, unpool_2x2
 
 
 def drawn(*shape: int) -> jax.Array:
@@ -42,11 +42,11 @@ def test_pooling_and_its_gradient(size: tuple[int, int]) -> None:
 
 def test_of_equal_values_the_first_wins() -> None:
     x = jnp.zeros((1, 2, 2, 1), jnp.float32)
-    assert max_pool_2x2(x).places.tolist() == [[[[0]]]]
+    assert max_pool_2x2(x).positions.tolist() == [[[[0]]]]
     noise = jnp.array([0.0, 1.0, 2.0, 1.0]).reshape(1, 2, 2, 1) * jnp.finfo(jnp.float32).eps
-    assert max_pool_2x2(1 + noise).places.tolist() == [[[[2]]]]
-    assert max_pool_2x2(1 + noise, rounding=4.0).places.tolist() == [[[[0]]]]
-    assert max_pool_2x2(1 + 4 * noise, rounding=4.0).places.tolist() == [[[[2]]]]
+    assert max_pool_2x2(1 + noise).positions.tolist() == [[[[2]]]]
+    assert max_pool_2x2(1 + noise, rounding=4.0).positions.tolist() == [[[[0]]]]
+    assert max_pool_2x2(1 + 4 * noise, rounding=4.0).positions.tolist() == [[[[2]]]]
     gradient = jax.grad(lambda x: jnp.sum(max_pool_2x2(x).values))(x)
     assert gradient[0, :, :, 0].tolist() == [[1, 0], [0, 0]]
 
@@ -56,13 +56,13 @@ def test_unpooling_puts_values_back_where_they_were(size: tuple[int, int]) -> No
     x, pool = drawn(2, *size, 3), jax.jit(max_pool_2x2)
     pooled = pool(x)
     unpool = jax.jit(functools.partial(unpool_2x2, size=size))
-    spread = unpool(pooled.values, pooled.places)
+    spread = unpool(pooled.values, pooled.positions)
     assert spread.shape == x.shape
     kept = np.asarray(spread) != 0
     np.testing.assert_array_equal(np.asarray(spread)[kept], np.asarray(x)[kept])
     assert kept.sum() == pooled.values.size
     again = pool(jnp.where(spread == 0, -jnp.inf, spread))
-    np.testing.assert_array_equal(again.places, pooled.places)
+    np.testing.assert_array_equal(again.positions, pooled.positions)
 
 
 def test_padding_puts_the_smaller_half_first() -> None:

@@ -1,4 +1,4 @@
-"""Reading the operations of a traced network: what DeepLIFT and the ONNX writer both must know."""
+"""Calls among the operations of a traced network, for DeepLIFT and the ONNX writer."""
 
 from collections.abc import Sequence
 from typing import Any, TypeAlias
@@ -9,16 +9,16 @@ Equation: TypeAlias = Any
 """One operation of a jaxpr, the list of primitive operations that JAX compiles."""
 
 _INNER = ("jaxpr", "call_jaxpr", "fun_jaxpr")
-"""Under which parameter JAX keeps the operations of a call."""
+"""Parameters in which JAX stores the operations of a call."""
 _LOOPS = ("cond", "scan", "while")
-"""Operations with operations inside that are more than a call of them."""
+"""Operations that contain others and are not calls."""
 
 
-def call(equation: Equation, operands: Sequence[Any]) -> tuple[Any, Sequence[Any]] | None:
-    """The operations inside a call, as a closed jaxpr, and what they are given; None if it is none.
+def find_call(equation: Equation, operands: Sequence[Any]) -> tuple[Any, Sequence[Any]] | None:
+    """The operations inside a call, as a closed jaxpr, and their operands; None if it is no call.
 
-    Of `lax.platform_dependent` these are the operations for all platforms that have no form of
-    their own: XLA's own ones (`mgajax.models.convolution`).
+    Of `lax.platform_dependent` these are the operations of its default, for platforms without a form
+    of their own (`mgajax.models.convolution`).
     """
     if equation.params.get("branches_platforms") is not None:
         return equation.params["branches"][-1], operands[1:]  # the first one is the platform
