@@ -33,7 +33,7 @@ FAULTS = (
     Fault(
         "batch statistics are each device's own",
         "models/batch_norm.py",
-        "    if manner.axis_name is None:\n        return mean, variance",
+        "    if settings.axis_name is None:\n        return mean, variance",
         "    return mean, variance",
         "models/test_devices.py training/test_steps.py",
     ),

@@ -104,7 +104,7 @@ def test_a_run_that_is_stopped_goes_on_to_the_same_end(
     trained: Path, small_config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Bit for bit; `test_resume.py` does it with processes, and kills one."""
-    log = MetricsLog.training
+    log = MetricsLog.add_training_step
 
     def third_is_the_last(self, step: int, metrics) -> None:
         log(self, step, metrics)
@@ -113,7 +113,7 @@ def test_a_run_that_is_stopped_goes_on_to_the_same_end(
 
     workdir = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr(MetricsLog, "training", third_is_the_last)
+        patch.setattr(MetricsLog, "add_training_step", third_is_the_last)
         summary = train(small_config(), workdir=workdir)
     assert (summary.reason, summary.steps, summary.finished) == ("SIGTERM", 3, False)
     summary = train(small_config(), workdir=workdir)
