@@ -23,6 +23,7 @@ from goldens.parity import (
 
 from mgajax import models
 from mgajax.models.registry import CLASSIFIERS
+from mgajax.models.resize import RESIZE_METHODS
 from mgajax.training.classification_losses import ATTENTION_LOSSES, attention_loss
 
 FIXTURES = Path(__file__).parent.parent / "goldens" / "classification"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mgajax.errors import ConfigError
-from mgajax.models.resize import resize_features, resize_masks, resize_matrix
+from mgajax.models.resize import RESIZE_METHODS, resize_features, resize_masks, resize_matrix
 
 FIXTURE = Path(__file__).parent.parent / "goldens" / "classification" / "resize.npz"
 SIZES = ("7x7", "5x9", "3x28", "21x4", "30x40")

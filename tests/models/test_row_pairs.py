@@ -13,7 +13,7 @@ from jax import lax
 
 from mgajax import models
 from mgajax.models import row_pairs
-from mgajax.models.batch_norm import Manner, normalise
+from mgajax.models.batch_norm import NormSettings, normalise
 from mgajax.models.convolution import convolve
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
@@ -97,10 +97,10 @@ def test_normalisation_of_pairs() -> None:
         scale, bias = (jnp.asarray(drawn(NARROW, seed=seed)) for seed in (2, 3))
 
         def results(paired: bool) -> Any:
-            manner = Manner(dtype="float64", paired=paired)
+            settings = NormSettings(dtype="float64", paired=paired)
 
             def total(x: jax.Array, scale: jax.Array, bias: jax.Array) -> Any:
-                y, moments = normalise(x, scale, bias, manner)
+                y, moments = normalise(x, scale, bias, settings)
                 return jnp.sum(y * upstream), (y, moments)
 
             return jax.value_and_grad(total, (0, 1, 2), has_aux=True)(100 + x, scale, bias)

@@ -20,7 +20,7 @@ from goldens.parity import (
 from mgajax import models
 from mgajax.models.blocks import Layers
 from mgajax.models.cbam import Cbam
-from mgajax.models.resize import resize_masks
+from mgajax.models.resize import RESIZE_METHODS, resize_masks
 from mgajax.training.classification_losses import ATTENTION_LOSSES, attention_loss
 
 BACKBONES = [

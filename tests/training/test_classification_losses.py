@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mgajax.errors import ConfigError
-from mgajax.models.resize import resize_matrix
+from mgajax.models.resize import RESIZE_METHODS, resize_matrix
 from mgajax.training.classification_losses import (
     ATTENTION_LOSSES,
     attention_loss,
@@ -37,7 +37,7 @@ def test_cross_entropy_is_the_negative_log_likelihood() -> None:
 
 
 @pytest.mark.parametrize("kind", ATTENTION_LOSSES)
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", RESIZE_METHODS)
 @pytest.mark.parametrize(
     ("dtype", "close"), [("float32", 1e-6), ("float64", 1e-13)], ids=["float32", "float64"]
 )
