@@ -112,7 +112,7 @@ def test_a_strangers_folder_of_that_name_is_not_read(
         (tmp_path / "configs" / name).write_text("raise RuntimeError('a stranger')\n")
     monkeypatch.chdir(tmp_path)
     assert configs.load(MGA).model.name == "mga_resnet18"
-    assert "segmentation" in configs.load(configs.shipped("configs/quickstart.py"))
+    assert "segmentation" in configs.load(configs.shipped_file("configs/quickstart.py"))
     with pytest.raises(ConfigError, match="a stranger"):
         configs.load("configs/quickstart.py")  # asked for by path: the user's own comes first
 
@@ -120,7 +120,7 @@ def test_a_strangers_folder_of_that_name_is_not_read(
 @pytest.mark.parametrize("name", ["configs/absent.py", "elsewhere/quickstart.py", "/etc/hosts"])
 def test_only_shipped_files_are_shipped(name: str) -> None:
     with pytest.raises(ConfigError, match="no such file"):
-        configs.shipped(name)
+        configs.shipped_file(name)
 
 
 def test_an_absent_file_lists_the_shipped_ones() -> None:

@@ -57,7 +57,7 @@ def run_quickstart(workdir: Path) -> str | None:
     from mgajax.inference.segment import segment
     from mgajax.reporting.results_report import report_results
 
-    plan = config.load(config.shipped(PLAN))
+    plan = config.load(config.shipped_file(PLAN))
     say("step 1 of 2: segment lesions")
     slices = _draw(workdir)
     segmentation = _train_and_evaluate(

@@ -1,7 +1,7 @@
-"""Configurations: the schema with every default, files that start from it, and a run's `config.json`.
+"""Configurations: the schema with every default, files that start from it, and `config.json` of a run.
 
 A configuration is plain Python returning an `ml_collections.ConfigDict`. Keys that the schema does
-not define cannot be set, so a misspelt key is an error and never a silent no-op.
+not define cannot be set, so a misspelt key is an error.
 """
 
 from mgajax.config.keys import (
@@ -13,7 +13,7 @@ from mgajax.config.keys import (
     missing_keys,
     override_resumable,
 )
-from mgajax.config.loading import load, shipped, shipped_names
+from mgajax.config.loading import load, shipped_file, shipped_names
 from mgajax.config.presets import add_search, data_size_arms, fit_phantom, phantom_classifier
 from mgajax.config.record import (
     CONFIG_FILE,
@@ -45,7 +45,7 @@ __all__ = [
     "provenance",
     "read",
     "segmentation",
-    "shipped",
+    "shipped_file",
     "shipped_names",
     "write",
 ]

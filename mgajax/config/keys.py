@@ -1,4 +1,4 @@
-"""A configuration's keys: which there are, of which type, and which may change later."""
+"""The keys of a configuration: names, types, defaults, and which may change when a run is resumed."""
 
 import math
 from collections.abc import Collection, Sequence
@@ -21,13 +21,15 @@ TASKS = {
     "classification": (classification, CLASSIFIERS),
     "segmentation": (segmentation, SEGMENTERS),
 }
-"""By task: what makes a configuration, and for which networks."""
+"""By task: the function that makes a configuration, and its networks."""
 
-FREE = ("model.options.", "data.drawn.", "search.space.")
-"""Sections whose keys depend on others: a network's options, a drawn set's, the searched keys."""
+FREE_SECTIONS = ("model.options.", "data.drawn.", "search.space.")
+"""Sections without keys in the schema: options of a network or of a drawn set, searched keys."""
 
-SEARCH: dict[str, Any] = {f"search.{key}": v for key, v in asdict(SearchSettings()).items()}
-"""Keys that only a search has."""
+SEARCH_KEYS: dict[str, Any] = {
+    f"search.{key}": value for key, value in asdict(SearchSettings()).items()
+}
+"""Keys of a search, with their defaults."""
 
 RESUMABLE = frozenset(
     {
@@ -41,8 +43,8 @@ RESUMABLE = frozenset(
         "data.residence",
     }
 )
-"""Keys that may change when a run is taken up again: none of them changes its numbers by more than
-rounding. (The data are compared by their fingerprint, not by their folder.)"""
+"""Keys that may change when a run is resumed: they change its numbers by rounding at most. (Data are
+compared by their fingerprint, not by their folder.)"""
 
 
 def flatten(config: ConfigDict, *, prefix: str = "") -> dict[str, Any]:
@@ -56,22 +58,22 @@ def flatten(config: ConfigDict, *, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def deciding_keys(config: ConfigDict, *, but: Collection[str] = ()) -> dict[str, Any]:
-    """What the numbers of a run follow from: every leaf but those that may change later.
+def deciding_keys(config: ConfigDict, *, excluded: Collection[str] = ()) -> dict[str, Any]:
+    """The keys that a run's numbers depend on: all but the RESUMABLE ones.
 
     Args:
       config: of a run.
-      but: further keys to leave out: places, where only what lies there counts.
+      excluded: further keys to leave out, such as paths, of which only the content matters.
     """
     return {
         key: value
         for key, value in flatten(config).items()
-        if key not in RESUMABLE and key not in but
+        if key not in RESUMABLE and key not in excluded
     }
 
 
 def defaults(*, task: str, network: str) -> ConfigDict:
-    """Every key of a run that learns `task`, with the options of `network` where it is known.
+    """Every key of a run of `task`, with the options of `network` where it is known.
 
     Raises:
       ConfigError: an unknown task.
@@ -87,12 +89,12 @@ def defaults(*, task: str, network: str) -> ConfigDict:
 
 
 def check_keys(config: ConfigDict, *, source: Path | str) -> None:
-    """Refuse keys that the schema lacks, and values of another type than its own.
+    """Refuse keys that the schema lacks, and values of another type than its default.
 
     Args:
-      config: of a run (with a key `task`), of several runs by name, or of something else, which
-        has no schema and is let pass.
-      source: where it comes from, for the message.
+      config: of a run (with a key `task`), or of several runs by name. Anything else has no schema
+        and is not checked.
+      source: of the configuration, for the message.
 
     Raises:
       ConfigError: names source, key and value.
@@ -107,7 +109,7 @@ def check_keys(config: ConfigDict, *, source: Path | str) -> None:
     for key, value in flat.items():
         if key in schema:
             _check_type(key, value, default=schema[key], source=source)
-        elif not key.startswith(FREE):
+        elif not key.startswith(FREE_SECTIONS):
             raise ConfigError(
                 f"{source}: unknown key {key}={value!r}; {nearest(key, sorted(schema))}"
             )
@@ -115,16 +117,16 @@ def check_keys(config: ConfigDict, *, source: Path | str) -> None:
 
 
 def missing_keys(config: ConfigDict) -> list[str]:
-    """Keys of the schema that a configuration lacks; a network's options need not be there."""
-    lacking = flatten(_defaults_of(config)).keys() - flatten(config).keys()
-    return sorted(key for key in lacking if not key.startswith(FREE))
+    """Keys of the schema that a configuration lacks; a network's options may be left out."""
+    missing = flatten(_defaults_of(config)).keys() - flatten(config).keys()
+    return sorted(key for key in missing if not key.startswith(FREE_SECTIONS))
 
 
-def completed(config: ConfigDict) -> ConfigDict:
+def complete(config: ConfigDict) -> ConfigDict:
     """The configuration with the schema's default for each key that it lacks."""
-    complete = _defaults_of(config)
-    complete.update(config.to_dict())
-    return complete
+    completed = _defaults_of(config)
+    completed.update(config.to_dict())
+    return completed
 
 
 def override_resumable(config: ConfigDict, overrides: Sequence[str]) -> ConfigDict:
@@ -134,7 +136,7 @@ def override_resumable(config: ConfigDict, overrides: Sequence[str]) -> ConfigDi
       ConfigError: a key that would change the run's numbers, or a value of another type.
     """
     changed = ConfigDict(config)
-    for word in checked_overrides(overrides):
+    for word in check_overrides(overrides):
         key, text = word.removeprefix("--config.").split("=", 1)
         if key not in RESUMABLE:
             raise ConfigError(
@@ -148,8 +150,8 @@ def override_resumable(config: ConfigDict, overrides: Sequence[str]) -> ConfigDi
     return changed.lock()
 
 
-def checked_overrides(overrides: Sequence[str]) -> list[str]:
-    """Words of the form `--config.KEY=VALUE`.
+def check_overrides(overrides: Sequence[str]) -> list[str]:
+    """The words, each of the form `--config.KEY=VALUE`.
 
     Raises:
       ConfigError: another word.
@@ -161,17 +163,17 @@ def checked_overrides(overrides: Sequence[str]) -> list[str]:
 
 
 def assert_same_run(new: ConfigDict, *, old: ConfigDict, workdir: Path) -> None:
-    """Refuse to go on with a run under settings that would change its numbers.
+    """Refuse to resume a run under settings that would change its numbers.
 
     Raises:
       ConfigError: names the first differing key and both values.
     """
-    before, now = deciding_keys(old), deciding_keys(new)
-    for key in sorted(before.keys() | now.keys()):
-        was, wanted = before.get(key, "(absent)"), now.get(key, "(absent)")
-        if was != wanted:
+    old_keys, new_keys = deciding_keys(old), deciding_keys(new)
+    for key in sorted(old_keys.keys() | new_keys.keys()):
+        before, after = old_keys.get(key, "(absent)"), new_keys.get(key, "(absent)")
+        if before != after:
             raise ConfigError(
-                f"{workdir} holds a run with {key}={was!r}, asked for {wanted!r}; "
+                f"{workdir} holds a run with {key}={before!r}, asked for {after!r}; "
                 "give the old value to resume, or another --workdir to start anew"
             )
 
@@ -185,10 +187,10 @@ def _defaults_of(config: ConfigDict) -> ConfigDict:
 def _schema(config: ConfigDict, *, source: Path | str) -> dict[str, Any]:
     """Keys outside the free sections, with their defaults."""
     try:
-        flat = flatten(_defaults_of(config)) | SEARCH
+        flat = flatten(_defaults_of(config)) | SEARCH_KEYS
     except ConfigError as error:
         raise ConfigError(f"{source}: {error}") from None
-    return {key: value for key, value in flat.items() if not key.startswith(FREE)}
+    return {key: value for key, value in flat.items() if not key.startswith(FREE_SECTIONS)}
 
 
 def _check_type(key: str, value: object, *, default: object, source: Path | str) -> None:

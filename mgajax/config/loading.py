@@ -1,4 +1,4 @@
-"""Configuration files: find one, run it, apply `--config.key=value`, lock what it gives."""
+"""Configuration files: finding and running one, and applying `--config.key=value`."""
 
 import importlib.util
 from collections.abc import Sequence
@@ -7,20 +7,20 @@ from pathlib import Path
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from mgajax.config.keys import check_keys, checked_overrides, flatten
+from mgajax.config.keys import check_keys, check_overrides, flatten
 from mgajax.errors import ConfigError, nearest
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
-FOLDER = "configs"
-"""Of the shipped files: in the package when that was installed, beside it in a checkout."""
+CONFIGS_FOLDER = "configs"
+"""Of the shipped files: in an installed package, or beside the package in a checkout."""
 
 
 def load(path: str | Path, *, overrides: Sequence[str] = ()) -> ConfigDict:
-    """Read a configuration file and apply overrides, with the types that the file gives.
+    """Read a configuration file and apply overrides, of the types of the file's values.
 
     Args:
-      path: a Python file with `get_config()`; looked for as given, then among the shipped ones.
+      path: a Python file with `get_config()`: a path, or else a shipped file.
       overrides: words of the form `--config.key.sub=value`.
 
     Raises:
@@ -29,7 +29,7 @@ def load(path: str | Path, *, overrides: Sequence[str] = ()) -> ConfigDict:
     file = _find(path)
     config = _get_config(file)
     values = flags.FlagValues()
-    words = ["mgajax", *checked_overrides(overrides)]
+    words = ["mgajax", *check_overrides(overrides)]
     try:
         config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=words)
         values(words)
@@ -42,33 +42,37 @@ def load(path: str | Path, *, overrides: Sequence[str] = ()) -> ConfigDict:
     return loaded.lock()
 
 
-def shipped(name: str | Path) -> Path:
-    """The shipped file of that name, such as `configs/quickstart.py`; no file of the user's.
+def shipped_file(name: str | Path) -> Path:
+    """The shipped file of that name, such as `configs/quickstart.py`; never a file of the user.
 
     Raises:
       ConfigError: there is none.
     """
     folder = shipped_folder()
-    file = folder / Path(name).relative_to(FOLDER) if Path(name).parts[:1] == (FOLDER,) else None
+    file = (
+        folder / Path(name).relative_to(CONFIGS_FOLDER)
+        if Path(name).parts[:1] == (CONFIGS_FOLDER,)
+        else None
+    )
     if file is None or not file.is_file():
         raise ConfigError(f"{name}: no such file; {nearest(str(name), shipped_names())}")
     return file
 
 
 def shipped_folder() -> Path:
-    """Where the shipped files lie."""
-    installed = PACKAGE / FOLDER
-    return installed if installed.is_dir() else PACKAGE.parent / FOLDER
+    """The folder of the shipped files."""
+    installed = PACKAGE / CONFIGS_FOLDER
+    return installed if installed.is_dir() else PACKAGE.parent / CONFIGS_FOLDER
 
 
 def shipped_names() -> list[str]:
     """Every shipped file, as `configs/quickstart.py`, sorted."""
     folder = shipped_folder()
-    return sorted(f"{FOLDER}/{file.relative_to(folder)}" for file in folder.rglob("*.py"))
+    return sorted(f"{CONFIGS_FOLDER}/{file.relative_to(folder)}" for file in folder.rglob("*.py"))
 
 
 def _get_config(file: Path) -> ConfigDict:
-    """Run the file under a name of its own and call its `get_config()`."""
+    """Run the file as a module of a unique name and call its `get_config()`."""
     specification = importlib.util.spec_from_file_location(f"mgajax_config_{file.stem}", file)
     if specification is None or specification.loader is None:
         raise ConfigError(f"{file}: not a Python file")
@@ -89,9 +93,9 @@ def _get_config(file: Path) -> ConfigDict:
 def _find(path: str | Path) -> Path:
     if Path(path).is_file():
         return Path(path).resolve()
-    for name in (str(path), f"{FOLDER}/{path}"):
+    for name in (str(path), f"{CONFIGS_FOLDER}/{path}"):
         if name in shipped_names():
-            return shipped(name)
+            return shipped_file(name)
     raise ConfigError(f"--config {path}: no such file; {nearest(str(path), shipped_names())}")
 
 

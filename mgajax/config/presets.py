@@ -1,4 +1,4 @@
-"""What several files of `configs/` share beside the schema's defaults."""
+"""Settings that several files of `configs/` share."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -10,8 +10,8 @@ from mgajax.config.schema import SearchSettings, classification
 
 
 def fit_phantom(config: ConfigDict) -> None:
-    """Set what random weights, drawn slices of few pixels and minutes of a CPU ask of a segmenter."""
-    # Every epoch: a model may find no lesion for a long time, and be no better.
+    """Settings of a segmenter for random weights, small drawn slices and minutes on a CPU."""
+    # Without early stopping: a model may not improve for many epochs before it finds a lesion.
     config.patience = 0
     # From random weights, SGD at the paper's rate is still at "no lesion anywhere" after minutes.
     config.optimiser.name = "adam"
@@ -35,10 +35,10 @@ def phantom_classifier() -> ConfigDict:
 def data_size_arms(percentages: Sequence[int]) -> ConfigDict:
     """`single_20`, `multi_20`, … for each percentage of training slices (Paper §6.3).
 
-    The simplified net has one CBAM, in stage 1. The two tasks differ in the guidance of its map
-    alone.
+    The simplified network has one CBAM, in stage 1. The two tasks differ only in the guidance of its
+    map.
     """
-    plan = ConfigDict(sort_keys=False)  # rows stand in this order
+    plan = ConfigDict(sort_keys=False)  # the order of the rows
     for percent in percentages:
         single, multi = classification("resnet18_cbam"), classification("mga_resnet18")
         multi.model.options.mga_stage = 1
@@ -54,7 +54,7 @@ def add_search(config: ConfigDict, space: Mapping[str, Any]) -> ConfigDict:
     """Give `config` a search for `mgajax tune`.
 
     Args:
-      config: what a trial trains, but for the searched keys.
+      config: of a trial, but for the searched keys.
       space: nested as the configuration; each searched key is (lowest, highest, scale), the scale
         "linear" or "log".
     """

@@ -1,4 +1,4 @@
-"""`config.json` in a run's folder: the whole configuration, and what else decided the run."""
+"""`config.json` in a run's folder: the configuration, versions, and the record of the run."""
 
 import hashlib
 import importlib.metadata
@@ -10,24 +10,24 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from mgajax.config.keys import check_keys, completed, deciding_keys
+from mgajax.config.keys import check_keys, complete, deciding_keys
 from mgajax.errors import ConfigError
 from mgajax.files import write_json
 
 ROOT = Path(__file__).resolve().parents[2]
-"""What `mgajax` is imported from: a checkout, or where packages are installed."""
+"""The folder that contains `mgajax`: a checkout, or the installed packages."""
 
-VERSIONED = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 CONFIG_FILE = "config.json"
 """In a run's folder."""
 
-PLACES = frozenset({"checkpoint_dir", "init_from"})
-"""Keys that name places, which may move."""
+PATH_KEYS = frozenset({"checkpoint_dir", "init_from"})
+"""Keys that name folders or files, which may move."""
 
 
 def write(config: ConfigDict, path: Path, *, extra: dict[str, Any]) -> None:
-    """Write `config.json`: the configuration, versions, and what `extra` says of the run.
+    """Write `config.json`: the configuration, versions, and `extra`.
 
     Raises:
       ConfigError: a number that is not finite, which JSON cannot hold.
@@ -38,9 +38,9 @@ def write(config: ConfigDict, path: Path, *, extra: dict[str, Any]) -> None:
 
 
 def read(path: Path) -> tuple[ConfigDict, dict[str, Any]]:
-    """Read a `config.json`: the configuration, and all else that was written with it.
+    """Read a `config.json`: the configuration, and everything else in the file.
 
-    A key that came after the run has the schema's default, which is what the run did.
+    A key that is newer than the run has the schema's default, which is how the run was made.
 
     Raises:
       ConfigError: the file is missing or damaged, or has a key that the schema lacks.
@@ -48,25 +48,24 @@ def read(path: Path) -> tuple[ConfigDict, dict[str, Any]]:
     content = _content(path)
     config = ConfigDict(content.pop("config"))
     check_keys(config, source=path)
-    return completed(config).lock(), content
+    return complete(config).lock(), content
 
 
 def numbers_digest(config: ConfigDict, *, workdir: Path) -> str:
     """A hash of every key that the numbers of the run in `workdir` depend on.
 
-    It is that of the keys in its `config.json`, if there is one: keys that came after the run began
-    do not change it. It tells whose checkpoints these are, so a run's places do not count, the one
-    that it started from included.
+    It is that of the keys in its `config.json`, if there is one, so newer keys do not change it. It
+    tells whose checkpoints these are, so the paths of `PATH_KEYS` do not count.
     """
     file = workdir / CONFIG_FILE
     written = ConfigDict(_content(file)["config"]) if file.exists() else config
-    leaves = deciding_keys(written, but=PLACES)
+    leaves = deciding_keys(written, excluded=PATH_KEYS)
     return hashlib.sha256(json.dumps(leaves, sort_keys=True).encode()).hexdigest()
 
 
 def provenance() -> dict[str, Any]:
     """Versions, platform and git commit, for `config.json` and every report."""
-    versions = {name: importlib.metadata.version(name) for name in VERSIONED}
+    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
     from mgajax import __version__
 
     return {
@@ -91,8 +90,8 @@ def _content(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: damaged (no object under 'config'); restore it from a copy")
     if "task" not in config:
         raise ConfigError(f"{path}: damaged (no key 'task'); restore it from a copy")
-    found: dict[str, Any] = content
-    return found
+    checked: dict[str, Any] = content
+    return checked
 
 
 def _git_commit() -> str | None:
@@ -101,7 +100,7 @@ def _git_commit() -> str | None:
         return None
     command = ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=40", "--dirty=+changes"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+        completed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip() or None
+    return completed.stdout.strip() or None

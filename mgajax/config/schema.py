@@ -1,7 +1,7 @@
-"""Every key that a run has, with its default: the paper's value, or what stands beside it.
+"""Every key of a run, with its default: the paper's value where it gives one.
 
-`classification(network)` and `segmentation(network)` give the keys as a `ConfigDict`, for files of
-`configs/` to start from. A new key is a line here: runs that began before it have its default.
+`classification(network)` and `segmentation(network)` give the keys as a `ConfigDict`, from which the
+files of `configs/` start. A new key is a line here; older runs have its default.
 """
 
 from collections.abc import Mapping

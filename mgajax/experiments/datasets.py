@@ -92,7 +92,7 @@ def predicted_masks(
       TrainingError: stopped by a signal; the same call goes on.
     """
     again = "stopped while predicting masks; give the same command again to go on"
-    config = configs.load(configs.shipped(SEGMENTER)).segmentation
+    config = configs.load(configs.shipped_file(SEGMENTER)).segmentation
     config.data.dir = str(data)
     name = f"segmenter-{read_table(data).fingerprint[:12]}"
     if epochs is not None:

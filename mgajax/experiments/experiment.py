@@ -170,7 +170,7 @@ def _plan(order: Order, data: DataSets) -> RunPlan:
     if order.compare or not order.study.plan:
         return RunPlan((), {}, {})
     return plan_runs(
-        order.plan or configs.shipped(order.plan_file),
+        order.plan or configs.shipped_file(order.plan_file),
         budget=order.settings,
         seeds=range(order.settings.seeds),
         data=data,

@@ -109,7 +109,7 @@ def fingerprint(config: ConfigDict, *, content: str) -> str:
     Args:
       content: hash of the data set.
     """
-    keys = configs.deciding_keys(config, but={"checkpoint_dir"})
+    keys = configs.deciding_keys(config, excluded={"checkpoint_dir"})
     text = json.dumps([sorted(keys.items()), content])
     return hashlib.sha256(text.encode()).hexdigest()
 
