@@ -51,4 +51,4 @@ def test_an_installed_package_reads_its_own_files(
         folder.mkdir(parents=True)
         (folder / "mine.py").touch()
     monkeypatch.setattr(configs.loading, "PACKAGE", tmp_path / "mgajax")
-    assert configs.shipped("configs/mine.py") == tmp_path / "mgajax" / "configs" / "mine.py"
+    assert configs.shipped_file("configs/mine.py") == tmp_path / "mgajax" / "configs" / "mine.py"

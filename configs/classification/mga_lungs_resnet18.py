@@ -2,7 +2,7 @@
 
     mgajax train --config configs/classification/mga_lungs_resnet18.py --workdir runs/mga_lungs --data DIR
 
-The lungs are found in the pictures by rule (`mgajax.data.lungs`). Measured on drawn slices in
+The lungs are found in the pictures by rule (`mgajax.data.lung_masks`). Measured on drawn slices in
 docs/how-to/experiments.md.
 """
 

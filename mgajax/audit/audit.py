@@ -85,7 +85,7 @@ def audit_folder(
         store_fingerprints(
             cache / CACHE, {fingerprint.content: fingerprint for fingerprint in present}.values()
         )
-    decoded = slices.only(np.array([fingerprint is not None for fingerprint in fingerprints]))
+    decoded = slices.select(np.array([fingerprint is not None for fingerprint in fingerprints]))
     shapes = np.stack([fingerprint.shape for fingerprint in present])
     check_masks(decoded, shapes, folder=masks or slices.mask_folder)
     thumbnails = np.stack([fingerprint.thumbnail for fingerprint in present])

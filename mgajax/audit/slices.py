@@ -159,7 +159,7 @@ def _match_second_copy(file: PictureFile, by_name: dict[str, Match]) -> Match:
 def _with_split(slices: AuditSlices, path: Path) -> AuditSlices:
     """The slices with the splits, and the people, that a split.csv gives them."""
     names, first = np.unique(slices.file_names, return_index=True)
-    listed = read_split_csv(path, table=slices.only(first))
+    listed = read_split_csv(path, table=slices.select(first))
     row = np.searchsorted(names, slices.file_names)
     return replace(
         slices,

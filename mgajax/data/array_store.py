@@ -1,8 +1,8 @@
-"""A folder of `.npy` files that is whole or absent: written aside, checksummed, renamed into place.
+"""A folder of `.npy` files that is complete or absent: written beside, checksummed, renamed into place.
 
-Used by the prepared cache. One process writes while others wait (`locked`). The arrays of a
-published folder are never written to again, so memory maps of them stay valid when it is replaced;
-only its manifest can be renewed, by one rename (`write_manifest`).
+Used by the prepared cache. One process writes while others wait (`locked`). The arrays of a complete
+folder never change, so memory maps of them stay valid when it is replaced; only its manifest can
+change, by one rename (`write_manifest`).
 """
 
 import concurrent.futures
@@ -23,10 +23,10 @@ ABSENT: str = "absent"
 
 
 class RowWriter:
-    """Writes a uint8 array `[n, ...]` row by row, so that a full disk is an error and no crash.
+    """Writes a uint8 array `[n, ...]` row by row; a full disk is an exception.
 
-    (A memory map of a sparse file would end the process with SIGBUS instead.) A context manager;
-    leaving it in good order before all rows are written raises ValueError.
+    (Through a memory map of a sparse file it would end the process with SIGBUS.) A context manager;
+    leaving it without an exception before all rows are written raises ValueError.
     """
 
     def __init__(self, path: Path, *, shape: tuple[int, ...]) -> None:
@@ -53,11 +53,11 @@ class RowWriter:
 
 
 @contextlib.contextmanager
-def replacing(folder: Path, *, described_by: dict[str, Any]) -> Iterator[Path]:
-    """Give a fresh folder to fill with `.npy` files; publish it as `folder` on a clean exit.
+def replace_folder(folder: Path, *, described_by: dict[str, Any]) -> Iterator[Path]:
+    """Yield an empty folder for `.npy` files; on a clean exit it becomes `folder`.
 
-    Call it under `locks.locked`. What interrupted writers left behind is removed first; on an exception
-    `folder` stays as it was. `described_by` is kept in the manifest, beside the checksums.
+    Call it under `locks.locked`. Remains of interrupted writers are removed first; on an exception
+    `folder` stays as it was. `described_by` is stored in the manifest, beside the checksums.
     """
     for leftover in folder.parent.glob(f"{folder.name}.writing-*"):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -77,8 +77,8 @@ def replacing(folder: Path, *, described_by: dict[str, Any]) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def problem(folder: Path, *, expected: dict[str, Any]) -> str | None:
-    """None when `folder` is whole and described by `expected`; else what is the matter with it.
+def find_problem(folder: Path, *, expected: dict[str, Any]) -> str | None:
+    """Why `folder` cannot be used; None when it is complete and described by `expected`.
 
     Every file is read and hashed, in parallel.
     """

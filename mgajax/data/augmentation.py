@@ -18,7 +18,7 @@ from mgajax.data.loader import IMAGE_MEAN, IMAGE_STD
 from mgajax.errors import ConfigError
 
 HALF_GREY_LEVEL: float = 0.5 / 255.0
-"""Below this a pixel counts as removed background, which rounding leaves not quite at 0."""
+"""A pixel below this is removed background, which is not exactly 0 after rounding."""
 
 Images = Float[Array, "b h w 1"]
 Masks = Float[Array, "b h w m"]
@@ -26,7 +26,7 @@ Masks = Float[Array, "b h w m"]
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation(AugmentationSettings):
-    """How strongly training examples are varied, within limits; 0 switches a variation off.
+    """How much training examples are varied, within limits; 0 switches a variation off.
 
     The paper does not describe its augmentation; these are small, anatomically plausible changes.
     Angles, factors and shifts are drawn from both sides; contrast is an S-curve that keeps black,
@@ -58,12 +58,12 @@ def augment(
     Args:
       keys: typed PRNG keys, one an example (`example_keys`).
       images: float32 as standardised by `to_float`.
-      masks: float32 in [0, 1], of lesions and whatever else; they follow the geometry and are not touched otherwise.
+      masks: float32 in [0, 1], of lesions, lungs; only the geometry changes them.
       settings: static under jit.
 
     Returns:
-      Images and masks of the same form. What comes in from outside the frame is background (grey
-      level 0, no lesion). With all amounts 0 the inputs are returned as they are.
+      Images and masks of the same form. Pixels from outside the frame are background (grey level 0,
+      no lesion). With all amounts 0 the inputs are returned as they are.
     """
     streams = jax.vmap(jax.random.split)(keys)
     if _moves(settings) or _recolours(settings):
@@ -105,9 +105,9 @@ def _resample(
 ) -> tuple[Images, Masks]:
     """Sample image and mask at the same points; 0 outside the frame.
 
-    By four gathered neighbours a point. On a CPU 32 pairs of 224 x 224 take about 0.08 s of one core,
-    a hundredth of a ResNet18 training step there. A TPU gathers single pixels very slowly: there it
-    goes by two passes along lines.
+    Each point is interpolated from four gathered neighbours. On a CPU 32 pairs of 224 x 224 take about
+    0.08 s of one core, a hundredth of a ResNet18 training step. A TPU gathers single pixels very
+    slowly, so it uses two passes along lines.
     """
     pairs = jnp.concatenate([grey, masks], axis=-1)
     passes = jax.vmap(functools.partial(_sample_by_lines, settings=settings))
@@ -144,15 +144,15 @@ def _sample_by_lines(
     """`_sample` by linear interpolation along every row, then along every column (Catmull and Smith
     1980); nothing is gathered.
 
-    Without rotation the same numbers but for rounding. With it, a point lies between the same rows,
-    and in each of them between the two pixels next to where the line through the point and the
-    picture's turned column cuts it: at 10° up to a sixth of a pixel beside those of `_sample`.
+    Without rotation the results are those of `_sample` but for rounding. With it, a point lies between
+    the same rows; in each row it is interpolated between the two pixels beside the intersection with
+    the rotated column through the point: at 10° up to a sixth of a pixel from those of `_sample`.
 
     Args:
-      pixels: one example; a square if it may turn by more than 45°, for it is transposed then
-        where that brings its rows nearer.
+      pixels: one example; a square if it may turn by more than 45°, since it is then transposed
+        where that leaves a smaller angle.
       matrix: see `_draw_affine`.
-      settings: what the matrix was drawn by.
+      settings: by which the matrix was drawn.
     """
     if settings.rotation_degrees > 45.0:
         turned = jnp.abs(matrix[0, 0]) < jnp.abs(matrix[1, 0])
@@ -172,21 +172,21 @@ def _sample_by_lines(
 
 def _along_lines(
     lines: Float[Array, "n k c"],
-    places: Float[Array, "m"],
+    positions: Float[Array, "m"],
     shifts: Float[Array, "n"],
     *,
     reach: int,
 ) -> Float[Array, "n m c"]:
     """Linear interpolation between the pixels of each line; 0 outside.
 
-    Each line is moved by whole pixels, in steps of 1, 2, 4, …, which leaves less than one to go. Then
-    a product with a matrix of zeros and ones chooses the neighbours of each place, the same of all
+    Each line is shifted by whole pixels, in steps of 1, 2, 4, …; less than a pixel remains. Then a
+    product with a matrix of zeros and ones selects the neighbours of each position, the same in all
     lines, exactly.
 
     Args:
       lines: one after the other.
-      places: pixels from a line's middle.
-      shifts: by how much more on each line; at most `reach`.
+      positions: pixels from a line's middle.
+      shifts: added to the positions on each line; at most `reach`.
       reach: static.
     """
     whole = jnp.round(shifts)
@@ -194,19 +194,19 @@ def _along_lines(
     moved = jnp.pad(lines, ((0, 0), (2 * reach, 2 * reach + 2**steps), (0, 0)))
     for step in range(steps):
         nearer = moved[:, 2**step :]
-        chosen = (bits >> step & 1).astype(bool)[:, None, None]
-        moved = jnp.where(chosen, nearer, moved[:, : nearer.shape[1]])
+        is_shifted = (bits >> step & 1).astype(bool)[:, None, None]
+        moved = jnp.where(is_shifted, nearer, moved[:, : nearer.shape[1]])
     middle = (lines.shape[1] - 1) / 2.0 + reach
-    nearest = jnp.round(places + middle)
+    nearest = jnp.round(positions + middle)
     index = jnp.arange(lines.shape[1] + 2 * reach, dtype=jnp.float32)
     neighbours = nearest[None, :, None] + jnp.arange(-1.0, 2.0, dtype=jnp.float32)[None, None, :]
-    chooses = (index[:, None, None] == neighbours).astype(lines.dtype)
+    selection = (index[:, None, None] == neighbours).astype(lines.dtype)
     before, at, after = jnp.moveaxis(
-        jnp.einsum("nic,imd->nmcd", moved[:, : len(index)], chooses, precision="highest"), -1, 0
+        jnp.einsum("nic,imd->nmcd", moved[:, : len(index)], selection, precision="highest"), -1, 0
     )
-    beside = ((places + middle - nearest)[None, :] + (shifts - whole)[:, None])[..., None]
-    rise = jnp.where(beside > 0, after - at, at - before)
-    return at + beside * rise
+    fraction = ((positions + middle - nearest)[None, :] + (shifts - whole)[:, None])[..., None]
+    slope = jnp.where(fraction > 0, after - at, at - before)
+    return at + fraction * slope
 
 
 def _from_centre(side: int) -> Float[Array, "side"]:

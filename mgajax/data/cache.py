@@ -1,12 +1,12 @@
 """Prepared slices on disk: prepared once, read as memory maps by every later run.
 
 A cache is a folder of `.npy` files and a `manifest.json`. It belongs to one data set and one
-`Preparation`. It appears by one rename, so that a reader sees a whole cache or none, and its arrays
-are never written to again; only the manifest is, by one rename, when the data set's files got new
-times and kept their content. Of several processes that need one cache, one builds, the others wait.
+`Preparation`. It is complete or absent, since it is renamed into source, and its arrays never change. Only
+its manifest changes, by one rename, when the data set's files have new times and the same content. Of
+several processes that need one cache, one builds it, the others wait.
 
-At each opening the complete files are hashed (about a second a gigabyte a core, of data that
-training reads into memory anyway): a flipped bit or a short file is found before it is trained on.
+At each opening all files are hashed (about a second a gigabyte a core, of data that training reads into
+memory anyway), so a flipped bit or a short file is found before training.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Bool, Int32, UInt8
 
 from mgajax.data import array_store
-from mgajax.data.lungs import stored_lung_masks
+from mgajax.data.lung_masks import stored_lung_masks
 from mgajax.data.preparation import Preparation, PreparedSlice, decode, prepare
 from mgajax.data.table import SliceTable, dataset_directory, iter_encoded, read_table, signature
 from mgajax.errors import DataError
@@ -44,12 +44,12 @@ class PreparedSet:
       table: labels, patients and the rest.
       images: uint8 [n, s, s, 1], usually a read-only memory map.
       masks: uint8 [n, s, s, 1], share of lesion in each pixel times 255.
-      settings: how they were prepared.
+      settings: of the preparation.
       fingerprint: sha256 of the table's fingerprint and the settings.
       boxes: int32 [n, 4], top, left, bottom, right of what was cut out of each slice.
       usable: bool [n], False for a slice that could not be decoded (its pictures are zero).
       notes: str [n], comma-joined flags of the preparation (`PreparedSlice.flags`).
-      lungs: uint8 [n, s, s, 1] as `lungs.lung_masks` finds them; None where nobody asked for them.
+      lungs: uint8 [n, s, s, 1], see `find_lung_masks`; None where they were not asked for.
     """
 
     table: SliceTable
@@ -63,39 +63,39 @@ class PreparedSet:
     lungs: UInt8[np.ndarray, "n s s 1"] | None = None
 
 
-def prepared_set(
+def open_prepared_set(
     directory: Path | str,
     *,
     settings: Preparation,
     cache_dir: Path | str | None = None,
     lungs: bool = False,
 ) -> PreparedSet:
-    """The prepared slices of a built data set; prepares them once and reuses them after.
+    """The prepared slices of a built data set; they are prepared at the first call.
 
     Args:
       directory: a built data set, as for `read_table`.
-      settings: how to prepare.
-      cache_dir: where caches lie; `.mgajax-cache` beside the data set by default, or in the user's
-        cache folder when that place is read-only.
-      lungs: find the lungs, too, and keep them beside the cache.
+      settings: of the preparation.
+      cache_dir: the folder of caches; by default `.mgajax-cache` beside the data set, or the user's
+        cache folder when that one is read-only.
+      lungs: find the lungs, too, and store them beside the cache.
 
     Raises:
       DataError: the data set cannot be read, more than `MAX_DAMAGED` of it is damaged, or the cache
         cannot be written.
     """
-    place = dataset_directory(directory)
-    folder = _cache_folder(place, settings, cache_dir)
+    source = dataset_directory(directory)
+    folder = _cache_folder(source, settings, cache_dir)
     expected = {"format": FORMAT, "settings": dataclasses.asdict(settings)}
-    state = {"signature": signature(place)}
+    state = {"signature": signature(source)}
     try:
-        if array_store.problem(folder, expected=expected | state) is not None:
+        if array_store.find_problem(folder, expected=expected | state) is not None:
             folder.parent.mkdir(parents=True, exist_ok=True)
             lock = folder.with_name(folder.name + ".lock")
             with locked(lock, guards=f"prepared cache {folder}"):
                 # Another process may have built it while this one waited.
-                _renew(folder, place=place, expected=expected, state=state, settings=settings)
-        found = _open(folder, place=place, settings=settings)
-        return _with_lungs(found, folder=folder) if lungs else found
+                _update(folder, source=source, expected=expected, state=state, settings=settings)
+        prepared = _open(folder, source=source, settings=settings)
+        return _with_lungs(prepared, folder=folder) if lungs else prepared
     except OSError as error:
         raise DataError(
             f"{folder}: the prepared cache cannot be written ({error}); make room or set "
@@ -103,34 +103,34 @@ def prepared_set(
         ) from error
 
 
-def _renew(
+def _update(
     folder: Path,
     *,
-    place: Path,
+    source: Path,
     expected: dict[str, Any],
     state: dict[str, str],
     settings: Preparation,
 ) -> None:
-    """Bring the cache up to date, unless it is; says why when it has to be built again."""
-    problem = array_store.problem(folder, expected=expected | state)
+    """Build the cache where it is missing or stale; says why when it has to be built again."""
+    problem = array_store.find_problem(folder, expected=expected | state)
     if problem is None:
         return
-    table = read_table(place)
+    table = read_table(source)
     content = {"fingerprint": table.fingerprint}
     if problem != array_store.ABSENT:
-        problem = array_store.problem(folder, expected=expected | content)
-        if problem is None:  # the files' times are new, their content is not
+        problem = array_store.find_problem(folder, expected=expected | content)
+        if problem is None:  # the files have new times and the same content
             manifest = array_store.read_manifest(folder)
             return array_store.write_manifest(folder, manifest | state)
         say(f"prepared cache {folder}: {problem}; building it again")
-    _reserve(folder.parent, 2 * len(table) * settings.image_size**2)
-    with array_store.replacing(folder, described_by=expected | state | content) as fresh:
+    _check_free_space(folder.parent, 2 * len(table) * settings.image_size**2)
+    with array_store.replace_folder(folder, described_by=expected | state | content) as fresh:
         columns = _write_pictures(fresh, table=table, settings=settings)
         for name, column in (columns | table.columns()).items():
             np.save(fresh / f"{name}.npy", column, allow_pickle=False)
 
 
-def _reserve(root: Path, size: int) -> None:
+def _check_free_space(root: Path, size: int) -> None:
     free = shutil.disk_usage(root).free
     if free < size:
         raise OSError(f"needs {size / 1e9:.1f} GB, {free / 1e9:.1f} GB are free")
@@ -156,12 +156,12 @@ def _write_pictures(
         for row, result in enumerate(results):
             if isinstance(result, str):
                 damaged.append(f"{table.file_names[row]} ({result})")
-                result = _nothing(settings)
+                result = _blank_slice(settings)
             boxes[row] = result.box
             notes.append(",".join(result.flags))
             images.write(result.image)
             masks.write(result.mask)
-    _judge(damaged, table=table)
+    _report_damaged(damaged, table=table)
     usable = np.array([note != DAMAGED for note in notes])
     return {"boxes": boxes, "usable": usable, "notes": np.array(notes, np.str_)}
 
@@ -169,7 +169,7 @@ def _write_pictures(
 def _prepare_encoded(
     row: int, image: bytes, mask: bytes, *, flags: str, settings: Preparation
 ) -> PreparedSlice | str:
-    """One slice from its PNG bytes, or why that is impossible."""
+    """One slice from its PNG bytes, or why it cannot be decoded."""
     try:
         pictures = [decode(data, flags=flags, settings=settings) for data in (image, mask)]
         return prepare(pictures[0], pictures[1], settings=settings)
@@ -177,34 +177,34 @@ def _prepare_encoded(
         return str(error)
 
 
-def _nothing(settings: Preparation) -> PreparedSlice:
+def _blank_slice(settings: Preparation) -> PreparedSlice:
     empty = np.zeros((settings.image_size, settings.image_size), np.uint8)
     return PreparedSlice(image=empty, mask=empty, box=(0, 0, 0, 0), flags=(DAMAGED,))
 
 
-def _judge(damaged: list[str], *, table: SliceTable) -> None:
+def _report_damaged(damaged: list[str], *, table: SliceTable) -> None:
     if not damaged:
         return
-    found = f"{len(damaged)} of {len(table)} slices cannot be decoded: {', '.join(damaged[:5])}"
+    summary = f"{len(damaged)} of {len(table)} slices cannot be decoded: {', '.join(damaged[:5])}"
     if len(damaged) > MAX_DAMAGED * len(table):
         raise DataError(
-            f"{table.directory}: {found}; at most {MAX_DAMAGED:.0%} may be; build the data set again"
+            f"{table.directory}: {summary}; at most {MAX_DAMAGED:.0%} may be; build the data set again"
         )
-    say(f"{table.directory}: {found}; left out")
+    say(f"{table.directory}: {summary}; left out")
 
 
-def _open(folder: Path, *, place: Path, settings: Preparation) -> PreparedSet:
+def _open(folder: Path, *, source: Path, settings: Preparation) -> PreparedSet:
     content = array_store.read_manifest(folder)["fingerprint"]
     names = [Path(name).stem for name in array_store.read_manifest(folder)["files"]]
     pictures = {n: np.load(folder / f"{n}.npy", mmap_mode="r") for n in ("images", "masks")}
     columns = {n: np.load(folder / f"{n}.npy") for n in names if n not in pictures}
-    own = {name: columns.pop(name) for name in ("boxes", "usable", "notes")}
+    of_preparation = {name: columns.pop(name) for name in ("boxes", "usable", "notes")}
     return PreparedSet(
-        table=SliceTable(**columns, fingerprint=content, directory=place),
+        table=SliceTable(**columns, fingerprint=content, directory=source),
         settings=settings,
         fingerprint=_fingerprint(content, settings),
         **pictures,
-        **own,
+        **of_preparation,
     )
 
 
@@ -223,12 +223,14 @@ def _fingerprint(content: str, settings: Preparation) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _cache_folder(place: Path, settings: Preparation, cache_dir: Path | str | None) -> Path:
-    """One folder for each data set and settings; movable with the data set when beside it."""
-    choice = hashlib.sha256(json.dumps(dataclasses.asdict(settings)).encode()).hexdigest()[:12]
-    beside = place.parent / CACHE_FOLDER / f"{place.name}-{choice}"
-    if cache_dir is None and (beside.is_dir() or os.access(place.parent, os.W_OK)):
+def _cache_folder(source: Path, settings: Preparation, cache_dir: Path | str | None) -> Path:
+    """One folder for each data set and settings; beside the data set it can be moved with it."""
+    settings_key = hashlib.sha256(json.dumps(dataclasses.asdict(settings)).encode()).hexdigest()[
+        :12
+    ]
+    beside = source.parent / CACHE_FOLDER / f"{source.name}-{settings_key}"
+    if cache_dir is None and (beside.is_dir() or os.access(source.parent, os.W_OK)):
         return beside
     home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "mgajax"
-    whose = hashlib.sha256(str(place).encode()).hexdigest()[:12]
-    return Path(cache_dir or home).resolve() / f"{place.name}-{whose}-{choice}"
+    place_key = hashlib.sha256(str(source).encode()).hexdigest()[:12]
+    return Path(cache_dir or home).resolve() / f"{source.name}-{place_key}-{settings_key}"

@@ -1,4 +1,4 @@
-"""The columns of a set of slices that a split is decided on."""
+"""The columns of slices by which they are split."""
 
 import dataclasses
 from typing import TypeVar
@@ -8,12 +8,12 @@ from jaxtyping import Bool, Int
 
 from mgajax.errors import DataError
 
-Columns = TypeVar("Columns", bound="SliceColumns")
+AnyColumns = TypeVar("AnyColumns", bound="SliceColumns")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class SliceColumns:
-    """Whose slices these are, one row a slice.
+    """Class, patient, source and name of slices, one row a slice.
 
     Attributes:
       labels: int [n], class codes of `mgajax.schema`.
@@ -44,7 +44,7 @@ class SliceColumns:
         values = {field.name: getattr(self, field.name) for field in fields}
         return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
 
-    def only(self: Columns, rows: Bool[np.ndarray, "n"] | Int[np.ndarray, "m"]) -> Columns:
-        """The rows that are true in `rows`, or those that it lists."""
-        chosen = {name: column[rows] for name, column in self.columns().items()}
-        return dataclasses.replace(self, **chosen)
+    def select(self: AnyColumns, rows: Bool[np.ndarray, "n"] | Int[np.ndarray, "m"]) -> AnyColumns:
+        """The slices at `rows` (a mask or indices)."""
+        selected = {name: column[rows] for name, column in self.columns().items()}
+        return dataclasses.replace(self, **selected)

@@ -1,4 +1,4 @@
-"""Splits by slice counts: Table 2's, given ones, or shares of each class.
+"""Splits by slice counts: those of Table 2, or shares of each class.
 
 See `mgajax.data.splits`.
 """
@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float64, Int64
 
 from mgajax import paper
 from mgajax.data.columns import SliceColumns
-from mgajax.data.exact_counts import WALKS, exact_parts
+from mgajax.data.exact_counts import WALKS, assign_exactly
 from mgajax.data.patient_groups import (
     PatientGroups,
     Split,
@@ -19,7 +19,7 @@ from mgajax.data.patient_groups import (
     group_patients,
     patient_keys,
 )
-from mgajax.data.patient_walk import cover
+from mgajax.data.patient_walk import cover_classes
 from mgajax.errors import ConfigError, DataError
 from mgajax.schema import CLASS_NAMES, COVID, SPLITS
 
@@ -35,7 +35,7 @@ LESION_COUNTS: Int64[np.ndarray, "k 3"] = np.array(
     ],
     np.int64,
 )
-"""The same for the annotated slices of step 1, all of them COVID-19. Paper §5.1."""
+"""The same for the annotated slices of step 1, which are all COVID-19. Paper §5.1."""
 
 TABLE2_FRACTIONS: tuple[float, float, float] = (
     int(TABLE2_COUNTS[:, 0].sum()) / int(TABLE2_COUNTS.sum()),
@@ -45,15 +45,15 @@ TABLE2_FRACTIONS: tuple[float, float, float] = (
 """Table 2's shares of all slices: 0.700 train, 0.227 validation, 0.072 test."""
 
 _LESION_WALKS = 50
-"""More than for Table 2: a sixth of the people has two thirds of the slices, so that few solutions
-are well balanced."""
+"""More than for Table 2: a sixth of the patients have two thirds of the slices, so few solutions are
+well balanced."""
 
 _COVER_ORDER = (0, 2, 1)
-"""Which parts a class with few patients reaches first: train, then test, then validation."""
+"""Order in which parts get a patient of a small class: train, test, validation."""
 
 
 def default_split(table: SliceColumns, *, seed: int) -> Split:
-    """The split that a built data set carries: Table 2 where it applies.
+    """The split of a built data set: Table 2 where it applies.
 
     The full curated set (class counts of Table 1) gets Table 2's counts exactly. Any other set,
     and a full-sized one whose patients cannot meet them, gets Table 2's proportions by class.
@@ -63,25 +63,24 @@ def default_split(table: SliceColumns, *, seed: int) -> Split:
     """
     groups = group_patients(table)
     return _by_published_counts(
-        "table2", groups, counts=TABLE2_COUNTS, seed=seed, open_parts=groups.anywhere()
+        "table2", groups, counts=TABLE2_COUNTS, seed=seed, open_parts=groups.all_parts_open()
     )
 
 
 def lesion_split(
     table: SliceColumns, *, seed: int, held_out: Collection[str] = frozenset()
 ) -> Split:
-    """The split that the built lesion set carries: the paper's 2,329/200/200 where it applies.
+    """The split of the built lesion set: the paper's 2,329/200/200 where it applies.
 
-    The full set gets these counts exactly, of whole patients and with its sources in proportion as
-    far as whole patients allow. Any other set gets the same proportions. The paper does not say
-    whether its own split kept patients together; `leaking_slices` is the one that does not.
+    The full set gets exactly these counts, of whole patients and with its sources in proportion as far
+    as whole patients allow. Any other set gets the same proportions. The paper does not say whether
+    its split kept patients together; `leaking_slices` does not.
 
     Args:
       table: the annotated slices [n].
       seed: chooses among the solutions.
-      held_out: patients who test a classifier that is guided by the masks of a segmenter trained
-        here. None of them trains. They test, or where they have more slices than the test set
-        they test and validate.
+      held_out: patients who test a classifier that is guided by masks of this segmenter. They never
+        train: they test or, where they have more slices than the test set, test and validate.
 
     Raises:
       DataError: see `group_patients`.
@@ -89,7 +88,7 @@ def lesion_split(
     groups = group_patients(table)
     keys = patient_keys(np.array(sorted(held_out), np.str_))
     is_held_out = np.isin(groups.keys, keys)
-    open_parts = groups.anywhere()
+    open_parts = groups.all_parts_open()
     open_parts[is_held_out, 0] = False
     slices = groups.counts.sum(axis=(1, 2))
     test = _shares_of(LESION_COUNTS)[COVID, 2] * slices.sum()
@@ -111,8 +110,8 @@ def lesion_split(
 def table2_split(table: SliceColumns, *, seed: int) -> Split:
     """Exactly the slice counts of Table 2, with whole patients; one of very many solutions.
 
-    The paper does not publish its assignment of patients; each seed gives another one with the
-    same counts, with the sources balanced as far as whole patients allow.
+    The paper does not publish its assignment of patients. Each seed gives another one with the same
+    counts, and the sources balanced as far as whole patients allow.
 
     Raises:
       DataError: the class counts are not those of the full set, or whole patients cannot make
@@ -122,12 +121,12 @@ def table2_split(table: SliceColumns, *, seed: int) -> Split:
     totals = groups.counts.sum(axis=(0, 2))
     for label in np.flatnonzero(TABLE2_COUNTS.sum(axis=1) != totals):
         raise DataError(
-            f"split 'table2': {CLASS_NAMES[label]} {_spell(TABLE2_COUNTS[label])} sums to "
+            f"split 'table2': {CLASS_NAMES[label]} {_format_counts(TABLE2_COUNTS[label])} sums to "
             f"{TABLE2_COUNTS[label].sum()}, but the data set has {totals[label]} slices of it; use "
             "split kind 'stratified' for a set of another size"
         )
     split = _split_by_counts(
-        "table2", groups, targets=TABLE2_COUNTS, seed=seed, open_parts=groups.anywhere()
+        "table2", groups, targets=TABLE2_COUNTS, seed=seed, open_parts=groups.all_parts_open()
     )
     if split.notes:
         raise DataError(f"split 'table2': {split.notes[0]}; use split kind 'stratified'")
@@ -142,10 +141,10 @@ def stratified_split(
 ) -> Split:
     """Whole patients, each class divided by `fractions`, its sources as far as possible too.
 
-    A class's counts are those closest to its share that its patients can make (smallest sum of
+    A class's counts are the closest to its share that its patients can make (smallest sum of
     deviations over the splits; in practice exact from a few dozen patients on). A class with fewer
-    patients than splits goes to train first, then test, then validation, one patient each; with at
-    least as many, no split stays without it. What a class misses is in the split's notes.
+    patients than splits goes to train, then test, then validation, one patient each; with at least as
+    many, every split gets one. The split's notes say what a class misses.
 
     Args:
       table: the slices [n].
@@ -162,7 +161,9 @@ def stratified_split(
             f"fractions={fractions} must be shares >= 0 that sum to 1, for example (0.7, 0.15, 0.15)"
         )
     shares = np.tile(np.array(fractions), (len(CLASS_NAMES), 1))
-    return _stratified("stratified", groups, shares=shares, seed=seed, open_parts=groups.anywhere())
+    return _stratified(
+        "stratified", groups, shares=shares, seed=seed, open_parts=groups.all_parts_open()
+    )
 
 
 def _by_published_counts(
@@ -174,7 +175,7 @@ def _by_published_counts(
     open_parts: Bool[np.ndarray, "p 3"],
     walks: int = WALKS,
 ) -> Split:
-    """Exactly `counts` for a set of their size, else (and where unreachable) their proportions."""
+    """Exactly `counts` for a set of their size; otherwise, or where impossible, their proportions."""
     if (groups.counts.sum(axis=(0, 2)) == counts.sum(axis=1)).all():
         split = _split_by_counts(
             name, groups, targets=counts, seed=seed, walks=walks, open_parts=open_parts
@@ -196,13 +197,13 @@ def _split_by_counts(
 ) -> Split:
     """The closest counts to `targets`; a note for each class that misses them."""
     rng = np.random.default_rng(seed)
-    parts = exact_parts(
+    parts = assign_exactly(
         counts=groups.counts, targets=targets, rng=rng, walks=walks, open_parts=open_parts
     )
     reached = class_counts(parts[groups.rows], groups.labels)
     notes = [
-        f"{CLASS_NAMES[label]} cannot have {_spell(targets[label])} train/validation/test slices "
-        f"with whole patients; closest: {_spell(reached[label])}"
+        f"{CLASS_NAMES[label]} cannot have {_format_counts(targets[label])} train/validation/test slices "
+        f"with whole patients; closest: {_format_counts(reached[label])}"
         for label in np.flatnonzero((reached != targets).any(axis=1))
     ]
     return groups.split(name, parts, notes=notes)
@@ -216,16 +217,16 @@ def _stratified(
     seed: int,
     open_parts: Bool[np.ndarray, "p 3"],
 ) -> Split:
-    """Each class by its `shares` as closely as its patients allow, then covered in every part."""
+    """Each class by its `shares` as closely as its patients allow, and in every part if possible."""
     totals = groups.counts.sum(axis=(0, 2))
     targets = np.floor(totals[:, None] * np.cumsum(shares, axis=1) + 0.5).astype(np.int64)
     targets[:, -1] = totals
     targets = np.diff(targets, axis=1, prepend=0)
     rng = np.random.default_rng(seed)
-    parts = exact_parts(counts=groups.counts, targets=targets, rng=rng, open_parts=open_parts)
+    parts = assign_exactly(counts=groups.counts, targets=targets, rng=rng, open_parts=open_parts)
     orders = [[part for part in _COVER_ORDER if share[part] > 0] for share in shares]
-    cover(parts, groups.counts.sum(axis=2), orders=orders, open_parts=open_parts)
-    return groups.split(name, parts, notes=groups.missing(parts[groups.rows]))
+    cover_classes(parts, groups.counts.sum(axis=2), orders=orders, open_parts=open_parts)
+    return groups.split(name, parts, notes=groups.missing_classes(parts[groups.rows]))
 
 
 def _shares_of(counts: Int64[np.ndarray, "k 3"]) -> Float64[np.ndarray, "k 3"]:
@@ -234,5 +235,5 @@ def _shares_of(counts: Int64[np.ndarray, "k 3"]) -> Float64[np.ndarray, "k 3"]:
     return np.where(totals > 0, counts / np.maximum(totals, 1), counts.sum(axis=0) / counts.sum())
 
 
-def _spell(counts: np.ndarray) -> str:
+def _format_counts(counts: np.ndarray) -> str:
     return "/".join(str(int(count)) for count in counts)

@@ -1,4 +1,4 @@
-"""Opening a data set to learn from it: its slices prepared, dealt into splits, its masks judged."""
+"""A data set for training and evaluation: prepared slices, their split, and which masks are known."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float32, Int
 
-from mgajax.data.cache import PreparedSet, prepared_set
+from mgajax.data.cache import PreparedSet, open_prepared_set
 from mgajax.data.preparation import Preparation
 from mgajax.data.splits import Split, assert_patient_disjoint
 from mgajax.data.table import SliceTable
@@ -16,18 +16,18 @@ from mgajax.progress import say
 from mgajax.schema import CLASS_NAMES, MASK_ORIGINS
 
 NORMAL_MASKS = ("empty", "unknown")
-"""What a Normal slice without a mask may say."""
+"""How a Normal slice without a mask is read: as empty of lesions, or as unknown."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Dataset(PreparedSet):
-    """A prepared data set, dealt into splits: what training, evaluation and explanation read.
+    """A prepared data set with its split, for training, evaluation and explanation.
 
     Attributes:
-      split: which slice is in which split.
+      split: of the slices.
       mask_weights: 1 where a slice's lesion mask is known, else 0; see `known_masks`.
-      is_example: what can be learned from and measured by: a slice that could be decoded, of a known
-        mask if the task needs it.
+      is_example: whether a slice is used: it could be decoded, and its mask is known if the task needs
+        masks.
     """
 
     split: Split
@@ -36,17 +36,17 @@ class Dataset(PreparedSet):
 
     def rows(self, split: str) -> Int[np.ndarray, "_"]:
         """Rows of a split's examples."""
-        chosen = self.split.indices(split)
-        return chosen[self.is_example[chosen]]
+        rows = self.split.indices(split)
+        return rows[self.is_example[rows]]
 
     def rows_named(self, file_names: Sequence[str]) -> Int[np.ndarray, "_"]:
-        """Rows of the slices of these names, in their order."""
-        places = {name: row for row, name in enumerate(self.table.file_names.tolist())}
-        return np.array([places[name] for name in file_names], np.int64)
+        """Rows of the slices of these file names, in the same order."""
+        row_of = {name: row for row, name in enumerate(self.table.file_names.tolist())}
+        return np.array([row_of[name] for name in file_names], np.int64)
 
     def has_true_mask(self, rows: Int[np.ndarray, "k"]) -> Bool[np.ndarray, "k"]:
-        """Whether results may be measured by a slice's lesion mask: it is known, and no network
-        predicted it."""
+        """Whether a slice's lesion mask is known and no network predicted it, so that results may be
+        measured by it."""
         return (self.mask_weights[rows] > 0) & (self.table.mask_origins[rows] != "predicted")
 
 
@@ -65,19 +65,21 @@ def open_dataset(
 
     Args:
       directory: as for `read_table`.
-      settings: how slices are prepared.
-      choose_split: the split of the prepared slices; its notes are said.
-      cache_dir: see `prepared_set`.
-      normal_mask: what a Normal slice without a mask says, one of `NORMAL_MASKS`.
-      mask_origins: whose lesion masks count.
+      settings: of the preparation.
+      choose_split: gives the split of the prepared slices; its notes are shown.
+      cache_dir: see `open_prepared_set`.
+      normal_mask: how a Normal slice without a mask is read, one of `NORMAL_MASKS`.
+      mask_origins: origins of the lesion masks that are used.
       needs_masks: a slice without a known lesion mask is no example.
       needs_lungs: find the lungs, too.
 
     Raises:
       DataError: the data set cannot be read or prepared, or no training slice is left.
-      LeakageError: a patient stands in two splits, and the split does not say itself that it leaks.
+      LeakageError: a patient is in two splits, and the split is not marked as leaking.
     """
-    prepared = prepared_set(directory, settings=settings, cache_dir=cache_dir, lungs=needs_lungs)
+    prepared = open_prepared_set(
+        directory, settings=settings, cache_dir=cache_dir, lungs=needs_lungs
+    )
     split = choose_split(prepared)
     for note in split.notes:
         say(f"split: {note}")
@@ -109,8 +111,8 @@ def known_masks(
 
     Args:
       table: the slices.
-      normal_mask: what a Normal slice without a mask says, one of `NORMAL_MASKS`.
-      mask_origins: whose masks count.
+      normal_mask: how a Normal slice without a mask is read, one of `NORMAL_MASKS`.
+      mask_origins: origins of the masks that are used.
     """
     known = np.isin(table.mask_origins, mask_origins)
     if normal_mask == "empty":

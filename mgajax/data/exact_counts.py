@@ -1,12 +1,12 @@
-"""Exact slice counts from whole patients: a subset-sum table read by a stratified random walk.
+"""Exact slice counts from whole patients: a subset-sum table and a stratified random walk.
 
-To put a class's patients into train, validation and test with given slice counts is a subset-sum
-problem in two sums (validation, test; train is what is left). For patients in a fixed order the
-table holds, before each patient, every pair of sums that the remaining patients can still make,
-as one big-integer bit set. A walk through the patients then gives each to a part at random,
-weighted by what its (class, source) stratum still lacks there, but only to parts after which the
-table still holds the wanted pair. So the counts are exact, each seed gives another solution,
-and the sources are as balanced as the patients' sizes allow.
+To divide a class's patients into train, validation and test with given slice counts is a subset-sum
+problem in two sums (validation and test; the rest is train). For patients in a fixed order the table
+holds, before each patient, every pair of sums that the remaining patients can make, as one big-integer
+bit set. A walk through the patients then assigns each to a part at random, weighted by what its (class,
+source) stratum still lacks there, but only to parts after which the wanted pair is still possible. So the
+counts are exact, each seed gives another solution, and the sources are as balanced as the patients'
+sizes allow.
 """
 
 import itertools
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float64, Int, Int64
 
-from mgajax.data.patient_walk import choose_part, largest_first, quotas, walk_by_need
+from mgajax.data.patient_walk import choose_part, quotas, sort_largest_first, walk_by_need
 
 TRAIN, VALIDATION, TEST = range(3)
 
@@ -70,10 +70,10 @@ class SumTable:
         return best // self.width, best % self.width, int(distance.flat[best])
 
 
-def sum_table(
+def make_sum_table(
     sizes: Sequence[int], *, open_parts: Bool[np.ndarray, "m 3"], wanted: Int[np.ndarray, " 3"]
 ) -> SumTable:
-    """Fill the table for patients of `sizes` slices, in the order in which they will be walked.
+    """The table for patients of `sizes` slices, in the order of the walk.
 
     Sums are kept up to the wanted ones plus the largest patient, or plus all patients who may not
     train where these have more. The pair closest to the wanted one lies within: a part that exceeds
@@ -84,7 +84,7 @@ def sum_table(
       open_parts: the parts that each may go to.
       wanted: sums of train, validation and test; negative ones count as 0.
     """
-    held_out = sum(size for size, may in zip(sizes, open_parts, strict=True) if not may[TRAIN])
+    held_out = sum(size for size, parts in zip(sizes, open_parts, strict=True) if not parts[TRAIN])
     over = max(*sizes, held_out) if len(sizes) else 0
     total = sum(sizes)
     height = min(max(int(wanted[VALIDATION]), 0) + over, total) + 1
@@ -95,16 +95,16 @@ def sum_table(
     layer, layers = 1, []
     length = (height * width + 7) // 8
     layers.append(layer.to_bytes(length, "little"))
-    for size, may in zip(reversed(sizes), open_parts[::-1].tolist(), strict=True):
-        in_validation = layer << size * width & every if may[VALIDATION] else 0
-        # What spilled into the next row is cut off.
-        in_test = layer << size & columns[size] if may[TEST] else 0
-        layer = (layer if may[TRAIN] else 0) | in_validation | in_test
+    for size, parts in zip(reversed(sizes), open_parts[::-1].tolist(), strict=True):
+        in_validation = layer << size * width & every if parts[VALIDATION] else 0
+        # Bits that moved into the next row are dropped.
+        in_test = layer << size & columns[size] if parts[TEST] else 0
+        layer = (layer if parts[TRAIN] else 0) | in_validation | in_test
         layers.append(layer.to_bytes(length, "little"))
     return SumTable(layers[::-1], width, height)
 
 
-def exact_parts(
+def assign_exactly(
     *,
     counts: Int[np.ndarray, "p k s"],
     targets: Int[np.ndarray, "k 3"],
@@ -116,8 +116,8 @@ def exact_parts(
 
     When the targets cannot be met, the counts with the smallest sum of deviations are taken. Both
     are proven for sets of single-class patients whose tables fit `TABLE_BITS`; in larger sets the
-    largest patients are placed by need first. Patients with slices in several classes are placed
-    before the others, in whichever way leaves every class solvable: all combinations are tried up
+    largest patients are assigned by need first. Patients with slices in several classes are assigned
+    before the others, so that every class stays solvable: all combinations are tried up
     to `ALL_PINS`, a sample beyond (then, and for the closest counts with such patients, the
     answer is the best one found).
 
@@ -136,12 +136,12 @@ def exact_parts(
     need = quotas(counts, targets)
     spanning = np.flatnonzero((by_class > 0).sum(axis=1) > 1)
     parts, tails = _place_largest(counts, need, targets=targets, open_parts=open_parts, rng=rng)
-    open_targets = targets - _placed(by_class, parts)
+    open_targets = targets - _count_by_part(by_class, parts)
     tables = [
-        sum_table(sizes[tail].tolist(), open_parts=open_parts[tail], wanted=want)
+        make_sum_table(sizes[tail].tolist(), open_parts=open_parts[tail], wanted=want)
         for tail, want in zip(tails, open_targets, strict=True)
     ]
-    pins = _pin(
+    pins = _assign_spanning(
         counts[spanning],
         open_parts=open_parts[spanning],
         need=need,
@@ -152,7 +152,9 @@ def exact_parts(
     parts[spanning] = pins
     for patient, part in zip(spanning, pins, strict=True):
         need[..., part] -= counts[patient]
-    for tail, table, want in zip(tails, tables, targets - _placed(by_class, parts), strict=True):
+    for tail, table, want in zip(
+        tails, tables, targets - _count_by_part(by_class, parts), strict=True
+    ):
         parts[tail] = _best_walk(
             counts[tail],
             need,
@@ -173,10 +175,10 @@ def _place_largest(
     open_parts: Bool[np.ndarray, "p 3"],
     rng: np.random.Generator,
 ) -> tuple[Int64[np.ndarray, " p"], list[list[int]]]:
-    """Place the single-class patients that no table has room for; updates `need`.
+    """Assign the single-class patients that no table has room for; updates `need`.
 
     Returns:
-      The part of each patient, -1 for those not placed; and by class the others, largest first.
+      The part of each patient, -1 for those not assigned; and by class the others, largest first.
     """
     by_class = counts.sum(axis=2)
     sizes = by_class.sum(axis=1)
@@ -184,7 +186,9 @@ def _place_largest(
     parts = np.full(len(counts), -1, np.int64)
     tails: list[list[int]] = []
     for label in range(counts.shape[1]):
-        order = largest_first(np.flatnonzero(single & (by_class[:, label] > 0)), sizes, rng=rng)
+        order = sort_largest_first(
+            np.flatnonzero(single & (by_class[:, label] > 0)), sizes, rng=rng
+        )
         cut = len(order) - _table_patients(sizes[order], targets[label])
         placed = walk_by_need(counts, need, order=order[:cut], rng=rng, open_parts=open_parts)
         parts = np.maximum(parts, placed)
@@ -192,7 +196,7 @@ def _place_largest(
     return parts, tails
 
 
-def _placed(
+def _count_by_part(
     by_class: Int[np.ndarray, "p k"], parts: Int64[np.ndarray, " p"]
 ) -> Int64[np.ndarray, "k 3"]:
     return np.stack([by_class[parts == part].sum(axis=0) for part in range(3)], axis=1)
@@ -209,7 +213,7 @@ def _table_patients(sizes: Int[np.ndarray, " m"], targets: Int[np.ndarray, " 3"]
     return int(np.count_nonzero(number * height * width <= TABLE_BITS))
 
 
-def _pin(
+def _assign_spanning(
     counts: Int[np.ndarray, "m k s"],
     *,
     open_parts: Bool[np.ndarray, "m 3"],
@@ -218,14 +222,14 @@ def _pin(
     targets: Int[np.ndarray, "k 3"],
     rng: np.random.Generator,
 ) -> Int64[np.ndarray, " m"]:
-    """Parts for the patients with several classes such that every class's table can finish."""
+    """Parts for the patients with several classes, so that every class stays solvable."""
     by_class = counts.sum(axis=2)
 
     def missing(pins: Int64[np.ndarray, " m"]) -> Int64[np.ndarray, "k 3"]:
-        return targets - _placed(by_class, pins)
+        return targets - _count_by_part(by_class, pins)
 
     def guided() -> Int64[np.ndarray, " m"]:
-        order = largest_first(np.arange(len(counts)), by_class.sum(axis=1), rng=rng)
+        order = sort_largest_first(np.arange(len(counts)), by_class.sum(axis=1), rng=rng)
         return walk_by_need(counts, need.copy(), order=order, rng=rng, open_parts=open_parts)
 
     first = [guided() for _ in range(GUIDED_PINS if len(counts) else 1)]
@@ -253,8 +257,8 @@ def _all_pins(
     if 3**number > ALL_PINS:
         pins = rng.integers(0, 3, (ALL_PINS, number), dtype=np.int64)
     elif number:
-        everything = np.array(list(itertools.product(range(3), repeat=number)), np.int64)
-        pins = rng.permutation(everything)
+        combinations = np.array(list(itertools.product(range(3), repeat=number)), np.int64)
+        pins = rng.permutation(combinations)
     else:
         return
     yield from pins[open_parts[np.arange(number), pins].all(axis=1)]
@@ -301,7 +305,7 @@ def _exact_walk(
     test: int,
     rng: np.random.Generator,
 ) -> Int64[np.ndarray, " m"]:
-    """Place the patients so that validation and test get exactly these sums; updates `need`."""
+    """Assign the patients so that validation and test get exactly these sums; updates `need`."""
     parts = np.zeros(len(counts), np.int64)
     for position, slices in enumerate(counts):
         size = int(slices.sum())
@@ -310,8 +314,8 @@ def _exact_walk(
             VALIDATION: (validation - size, test),
             TEST: (validation, test - size),
         }
-        reaching = np.array([table.holds(position + 1, *sums) for sums in after.values()])
-        possible = reaching & open_parts[position]
+        is_solvable = np.array([table.holds(position + 1, *sums) for sums in after.values()])
+        possible = is_solvable & open_parts[position]
         part = choose_part(slices, need, rng=rng, open_parts=possible)
         validation, test = after[part]
         need[..., part] -= slices

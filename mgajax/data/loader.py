@@ -1,7 +1,7 @@
-"""Batches: which rows a step reads, how they are gathered, and how they reach the device in time.
+"""Batches: which rows a step reads, how they are gathered, and prefetching.
 
-Every order is a pure function of (seed, step): a resumed run reads on exactly where it stopped,
-and no iterator state needs saving. Pixels stay uint8 until they are on the device.
+The order is a pure function of (seed, step): a resumed run continues exactly where it stopped, without
+saved iterator state. Pixels stay uint8 until they are on the device.
 """
 
 import functools
@@ -19,7 +19,7 @@ from jaxtyping import Float, Int, Int32, Integer, UInt8
 from mgajax.errors import ConfigError, DataError
 
 AnyArray = jax.Array | np.ndarray
-Item = TypeVar("Item")
+Prefetched = TypeVar("Prefetched")
 
 IMAGE_MEAN: float = 0.45271412
 IMAGE_STD: float = 0.33165374
@@ -27,20 +27,20 @@ IMAGE_STD: float = 0.33165374
 the paper gives none. Fixed, so that a checkpoint means the same on every data set."""
 
 NO_ROW: int = -1
-"""What stands in the place of a row where a batch is filled up."""
+"""The row number of padding in a batch."""
 
 PREFETCH_JOIN_S: float = 5.0
-"""How long closing a prefetch waits for an item that is being made; its thread is a daemon."""
+"""How long closing a prefetch waits for the item that is being made; the thread is a daemon."""
 
 
 @flax.struct.dataclass
 class Batch:
-    """What one step reads.
+    """The examples of one step.
 
     Attributes:
       images: uint8 [b, s, s, 1].
-      masks: uint8 [b, s, s, m], share of lesion in each pixel times 255; then that of lung, if the
-        examples have it.
+      masks: uint8 [b, s, s, m], share of lesion in each pixel times 255; then that of lung, if
+        lungs are needed.
       labels: int32 [b].
       weights: float32 [b], 1, or 0 for padding.
       mask_weights: float32 [b], 1, or 0 where no lesion mask is known (and for padding).
@@ -91,9 +91,9 @@ def take(examples: Examples, rows: Int32[AnyArray, "b"]) -> Batch:
     index = xp.where(valid, rows, xp.int32(0))
 
     def gather(column: Any) -> Any:
-        picked = column[index]
-        shape = (-1,) + (1,) * (picked.ndim - 1)
-        return xp.where(valid.reshape(shape), picked, xp.zeros((), picked.dtype))
+        values = column[index]
+        shape = (-1,) + (1,) * (values.ndim - 1)
+        return xp.where(valid.reshape(shape), values, xp.zeros((), values.dtype))
 
     masks = gather(examples.masks)
     if examples.lungs is not None:
@@ -113,9 +113,9 @@ def training_rows(
 ) -> Int32[np.ndarray, "batch"]:
     """The rows of training step `step` (from 0).
 
-    The stream is the concatenation of one permutation of `rows` per epoch, cut into batches, so
-    every row comes exactly once an epoch and nothing is dropped: a batch may straddle two epochs,
-    and `rows` may be fewer than `batch_size`.
+    One permutation of `rows` for each epoch, end to end, is cut into batches. So every row comes
+    exactly once an epoch and nothing is dropped: a batch may belong to two epochs, and `rows` may be
+    fewer than `batch_size`.
 
     Raises:
       DataError: `rows` is empty.
@@ -129,18 +129,18 @@ def training_rows(
             f"batch_size={batch_size}, step={step}: expected batch_size >= 1, step >= 0"
         )
     position = step * batch_size + np.arange(batch_size)
-    epoch, place = np.divmod(position, count)
-    picked = np.empty(batch_size, np.int32)
-    for number in range(int(epoch[0]), int(epoch[-1]) + 1):
-        here = epoch == number
-        order = _permutation(count=count, epoch=number, seed=seed)
-        picked[here] = rows[order[place[here]]]
-    return picked
+    epochs, ranks = np.divmod(position, count)
+    batch = np.empty(batch_size, np.int32)
+    for epoch in range(int(epochs[0]), int(epochs[-1]) + 1):
+        in_epoch = epochs == epoch
+        order = _permutation(count=count, epoch=epoch, seed=seed)
+        batch[in_epoch] = rows[order[ranks[in_epoch]]]
+    return batch
 
 
 @functools.lru_cache(maxsize=4)
 def _permutation(*, count: int, epoch: int, seed: int) -> Int[np.ndarray, "n"]:
-    """Order of epoch `epoch`: ranks of raw Philox words, which no numpy version changes."""
+    """Order of epoch `epoch`: ranks of raw Philox words, which are the same in every numpy version."""
     words = np.random.Philox(seed=np.random.SeedSequence((seed, epoch))).random_raw(count)
     order = np.argsort(words, kind="stable")
     order.setflags(write=False)
@@ -148,7 +148,7 @@ def _permutation(*, count: int, epoch: int, seed: int) -> Int[np.ndarray, "n"]:
 
 
 def host_slice(batch_size: int, process_index: int, process_count: int) -> slice:
-    """The part of a global batch that process `process_index` gathers.
+    """The share of a global batch that process `process_index` gathers.
 
     Raises:
       ConfigError: `batch_size` does not divide by `process_count`.
@@ -174,7 +174,7 @@ def mask_to_float(masks: UInt8[AnyArray, "b h w c"]) -> Float[jax.Array, "b h w 
     return jnp.asarray(masks).astype(jnp.float32) * jnp.float32(1.0 / 255.0)
 
 
-def prefetch(items: Iterable[Item], *, depth: int = 2) -> Iterator[Item]:
+def prefetch(items: Iterable[Prefetched], *, depth: int = 2) -> Iterator[Prefetched]:
     """Yield `items` unchanged while a background thread keeps up to `depth` of them ready.
 
     The thread starts with the first `next`. An exception in `items` is raised here, after the
@@ -185,7 +185,7 @@ def prefetch(items: Iterable[Item], *, depth: int = 2) -> Iterator[Item]:
     return _consume(items, depth)
 
 
-def _consume(items: Iterable[Item], depth: int) -> Iterator[Item]:
+def _consume(items: Iterable[Prefetched], depth: int) -> Iterator[Prefetched]:
     ready: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue(maxsize=depth)
     stop = threading.Event()
     worker = threading.Thread(

@@ -1,12 +1,11 @@
 """Rows grouped by patient, and the `Split` that assigns whole patients.
 
-Every split of ours is decided on patients and only then spread over their slices, so that one
-patient in two splits is impossible by construction; `assert_patient_disjoint` checks it again
-wherever a split comes from outside.
+Our splits assign patients, and their slices follow, so that no patient can be in two splits;
+`assert_patient_disjoint` checks splits from outside.
 
-Reading: ids are compared stripped (also around the "/" after the source) and case-folded. The
-curated set holds ids with stray (non-breaking) spaces; joining two spellings can only make groups
-larger, never leak.
+Reading: ids are compared stripped (also around the "/" after the source) and case-folded, since the
+curated set has ids with stray (non-breaking) spaces. Joining two spellings can only make groups larger,
+never leak.
 """
 
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from mgajax.errors import ConfigError, DataError, LeakageError, nearest
 from mgajax.schema import CLASS_NAMES, SPLITS
 
 UNUSED = "unused"
-"""How a row outside all splits (code -1) is written."""
+"""The name of code -1: a row outside all splits."""
 
 SPLIT_CODES: dict[str, int] = {
     **{name: code for code, name in enumerate(SPLITS)},
@@ -35,10 +34,9 @@ class Split:
     Attributes:
       name: how it was made, e.g. "table2" or "fraction-0.30".
       assignment: int8 [n]; 0 train, 1 validation, 2 test, -1 left out.
-      notes: one line for each thing that a reader of results should know, e.g. a class without a
-        patient in validation.
-      leaks: whether patients stand in several splits on purpose. Only the kind `leaking_slices`
-        says so of itself; it is written into split.csv.
+      notes: lines for readers of results, e.g. on a class without a patient in validation.
+      leaks: whether patients are in several splits on purpose. Only the kind `leaking_slices` sets
+        it; it is written into split.csv.
     """
 
     name: str
@@ -98,17 +96,17 @@ class PatientGroups:
         """The split that gives every row its patient's part (int [p], codes of `Split`)."""
         return Split(name, parts.astype(np.int8)[self.rows], tuple(notes))
 
-    def anywhere(self) -> Bool[np.ndarray, "p 3"]:
-        """Every patient may go to every split."""
+    def all_parts_open(self) -> Bool[np.ndarray, "p 3"]:
+        """`open_parts` of patients who may all go to every split."""
         return np.ones((len(self.keys), len(SPLITS)), bool)
 
-    def only(self, rows: Bool[np.ndarray, " n"]) -> Int64[np.ndarray, "p k s"]:
+    def counts_in(self, rows: Bool[np.ndarray, " n"]) -> Int64[np.ndarray, "p k s"]:
         """`counts` over the rows that are true in `rows`."""
         counts = np.zeros_like(self.counts)
         np.add.at(counts, (self.rows[rows], self.labels[rows], self.source_codes[rows]), 1)
         return counts
 
-    def missing(self, assignment: Int[np.ndarray, " n"]) -> tuple[str, ...]:
+    def missing_classes(self, assignment: Int[np.ndarray, " n"]) -> tuple[str, ...]:
         """A line for each class of the data set that a split lacks."""
         table = class_counts(assignment, self.labels)
         return tuple(
@@ -129,21 +127,21 @@ def group_patients(table: SliceColumns) -> PatientGroups:
     if not len(codes):
         raise DataError("the data set has no rows to split; build it from a non-empty folder")
     if codes.min() < 0 or codes.max() >= len(CLASS_NAMES):
-        bad = int(np.flatnonzero((codes < 0) | (codes >= len(CLASS_NAMES)))[0])
+        row = int(np.flatnonzero((codes < 0) | (codes >= len(CLASS_NAMES)))[0])
         raise DataError(
-            f"row {bad}: label {codes[bad]} is not in 0..{len(CLASS_NAMES) - 1} "
+            f"row {row}: label {codes[row]} is not in 0..{len(CLASS_NAMES) - 1} "
             f"({', '.join(CLASS_NAMES)}); use the schema's class codes"
         )
     keys, rows = np.unique(patient_keys(table.patients), return_inverse=True)
-    known, source = np.unique(table.sources, return_inverse=True)
-    counts = np.zeros((len(keys), len(CLASS_NAMES), len(known)), np.int64)
-    np.add.at(counts, (rows, codes, source), 1)
+    sources, source_codes = np.unique(table.sources, return_inverse=True)
+    counts = np.zeros((len(keys), len(CLASS_NAMES), len(sources)), np.int64)
+    np.add.at(counts, (rows, codes, source_codes), 1)
     return PatientGroups(
         keys=keys,
-        sources=known,
+        sources=sources,
         rows=rows.astype(np.int64),
         labels=codes,
-        source_codes=source.astype(np.int64),
+        source_codes=source_codes.astype(np.int64),
         counts=counts,
     )
 
@@ -171,13 +169,13 @@ def class_counts(
 ) -> Int64[np.ndarray, "k 3"]:
     """Slices by class and split, left-out rows not counted."""
     table = np.zeros((len(CLASS_NAMES), len(SPLITS)), np.int64)
-    used = assignment >= 0
-    np.add.at(table, (labels[used], assignment[used]), 1)
+    assigned = assignment >= 0
+    np.add.at(table, (labels[assigned], assignment[assigned]), 1)
     return table
 
 
 def assert_patient_disjoint(split: Split, patients: np.ndarray) -> None:
-    """Check that no patient stands in two splits, unless the split says itself that it leaks.
+    """Check that no patient is in two splits, unless the split is marked as leaking.
 
     Args:
       split: assignment of n rows; left-out rows do not count.
@@ -185,7 +183,7 @@ def assert_patient_disjoint(split: Split, patients: np.ndarray) -> None:
 
     Raises:
       DataError: `patients` has another length than the split.
-      LeakageError: a patient stands in two splits; the first is named, with its splits.
+      LeakageError: names the first patient in two splits, and the splits.
     """
     if len(patients) != len(split.assignment):
         raise DataError(
@@ -194,21 +192,21 @@ def assert_patient_disjoint(split: Split, patients: np.ndarray) -> None:
         )
     if split.leaks:
         return
-    rows, seen = _splits_of_patients(split.assignment, patients)
-    if (leaking := np.flatnonzero(seen.sum(axis=1) > 1)).size:
+    rows, is_in = _splits_of_patients(split.assignment, patients)
+    if (leaking := np.flatnonzero(is_in.sum(axis=1) > 1)).size:
         first = int(leaking[0])
-        where = " and ".join(name for name, here in zip(SPLITS, seen[first], strict=True) if here)
+        both = " and ".join(name for name, found in zip(SPLITS, is_in[first], strict=True) if found)
         raise LeakageError(
             f"split {split.name!r}: patient {str(patients[int(np.argmax(rows == first))])!r} is in "
-            f"{where} ({leaking.size} such patients); keep all slices of a patient in one split"
+            f"{both} ({leaking.size} such patients); keep all slices of a patient in one split"
         )
 
 
 def leakage_note(assignment: Int[np.ndarray, " n"], patients: np.ndarray) -> str:
     """How many patients stand in several splits, as a line for `Split.notes`."""
-    _, seen = _splits_of_patients(assignment, patients)
-    people = int(seen.any(axis=1).sum())
-    several = int((seen.sum(axis=1) > 1).sum())
+    _, is_in = _splits_of_patients(assignment, patients)
+    people = int(is_in.any(axis=1).sum())
+    several = int((is_in.sum(axis=1) > 1).sum())
     return (
         f"LEAKS: {several} of {people} patients stand in several splits, since slices were divided "
         "and not patients; scores are too good and say nothing about new patients"
@@ -218,9 +216,9 @@ def leakage_note(assignment: Int[np.ndarray, " n"], patients: np.ndarray) -> str
 def _splits_of_patients(
     assignment: Int[np.ndarray, " n"], patients: np.ndarray
 ) -> tuple[Int64[np.ndarray, " n"], Bool[np.ndarray, "p 3"]]:
-    """The patient (a number) of every row, and in which splits each patient has slices."""
+    """The patient (a number) of every row, and whether each patient has slices in each split."""
     keys, rows = np.unique(patient_keys(patients), return_inverse=True)
-    seen = np.zeros((len(keys), len(SPLITS)), bool)
-    used = assignment >= 0
-    seen[rows[used], assignment[used]] = True
-    return rows.astype(np.int64), seen
+    is_in = np.zeros((len(keys), len(SPLITS)), bool)
+    assigned = assignment >= 0
+    is_in[rows[assigned], assignment[assigned]] = True
+    return rows.astype(np.int64), is_in

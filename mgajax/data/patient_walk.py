@@ -1,7 +1,7 @@
-"""Placing whole patients into parts one by one, so that strata come out even.
+"""Assigning whole patients to parts one by one, so that strata are balanced.
 
-A stratum is a (class, source) pair; a part is a split or a fold. Nothing here is exact: see
-`mgajax.data.exact_counts` for that.
+A stratum is a (class, source) pair; a part is a split or a fold. Counts are approximate;
+`mgajax.data.exact_counts` makes them exact.
 """
 
 from collections.abc import Sequence
@@ -19,8 +19,8 @@ def choose_part(
 ) -> int:
     """A part for one patient: at random, weighted by what its strata still lack in each part.
 
-    A part that the patient would overshoot by more than half of its slices is taken only when all
-    open parts are like that; then the part that lacks the most.
+    A part that the patient would overfill by more than half of its slices is chosen only when all
+    open parts are like that; then it is the part that lacks the most.
 
     Args:
       slices: the patient's slices by stratum, some > 0.
@@ -30,16 +30,16 @@ def choose_part(
     """
     weights = slices / slices.sum()
     lack = np.tensordot(weights, need, axes=slices.ndim)
-    fits = open_parts & (lack >= np.tensordot(weights, slices, axes=slices.ndim) / 2)
+    has_room = open_parts & (lack >= np.tensordot(weights, slices, axes=slices.ndim) / 2)
     draw = rng.random()
-    if not fits.any():
+    if not has_room.any():
         lack = np.where(open_parts, lack, -np.inf)
-        most = np.flatnonzero(lack == lack.max())
-        return int(most[int(draw * len(most))])
-    fitting = np.flatnonzero(fits)
-    chances = np.cumsum(lack[fitting])
+        neediest = np.flatnonzero(lack == lack.max())
+        return int(neediest[int(draw * len(neediest))])
+    candidates = np.flatnonzero(has_room)
+    chances = np.cumsum(lack[candidates])
     drawn = int(np.searchsorted(chances[:-1], draw * chances[-1], side="right"))
-    return int(fitting[drawn])
+    return int(candidates[drawn])
 
 
 def walk_by_need(
@@ -50,12 +50,12 @@ def walk_by_need(
     rng: np.random.Generator,
     open_parts: Bool[np.ndarray, "p parts"],
 ) -> Int64[np.ndarray, " p"]:
-    """Place the patients of `order` one after the other by `choose_part`; `need` is updated.
+    """Assign the patients of `order` one after another by `choose_part`; `need` is updated.
 
     Args:
       counts: slices of each patient by class and source.
       need: slices that each part still lacks.
-      order: the patients to place, in this order.
+      order: the patients to assign, in this order.
       rng: source of the choice.
       open_parts: the parts that each patient may go to.
 
@@ -69,47 +69,48 @@ def walk_by_need(
     return parts
 
 
-def deal(
-    counts: Int64[np.ndarray, "p k s"], *, hands: int, rng: np.random.Generator
+def deal_evenly(
+    counts: Int64[np.ndarray, "p k s"], *, parts: int, rng: np.random.Generator
 ) -> Int64[np.ndarray, " p"]:
-    """Deal patients into `hands` even parts, roughly by falling size.
+    """Deal patients into `parts` even parts, roughly by falling size.
 
-    Each patient goes where its stratum, its class and the slices of all classes, added up, are
-    fewest so far. Sizes are shaken by up to a half first: another seed deals another way.
+    Each patient goes to the part with the smallest sum of slices of its stratum, of its class and of
+    all classes so far. Sizes are first reduced at random by up to a half, so each seed deals
+    differently.
     """
     sizes = counts.sum(axis=(1, 2))
     order = np.argsort(-sizes * rng.uniform(0.5, 1.0, len(sizes)), kind="stable")
-    names = rng.permutation(hands)
-    held = np.zeros((*counts.shape[1:], hands), np.int64)
-    parts = np.zeros(len(counts), np.int64)
+    numbers = rng.permutation(parts)
+    dealt = np.zeros((*counts.shape[1:], parts), np.int64)
+    assigned = np.zeros(len(counts), np.int64)
     for patient in order:
         slices = counts[patient]
-        stratum = np.tensordot(slices, held, axes=2) / sizes[patient]
-        label = slices.sum(axis=1) @ held.sum(axis=1) / sizes[patient]
-        fewest = int((stratum + label + held.sum(axis=(0, 1))).argmin())
-        held[..., fewest] += slices
-        parts[patient] = names[fewest]
-    return parts
+        stratum = np.tensordot(slices, dealt, axes=2) / sizes[patient]
+        label = slices.sum(axis=1) @ dealt.sum(axis=1) / sizes[patient]
+        fewest = int((stratum + label + dealt.sum(axis=(0, 1))).argmin())
+        dealt[..., fewest] += slices
+        assigned[patient] = numbers[fewest]
+    return assigned
 
 
-def largest_first(
+def sort_largest_first(
     patients: Int[np.ndarray, " m"], sizes: Int[np.ndarray, " p"], *, rng: np.random.Generator
 ) -> list[int]:
-    """`patients` by falling size, equals in random order: small ones come last, to even out."""
+    """`patients` by falling size, equals in random order: the small ones come last, to balance parts."""
     ties = rng.random(len(patients))
-    return [int(one) for one in patients[np.lexsort((ties, -sizes[patients]))]]
+    return [int(patient) for patient in patients[np.lexsort((ties, -sizes[patients]))]]
 
 
 def quotas(
     counts: Int[np.ndarray, "p k s"], targets: Int[np.ndarray, "k parts"]
 ) -> Float64[np.ndarray, "k s parts"]:
-    """Slices that each stratum should give to each part: its share of the class's targets."""
+    """Slices that each part should get of each stratum: its share of the class's targets."""
     slices = counts.sum(axis=0)
     totals = np.maximum(slices.sum(axis=1), 1)
     return slices[:, :, None] * (targets / totals[:, None])[:, None, :]
 
 
-def cover(
+def cover_classes(
     parts: Int64[np.ndarray, " p"],
     by_class: Int64[np.ndarray, "p k"],
     *,
@@ -118,13 +119,13 @@ def cover(
 ) -> None:
     """Give each class at least one patient in each of its first parts; `parts` is updated.
 
-    A class with m patients reaches the first m parts of its order. Patients come from parts that
-    have one to spare, single-class patients first, then small ones.
+    A class with m patients reaches the first m parts of its order. Patients are moved from parts that
+    keep one, single-class patients first, then small ones.
 
     Args:
       parts: the part of each patient.
       by_class: slices of each patient by class.
-      orders: for each class the parts that it should reach, most important first.
+      orders: the parts that each class should reach, the most important first.
       open_parts: the parts that each patient may go to; a part that none may enter stays empty.
     """
     sizes = by_class.sum(axis=1)
@@ -135,7 +136,7 @@ def cover(
             if (members & (parts == part)).any():
                 continue
             spare = members & ~np.isin(
-                parts, [w for w in wanted if (parts[members] == w).sum() < 2]
+                parts, [other for other in wanted if (parts[members] == other).sum() < 2]
             )
             movable = np.flatnonzero(spare & open_parts[:, part])
             if not movable.size:

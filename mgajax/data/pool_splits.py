@@ -11,21 +11,21 @@ from jaxtyping import Float64, Int64
 from mgajax.data.columns import SliceColumns
 from mgajax.data.count_splits import TABLE2_COUNTS
 from mgajax.data.patient_groups import Split, assert_patient_disjoint, group_patients
-from mgajax.data.patient_walk import cover, deal
+from mgajax.data.patient_walk import cover_classes, deal_evenly
 from mgajax.errors import ConfigError, DataError, nearest
 
 TABLE2_VALIDATION: float = float(TABLE2_COUNTS[:, 1].sum() / TABLE2_COUNTS[:, :2].sum())
-"""Validation's share of train + validation in Table 2 (0.245): what validates where a split is ours."""
+"""Validation's share of train + validation in Table 2 (0.245), used where the paper gives none."""
 
 
 def fraction_split(table: SliceColumns, *, base: Split, fraction: float, seed: int) -> Split:
     """Train on a fraction of `base`'s train + validation, validate on the rest; test is `base`'s.
 
-    Paper §6.3 (10-90 %, and 70-30). Patients stand in one order per seed, evenly mixed over
-    sources, and the first ones train: so the training set at 20 % is part of the one at 30 %, and
-    a curve over fractions shows the added patients alone. A class misses its fraction by at most
-    half of the patient at the cut, except that its first patient always trains and, where it has
-    two, its last always validates. Rows left out of `base` stay out.
+    Paper §6.3 (10-90 %, and 70-30). Each seed has one order of the patients, with the sources evenly
+    mixed, and the first ones train. So the training set at 20 % is part of the one at 30 %, and a
+    curve over fractions shows the effect of the added patients alone. A class misses its fraction by
+    at most half of the patient at the cut; but its first patient always trains and, where it has two,
+    its last one always validates. Rows left out of `base` stay out.
 
     Args:
       table: the slices [n].
@@ -45,17 +45,16 @@ def fraction_split(table: SliceColumns, *, base: Split, fraction: float, seed: i
     pool = (base.assignment == 0) | (base.assignment == 1)
     if not pool.any():
         raise DataError(f"split {base.name!r} has no train or validation rows to take a share of")
-    parts = _first_part(groups.only(pool), fraction=fraction, rng=np.random.default_rng(seed))
+    parts = _first_part(groups.counts_in(pool), fraction=fraction, rng=np.random.default_rng(seed))
     assignment = np.where(pool, parts[groups.rows], base.assignment).astype(np.int8)
-    return Split(f"fraction-{fraction:g}", assignment, groups.missing(assignment))
+    return Split(f"fraction-{fraction:g}", assignment, groups.missing_classes(assignment))
 
 
 def k_fold(table: SliceColumns, *, k: int, fold: int, seed: int) -> Split:
     """Fold `fold` of `k` as the test set; over all folds every patient is tested exactly once.
 
-    Patients are dealt so that the folds are even in each class and source. A class with fewer
-    patients than folds is absent from some test sets (noted). Table 2's share of the other folds
-    validates.
+    The folds are even in each class and source. A class with fewer patients than folds is absent from
+    some test sets (see the notes). Table 2's share of the other folds validates.
 
     Args:
       table: the slices [n].
@@ -77,18 +76,18 @@ def k_fold(table: SliceColumns, *, k: int, fold: int, seed: int) -> Split:
     folds = _folds(groups.counts, k=k, rng=np.random.default_rng([seed, k]))
     rest = np.where((folds == fold)[:, None, None], 0, groups.counts)
     rng = np.random.default_rng([seed, k, fold])
-    trained = _first_part(rest, fraction=1.0 - TABLE2_VALIDATION, rng=rng)
-    parts = np.where(folds == fold, 2, trained)
+    remaining = _first_part(rest, fraction=1.0 - TABLE2_VALIDATION, rng=rng)
+    parts = np.where(folds == fold, 2, remaining)
     assignment = parts[groups.rows]
-    return groups.split(f"fold-{fold}-of-{k}", parts, notes=groups.missing(assignment))
+    return groups.split(f"fold-{fold}-of-{k}", parts, notes=groups.missing_classes(assignment))
 
 
 def leave_one_source_out(table: SliceColumns, *, source: str, seed: int) -> Split:
     """Test on all slices of one source, train and validate on the patients of the others.
 
-    A person who is in that source and in another one (a merged double identity) is tested with
-    the slices of `source`; the other slices are left out, for they would leak. Table 2's share of
-    the other sources validates.
+    A person who is also in another source (a merged double identity) is tested with the slices of
+    `source`; the other slices are left out, since they would leak. Table 2's share of the other
+    sources validates.
 
     Args:
       table: the slices [n].
@@ -104,14 +103,14 @@ def leave_one_source_out(table: SliceColumns, *, source: str, seed: int) -> Spli
         known = [str(name) for name in groups.sources]
         raise ConfigError(f"source={source!r} is not in the data set; {nearest(source, known)}")
     test = table.sources == source
-    tested = groups.only(test).sum(axis=(1, 2)) > 0
-    rest = np.where(tested[:, None, None], 0, groups.counts)
+    is_tested = groups.counts_in(test).sum(axis=(1, 2)) > 0
+    rest = np.where(is_tested[:, None, None], 0, groups.counts)
     if not rest.any():
         raise DataError(f"all patients are in source={source!r}; nothing is left to train on")
     parts = _first_part(rest, fraction=1.0 - TABLE2_VALIDATION, rng=np.random.default_rng(seed))
-    elsewhere = tested[groups.rows] & ~test
+    elsewhere = is_tested[groups.rows] & ~test
     assignment = np.where(test, 2, np.where(elsewhere, -1, parts[groups.rows])).astype(np.int8)
-    notes = list(groups.missing(assignment))
+    notes = list(groups.missing_classes(assignment))
     if elsewhere.any():
         notes.append(
             f"{elsewhere.sum()} slices of {source}'s patients in other sources are left out"
@@ -122,22 +121,22 @@ def leave_one_source_out(table: SliceColumns, *, source: str, seed: int) -> Spli
 def _folds(
     counts: Int64[np.ndarray, "p k s"], *, k: int, rng: np.random.Generator
 ) -> Int64[np.ndarray, " p"]:
-    folds = deal(counts, hands=k, rng=rng)
+    folds = deal_evenly(counts, parts=k, rng=rng)
     by_class = counts.sum(axis=2)
-    enough = (by_class > 0).sum(axis=0) >= k
-    orders = [range(k) if filled else () for filled in enough]
-    cover(folds, by_class, orders=orders, open_parts=np.ones((len(counts), k), bool))
+    fills_all = (by_class > 0).sum(axis=0) >= k
+    orders = [range(k) if fills else () for fills in fills_all]
+    cover_classes(folds, by_class, orders=orders, open_parts=np.ones((len(counts), k), bool))
     return folds
 
 
 def _first_part(
     counts: Int64[np.ndarray, "p k s"], *, fraction: float, rng: np.random.Generator
 ) -> Int64[np.ndarray, " p"]:
-    """0 for the patients in the first `fraction` of their class's order, 1 for the later ones.
+    """0 for the patients in the first `fraction` of their class's order, 1 for the others.
 
-    Each patient counts in the class and source where most of its slices are; patients without
-    slices get 1. Within a stratum the order is random; strata are merged by relative position, so
-    that every prefix holds the sources in proportion.
+    Each patient counts in the class and source of most of its slices; patients without slices get 1.
+    Within a stratum the order is random. Strata are merged by relative position, so that every prefix
+    has the sources in proportion.
     """
     people, classes, sources = counts.shape
     sizes = counts.reshape(people, -1)
@@ -145,8 +144,8 @@ def _first_part(
     size = sizes.sum(axis=1)
     shuffled = rng.permutation(people)
     position = np.zeros(people)
-    for one in range(classes * sources):
-        members = shuffled[(stratum[shuffled] == one) & (size[shuffled] > 0)]
+    for number in range(classes * sources):
+        members = shuffled[(stratum[shuffled] == number) & (size[shuffled] > 0)]
         position[members] = _midpoints(size[members])
     parts = np.ones(people, np.int64)
     for label in range(classes):

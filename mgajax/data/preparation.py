@@ -1,23 +1,24 @@
-"""From a slice as it was published to the picture that a model sees (Paper Fig. 3b).
+"""From a published slice to the picture that a model sees (Paper Fig. 3b), and back by `restore`.
 
-Seven archives, seven renderings: padding circles, tables, burnt-in text, white page margins,
-per-slice stretched or windowed grey levels. "Background removal, cropping, and normalization on
-the foreground segment" is all that the paper says; the readings taken here are:
+The seven archives render slices differently: padding circles, tables, burnt-in text, white page
+margins, grey levels that are stretched for each slice or windowed. The paper only says "background
+removal, cropping, and normalization on the foreground segment"; the readings taken here are:
 
-* foreground: the body with everything inside it (lungs stay), found as the large bright regions
-  above Otsu's threshold, without what is connected to a corner of the frame through the dark;
+* foreground: the body with everything inside it (the lungs, too), found as the large bright regions
+  above Otsu's threshold, without dark regions that reach a corner of the frame;
 * crop: the foreground's bounding box, in proportion, padded to a square (`aspect="stretch"` fills
   the square instead and distorts the anatomy);
 * normalisation: the foreground's grey levels between two percentiles, stretched to 0..255, so that
-  bones, metal and burnt-in text do not decide how dark the lungs are.
+  bones, metal and burnt-in text do not change how dark the lungs are.
 
 Everything is deterministic numpy, SciPy and Pillow; the mask follows the picture.
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Float32, Integer, UInt8
 from PIL import Image
 
 from mgajax.config.schema import PreparationSettings
@@ -32,16 +33,16 @@ Box = tuple[int, int, int, int]
 class Preparation(PreparationSettings):
     """How slices are prepared; part of the cache's fingerprint.
 
-    The keys of `config.preparation`, and what no configuration changes. ("upright" mirrors the slices
-    flagged upside down back: the flag goes with the source, and so with the class, and that
-    shortcut is taken away.)
+    The keys of `config.preparation`, and settings that no configuration changes. ("upright" mirrors the
+    slices that are flagged as upside down. The flag follows from the source, and so hints at the class:
+    without it, this shortcut is gone.)
 
     Attributes:
       margin: rim left around the foreground, as a share of the longer side of its box.
       low_percentile: foreground percentile that becomes 0.
       high_percentile: foreground percentile that becomes 255.
-      minimum_foreground: a smaller share of the frame counts as a failure; the slice is then kept
-        whole and flagged.
+      minimum_foreground: a foreground of a smaller share of the frame is not believed; the slice is
+        then kept whole and flagged.
       version: of this algorithm; a change makes caches stale.
     """
 
@@ -87,8 +88,8 @@ class PreparedSlice:
       image: uint8 [s, s].
       mask: uint8 [s, s], share of lesion in each pixel times 255.
       box: top, left, bottom, right (exclusive) of what was cut out, in pixels of the slice.
-      flags: what went differently: "blank" (one grey level), "whole" (no believable foreground:
-        kept whole), "lesion_outside" (over a tenth of the lesion lies outside the foreground).
+      flags: what is unusual: "blank" (one grey level), "whole" (no plausible foreground:
+        kept whole), "lesion_outside" (more than a tenth of the lesion lies outside the foreground).
     """
 
     image: UInt8[np.ndarray, "s s"]
@@ -103,7 +104,7 @@ def prepare(
     *,
     settings: Preparation,
 ) -> PreparedSlice:
-    """Find the body of one slice, and prepare slice and lesion mask by it; see `prepare_within`."""
+    """Find the body of one slice, and prepare slice and lesion mask; see `prepare_within`."""
     body = foreground(image, minimum=settings.minimum_foreground)
     return prepare_within(body, image, mask, settings=settings)
 
@@ -135,26 +136,26 @@ def prepare_within(
     inside = np.ones_like(image, dtype=bool) if body is None else body
     if body is None:
         flags.append("blank" if image.min() == image.max() else "whole")
-    elif _lesion_outside(mask, body):
+    elif _is_lesion_outside(mask, body):
         flags.append("lesion_outside")
     if settings.crop == "foreground":
         box = _bounding_box(inside, margin=settings.margin)
-    cut = np.s_[box[0] : box[2], box[1] : box[3]]
-    picture, inside = image[cut], inside[cut]
+    in_box = np.s_[box[0] : box[2], box[1] : box[3]]
+    picture, inside = image[in_box], inside[in_box]
     if settings.normalise == "foreground":
         picture = _stretch(picture, inside, settings)
     if settings.background == "remove":
         picture = np.where(inside, picture, np.uint8(0))
     return PreparedSlice(
         image=_fit(picture, settings, filter=Image.Resampling.BILINEAR),
-        mask=_fit(mask[cut], settings, filter=Image.Resampling.BOX),
+        mask=_fit(mask[in_box], settings, filter=Image.Resampling.BOX),
         box=box,
         flags=tuple(flags),
     )
 
 
 def decode(data: bytes, *, flags: str, settings: Preparation) -> UInt8[np.ndarray, "h w"]:
-    """The grey levels of a stored picture, turned over where `turned_over` says so.
+    """The grey levels of a stored picture, mirrored top to bottom where `is_turned_over`.
 
     Args:
       data: a picture file, such as a record's PNG.
@@ -162,19 +163,19 @@ def decode(data: bytes, *, flags: str, settings: Preparation) -> UInt8[np.ndarra
       settings: how slices are prepared.
 
     Raises:
-      DataError: the picture is damaged; its checksums tell, too.
+      DataError: the picture is damaged, also if only its checksums show it.
     """
     picture = decode_picture(data, name="stored picture", fix="build the data set again").pixels
-    return picture[::-1] if turned_over(flags, settings=settings) else picture
+    return picture[::-1] if is_turned_over(flags, settings=settings) else picture
 
 
-def turned_over(flags: str, *, settings: Preparation) -> bool:
-    """A slice with these comma-joined notes is mirrored top to bottom before its preparation."""
+def is_turned_over(flags: str, *, settings: Preparation) -> bool:
+    """Whether a slice with these comma-joined notes is mirrored top to bottom before its preparation."""
     return settings.orientation == "upright" and "upside_down" in flags.split(",")
 
 
 def placement(box: Box, *, settings: Preparation) -> Box:
-    """Where the cut-out `box` lies in the prepared square: top, left, bottom, right."""
+    """Position of `box` in the prepared square: top, left, bottom, right."""
     side = settings.image_size
     height, width = box[2] - box[0], box[3] - box[1]
     if settings.aspect == "stretch":
@@ -184,6 +185,56 @@ def placement(box: Box, *, settings: Preparation) -> Box:
     columns = max(1, round(side * width / longest))
     top, left = (side - rows) // 2, (side - columns) // 2
     return top, left, top + rows, left + columns
+
+
+def restore(
+    values: Float32[np.ndarray, "s s"],
+    *,
+    box: Sequence[int] | Integer[np.ndarray, "4"],
+    height: int,
+    width: int,
+    settings: Preparation,
+    flags: str = "",
+) -> Float32[np.ndarray, "height width"]:
+    """Values of the prepared square at the slice's own pixels: `prepare` undone.
+
+    The padding is cut off and the rest resized to the box with Pillow's bilinear filter (antialiased
+    where the box is smaller, a copy where it has the same size). Outside the box all is 0. What the
+    preparation mirrored is mirrored back.
+
+    Args:
+      values: one number a pixel, such as the probability of lesion.
+      box: top, left, bottom, right (exclusive) of what was cut out: `PreparedSlice.box` or a row of
+        `PreparedSet.boxes`.
+      height: rows of the slice as stored.
+      width: columns of the slice as stored.
+      settings: how the slice was prepared.
+      flags: the slice's comma-joined notes (`SliceTable.flags`).
+
+    Returns:
+      The values at the slice's pixels, in the range of `values` and 0; exactly 0 outside the box.
+
+    Raises:
+      DataError: the square has another side than `settings.image_size`, or the box is empty (as that
+        of a damaged slice is) or reaches beyond the slice.
+    """
+    side = settings.image_size
+    if values.shape != (side, side):
+        raise DataError(f"values {values.shape}: expected the prepared square ({side}, {side})")
+    top, left, bottom, right = (int(edge) for edge in box)
+    if not (0 <= top < bottom <= height and 0 <= left < right <= width):
+        raise DataError(
+            f"box {(top, left, bottom, right)}: expected top < bottom and left < right within the "
+            f"slice's {height}×{width} pixels"
+        )
+    inner = placement((top, left, bottom, right), settings=settings)
+    content = np.ascontiguousarray(values[inner[0] : inner[2], inner[1] : inner[3]])
+    resized = Image.fromarray(content).resize(
+        (right - left, bottom - top), Image.Resampling.BILINEAR
+    )
+    restored = np.zeros((height, width), np.float32)
+    restored[top:bottom, left:right] = np.asarray(resized)
+    return restored[::-1].copy() if is_turned_over(flags, settings=settings) else restored
 
 
 def _bounding_box(inside: Bool[np.ndarray, "h w"], *, margin: float) -> Box:
@@ -214,7 +265,7 @@ def _stretch(
     return np.asarray(source.point(np.clip(np.rint(levels), 0, 255).astype(int).tolist()))
 
 
-def _lesion_outside(mask: UInt8[np.ndarray, "h w"], inside: Bool[np.ndarray, "h w"]) -> bool:
+def _is_lesion_outside(mask: UInt8[np.ndarray, "h w"], inside: Bool[np.ndarray, "h w"]) -> bool:
     lesion = mask > 127
     return int((lesion & ~inside).sum()) > 0.1 * int(lesion.sum())
 

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int
 
-from mgajax.data.preparation import decode
-from mgajax.data.restoration import restore
+from mgajax.data.preparation import decode, restore
 from mgajax.data.table import iter_encoded
 from mgajax.evaluation.evaluation_report import Evaluation, JudgedSlices, report_head
 from mgajax.evaluation.remarks import remarks

@@ -10,8 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Float32, UInt8
 
 from mgajax.data.loader import prefetch, to_float
-from mgajax.data.preparation import Box, Preparation, decode, prepare_within
-from mgajax.data.restoration import restore
+from mgajax.data.preparation import Box, Preparation, decode, prepare_within, restore
 from mgajax.errors import ConfigError, DataError
 from mgajax.imaging.body import foreground
 from mgajax.models.hmsanet import HMSANet, check_scales

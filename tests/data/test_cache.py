@@ -15,7 +15,7 @@ from drawn_slices import build
 from PIL import Image
 
 from mgajax.data import array_store, cache
-from mgajax.data.cache import PreparedSet, prepared_set
+from mgajax.data.cache import PreparedSet, open_prepared_set
 from mgajax.data.preparation import Preparation, prepare
 from mgajax.data.table import iter_encoded, read_table
 from mgajax.errors import DataError
@@ -64,7 +64,7 @@ def assert_same(first: PreparedSet, second: PreparedSet) -> None:
 
 
 def test_rows_are_the_prepared_slices(built: Path) -> None:
-    done = prepared_set(built, settings=SETTINGS)
+    done = open_prepared_set(built, settings=SETTINGS)
     assert done.images.shape == done.masks.shape == (18, 32, 32, 1)
     for row, image, mask in iter_encoded(built):
         pictures = [np.asarray(Image.open(io.BytesIO(data))) for data in (image, mask)]
@@ -77,41 +77,43 @@ def test_rows_are_the_prepared_slices(built: Path) -> None:
 
 
 def test_second_opening_reuses_the_first(built: Path, builds: list[int]) -> None:
-    assert_same(prepared_set(built, settings=SETTINGS), prepared_set(built, settings=SETTINGS))
+    assert_same(
+        open_prepared_set(built, settings=SETTINGS), open_prepared_set(built, settings=SETTINGS)
+    )
     assert len(builds) == 1
 
 
 def test_opened_arrays_are_read_only_maps(built: Path) -> None:
-    prepared_set(built, settings=SETTINGS)
-    done = prepared_set(built.parent, settings=SETTINGS)
+    open_prepared_set(built, settings=SETTINGS)
+    done = open_prepared_set(built.parent, settings=SETTINGS)
     assert isinstance(done.images, np.memmap)
     assert not done.images.flags.writeable
 
 
 def test_opening_needs_no_tfds(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine with the cache trains without tensorflow-datasets."""
-    first = prepared_set(built, settings=SETTINGS)
+    first = open_prepared_set(built, settings=SETTINGS)
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
-    assert_same(first, prepared_set(built, settings=SETTINGS))
+    assert_same(first, open_prepared_set(built, settings=SETTINGS))
 
 
 def test_each_setting_has_its_own_cache(built: Path, builds: list[int]) -> None:
-    first = prepared_set(built, settings=SETTINGS)
-    other = prepared_set(built, settings=Preparation(image_size=32, crop="none"))
+    first = open_prepared_set(built, settings=SETTINGS)
+    other = open_prepared_set(built, settings=Preparation(image_size=32, crop="none"))
     assert first.fingerprint != other.fingerprint
-    prepared_set(built, settings=SETTINGS)
+    open_prepared_set(built, settings=SETTINGS)
     assert len(builds) == 2
 
 
 def test_given_cache_folder(built: Path, tmp_path: Path) -> None:
-    prepared_set(built, settings=SETTINGS, cache_dir=tmp_path / "elsewhere")
+    open_prepared_set(built, settings=SETTINGS, cache_dir=tmp_path / "elsewhere")
     assert not (built.parent / cache.CACHE_FOLDER).exists()
     assert any((tmp_path / "elsewhere").iterdir())
 
 
 def test_upright_mirrors_the_flagged_slice(built: Path) -> None:
-    stored = prepared_set(built, settings=SETTINGS)
-    upright = prepared_set(built, settings=Preparation(image_size=32, orientation="upright"))
+    stored = open_prepared_set(built, settings=SETTINGS)
+    upright = open_prepared_set(built, settings=Preparation(image_size=32, orientation="upright"))
     flagged = stored.table.flags == "upside_down"
     assert flagged.sum() == 1
     np.testing.assert_array_equal(stored.images[~flagged], upright.images[~flagged])
@@ -129,7 +131,7 @@ def test_upright_mirrors_the_flagged_slice(built: Path) -> None:
 def test_damage_is_noticed_and_repaired(
     built: Path, builds: list[int], capsys: pytest.CaptureFixture[str], name: str, how: str
 ) -> None:
-    first = prepared_set(built, settings=SETTINGS)
+    first = open_prepared_set(built, settings=SETTINGS)
     reference = np.array(first.images)
     file = the_cache(built) / name
     content = bytearray(file.read_bytes())
@@ -140,7 +142,7 @@ def test_damage_is_noticed_and_repaired(
     file.unlink()
     if how != "delete":
         file.write_bytes(content)
-    again = prepared_set(built, settings=SETTINGS)
+    again = open_prepared_set(built, settings=SETTINGS)
     assert len(builds) == 2
     np.testing.assert_array_equal(again.images, reference)
     message = capsys.readouterr().err
@@ -151,11 +153,11 @@ def test_damage_is_noticed_and_repaired(
 def test_changed_data_set_is_prepared_again(
     built: Path, builds: list[int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first = prepared_set(built, settings=SETTINGS)
+    first = open_prepared_set(built, settings=SETTINGS)
     other = build(tmp_path / "other", seed=100)
     shutil.rmtree(built)
     shutil.copytree(other, built)
-    second = prepared_set(built, settings=SETTINGS)
+    second = open_prepared_set(built, settings=SETTINGS)
     assert first.fingerprint != second.fingerprint
     assert len(builds) == 2
     assert (second.images != first.images).any()
@@ -163,10 +165,10 @@ def test_changed_data_set_is_prepared_again(
 
 
 def test_touched_data_set_is_not_prepared_again(built: Path, builds: list[int]) -> None:
-    first = prepared_set(built, settings=SETTINGS)
+    first = open_prepared_set(built, settings=SETTINGS)
     for path in built.iterdir():
         os.utime(path, (1, 1))
-    assert_same(first, prepared_set(built, settings=SETTINGS))
+    assert_same(first, open_prepared_set(built, settings=SETTINGS))
     assert len(builds) == 1
 
 
@@ -180,28 +182,28 @@ def test_interrupted_build_leaves_nothing_that_counts(
         patch.setattr(cache, "_nothing", interrupted)
         patch.setattr(cache, "_prepare_encoded", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            prepared_set(built, settings=SETTINGS)
+            open_prepared_set(built, settings=SETTINGS)
     folders = [p for p in (built.parent / cache.CACHE_FOLDER).iterdir() if p.is_dir()]
     assert folders == []
-    assert prepared_set(built, settings=SETTINGS).usable.all()
+    assert open_prepared_set(built, settings=SETTINGS).usable.all()
 
 
 def test_leftovers_of_a_killed_build_are_cleared(built: Path) -> None:
-    prepared_set(built, settings=SETTINGS)
+    open_prepared_set(built, settings=SETTINGS)
     folder = the_cache(built)
     shutil.rmtree(folder)
     leftover = folder.with_name(f"{folder.name}.writing-99999")
     leftover.mkdir()
     (leftover / "images.npy").write_bytes(b"half")
-    prepared_set(built, settings=SETTINGS)
+    open_prepared_set(built, settings=SETTINGS)
     assert not leftover.exists()
 
 
 def test_old_maps_outlive_a_rebuild(built: Path) -> None:
-    first = prepared_set(built, settings=SETTINGS)
+    first = open_prepared_set(built, settings=SETTINGS)
     before = np.array(first.images)
     (the_cache(built) / "boxes.npy").unlink()
-    prepared_set(built, settings=SETTINGS)
+    open_prepared_set(built, settings=SETTINGS)
     np.testing.assert_array_equal(first.images, before)
 
 
@@ -222,7 +224,7 @@ PROCESS = textwrap.dedent(
     deadline = time.monotonic() + 30
     while len(list(Path(ready).parent.glob("ready*"))) < 2 and time.monotonic() < deadline:
         time.sleep(0.01)
-    done = cache.prepared_set(directory, settings=Preparation(image_size=32))
+    done = cache.open_prepared_set(directory, settings=Preparation(image_size=32))
     print(done.fingerprint, int(done.images.sum()))
     """
 )
@@ -259,14 +261,14 @@ def test_few_damaged_slices_are_left_out(
 ) -> None:
     built = build(tmp_path, damage=5)
     monkeypatch.setattr(cache, "MAX_DAMAGED", 0.1)
-    done = prepared_set(built, settings=SETTINGS)
+    done = open_prepared_set(built, settings=SETTINGS)
     (row,) = np.flatnonzero(~done.usable)
     assert done.table.file_names[row] == "17_Zhao_5%1.png"
     assert done.notes[row] == cache.DAMAGED
     assert not done.images[row].any()
     message = capsys.readouterr().err
     assert "1 of 18 slices cannot be decoded: 17_Zhao_5%1.png" in message
-    whole = prepared_set(original, settings=SETTINGS, cache_dir=tmp_path / "whole")
+    whole = open_prepared_set(original, settings=SETTINGS, cache_dir=tmp_path / "whole")
     others = np.argsort(whole.table.file_names), np.argsort(done.table.file_names)
     keep = done.usable[others[1]]
     np.testing.assert_array_equal(whole.images[others[0]][keep], done.images[others[1]][keep])
@@ -275,7 +277,7 @@ def test_few_damaged_slices_are_left_out(
 def test_many_damaged_slices_are_fatal(tmp_path: Path) -> None:
     built = build(tmp_path, damage=5)  # 1 of 18 is more than 5 %
     with pytest.raises(DataError, match=r"1 of 18 .*17_Zhao_5%1\.png.* at most 5% may be"):
-        prepared_set(built, settings=SETTINGS)
+        open_prepared_set(built, settings=SETTINGS)
     assert not [p for p in (built.parent / cache.CACHE_FOLDER).iterdir() if p.is_dir()]
 
 
@@ -286,19 +288,19 @@ def test_full_disk_is_a_clear_error(built: Path, monkeypatch: pytest.MonkeyPatch
     with monkeypatch.context() as patch:
         patch.setattr(array_store.RowWriter, "write", full)
         with pytest.raises(DataError, match="No space left.*set --config.data.cache_dir=FOLDER"):
-            prepared_set(built, settings=SETTINGS)
-    assert prepared_set(built, settings=SETTINGS).usable.all()
+            open_prepared_set(built, settings=SETTINGS)
+    assert open_prepared_set(built, settings=SETTINGS).usable.all()
 
 
 def test_too_little_room_is_told_beforehand(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(built)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
     with pytest.raises(DataError, match=r"needs 0\.0 GB, 0\.0 GB are free"):
-        prepared_set(built, settings=SETTINGS)
+        open_prepared_set(built, settings=SETTINGS)
 
 
 def test_manifest_describes_the_cache(built: Path) -> None:
-    prepared_set(built, settings=SETTINGS)
+    open_prepared_set(built, settings=SETTINGS)
     stored = json.loads((the_cache(built) / array_store.MANIFEST).read_text())["content"]
     assert stored["settings"]["image_size"] == 32
     assert stored["fingerprint"] == read_table(built).fingerprint

@@ -50,7 +50,7 @@ def lesion_columns(seed: int) -> SliceTable:
     """Numbers of patients and slices of the lesion set's three sources, sizes drawn."""
     table = full_size_columns(seed)
     rows = (table.labels == COVID) & np.isin(table.sources, ["jun", "morozov", "medseg"])
-    return table.only(rows)
+    return table.select(rows)
 
 
 @pytest.mark.usefixtures("unchecked")
@@ -69,7 +69,7 @@ def test_the_lesion_set_gets_the_papers_counts_at_once(seed: int):
 def test_a_lesion_set_of_another_size_gets_the_same_proportions():
     table = lesion_columns(0)
     keep = np.arange(len(table.labels)) % 4 == 0
-    table = table.only(keep)
+    table = table.select(keep)
     split = lesion_split(table, seed=0)
     assert split.name == "default"
     assert [split.indices(part).size for part in SPLITS] == [583, 50, 50]
@@ -112,7 +112,7 @@ def test_a_set_that_lacks_a_few_slices_stays_within_a_slice_of_table_2():
     full = full_size_columns(0)
     keep = np.ones(len(full.labels), bool)
     keep[np.random.default_rng(0).choice(len(keep), 9, replace=False)] = False
-    table = full.only(keep)
+    table = full.select(keep)
     split = default_split(table, seed=0)
     for part, wanted in TABLE2.items():
         for name, count in wanted.items():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mgajax.data import exact_counts
-from mgajax.data.exact_counts import exact_parts, sum_table
+from mgajax.data.exact_counts import assign_exactly, make_sum_table
 
 
 def drawn_open_parts(rng: np.random.Generator, people: int) -> np.ndarray:
@@ -37,7 +37,7 @@ def test_table_holds_exactly_the_sums_that_brute_force_finds(seed: int):
     sizes = [int(s) for s in rng.integers(1, 8, size=6)]
     total = sum(sizes)
     open_parts = drawn_open_parts(rng, 6) if seed % 2 else np.ones((6, 3), bool)
-    table = sum_table(sizes, open_parts=open_parts, wanted=np.array([0, total, total]))
+    table = make_sum_table(sizes, open_parts=open_parts, wanted=np.array([0, total, total]))
     sums = brute_force_sums(sizes, open_parts)
     for v in range(-1, total + 2):
         for t in range(-1, total + 2):
@@ -53,9 +53,9 @@ def test_closest_pair_is_as_close_as_the_best_of_all_assignments(seed: int):
     open_parts = drawn_open_parts(rng, 6) if seed % 2 else np.ones((6, 3), bool)
     sums = brute_force_sums(sizes, open_parts)
     best = min(abs(a - v) + abs(b - t) + abs((a + b) - (v + t)) for a, b in sums)
-    found = sum_table(sizes, open_parts=open_parts, wanted=np.array([total - v - t, v, t])).closest(
-        v, t
-    )
+    found = make_sum_table(
+        sizes, open_parts=open_parts, wanted=np.array([total - v - t, v, t])
+    ).closest(v, t)
     assert found[2] == best
     assert abs(found[0] - v) + abs(found[1] - t) + abs(found[0] + found[1] - v - t) == best
 
@@ -66,7 +66,7 @@ def test_targets_that_some_assignment_meets_are_met(seed: int):
     counts = np.zeros((40, 3, 2), np.int64)
     counts[np.arange(40), rng.integers(0, 3, 40), rng.integers(0, 2, 40)] = rng.integers(1, 50, 40)
     targets = reached(counts, rng.integers(0, 3, 40))
-    parts = exact_parts(
+    parts = assign_exactly(
         counts=counts, targets=targets, open_parts=np.ones((len(counts), 3), bool), rng=rng
     )
     np.testing.assert_array_equal(reached(counts, parts), targets)
@@ -79,7 +79,7 @@ def test_patients_with_several_classes_are_solved_jointly(seed: int):
     counts[np.arange(9), np.arange(9) % 3, 0] = rng.integers(1, 12, 9)
     counts[:4, :, 0] += rng.integers(0, 9, (4, 3))
     targets = reached(counts, rng.integers(0, 3, 9))
-    parts = exact_parts(
+    parts = assign_exactly(
         counts=counts, targets=targets, open_parts=np.ones((len(counts), 3), bool), rng=rng
     )
     np.testing.assert_array_equal(reached(counts, parts), targets)
@@ -96,7 +96,7 @@ def test_large_sets_stay_exact_when_the_table_covers_the_small_patients_only(
     totals = counts.sum(axis=(0, 2))
     validation, test = totals // 5, totals // 10
     targets = np.stack([totals - validation - test, validation, test], axis=1)
-    parts = exact_parts(
+    parts = assign_exactly(
         counts=counts, targets=targets, open_parts=np.ones((len(counts), 3), bool), rng=rng
     )
     np.testing.assert_array_equal(reached(counts, parts), targets)
@@ -111,6 +111,6 @@ def test_nobody_goes_where_he_may_not(seed: int):
     open_parts = drawn_open_parts(rng, 12)
     some = np.array([rng.choice(np.flatnonzero(may)) for may in open_parts])
     targets = reached(counts, some)
-    parts = exact_parts(counts=counts, targets=targets, rng=rng, open_parts=open_parts)
+    parts = assign_exactly(counts=counts, targets=targets, rng=rng, open_parts=open_parts)
     assert open_parts[np.arange(12), parts].all()
     np.testing.assert_array_equal(reached(counts, parts), targets)

@@ -57,7 +57,7 @@ def test_it_has_the_built_counts_of_every_class_and_spreads_patients(seed: int):
 
 def test_the_order_of_the_rows_has_no_part_in_it():
     order = np.random.default_rng(0).permutation(len(TABLE.labels))
-    shuffled = TABLE.only(order)
+    shuffled = TABLE.select(order)
     np.testing.assert_array_equal(leaking(shuffled).assignment, leaking().assignment[order])
 
 

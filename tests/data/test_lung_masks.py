@@ -7,7 +7,7 @@ import pytest
 from drawn_slices import build
 from PIL import Image
 
-from mgajax.data import cache, lungs
+from mgajax.data import cache, lung_masks
 from mgajax.data.cache import open_prepared_set
 from mgajax.data.lung_masks import find_lung_masks
 from mgajax.data.preparation import Preparation, PreparedSlice, prepare
@@ -80,8 +80,8 @@ def built(tmp_path: Path) -> Path:
 
 def test_lungs_are_found_once(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    rule = lungs.lung_field
-    monkeypatch.setattr(lungs, "lung_field", lambda picture: calls.append(1) or rule(picture))
+    rule = lung_masks.lung_field
+    monkeypatch.setattr(lung_masks, "lung_field", lambda picture: calls.append(1) or rule(picture))
     assert open_prepared_set(built, settings=SMALL).lungs is None
     assert not calls
     first = open_prepared_set(built, settings=SMALL, lungs=True)

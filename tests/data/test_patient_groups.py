@@ -38,7 +38,7 @@ def test_unusable_columns_are_refused(changes: dict[str, Any], message: str):
     with pytest.raises(DataError, match=message):
         default_split(replace(table, **changes), seed=0)
     with pytest.raises(DataError, match="no rows"):
-        default_split(table.only(np.zeros(2, bool)), seed=0)
+        default_split(table.select(np.zeros(2, bool)), seed=0)
 
 
 @pytest.mark.parametrize(

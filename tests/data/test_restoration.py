@@ -7,9 +7,8 @@ import pytest
 from drawn_slices import build, draw
 from PIL import Image
 
-from mgajax.data.cache import prepared_set
-from mgajax.data.preparation import Preparation, prepare
-from mgajax.data.restoration import restore
+from mgajax.data.cache import open_prepared_set
+from mgajax.data.preparation import Preparation, prepare, restore
 from mgajax.data.table import iter_encoded
 from mgajax.errors import DataError
 
@@ -120,7 +119,7 @@ def test_every_slice_of_a_built_set(tmp_path) -> None:
     """With the boxes and flags that a prepared set keeps, one slice of it stored upside down."""
     place = build(tmp_path)
     settings = Preparation(image_size=64, orientation="upright", aspect="stretch")
-    data = prepared_set(place, settings=settings)
+    data = open_prepared_set(place, settings=settings)
     for row, _, encoded in iter_encoded(place):
         (tmp_path / "mask.png").write_bytes(encoded)
         with Image.open(tmp_path / "mask.png") as picture:

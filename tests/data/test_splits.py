@@ -57,7 +57,7 @@ def test_every_split_keeps_patients_whole_and_repeats_by_seed(seed: int, spannin
 def test_splits_do_not_depend_on_the_order_of_the_rows():
     table = drawn_columns(3, patients=40)
     order = np.random.default_rng(0).permutation(len(table.labels))
-    shuffled = table.only(order)
+    shuffled = table.select(order)
     for name, split in every_split(table, 0).items():
         moved = every_split(shuffled, 0)[name].assignment
         np.testing.assert_array_equal(moved, split.assignment[order], err_msg=name)

@@ -118,7 +118,7 @@ def test_real_metadata_fractions_folds_and_sources(real: SliceTable):
 def test_the_lesion_set_gets_the_papers_counts_with_nobody_in_two_splits(real: SliceTable):
     """Its frames are the annotated archives' COVID-19 slices, called without their number."""
     rows = (real.labels == COVID) & np.isin(real.sources, ANNOTATED_SOURCES)
-    table = real.only(rows)
+    table = real.select(rows)
     names = [pair_name(str(name)) for name in table.file_names]
     assert len(set(names)) == 2729
     assert [source_of(name) for name in names] == table.sources.tolist()
@@ -150,15 +150,15 @@ def test_nobody_who_tests_the_classifier_trains_its_segmenter(real: SliceTable, 
     slices = default_split(real, seed=seed)
     tested = frozenset(real.patients[slices.indices("test")].tolist())
     lesions, alone = (
-        lesion_split(real.only(annotated), seed=seed, held_out=held_out)
+        lesion_split(real.select(annotated), seed=seed, held_out=held_out)
         for held_out in (tested, frozenset())
     )
     assert time.process_time() - start < 8
     assert slices.counts(real.labels) == TABLE2
     for split in (lesions, alone):
         assert [split.indices(part).size for part in SPLITS] == [2329, 200, 200]
-        assert_whole_patients(real.only(annotated), split)
-    assert_sources_balanced(real.only(annotated), lesions, large=700, off=0.05)
+        assert_whole_patients(real.select(annotated), split)
+    assert_sources_balanced(real.select(annotated), lesions, large=700, off=0.05)
     patients = real.patients[annotated]
     training, before = (set(patients[split.indices("train")]) for split in (lesions, alone))
     assert not tested & training

@@ -65,7 +65,7 @@ def test_no_test_slice_is_trained_on_predicted_or_measured(
     file, phantom, tmp_path, monkeypatch
 ) -> None:
     fed: list[np.ndarray] = []
-    inputs, prepared_set = Feed.inputs, dataset.prepared_set
+    inputs, open_prepared_set = Feed.inputs, dataset.open_prepared_set
     monkeypatch.setattr(Feed, "inputs", lambda self, rows: fed.append(rows) or inputs(self, rows))
     words = [*SMALL, f"--config.data.dir={phantom}"]
     tune(file, workdir=tmp_path / "plain", trials=1, words=words, start=Here())
@@ -77,14 +77,14 @@ def test_no_test_slice_is_trained_on_predicted_or_measured(
 
     def spoilt(*args, **options):
         """The same data with noise for test slices, all of one class."""
-        data = prepared_set(*args, **options)
+        data = open_prepared_set(*args, **options)
         images, labels = data.images.copy(), data.table.labels.copy()
         images[test] = np.random.default_rng(0).integers(0, 255, images[test].shape, np.uint8)
         labels[test] = 0
         table = dataclasses.replace(data.table, labels=labels)
         return dataclasses.replace(data, images=images, table=table)
 
-    monkeypatch.setattr(dataset, "prepared_set", spoilt)
+    monkeypatch.setattr(dataset, "open_prepared_set", spoilt)
     tune(file, workdir=tmp_path / "spoilt", trials=1, words=words, start=Here())
     assert values(tmp_path / "spoilt") == values(tmp_path / "plain"), "bit for bit"
 
