@@ -2,8 +2,8 @@
 
     mgajax quickstart
 
-120 drawn patients of four slices each, of half of whom lesions are annotated. Step 1 learns from
-those and predicts the other masks; step 2 learns classes and attention from all.
+120 drawn patients with four slices each; the lesions of half of them are annotated. Step 1 trains on
+those and predicts the other masks; step 2 trains classes and attention on all.
 """
 
 from ml_collections import ConfigDict

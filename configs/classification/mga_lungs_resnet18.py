@@ -1,4 +1,4 @@
-"""Lungs and lesions guide two attention maps: the paper's outlook (§7), which it did not try.
+"""Lungs and lesions guide two attention maps: proposed in the paper's outlook (§7).
 
     mgajax train --config configs/classification/mga_lungs_resnet18.py --workdir runs/mga_lungs --data DIR
 
@@ -14,6 +14,6 @@ from mgajax.config import classification
 def get_config() -> ConfigDict:
     """The proposed model with a second supervised map."""
     config = classification("mga_resnet18")
-    # The stage whose attention map the lungs supervise; another than the lesions'.
+    # The stage whose attention map the lungs supervise; not that of the lesions.
     config.model.options.lung_stage = 2
     return config

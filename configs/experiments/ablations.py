@@ -1,4 +1,4 @@
-"""One change at a time of the proposed model: its readings, its losses, its masks.
+"""The proposed model with one change at a time: of its readings, its losses, its masks.
 
     mgajax experiment ablations --workdir runs/ablations --runs runs/shared [--data DATASET]
 
@@ -53,7 +53,7 @@ MASKS = {
     "masks_predicted": {"annotated": 0.5, "masks": "binary"},
     "masks_predicted_soft": {"annotated": 0.5, "masks": "soft"},
 }
-"""Lesions of half of the patients annotated; the others' unknown, or predicted by step 1."""
+"""Half of the patients have annotated lesions; those of the others are unknown or predicted by step 1."""
 
 
 def get_config() -> ConfigDict:

@@ -1,4 +1,4 @@
-"""The paper's claims, on as few runs as can test them.
+"""The paper's claims, tested with as few runs as possible.
 
     mgajax experiment claims --workdir runs/claims --runs runs/shared [--data DATASET]
 

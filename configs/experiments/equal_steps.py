@@ -6,7 +6,7 @@
         --config.single_30.epochs=66 --config.multi_30.epochs=66 \\
         --config.single_40.epochs=50 --config.multi_40.epochs=50
 
-A budget sets the epochs of every arm (25 for `small`), so the longer training stands in the command.
+A budget sets the epochs of every arm (25 for `small`), so the longer training is set in the command.
 """
 
 from ml_collections import ConfigDict

@@ -3,8 +3,8 @@
     mgajax experiment fig8 --workdir runs/fig8 --runs runs/shared [--data DATASET]
     mgajax experiment fig9 --workdir runs/fig9 --runs runs/shared [--data DATASET]
 
-The simplified net has one CBAM, in stage 1. The two tasks differ in the guidance of its map alone.
-The test set stays; the rest is dealt to training and validation by whole patients.
+The simplified network has one CBAM, in stage 1; the two tasks differ only in the guidance of its map.
+The test set is fixed; the other patients are divided into training and validation.
 """
 
 from ml_collections import ConfigDict

@@ -1,4 +1,4 @@
-"""Two rows of Table 4, whose predictions are read in every way that the paper's might have been.
+"""Two rows of Table 4: their predictions under every definition of the metrics that the paper may mean.
 
 mgajax experiment forensics --workdir runs/forensics --runs runs/shared [--data DATASET]
 """

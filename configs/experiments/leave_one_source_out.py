@@ -1,8 +1,8 @@
-"""Each source in turn is the test set: does a classifier carry over to a hospital it never saw?
+"""Each source in turn is the test set: does a classifier work for a hospital that is new to it?
 
     mgajax experiment leave_one_source_out --workdir runs/sources --runs runs/shared [--data DATASET]
 
-In the curated set CAP comes from Afshar alone: without it, nothing of that class can be learned.
+In the curated set all CAP slices come from Afshar: without it, that class cannot be learned.
 """
 
 from ml_collections import ConfigDict

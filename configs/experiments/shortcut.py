@@ -1,4 +1,4 @@
-"""A dial from "the source says nothing of the class" (0) to "it gives the class away" (100 %).
+"""How far a slice's source gives away its class: from not at all (0) to always (100 %).
 
     mgajax experiment shortcut --workdir runs/shortcut --runs runs/shared
 

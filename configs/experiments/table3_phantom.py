@@ -2,8 +2,8 @@
 
     mgajax experiment table3 --workdir runs/table3
 
-Without --data that takes this plan. The same slices, size, steps, batch, optimiser and augmentation
-for all four; nobody is pretrained.
+Without --data the command uses this plan. All four have the same slices, size, steps, batch, optimiser
+and augmentation; none is pretrained.
 """
 
 from ml_collections import ConfigDict

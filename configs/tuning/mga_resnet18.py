@@ -2,8 +2,8 @@
 
     mgajax tune --config configs/tuning/mga_resnet18.py --workdir runs/tuning --trials 30 --data DIR
 
-The paper tuned by Bayesian optimisation (package bayesian-optimization), but tells neither the
-space nor what was found; this space is ours. A trial is a whole training: 30 take 30 times as long.
+The paper tuned by Bayesian optimisation (package bayesian-optimization) and reports neither the space
+nor the result; this space is ours. A trial is a whole training: 30 take 30 times as long.
 """
 
 from ml_collections import ConfigDict

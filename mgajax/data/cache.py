@@ -1,7 +1,7 @@
 """Prepared slices on disk: prepared once, read as memory maps by every later run.
 
 A cache is a folder of `.npy` files and a `manifest.json`. It belongs to one data set and one
-`Preparation`. It is complete or absent, since it is renamed into source, and its arrays never change. Only
+`Preparation`. It is complete or absent, since it is renamed into place, and its arrays never change. Only
 its manifest changes, by one rename, when the data set's files have new times and the same content. Of
 several processes that need one cache, one builds it, the others wait.
 
@@ -83,18 +83,24 @@ def open_prepared_set(
       DataError: the data set cannot be read, more than `MAX_DAMAGED` of it is damaged, or the cache
         cannot be written.
     """
-    source = dataset_directory(directory)
-    folder = _cache_folder(source, settings, cache_dir)
+    dataset_folder = dataset_directory(directory)
+    folder = _cache_folder(dataset_folder, settings, cache_dir)
     expected = {"format": FORMAT, "settings": dataclasses.asdict(settings)}
-    state = {"signature": signature(source)}
+    state = {"signature": signature(dataset_folder)}
     try:
         if array_store.find_problem(folder, expected=expected | state) is not None:
             folder.parent.mkdir(parents=True, exist_ok=True)
             lock = folder.with_name(folder.name + ".lock")
             with locked(lock, guards=f"prepared cache {folder}"):
                 # Another process may have built it while this one waited.
-                _update(folder, source=source, expected=expected, state=state, settings=settings)
-        prepared = _open(folder, source=source, settings=settings)
+                _update(
+                    folder,
+                    dataset_folder=dataset_folder,
+                    expected=expected,
+                    state=state,
+                    settings=settings,
+                )
+        prepared = _open(folder, dataset_folder=dataset_folder, settings=settings)
         return _with_lungs(prepared, folder=folder) if lungs else prepared
     except OSError as error:
         raise DataError(
@@ -106,7 +112,7 @@ def open_prepared_set(
 def _update(
     folder: Path,
     *,
-    source: Path,
+    dataset_folder: Path,
     expected: dict[str, Any],
     state: dict[str, str],
     settings: Preparation,
@@ -115,7 +121,7 @@ def _update(
     problem = array_store.find_problem(folder, expected=expected | state)
     if problem is None:
         return
-    table = read_table(source)
+    table = read_table(dataset_folder)
     content = {"fingerprint": table.fingerprint}
     if problem != array_store.ABSENT:
         problem = array_store.find_problem(folder, expected=expected | content)
@@ -193,14 +199,14 @@ def _report_damaged(damaged: list[str], *, table: SliceTable) -> None:
     say(f"{table.directory}: {summary}; left out")
 
 
-def _open(folder: Path, *, source: Path, settings: Preparation) -> PreparedSet:
+def _open(folder: Path, *, dataset_folder: Path, settings: Preparation) -> PreparedSet:
     content = array_store.read_manifest(folder)["fingerprint"]
     names = [Path(name).stem for name in array_store.read_manifest(folder)["files"]]
     pictures = {n: np.load(folder / f"{n}.npy", mmap_mode="r") for n in ("images", "masks")}
     columns = {n: np.load(folder / f"{n}.npy") for n in names if n not in pictures}
     of_preparation = {name: columns.pop(name) for name in ("boxes", "usable", "notes")}
     return PreparedSet(
-        table=SliceTable(**columns, fingerprint=content, directory=source),
+        table=SliceTable(**columns, fingerprint=content, directory=dataset_folder),
         settings=settings,
         fingerprint=_fingerprint(content, settings),
         **pictures,
@@ -223,14 +229,16 @@ def _fingerprint(content: str, settings: Preparation) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _cache_folder(source: Path, settings: Preparation, cache_dir: Path | str | None) -> Path:
+def _cache_folder(
+    dataset_folder: Path, settings: Preparation, cache_dir: Path | str | None
+) -> Path:
     """One folder for each data set and settings; beside the data set it can be moved with it."""
     settings_key = hashlib.sha256(json.dumps(dataclasses.asdict(settings)).encode()).hexdigest()[
         :12
     ]
-    beside = source.parent / CACHE_FOLDER / f"{source.name}-{settings_key}"
-    if cache_dir is None and (beside.is_dir() or os.access(source.parent, os.W_OK)):
+    beside = dataset_folder.parent / CACHE_FOLDER / f"{dataset_folder.name}-{settings_key}"
+    if cache_dir is None and (beside.is_dir() or os.access(dataset_folder.parent, os.W_OK)):
         return beside
     home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "mgajax"
-    place_key = hashlib.sha256(str(source).encode()).hexdigest()[:12]
-    return Path(cache_dir or home).resolve() / f"{source.name}-{place_key}-{settings_key}"
+    path_key = hashlib.sha256(str(dataset_folder).encode()).hexdigest()[:12]
+    return Path(cache_dir or home).resolve() / f"{dataset_folder.name}-{path_key}-{settings_key}"

@@ -1,8 +1,8 @@
-"""`split.csv`: a split as a table that people can read, edit and hand back.
+"""`split.csv`: a split as a table that users can read, edit and use again.
 
 Columns: file_name, label (class name), patient, source, split (train, validation, test, unused).
-A split that leaks on purpose has one more, leaks, which holds `leaking_slices` in every row: without
-it a patient in two splits is an error, with it the mark comes back.
+A split that leaks on purpose has a further column, leaks, with `leaking_slices` in every row: without it
+a patient in two splits is an error, with it the split that is read is marked as leaking, too.
 """
 
 import os
@@ -31,11 +31,11 @@ from mgajax.schema import CLASS_NAMES
 COLUMNS = ("file_name", "label", "patient", "source", "split")
 REQUIRED = ("file_name", "split")
 LEAKS = "leaks"
-"""The column that a leaking split has beside `COLUMNS`."""
+"""The further column of a leaking split."""
 
 
 def write_split_csv(path: str | os.PathLike[str], *, table: SliceColumns, split: Split) -> None:
-    """Write one row a slice, atomically: a reader sees the old file or the whole new one.
+    """Write one row a slice, atomically.
 
     Raises:
       DataError: the table has another length than the split, or the folder is not writable.
@@ -73,26 +73,26 @@ def split_from_csv(path: str | os.PathLike[str], *, table: SliceColumns) -> Spli
 
     Raises:
       DataError: no such file or not a CSV, a missing column, an unknown or repeated file name, an
-        unknown split name, another label than the data set's, or a row marked otherwise than the
-        others; the line is named.
-      LeakageError: a patient stands in two splits, and the file is not marked.
+        unknown split name, another label than the data set's, or a row whose mark differs from
+        the others; the line is named.
+      LeakageError: a patient is in two splits, and the file is not marked.
     """
-    listed = read_split_csv(path, table=table)
-    split = listed.split
+    stored = read_split_csv(path, table=table)
+    split, rows = stored.split, stored.rows
     assert_patient_disjoint(split, table.patients)
-    named = Split(split.name, split.assignment[listed.rows], leaks=split.leaks)
-    assert_patient_disjoint(named, listed.patients[listed.rows])
+    listed = Split(split.name, split.assignment[rows], leaks=split.leaks)
+    assert_patient_disjoint(listed, stored.patients[rows])
     return split
 
 
 @dataclass(frozen=True, eq=False)
-class ListedSplit:
-    """A split.csv as it stands, whoever is in two splits.
+class StoredSplit:
+    """The content of a split.csv, not checked for patients in two splits.
 
     Attributes:
       split: of the data set's n rows.
-      rows: int64 [m], those that the file lists, ascending.
-      patients: str [n], as the file names them; the data set's where it does not.
+      rows: int64 [m], the rows that the file lists, ascending.
+      patients: str [n], as in the file, or of the data set where the file has none.
     """
 
     split: Split
@@ -100,7 +100,7 @@ class ListedSplit:
     patients: np.ndarray
 
 
-def read_split_csv(path: str | os.PathLike[str], *, table: SliceColumns) -> ListedSplit:
+def read_split_csv(path: str | os.PathLike[str], *, table: SliceColumns) -> StoredSplit:
     """Read a split as `split_from_csv` does, without the check for patients in two splits.
 
     Raises:
@@ -114,7 +114,7 @@ def read_split_csv(path: str | os.PathLike[str], *, table: SliceColumns) -> List
             "rows cannot be told apart; build it with unique names"
         )
     assignment = np.full(len(table), -1, np.int8)
-    own_patients = [str(patient) for patient in table.patients]
+    patients = [str(patient) for patient in table.patients]
     lines: dict[int, int] = {}
     marks: set[str] = set()
     for line, record in _records(path):
@@ -132,21 +132,21 @@ def read_split_csv(path: str | os.PathLike[str], *, table: SliceColumns) -> List
         lines[row] = line
         assignment[row] = _code(record["split"], where=f"{path}, line {line}")
         _check_label(record.get("label"), int(table.labels[row]), where=f"{path}, line {line}")
-        own_patients[row] = record.get("patient") or own_patients[row]
+        patients[row] = record.get("patient") or patients[row]
         marks.add(_mark(record.get(LEAKS, ""), marks, where=f"{path}, line {line}"))
     leaks = LEAKING_SLICES in marks
     notes = [leakage_note(assignment, table.patients)] if leaks else []
     if missing := len(table) - len(lines):
         notes.append(f"{missing} slices of the data set are not in {path.name}: {UNUSED}")
-    return ListedSplit(
+    return StoredSplit(
         split=Split(f"csv:{path.name}", assignment, tuple(notes), leaks=leaks),
         rows=np.array(sorted(lines), dtype=np.int64),
-        patients=np.array(own_patients, np.str_),
+        patients=np.array(patients, np.str_),
     )
 
 
 def patients_of_split(path: str | os.PathLike[str], *, split: str) -> dict[str, int]:
-    """Slices by patient that a split.csv has in `split`, whatever data set it is of.
+    """Slices by patient that a split.csv of any data set has in `split`.
 
     Raises:
       DataError: no such file or not a CSV, no column patient, or an unknown split name.
@@ -184,5 +184,5 @@ def _check_label(label: str | None, code: int, *, where: str) -> None:
     if label and label != CLASS_NAMES[code]:
         raise DataError(
             f"{where}: label {label!r} differs from the data set's {CLASS_NAMES[code]!r}; "
-            "correct the file, the data set's labels are what is trained on"
+            "correct the file: training uses the data set's labels"
         )

@@ -1,9 +1,8 @@
-"""Train, validation and test sets of whole patients: every way to make them.
+"""Train, validation and test sets of whole patients: every kind of split.
 
-Each takes the columns of the slices (`mgajax.data.columns`). The same columns and seed give the
-same split, whatever the order of the rows. `make_split` is the one entry that a training
-configuration needs. The one exception from whole patients is `leaking_slices`, which says so in
-its name, its mark and its notes.
+Each takes the columns of the slices (`mgajax.data.columns`). The same columns and seed give the same
+split, whatever the order of the rows. `make_split` makes the split of a configuration. Only
+`leaking_slices` does not keep patients together; its name, its mark and its notes say so.
 """
 
 import numpy as np
@@ -74,7 +73,7 @@ def make_split(
     source: str = "",
     path: str = "",
 ) -> Split:
-    """The split that a configuration asks for, checked for patients in two splits.
+    """The split of a configuration, checked for patients in two splits.
 
     Kinds, with the options that they read: built; table2; stratified; fraction (`fraction`); kfold
     (`k`, `fold`); leave_one_source_out (`source`); csv (`path`); leaking_slices.
@@ -89,8 +88,8 @@ def make_split(
     Raises:
       ConfigError: an unknown kind, or an option out of range.
       DataError: the data set cannot be split like this.
-      LeakageError: a patient stands in two splits (kinds built and csv), and the split is not
-        marked as leaking (`Split.leaks`).
+      LeakageError: a patient is in two splits (kinds built and csv), and the split is not marked as
+        leaking (`Split.leaks`).
     """
     if seed < 0:
         raise ConfigError(f"split seed={seed} is negative; use an integer >= 0")

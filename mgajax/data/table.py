@@ -1,7 +1,7 @@
-"""A built data set as columns, and its pictures as the PNG bytes they are stored in.
+"""A built data set as columns, and its pictures as stored PNG bytes.
 
-The only module of the package that needs tensorflow-datasets, and only once it is called: a
-machine that trains from a prepared cache can do without. TensorFlow itself is never needed.
+No other module of the package needs tensorflow-datasets, and it is imported only when a set is read: a
+machine that trains from a prepared cache does not need it. TensorFlow itself is never needed.
 """
 
 import dataclasses
@@ -21,14 +21,14 @@ from mgajax.schema import CLASS_NAMES, MASK_ORIGINS, SOURCES, SPLITS
 ENCODED = ("image", "lesion_mask")
 CODED = {"label": CLASS_NAMES, "source": SOURCES, "mask_origin": MASK_ORIGINS}
 INCOMPLETE = "incomplete"
-"""What TFDS puts into a version folder's name until it is complete."""
+"""In the name of a version folder that TFDS has not completed."""
 TEXT = ("patient", "file_name", "flags")
 PERSONAL = ("country", "age", "gender")
 
 
 @dataclasses.dataclass(frozen=True)
 class Person:
-    """What a record says of whose slice it is: '' and -1 where unknown, age in years."""
+    """The person of a slice: '' and -1 where unknown, age in years."""
 
     country: str
     age: int
@@ -43,7 +43,7 @@ class SliceTable(SliceColumns):
       mask_origins: str [n], names of `mgajax.schema.MASK_ORIGINS`.
       built_split: int8 [n], code of the split that the builder chose.
       fingerprint: sha256 of every row's columns and stored pictures, in order.
-      directory: where the data set lies.
+      directory: of the data set.
       flags: str [n], comma-joined notes of the builder such as "upside_down"; all "" by default.
 
     The others are those of `SliceColumns`.
@@ -72,10 +72,10 @@ def read_table(directory: Path | str) -> SliceTable:
       DataError: no such folder; no, several or only incomplete data sets in it; a feature is
         missing or has other class names; a record cannot be read.
     """
-    place = dataset_directory(directory)
+    folder = dataset_directory(directory)
     digest = hashlib.sha256()
     rows: list[tuple[Any, ...]] = []
-    for _, split, record in _records(place, rows=None):
+    for _, split, record in _records(folder, rows=None):
         codes = [int(record[name]) for name in CODED]
         texts = [_text(record[name]) for name in TEXT]
         rows.append((split, *codes, *texts))
@@ -84,7 +84,7 @@ def read_table(directory: Path | str) -> SliceTable:
             digest.update(len(record[name]).to_bytes(8, "little"))
             digest.update(record[name])
     if not rows:
-        raise DataError(f"{place}: 0 records in {', '.join(SPLITS)}; build the data set again")
+        raise DataError(f"{folder}: 0 records in {', '.join(SPLITS)}; build the data set again")
     splits, labels, sources, origins, patients, file_names, flags = zip(*rows, strict=True)
     return SliceTable(
         labels=np.array(labels, np.int32),
@@ -94,13 +94,13 @@ def read_table(directory: Path | str) -> SliceTable:
         mask_origins=np.array(MASK_ORIGINS)[list(origins)],
         built_split=np.array(splits, np.int8),
         fingerprint=digest.hexdigest(),
-        directory=place,
+        directory=folder,
         flags=np.array(flags, np.str_),
     )
 
 
 def read_people(directory: Path | str) -> list[Person]:
-    """Whose each slice is, in the table's order.
+    """The person of each slice, in the table's order.
 
     Args:
       directory: as for `read_table`.
@@ -121,7 +121,7 @@ def iter_encoded(
 
     Args:
       directory: as for `read_table`.
-      rows: which rows; all by default. They come split by split.
+      rows: which rows; all by default. They are given split by split.
     """
     for row, _, record in _records(dataset_directory(directory), rows=rows):
         yield row, record["image"], record["lesion_mask"]
@@ -189,16 +189,16 @@ def _below(top: Path) -> list[Path]:
 
 
 def _records(
-    place: Path, *, rows: Sequence[int] | None
+    folder: Path, *, rows: Sequence[int] | None
 ) -> Iterator[tuple[int, int, dict[str, Any]]]:
     """Yield (row, split code, raw record) of `rows`, or of all, over the splits end to end."""
     import tensorflow_datasets as tfds
 
     try:
-        builder = tfds.builder_from_directory(place)
-    except Exception as error:  # whatever a damaged description makes tfds raise
-        raise DataError(f"{place}: not a readable data set ({error}); build it again") from error
-    _check_features(place, builder.info.features)
+        builder = tfds.builder_from_directory(folder)
+    except Exception as error:  # tfds raises many kinds for a damaged description
+        raise DataError(f"{folder}: not a readable data set ({error}); build it again") from error
+    _check_features(folder, builder.info.features)
     skip = tfds.decode.SkipDecoding()
     decoders = {
         name: skip
@@ -208,33 +208,35 @@ def _records(
     first = 0
     for code, split in enumerate(SPLITS):
         count = builder.info.splits[split].num_examples if split in builder.info.splits else 0
-        places = (
-            range(count) if rows is None else [r - first for r in rows if 0 <= r - first < count]
+        numbers = (
+            range(count)
+            if rows is None
+            else [row - first for row in rows if 0 <= row - first < count]
         )
-        if places:
+        if numbers:
             try:
                 source = builder.as_data_source(split=split, decoders=decoders)
-                for number in places:
+                for number in numbers:
                     yield first + number, code, source[number]
             except (ValueError, RuntimeError, OSError, IndexError) as error:
                 raise DataError(
-                    f"{place}: split {split!r} cannot be read ({error}); expected {count} records; "
+                    f"{folder}: split {split!r} cannot be read ({error}); expected {count} records; "
                     f"build the data set again"
                 ) from error
         first += count
 
 
-def _check_features(place: Path, features: Any) -> None:
+def _check_features(folder: Path, features: Any) -> None:
     expected = (*ENCODED, *CODED, *TEXT, *PERSONAL)
     if missing := [name for name in expected if name not in features]:
         raise DataError(
-            f"{place}: feature {missing[0]!r} is missing (found {', '.join(features)}); expected "
+            f"{folder}: feature {missing[0]!r} is missing (found {', '.join(features)}); expected "
             "the record of covid_ct_slices, covid_ct_lesions or ct_phantom"
         )
     for name, names in CODED.items():
-        if (found := tuple(features[name].names)) != names:
+        if (stored := tuple(features[name].names)) != names:
             raise DataError(
-                f"{place}: {name} has the names {found}; expected {names}, in this order"
+                f"{folder}: {name} has the names {stored}; expected {names}, in this order"
             )
 
 

@@ -75,11 +75,11 @@ def compare_segmenters(
 ) -> SegmenterComparison:
     """Compare runs that were evaluated on the same slices; the first is compared with each other.
 
-    Writes `table3.md`, `table3.json` (each report, and the differences), `table3.png` and `fig7.png` into `out`.
+    Writes `table3.md`, `table3.json` (each report, and the differences), `table3.png` and `fig7.png`.
 
     Args:
       workdirs: two or more folders of runs.
-      out: a folder; made if missing.
+      out: the folder of these files; made if missing.
       split: on which they were evaluated.
       bootstrap: replicates of the paired intervals.
 

@@ -1,7 +1,8 @@
 """HMSANet: hierarchical multi-scale attention for segmentation (Tao et al. 2020; paper §4.1, Eq. 1).
 
 One network is applied to the image at several scales. At each scale it also predicts, for each pixel,
-the weight of that scale against the finer ones, by which the logits are combined. Numbers as in NVIDIA's semantic-segmentation (BSD-3), two-scale training and n-scale inference alike.
+the weight of that scale against the finer ones, by which the logits are combined. Two-scale training
+and n-scale inference give the numbers of NVIDIA's semantic-segmentation (BSD-3).
 """
 
 import dataclasses
