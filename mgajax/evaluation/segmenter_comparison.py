@@ -70,29 +70,25 @@ class SegmenterComparison:
     files: tuple[Path, ...]
 
 
-def compare_segmenters(
-    workdirs: Sequence[Path], *, out: Path, split: str = "test", bootstrap: int = 1000
-) -> SegmenterComparison:
-    """Compare runs that were evaluated on the same slices; the first is compared with each other.
+def compare_segmenters(workdirs: Sequence[Path], *, out: Path) -> SegmenterComparison:
+    """Compare runs that were evaluated on the same test slices, the first with each other one.
 
     Writes `table3.md`, `table3.json` (each report, and the differences), `table3.png` and `fig7.png`.
 
     Args:
       workdirs: two or more folders of runs.
       out: the folder of these files; made if missing.
-      split: on which they were evaluated.
-      bootstrap: replicates of the paired intervals.
 
     Raises:
-      ConfigError: fewer than two runs, or a run that has not been evaluated on `split`.
+      ConfigError: fewer than two runs, or a run that has not been evaluated.
       DataError: an evaluation that cannot be read, or two of different slices or masks.
     """
     if len(workdirs) < 2:
         raise ConfigError(f"{len(workdirs)} runs to compare; expected two or more --workdir")
-    runs = _by_name([read_evaluation(workdir, split=split) for workdir in workdirs])
+    runs = _by_name([read_evaluation(workdir) for workdir in workdirs])
     _check_same_slices(runs)
     first = next(iter(runs.values()))
-    settings = IntervalSettings(bootstrap, seed=0, confidence=0.95)
+    settings = IntervalSettings(replicates=1000, seed=0, confidence=0.95)
     counts = {name: run.counts for name, run in runs.items()}
     differences = paired_differences(counts, first.patients, settings=settings)
     results = {name: run.metrics for name, run in runs.items()}
@@ -107,20 +103,20 @@ def compare_segmenters(
     return SegmenterComparison(differences=differences, table=table, files=files)
 
 
-def read_evaluation(workdir: Path, *, split: str) -> StoredEvaluation:
-    """Read back the report and the per-slice table of a segmentation run.
+def read_evaluation(workdir: Path) -> StoredEvaluation:
+    """Read the report and the per-slice table of a segmentation run's test split.
 
     Raises:
-      ConfigError: not evaluated on `split`, or no segmentation run.
+      ConfigError: not evaluated, or no segmentation run.
       DataError: damaged.
     """
     report, slices = (
-        workdir / EVALUATION_FOLDER / name for name in (f"{split}.json", f"{split}_slices.csv")
+        workdir / EVALUATION_FOLDER / name for name in ("test.json", "test_slices.csv")
     )
     if not (report.is_file() and slices.is_file()):
         raise ConfigError(
-            f"{workdir}: no {EVALUATION_FOLDER}/{split}.json with {split}_slices.csv; first: mgajax evaluate "
-            f"--workdir {workdir} --split {split}"
+            f"{workdir}: no {EVALUATION_FOLDER}/test.json with test_slices.csv; first: mgajax evaluate "
+            f"--workdir {workdir}"
         )
     try:
         metrics = json.loads(report.read_text(encoding="utf-8"))

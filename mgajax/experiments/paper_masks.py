@@ -129,7 +129,7 @@ def _segmenter_rows(workdir: Path, classes: Mapping[str, int]) -> list[Measureme
     """Pooled scores by class of the slices in `classes`, all of which must be test slices of step 1."""
     if not (workdir / EVALUATION_FOLDER / "test.json").is_file():
         evaluate_run(workdir)
-    step1 = read_evaluation(workdir, split="test")
+    step1 = read_evaluation(workdir)
     if learned := sorted(set(classes) - set(step1.file_names.tolist())):
         raise LeakageError(
             f"{workdir}: {len(learned)} test slices of step 2, such as {learned[0]}, are no test "

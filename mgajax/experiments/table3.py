@@ -34,7 +34,7 @@ def _rows(arm: str, run: PlannedRun | None, finished: StudyInput) -> list[Measur
             )
             for name in SEGMENTER_METRICS.values()
         ]
-    metrics = read_evaluation(run.folder, split="test").metrics
+    metrics = read_evaluation(run.folder).metrics
     spans = (metrics["intervals"] or {}).get("pooled", {})
     printed = TABLE3.get(architecture(model), {})
     return [

@@ -87,7 +87,7 @@ def evaluated(phantom: Path, tmp_path_factory: pytest.TempPathFactory):
 
 
 def test_leaves_table_differences_and_figures(evaluated, tmp_path: Path) -> None:
-    found = compare_segmenters(evaluated, out=tmp_path / "new" / "table3", bootstrap=50)
+    found = compare_segmenters(evaluated, out=tmp_path / "new" / "table3")
     assert [path.name for path in found.files] == [
         "table3.md",
         "table3.json",
@@ -114,8 +114,8 @@ def _copy(workdir: Path, place: Path) -> Path:
 def test_only_evaluations_of_the_same_slices_are_compared(evaluated, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="1 runs to compare"):
         compare_segmenters(evaluated[:1], out=tmp_path)
-    with pytest.raises(ConfigError, match="no evaluation/validation.json.*mgajax evaluate"):
-        compare_segmenters(evaluated, out=tmp_path, split="validation")
+    with pytest.raises(ConfigError, match="no evaluation/test.json.*mgajax evaluate"):
+        compare_segmenters([evaluated[0], tmp_path], out=tmp_path)
     with pytest.raises(ConfigError, match="unet, unet; expected folders of different names"):
         compare_segmenters([evaluated[0], evaluated[0]], out=tmp_path)
     other = _copy(evaluated[1], tmp_path / "fewer")
