@@ -179,7 +179,7 @@ def test_interrupted_build_leaves_nothing_that_counts(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(cache, "_nothing", interrupted)
+        patch.setattr(cache, "_blank_slice", interrupted)
         patch.setattr(cache, "_prepare_encoded", interrupted)
         with pytest.raises(KeyboardInterrupt):
             open_prepared_set(built, settings=SETTINGS)

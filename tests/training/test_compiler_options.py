@@ -32,7 +32,7 @@ REFUSED = "No such compile option: 'xla_no_such_option'"
 @pytest.fixture
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
     """The networks get their options whatever this XLA knows."""
-    monkeypatch.setattr(compilation, "_are_known", lambda options: True)
+    monkeypatch.setattr(compilation, "_are_supported", lambda options: True)
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_no_other_platform_gets_them_or_pays_for_asking(
     def asked(options: Any) -> bool:
         raise AssertionError("compiled on the CPU")
 
-    monkeypatch.setattr(compilation, "_are_known", asked)
+    monkeypatch.setattr(compilation, "_are_supported", asked)
     assert compiler_options("resnet18", platform=platform) is None
     assert compiler_options("hmsanet", platform="cpu") is None
 
