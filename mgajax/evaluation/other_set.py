@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Int
 from ml_collections import ConfigDict
 
-from mgajax.data.cache import PreparedSet, prepared_set
+from mgajax.data.cache import PreparedSet, open_prepared_set
 from mgajax.data.class_words import OPTION as CLASSES
 from mgajax.data.class_words import ClassWords, read_class_words
 from mgajax.data.dataset import Dataset
@@ -28,8 +28,8 @@ from mgajax.folders import safe_name
 from mgajax.schema import SPLITS
 from mgajax.training.checkpoints import CheckpointName
 from mgajax.training.run import Run, run_over
-from mgajax.training.run_folder import FINGERPRINT, SPLIT_FILE, read_record, read_run
-from mgajax.training.run_setup import begin
+from mgajax.training.run_folder import FINGERPRINT_KEY, SPLIT_FILE, read_record, read_run
+from mgajax.training.run_setup import set_up
 from mgajax.training.tasks import Task
 
 BUILT = "built data set"
@@ -131,9 +131,9 @@ def evaluate_data(
     if out is not None and not out.parent.is_dir():
         raise ConfigError(f"--out {out}: there is no folder {out.parent}; make it first")
     config = read_run(workdir, overrides=overrides)
-    task = begin(config).task
+    task = set_up(config).task
     other = _opened(data, config=config, task=task, options=options)
-    own = read_record(config, workdir=workdir).get(FINGERPRINT)
+    own = read_record(config, workdir=workdir).get(FINGERPRINT_KEY)
     if other.is_built and own in (None, other.slices.fingerprint):
         _refuse(of_others, why=f"{data} is the run's own set")
         return own_set(overrides=[f"--config.data.dir={data}", *overrides])
@@ -152,7 +152,7 @@ def _evaluate_other(
     out: Path | None,
     checkpoint: CheckpointName,
 ) -> Evaluation:
-    task = begin(config).task
+    task = set_up(config).task
     dataset = judged_dataset(
         other.slices,
         normal_mask=config.data.normal_mask if other.is_built else "unknown",
@@ -180,7 +180,7 @@ def _opened(data: Path, *, config: ConfigDict, task: Task, options: SetOptions) 
     if is_built(data):
         why = f"{data} is a built data set, which knows its classes"
         _refuse({CLASSES: options.classes}, why=why)
-        prepared = prepared_set(
+        prepared = open_prepared_set(
             data,
             settings=settings,
             cache_dir=config.data.cache_dir or None,
