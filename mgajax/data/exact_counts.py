@@ -114,12 +114,11 @@ def assign_exactly(
 ) -> Int64[np.ndarray, " p"]:
     """Assign whole patients so that each class has its target slices in train, validation, test.
 
-    When the targets cannot be met, the counts with the smallest sum of deviations are taken. Both
-    are proven for sets of single-class patients whose tables fit `TABLE_BITS`; in larger sets the
-    largest patients are assigned by need first. Patients with slices in several classes are assigned
-    before the others, so that every class stays solvable: all combinations are tried up
-    to `ALL_PINS`, a sample beyond (then, and for the closest counts with such patients, the
-    answer is the best one found).
+    When the targets cannot be met, the counts with the smallest sum of deviations are taken. Both are
+    proven for sets of single-class patients whose tables fit `TABLE_BITS`; in larger sets the largest
+    patients are assigned by need first. Patients with slices in several classes are assigned before
+    the others, so that every class stays solvable: all combinations are tried up to `ALL_PINS`, else a
+    sample (then, and for the closest counts with such patients, the answer is the best one found).
 
     Args:
       counts: slices of each patient by class and source.
@@ -152,9 +151,8 @@ def assign_exactly(
     parts[spanning] = pins
     for patient, part in zip(spanning, pins, strict=True):
         need[..., part] -= counts[patient]
-    for tail, table, want in zip(
-        tails, tables, targets - _count_by_part(by_class, parts), strict=True
-    ):
+    remaining = targets - _count_by_part(by_class, parts)
+    for tail, table, want in zip(tails, tables, remaining, strict=True):
         parts[tail] = _best_walk(
             counts[tail],
             need,

@@ -84,10 +84,10 @@ def test_what_this_xla_does_not_know_is_left_out_quietly(
 
 
 def test_it_is_asked_once() -> None:
-    compilation._are_known.cache_clear()
+    compilation._are_supported.cache_clear()
     for name in ("resnet18", "densenet121"):
         compiler_options(name, platform="cpu")
-    assert compilation._are_known.cache_info().misses == 1
+    assert compilation._are_supported.cache_info().misses == 1
 
 
 @pytest.mark.parametrize("parallel", list(Parallel))
