@@ -89,7 +89,7 @@ def recomputed(results: Path, *, into: Path) -> StudyResults:
 
 def _kept_input(content: dict[str, Any], *, into: Path) -> StudyInput:
     """What the study had when its runs were done."""
-    plan = configs.load(configs.shipped(content["plan"]))
+    plan = configs.load(configs.shipped_file(content["plan"]))
     arms: dict[str, dict[int, PlannedRun]] = {arm: {} for arm in plan}
     failed = {
         run["arm"]: ("failed", run["reason"])

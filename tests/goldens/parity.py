@@ -13,7 +13,7 @@ from goldens.deterministic_weights import drawn_state
 
 from mgajax import interop, models
 from mgajax.models import ClassifierOutput
-from mgajax.training import losses, weighting
+from mgajax.training import classification_losses, weighting
 
 AS_USERS_COMPILE = {
     "xla_backend_optimization_level": 3,
@@ -94,10 +94,12 @@ def passes(
     def objective(params: Any, s: jax.Array, train: bool):
         variables = {"params": params, "batch_stats": statistics}
         out, new = network.model.apply(variables, batch, train=train, mutable=["batch_stats"])
-        likelihood = losses.cross_entropy(out.logits, jnp.asarray(labels))
+        likelihood = classification_losses.cross_entropy(out.logits, jnp.asarray(labels))
         loss = jnp.mean(likelihood)
         if masks is not None:
-            attention = losses.attention_loss(out.attention[out.guided], jnp.asarray(masks, dtype))
+            attention = classification_losses.attention_loss(
+                out.attention[out.guided], jnp.asarray(masks, dtype)
+            )
             loss = weighting.weighted_total(jnp.stack([loss, jnp.mean(attention)]), s)
         return loss, (out, new["batch_stats"], likelihood)
 
