@@ -23,6 +23,20 @@ files; without it a file may be empty afterwards, and its reader must notice."""
 
 
 @contextlib.contextmanager
+def naming_file(path: Path) -> Iterator[None]:
+    """Give an error of the operating system this path where it names no file.
+
+    An error of writing names none, such as that of a full disk; one of opening does.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+@contextlib.contextmanager
 def replacing(path: Path, *, survives: Durability = "power_cut") -> Iterator[Path]:
     """A path to write to, which takes the place of `path` when all went well.
 
@@ -34,7 +48,8 @@ def replacing(path: Path, *, survives: Durability = "power_cut") -> Iterator[Pat
         return
     partial = path.with_name(f"{PARTIAL}{uuid.uuid4().hex}")
     try:
-        yield partial
+        with naming_file(path):
+            yield partial
         if survives == "power_cut":
             with partial.open("r+b") as file:
                 os.fsync(file.fileno())

@@ -1,6 +1,7 @@
 """Writing files: whole or as before, whatever ends the writing."""
 
 import concurrent.futures
+import errno
 import json
 import os
 from pathlib import Path
@@ -83,3 +84,11 @@ def test_threads_do_not_meet(tmp_path: Path) -> None:
         list(pool.map(write, range(200)))
     assert names(tmp_path) == ["0", "1", "2"]
     assert {len(set(path.read_bytes().decode())) for path in tmp_path.iterdir()} <= {1, 2, 3}
+
+
+def test_an_error_of_writing_names_its_file(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="a.csv") as caught, replacing(tmp_path / "a.csv"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert caught.value.filename == str(tmp_path / "a.csv")
+    with pytest.raises(FileNotFoundError, match="other"), replacing(tmp_path / "a.csv"):
+        (tmp_path / "other").read_bytes()

@@ -1,7 +1,7 @@
 """Data sets as TFDS builders, readable without TensorFlow.
 
-`build` makes any of them by name. It is imported when first asked for: reading a built data set,
-and drawing phantoms, need none of it.
+`build` makes any of them by name. It is imported on first use: reading a built data set, and drawing
+phantoms, do not need it.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""Build a data set of ours by name: once, whole or not at all, and never from stale input."""
+"""Builds a data set by name: once, completely or not at all, and never from outdated input."""
 
 import contextlib
 import dataclasses
@@ -14,14 +14,14 @@ from typing import Any, Literal
 import tensorflow_datasets as tfds
 
 from mgajax.curation.predicted_masks import masks_name
-from mgajax.errors import ConfigError, DataError, nearest
+from mgajax.errors import ConfigError, DataError, nearest, quantity
 from mgajax.locks import locked
 from mgajax.progress import say
 
 
 @dataclasses.dataclass(frozen=True)
 class KnownBuilder:
-    """Where a builder class lives, and whether it reads files of the user's."""
+    """Module and name of a builder class, and whether it reads files of the user."""
 
     module: str
     class_name: str
@@ -46,7 +46,7 @@ class BuildResult:
       directory: its version's folder, which `mgajax.data.table.read_table` reads.
       status: whether this call built it or found it complete.
       splits: slices by split.
-      record: what the builder recorded about its input, in plain JSON types.
+      record: the builder's record of its input, in plain JSON types.
     """
 
     name: str
@@ -57,7 +57,7 @@ class BuildResult:
 
     @property
     def summary(self) -> str:
-        """The result for a person: how many slices, and what was found in the input."""
+        """The result as text: numbers of slices, and findings in the input."""
         counts = ", ".join(f"{count} {split}" for split, count in self.splits.items())
         lines = [f"{self.name} ({self.status}): {counts} slices"]
         if "findings" in self.record:
@@ -73,59 +73,59 @@ def build(
     builder_config: str | None = None,
     **options: Any,
 ) -> BuildResult:
-    """Build `dataset_name` under `data_dir`, or find it there complete.
+    """Build `dataset_name` under `data_dir`, or reuse it if it is there and complete.
 
-    The folder of a version appears by one rename when everything in it is written, so whatever
-    interrupts a build, no later read takes its rest for a data set; the next build clears it away.
-    A second build of the same data set at the same time waits for the first and reuses its result.
+    The folder of a version appears by one rename when all of it is written, so that nothing reads the
+    remains of an interrupted build; the next build removes them. A second build of the same data set at
+    the same time waits for the first and reuses its result.
 
     Args:
       dataset_name: a key of `BUILDERS`.
       manual_dir: the folder of downloaded files, for builders that read one.
-      data_dir: where data sets lie; created if need be.
+      data_dir: the folder of data sets; created if missing.
       builder_config: name of one of the builder's configs; its first one by default.
       **options: fields of the config to change; they become part of the config's name.
 
     Raises:
-      ConfigError: unknown data set, config or option; manual_dir missing or not wanted.
+      ConfigError: unknown data set, config or option; manual_dir missing or not allowed.
       DataError: unusable input; a complete data set built from other input; a failed write.
     """
-    builder_class, known = _builder_class(dataset_name)
-    config = _config(builder_class, builder_config, options)
-    source = _manual_dir(dataset_name, known, manual_dir)
+    builder_class, registered = _find_builder(dataset_name)
+    config = _find_config(builder_class, builder_config, options)
+    source = _resolve_manual_dir(dataset_name, registered, manual_dir)
     root = Path(data_dir).expanduser().resolve()
-    with _alone(root, dataset_name):
+    with _lock(root, dataset_name):
         builder = builder_class(data_dir=str(root), config=config)
         directory = Path(builder.data_dir)
         fingerprint = builder.input_fingerprint(source)
         if directory.exists():
             _check_complete(builder, directory, fingerprint=fingerprint)
-            return _result(builder, directory, status="reused")
+            return _make_result(builder, directory, status="reused")
         _clear_leftovers(directory)
-        _prepare(builder, source, root)
-        return _result(builder, directory, status="built")
+        _write(builder, source, root)
+        return _make_result(builder, directory, status="built")
 
 
 def _input_lines(record: dict[str, Any]) -> list[str]:
-    """What the record of a builder that reads files says; `!` marks damage."""
+    """The record of a builder that reads files, as lines; `!` marks damage."""
     lines = []
     if "rows" in record:
         lines += [
-            f"  {record['rows']} rows, {record['files']} pictures -> {record['slices']} slices of "
-            f"{record['patients']} patients",
+            f"  {quantity(record['rows'], 'row')}, {quantity(record['files'], 'picture')} -> "
+            f"{quantity(record['slices'], 'slice')} of {quantity(record['patients'], 'patient')}",
             f"  {record['damage_share']:.2%} of the names damaged or unmatched (limit "
             f"{record['max_damage_share']:.0%})",
         ]
-    masks = f"{record['masked']} slices with an annotated lesion mask"
+    masks = f"{quantity(record['masked'], 'slice')} with an annotated lesion mask"
     lines.append(
         f"  {masks}, {record['predicted']} with a predicted one"
         if record["predicted"]
         else f"  {masks}"
     )
     if merged := record.get("merged"):
-        second, kept = next(iter(merged.items()))
+        second, first = next(iter(merged.items()))
         lines.append(
-            f"  - ids counted as another person's: {len(merged)} (e.g. {second} as {kept})"
+            f"  - ids counted as another person's: {len(merged)} (e.g. {second} as {first})"
         )
     for finding in record["findings"].values():
         mark = "!" if finding["damage"] else "-"
@@ -134,17 +134,17 @@ def _input_lines(record: dict[str, Any]) -> list[str]:
     return lines + [f"  - {note}" for note in record.get("split_notes", ())]
 
 
-def _builder_class(dataset_name: str) -> tuple[Any, KnownBuilder]:
-    known = BUILDERS.get(dataset_name)
-    if known is None:
+def _find_builder(dataset_name: str) -> tuple[Any, KnownBuilder]:
+    registered = BUILDERS.get(dataset_name)
+    if registered is None:
         raise ConfigError(
             f"dataset {dataset_name!r} is unknown; {nearest(dataset_name, [*BUILDERS])}"
         )
-    return getattr(importlib.import_module(known.module), known.class_name), known
+    return getattr(importlib.import_module(registered.module), registered.class_name), registered
 
 
-def _config(builder_class: Any, name: str | None, options: dict[str, Any]) -> Any:
-    """The builder's config called `name` with `options` put into it."""
+def _find_config(builder_class: Any, name: str | None, options: dict[str, Any]) -> Any:
+    """The builder's config called `name`, with `options` set."""
     configs = {config.name: config for config in builder_class.BUILDER_CONFIGS}
     name = name or next(iter(configs))
     if name not in configs:
@@ -157,31 +157,31 @@ def _config(builder_class: Any, name: str | None, options: dict[str, Any]) -> An
     for option in options:
         if option not in valid:
             raise ConfigError(f"option {option!r} is unknown; {nearest(option, valid)}")
-    changed = dataclasses.replace(config, **options)
-    named = {key: _named(changed, key) for key in options}
-    changed.name = "-".join([name, *(f"{key}_{value}" for key, value in sorted(named.items()))])
-    return changed
+    custom = dataclasses.replace(config, **options)
+    texts = {key: _name_value(custom, key) for key in options}
+    custom.name = "-".join([name, *(f"{key}_{value}" for key, value in sorted(texts.items()))])
+    return custom
 
 
-def _named(config: Any, option: str) -> object:
-    """An option's value as part of a folder's name: a path by a hash of what is taken from there."""
+def _name_value(config: Any, option: str) -> object:
+    """An option's value as part of a folder's name; for a path a hash of the content read from it."""
     value = getattr(config, option)
     match option:
         case "masks":
             return masks_name(value)
         case "merge":
-            people: list[Any] = sorted(config.kept.items())
+            key: list[Any] = sorted(config.first_ids.items())
         case "test_with":
-            people = sorted(config.tested)
+            key = sorted(config.test_patients)
         case _:
             return value
-    return hashlib.sha256(repr(people).encode()).hexdigest()[:12]
+    return hashlib.sha256(repr(key).encode()).hexdigest()[:12]
 
 
-def _manual_dir(
-    dataset_name: str, known: KnownBuilder, manual_dir: Path | str | None
+def _resolve_manual_dir(
+    dataset_name: str, registered: KnownBuilder, manual_dir: Path | str | None
 ) -> Path | None:
-    if known.reads == "nothing":
+    if registered.reads == "nothing":
         if manual_dir is not None:
             raise ConfigError(
                 f"manual_dir={manual_dir}: {dataset_name} reads no files; leave it out"
@@ -193,13 +193,13 @@ def _manual_dir(
 
 
 @contextlib.contextmanager
-def _alone(root: Path, dataset_name: str) -> Iterator[None]:
-    """Hold the data set's lock, which the system drops when this process ends in any way."""
-    with contextlib.ExitStack() as held:
+def _lock(root: Path, dataset_name: str) -> Iterator[None]:
+    """Hold the data set's lock, which the system releases when this process ends."""
+    with contextlib.ExitStack() as stack:
         try:
             root.mkdir(parents=True, exist_ok=True)
             lock = locked(root / f".{dataset_name}.lock", guards=f"{dataset_name} in {root}")
-            held.enter_context(lock)
+            stack.enter_context(lock)
         except OSError as error:
             raise DataError(
                 f"data_dir={root}: cannot be written ({error}); choose another"
@@ -208,19 +208,19 @@ def _alone(root: Path, dataset_name: str) -> Iterator[None]:
 
 
 def _clear_leftovers(directory: Path) -> None:
-    """Remove what killed builds of this version left; under the lock nobody writes there."""
+    """Remove the remains of killed builds of this version. The lock must be held."""
     for leftover in directory.parent.glob(f"incomplete.*_{directory.name}"):
         say(f"removing the rest of an interrupted build: {leftover}")
         shutil.rmtree(leftover)
 
 
 def _check_complete(builder: Any, directory: Path, *, fingerprint: str | None) -> None:
-    """Refuse to reuse a folder that lost files, or that was built from other input."""
+    """Refuse to reuse a folder with missing files, or one built from other input."""
     paths = [Path(path) for split in builder.info.splits.values() for path in split.filepaths]
-    lost = [path for path in paths if not path.is_file()]
-    if lost or not paths:
-        what = lost[0].name if lost else "dataset_info.json"
-        raise DataError(f"{directory}: {what} is missing; delete this folder to build anew")
+    missing = [path for path in paths if not path.is_file()]
+    if missing or not paths:
+        name = missing[0].name if missing else "dataset_info.json"
+        raise DataError(f"{directory}: {name} is missing; delete this folder to build anew")
     if fingerprint is None:
         return
     if (builder.info.metadata or {}).get("input_fingerprint") != fingerprint:
@@ -230,8 +230,8 @@ def _check_complete(builder: Any, directory: Path, *, fingerprint: str | None) -
         )
 
 
-def _prepare(builder: Any, source: Path | None, root: Path) -> None:
-    """Write the data set; TFDS's own bars and notices are kept off stdout, which is for results."""
+def _write(builder: Any, source: Path | None, root: Path) -> None:
+    """Write the data set, without TFDS's own bars and notices on stdout, which is for results."""
     tfds.disable_progress_bar()
     try:
         with (
@@ -253,7 +253,9 @@ def _prepare(builder: Any, source: Path | None, root: Path) -> None:
         ) from error
 
 
-def _result(builder: Any, directory: Path, *, status: Literal["built", "reused"]) -> BuildResult:
+def _make_result(
+    builder: Any, directory: Path, *, status: Literal["built", "reused"]
+) -> BuildResult:
     metadata = builder.info.metadata or {}
     return BuildResult(
         name=f"{builder.name}/{builder.builder_config.name}",

@@ -1,7 +1,7 @@
-"""What the builders of real slices share: a catalogue is read, split by people, and written.
+"""The base of the builders of real slices: a catalogue is read, split by people, and written.
 
-A builder adds what it reads and how that is split. What was found on the way is printed, and kept
-in the data set's `metadata.json`.
+A builder adds its reading and its split. Findings are printed, and kept in the data set's
+`metadata.json`.
 """
 
 import abc
@@ -15,11 +15,11 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from mgajax.curation.catalogue import Catalogue, join_people
-from mgajax.curation.patients import read_double_identities, second_ids
+from mgajax.curation.patient_ids import read_double_identities, second_ids
 from mgajax.curation.records import SliceRecord, read_mask, read_pixels
 from mgajax.data.columns import SliceColumns
 from mgajax.data.splits import Split
-from mgajax.errors import ConfigError, DataError
+from mgajax.errors import ConfigError, DataError, quantity
 from mgajax.imaging.pictures import encode_png
 from mgajax.progress import track
 from mgajax.schema import CLASS_NAMES, SPLITS
@@ -28,12 +28,12 @@ from tfds_builders.features import slice_features
 
 @dataclasses.dataclass(eq=False, kw_only=True)
 class CataloguedConfig(tfds.core.BuilderConfig):
-    """What every builder of real slices lets choose.
+    """The options of all builders of real slices.
 
     Attributes:
       max_damage_share: share of names in [0, 1] that may be damaged or unmatched; above it the
         build fails. The published sets have none.
-      split_seed: which of the many splits with the same counts is built.
+      split_seed: chooses one of the many splits with the same counts.
       merge: an `audit.json`, whose double identities count as one person each; or "".
 
     Raises:
@@ -50,11 +50,11 @@ class CataloguedConfig(tfds.core.BuilderConfig):
             raise ConfigError(
                 f"max_damage_share={self.max_damage_share} is no share; give a number from 0 to 1"
             )
-        _ = self.kept
+        _ = self.first_ids
 
     @functools.cached_property
-    def kept(self) -> dict[str, str]:
-        """Second id -> the id kept, as the audit `merge` has it."""
+    def first_ids(self) -> dict[str, str]:
+        """Second id -> the id that counts, by the audit `merge`."""
         return second_ids(read_double_identities(Path(self.merge))) if self.merge else {}
 
 
@@ -65,12 +65,12 @@ class CataloguedBuilder(tfds.core.GeneratorBasedBuilder):
     HOMEPAGE: ClassVar[str]
 
     def __init__(self, *, file_format: str | None = None, **options: Any) -> None:
-        """As TFDS's own, but ArrayRecord is the default format: it needs no TensorFlow."""
+        """As TFDS's own, with ArrayRecord as the default format: it needs no TensorFlow."""
         super().__init__(file_format=file_format or "array_record", **options)
 
     @abc.abstractmethod
     def input_fingerprint(self, manual_dir: Path) -> str:
-        """A hash of what would be read from `manual_dir`."""
+        """A hash of the input in `manual_dir`."""
 
     @abc.abstractmethod
     def read(self, manual_dir: Path) -> Catalogue:
@@ -97,11 +97,11 @@ class CataloguedBuilder(tfds.core.GeneratorBasedBuilder):
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         manual_dir = Path(dl_manager.manual_dir)
         fingerprint = self.input_fingerprint(manual_dir)
-        catalogue = join_people(self.read(manual_dir), kept=self.builder_config.kept)
+        catalogue = join_people(self.read(manual_dir), first_ids=self.builder_config.first_ids)
         split = self.split(columns(catalogue.records))
         parts = members(catalogue, split)
         summary = summarise(catalogue, split, parts=parts, seed=self.builder_config.split_seed)
-        summary["merged"] = self.builder_config.kept
+        summary["merged"] = self.builder_config.first_ids
         self.info.metadata.update(input_fingerprint=fingerprint, summary=summary)
         return {
             name: self._generate_examples(records, split=name) for name, records in parts.items()
@@ -110,13 +110,13 @@ class CataloguedBuilder(tfds.core.GeneratorBasedBuilder):
     def _generate_examples(
         self, records: list[SliceRecord], *, split: str
     ) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield (file name, features): the key decides the order, so it is the same every time."""
+        """Yield (file name, features); the key decides the order, which is always the same."""
         for record in track(records, description=f"writing {split}"):
             yield record.file_name, example(record)
 
 
 def columns(records: Sequence[SliceRecord]) -> SliceColumns:
-    """The columns that a split needs, one entry a slice."""
+    """The columns that a split needs, with an entry for each slice."""
     return SliceColumns(
         labels=np.array([record.label for record in records], np.int32),
         patients=np.array([record.patient for record in records], np.str_),
@@ -135,8 +135,8 @@ def members(catalogue: Catalogue, split: Split) -> dict[str, list[SliceRecord]]:
     empty = [name for name, records in parts.items() if not records]
     if empty:
         raise DataError(
-            f"split {', '.join(empty)} would have no slice: {catalogue.report.patients} patients "
-            "are too few; add patients (three of one class fill every split)"
+            f"split {', '.join(empty)} would have no slice, from {quantity(catalogue.report.patients, 'patient')}; "
+            "add patients (three of one class fill every split)"
         )
     return parts
 
@@ -144,7 +144,7 @@ def members(catalogue: Catalogue, split: Split) -> dict[str, list[SliceRecord]]:
 def summarise(
     catalogue: Catalogue, split: Split, *, parts: dict[str, list[SliceRecord]], seed: int
 ) -> dict[str, Any]:
-    """What was read, what was found, and who is where, in plain JSON types."""
+    """Report of the input, and the numbers of each split, in plain JSON types."""
     return {
         **catalogue.report.to_json(),
         "split": split.name,

@@ -1,7 +1,6 @@
-"""The record that every data set of ours shares.
+"""The record of all data sets: `covid_ct_slices`, `covid_ct_lesions` and `ct_phantom`.
 
-One dictionary for `covid_ct_slices`, `covid_ct_lesions` and `ct_phantom`, so that whatever reads the one reads the
-other. Images are handed to TFDS as PNG bytes: without TensorFlow it encodes no arrays.
+Images are given to TFDS as PNG bytes: without TensorFlow it encodes no arrays.
 """
 
 import numpy as np
@@ -9,16 +8,13 @@ import tensorflow_datasets as tfds
 
 from mgajax.schema import CLASS_NAMES, MASK_ORIGINS, SOURCES
 
-UNKNOWN_AGE: int = -1
-"""What `age` holds where nobody stated one."""
-
 
 def slice_features() -> dict[str, tfds.features.FeatureConnector]:
-    """A fresh feature dictionary of one slice; the caller may add features of its own.
+    """A new feature dictionary of one slice; the caller may add features.
 
     image and lesion_mask are uint8 `[h, w, 1]`, lossless PNG, of the same height and width. The
-    mask is 0 or 255, or, where `mask_origin` is "predicted", whatever a segmenter wrote: 0..255,
-    the probability of lesion times 255. It is all zero where `mask_origin` is "none". `age` is in years, `UNKNOWN_AGE`
+    mask is 0 or 255, or, where `mask_origin` is "predicted", as the segmenter wrote it: 0..255, the
+    probability of lesion times 255. It is all zero where `mask_origin` is "none". `age` is in years, -1
     where unknown; `flags` are comma-joined notes ("upside_down") and mostly empty.
     """
     return {

@@ -1,1 +1,1 @@
-"""Proof that a data set is clean: patients, copies, labels, damage, and what tells the classes."""
+"""Proof that a data set is clean: patients, copies, labels, damage, and shortcuts to the class."""

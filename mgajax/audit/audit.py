@@ -28,9 +28,9 @@ from mgajax.audit.fingerprints import (
 )
 from mgajax.audit.mask_checks import check_masks, find_shared_patients
 from mgajax.audit.slices import AuditSlices, open_slices, split_name
-from mgajax.curation.report import Finding
+from mgajax.curation.findings import Finding
 from mgajax.data.patient_groups import patient_keys
-from mgajax.errors import DataError
+from mgajax.errors import DataError, quantity
 from mgajax.schema import CLASS_NAMES, SPLITS
 
 CACHE = "fingerprints.npz"
@@ -80,7 +80,9 @@ def audit_folder(
             slices.findings.note(Finding.UNDECODABLE, name)
     present = [fingerprint for fingerprint in fingerprints if fingerprint is not None]
     if not present:
-        raise DataError(f"{directory}: none of {len(fingerprints)} pictures can be decoded")
+        raise DataError(
+            f"{directory}: none of {quantity(len(fingerprints), 'picture')} can be decoded"
+        )
     if any(fingerprint.content not in cached for fingerprint in present):
         store_fingerprints(
             cache / CACHE, {fingerprint.content: fingerprint for fingerprint in present}.values()
@@ -125,7 +127,7 @@ def _judge(
         identities=tuple(_identities(across, people)),
         contradicted_labels=slices.findings.names(Finding.CLASS_CONFLICT),
         multi_class_patients=tuple(_multi_class_patients(slices, people)),
-        findings=tuple(slices.findings.summarised()),
+        findings=tuple(slices.findings.summarise()),
         association=associate(labels=slices.labels, sources=slices.sources, people=people),
         shortcut=check_shortcut(
             np.stack([fingerprint.background for fingerprint in fingerprints]),

@@ -6,7 +6,7 @@ from typing import Any
 
 from mgajax.audit.association import Association
 from mgajax.audit.background_shortcut import Shortcut
-from mgajax.curation.report import FindingSummary, findings_json
+from mgajax.curation.findings import FindingSummary, findings_json
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Pair:
 
     @property
     def is_conflict(self) -> bool:
-        """The same picture stands in two classes."""
+        """Whether the same picture is in two classes."""
         return self.first.label != self.second.label
 
     def to_json(self) -> dict[str, Any]:
@@ -60,7 +60,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class SplitPatient:
-    """A patient who stands in several splits: slices by split name."""
+    """A patient in several splits, with slices by split name."""
 
     patient: str
     slices: Mapping[str, int]
@@ -93,7 +93,7 @@ class AuditResult:
       split: where the splits are from; "" where none is known.
       slices, patients: how many were looked at.
       split_patients: people in several splits.
-      trained_on: what the segmenter of these slices' masks was trained on; "" where not told.
+      trained_on: what the segmenter of these slices' masks was trained on; "" if not given.
       shared_patients: people who test here and train there.
       pairs: same pictures of two people, or in two classes; most alike first.
       copies_within: same pictures of one person in one class: no leak, but counted twice.

@@ -66,7 +66,7 @@ NONE = -1.0
 
 @dataclass(frozen=True)
 class BalancedAccuracy:
-    """How well something tells the class: balanced accuracy, and its interval over patients."""
+    """Balanced accuracy of a prediction of the class, and its interval over patients."""
 
     accuracy: float
     low: float

@@ -20,7 +20,7 @@ Measured on 140 real slices of 76 people from all seven archives, and on copies 
 the 9,375 pairs of two people gets as far as the last stage. Copies that were turned, brightened by a
 gamma of 0.6 or saved as JPEG of quality 30 are all found (0.87 and more), of those halved in size or
 cut by up to 10 % on each side 99 and 96 %; docs/how-to/audit.md has the table. Among 146 million pairs of
-drawn people, who share a skeleton and are told apart by their lungs alone, 13 are taken for the same.
+drawn people, who share a skeleton and differ only in their lungs, 13 count as the same.
 """
 
 CROPPED = 0.04

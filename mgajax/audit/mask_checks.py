@@ -9,12 +9,12 @@ from jaxtyping import Int32
 from mgajax.audit.audit_result import SharedPatient
 from mgajax.audit.slices import AuditSlices
 from mgajax.curation.lesion_masks import attach_masks, find_masks
-from mgajax.curation.lesion_pairs import with_pooled
+from mgajax.curation.lesion_pairs import add_pooled
 from mgajax.curation.records import SliceRecord
 from mgajax.data.patient_groups import patient_keys
 from mgajax.data.split_csv import patients_of_split
 from mgajax.data.table import read_table
-from mgajax.errors import ConfigError, DataError
+from mgajax.errors import ConfigError, DataError, quantity
 from mgajax.schema import SPLITS
 
 TRAIN, TEST = SPLITS.index("train"), SPLITS.index("test")
@@ -41,7 +41,8 @@ def check_masks(
     masks = find_masks(records, folder=folder, findings=slices.findings)
     if not masks and folder != slices.mask_folder:
         raise DataError(
-            f"{folder}: no mask of any of {len(records)} slices (e.g. {records[0].file_name}); "
+            f"{folder}: no mask of any of {quantity(len(records), 'slice')} (e.g. "
+            f"{records[0].file_name}); "
             "masks carry the names of their slices"
         )
     attach_masks(records, masks=masks, findings=slices.findings)
@@ -86,7 +87,7 @@ def find_shared_patients(slices: AuditSlices, trained_on: Path) -> list[SharedPa
         trained[_key(patient)] += count
     shared = []
     for patient, tested in sorted(Counter(slices.patients[slices.splits == TEST].tolist()).items()):
-        trained_slices = sum(trained[_key(identity)] for identity in with_pooled([patient]))
+        trained_slices = sum(trained[_key(identity)] for identity in add_pooled([patient]))
         if trained_slices:
             shared.append(SharedPatient(patient, tested=tested, trained=trained_slices))
     return shared

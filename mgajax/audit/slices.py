@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int8, Int32
 
+from mgajax.curation.findings import Findings
 from mgajax.curation.kaggle_layout import (
     KaggleLayout,
     find_layout,
@@ -14,7 +15,6 @@ from mgajax.curation.kaggle_layout import (
 )
 from mgajax.curation.matching import Match, PictureFile, identify, list_pictures, match_rows
 from mgajax.curation.names import canonical_name
-from mgajax.curation.report import Findings
 from mgajax.curation.statistics import is_curated
 from mgajax.data.columns import SliceColumns
 from mgajax.data.patient_groups import patient_keys
@@ -24,7 +24,7 @@ from mgajax.errors import DataError
 from mgajax.schema import SPLITS
 
 UNKNOWN = -1
-"""The split of a slice that stands in none."""
+"""The split of a slice in none."""
 
 PictureBytes = Iterator[tuple[str, bytes]]
 """File names and bytes of the pictures, in the order of the columns."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mgajax.cli.command import add_command
-from mgajax.errors import ConfigError
+from mgajax.errors import ConfigError, quantity
 
 NEEDS: tuple[str, ...] = ("gdcm", "highdicom", "nibabel", "pydicom")
 """Modules of the extra `predict`."""
@@ -103,7 +103,8 @@ def predict(arguments: argparse.Namespace, overrides: list[str]) -> int:
     for scan in prediction.scans:
         warned = ", ".join(f"{oddity} {count}" for oddity, count in scan.oddities.items())
         print(
-            f"{scan.name}: {len(scan.slices)} slices" + (f"; warnings: {warned}" if warned else "")
+            f"{scan.name}: {quantity(len(scan.slices), 'slice')}"
+            + (f"; warnings: {warned}" if warned else "")
         )
     print(f"{prediction.page}\nResearch use only: not a medical device.")
     return PARTLY if any(problem.kind != "passed over" for problem in prediction.problems) else 0

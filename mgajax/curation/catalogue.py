@@ -1,7 +1,7 @@
 """A downloaded copy of the curated set as a verified list of slices, with a report.
 
-`read_catalogue` is the whole of it: find the parts, pair rows and pictures, know the people, open
-every picture and mask, and refuse a copy that is damaged beyond a stated share.
+`read_catalogue` finds the parts, pairs rows and pictures, identifies the people, opens every picture
+and mask, and refuses a copy that is damaged beyond a given share.
 """
 
 import hashlib
@@ -9,19 +9,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mgajax.curation.findings import BuildReport, Finding, Findings, count_groups
 from mgajax.curation.inspection import Candidate, inspect
 from mgajax.curation.kaggle_layout import KaggleLayout, KaggleRow, find_layout, read_rows
 from mgajax.curation.lesion_masks import attach_masks, find_masks
 from mgajax.curation.matching import Match, PictureFile, identify, list_pictures, match_rows
 from mgajax.curation.names import canonical_name
 from mgajax.curation.predicted_masks import (
-    masks_digest,
-    masks_made_by,
+    digest_masks,
     predicted_folder,
-    verified_masks,
+    read_origin,
+    verify_masks,
 )
 from mgajax.curation.records import SliceRecord
-from mgajax.curation.report import BuildReport, Finding, Findings, count_groups
 from mgajax.errors import DataError
 from mgajax.folders import is_clutter
 from mgajax.schema import CLASS_NAMES
@@ -29,7 +29,7 @@ from mgajax.schema import CLASS_NAMES
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Usable slices, ordered by class and file name, and what was found on the way."""
+    """Usable slices, ordered by class and file name, and the report on their input."""
 
     records: tuple[SliceRecord, ...]
     report: BuildReport
@@ -41,8 +41,8 @@ def read_catalogue(manual_dir: Path, *, max_damage_share: float, masks: str = "u
     Args:
       manual_dir: see `kaggle_layout.find_layout`.
       max_damage_share: the share of names, in [0, 1], that may be damaged or unmatched.
-      masks: whether to "use" or "ignore" the masks beside the slices; or a folder of predicted
-        masks, which are then given to the slices without an annotated one.
+      masks: "use" or "ignore" the masks beside the slices; or a folder of predicted masks, for the
+        slices without an annotated one.
 
     Raises:
       DataError: for missing parts, unreadable tables, a class with a table or pictures alone, or too
@@ -53,9 +53,9 @@ def read_catalogue(manual_dir: Path, *, max_damage_share: float, masks: str = "u
     files = list_pictures(layout, findings=findings)
     rows = read_rows(layout)
     _check_classes(rows, files, layout=layout, findings=findings)
-    candidates = _candidates(match_rows(rows, files, findings=findings), findings=findings)
+    candidates = _find_candidates(match_rows(rows, files, findings=findings), findings=findings)
     records = inspect(candidates, findings=findings)
-    records = _with_masks(records, layout=layout, masks=masks, findings=findings)
+    records = _add_masks(records, layout=layout, masks=masks, findings=findings)
     names = {canonical_name(file.path.name) for file in files}
     names |= {canonical_name(row.file_name) for row in rows}
     report = summarise(
@@ -71,15 +71,15 @@ def read_catalogue(manual_dir: Path, *, max_damage_share: float, masks: str = "u
     return Catalogue(records=tuple(records), report=report)
 
 
-def join_people(catalogue: Catalogue, *, kept: Mapping[str, str]) -> Catalogue:
+def join_people(catalogue: Catalogue, *, first_ids: Mapping[str, str]) -> Catalogue:
     """The catalogue with people of several ids under one of them.
 
     Args:
       catalogue: the slices.
-      kept: second id -> the id kept, see `patients.second_ids`.
+      first_ids: second id -> the id that counts, see `patient_ids.second_ids`.
     """
     records = tuple(
-        replace(record, patient=kept.get(record.patient, record.patient))
+        replace(record, patient=first_ids.get(record.patient, record.patient))
         for record in catalogue.records
     )
     patients = len({record.patient for record in records})
@@ -93,7 +93,7 @@ def _check_classes(
     layout: KaggleLayout,
     findings: Findings,
 ) -> None:
-    """Refuse a class with a table or with pictures alone; note one of which there is nothing."""
+    """Refuse a class with only a table or only pictures; note a class without either."""
     for label, (folder, table) in enumerate(zip(layout.class_folders, layout.tables, strict=True)):
         name = CLASS_NAMES[label]
         has_rows = any(row.label == label for row in rows)
@@ -120,7 +120,7 @@ def summarise(
 
     Args:
       records: the slices that can be used.
-      findings: what was found, complete.
+      findings: all of them.
       rows, files: table rows and pictures that were read.
       names: distinct names among rows and files, of which damage is a share.
       max_damage_share, masks: see `read_catalogue`.
@@ -134,10 +134,10 @@ def summarise(
         masked=sum(record.mask_origin == "annotated" for record in records),
         predicted=sum(record.mask_origin == "predicted" for record in records),
         by_group=count_groups(f"{CLASS_NAMES[r.label]}/{r.source}" for r in records),
-        findings=tuple(findings.summarised()),
+        findings=tuple(findings.summarise()),
         damage_share=len(findings.damaged()) / max(names, 1),
         max_damage_share=max_damage_share,
-        masks_made_by=masks_made_by(folder) if folder else {},
+        masks_made_by=read_origin(folder) if folder else {},
     )
 
 
@@ -149,7 +149,7 @@ def input_fingerprint(layout: KaggleLayout, *, masks: str = "use") -> str:
     if layout.mask_folder is not None and masks != "ignore":
         folders.append(layout.mask_folder)
     predicted = predicted_folder(masks)
-    extra = masks_digest(predicted) if predicted else ""
+    extra = digest_masks(predicted) if predicted else ""
     return files_fingerprint(layout.tables, folders=folders, extra=extra)
 
 
@@ -167,8 +167,8 @@ def files_fingerprint(tables: Iterable[Path], *, folders: Iterable[Path], extra:
     return digest.hexdigest()
 
 
-def _candidates(matches: Sequence[Match], *, findings: Findings) -> list[Candidate]:
-    """The matches whose person is known; the others are noted."""
+def _find_candidates(matches: Sequence[Match], *, findings: Findings) -> list[Candidate]:
+    """The matches whose person is known; notes the others."""
     candidates = []
     for match in matches:
         identity = identify(match.file.path.name, match.row, findings=findings)
@@ -181,10 +181,10 @@ def _candidates(matches: Sequence[Match], *, findings: Findings) -> list[Candida
     return candidates
 
 
-def _with_masks(
+def _add_masks(
     records: list[SliceRecord], *, layout: KaggleLayout, masks: str, findings: Findings
 ) -> list[SliceRecord]:
-    """Annotated masks where there are any, then predicted ones for the slices without."""
+    """Give slices their annotated masks, then predicted ones to the slices without."""
     if layout.mask_folder is not None and masks != "ignore":
         annotated = find_masks(records, folder=layout.mask_folder, findings=findings)
         records = attach_masks(records, masks=annotated, findings=findings)
@@ -192,7 +192,7 @@ def _with_masks(
     if folder is None:
         return records
     shapes = {r.file_name: (r.height, r.width) for r in records if r.mask_origin == "none"}
-    predicted = verified_masks(shapes, folder=folder, findings=findings)
+    predicted = verify_masks(shapes, folder=folder, findings=findings)
     return [
         replace(record, mask_origin="predicted", mask_path=predicted[record.file_name])
         if record.file_name in predicted

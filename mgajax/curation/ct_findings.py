@@ -1,8 +1,8 @@
-"""What reports and captions say of a CT, found by words (the paper's Fig. 4d).
+"""Findings that reports and captions of a CT name, by words (the paper's Fig. 4d).
 
-The paper does not say how it counted; this is a list of words, below, and one rule of negation: a
+The paper does not say how it counted. Here it is a list of words, below, and one rule of negation: a
 word counts unless "no", "not", "without" or "absence of" stands up to four words before it in the
-same sentence. Reports come from papers' captions, so spelling is free: "ground glass", "groundglass",
+same sentence. Reports come from papers' captions with free spelling: "ground glass", "groundglass",
 "GGO", "frosted glass" are one finding.
 """
 
@@ -65,15 +65,15 @@ def findings_in(report: str) -> frozenset[str]:
 def count_findings(reports: Iterable[str]) -> FindingCounts:
     """Count over the report texts of slices; '' is no report."""
     named = [findings_in(report) for report in reports if report.strip()]
-    counts = Counter(name for found in named for name in found)
+    counts = Counter(name for findings in named for name in findings)
     ordered = sorted(WORDS, key=lambda name: (-counts[name], list(WORDS).index(name)))
     return FindingCounts(
         reports=len(named),
-        naming=sum(bool(found) for found in named),
+        naming=sum(bool(findings) for findings in named),
         counts={name: counts[name] for name in ordered if counts[name]},
     )
 
 
-def _is_denied(before: str) -> bool:
-    sentence = re.split(r"[.;:](?:\s|$)", before)[-1]
+def _is_denied(text: str) -> bool:
+    sentence = re.split(r"[.;:](?:\s|$)", text)[-1]
     return _NEGATION.search(sentence) is not None

@@ -1,10 +1,10 @@
-"""The curated set rebuilt from what a person downloads from the seven archives.
+"""Builds the curated set from the downloads of the seven archives.
 
     OUT/curated_data/{1NonCOVID,2COVID,3CAP}/*.png     OUT/masks/*.png
     OUT/meta_data_{normal,covid,cap}.csv               the layout of the published set
-    OUT/catalogue.{csv,parquet}                        one row a slice: how it was made
-    OUT/summary.json                                   counts, and all that was found
-    OUT/curation/                                      what is finished, see `journal`
+    OUT/catalogue.{csv,parquet}                        a row for each slice: how it was made
+    OUT/summary.json                                   counts, and all findings
+    OUT/curation/                                      finished work, see `journal`
 
 Units are read by processes, each holding one volume; a file that cannot be read is reported,
 counted and left out.
@@ -28,13 +28,13 @@ from mgajax.curation.archives import READERS
 from mgajax.curation.archives.archive import RawSlice, ReadOptions, Unit
 from mgajax.curation.archives.packed import list_files
 from mgajax.curation.curated_tables import write_tables
-from mgajax.curation.journal import CuratedSlice, Journal, UnitRecord, inputs_digest
+from mgajax.curation.findings import Finding, Findings, count_groups, findings_json
+from mgajax.curation.journal import CuratedSlice, Journal, UnitRecord, digest_inputs
 from mgajax.curation.kaggle_layout import CLASS_FOLDERS
-from mgajax.curation.patients import patient_key
+from mgajax.curation.patient_ids import patient_key
 from mgajax.curation.rendering import StoredOrientation, render
-from mgajax.curation.report import Finding, Findings, count_groups, findings_json
 from mgajax.curation.selection import MOST_ALIKE, Ruling, select
-from mgajax.errors import ConfigError, DataError, nearest
+from mgajax.errors import ConfigError, DataError, nearest, quantity
 from mgajax.files import write_bytes
 from mgajax.imaging.lungs import LungRule
 from mgajax.imaging.windows import Window
@@ -44,14 +44,14 @@ from mgajax.schema import CLASS_NAMES
 
 @dataclass(frozen=True)
 class CurationSettings:
-    """What every slice of one output folder is made with.
+    """The settings of all slices of one output folder.
 
     Attributes:
       window: None: the stretch of the published set; see `rendering`.
       orientation: "published", or "upright" for all.
-      options: what the readers may choose.
-      rulings: a radiologist's word, by file name; it wins over every label and rule.
-      lung_rule, most_alike: see `selection`; for slices of which the source says nothing.
+      options: of the readers.
+      rulings: a radiologist's decisions, by file name; they override every label and rule.
+      lung_rule, most_alike: see `selection`; for slices without a label of the source.
     """
 
     window: Window | None = None
@@ -63,7 +63,7 @@ class CurationSettings:
 
     def to_json(self) -> dict[str, Any]:
         """The settings as plain JSON types; rulings by their hash."""
-        rulings = {name: dataclasses.astuple(word) for name, word in self.rulings.items()}
+        rulings = {name: dataclasses.astuple(ruling) for name, ruling in self.rulings.items()}
         text = json.dumps(rulings, sort_keys=True)
         options = dataclasses.asdict(self.options)
         del options["labels"]
@@ -72,20 +72,23 @@ class CurationSettings:
             "orientation": self.orientation,
             **options,
             "rulings": hashlib.sha256(text.encode()).hexdigest() if rulings else "",
-            **{f"lung_rule.{key}": v for key, v in dataclasses.asdict(self.lung_rule).items()},
+            **{
+                f"lung_rule.{key}": value
+                for key, value in dataclasses.asdict(self.lung_rule).items()
+            },
             "most_alike": self.most_alike,
         }
 
 
 @dataclass(frozen=True)
 class CurationReport:
-    """What a curation made of its input.
+    """The result of a curation.
 
     Attributes:
-      units, skipped: pieces of work in all, and those that an earlier run had finished.
-      slices, patients, masked: what OUT holds now.
+      units, skipped: all pieces of work, and those that an earlier run had finished.
+      slices, patients, masked: numbers of OUT.
       by_group: slices by `"<class>/<source>"`.
-      findings: what was found, by slug, as `report.findings_json`.
+      findings: by slug, as `findings.findings_json`.
     """
 
     units: int
@@ -99,7 +102,7 @@ class CurationReport:
     @property
     def damaged(self) -> int:
         """Names with a finding that counts as damage."""
-        return sum(found["count"] for found in self.findings.values() if found["damage"])
+        return sum(finding["count"] for finding in self.findings.values() if finding["damage"])
 
 
 def curate(
@@ -110,13 +113,13 @@ def curate(
     settings: CurationSettings | None = None,
     workers: int = 1,
 ) -> CurationReport:
-    """Read the archives under `raw` and write the curated set to `out`; continue if it is there.
+    """Read the archives under `raw` and write the curated set to `out`, or continue there.
 
     Args:
       raw: the folder that holds the downloads, unpacked or zipped, in any arrangement.
       out: where the set goes.
       sources: which of `SOURCES` to read; none: all.
-      settings: how; None: as published.
+      settings: None: as published.
       workers: processes, each holding at most one volume in memory; 1 works in this one.
 
     Raises:
@@ -129,19 +132,23 @@ def curate(
     journal = Journal(out, settings=settings.to_json())
     for folder in (*(f"curated_data/{name}" for name in CLASS_FOLDERS), "masks"):
         (out / folder).mkdir(parents=True, exist_ok=True)
-    todo = [unit for unit in units if journal.finished(unit) is None]
+    remaining = [unit for unit in units if journal.finished(unit) is None]
     work = functools.partial(curate_unit, journal=journal, settings=settings)
     for _ in track(
-        _performed(work, todo, workers=workers), description="curating", total=len(todo)
+        _work_through(work, remaining, workers=workers),
+        description="curating",
+        total=len(remaining),
     ):
         pass
-    return _concluded(journal, findings=findings, units=len(units), skipped=len(units) - len(todo))
+    return _conclude(
+        journal, findings=findings, units=len(units), skipped=len(units) - len(remaining)
+    )
 
 
 def find_units(
     raw: Path, *, sources: Sequence[str], settings: CurationSettings, findings: Findings
 ) -> list[Unit]:
-    """What there is to read under `raw`, source by source.
+    """The units under `raw`, source by source.
 
     Raises:
       ConfigError, DataError: see `curate`.
@@ -159,10 +166,14 @@ def find_units(
     ]
     if not units:
         refused = findings.names(Finding.REFUSED_ARCHIVE)
-        damage = f"; {len(refused)} zips cannot be read, the first: {refused[0]}" if refused else ""
+        damage = (
+            f"; {quantity(len(refused), 'zip')} cannot be read, such as {refused[0]}"
+            if refused
+            else ""
+        )
         raise DataError(
-            f"{raw}: nothing of {', '.join(sources or READERS)} among its {len(files)} files; give "
-            f"the folder that holds the downloads, with the names of their folders kept{damage}"
+            f"{raw}: nothing of {', '.join(sources or READERS)} in {quantity(len(files), 'file')}; give the "
+            f"folder that holds the downloads, with their folders' own names{damage}"
         )
     return units
 
@@ -172,86 +183,86 @@ def curate_unit(unit: Unit, *, journal: Journal, settings: CurationSettings) -> 
     journal.forget(unit)
     findings = Findings()
     rows: list[CuratedSlice] = []
-    places = itertools.count()
-    read = (slice_ for slice_, _ in zip(unit.read(findings), places, strict=False))
+    counter = itertools.count()
+    slices = (slice_ for slice_, _ in zip(unit.read(findings), counter, strict=False))
     try:
-        for slice_, reason in _selected(read, settings=settings):
-            rows.append(_written(slice_, reason=reason, out=journal.out, settings=settings))
+        for slice_, reason in _select(slices, settings=settings):
+            rows.append(_write_slice(slice_, reason=reason, out=journal.out, settings=settings))
     except DataError as error:
         findings.note(Finding.DAMAGED_SOURCE, str(error))
     if not rows and not findings.damaged():
         findings.note(
             Finding.NO_SLICE,
-            f"{unit.source}, {unit.name}: of {next(places)} slices read, none is selected by its "
-            "source or shows enough lung",
+            f"{unit.source}, {unit.name}: {quantity(next(counter), 'slice')} read, none is selected by its source "
+            "or shows enough lung",
         )
     kinds = {kind: findings.names(kind) for kind in Finding if findings.names(kind)}
     journal.write(
-        unit, UnitRecord(unit.source, unit.name, inputs_digest(unit), tuple(rows), findings=kinds)
+        unit, UnitRecord(unit.source, unit.name, digest_inputs(unit), tuple(rows), findings=kinds)
     )
 
 
-def _performed(work, todo: Sequence[Unit], *, workers: int) -> Iterator[None]:
-    """Do `work` on every unit, in this process or in `workers` fresh ones."""
-    if workers <= 1 or len(todo) <= 1:
-        yield from map(work, todo)
+def _work_through(work, remaining: Sequence[Unit], *, workers: int) -> Iterator[None]:
+    """Do `work` on every unit, in this process or in `workers` new ones."""
+    if workers <= 1 or len(remaining) <= 1:
+        yield from map(work, remaining)
         return
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
-        futures = [pool.submit(work, unit) for unit in todo]
+        futures = [pool.submit(work, unit) for unit in remaining]
         try:
             for future in concurrent.futures.as_completed(futures):
                 yield future.result()
         except concurrent.futures.process.BrokenProcessPool as error:
             raise DataError(
-                "a worker process ended (out of memory?); run again with fewer --workers: what is "
-                "finished stays"
+                "a worker process ended (out of memory?); run again with fewer --workers: finished "
+                "work is kept"
             ) from error
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _selected(
+def _select(
     slices: Iterator[RawSlice], *, settings: CurationSettings
 ) -> Iterator[tuple[RawSlice, str]]:
-    """The slices to keep, each with what selected it.
+    """The slices to keep, each with the reason.
 
-    From the first slice on of which the source says nothing, the volume is held until its end,
-    since the rules of `selection` compare its slices.
+    From the first slice on that the source does not decide, the whole rest of the volume is held in
+    memory, since the rules of `selection` compare its slices.
     """
-    held: list[RawSlice] = []
+    volume: list[RawSlice] = []
     for slice_ in slices:
-        if held or slice_.is_selected_by_source is None:
-            held.append(slice_)
+        if volume or slice_.is_selected_by_source is None:
+            volume.append(slice_)
         elif slice_.is_selected_by_source:
             yield slice_, slice_.reason
-    if not held:
+    if not volume:
         return
-    lungs = [slice_.lungs for slice_ in held if slice_.lungs is not None]
-    has_lungs = len(lungs) == len(held)
-    unsaid = [slice_ for slice_ in held if slice_.is_selected_by_source is None]
-    if not has_lungs and any(slice_.unit != "HU" for slice_ in unsaid):
+    lungs = [slice_.lungs for slice_ in volume if slice_.lungs is not None]
+    has_lungs = len(lungs) == len(volume)
+    undecided = [slice_ for slice_ in volume if slice_.is_selected_by_source is None]
+    if not has_lungs and any(slice_.unit != "HU" for slice_ in undecided):
         raise DataError(
-            f"{held[0].origin}: grey levels without labels, whose lungs cannot be found; give a "
+            f"{volume[0].origin}: grey levels without labels, in which lungs cannot be found; give a "
             "radiologist's labels"
         )
     selection = select(
-        [slice_.values for slice_ in held],
-        annotated=np.array([slice_.is_selected_by_source is True for slice_ in held]),
-        ruled=[False if slice_.is_selected_by_source is False else None for slice_ in held],
+        [slice_.values for slice_ in volume],
+        annotated=np.array([slice_.is_selected_by_source is True for slice_ in volume]),
+        ruled=[False if slice_.is_selected_by_source is False else None for slice_ in volume],
         lungs=lungs if has_lungs else None,
         rule=settings.lung_rule,
         most_alike=settings.most_alike,
     )
-    for slice_, keep, reason in zip(held, selection.keep, selection.reasons, strict=True):
+    for slice_, keep, reason in zip(volume, selection.keep, selection.reasons, strict=True):
         if keep:
             yield slice_, slice_.reason if slice_.is_selected_by_source else reason
 
 
-def _written(
+def _write_slice(
     slice_: RawSlice, *, reason: str, out: Path, settings: CurationSettings
 ) -> CuratedSlice:
-    """Render and write one slice and its mask; its row of the catalogue."""
+    """Render and write one slice and its mask; returns its row of the catalogue."""
     if PurePath(slice_.file_name).name != slice_.file_name:
         raise DataError(f"{slice_.origin}: {slice_.file_name!r} is no file name; left out")
     ruling = settings.rulings.get(slice_.file_name)
@@ -293,8 +304,8 @@ def _written(
     )
 
 
-def _concluded(journal: Journal, *, findings: Findings, units: int, skipped: int) -> CurationReport:
-    """Write the tables and the summary of all that `journal` holds."""
+def _conclude(journal: Journal, *, findings: Findings, units: int, skipped: int) -> CurationReport:
+    """Write the tables and the summary of all finished units."""
     slices: list[CuratedSlice] = []
     for record in journal.all_finished():
         slices.extend(record.slices)
@@ -311,7 +322,7 @@ def _concluded(journal: Journal, *, findings: Findings, units: int, skipped: int
         patients=len({row.patient for row in slices}),
         masked=sum(bool(row.mask) for row in slices),
         by_group=count_groups(f"{row.class_name}/{row.source}" for row in slices),
-        findings=findings_json(findings.summarised()),
+        findings=findings_json(findings.summarise()),
     )
     summary = dataclasses.asdict(report) | {"damaged": report.damaged}
     write_bytes(json.dumps(summary, indent=1).encode(), journal.out / "summary.json")
@@ -321,9 +332,9 @@ def _concluded(journal: Journal, *, findings: Findings, units: int, skipped: int
 def _check_unique(slices: Sequence[CuratedSlice]) -> None:
     origins: dict[str, str] = {}
     for row in slices:
-        other = origins.setdefault(row.file_name.casefold(), row.origin)
-        if other != row.origin:
+        origin = origins.setdefault(row.file_name.casefold(), row.origin)
+        if origin != row.origin:
             raise DataError(
-                f"{row.file_name}: comes from {other} and from {row.origin}; leave one out of the "
+                f"{row.file_name}: comes from {origin} and from {row.origin}; leave one out of the "
                 "raw folder and give another --out"
             )

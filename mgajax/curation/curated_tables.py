@@ -1,7 +1,7 @@
 """The tables beside curated slices: the three of the published set, and the catalogue.
 
-The three have the columns of the release on Kaggle, in UTF-8, so that whatever reads that release
-reads these. The catalogue has one row a slice with everything that is known of its making.
+The three have the columns of the release on Kaggle, in UTF-8, so that readers of that release can read
+them. The catalogue has a row for each slice, with all that is known of how it was made.
 """
 
 import csv
@@ -37,7 +37,7 @@ _OTHER = (
 COLUMNS: tuple[list[str], ...] = tuple(
     text.split(",") for text in (_OTHER, _OTHER.replace("RT_PCR_positive", "RT_PCR_COVID-19"), _CAP)
 )
-"""Columns of each class's table. The covid table spells one so since "positive" was replaced
+"""Columns of each class's table. The covid table has `RT_PCR_COVID-19`, since "positive" was replaced
 everywhere in it."""
 
 RENAMED: Mapping[str, str] = {
@@ -46,7 +46,7 @@ RENAMED: Mapping[str, str] = {
     "Study Date": "Date",
     "RT_PCR_COVID-19": "RT_PCR_positive",
 }
-"""Column of one table -> the name under which its text is kept."""
+"""Column of a table -> the name of its text in the metadata."""
 
 
 def write_tables(slices: Sequence[CuratedSlice], *, out: Path) -> None:
@@ -56,7 +56,7 @@ def write_tables(slices: Sequence[CuratedSlice], *, out: Path) -> None:
     """
     for label, (name, columns) in enumerate(zip(TABLES, COLUMNS, strict=True)):
         rows = [row for row in slices if row.class_name == CLASS_NAMES[label]]
-        write_bytes(_published_table(rows, columns=columns).encode(), out / name)
+        write_bytes(_format_published_table(rows, columns=columns).encode(), out / name)
     table = catalogue_table(slices)
     buffer = io.BytesIO()
     pyarrow.csv.write_csv(table, buffer)
@@ -90,14 +90,14 @@ _SCHEMA = pyarrow.schema(
 )
 
 
-def _published_table(rows: Sequence[CuratedSlice], *, columns: Sequence[str]) -> str:
+def _format_published_table(rows: Sequence[CuratedSlice], *, columns: Sequence[str]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
-    for at, row in enumerate(rows):
-        known = {
+    for index, row in enumerate(rows):
+        cells = {
             **row.metadata,
-            "index": str(at),
+            "index": str(index),
             "File name": row.file_name,
             "Patient ID": row.patient_id,
             "Gender": row.gender,
@@ -106,5 +106,5 @@ def _published_table(rows: Sequence[CuratedSlice], *, columns: Sequence[str]) ->
             "Diagnosis": row.class_name,
             "Slice": "" if row.slice_index is None else str(row.slice_index),
         }
-        writer.writerow([known.get(RENAMED.get(name, name), "") for name in columns])
+        writer.writerow([cells.get(RENAMED.get(name, name), "") for name in columns])
     return text.getvalue()

@@ -1,14 +1,14 @@
-"""Pictures opened and verified, one record each: what any data set of real slices begins with."""
+"""Opens and verifies the pictures of a data set, and makes a record of each."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mgajax.curation.findings import Finding, Findings
 from mgajax.curation.matching import Identity
 from mgajax.curation.names import is_upside_down
 from mgajax.curation.records import SliceRecord
-from mgajax.curation.report import Finding, Findings
 from mgajax.errors import DataError
 from mgajax.imaging.pictures import Picture, decode_picture
 from mgajax.progress import map_ordered, track
@@ -16,7 +16,7 @@ from mgajax.progress import map_ordered, track
 
 @dataclass(frozen=True)
 class Candidate:
-    """A picture on disk whose class and person are known; `flags` are notes beside our own."""
+    """A picture on disk whose class and person are known; `flags` are earlier notes."""
 
     path: Path
     label: int
@@ -26,7 +26,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class _OpenedPicture:
-    """What is kept of a decoded picture: everything but its pixels."""
+    """The properties of a decoded picture, without its pixels."""
 
     height: int
     width: int
@@ -39,11 +39,11 @@ class _OpenedPicture:
 def inspect(candidates: Sequence[Candidate], *, findings: Findings) -> list[SliceRecord]:
     """A record, without a mask, of every picture that decodes, in order.
 
-    What fails is noted and left out; what is odd, and second copies, are noted and kept.
+    Pictures that fail are noted and left out; odd ones and second copies are noted and kept.
     """
     decoded = map_ordered(lambda candidate: _open(candidate.path), candidates)
     pictures = track(decoded, description="verifying pictures", total=len(candidates))
-    first: dict[str, SliceRecord] = {}
+    originals: dict[str, SliceRecord] = {}
     records = []
     for candidate, opened in zip(candidates, pictures, strict=True):
         if opened is None:
@@ -51,10 +51,10 @@ def inspect(candidates: Sequence[Candidate], *, findings: Findings) -> list[Slic
             continue
         for finding in opened.oddities:
             findings.note(finding, candidate.path.name)
-        record = _record(candidate, opened, findings=findings)
-        original = first.setdefault(opened.digest, record)
+        record = _make_record(candidate, opened, findings=findings)
+        original = originals.setdefault(opened.digest, record)
         if original is not record:
-            record = _flagged_copy(record, original, findings=findings)
+            record = _flag_copy(record, original, findings=findings)
         records.append(record)
     return records
 
@@ -72,11 +72,11 @@ def _open(path: Path) -> _OpenedPicture | None:
         sha256=hashlib.sha256(content).hexdigest(),
         digest=picture.digest(),
         is_plain_png=picture.is_plain_png,
-        oddities=tuple(_oddities(picture)),
+        oddities=tuple(_find_oddities(picture)),
     )
 
 
-def _oddities(picture: Picture) -> Iterable[Finding]:
+def _find_oddities(picture: Picture) -> Iterable[Finding]:
     if picture.kind != "PNG":
         yield Finding.NOT_PNG
     if picture.is_more_than_8_bit:
@@ -89,7 +89,9 @@ def _oddities(picture: Picture) -> Iterable[Finding]:
         yield Finding.BLANK
 
 
-def _record(candidate: Candidate, opened: _OpenedPicture, *, findings: Findings) -> SliceRecord:
+def _make_record(
+    candidate: Candidate, opened: _OpenedPicture, *, findings: Findings
+) -> SliceRecord:
     name, identity = candidate.path.name, candidate.identity
     flags = candidate.flags
     if is_upside_down(name):
@@ -112,7 +114,7 @@ def _record(candidate: Candidate, opened: _OpenedPicture, *, findings: Findings)
     )
 
 
-def _flagged_copy(record: SliceRecord, original: SliceRecord, *, findings: Findings) -> SliceRecord:
+def _flag_copy(record: SliceRecord, original: SliceRecord, *, findings: Findings) -> SliceRecord:
     """`record`, noted and flagged as holding the pixels of `original`."""
     same_person = original.patient == record.patient
     finding = Finding.SAME_PICTURE if same_person else Finding.SAME_PICTURE_OTHER

@@ -1,11 +1,11 @@
-"""What a curation has finished, so that it can be interrupted and taken up again.
+"""The record of a curation, so that it can be interrupted and continued.
 
-    OUT/curation/settings.json            what every slice in OUT was made with
-    OUT/curation/units/<source>/*.json    one finished unit each: its slices, and what was found
+    OUT/curation/settings.json            the settings of all slices in OUT
+    OUT/curation/units/<source>/*.json    one finished unit each: its slices and findings
 
-A record is written after the unit's pictures, in one step. A unit is done again when its record is
-missing, when a picture is gone, when its files or labels are not those of the record, or when
-something in it was damaged (the file may have been replaced).
+A record is written after the unit's pictures, in one step. A unit is done again if its record or a
+picture is missing, if its files or labels are not those of the record, or if something in it was
+damaged (the file may have been replaced).
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import quote
 
 from mgajax.curation.archives.archive import Unit
-from mgajax.curation.report import Finding
+from mgajax.curation.findings import Finding
 from mgajax.errors import ConfigError, DataError
 from mgajax.files import write_bytes
 
@@ -35,10 +35,10 @@ class CuratedSlice:
       picture, mask: paths inside OUT; '' where there is no mask.
       sha256: of the picture's bytes.
       height, width: in pixels.
-      unit, value_min, value_max: what the source's values are, and their range.
+      unit, value_min, value_max: of the source's values.
       rendering, low, high, is_flipped: see `Rendering`.
       lesion_share: share of the pixels that the mask marks; None without a mask.
-      selection: what selected it.
+      selection: why it was taken.
       country, age, gender: '' where unknown.
       metadata: the other texts, by column of the published tables.
     """
@@ -73,7 +73,7 @@ class CuratedSlice:
 
 @dataclass(frozen=True)
 class UnitRecord:
-    """A finished unit: its slices, and the names of what was found, by kind."""
+    """A finished unit: its slices, and the names of its findings, by kind."""
 
     source: str
     name: str
@@ -100,16 +100,16 @@ class Journal:
         self._units = out / FOLDER / "units"
         self._units.mkdir(parents=True, exist_ok=True)
         path = out / FOLDER / "settings.json"
-        wanted = json.loads(json.dumps(settings))
+        plain_settings = json.loads(json.dumps(settings))
         if path.exists():
-            _check_settings(json.loads(path.read_text()), wanted, out=out)
+            _check_settings(json.loads(path.read_text()), plain_settings, out=out)
         else:
-            write_bytes(json.dumps(wanted, indent=1).encode(), path)
+            write_bytes(json.dumps(plain_settings, indent=1).encode(), path)
 
     def finished(self, unit: Unit) -> UnitRecord | None:
-        """The record of `unit` if nothing of it needs to be done again."""
+        """The record of `unit`, unless it has to be done again."""
         record = self._read(self._path(unit))
-        if record is None or record.inputs != inputs_digest(unit) or record.is_damaged:
+        if record is None or record.inputs != digest_inputs(unit) or record.is_damaged:
             return None
         files = [name for row in record.slices for name in (row.picture, row.mask) if name]
         return record if all((self.out / name).is_file() for name in files) else None
@@ -146,26 +146,28 @@ class Journal:
         try:
             content = json.loads(path.read_text())
             slices = tuple(CuratedSlice(**row) for row in content.pop("slices"))
-            found = {_KINDS[slug]: tuple(names) for slug, names in content.pop("findings").items()}
-            return UnitRecord(slices=slices, findings=found, **content)
+            findings = {
+                _KINDS[slug]: tuple(names) for slug, names in content.pop("findings").items()
+            }
+            return UnitRecord(slices=slices, findings=findings, **content)
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 
 
-def inputs_digest(unit: Unit) -> str:
-    """A hash of what `unit` was told to read: files in their versions, labels and table rows."""
+def digest_inputs(unit: Unit) -> str:
+    """A hash of the inputs of `unit`: files with their versions, labels and table rows."""
     return hashlib.sha256(repr(getattr(unit.read, "args", unit.name)).encode()).hexdigest()
 
 
 _KINDS: dict[str, Finding] = {kind.slug: kind for kind in Finding}
 
 
-def _check_settings(stored: Mapping[str, Any], wanted: Mapping[str, Any], *, out: Path) -> None:
-    for key, value in wanted.items():
-        if stored.get(key) != value:
+def _check_settings(before: Mapping[str, Any], asked: Mapping[str, Any], *, out: Path) -> None:
+    for key, value in asked.items():
+        if before.get(key) != value:
             raise ConfigError(
-                f"{out}: its slices were made with {key} {stored.get(key)!r}, not {value!r}; give "
+                f"{out}: its slices were made with {key} {before.get(key)!r}, not {value!r}; give "
                 "another --out, or delete this one"
             )
-    if len(stored) != len(wanted):
+    if len(before) != len(asked):
         raise DataError(f"{out}: made by another version; give another --out, or delete this one")

@@ -1,11 +1,11 @@
-"""The curated set as it is downloaded: where its folders lie, and its three CSV files.
+"""The curated set as downloaded: its folders, and its three CSV files.
 
     <manual_dir>/curated_data/[curated_data/]{1NonCOVID,2COVID,3CAP}/*.png
     <manual_dir>/meta_data_{normal,covid,cap}.csv
     <manual_dir>/masks/*.png                                               (optional)
 
 The tables exist in two header variants, in mixed encodings, with line breaks inside quotes and
-several spellings of "missing"; `read_rows` hides all of that.
+several spellings of "missing"; `read_rows` handles all of that.
 """
 
 import csv
@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mgajax.curation.patients import tidy
+from mgajax.curation.patient_ids import tidy
 from mgajax.errors import DataError
 
 CLASS_FOLDERS: tuple[str, ...] = ("1NonCOVID", "2COVID", "3CAP")
@@ -25,27 +25,27 @@ TABLES: tuple[str, ...] = ("meta_data_normal.csv", "meta_data_covid.csv", "meta_
 """Table of each class, in the order of `CLASS_NAMES`."""
 
 COLUMNS: tuple[str, ...] = ("File name", "Patient ID", "Age", "Gender", "Country")
-"""The columns that are read; both header variants have them. The class column is not among them:
-it has three names in six files, and folder and table say the class already."""
+"""The columns that are read; both header variants have them. The class column is not among them: it has
+three names in six files, and folder and table give the class."""
 
 REPORT_COLUMNS: tuple[str, ...] = ("finding", "Severity")
-"""Columns that hold what a report or a caption says of the CT (Zhao, Cohen, Jun's radiopaedia
-cases); read where they are there. `Presentation` and `Case Discussion` tell of the illness."""
+"""Columns with texts of reports and captions on the CT (Zhao, Cohen, Jun's radiopaedia cases); read
+where present. `Presentation` and `Case Discussion` are about the illness."""
 
 ENCODINGS: tuple[str, ...] = ("utf-8-sig", "cp1252")
-"""Tried in this order. The covid table is cp1252, the others ASCII; a copy saved anew is UTF-8.
-The covid table's bytes are not valid UTF-8, so the order decides nothing wrongly."""
+"""Tried in this order. The covid table is cp1252, the others ASCII; a copy that was saved again is UTF-8.
+The covid table's bytes are not valid UTF-8, so that this order is safe."""
 
 MISSING: frozenset[str] = frozenset({"", "-"})
 
 
 @dataclass(frozen=True)
 class KaggleLayout:
-    """Where the parts of one downloaded copy are.
+    """The parts of a downloaded copy.
 
     Attributes:
-      class_folders: one a class, in the order of `CLASS_NAMES`.
-      tables: one CSV a class, in the same order.
+      class_folders: one for each class, in the order of `CLASS_NAMES`.
+      tables: one CSV for each class, in the same order.
       mask_folder: the folder of lesion masks, or None.
     """
 
@@ -77,17 +77,17 @@ def find_layout(manual_dir: Path) -> KaggleLayout:
     the tables and `masks/` may lie on any of these levels.
 
     Raises:
-      DataError: when a class folder or table is missing, or stands in two places.
+      DataError: a class folder or table is missing, or there are two.
     """
     if not manual_dir.is_dir():
         raise DataError(f"{manual_dir}: no such folder; pass the folder that holds curated_data/")
     levels = folder_levels(manual_dir)
     roots = [level for level in levels[:3] if any((level / f).is_dir() for f in CLASS_FOLDERS)]
     if len(roots) != 1:
-        found = f"found in {' and '.join(map(str, roots))}" if roots else "found none"
+        hint = f"found in {' and '.join(map(str, roots))}" if roots else "found none"
         raise DataError(
             f"{manual_dir}: expected the class folders {', '.join(CLASS_FOLDERS)} in exactly one of "
-            f"curated_data/ and curated_data/curated_data/, {found}; unpack the download again"
+            f"curated_data/ and curated_data/curated_data/, {hint}; unpack the download again"
         )
     missing = [f for f in CLASS_FOLDERS if not (roots[0] / f).is_dir()]
     if missing:
@@ -103,8 +103,8 @@ def find_layout(manual_dir: Path) -> KaggleLayout:
 
 
 def folder_levels(manual_dir: Path) -> list[Path]:
-    """Where the parts of a download may lie: `manual_dir`, `curated_data` in it once or twice, and
-    what lies above it while it is itself called so. The first three come first.
+    """The folders that may hold parts of a download: `manual_dir`, `curated_data` in it once or twice,
+    and the folders above it while it is itself called so. The first three come first.
     """
     levels = [manual_dir, manual_dir / "curated_data", manual_dir / "curated_data" / "curated_data"]
     above = manual_dir
@@ -128,13 +128,13 @@ def find_table(name: str, levels: Sequence[Path]) -> Path | None:
     """The table called `name` on one of the levels, or None.
 
     Raises:
-      DataError: it stands on two levels with different content.
+      DataError: it is on two levels with different content.
     """
-    found = [level / name for level in levels if (level / name).is_file()]
-    contents = {hashlib.sha256(path.read_bytes()).digest() for path in found}
+    paths = [level / name for level in levels if (level / name).is_file()]
+    contents = {hashlib.sha256(path.read_bytes()).digest() for path in paths}
     if len(contents) > 1:
-        raise DataError(f"{' and '.join(map(str, found))} differ; keep the one of your release")
-    return found[0] if found else None
+        raise DataError(f"{' and '.join(map(str, paths))} differ; keep the one of your release")
+    return paths[0] if paths else None
 
 
 def read_rows(layout: KaggleLayout) -> list[KaggleRow]:
@@ -151,7 +151,7 @@ def read_rows(layout: KaggleLayout) -> list[KaggleRow]:
 def read_table(path: Path, *, label: int) -> list[KaggleRow]:
     """The rows of one table, whose class is `label` (an index into `CLASS_NAMES`).
 
-    A table of nothing but its header is one of a set without that class.
+    A table of only its header belongs to a set without that class.
 
     Raises:
       DataError: as `read_rows`.
@@ -165,8 +165,8 @@ def read_table(path: Path, *, label: int) -> list[KaggleRow]:
             if len(values) not in (0, len(header)):
                 raise csv.Error(f"{len(values)} values, the header has {len(header)}")
             if values:
-                cells = {name: tidy(values[at]) for name, at in column.items()}
-                rows.append(_row(cells, label=label))
+                cells = {name: tidy(values[index]) for name, index in column.items()}
+                rows.append(_make_row(cells, label=label))
     except csv.Error as error:
         raise DataError(
             f"{path}: damaged in the row ending in line {reader.line_num} ({error}); download the "
@@ -186,22 +186,22 @@ def _decode(path: Path) -> str:
 
 
 def _column_positions(header: Sequence[str], *, path: Path) -> dict[str, int]:
-    present = {_header_key(name): at for at, name in enumerate(header)}
-    missing = [name for name in COLUMNS if _header_key(name) not in present]
+    positions = {_header_key(name): index for index, name in enumerate(header)}
+    missing = [name for name in COLUMNS if _header_key(name) not in positions]
     if missing:
         raise DataError(
             f"{path}: no column {', '.join(map(repr, missing))}; found {', '.join(header) or 'none'};"
             " restore the name of the release (comma-separated)"
         )
-    wanted = [*COLUMNS, *(name for name in REPORT_COLUMNS if _header_key(name) in present)]
-    return {name: present[_header_key(name)] for name in wanted}
+    columns = [*COLUMNS, *(name for name in REPORT_COLUMNS if _header_key(name) in positions)]
+    return {name: positions[_header_key(name)] for name in columns}
 
 
 def _header_key(name: str) -> str:
     return " ".join(tidy(name).casefold().replace("_", " ").split())
 
 
-def _row(values: dict[str, str], *, label: int) -> KaggleRow:
+def _make_row(values: dict[str, str], *, label: int) -> KaggleRow:
     country = values["Country"]
     gender = values["Gender"].upper()
     return KaggleRow(
@@ -211,11 +211,11 @@ def _row(values: dict[str, str], *, label: int) -> KaggleRow:
         country="" if country in MISSING else country,
         age=parse_age(values["Age"]),
         gender=gender if gender in ("M", "F") else "",
-        report=joined_report(values),
+        report=join_report(values),
     )
 
 
-def joined_report(cells: Mapping[str, str]) -> str:
+def join_report(cells: Mapping[str, str]) -> str:
     """The texts of `REPORT_COLUMNS` in one; '' where there are none."""
     texts = [tidy(cells.get(name)) for name in REPORT_COLUMNS]
     return " ".join(text for text in texts if text not in MISSING)

@@ -1,4 +1,4 @@
-"""Lesion masks beside the slices: found by name, verified, understood.
+"""Lesion masks beside the slices: found by name, verified, and interpreted.
 
 The companion lesion set spells names slightly differently, and sources code lesions differently;
 `names.mask_names` and `mask_encoding` hold the rules.
@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int64, UInt8
 
+from mgajax.curation.findings import Finding, Findings
 from mgajax.curation.mask_encoding import (
     MAX_LABEL,
     MaskEncoding,
@@ -22,7 +23,6 @@ from mgajax.curation.mask_encoding import (
 )
 from mgajax.curation.names import canonical_name, mask_names
 from mgajax.curation.records import SliceRecord
-from mgajax.curation.report import Finding, Findings
 from mgajax.errors import DataError
 from mgajax.folders import is_clutter
 from mgajax.imaging.pictures import decode_mask
@@ -32,7 +32,7 @@ from mgajax.schema import CLASS_NAMES
 
 @dataclass(frozen=True)
 class _OpenedMask:
-    """What is kept of a decoded mask: its size, and how often each value occurs in it."""
+    """Size and histogram of a decoded mask."""
 
     path: Path
     shape: tuple[int, ...]
@@ -52,22 +52,22 @@ class _OpenedMask:
 def find_masks(
     records: Sequence[SliceRecord], *, folder: Path, findings: Findings
 ) -> dict[str, Path]:
-    """File name of a slice -> the mask of its name in `folder`; masks of no slice are noted."""
+    """File name of a slice -> the mask of its name in `folder`; notes masks without a slice."""
     by_name = {
         canonical_name(path.stem): path
         for path in sorted(folder.iterdir())
         if path.is_file() and not is_clutter(path.name)
     }
-    found = {}
+    masks = {}
     for record in records:
         names = [name for name in mask_names(record.file_name) if name in by_name]
         if names:
-            found[record.file_name] = by_name[names[0]]
-    used = set(found.values())
+            masks[record.file_name] = by_name[names[0]]
+    used_paths = set(masks.values())
     for path in by_name.values():
-        if path not in used:
+        if path not in used_paths:
             findings.note(Finding.MASK_WITHOUT_SLICE, path.name)
-    return found
+    return masks
 
 
 def attach_masks(
@@ -75,16 +75,16 @@ def attach_masks(
 ) -> list[SliceRecord]:
     """Give every slice its annotated mask, if that decodes, is a mask, and has the slice's size.
 
-    Masks that fail or are odd are noted in `findings`.
+    Notes masks that fail or are odd in `findings`.
 
     Args:
       records: slices without masks.
       masks: file name of a slice -> its mask.
     """
     opened = _open_all(masks, findings=findings)
-    encodings = _encodings(records, opened)
+    encodings = _find_encodings(records, opened)
     return [
-        _with_mask(record, opened[record.file_name], encodings[record.source], findings=findings)
+        _attach_mask(record, opened[record.file_name], encodings[record.source], findings=findings)
         if record.file_name in opened
         else record
         for record in records
@@ -96,15 +96,15 @@ def _open_all(masks: Mapping[str, Path], *, findings: Findings) -> dict[str, _Op
     opened = track(
         map_ordered(_open, masks.values()), description="verifying masks", total=len(masks)
     )
-    usable = {}
+    usable_masks = {}
     for name, mask in zip(masks, opened, strict=True):
         if mask is None:
             findings.note(Finding.MASK_UNDECODABLE, name)
         elif mask.largest > MAX_LABEL and not is_black_and_white(mask.histogram):
             findings.note(Finding.MASK_VALUES, name)
         else:
-            usable[name] = mask
-    return usable
+            usable_masks[name] = mask
+    return usable_masks
 
 
 def _open(path: Path) -> _OpenedMask | None:
@@ -116,10 +116,10 @@ def _open(path: Path) -> _OpenedMask | None:
     return _OpenedMask(path=path, shape=values.shape, histogram=histogram)
 
 
-def _encodings(
+def _find_encodings(
     records: Sequence[SliceRecord], masks: Mapping[str, _OpenedMask]
 ) -> dict[str, MaskEncoding]:
-    """How each source codes lesions, judged over all of its masks."""
+    """How each source codes lesions, by all of its masks."""
     largest: defaultdict[str, list[int]] = defaultdict(list)
     for record in records:
         if record.file_name in masks:
@@ -127,7 +127,7 @@ def _encodings(
     return {source: mask_encoding(values) for source, values in largest.items()}
 
 
-def _with_mask(
+def _attach_mask(
     record: SliceRecord, mask: _OpenedMask, encoding: MaskEncoding, *, findings: Findings
 ) -> SliceRecord:
     if not fits_encoding(mask.largest, encoding=encoding, source=record.source):

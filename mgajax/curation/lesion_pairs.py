@@ -1,11 +1,11 @@
-"""The companion lesion set: frames and the lesion masks of equal name, paired and verified.
+"""The companion lesion set: frames and lesion masks of equal name, paired and verified.
 
     <manual_dir>/frames/*.png
     <manual_dir>/masks/*.png
     <manual_dir>/meta_data_covid.csv      (optional; also one folder up, or where the slices have it)
 
-Every frame is a COVID-19 slice. Names tell archive and person of all frames but MedSeg's, whose
-people only the table of the classification set knows. Unless it lists all of them they count as
+Every frame is a COVID-19 slice. Names give archive and person of all frames except MedSeg's, whose
+people are only in the table of the classification set. Unless it lists all of them they count as
 one person: a split then keeps them together, which cannot leak.
 """
 
@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mgajax.curation.catalogue import Catalogue, files_fingerprint, summarise
+from mgajax.curation.findings import Finding, Findings
 from mgajax.curation.inspection import Candidate, inspect
 from mgajax.curation.kaggle_layout import (
     MISSING,
@@ -27,7 +28,6 @@ from mgajax.curation.kaggle_layout import (
 from mgajax.curation.lesion_masks import attach_masks
 from mgajax.curation.matching import identify
 from mgajax.curation.names import pair_name, source_of
-from mgajax.curation.report import Finding, Findings
 from mgajax.errors import DataError
 from mgajax.folders import is_clutter
 from mgajax.schema import COVID
@@ -38,12 +38,12 @@ ANNOTATED_SOURCES: tuple[str, ...] = ("medseg", "jun", "morozov")
 """The archives with annotated lesions; the table's rows of these are the set's frames."""
 
 ONE_PERSON: str = "all"
-"""The patient id of MedSeg's frames where the table does not tell its people apart."""
+"""The patient id of MedSeg's frames where the table does not name their people."""
 
 
 @dataclass(frozen=True)
 class PairsLayout:
-    """Where the parts of a copy of the lesion set are; `table` may be missing."""
+    """The parts of a copy of the lesion set; `table` may be missing."""
 
     frame_folder: Path
     mask_folder: Path
@@ -91,14 +91,14 @@ def read_pairs(manual_dir: Path, *, max_damage_share: float) -> Catalogue:
       DataError: missing folders, no frame, an unreadable table, or too much damage.
     """
     layout, findings = find_pairs(manual_dir), Findings()
-    frames = _by_name(layout.frame_folder, findings=findings)
-    masks = _by_name(layout.mask_folder, findings=findings)
+    frames = _index_pictures(layout.frame_folder, findings=findings)
+    masks = _index_pictures(layout.mask_folder, findings=findings)
     if not frames:
         raise DataError(f"{layout.frame_folder}: no picture; unpack the download again")
-    rows = _rows(layout, findings=findings)
+    rows = _read_annotated_rows(layout, findings=findings)
     _note_unpaired(frames, masks, rows, findings=findings)
     paired = {name: path for name, path in frames.items() if name in masks}
-    candidates = _candidates(paired, rows=rows, findings=findings)
+    candidates = _find_candidates(paired, rows=rows, findings=findings)
     records = inspect(candidates, findings=findings)
     records = attach_masks(
         records,
@@ -118,18 +118,18 @@ def read_pairs(manual_dir: Path, *, max_damage_share: float) -> Catalogue:
     return Catalogue(records=tuple(records), report=report)
 
 
-def _by_name(folder: Path, *, findings: Findings) -> dict[str, Path]:
-    """The pictures of a folder by `pair_name`, in order; of a name found twice the first."""
-    found: defaultdict[str, list[Path]] = defaultdict(list)
+def _index_pictures(folder: Path, *, findings: Findings) -> dict[str, Path]:
+    """The pictures of a folder by `pair_name`, in order; for a name found twice the first."""
+    copies_by_name: defaultdict[str, list[Path]] = defaultdict(list)
     for path in sorted(folder.iterdir()):
         if is_clutter(path.name) or path.is_dir():
             findings.note(Finding.IGNORED, f"{folder.name}/{path.name}")
         else:
-            found[pair_name(path.name)].append(path)
-    for name, copies in found.items():
+            copies_by_name[pair_name(path.name)].append(path)
+    for name, copies in copies_by_name.items():
         if len(copies) > 1:
             findings.note(Finding.PAIR_TWICE, name)
-    return {name: copies[0] for name, copies in found.items()}
+    return {name: copies[0] for name, copies in copies_by_name.items()}
 
 
 def _note_unpaired(
@@ -150,7 +150,7 @@ def _note_unpaired(
             findings.note(Finding.ROW_WITHOUT_FRAME, row.file_name)
 
 
-def _rows(layout: PairsLayout, *, findings: Findings) -> dict[str, KaggleRow]:
+def _read_annotated_rows(layout: PairsLayout, *, findings: Findings) -> dict[str, KaggleRow]:
     """The table's rows of the annotated archives, by `pair_name`."""
     if layout.table is None:
         findings.note(Finding.NO_TABLE, TABLE)
@@ -162,10 +162,10 @@ def _rows(layout: PairsLayout, *, findings: Findings) -> dict[str, KaggleRow]:
     }
 
 
-def _candidates(
+def _find_candidates(
     frames: dict[str, Path], *, rows: dict[str, KaggleRow], findings: Findings
 ) -> list[Candidate]:
-    """The frames whose person is known, by file name; the others are noted."""
+    """The frames whose person is known, by file name; notes the others."""
     pooled = _frames_of_one_person(frames, rows=rows)
     candidates = []
     for name, path in sorted(frames.items(), key=lambda item: item[1].name):
@@ -174,8 +174,10 @@ def _candidates(
             findings.note(Finding.FRAME_WITHOUT_ROW, path.name)
         if name in pooled:
             findings.note(Finding.PEOPLE_POOLED, path.name)
-            known = row or KaggleRow(path.name, COVID, patient_id="", country="", age=-1, gender="")
-            row = replace(known, patient_id=ONE_PERSON)
+            present_row = row or KaggleRow(
+                path.name, COVID, patient_id="", country="", age=-1, gender=""
+            )
+            row = replace(present_row, patient_id=ONE_PERSON)
         identity = identify(path.name, row, findings=findings)
         if identity is not None:
             candidates.append(Candidate(path, COVID, identity))
@@ -183,15 +185,15 @@ def _candidates(
 
 
 def _frames_of_one_person(frames: Iterable[str], *, rows: dict[str, KaggleRow]) -> set[str]:
-    """MedSeg's frames, unless the table says of every one whose it is."""
+    """MedSeg's frames, unless the table names the person of each."""
     medseg = {name for name in frames if source_of(name) == "medseg"}
-    known = {name for name in medseg if name in rows and rows[name].patient_id not in MISSING}
-    return set() if known == medseg else medseg
+    listed = {name for name in medseg if name in rows and rows[name].patient_id not in MISSING}
+    return set() if listed == medseg else medseg
 
 
-def with_pooled(patients: Iterable[str]) -> frozenset[str]:
-    """These patients, and the one that MedSeg's are counted as where nothing tells them apart."""
-    known = frozenset(patients)
-    if any(patient.startswith("medseg/") for patient in known):
-        return known | {f"medseg/{ONE_PERSON}"}
-    return known
+def add_pooled(patients: Iterable[str]) -> frozenset[str]:
+    """These patients and, if MedSeg's are among them, the one that stands for all of MedSeg."""
+    ids = frozenset(patients)
+    if any(patient.startswith("medseg/") for patient in ids):
+        return ids | {f"medseg/{ONE_PERSON}"}
+    return ids

@@ -15,23 +15,23 @@ MEDSEG_LESIONS: dict[str, tuple[int, ...]] = {
     "lesion": (GROUND_GLASS, CONSOLIDATION, EFFUSION),
     "background": (GROUND_GLASS, CONSOLIDATION),
 }
-"""Which of them are lesion, by what pleural effusion counts as. It is lesion in the paper's Fig. 1;
-masks made from Inf-Net's leave it out."""
+"""The labels of lesion, by what pleural effusion counts as. It is lesion in the paper's Fig. 1; masks
+made from Inf-Net's leave it out."""
 
 LESION_LABELS: dict[str, tuple[int, ...]] = {"medseg": MEDSEG_LESIONS["lesion"], "jun": (3,)}
-"""Which labels of a multi-class mask are lesion where a finished set holds such masks. Jun's combined
-file: 3 infection (1 and 2 are the lungs). Elsewhere every label but 0 is lesion. (`mgajax curate
---effusion background` makes a set of black and white masks without effusion.)"""
+"""The labels of lesion in multi-class masks of a finished set. Jun's combined file: 3 infection (1 and 2
+are the lungs). Elsewhere every label except 0 is lesion. (`mgajax curate --effusion background` makes
+a set of black and white masks without effusion.)"""
 
 LARGEST_LABEL: dict[str, int] = {"medseg": 3, "jun": 3}
-"""The largest class label that a source's masks hold. Elsewhere it is not known."""
+"""The largest class label of a source's masks. For other sources it is unknown."""
 
 WHITE = 224
 MID_GREYS = range(32, WHITE)
 """Grey levels that are neither black nor white, even in a lossy copy of a black and white mask."""
 
 MAX_MID_GREY = 0.01
-"""Share of a mask that its edges may blur to mid grey without more ado (see `is_black_and_white`)."""
+"""Share of a mask that blurred edges may turn to mid grey (see `is_black_and_white`)."""
 
 MaskEncoding = Literal["binary", "grey", "labels"]
 
@@ -49,20 +49,20 @@ def mask_encoding(largest_values: list[int]) -> MaskEncoding:
 
 
 def is_black_and_white(histogram: Int64[np.ndarray, "256"]) -> bool:
-    """Whether a mask of grey levels holds black and white, but for blurred edges.
+    """Whether a mask of grey levels holds black and white, apart from blurred edges.
 
-    It does not where mid grey covers more than `MAX_MID_GREY` of it and more than white does: that
-    is a photograph, or class codes written as shades of grey, and no threshold would be right.
+    It does not if mid grey covers more than `MAX_MID_GREY` of it, and more than white does: that is a
+    photograph, or class codes written as shades of grey, for which no threshold is right.
     """
     mid = int(histogram[MID_GREYS.start : MID_GREYS.stop].sum())
     return mid <= max(MAX_MID_GREY * int(histogram.sum()), int(histogram[WHITE:].sum()))
 
 
 def fits_encoding(largest: int, *, encoding: MaskEncoding, source: str) -> bool:
-    """Whether a mask's largest value is one that masks of this coding hold.
+    """Whether a mask's largest value fits this coding.
 
-    Among grey masks 2..`MAX_LABEL` is none: such a mask of labels would be empty when cut at 127.
-    Among labels it is at most `LARGEST_LABEL`.
+    2..`MAX_LABEL` does not fit grey masks: a mask of labels would be empty when cut at 127. Labels are
+    at most `LARGEST_LABEL`.
     """
     if encoding == "grey":
         return largest <= 1 or largest > MAX_LABEL
@@ -74,8 +74,8 @@ def binary_mask(
 ) -> UInt8[np.ndarray, "h w"]:
     """Lesion as 255, the rest as 0.
 
-    Grey masks are cut above 127 (lossy copies blur their edges); a 0/1 mask among grey ones is
-    taken as 0/1. Labels follow `LESION_LABELS`.
+    Grey masks are cut above 127 (lossy copies blur their edges); a 0/1 mask among grey ones counts as
+    0/1. Labels follow `LESION_LABELS`.
     """
     if encoding == "labels" and source in LESION_LABELS:
         lesion = np.isin(values, LESION_LABELS[source])

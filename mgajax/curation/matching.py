@@ -1,19 +1,19 @@
-"""Which table row describes which picture, and whose picture it is."""
+"""Pairs pictures with their table rows, and identifies their people."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mgajax.curation.findings import Finding, Findings
 from mgajax.curation.kaggle_layout import MISSING, KaggleLayout, KaggleRow
 from mgajax.curation.names import canonical_name, patient_id_from_name, source_of
-from mgajax.curation.patients import patient_key
-from mgajax.curation.report import Finding, Findings
+from mgajax.curation.patient_ids import patient_key
 from mgajax.folders import is_clutter
 
 SOURCES_WITHOUT_DEMOGRAPHICS: frozenset[str] = frozenset({"morozov"})
-"""Morozov's `Age` and `Gender` were invented slice by slice (each of its 304 studies has several
-ages and both sexes; the archive states none), so they are never used."""
+"""Morozov's `Age` and `Gender` are invented for each slice (each of its 304 studies has several ages and
+both sexes; the archive states none), so they are never used."""
 
 PATIENTS_WITH_BORROWED_ROWS: frozenset[str] = frozenset(
     {"afshar/P104", "afshar/P109", "afshar/P129", "afshar/P142"}
@@ -31,7 +31,7 @@ class PictureFile:
 
 @dataclass(frozen=True)
 class Match:
-    """A picture and its table row, or None where the tables do not know it."""
+    """A picture and its table row; None where no table lists it."""
 
     file: PictureFile
     row: KaggleRow | None
@@ -50,7 +50,7 @@ class Identity:
 
 
 def list_pictures(layout: KaggleLayout, *, findings: Findings) -> list[PictureFile]:
-    """All files of the class folders, by class and name; hidden entries and folders are noted."""
+    """All files of the class folders, by class and name; notes hidden entries and folders."""
     pictures = []
     for label, folder in enumerate(layout.class_folders):
         for path in sorted(folder.iterdir()):
@@ -64,10 +64,10 @@ def list_pictures(layout: KaggleLayout, *, findings: Findings) -> list[PictureFi
 def match_rows(
     rows: Iterable[KaggleRow], files: Iterable[PictureFile], *, findings: Findings
 ) -> list[Match]:
-    """Pair pictures with rows by canonical name; everything that does not pair is noted.
+    """Pair pictures with rows by canonical name; notes all without a partner.
 
-    The class is the folder's. A picture whose rows name different people is left out, and so is
-    the lesser copy of a name found twice.
+    The class is the folder's. A picture whose rows name different people is left out. Of two pictures
+    of one name the one whose class fits a row is kept.
     """
     rows_of: defaultdict[str, list[KaggleRow]] = defaultdict(list)
     for row in rows:
@@ -78,8 +78,8 @@ def match_rows(
     matches = []
     for name, copies in files_of.items():
         candidates = rows_of.get(name, [])
-        file = _best_copy(copies, candidates, findings=findings)
-        match = _match(file, candidates, findings=findings)
+        file = _choose_copy(copies, candidates, findings=findings)
+        match = _match_row(file, candidates, findings=findings)
         if match:
             matches.append(match)
     for name, unmatched in rows_of.items():
@@ -88,7 +88,7 @@ def match_rows(
     return sorted(matches, key=lambda match: (match.file.label, match.file.path.name))
 
 
-def _best_copy(
+def _choose_copy(
     copies: Sequence[PictureFile], rows: Sequence[KaggleRow], *, findings: Findings
 ) -> PictureFile:
     if len(copies) > 1:
@@ -97,33 +97,33 @@ def _best_copy(
     return (fitting or copies)[0]
 
 
-def _match(file: PictureFile, rows: Sequence[KaggleRow], *, findings: Findings) -> Match | None:
+def _match_row(file: PictureFile, rows: Sequence[KaggleRow], *, findings: Findings) -> Match | None:
     name = file.path.name
     if not rows:
         findings.note(Finding.FILE_WITHOUT_ROW, name)
         return Match(file=file, row=None)
-    of_class = [row for row in rows if row.label == file.label]
-    chosen = of_class or rows
-    if len({row.patient_id for row in chosen}) > 1:
+    class_rows = [row for row in rows if row.label == file.label]
+    candidates = class_rows or rows
+    if len({row.patient_id for row in candidates}) > 1:
         findings.note(Finding.ROWS_CONFLICT, name)
         return None
-    if not of_class:
+    if not class_rows:
         findings.note(Finding.CLASS_CONFLICT, name)
-    if chosen[0].file_name != name:
+    if candidates[0].file_name != name:
         findings.note(Finding.RENAMED, name)
-    return Match(file=file, row=chosen[0], has_class_conflict=not of_class)
+    return Match(file=file, row=candidates[0], has_class_conflict=not class_rows)
 
 
 def identify(file_name: str, row: KaggleRow | None, *, findings: Findings) -> Identity | None:
-    """Archive and person of a slice, or None (noted) where one of them cannot be known.
+    """Archive and person of a slice; None, with a note, where one of them is unknown.
 
-    The row's patient id counts; where it is empty, or there is no row, the file name's.
+    The row's patient id counts; without one the file name's.
     """
     source = source_of(file_name)
     if source is None:
         findings.note(Finding.NO_SOURCE, file_name)
         return None
-    patient_id = _patient_id(file_name, row, findings=findings)
+    patient_id = _find_patient_id(file_name, row, findings=findings)
     if patient_id is None:
         findings.note(Finding.NO_PATIENT, file_name)
         return None
@@ -138,7 +138,7 @@ def identify(file_name: str, row: KaggleRow | None, *, findings: Findings) -> Id
     return Identity(source=source, patient=patient, country=country, age=row.age, gender=row.gender)
 
 
-def _patient_id(file_name: str, row: KaggleRow | None, *, findings: Findings) -> str | None:
+def _find_patient_id(file_name: str, row: KaggleRow | None, *, findings: Findings) -> str | None:
     from_name = patient_id_from_name(file_name)
     if row is None:
         return from_name

@@ -1,6 +1,6 @@
-"""What a file name of the curated set says: its archive, its patient, its mask, its orientation.
+"""What the file names of the curated set give: archive, patient, mask and orientation.
 
-The names are the set's only complete key, so everything that can be read from them is read here.
+The names are the set's only complete key, so all that can be read from them is read here.
 The companion lesion set drops the archive's number and writes `bjorke` in lower case
 (`13_Bjorke_1.png` -> `bjorke_1.png`); both spellings are understood everywhere. Nothing interprets
 `%`, which 217 names of the Zhao archive contain.
@@ -47,11 +47,12 @@ from eighteen people: 11 and 12 are one person, 15 and 16 another."""
 
 
 def canonical_name(file_name: str) -> str:
-    """The form under which a CSV row and a file on disk meet.
+    """The form in which names of CSV rows and of files are compared.
 
-    Accents are composed (Macs store them apart from their letters), case is folded, and `COVID-19` is put for `positive`: a global replacement that the covid CSV
-    suffered changed two file names in it ("Recurrence-of-positive-SARS-CoV-2..."), so that the
-    rows and the files spell them differently. No two of the 17,104 names meet by this.
+    Accents are composed (Macs store them apart from their letters), case is folded, and `positive`
+    becomes `COVID-19`: a global replacement in the covid CSV changed two file names
+    ("Recurrence-of-positive-SARS-CoV-2..."), so that rows and files spell them differently. All of the
+    17,104 names stay distinct.
     """
     composed = unicodedata.normalize("NFC", file_name.strip())
     return composed.casefold().replace("positive", "covid-19")
@@ -67,11 +68,10 @@ def source_of(file_name: str) -> str | None:
 
 
 def patient_id_from_name(file_name: str) -> str | None:
-    """The patient id as the CSVs spell it, where the name alone tells it; else None.
+    """The patient id as the CSVs spell it, if the name holds it; else None.
 
-    It does for Afshar, Rahimzadeh, Morozov and Jun (all ten coronacases people, whose ids are
-    empty in an early release of the CSVs, are found this way). Zhao's, Cohen's and MedSeg's
-    people are known to the CSV alone.
+    Names of Afshar, Rahimzadeh, Morozov and Jun do (also of the ten coronacases people, whose ids are
+    empty in an early release of the CSVs). Zhao's, Cohen's and MedSeg's people are only in the CSV.
     """
     source = source_of(file_name)
     if source == "afshar":
@@ -107,8 +107,8 @@ def pair_name(file_name: str) -> str:
 
 def mask_names(file_name: str) -> tuple[str, ...]:
     """Canonical names under which a slice's lesion mask may lie, best first: its own, the pair's."""
-    own, short = canonical_name(PurePath(file_name).stem), pair_name(file_name)
-    return (own,) if short == own else (own, short)
+    own_name, short_name = canonical_name(PurePath(file_name).stem), pair_name(file_name)
+    return (own_name,) if short_name == own_name else (own_name, short_name)
 
 
 def _group(pattern: re.Pattern[str], file_name: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Where the published tables say otherwise than the paper does of its data set."""
+"""Differences between the published tables and the paper's numbers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from mgajax.curation.statistics import SliceFacts, SourceRow, table1, total_row
 from mgajax.paper import TABLE1, TABLE2
 from mgajax.schema import CLASS_NAMES, COVID
 
-WHY: dict[tuple[str, int], str] = {
+REASONS: dict[tuple[str, int], str] = {
     ("jun", COVID): "its 20 volumes come from 18 people, and the tables give people's ids",
     ("all", COVID): "Jun's 20 volumes come from 18 people",
     ("afshar", 2): "six CAP scans of the archive have no slice in the published set",
@@ -18,35 +18,37 @@ WHY: dict[tuple[str, int], str] = {
 
 @dataclass(frozen=True)
 class CountDifference:
-    """One number of Table 1 that is not the paper's; `why` is '' where nothing is known of it."""
+    """One number of Table 1 that is not the paper's; `reason` is '' where unknown."""
 
     source: str
     class_name: str
-    what: str
-    here: int
+    quantity: str
+    counted: int
     paper: int
-    why: str
+    reason: str
 
 
 def is_whole_set(facts: Sequence[SliceFacts]) -> bool:
-    """Whether these are as many slices of each class as the paper has, so that it can be compared."""
+    """Whether each class has as many slices as in the paper, so that they can be compared."""
     return total_row(facts).slices == TABLE1["all"][0]
 
 
-def differences(facts: Sequence[SliceFacts]) -> list[CountDifference]:
-    """Where Table 1 counted here is not the paper's, row by row and for all."""
-    found = []
+def find_differences(facts: Sequence[SliceFacts]) -> list[CountDifference]:
+    """The numbers of Table 1 that are not the paper's, row by row and for all."""
+    differences = []
     for row in (*table1(facts), total_row(facts)):
-        for what, here, paper in zip(
+        for quantity, counted, paper in zip(
             ("slices", "cases"), _counts(row), TABLE1[row.source], strict=True
         ):
             for label, name in enumerate(CLASS_NAMES):
-                if here[label] != paper[label]:
-                    why = WHY.get((row.source, label), "") if what == "cases" else ""
-                    found.append(
-                        CountDifference(row.source, name, what, here[label], paper[label], why)
+                if counted[label] != paper[label]:
+                    reason = REASONS.get((row.source, label), "") if quantity == "cases" else ""
+                    differences.append(
+                        CountDifference(
+                            row.source, name, quantity, counted[label], paper[label], reason
+                        )
                     )
-    return found
+    return differences
 
 
 def fits_table2(counts: Mapping[str, Mapping[str, int]]) -> bool:

@@ -1,4 +1,4 @@
-"""One usable slice of the curated set, and how its picture and mask are read again."""
+"""One usable slice of the curated set, and the reading of its picture and mask."""
 
 import hashlib
 from dataclasses import dataclass
@@ -25,13 +25,13 @@ class SliceRecord:
       path, file_name: the picture.
       label: index into `CLASS_NAMES`, from the folder.
       source: one of `SOURCES`.
-      patient: key of the person, see `patients.patient_key`.
+      patient: key of the person, see `patient_ids.patient_key`.
       country, age, gender: '' and -1 where unknown.
       flags: notes, e.g. ("upside_down",).
       height, width: size in pixels.
       sha256: of the file's bytes, as verified.
-      is_plain_png: whether the bytes can be stored as they are.
-      mask_origin: where its lesion mask comes from.
+      is_plain_png: whether the bytes can be stored unchanged.
+      mask_origin: of its lesion mask.
       mask_path: that mask, of the same size, or None.
       mask_encoding: how an annotated mask codes lesions.
     """
@@ -55,7 +55,7 @@ class SliceRecord:
 
 
 def read_pixels(record: SliceRecord) -> bytes | UInt8[np.ndarray, "h w"]:
-    """The picture of a catalogued slice: its own bytes where they are a plain PNG, else pixels.
+    """The picture of a catalogued slice: the file's bytes if they are a plain PNG, else pixels.
 
     Raises:
       DataError: when the file changed since the catalogue was read.
@@ -69,7 +69,7 @@ def read_pixels(record: SliceRecord) -> bytes | UInt8[np.ndarray, "h w"]:
 def read_mask(record: SliceRecord) -> UInt8[np.ndarray, "h w"] | None:
     """The lesion mask of a catalogued slice, of the picture's size; None where it has none.
 
-    An annotated one is 0 or 255, a predicted one is as it was stored (0..255).
+    An annotated one is 0 or 255, a predicted one has its stored values (0..255).
 
     Raises:
       DataError: when the file can no longer be decoded, or changed its size.

@@ -1,4 +1,4 @@
-"""Slices of the archives as the curated set stores them: rendered, turned, and written as PNG."""
+"""Renders and turns slices of the archives, and writes them as PNGs, for the curated set."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -14,7 +14,7 @@ StoredOrientation = Literal["published", "upright"]
 
 @dataclass(frozen=True)
 class Rendering:
-    """A slice as it is stored.
+    """A slice as stored.
 
     Attributes:
       png: the picture file.
@@ -36,18 +36,18 @@ class Rendering:
 
 
 def render(slice_: RawSlice, *, window: Window | None, orientation: StoredOrientation) -> Rendering:
-    """One slice, rendered and turned.
+    """Render and turn one slice.
 
-    A picture that the source itself holds in eight bits is stored as it is: what it was rendered
-    from is lost, and no window can be applied to it. Grey volumes are stretched, likewise.
+    A picture that the source itself holds in eight bits is stored unchanged: its Hounsfield units are
+    lost, so that no window can be applied. Grey volumes are stretched, for the same reason.
     """
     flip = orientation == "upright" and slice_.upright_turn == "flip_vertical"
     height, width = slice_.values.shape
     if slice_.published is not None and not flip:
-        png, shown = slice_.published, Range(0.0, 255.0, "as published")
+        png, limits = slice_.published, Range(0.0, 255.0, "as published")
     else:
-        shown = range_of(slice_.values, unit=slice_.unit, window=window)
-        pixels = to_8_bit(slice_.values, low=shown.low, high=shown.high)
+        limits = range_of(slice_.values, unit=slice_.unit, window=window)
+        pixels = to_8_bit(slice_.values, low=limits.low, high=limits.high)
         png = encode_png(np.flipud(pixels) if flip else pixels, search="runs")
     mask = slice_.mask
     if mask is not None and flip:
@@ -57,8 +57,8 @@ def render(slice_: RawSlice, *, window: Window | None, orientation: StoredOrient
         mask_png=None if mask is None else encode_png(mask, search="runs"),
         height=height,
         width=width,
-        rendering=shown.name,
-        low=shown.low,
-        high=shown.high,
+        rendering=limits.name,
+        low=limits.low,
+        high=limits.high,
         is_flipped=flip,
     )

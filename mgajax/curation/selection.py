@@ -1,11 +1,9 @@
-"""Which slices of a volume are worth keeping where nobody has labelled them one by one.
+"""Selects slices of a volume where they are not labelled one by one.
 
 The paper (section 4) leaves out "chest slices that do not carry information about inside lung
 manifestations, as well as the adjacent slices with almost identical appearances", by eye. Here the
 first is a rule of lung area (`LungRule`) and the second a limit of correlation between neighbours.
-A slice that somebody has annotated always stays, and a radiologist's list (`read_rulings`) wins.
-
-All functions are pure; none keeps more than the slices it was given.
+An annotated slice always stays, and a radiologist's list (`read_rulings`) overrides all.
 """
 
 import csv
@@ -18,7 +16,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float, Num
 
-from mgajax.errors import ConfigError, DataError, nearest
+from mgajax.errors import ConfigError, DataError, nearest, quantity
 from mgajax.imaging.lungs import LungRule, find_lungs
 from mgajax.schema import CLASS_NAMES
 
@@ -26,20 +24,20 @@ Reason = Literal["radiologist", "annotated", "lung", "too little lung", "near-id
 Slice = Num[np.ndarray, "_ _"]
 
 LARGEST_SIDE = 256
-"""Slices are thinned to at most this side before their areas are measured: a quarter of the time,
-and shares that differ by less than one point in a thousand."""
+"""Slices are reduced to at most this side before their areas are measured: it takes a quarter of the
+time, and shares differ by less than one in a thousand."""
 
 COMPARED_SIDE = 64
-"""Side to which slices are averaged before they are compared, so that noise does not count."""
+"""Slices are averaged to this side before they are compared, so that noise does not count."""
 
 LUNG_WINDOW = (-1350.0, 150.0)
 """Hounsfield units between which slices are compared: width 1,500 around -600."""
 
 
 MOST_ALIKE = 0.985
-"""Likeness from which on two neighbours count as one. Measured on published slices: 4 mm apart
-0.963 to 0.984 (COVID-CT-MD, of which the published set takes every second slice), 8 mm apart 0.91
-to 0.98. So series of 4 mm and more stay whole, and finer ones are thinned to about that."""
+"""Correlation from which on two neighbours count as one. Measured on published slices: 4 mm apart 0.963
+to 0.984 (COVID-CT-MD, of which the published set takes every second slice), 8 mm apart 0.91 to 0.98.
+So series of 4 mm and more stay whole, and finer ones are thinned to about that."""
 
 
 def lung_rule(words: Sequence[str]) -> LungRule:
@@ -65,11 +63,11 @@ def lung_rule(words: Sequence[str]) -> LungRule:
 
 @dataclass(frozen=True)
 class Selection:
-    """What became of the slices of one volume, in their order.
+    """The decision on the slices of one volume, in their order.
 
     Attributes:
       keep: whether each stays.
-      reasons: what decided on each.
+      reasons: of each decision.
       lung_shares: lung area over the body's cross section, 0 to 1.
     """
 
@@ -89,59 +87,53 @@ def select(
 ) -> Selection:
     """The slices of a volume that stay.
 
-    In order of precedence: what a radiologist ruled, what is annotated, what shows enough lung and
-    does not repeat a neighbour that stays.
+    In order of precedence: those that a radiologist keeps, annotated ones, and those that show enough
+    lung and do not repeat a neighbour that stays.
 
     Args:
-      slices: neighbours next to each other, `[h, w, n]` or a list; in Hounsfield units unless
+      slices: in their order along the volume, `[h, w, n]` or a list; in Hounsfield units unless
         `lungs` is given.
-      annotated: slices that somebody labelled or outlined.
-      ruled: a radiologist's word on each slice; None: no word.
-      lungs: lung masks, nonzero inside, where the source has them; they replace the air threshold.
+      annotated: slices with a label or an outline.
+      ruled: a radiologist's decision on each slice; None: no decision.
+      lungs: lung masks, nonzero inside, if the source has them; they replace the air threshold.
       rule: how much lung is enough; None: the defaults.
-      most_alike: neighbours that correlate at least so are taken for the same, see `likeness`.
+      most_alike: neighbours whose correlation is at least this count as the same.
 
     Raises:
       DataError: for a volume without slices, or arguments of other lengths than it.
     """
-    planes = _planes(slices)
+    planes = _list_planes(slices)
     n, rule = len(planes), rule or LungRule()
-    marked = np.zeros(n, bool) if annotated is None else annotated
-    words = [None] * n if ruled is None else list(ruled)
+    is_annotated = np.zeros(n, bool) if annotated is None else annotated
+    rulings = [None] * n if ruled is None else list(ruled)
     _check_lengths(
-        n, annotated=len(marked), ruled=len(words), lungs=n if lungs is None else len(lungs)
+        n, annotated=len(is_annotated), ruled=len(rulings), lungs=n if lungs is None else len(lungs)
     )
-    areas, bodies = _areas(planes, lungs=lungs, rule=rule)
+    areas, bodies = _measure_areas(planes, lungs=lungs, rule=rule)
     shares = areas / np.maximum(bodies, 1)
-    enough = (shares >= rule.least_of_body) & (areas >= rule.least_of_widest * areas.max())
+    has_lung = (shares >= rule.least_of_body) & (areas >= rule.least_of_widest * areas.max())
     required = np.array(
-        [bool(mark) if word is None else word for mark, word in zip(marked, words, strict=True)]
+        [
+            bool(is_marked) if ruling is None else ruling
+            for is_marked, ruling in zip(is_annotated, rulings, strict=True)
+        ]
     )
-    candidate = enough & ~required & np.array([word is None for word in words])
-    keep = thinned(planes, required=required, candidate=candidate, most_alike=most_alike)
+    candidate = has_lung & ~required & np.array([ruling is None for ruling in rulings])
+    keep = thin(planes, required=required, candidate=candidate, most_alike=most_alike)
     reasons = tuple(
-        _reason(words[k], bool(marked[k]), bool(enough[k]), bool(keep[k])) for k in range(n)
+        _reason(rulings[k], bool(is_annotated[k]), bool(has_lung[k]), bool(keep[k]))
+        for k in range(n)
     )
     return Selection(keep=keep, reasons=reasons, lung_shares=shares)
 
 
 def lung_area(plane: Num[np.ndarray, "h w"], *, rule: LungRule) -> tuple[int, int]:
-    """Pixels of lung, and of the body around and with it; see `find_lungs`."""
-    found = find_lungs(plane, rule=rule)
-    return int(found.lung.sum()), int(found.body.sum())
+    """Pixels of lung, and of the body with it; see `find_lungs`."""
+    chest = find_lungs(plane, rule=rule)
+    return int(chest.lung.sum()), int(chest.body.sum())
 
 
-def likeness(first: Slice, second: Slice) -> float:
-    """Normalised correlation of two slices, -1 to 1, after averaging them to 64 pixels a side.
-
-    Slices of different sizes are 0 alike; two of one single value each are 1 alike.
-    """
-    if first.shape != second.shape:
-        return 0.0
-    return _correlation(_signature(first), _signature(second))
-
-
-def thinned(
+def thin(
     slices: Sequence[Slice],
     *,
     required: Bool[np.ndarray, "n"],
@@ -155,29 +147,31 @@ def thinned(
 
     Args:
       slices: in their order along the volume.
-      required: those that stay whatever they look like.
+      required: those that always stay.
       candidate: those that may stay.
-      most_alike: likeness from which on a candidate goes; above 1 keeps all.
+      most_alike: a candidate with this correlation is dropped; above 1 keeps all.
     """
     keep = required.copy()
     signatures = [_signature(plane) for plane in slices]
-    coming = np.flatnonzero(required)
+    required_rows = np.flatnonzero(required)
     last: int | None = None
     for k in range(len(slices)):
         if candidate[k]:
-            after = coming[np.searchsorted(coming, k) :][:1]
-            near = [*([] if last is None else [last]), *after.tolist()]
-            keep[k] = all(_correlation(signatures[k], signatures[m]) < most_alike for m in near)
+            next_required = required_rows[np.searchsorted(required_rows, k) :][:1]
+            neighbours = [*([] if last is None else [last]), *next_required.tolist()]
+            keep[k] = all(
+                _correlation(signatures[k], signatures[m]) < most_alike for m in neighbours
+            )
         if keep[k]:
             last = k
     return keep
 
 
 def middle_run(n: int, *, length: int) -> range:
-    """The `length` consecutive places in the middle of `n`, or all where there are fewer.
+    """The `length` consecutive indices in the middle of `n`, or all where there are fewer.
 
-    The published set takes twenty consecutive slices of each study without findings; where each
-    run begins is known from its tables alone, and the middle is the nearest rule.
+    The published set takes twenty consecutive slices of each study without findings. Only its tables
+    say where each run begins, and the middle is the nearest rule.
     """
     start = max(0, (n - length) // 2)
     return range(start, min(n, start + length))
@@ -185,14 +179,14 @@ def middle_run(n: int, *, length: int) -> range:
 
 @dataclass(frozen=True)
 class Ruling:
-    """A radiologist's word on one slice: its class (index into `CLASS_NAMES`), and if it stays."""
+    """A radiologist's decision on one slice: its class (index into `CLASS_NAMES`), and whether it stays."""
 
     label: int
     keep: bool
 
 
 def read_rulings(path: Path) -> dict[str, Ruling]:
-    """File name -> a radiologist's word, from a CSV of `file_name,label[,keep]`.
+    """File name -> a radiologist's decision, from a CSV of `file_name,label[,keep]`.
 
     `label` is a class name, its code, or the folder's word (NonCOVID, COVID); `keep` is yes or no
     (also 1/0, true/false), and yes where the column or the cell is empty.
@@ -212,13 +206,15 @@ def read_rulings(path: Path) -> dict[str, Ruling]:
     rulings: dict[str, Ruling] = {}
     for row in reader:
         cells = {name: (row[column] or "").strip() for name, column in columns.items()}
-        where = f"{path}, line {reader.line_num}"
+        line = f"{path}, line {reader.line_num}"
         ruling = Ruling(
-            label=_word(cells["label"], LABEL_WORDS, where=f"{where}: label"),
-            keep=bool(_word(cells.get("keep", ""), KEEP_WORDS, where=f"{where}: keep")),
+            label=_look_up(cells["label"], LABEL_WORDS, cell=f"{line}: label"),
+            keep=bool(_look_up(cells.get("keep", ""), KEEP_WORDS, cell=f"{line}: keep")),
         )
         if rulings.setdefault(cells["file_name"], ruling) != ruling:
-            raise DataError(f"{where}: {cells['file_name']} was ruled otherwise before; keep one")
+            raise DataError(
+                f"{line}: {cells['file_name']} is decided differently in an earlier line; keep one"
+            )
     return rulings
 
 
@@ -233,27 +229,27 @@ KEEP_WORDS: Mapping[str, int] = {
 }  # fmt: skip
 
 
-def _word(text: str, words: Mapping[str, int], *, where: str) -> int:
+def _look_up(text: str, words: Mapping[str, int], *, cell: str) -> int:
     if text.casefold() not in words:
-        raise DataError(f"{where} {text!r}; {nearest(text.casefold(), [w for w in words if w])}")
+        raise DataError(f"{cell} {text!r}; {nearest(text.casefold(), [w for w in words if w])}")
     return words[text.casefold()]
 
 
-def _planes(slices: Sequence[Slice] | np.ndarray) -> list[np.ndarray]:
+def _list_planes(slices: Sequence[Slice] | np.ndarray) -> list[np.ndarray]:
     if isinstance(slices, np.ndarray):
         slices = list(np.moveaxis(slices, 2, 0))
     if not slices:
-        raise DataError("a volume without slices: nothing to select from; leave it out")
+        raise DataError("a volume without slices; leave it out")
     return list(slices)
 
 
 def _check_lengths(n: int, **lengths: int) -> None:
     for name, length in lengths.items():
         if length != n:
-            raise DataError(f"{name}: {length} values for {n} slices; give one a slice")
+            raise DataError(f"{name}: {quantity(length, 'value')} for {quantity(n, 'slice')}")
 
 
-def _areas(
+def _measure_areas(
     planes: Sequence[np.ndarray], *, lungs: Sequence[np.ndarray] | None, rule: LungRule
 ) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "n"]]:
     """Lung and body areas of each slice; with lung masks the whole slice stands for the body."""
@@ -270,7 +266,7 @@ def _areas(
 
 
 def _signature(plane: np.ndarray) -> Float[np.ndarray, "_"]:
-    """A slice clipped to the lung window, averaged in blocks, less its mean, of length one.
+    """A slice clipped to the lung window, averaged in blocks, minus its mean, scaled to length one.
 
     Grey levels (0..255) lie within the window anyway.
     """
@@ -291,11 +287,11 @@ def _correlation(first: np.ndarray, second: np.ndarray) -> float:
     return float(first @ second)
 
 
-def _reason(word: bool | None, marked: bool, enough: bool, kept: bool) -> Reason:
-    if word is not None:
+def _reason(ruling: bool | None, is_annotated: bool, has_lung: bool, is_kept: bool) -> Reason:
+    if ruling is not None:
         return "radiologist"
-    if marked:
+    if is_annotated:
         return "annotated"
-    if not enough:
+    if not has_lung:
         return "too little lung"
-    return "lung" if kept else "near-identical"
+    return "lung" if is_kept else "near-identical"

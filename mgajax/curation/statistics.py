@@ -1,8 +1,8 @@
 """The numbers that describe a curated set: the paper's Table 1, Table 2 and Figure 4.
 
-They are counted from the tables of a published or rebuilt copy (`read_facts`); no picture is
-opened. Cases are patient ids as the archives give them, as in the paper; people, with double
-identities merged, are stated beside.
+They are counted from the tables of a published or rebuilt copy (`read_facts`), without opening
+pictures. Cases are patient ids of the archives, as in the paper; people, with double identities
+merged, are counted as well.
 """
 
 import csv
@@ -18,12 +18,13 @@ import numpy as np
 from jaxtyping import Int64
 
 from mgajax.curation.ct_findings import FindingCounts, count_findings
+from mgajax.curation.findings import Findings
 from mgajax.curation.kaggle_layout import (
     CLASS_FOLDERS,
     TABLES,
     find_table,
     folder_levels,
-    joined_report,
+    join_report,
     parse_age,
     read_table,
 )
@@ -33,8 +34,7 @@ from mgajax.curation.matching import (
     identify,
 )
 from mgajax.curation.names import canonical_name, mask_names, patient_id_from_name
-from mgajax.curation.patients import tidy
-from mgajax.curation.report import Findings
+from mgajax.curation.patient_ids import tidy
 from mgajax.errors import DataError
 from mgajax.folders import is_clutter
 from mgajax.schema import CLASS_NAMES, SOURCES, SPLITS
@@ -50,16 +50,16 @@ FORMATS: dict[str, str] = {
     "jun": "NIfTI",
     "medseg": "NIfTI",
 }
-"""What each archive's pictures are stored as."""
+"""File formats of each archive."""
 
 Demographics = Literal["published", "trusted"]
-"""Ages and sexes as the tables print them, or without those that cannot be true: MosMedData's,
-which has none, are drawn at random in the published tables (see `matching`)."""
+"""Ages and sexes as in the tables, or without those that cannot be true: MosMedData has none, and the
+published tables have random ones for it (see `matching`)."""
 
 
 @dataclass(frozen=True)
 class SliceFacts:
-    """What the statistics need to know of a slice.
+    """The properties of a slice that the statistics need.
 
     Attributes:
       file_name, source: see the catalogue.
@@ -69,7 +69,7 @@ class SliceFacts:
       country, gender, report: '' where unknown.
       age: in years, -1 where unknown.
       is_trusted: whether age and sex are the person's own, see `Demographics`.
-      has_mask: whether a lesion mask lies beside it.
+      has_mask: whether it has a lesion mask.
     """
 
     file_name: str
@@ -111,7 +111,7 @@ class Figure4:
     Attributes:
       countries: country -> slices, the most frequent first; '' is unknown.
       genders: class -> {"M", "F", ""} -> slices.
-      ages: class -> known ages in years, one a slice.
+      ages: class -> known ages in years, one for each slice.
       findings: of the slices of class COVID-19.
     """
 
@@ -126,25 +126,25 @@ class Figure4:
 
 
 def is_curated(folder: Path) -> bool:
-    """Whether a published or rebuilt copy lies in the folder, its tables or its pictures; a built
-    data set has neither."""
+    """Whether the folder holds tables or pictures of a published or rebuilt copy; a built data set has
+    neither."""
     levels = folder_levels(folder)
     parts = [level / name for level in levels for name in (*TABLES, *CLASS_FOLDERS)]
     return any(part.exists() for part in (folder / CATALOGUE, *parts))
 
 
 def read_facts(folder: Path) -> list[SliceFacts]:
-    """The slices that a copy's tables list, in their order.
+    """The slices of a copy's tables, in their order.
 
     Args:
-      folder: of a rebuilt set (`catalogue.csv` is taken) or of a downloaded one (the three
-        `meta_data_*.csv`; masks are looked for in `masks/` beside them).
+      folder: of a rebuilt set (with `catalogue.csv`) or of a downloaded one (with the three
+        `meta_data_*.csv`, and masks in `masks/` beside them).
 
     Raises:
       DataError: neither is there, or a table is damaged.
     """
     if (folder / CATALOGUE).is_file():
-        return _facts_of_catalogue(folder / CATALOGUE)
+        return _read_catalogue(folder / CATALOGUE)
     levels = folder_levels(folder)
     tables = [find_table(name, levels) for name in TABLES]
     if not any(tables):
@@ -159,13 +159,13 @@ def read_facts(folder: Path) -> list[SliceFacts]:
             identity = identify(row.file_name, row, findings=findings)
             if identity is None:
                 continue
-            own_id = row.patient_id or patient_id_from_name(row.file_name) or ""
+            patient_id = row.patient_id or patient_id_from_name(row.file_name) or ""
             facts.append(
                 SliceFacts(
                     file_name=row.file_name,
                     source=identity.source,
                     label=label,
-                    case=f"{identity.source}/{own_id}",
+                    case=f"{identity.source}/{patient_id}",
                     patient=identity.patient,
                     country=identity.country,
                     age=row.age,
@@ -179,24 +179,24 @@ def read_facts(folder: Path) -> list[SliceFacts]:
 
 
 def table1(facts: Sequence[SliceFacts]) -> list[SourceRow]:
-    """Table 1: one row a source that has slices, in the paper's order."""
+    """Table 1: a row for each source with slices, in the paper's order."""
     rows = []
     for source in SOURCES:
-        own = [fact for fact in facts if fact.source == source]
-        if own:
-            rows.append(_source_row(source, own))
+        source_facts = [fact for fact in facts if fact.source == source]
+        if source_facts:
+            rows.append(_count_source(source, source_facts))
     return rows
 
 
 def total_row(facts: Sequence[SliceFacts]) -> SourceRow:
     """The last row of Table 1, over all sources."""
-    return _source_row("all", facts)
+    return _count_source("all", facts)
 
 
 def table2(
     facts: Sequence[SliceFacts], *, split_of: Mapping[str, str]
 ) -> dict[str, dict[str, int]]:
-    """Table 2: split -> class -> slices, and `"unused"` where a slice is in no split.
+    """Table 2: split -> class -> slices, and `"unused"` for slices in no split.
 
     Args:
       facts: slices.
@@ -218,9 +218,9 @@ def table2(
 
 
 def read_split(path: Path) -> dict[str, str]:
-    """Who is in which split, from a CSV by slice (`file_name`, as runs write it) or by patient.
+    """The splits of a CSV by slice (`file_name`, as runs write it) or by patient.
 
-    Keys are canonical file names, or patient ids as `Patient ID` or `patient` spells them.
+    Keys are canonical file names, or patient ids of the column `Patient ID` or `patient`.
 
     Raises:
       DataError: no such file, a column is missing, or a split of another name.
@@ -237,7 +237,7 @@ def read_split(path: Path) -> dict[str, str]:
             f"{path}: columns {', '.join(columns) or 'none'}; expected split, and file_name or "
             "Patient ID"
         )
-    found = {}
+    splits = {}
     for row in reader:
         split = {"val": "validation"}.get(tidy(row[columns["split"]]), tidy(row[columns["split"]]))
         if split not in (*SPLITS, "unused"):
@@ -245,8 +245,8 @@ def read_split(path: Path) -> dict[str, str]:
                 f"{path}, line {reader.line_num}: split {split!r}; expected {', '.join(SPLITS)}"
             )
         name = tidy(row[columns[key]])
-        found[canonical_name(name) if key == "file_name" else name] = split
-    return found
+        splits[canonical_name(name) if key == "file_name" else name] = split
+    return splits
 
 
 def figure4(facts: Sequence[SliceFacts], *, demographics: Demographics) -> Figure4:
@@ -270,7 +270,7 @@ def figure4(facts: Sequence[SliceFacts], *, demographics: Demographics) -> Figur
     )
 
 
-def _source_row(source: str, facts: Sequence[SliceFacts]) -> SourceRow:
+def _count_source(source: str, facts: Sequence[SliceFacts]) -> SourceRow:
     labels = range(len(CLASS_NAMES))
     cases = [{fact.case for fact in facts if fact.label == label} for label in labels]
     countries = Counter(fact.country for fact in facts if fact.country)
@@ -278,7 +278,7 @@ def _source_row(source: str, facts: Sequence[SliceFacts]) -> SourceRow:
         source=source,
         countries=tuple(name for name, _ in countries.most_common()),
         slices=tuple(sum(fact.label == label for fact in facts) for label in labels),
-        cases=tuple(len(found) for found in cases),
+        cases=tuple(len(ids) for ids in cases),
         masked=sum(fact.has_mask for fact in facts),
         age_known=sum(fact.is_trusted and fact.age >= 0 for fact in facts),
         gender_known=sum(fact.is_trusted and bool(fact.gender) for fact in facts),
@@ -286,19 +286,19 @@ def _source_row(source: str, facts: Sequence[SliceFacts]) -> SourceRow:
     )
 
 
-def _facts_of_catalogue(path: Path) -> list[SliceFacts]:
+def _read_catalogue(path: Path) -> list[SliceFacts]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file)
-        needed = ("file_name", "class_name", "source", "patient_id", "patient", "mask", "metadata")
-        missing = [name for name in needed if name not in (reader.fieldnames or ())]
+        columns = ("file_name", "class_name", "source", "patient_id", "patient", "mask", "metadata")
+        missing = [name for name in columns if name not in (reader.fieldnames or ())]
         if missing:
             raise DataError(
                 f"{path}: no column {', '.join(missing)}; write it anew with mgajax curate"
             )
-        return [_fact_of(row) for row in reader]
+        return [_read_fact(row) for row in reader]
 
 
-def _fact_of(row: Mapping[str, str]) -> SliceFacts:
+def _read_fact(row: Mapping[str, str]) -> SliceFacts:
     gender = row["gender"].upper()
     return SliceFacts(
         file_name=row["file_name"],
@@ -309,7 +309,7 @@ def _fact_of(row: Mapping[str, str]) -> SliceFacts:
         country=row["country"],
         age=parse_age(row["age"]),
         gender=gender if gender in ("M", "F") else "",
-        report=joined_report(json.loads(row["metadata"] or "{}")),
+        report=join_report(json.loads(row["metadata"] or "{}")),
         is_trusted=_is_trusted(row["source"], row["patient"]),
         has_mask=bool(row["mask"]),
     )
@@ -320,7 +320,7 @@ def _is_trusted(source: str, patient: str) -> bool:
 
 
 def _mask_names(levels: Sequence[Path]) -> frozenset[str]:
-    """Canonical stems of what lies in the masks folder of a download."""
+    """Canonical stems of the files in a download's folder of masks."""
     folder = next((level / "masks" for level in levels if (level / "masks").is_dir()), None)
     paths = () if folder is None else folder.iterdir()
     return frozenset(canonical_name(path.stem) for path in paths if not is_clutter(path.name))

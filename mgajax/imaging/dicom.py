@@ -236,7 +236,7 @@ def _numbers(
 
 
 def _raw_value(data: pydicom.Dataset, key: str) -> str:
-    """An element's value as it stands in the file, for messages."""
+    """An element's value as in the file, for messages."""
     if key not in data:
         return "is absent"
     value = data.get_item(key).value

@@ -27,7 +27,7 @@ NIFTI_1 = {b"n+1\0", b"ni1\0"}
 NIFTI_2 = {b"n+2\0", b"ni2\0"}
 NIFTI_1_AT, NIFTI_2_AT = 344, 4
 HEAD = 540
-"""As many bytes from the start of a file tell its kind."""
+"""Bytes from the start of a file that are enough to know its kind."""
 
 
 class FileKind(StrEnum):

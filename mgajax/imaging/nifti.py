@@ -1,5 +1,6 @@
 """NIfTI volumes, plane by plane, with what their headers say of unit and geometry."""
 
+import errno
 import functools
 import gzip
 import shutil
@@ -167,13 +168,13 @@ def check_shape(image: nib.Nifti1Pair, *, size: int, name: str, fix: str) -> tup
     return shape[0], shape[1], shape[2]
 
 
-def filled(stored: Num[np.ndarray, "_ _"], *, unit: PixelUnit) -> Num[np.ndarray, "_ _"]:
-    """A plane whose values outside of the field of view are no numbers, with air there."""
-    known = np.isfinite(stored)
-    if known.all():
-        return stored
-    darkest = AIR_HU if unit == "HU" or not known.any() else stored[known].min()
-    return np.where(known, stored, darkest).astype(stored.dtype)
+def fill_with_air(plane: Num[np.ndarray, "_ _"], *, unit: PixelUnit) -> Num[np.ndarray, "_ _"]:
+    """A plane with air where its values are no numbers, outside of the field of view."""
+    is_finite = np.isfinite(plane)
+    if is_finite.all():
+        return plane
+    darkest = AIR_HU if unit == "HU" or not is_finite.any() else plane[is_finite].min()
+    return np.where(is_finite, plane, darkest).astype(plane.dtype)
 
 
 def plane_at(index: int, *, axis: int) -> tuple[int | slice, ...]:
@@ -238,5 +239,12 @@ def _unpack(path: Path, *, folder: Path) -> Path:
         return path
     with tempfile.NamedTemporaryFile(dir=folder, suffix=".nii", delete=False) as target:
         with gzip.open(path) if is_packed else path.open("rb") as source:
-            shutil.copyfileobj(source, target)
+            try:
+                shutil.copyfileobj(source, target)
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+                raise DataError(
+                    f"{path}: no space to unpack it in {folder}; free some, or unpack it yourself"
+                ) from error
         return Path(target.name)

@@ -1,4 +1,4 @@
-"""Any file as the slices in it: upright, in eight bits, rendered as the published set is."""
+"""The slices of any file: upright, in eight bits, rendered like the published set."""
 
 import functools
 import tempfile
@@ -13,7 +13,7 @@ from mgajax.errors import DataError
 from mgajax.imaging.dicom import read_hounsfield, read_slice_header
 from mgajax.imaging.file_kinds import FileKind, file_kind
 from mgajax.imaging.geometry import body_axis, view_of
-from mgajax.imaging.nifti import filled, open_volume
+from mgajax.imaging.nifti import fill_with_air, open_volume
 from mgajax.imaging.pictures import decode_picture
 from mgajax.imaging.reading import guard
 from mgajax.imaging.windows import PixelUnit, range_of, to_8_bit
@@ -28,8 +28,8 @@ class FileSlice:
 
     Attributes:
       pixels: grey levels.
-      plane: its place in a volume, from 1; 0 for a file of one slice.
-      patient: as a DICOM header tells it; '' where nobody does.
+      plane: its number in a volume, from 1; 0 for a file of one slice.
+      patient: of the DICOM header; '' where unknown.
     """
 
     pixels: UInt8[np.ndarray, "h w"]
@@ -41,7 +41,7 @@ def slices_of_file(path: Path) -> Iterator[FileSlice]:
     """The slices of a picture (one), a DICOM file (one) or a NIfTI volume (its planes, as stored).
 
     Hounsfield units are stretched from each slice's minimum to its maximum. Slices are turned as the
-    file's geometry says, pictures as their EXIF orientation does.
+    file's geometry says, pictures by their EXIF orientation.
 
     Raises:
       DataError: the file cannot be read, is of none of these kinds, or is no axial slice.
@@ -53,24 +53,24 @@ def slices_of_file(path: Path) -> Iterator[FileSlice]:
     if kind is FileKind.PICTURE:
         yield FileSlice(decode_picture(path, name=str(path)).pixels)
     elif kind is FileKind.DICOM:
-        yield _dicom_slice(path)
+        yield _read_dicom_slice(path)
     elif kind is FileKind.NIFTI:
-        yield from _planes(path)
+        yield from _read_planes(path)
     else:
         raise DataError(f"{path}: expected a picture, DICOM or NIfTI")
 
 
-def _dicom_slice(path: Path) -> FileSlice:
+def _read_dicom_slice(path: Path) -> FileSlice:
     header = read_slice_header(path)
     placement = header.placement
     if body_axis(placement.head) != ALONG:
         raise DataError(f"{path}: not axial; give an axial slice")
     view = view_of(placement.down, placement.right)
     values = view.show(read_hounsfield(path, name=str(path)))
-    return FileSlice(_rendered(values, unit="HU"), patient=header.patient)
+    return FileSlice(_render(values, unit="HU"), patient=header.patient)
 
 
-def _planes(path: Path) -> Iterator[FileSlice]:
+def _read_planes(path: Path) -> Iterator[FileSlice]:
     with tempfile.TemporaryDirectory() as unpacked:
         volume = open_volume(path, name=str(path), unpacked=Path(unpacked))
         orientation = volume.orientation
@@ -81,13 +81,13 @@ def _planes(path: Path) -> Iterator[FileSlice]:
                 failure=f"plane {index + 1} cannot be read",
                 fix="replace the file",
             )
-            values = orientation.view.show(filled(stored, unit=volume.unit))
-            yield FileSlice(_rendered(values, unit=volume.unit), plane=index + 1)
+            values = orientation.view.show(fill_with_air(stored, unit=volume.unit))
+            yield FileSlice(_render(values, unit=volume.unit), plane=index + 1)
 
 
-def _rendered(values: Num[np.ndarray, "h w"], *, unit: PixelUnit) -> UInt8[np.ndarray, "h w"]:
-    """Eight bits as they are; others from their minimum to their maximum."""
+def _render(values: Num[np.ndarray, "h w"], *, unit: PixelUnit) -> UInt8[np.ndarray, "h w"]:
+    """Eight bits unchanged; other values stretched from minimum to maximum."""
     if values.dtype == np.uint8:
         return values
-    shown = range_of(values, unit=unit, window=None)
-    return to_8_bit(values, low=shown.low, high=shown.high)
+    limits = range_of(values, unit=unit, window=None)
+    return to_8_bit(values, low=limits.low, high=limits.high)

@@ -10,7 +10,7 @@ __all__ = ["Prediction", "Predictor", "spread"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for when it is: the command line's `--help` needs no JAX."""
+    """Import names on first use: the command line's `--help` needs no JAX."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.predictor"), name)

@@ -1,4 +1,4 @@
-"""DICOM files sorted into series, each a scan."""
+"""DICOM files as series, each of which is a scan."""
 
 import itertools
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float
 
-from mgajax.errors import DataError
+from mgajax.errors import DataError, quantity
 from mgajax.imaging.dicom import SliceHeader, read_hounsfield, read_slice_header
 from mgajax.imaging.geometry import (
     BRIDGED,
@@ -24,17 +24,17 @@ from mgajax.imaging.geometry import (
     spacing_of,
     view_of,
 )
-from mgajax.inference.dicom_stacks import Stack, heights_of, series_of, stacks_of
+from mgajax.inference.dicom_stacks import Stack, group_series, heights_of, split_stacks
 from mgajax.inference.lesion_volume import write_lesion_volume
 from mgajax.inference.problems import Problems
-from mgajax.inference.scans import Plane, ScanKind, Write
+from mgajax.inference.scans import Plane, ScanKind, WriteMask
 from mgajax.inference.segmentation_object import write_segmentation
 
 PLAUSIBLE_PIXEL_MM = (0.05, 25.0)
 """Sides of the pixels of a body's slice."""
 
 ONE_UNIT = 4.0
-"""Pixels of one series that differ more than so many times are not told in one unit."""
+"""Pixel sizes of one series that differ by a larger factor are not in one unit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +42,8 @@ class DicomScan:
     """A series of parallel axial slices, head first.
 
     Attributes:
-      heights: of the slices in mm towards the head; none where they all lie at one position.
-      is_measured: whether millimetres can be believed.
+      heights: of the slices in mm towards the head; empty where they all lie at one position.
+      is_measured: whether the sizes in millimetres can be believed.
     """
 
     name: str
@@ -52,7 +52,7 @@ class DicomScan:
     view: View
     heights: tuple[float, ...]
     spacing: Spacing
-    is_measured: bool = True
+    is_measured: bool
     kind: ScanKind = "DICOM"
 
     @property
@@ -61,7 +61,7 @@ class DicomScan:
         return self.slices[0].path.parent
 
     def voxel_ml(self, index: int) -> float | None:
-        """Pixel times the slice's share of the axis, or the thickness of a single slice."""
+        """Pixel area times the slice's share of the axis, or times the thickness of a single slice."""
         placement = self.slices[index].placement
         share = self.spacing.shares[index] if self.spacing.shares else placement.thickness
         if not self.is_measured or not share:
@@ -80,39 +80,39 @@ class DicomScan:
             except DataError as error:
                 problems.note(str(error))
                 continue
-            shown = self.view.show(values)
+            picture_values = self.view.show(values)
             yield Plane(
                 index,
                 path.name,
                 path,
-                shown,
+                picture_values,
                 "HU",
                 position=self.heights[index] if self.heights else None,
                 voxel_ml=self.voxel_ml(index),
             )
 
     @contextmanager
-    def masks(self, folder: Path, problems: Problems) -> Iterator[Write]:
+    def masks(self, folder: Path, problems: Problems) -> Iterator[WriteMask]:
         """`lesion.dcm`, a DICOM-SEG that references the slices with a lesion.
 
-        Where none can be written, `lesion.nii.gz` takes its place beside the pictures of masks.
+        Where that cannot be written, `lesion.nii.gz` is, beside the pictures of masks.
         """
-        found: dict[int, np.ndarray] = {}
+        packed: dict[int, np.ndarray] = {}
 
         def write(plane: Plane, lesion: Bool[np.ndarray, "h w"]) -> None:
             if lesion.any():  # as bits: a series of 600 slices fits in 20 MB
-                found[plane.index] = np.packbits(self.view.store(lesion), axis=1)
+                packed[plane.index] = np.packbits(self.view.store(lesion), axis=1)
 
         yield write
-        if not found:
+        if not packed:
             return
-        for line in self._write_lesions(folder, packed=found):
-            problems.note(f"{self.name}: {line}", kind="odd")
+        for oddity in self._write_lesions(folder, packed=packed):
+            problems.note(f"{self.name}: {oddity}", kind="odd")
 
     def _write_lesions(self, folder: Path, *, packed: dict[int, np.ndarray]) -> Iterator[str]:
-        """Write the lesions in the best form that the series allows; a line for what that is not."""
+        """Write the lesions in the best form that the series allows; yields a line where it is not the best."""
         first = self.slices[0].placement
-        if refusal := self._shapeless():
+        if refusal := self._why_shapeless():
             yield f"no lesion.dcm and no lesion.nii.gz: {refusal}; the masks are in lesion/*.png"
             return
         thickness = self.spacing.step or first.thickness
@@ -132,7 +132,7 @@ class DicomScan:
                 folder / "lesion.nii.gz",
                 packed=packed,
                 shape=self.slices[0].shape,
-                positions=np.stack([one.placement.position for one in self.slices]),
+                positions=np.stack([header.placement.position for header in self.slices]),
                 axes=np.stack([first.down * first.pixel[0], first.right * first.pixel[1]], axis=1),
                 thickness=thickness,
             )
@@ -141,62 +141,65 @@ class DicomScan:
         else:
             yield f"{refusal}; the masks are in lesion.nii.gz and in lesion/*.png"
 
-    def _shapeless(self) -> str:
-        """Why lesions cannot be written as one body in space; "" where they can."""
+    def _why_shapeless(self) -> str:
+        """Why the lesions cannot be placed in space; "" where they can."""
         if not self.heights:
             return "all slices lie at one position"
         return "the slices have pixels of several sizes" if len(_sizes(self.slices)) > 1 else ""
 
 
 def find_series(paths: Sequence[Path], *, turn: Turn, problems: Problems) -> list[DicomScan]:
-    """The series among DICOM files; what cannot be part of one is noted and left out."""
+    """The series among DICOM files; notes files that cannot be part of one."""
     headers = []
     for path in paths:
         try:
             headers.append(read_slice_header(path))
         except DataError as error:
             problems.note(str(error))
-    groups = series_of(headers)
-    for folder, held in itertools.groupby(
-        sorted(groups, key=lambda group: group[0].path.parent), key=lambda g: g[0].path.parent
+    groups = group_series(headers)
+    for folder, neighbours in itertools.groupby(
+        sorted(groups, key=lambda group: group[0].path.parent),
+        key=lambda group: group[0].path.parent,
     ):
-        if (count := len(list(held))) > 1:
+        if (count := len(list(neighbours))) > 1:
             problems.note(f"{folder}: {count} series in one folder; each is one scan", kind="odd")
     scans = []
     for group in groups:
-        with problems.guarded(_where(group[0])):
-            for stack in _reconstructions(group, problems=problems):
-                scan = _scan(stack, turn=turn, problems=problems)
+        with problems.guard(_series_name(group[0])):
+            for stack in _split_reconstructions(group, problems=problems):
+                scan = _make_scan(stack, turn=turn, problems=problems)
                 scans += [] if scan is None else [scan]
     return scans
 
 
-def _reconstructions(group: Sequence[SliceHeader], *, problems: Problems) -> list[Stack]:
-    stacks = list(stacks_of(group))
+def _split_reconstructions(group: Sequence[SliceHeader], *, problems: Problems) -> list[Stack]:
+    stacks = list(split_stacks(group))
     if len(stacks) > 1:
-        by = ", ".join(dict.fromkeys(stack.told_by for stack in stacks))
+        by = ", ".join(dict.fromkeys(stack.mark for stack in stacks))
         counts = ", ".join(str(len(stack.slices)) for stack in stacks)
         problems.note(
-            f"{_where(group[0])}: positions repeat, and {by} tells {len(stacks)} reconstructions "
-            f"apart ({counts} slices); each is one scan",
+            f"{_series_name(group[0])}: positions repeat; there are {len(stacks)} reconstructions by "
+            f"{by} ({counts} slices); each is one scan",
             kind="odd",
         )
     return stacks
 
 
-def _scan(stack: Stack, *, turn: Turn, problems: Problems) -> DicomScan | None:
-    first = stack.slices[0]
-    where = _where(first)
-    if body_axis(first.placement.head) != 2:
+def _make_scan(stack: Stack, *, turn: Turn, problems: Problems) -> DicomScan | None:
+    header = stack.slices[0]
+    series_name = _series_name(header)
+    if body_axis(header.placement.head) != 2:
         count = len(stack.slices)
-        problems.note(f"{where}: {count} slices that are not axial; give an axial series")
+        problems.note(
+            f"{series_name}: not axial ({quantity(count, 'slice')}); give an axial series"
+        )
         return None
-    ordered = _by_number(stack.slices)
+    ordered = _order_by_number(stack.slices)
     heights: Float[np.ndarray, "n"] = np.empty(0)
     if ordered is None:
-        ordered, heights = _by_position(stack.slices, where=where, problems=problems)
+        ordered, heights = _order_by_position(stack.slices, where=series_name, problems=problems)
     spacing = spacing_of(heights)
-    oddities = list(_oddities(ordered, spacing=spacing))
+    oddities = list(_find_oddities(ordered, spacing=spacing))
     if not heights.size:
         oddities.append(
             f"all {len(ordered)} slices lie at one position; they are ordered by SliceLocation or "
@@ -205,136 +208,141 @@ def _scan(stack: Stack, *, turn: Turn, problems: Problems) -> DicomScan | None:
     is_measured = bool(heights.size) and _is_measured(ordered)
     if heights.size and not is_measured:
         oddities.append(
-            f"pixels of {_told(ordered)}; they cannot be believed, and volumes are empty"
+            f"pixels of {_list_sizes(ordered)}; they cannot be believed, and volumes are empty"
         )
     for oddity in oddities:
-        problems.note(f"{where}: {oddity}", kind="odd")
+        problems.note(f"{series_name}: {oddity}", kind="odd")
     return DicomScan(
-        name=_title(first),
-        patient=first.patient,
+        name=_title(header),
+        patient=header.patient,
         slices=tuple(ordered),
-        view=view_of(first.placement.down, first.placement.right).turned(turn),
+        view=view_of(header.placement.down, header.placement.right).turned(turn),
         heights=tuple(heights.tolist()),
         spacing=spacing,
         is_measured=is_measured,
     )
 
 
-def _by_number(slices: Sequence[SliceHeader]) -> list[SliceHeader] | None:
-    """Slices that all lie at one position, by what tells them apart; None where they do not."""
+def _order_by_number(slices: Sequence[SliceHeader]) -> list[SliceHeader] | None:
+    """Slices at one position, by SliceLocation or InstanceNumber; None where neither orders them, or
+    the positions differ."""
     if len(slices) == 1 or np.ptp(heights_of(slices)) >= SAME_POSITION_MM:
         return None
-    for sign, numbers in (
-        (-1, [one.location for one in slices]),
-        (1, [one.instance for one in slices]),
+    for sign, keys in (
+        (-1, [header.location for header in slices]),
+        (1, [header.instance for header in slices]),
     ):
-        known = [sign * number for number in numbers if number is not None]
-        if len(set(known)) == len(slices):
-            return [slices[place] for place in np.argsort(known)]
+        signed_keys = [sign * key for key in keys if key is not None]
+        if len(set(signed_keys)) == len(slices):
+            return [slices[index] for index in np.argsort(signed_keys)]
     return None
 
 
-def _by_position(
+def _order_by_position(
     slices: Sequence[SliceHeader], *, where: str, problems: Problems
 ) -> tuple[list[SliceHeader], Float[np.ndarray, "n"]]:
-    """The slices from head to feet with their positions, those that repeat another left out."""
-    slices = sorted(slices, key=lambda one: one.path)
+    """The slices from head to feet with their positions, without those that repeat another."""
+    slices = sorted(slices, key=lambda header: header.path)
     heights = heights_of(slices)
-    if (moved := _by_location(slices, heights)) is not None:
+    if (positions := _positions_by_location(slices, heights)) is not None:
         problems.note(
-            f"{where}: slices lie at one position, and SliceLocation says others; it is believed",
+            f"{where}: slices lie at one position, but have different SliceLocations; these are used",
             kind="odd",
         )
-        heights = moved
+        heights = positions
     order = np.argsort(-heights, kind="stable")
-    again = find_repeats(heights[order])
-    kept = order[~again]
-    left_out = order[again].tolist()
-    for place in left_out[:1]:
-        apart = np.abs(heights[kept] - heights[place])
-        near, far = slices[kept[apart.argmin()]].path.name, float(apart.min())
-        lies = f"where {near} does" if far < SAME_POSITION_MM else f"{far:.3g} mm from {near}"
-        others = f", and {len(left_out) - 1} more like it" if len(left_out) > 1 else ""
-        problems.note(f"{slices[place].path}: lies {lies}{others}; it is left out")
-    return [slices[place] for place in kept], heights[kept]
+    is_repeat = find_repeats(heights[order])
+    unique = order[~is_repeat]
+    left_out = order[is_repeat].tolist()
+    for index in left_out[:1]:
+        distances = np.abs(heights[unique] - heights[index])
+        neighbour, distance = slices[unique[distances.argmin()]].path.name, float(distances.min())
+        location = (
+            f"where {neighbour} does"
+            if distance < SAME_POSITION_MM
+            else f"{distance:.3g} mm from {neighbour}"
+        )
+        more = f", and {len(left_out) - 1} more like it" if len(left_out) > 1 else ""
+        problems.note(f"{slices[index].path}: lies {location}{more}; it is left out")
+    return [slices[index] for index in unique], heights[unique]
 
 
-def _by_location(
+def _positions_by_location(
     slices: Sequence[SliceHeader], heights: Float[np.ndarray, "n"]
 ) -> Float[np.ndarray, "n"] | None:
-    """Positions by SliceLocation, where several are one by the others, and it fits the rest."""
-    told = [one.location for one in slices if one.location is not None]
+    """Positions by SliceLocation, where some positions are equal, and SliceLocation fits the others."""
+    stated_locations = [header.location for header in slices if header.location is not None]
     order = np.argsort(heights)
-    same = np.diff(heights[order]) < SAME_POSITION_MM
-    if len(told) < len(slices) or not same.any():
+    is_same = np.diff(heights[order]) < SAME_POSITION_MM
+    if len(stated_locations) < len(slices) or not is_same.any():
         return None
-    locations = np.array(told)
+    locations = np.array(stated_locations)
     if (np.diff(np.sort(locations)) < SAME_POSITION_MM).any():
         return None
     for sign in (1.0, -1.0):
         offset = np.median(heights - sign * locations)
-        moved = sign * locations + offset
-        if (np.abs(moved - heights) < 0.1).mean() > 0.5:
-            return moved
+        positions = sign * locations + offset
+        if (np.abs(positions - heights) < 0.1).mean() > 0.5:
+            return positions
     return None
 
 
-def _oddities(slices: Sequence[SliceHeader], *, spacing: Spacing) -> Iterator[str]:
-    """What tells that a series is not whole, not even, or not of one kind."""
+def _find_oddities(slices: Sequence[SliceHeader], *, spacing: Spacing) -> Iterator[str]:
+    """Lines for what shows that a series is incomplete, uneven, or of several kinds."""
     if spacing.gaps:
         above, below = spacing.gaps[0]
         yield (
-            f"{spacing.missing} slices are missing in {_places(spacing.gaps)}, the first between "
-            f"{above:g} and {below:g} mm (step {spacing.step:g} mm); volumes go on across up to "
-            f"{BRIDGED - 1}"
+            f"{quantity(spacing.missing, 'slice')} missing in {quantity(len(spacing.gaps), 'place')}, "
+            f"first between {above:g} and {below:g} mm (step {spacing.step:g} mm); volumes go on across "
+            f"up to {BRIDGED - 1} missing slices"
         )
     if spacing.uneven:
         above, below = spacing.uneven[0]
         yield (
-            f"slices are uneven in {_places(spacing.uneven)}, the first between {above:g} and "
-            f"{below:g} mm (usual step {spacing.step:g} mm); each counts for half the way to its "
+            f"slices are uneven in {quantity(len(spacing.uneven), 'place')}, first between {above:g} "
+            f"and {below:g} mm (usual step {spacing.step:g} mm); each counts for half the way to its "
             "neighbours"
         )
     thickness = slices[0].placement.thickness
     if spacing.step and thickness and spacing.step > 2 * thickness:
         yield (
-            f"slices of {thickness:g} mm lie {spacing.step:g} mm apart; volumes take each for all of "
-            "its step"
+            f"slices of {thickness:g} mm lie {spacing.step:g} mm apart; in volumes each counts for all "
+            "of its step"
         )
     if len(_sizes(slices)) > 1 and _is_measured(slices):
-        yield f"pixels of {_told(slices)}; each slice counts by its own"
-    if bare := sum(not one.is_rescaled for one in slices):
+        yield f"pixels of {_list_sizes(slices)}; each slice counts by its own"
+    if unscaled := sum(not header.is_rescaled for header in slices):
         yield (
-            f"{bare} of {len(slices)} slices tell no RescaleSlope or no RescaleIntercept; 1 and 0 "
-            "stand for them"
+            f"{unscaled} of {quantity(len(slices), 'slice')} without RescaleSlope or RescaleIntercept; "
+            "1 and 0 are used"
         )
-
-
-def _places(pairs: Sequence[object]) -> str:
-    return f"{len(pairs)} places" if len(pairs) > 1 else "one place"
 
 
 def _sizes(slices: Sequence[SliceHeader]) -> Counter[str]:
-    """How many slices have which pixels, to four digits."""
-    return Counter(" x ".join(f"{side:.4g}" for side in one.placement.pixel) for one in slices)
+    """Number of slices by their pixel size, to four digits."""
+    return Counter(
+        " x ".join(f"{side:.4g}" for side in header.placement.pixel) for header in slices
+    )
 
 
-def _told(slices: Sequence[SliceHeader]) -> str:
-    return " and ".join(f"{size} mm ({count} slices)" for size, count in _sizes(slices).items())
+def _list_sizes(slices: Sequence[SliceHeader]) -> str:
+    return " and ".join(
+        f"{size} mm ({quantity(count, 'slice')})" for size, count in _sizes(slices).items()
+    )
 
 
 def _is_measured(slices: Sequence[SliceHeader]) -> bool:
-    """Whether the pixels' sizes can be of a body, and in one unit."""
-    sides = np.array([one.placement.pixel for one in slices])
+    """Whether the pixel sizes are plausible for a body, and in one unit."""
+    sides = np.array([header.placement.pixel for header in slices])
     low, high = PLAUSIBLE_PIXEL_MM
     return bool(sides.min() >= low and sides.max() <= high and sides.max() < ONE_UNIT * sides.min())
 
 
-def _where(header: SliceHeader) -> str:
+def _series_name(header: SliceHeader) -> str:
     return f"{header.path.parent}, series {_title(header)}"
 
 
 def _title(header: SliceHeader) -> str:
-    """A name for people; the folder's, where nobody says whose it is."""
-    whose = header.patient or Path(os.path.abspath(header.path)).parent.name
-    return whose if header.number is None else f"{whose}_series{header.number}"
+    """A name to show; the folder's, where no patient is named."""
+    owner = header.patient or Path(os.path.abspath(header.path)).parent.name
+    return owner if header.number is None else f"{owner}_series{header.number}"

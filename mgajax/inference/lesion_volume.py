@@ -1,4 +1,4 @@
-"""The lesions of a DICOM series as a NIfTI volume, for series that no DICOM segmentation can name."""
+"""The lesions of a DICOM series as a NIfTI volume, where no DICOM segmentation can be written."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,11 +8,12 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from mgajax.errors import DataError
+from mgajax.files import naming_file
 from mgajax.imaging.geometry import NIFTI_TO_DICOM
 from mgajax.inference.problems import RESEARCH_USE
 
 UNEVEN = 0.02
-"""How far a slice may lie from its place in an even volume, as a share of the step."""
+"""How far a slice may lie from its position in an even volume, as a share of the step."""
 
 
 def write_lesion_volume(
@@ -27,14 +28,14 @@ def write_lesion_volume(
     """Write a uint8 volume `[rows, columns, n]` with 1 in the lesion, in the series' geometry.
 
     Args:
-      packed: by the number of their slice, lesions as stored, eight columns in a byte.
+      packed: lesions as stored, eight columns in a byte, by the index of their slice.
       shape: rows and columns.
       positions: of the slices' first pixels in mm, in DICOM's directions.
       axes: the steps in mm from row to row and from column to column.
       thickness: in mm, the step of a series of one slice.
 
     Raises:
-      DataError: the slices are not evenly spaced, which a NIfTI volume cannot say.
+      DataError: the slices are not evenly spaced, which a NIfTI volume cannot express.
     """
     affine = np.eye(4)
     affine[:3, :2] = axes
@@ -48,7 +49,8 @@ def write_lesion_volume(
     image.header["descrip"] = RESEARCH_USE.encode()
     image.header["cal_min"], image.header["cal_max"] = 0, 1
     image.header.set_xyzt_units("mm")
-    nib.save(image, path)
+    with naming_file(path):
+        nib.save(image, path)
 
 
 def _step(
@@ -67,7 +69,7 @@ def _step(
     farthest = np.linalg.norm(positions - even, axis=1).max()
     if farthest > UNEVEN * np.linalg.norm(step):
         raise DataError(
-            f"{count} slices are not evenly spaced (one lies {farthest:.3g} mm off), which a NIfTI "
-            "volume cannot say"
+            f"the slices are not evenly spaced (one lies {farthest:.3g} mm off), which a NIfTI volume "
+            "cannot express"
         )
     return step

@@ -1,10 +1,10 @@
-"""A folder of predicted masks: one PNG a slice, and a manifest that says what made them.
+"""A folder of predicted masks: a PNG for each slice, and a manifest of what made them.
 
     OUT/masks/NAME.png      NAME is the slice's file name without its suffix
     OUT/manifest.json       network, checkpoint, settings, data set, versions, counts, damage
 
-A mask appears whole, by one rename, so what a killed process left is either a finished mask or
-none. Masks of two checkpoints, settings or data sets never mix in one folder.
+A mask appears whole, by one rename: a killed process leaves finished masks only. Masks of two
+checkpoints, settings or data sets never mix in one folder.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from mgajax.errors import ConfigError, DataError
+from mgajax.errors import ConfigError, DataError, quantity
 from mgajax.files import PARTIAL, replacing, write_text
 from mgajax.imaging.pictures import encode_png
 from mgajax.locks import locked
@@ -32,16 +32,16 @@ PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"\x00\x00\x00\x00IEND\xaeB`\x82"
 
 @dataclass(frozen=True)
 class MaskFolder:
-    """A folder of masks that this process alone writes to; made by `claimed`."""
+    """A folder of masks that this process alone writes to; made by `claim_masks`."""
 
     root: Path
 
     def path(self, name: str) -> Path:
-        """Where the mask of that name (see `mask_names`) lies or will lie."""
+        """The file of the mask of that name (see `mask_names`)."""
         return self.root / MASKS / f"{name}.png"
 
     def holds(self, name: str) -> bool:
-        """Whether the mask is there and whole; a power failure can cut even a renamed file."""
+        """Whether the mask exists and is whole; a power failure can cut even a renamed file."""
         try:
             with self.path(name).open("rb") as file:
                 start = file.read(len(PNG_START))
@@ -56,7 +56,7 @@ class MaskFolder:
             partial.write_bytes(encode_png(pixels))
 
     def describe(self, manifest: Mapping[str, Any]) -> None:
-        """Write the manifest in one step; without it the masks could not be taken up."""
+        """Write the manifest in one step; without it no later call may continue the folder."""
         write_text(json.dumps(manifest, indent=2), self.root / MANIFEST)
 
 
@@ -68,28 +68,28 @@ def mask_names(file_names: Sequence[str]) -> list[str]:
         file systems), or a name is empty.
     """
     names = [PurePosixPath(file_name).stem for file_name in file_names]
-    first: dict[str, str] = {}
+    owners: dict[str, str] = {}
     for file_name, name in zip(file_names, names, strict=True):
         if not name:
             raise DataError(f"slice {file_name!r}: no name for its mask; give every slice a name")
-        if name.casefold() in first:
+        if name.casefold() in owners:
             raise DataError(
-                f"slices {first[name.casefold()]!r} and {file_name!r} would share the mask "
+                f"slices {owners[name.casefold()]!r} and {file_name!r} would share the mask "
                 f"{name}.png; build the data set with different names"
             )
-        first[name.casefold()] = file_name
+        owners[name.casefold()] = file_name
     return names
 
 
 @contextlib.contextmanager
-def claimed(root: Path, *, made_by: Mapping[str, Any]) -> Iterator[MaskFolder]:
-    """Make or take up a folder of masks, and hold it for this process.
+def claim_masks(root: Path, *, made_by: Mapping[str, Any]) -> Iterator[MaskFolder]:
+    """Make or continue a folder of masks, and lock it for this process.
 
     Args:
-      made_by: what decides the masks' content, as JSON would give it back.
+      made_by: what decides the masks' content, as read back from JSON.
 
     Raises:
-      ConfigError: another process is at work there, its masks were made by something else, or it
+      ConfigError: another process writes there, its masks were made by something else, or it
         holds masks and no manifest (they may be annotated ones).
     """
     (root / MASKS).mkdir(parents=True, exist_ok=True)
@@ -102,26 +102,26 @@ def claimed(root: Path, *, made_by: Mapping[str, Any]) -> Iterator[MaskFolder]:
 
 
 def _check_origin(root: Path, *, made_by: Mapping[str, Any]) -> None:
-    """Refuse masks that something else made; a folder without any may be taken up by anything."""
+    """Refuse a folder whose masks something else made."""
     path = root / MANIFEST
-    found = [p.name for p in (root / MASKS).iterdir() if not p.name.startswith(".")]
-    if not found:
+    masks = [p.name for p in (root / MASKS).iterdir() if not p.name.startswith(".")]
+    if not masks:
         return
     if not path.exists():
         raise ConfigError(
-            f"{root / MASKS} holds {len(found)} files ({found[0]}, ...) and {root} no {MANIFEST} "
+            f"{root / MASKS} holds {quantity(len(masks), 'file')} (such as {masks[0]}) and {root} no {MANIFEST} "
             "that says what made them; give an empty --out"
         )
     try:
-        before = json.loads(path.read_text())["made_by"]
+        origin = json.loads(path.read_text())["made_by"]
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f"{path}: damaged ({error}); give another --out, or remove {root} to start anew"
         ) from error
-    for key in sorted(before.keys() | made_by.keys()):
-        was, wanted = before.get(key, "(absent)"), made_by.get(key, "(absent)")
-        if was != wanted:
+    for key in sorted(origin.keys() | made_by.keys()):
+        present, asked = origin.get(key, "(absent)"), made_by.get(key, "(absent)")
+        if present != asked:
             raise ConfigError(
-                f"{root} holds masks made with {key}={was!r}, asked for {wanted!r}; give another "
+                f"{root} holds masks made with {key}={present!r}, asked for {asked!r}; give another "
                 "--out, or the old value to go on"
             )

@@ -1,4 +1,4 @@
-"""Pictures of the report: the slice, and what is laid over it as PNGs of a palette with alpha."""
+"""Pictures of the report: the slice, and its overlays as PNGs of a palette with alpha."""
 
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from scipy import ndimage
 
+from mgajax.files import naming_file
 from mgajax.inference.problems import RESEARCH_USE
 from mgajax.reporting.figures.map_panels import HEAT, QUANTILE, SIGNED
 from mgajax.reporting.figures.style import SURPLUS
@@ -23,21 +24,22 @@ FILL, EDGE = 70, 255
 
 
 def save_slice(picture: UInt8[np.ndarray, "h w"], path: Path) -> None:
-    """The slice by itself, as JPEG."""
+    """Save the slice itself, as JPEG."""
     image = Image.fromarray(picture)
     image.thumbnail((LARGEST_SIDE, LARGEST_SIDE))
-    image.save(path, format="JPEG", quality=JPEG_QUALITY, comment=RESEARCH_USE.encode())
+    with naming_file(path):
+        image.save(path, format="JPEG", quality=JPEG_QUALITY, comment=RESEARCH_USE.encode())
 
 
 def save_lesion(lesion: Bool[np.ndarray, "h w"], path: Path) -> None:
-    """Outline and translucent filling."""
+    """Save the lesion's outline and translucent filling."""
     levels = np.where(lesion, np.uint8(1), np.uint8(0)) + _outline(lesion)
     colours = np.tile(np.array(to_rgb(SURPLUS)), (3, 1))
     _save(_small(levels), path, colours=colours, opacity=np.array([0, FILL, EDGE]))
 
 
 def save_signed(values: Float[np.ndarray, "h w"], path: Path) -> None:
-    """Red for the explained class, blue against it, clear at 0; on the slice's own scale."""
+    """Save an attribution: red for the explained class, blue against it, clear at 0; scaled by slice."""
     largest = max(float(np.quantile(np.abs(values), QUANTILE)), 1e-12)
     levels = np.rint(np.clip(values / largest, -1, 1) * 127 + 128).astype(np.uint8)
     opacity = 255 * np.sqrt(np.abs(np.arange(256) - 128) / 128)
@@ -45,9 +47,9 @@ def save_signed(values: Float[np.ndarray, "h w"], path: Path) -> None:
 
 
 def save_heat(values: Float[np.ndarray, "h w"], path: Path) -> None:
-    """From clear at the slice's smallest value to red at its largest."""
-    held = values[values > 0]
-    low, high = (float(held.min()), float(held.max())) if held.size else (0.0, 1.0)
+    """Save a map from clear at the slice's smallest value to red at its largest."""
+    positive = values[values > 0]
+    low, high = (float(positive.min()), float(positive.max())) if positive.size else (0.0, 1.0)
     scaled = np.clip((values - low) / max(high - low, 1e-12), 0, 1)
     levels = np.rint(scaled * 255).astype(np.uint8)
     _save(_small(levels), path, colours=_colours(HEAT), opacity=np.linspace(0, 170, 256))
@@ -56,9 +58,9 @@ def save_heat(values: Float[np.ndarray, "h w"], path: Path) -> None:
 def save_overlay(
     picture: UInt8[np.ndarray, "h w"], lesion: Bool[np.ndarray, "h w"], path: Path
 ) -> None:
-    """The slice with its lesion's outline, of the slice's own size, for tools other than browsers.
+    """Save the slice with its lesion's outline, at the slice's own size, for tools other than browsers.
 
-    White becomes the grey below it, since a palette has one place for the outline's colour.
+    White becomes the grey below it, since the palette needs an entry for the outline's colour.
     """
     levels = np.where(_outline(lesion), np.uint8(255), np.minimum(picture, np.uint8(254)))
     colours = np.tile(np.arange(256)[:, None] / 255, (1, 3))
@@ -88,4 +90,5 @@ def _save(
     text.add_text("Comment", RESEARCH_USE)
     image.putpalette(np.rint(255 * colours).astype(np.uint8).tobytes())
     alpha = np.rint(opacity).astype(np.uint8).tobytes()
-    image.save(path, format="PNG", pnginfo=text, transparency=alpha)
+    with naming_file(path):
+        image.save(path, format="PNG", pnginfo=text, transparency=alpha)

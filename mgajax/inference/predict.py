@@ -1,4 +1,4 @@
-"""`mgajax predict`: everything that was given, scan by scan."""
+"""`mgajax predict`: all inputs, scan by scan."""
 
 import dataclasses
 import json
@@ -12,7 +12,7 @@ from typing import Any
 from mgajax import config as configs
 from mgajax.errors import ConfigError, DataError
 from mgajax.explanation.methods import METHODS
-from mgajax.files import write_text
+from mgajax.files import naming_file, write_text
 from mgajax.imaging.windows import PUBLISHED
 from mgajax.inference.inputs import find_scans
 from mgajax.inference.prediction_page import overview_page, scan_page
@@ -24,7 +24,7 @@ from mgajax.inference.results import (
     PATIENTS,
     SETTINGS_FILE,
     ScanResult,
-    tables,
+    open_tables,
     write_patients,
 )
 from mgajax.inference.scanning import Settings, layer_names, predict_scan
@@ -36,11 +36,11 @@ ATTRIBUTIONS = (*(name for name in METHODS if name != "attention"), "none")
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What a call of `predict` did.
+    """The result of a call of `predict`.
 
     Attributes:
-      scans: what was predicted.
-      problems: what was wrong with the input.
+      scans: predicted scans.
+      problems: of the input.
       page: the overview.
     """
 
@@ -77,19 +77,20 @@ def predict(
     _check(settings)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(f"--out {out}: not an empty folder; give another one")
-    predictor = _predictor(classifiers, segmenter, settings=settings, overrides=overrides)
+    predictor = _load_predictor(classifiers, segmenter, settings=settings, overrides=overrides)
     problems, results = Problems(), []
     out.mkdir(parents=True, exist_ok=True)
-    notes = _notes(predictor, settings=settings)
+    notes = _explain_numbers(predictor, settings=settings)
     with (
+        naming_file(out),
         tempfile.TemporaryDirectory(prefix=".unpacked-", dir=out) as unpacked,
-        tables(out) as table,
+        open_tables(out) as table,
     ):
         scans = find_scans(inputs, unpacked=Path(unpacked), turn=settings.turn, problems=problems)
         for scan in scans:
             folder = out / scan.name
             result = None
-            with problems.guarded(f"{scan.source}, scan {scan.name}"):
+            with problems.guard(f"{scan.source}, scan {scan.name}"), naming_file(folder):
                 result = predict_scan(
                     scan, predictor=predictor, folder=folder, settings=settings, problems=problems
                 )
@@ -98,17 +99,16 @@ def predict(
                 continue
             table.add(result)
             layers = layer_names(predictor, settings=settings)
-            text = scan_page(result, layers=layers, notes=notes)
-            write_text(text, folder / OVERVIEW)
+            write_text(scan_page(result, layers=layers, notes=notes), folder / OVERVIEW)
             results.append(result)
     write_patients(results, out / PATIENTS)
     page = out / OVERVIEW
-    write_text(overview_page(results, problems=problems.found, notes=notes), page)
+    write_text(overview_page(results, problems=problems.noted, notes=notes), page)
     report = _report(predictor, settings, inputs=inputs, results=results, problems=problems)
     write_text(json.dumps(report, indent=2), out / SETTINGS_FILE)
     if not results:
-        raise DataError(f"{_named(inputs)}: nothing that could be predicted; see {page}")
-    return Outcome(tuple(results), tuple(problems.found), page)
+        raise DataError(f"{_join(inputs)}: nothing that could be predicted; see {page}")
+    return Outcome(tuple(results), tuple(problems.noted), page)
 
 
 def _check(settings: Settings) -> None:
@@ -122,14 +122,14 @@ def _check(settings: Settings) -> None:
         raise ConfigError(f"--batch_size {settings.batch_size}: expected at least 1")
 
 
-def _predictor(
+def _load_predictor(
     classifiers: Sequence[Path],
     segmenter: Path | None,
     *,
     settings: Settings,
     overrides: Sequence[str],
 ) -> Predictor:
-    """The runs, each of the task that its flag says."""
+    """Load the runs, and check that each has the task of its option."""
     runs = [*classifiers, *filter(None, [segmenter])]
     if not runs:
         raise ConfigError("give --classifier RUN, --segmenter RUN, or both")
@@ -142,14 +142,14 @@ def _predictor(
     )
     if len(predictor.classifiers) != len(classifiers):
         raise ConfigError(
-            f"--classifier {_named(classifiers)}, --segmenter {segmenter}: the first take runs of "
+            f"--classifier {_join(classifiers)}, --segmenter {segmenter}: the first take runs of "
             f"{', '.join(CLASSIFIERS)}, the other one of {', '.join(SEGMENTERS)}"
         )
     return predictor
 
 
-def _notes(predictor: Predictor, *, settings: Settings) -> list[str]:
-    """How the numbers are meant."""
+def _explain_numbers(predictor: Predictor, *, settings: Settings) -> list[str]:
+    """What the numbers mean, for the pages."""
     rendering = (
         "each slice from its minimum to its maximum, as the published set"
         if settings.window is None
@@ -157,7 +157,7 @@ def _notes(predictor: Predictor, *, settings: Settings) -> list[str]:
     )
     notes = [f"Hounsfield units are rendered {rendering}; turn: {settings.turn}."]
     if predictor.classifiers:
-        notes.append(_about_probabilities(len(predictor.classifiers), settings.variations))
+        notes.append(_explain_probabilities(len(predictor.classifiers), settings.variations))
     if predictor.segmenter is not None:
         rule = settings.lung
         notes.append(
@@ -172,15 +172,15 @@ def _notes(predictor: Predictor, *, settings: Settings) -> list[str]:
     return notes
 
 
-def _about_probabilities(networks: int, variations: int) -> str:
-    told = (
+def _explain_probabilities(networks: int, variations: int) -> str:
+    text = (
         "A scan’s probabilities are means over its slices that show a chest; where fewer than "
         f"{LEAST_CHEST:.0%} do, it has no class."
     )
     if networks * variations == 1:
-        return f"{told} There are no intervals; --tta N or several --classifier give some."
+        return f"{text} There are no intervals; --tta N or several --classifier give some."
     return (
-        f"{told} Each is a mean over {networks * variations} members: networks ({networks}) × "
+        f"{text} Each is a mean over {networks * variations} members: networks ({networks}) × "
         f"variations of the slice ({variations}). Intervals lie between the {SPREAD[0]:.0%} and "
         f"{SPREAD[1]:.0%} quantiles of the members: they say how much the answer hangs on the network "
         "or on small changes of the slice, not how often it is right."
@@ -195,11 +195,11 @@ def _report(
     results: Sequence[ScanResult],
     problems: Problems,
 ) -> dict[str, Any]:
-    plain = dataclasses.asdict(settings) | {"window": str(settings.window or PUBLISHED)}
+    described = dataclasses.asdict(settings) | {"window": str(settings.window or PUBLISHED)}
     return {
         "use": RESEARCH_USE,
         "inputs": [str(path) for path in inputs],
-        "settings": plain,
+        "settings": described,
         "networks": [
             {
                 "model": network.trained.config.model.name,
@@ -209,11 +209,11 @@ def _report(
             for network in predictor.networks
         ],
         "scans": {scan.name: len(scan.slices) for scan in results},
-        "problems": [str(problem) for problem in problems.found],
-        "notes": _notes(predictor, settings=settings),
+        "problems": [str(problem) for problem in problems.noted],
+        "notes": _explain_numbers(predictor, settings=settings),
         "provenance": configs.provenance(),
     }
 
 
-def _named(paths: Sequence[Path]) -> str:
+def _join(paths: Sequence[Path]) -> str:
     return " ".join(map(str, paths)) or "(none)"

@@ -1,7 +1,7 @@
-"""The pages: one a scan, with a slider over its slices, and an overview. No network is needed.
+"""The pages: one for each scan, with a slider over its slices, and an overview. They work offline.
 
-Pictures lie beside the pages and are loaded as they are looked at, so that a page of 600 slices
-opens at once; the folder of results is moved or sent as a whole.
+Pictures lie beside the pages and are loaded when shown, so that a page of 600 slices opens at once;
+the folder of results is moved or sent as a whole.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from mgajax.errors import quantity
 from mgajax.inference.predictor import spread
 from mgajax.inference.problems import RESEARCH_USE, Problem
 from mgajax.inference.results import (
@@ -21,9 +22,9 @@ from mgajax.inference.results import (
     ScanResult,
     SliceResult,
     Volumes,
-    by_patient,
-    measured,
-    no_class,
+    explain_no_class,
+    group_by_patient,
+    measure_volumes,
 )
 from mgajax.reporting.figures.style import CLASS_COLOURS, SURPLUS
 from mgajax.reporting.html.blocks import (
@@ -51,7 +52,7 @@ LAYERS: Mapping[str, str] = {
     "attention": "attention of the network",
     "attribution": "attribution: red for the slice’s class, blue against",
 }
-"""What may lie over a slice, in the order in which it is laid."""
+"""The overlays of a slice, from bottom to top."""
 
 SHOWN_AT_FIRST = "lesion"
 LEGEND = "Lines: chance of each class by slice; shaded: area of lesion."
@@ -67,20 +68,20 @@ def scan_page(scan: ScanResult, *, layers: Sequence[str], notes: Sequence[str]) 
     """The page of one scan, to lie in its folder.
 
     Args:
-      scan: what was found.
+      scan: its results.
       layers: the folders of pictures, see `scanning.layer_names`.
-      notes: how the numbers are meant.
+      notes: what the numbers mean.
     """
     count = len(scan.slices)
-    shown = np.unique(np.linspace(1, count, min(count, MOST_THUMBNAILS)).round().astype(int))
-    area, lines = _strip(scan)
+    thumbnails = np.unique(np.linspace(1, count, min(count, MOST_THUMBNAILS)).round().astype(int))
+    area, lines = _slider_chart(scan)
     return html_page(
         scan.name,
         [Section("", tuple(map(Note, notes)))],
         trail=[Link("all scans", "../index.html")],
         banner=RESEARCH_USE,
         template="scan.html",
-        about=f"patient {scan.patient} · {count} slices · {scan.kind}",
+        about=f"patient {scan.patient} · {quantity(count, 'slice')} · {scan.kind}",
         layers=[
             {"name": name, "text": text, "shown": name == SHOWN_AT_FIRST}
             for name, text in LAYERS.items()
@@ -92,40 +93,43 @@ def scan_page(scan: ScanResult, *, layers: Sequence[str], notes: Sequence[str]) 
         legend=LEGEND,
         bars=_bars(np.zeros(len(CLASS_NAMES)) if lines else None),  # the script's
         summary=_summary(scan),
-        thumbnails=shown.tolist(),
-        scan={"first": _key_slice(scan), "slices": [_entry(part, scan) for part in scan.slices]},
+        thumbnails=thumbnails.tolist(),
+        scan={
+            "first": _key_slice(scan),
+            "slices": [_script_entry(slice_, scan) for slice_ in scan.slices],
+        },
     )
 
 
 def overview_page(
     scans: Sequence[ScanResult], *, problems: Sequence[Problem], notes: Sequence[str]
 ) -> str:
-    """The page that links to the scans' own."""
+    """The page that links to those of the scans."""
     heads = ("scan", "", "class", "lesion", "share of lung", "warnings")
-    trouble: tuple[Block, ...] = (Items(tuple(map(str, problems))),)
-    several = [patient for patient in by_patient(scans) if len(patient.scans) > 1]
-    patients = Table(("patient", "scans", "class, over all scans"), tuple(map(_patient, several)))
+    problem_items: tuple[Block, ...] = (Items(tuple(map(str, problems))),)
+    patients = [patient for patient in group_by_patient(scans) if len(patient.scans) > 1]
+    table = Table(("patient", "scans", "class, over all scans"), tuple(map(_patient, patients)))
     sections = [
         Section("", (Table(heads, tuple(map(_row, scans))),)),
-        *([Section("Patients with several scans", (patients,))] if several else []),
-        *([Section("Input that could not be taken as it is", trouble)] if problems else []),
+        *([Section("Patients with several scans", (table,))] if patients else []),
+        *([Section("Input that could not be taken as it is", problem_items)] if problems else []),
         Section("How to read this", (*notes, Facts(FILES))),
     ]
     return html_page("Predictions", sections, banner=RESEARCH_USE)
 
 
 def _row(scan: ScanResult) -> Row:
-    found = measured(scan)
+    volumes = measure_volumes(scan)
     page = f"{scan.name}/index.html"
     picture = f"{scan.name}/slices/{_key_slice(scan):04}.jpg"
-    about = f"{scan.patient}, {len(scan.slices)} slices, {scan.kind}"
+    about = f"{scan.patient}, {quantity(len(scan.slices), 'slice')}, {scan.kind}"
     return (
         (Link(scan.name, page), Note(about)),
         Thumbnail(picture, alt=f"Slice {_key_slice(scan)} of {scan.name}", href=page),
-        _bars(None if scan.members is None else scan.members.mean(axis=0)) or _unclassed(scan),
-        _volume(found, pixels=scan.lesion_pixels),
-        "–" if found.share is None else f"{found.share:.1%}",
-        Caution(_warned(scan)),
+        _bars(None if scan.members is None else scan.members.mean(axis=0)) or _why_no_class(scan),
+        _format_lesion(volumes, pixels=scan.lesion_pixels),
+        "–" if volumes.share is None else f"{volumes.share:.1%}",
+        Caution(_count_warnings(scan)),
     )
 
 
@@ -141,7 +145,7 @@ def _patient(patient: PatientResult) -> Row:
 
 
 def _bars(chances: Float[np.ndarray, "k"] | None) -> Bars | None:
-    """A bar a class; nothing without a classifier."""
+    """A bar for each class; None without a classifier."""
     if chances is None:
         return None
     return Bars(
@@ -152,15 +156,15 @@ def _bars(chances: Float[np.ndarray, "k"] | None) -> Bars | None:
     )
 
 
-def _unclassed(scan: ScanResult) -> str:
-    """Why a scan has no class; nothing without a classifier, or where it has one."""
-    return "" if scan.counted else no_class(scan)
+def _why_no_class(scan: ScanResult) -> str:
+    """Why a scan has no class; "" where it has one."""
+    return "" if scan.counted else explain_no_class(scan)
 
 
 def _summary(scan: ScanResult) -> Facts:
     rows: dict[str, Cell] = {}
-    if told := _unclassed(scan):
-        rows["class"] = told
+    if reason := _why_no_class(scan):
+        rows["class"] = reason
     if scan.members is not None:
         mean, interval = scan.members.mean(axis=0), spread(scan.members)
         for code, name in enumerate(CLASS_NAMES):
@@ -169,28 +173,28 @@ def _summary(scan: ScanResult) -> Facts:
             )
             rows[name] = f"{mean[code]:.1%}{low_high}"
     if scan.lesion_pixels is not None:
-        found = measured(scan)
-        rows["lesion"] = _volume(found, pixels=scan.lesion_pixels)
-        if found.share is not None:
-            rows["share of lung"] = f"{found.share:.1%}"
-    if warned := _warned(scan):
-        rows["warnings"] = warned
+        volumes = measure_volumes(scan)
+        rows["lesion"] = _format_lesion(volumes, pixels=scan.lesion_pixels)
+        if volumes.share is not None:
+            rows["share of lung"] = f"{volumes.share:.1%}"
+    if warnings := _count_warnings(scan):
+        rows["warnings"] = warnings
     return Facts(rows)
 
 
-def _strip(scan: ScanResult) -> tuple[str, list[dict[str, str]]]:
-    """Over the slider: the lesion's area by slice, and a line for the chance of each class."""
+def _slider_chart(scan: ScanResult) -> tuple[str, list[dict[str, str]]]:
+    """The chart over the slider: the lesion's area by slice, and a line for the chance of each class."""
     count = len(scan.slices)
     x = np.linspace(0, 1000, count) if count > 1 else np.array([500.0])
-    known = np.array([part.lesion_pixels or 0 for part in scan.slices], np.float64)
-    area = _points(x, known / known.max()) if known.max() > 0 else ""
-    said = [part.members is not None for part in scan.slices]
-    members = [part.members for part in scan.slices if part.members is not None]
+    pixels = np.array([slice_.lesion_pixels or 0 for slice_ in scan.slices], np.float64)
+    area = _points(x, pixels / pixels.max()) if pixels.max() > 0 else ""
+    is_classified = [slice_.members is not None for slice_ in scan.slices]
+    members = [slice_.members for slice_ in scan.slices if slice_.members is not None]
     if not members:
         return area, []
     chances = np.stack([member.mean(axis=0) for member in members])
     return area, [
-        {"points": _points(x[said], chances[:, code]), "colour": CLASS_COLOURS[name]}
+        {"points": _points(x[is_classified], chances[:, code]), "colour": CLASS_COLOURS[name]}
         for code, name in enumerate(CLASS_NAMES)
     ]
 
@@ -199,35 +203,37 @@ def _points(x: np.ndarray, shares: np.ndarray) -> str:
     return " ".join(f"{a:.1f},{100 - 100 * b:.1f}" for a, b in zip(x, shares, strict=True))
 
 
-def _entry(one: SliceResult, scan: ScanResult) -> dict[str, Any]:
-    """What the script shows of a slice."""
-    place = "" if one.position is None else f", {one.position:.1f} mm"
-    found = measured(one)
+def _script_entry(slice_: SliceResult, scan: ScanResult) -> dict[str, Any]:
+    """The texts and chances of a slice, for the page's script."""
+    position = "" if slice_.position is None else f", {slice_.position:.1f} mm"
+    volumes = measure_volumes(slice_)
     lesion = (
-        "" if one.lesion_pixels is None else f" · lesion {_volume(found, pixels=one.lesion_pixels)}"
+        ""
+        if slice_.lesion_pixels is None
+        else f" · lesion {_format_lesion(volumes, pixels=slice_.lesion_pixels)}"
     )
     return {
-        "text": f"Slice {one.number} of {len(scan.slices)}: {one.name}{place}{lesion}",
-        "warnings": "; ".join(f"{oddity}: {oddity.meaning}" for oddity in one.oddities),
-        "chances": [] if one.members is None else one.members.mean(axis=0).round(5).tolist(),
+        "text": f"Slice {slice_.number} of {len(scan.slices)}: {slice_.name}{position}{lesion}",
+        "warnings": "; ".join(f"{oddity}: {oddity.meaning}" for oddity in slice_.oddities),
+        "chances": [] if slice_.members is None else slice_.members.mean(axis=0).round(5).tolist(),
     }
 
 
 def _key_slice(scan: ScanResult) -> int:
-    """Where to begin: the largest lesion in a chest, else the middle."""
-    parts = scan.chests or scan.slices
-    largest = max(parts, key=lambda one: one.lesion_pixels or 0)
-    return largest.number if largest.lesion_pixels else parts[len(parts) // 2].number
+    """The number of the slice shown first: the largest lesion in a chest, else the middle."""
+    slices = scan.chests or scan.slices
+    largest = max(slices, key=lambda slice_: slice_.lesion_pixels or 0)
+    return largest.number if largest.lesion_pixels else slices[len(slices) // 2].number
 
 
-def _volume(found: Volumes, *, pixels: int | None) -> str:
+def _format_lesion(volumes: Volumes, *, pixels: int | None) -> str:
     if pixels is None:
         return "–"
-    return f"{pixels:,} pixels" if found.lesion_ml is None else f"{found.lesion_ml:.2f} ml"
+    return f"{pixels:,} pixels" if volumes.lesion_ml is None else f"{volumes.lesion_ml:.2f} ml"
 
 
-def _warned(scan: ScanResult) -> str:
-    """How many slices have which warning."""
+def _count_warnings(scan: ScanResult) -> str:
+    """The number of slices with each warning."""
     return "; ".join(
         f"{oddity}: {count} of {len(scan.slices)}" for oddity, count in scan.oddities.items()
     )

@@ -24,7 +24,7 @@ from mgajax.data.loader import to_float
 from mgajax.data.preparation import Preparation
 from mgajax.errors import ConfigError, DataError
 from mgajax.imaging.body import foreground
-from mgajax.inference.segmenter import FramedSlice, lesion_function, prepared
+from mgajax.inference.segmenter import FramedSlice, frame_slice, lesion_function
 from mgajax.models.registry import CLASSIFIERS, SEGMENTERS
 from mgajax.progress import map_ordered
 from mgajax.training.batch_inference import BatchInference
@@ -32,7 +32,7 @@ from mgajax.training.sharding import first_device
 from mgajax.training.trained import TrainedNetwork, load_trained
 
 BUCKETS: tuple[int, ...] = (1, 2, 4, 8, 16)
-"""Batch sizes by default: at most half of a batch is filling."""
+"""Batch sizes by default: at most half of a batch is padding."""
 
 SPREAD = (0.05, 0.95)
 """Quantiles of the members' probabilities between which `spread` lies."""
@@ -40,17 +40,17 @@ SPREAD = (0.05, 0.95)
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What the networks say of one slice.
+    """The networks' results for one slice.
 
     Attributes:
       probabilities: of the classes, the mean over the members; None without a classifier.
       members: the same of each member: every classifier × every variation, the classifier's
         number changing slowest.
       attention: the attention map of the first classifier that lesions guide (or its last one) at
-        the slice's own pixels, 0 outside what was cut out; None where there is none.
+        the slice's own pixels, 0 outside the crop; None where there is none.
       lesion: the probability of lesion at the slice's own pixels; None without a segmenter.
-      prepared: the slice as the first network saw it.
-      body: as it was found for that network; None where none was.
+      prepared: the slice as the first network sees it.
+      body: as found for that network; None where none was found.
     """
 
     probabilities: Float64[np.ndarray, "k"] | None
@@ -64,10 +64,10 @@ class Prediction:
 def spread(
     members: Float64[np.ndarray, "m k"],
 ) -> tuple[Float64[np.ndarray, "k"], Float64[np.ndarray, "k"]] | None:
-    """Where nine tenths of the members' probabilities lie, class by class; None of one member.
+    """Bounds of nine tenths of the members' probabilities, by class; None for a single member.
 
-    It tells how much a prediction hangs on the network chosen, or on small changes of the slice.
-    It is no confidence interval: networks that agree may all be wrong.
+    They show how much a prediction depends on the chosen network, or on small changes of the slice.
+    They are no confidence interval: networks that agree may all be wrong.
     """
     if len(members) < 2:
         return None
@@ -77,28 +77,28 @@ def spread(
 
 @dataclass(frozen=True, eq=False)
 class RunNetwork:
-    """One run inside of a `Predictor`.
+    """One run of a `Predictor`.
 
     Attributes:
       trained: the run.
       settings: how its slices are prepared.
-      variables: what `model.apply` takes, on the host.
-      apply: images to a dictionary of results, see `_classified`, or to probabilities of lesion.
-      vary: the same for varied images, by the variation's number; None where nothing is varied.
+      variables: for `model.apply`, on the host.
+      apply: images to a dictionary of results, see `_classify`, or to probabilities of lesion.
+      vary: the same for varied images, by the variation's number; None without variations.
     """
 
     trained: TrainedNetwork
     settings: Preparation
     variables: Any
     apply: BatchInference
-    vary: BatchInference | None = None
+    vary: BatchInference | None
 
 
 class Predictor:
     """Trained runs, ready to predict; threads may share it.
 
-    Every network is compiled once a batch size of `buckets`, on the first device. A slice's result
-    does not depend on the slices beside it.
+    Every network is compiled once for each batch size of `buckets`, on the first device. A slice's
+    result does not depend on the other slices of its batch.
     """
 
     def __init__(
@@ -111,11 +111,11 @@ class Predictor:
         """Load the best checkpoints.
 
         Args:
-          runs: folders that `mgajax train` made, or what `load_trained` gave: any number of
+          runs: folders that `mgajax train` made, or results of `load_trained`: any number of
             classifiers, at most one segmenter.
-          variations: test-time augmentation: how many times each classifier sees a slice, once as
-            it is and the others varied as in its training. The n-th variation is the same for
-            every slice. Segmenters see it once.
+          variations: test-time augmentation: how often each classifier sees a slice, once
+            unchanged and the other times varied as in its training. The n-th variation is the same
+            for every slice. Segmenters see a slice once.
           buckets: batch sizes, see `BatchInference`.
           overrides: `--config.key=value` for keys that do not change numbers.
 
@@ -125,24 +125,26 @@ class Predictor:
         """
         if variations < 1:
             raise ConfigError(f"variations={variations}: expected at least 1 (1: none)")
-        trained = [
+        networks = [
             run if isinstance(run, TrainedNetwork) else load_trained(Path(run), overrides=overrides)
             for run in runs
         ]
-        names = [one.config.model.name for one in trained]
-        segmenters = [one for one, name in zip(trained, names, strict=True) if name in SEGMENTERS]
-        if not trained or len(segmenters) > 1:
+        names = [network.config.model.name for network in networks]
+        segmenters = [
+            network for network, name in zip(networks, names, strict=True) if name in SEGMENTERS
+        ]
+        if not networks or len(segmenters) > 1:
             raise ConfigError(
                 f"runs of {', '.join(names) or 'nothing'}: expected classifiers "
                 f"({', '.join(CLASSIFIERS)}) and at most one segmenter ({', '.join(SEGMENTERS)})"
             )
         self.variations = variations
         self.classifiers = tuple(
-            _classifier(one, variations=variations, buckets=buckets)
-            for one, name in zip(trained, names, strict=True)
+            _compile_classifier(network, variations=variations, buckets=buckets)
+            for network, name in zip(networks, names, strict=True)
             if name in CLASSIFIERS
         )
-        self.segmenter = _segmenter(segmenters[0], buckets=buckets) if segmenters else None
+        self.segmenter = _compile_segmenter(segmenters[0], buckets=buckets) if segmenters else None
 
     @property
     def networks(self) -> tuple[RunNetwork, ...]:
@@ -159,74 +161,84 @@ class Predictor:
         Raises:
           DataError: an image of another shape or type.
         """
-        pictures = [_checked(image, place=place) for place, image in enumerate(images)]
+        pictures = [_check_image(image, index=index) for index, image in enumerate(images)]
         if not pictures:
             return ()
-        wanted = list(dict.fromkeys(network.settings for network in self.networks))
-        shares = {settings.minimum_foreground for settings in wanted}
-        bodies = {share: _bodies(pictures, minimum=share) for share in shares}
-        ready = {
-            settings: _prepared(pictures, bodies[settings.minimum_foreground], settings=settings)
-            for settings in wanted
+        preparations = list(dict.fromkeys(network.settings for network in self.networks))
+        shares = {settings.minimum_foreground for settings in preparations}
+        bodies = {share: _find_bodies(pictures, minimum=share) for share in shares}
+        prepared = {
+            settings: _frame_slices(
+                pictures, bodies[settings.minimum_foreground], settings=settings
+            )
+            for settings in preparations
         }
-        found = [self._classified(one, ready[one.settings]) for one in self.classifiers]
-        members = np.concatenate([chances for chances, _ in found]) if found else None
-        attention = _restored(found[0][1], self.classifiers[0], ready) if found else None
+        outputs = [
+            self._classify(network, prepared[network.settings]) for network in self.classifiers
+        ]
+        members = (
+            np.concatenate([probabilities for probabilities, _ in outputs]) if outputs else None
+        )
+        attention = _restore_maps(outputs[0][1], self.classifiers[0], prepared) if outputs else None
         lesions = None
         if self.segmenter is not None:
-            stacked = _stacked(ready[self.segmenter.settings])
-            lesions = _restored(self.segmenter.apply(stacked), self.segmenter, ready)
+            squares = _stack(prepared[self.segmenter.settings])
+            lesions = _restore_maps(self.segmenter.apply(squares), self.segmenter, prepared)
         first = self.networks[0].settings
         return tuple(
             Prediction(
-                probabilities=None if members is None else members[:, place].mean(axis=0),
-                members=None if members is None else members[:, place],
-                attention=None if attention is None else attention[place],
-                lesion=None if lesions is None else lesions[place],
-                prepared=ready[first][place],
-                body=bodies[first.minimum_foreground][place],
+                probabilities=None if members is None else members[:, index].mean(axis=0),
+                members=None if members is None else members[:, index],
+                attention=None if attention is None else attention[index],
+                lesion=None if lesions is None else lesions[index],
+                prepared=prepared[first][index],
+                body=bodies[first.minimum_foreground][index],
             )
-            for place in range(len(pictures))
+            for index in range(len(pictures))
         )
 
-    def _classified(
+    def _classify(
         self, network: RunNetwork, slices: Sequence[FramedSlice]
     ) -> tuple[Float64[np.ndarray, "m n k"], Float32[np.ndarray, "n s s"] | None]:
         """Probabilities under each variation, and the attention map of the first."""
-        stacked = _stacked(slices)
-        plain = network.apply(stacked)
-        chances = [plain["probabilities"]]
+        images = _stack(slices)
+        output = network.apply(images)
+        probabilities = [output["probabilities"]]
         if network.vary is not None:
-            chances += [
-                network.vary(stacked, np.int32(number))["probabilities"]
+            probabilities += [
+                network.vary(images, np.int32(number))["probabilities"]
                 for number in range(1, self.variations)
             ]
-        return np.stack(chances).astype(np.float64), plain.get("attention")
+        return np.stack(probabilities).astype(np.float64), output.get("attention")
 
 
-def _classifier(trained: TrainedNetwork, *, variations: int, buckets: Sequence[int]) -> RunNetwork:
-    function, layout = functools.partial(_classified, trained.model), first_device()
+def _compile_classifier(
+    trained: TrainedNetwork, *, variations: int, buckets: Sequence[int]
+) -> RunNetwork:
+    function, layout = functools.partial(_classify, trained.model), first_device()
     vary = None
     if variations > 1:
         amounts = Augmentation(**trained.config.augmentation)
-        varied = _after_variation(function, settings=amounts, seed=int(trained.config.seed))
+        varied = _vary_inputs(function, settings=amounts, seed=int(trained.config.seed))
         vary = trained.inference(varied, sizes=buckets, layout=layout, further=1)
-    return _network(trained, trained.inference(function, sizes=buckets, layout=layout), vary=vary)
+    return _make_network(
+        trained, trained.inference(function, sizes=buckets, layout=layout), vary=vary
+    )
 
 
-def _segmenter(trained: TrainedNetwork, *, buckets: Sequence[int]) -> RunNetwork:
+def _compile_segmenter(trained: TrainedNetwork, *, buckets: Sequence[int]) -> RunNetwork:
     function = lesion_function(trained.model)
-    return _network(trained, trained.inference(function, sizes=buckets, layout=first_device()))
+    return _make_network(trained, trained.inference(function, sizes=buckets, layout=first_device()))
 
 
-def _network(
+def _make_network(
     trained: TrainedNetwork, apply: BatchInference, *, vary: BatchInference | None = None
 ) -> RunNetwork:
     settings = Preparation(**trained.config.preparation)
     return RunNetwork(trained, settings, jax.device_get(trained.variables), apply, vary)
 
 
-def _classified(
+def _classify(
     model: nn.Module,
     variables: Any,
     images: UInt8[Array, "b s s 1"] | Float[Array, "b s s 1"],
@@ -234,68 +246,68 @@ def _classified(
     """`probabilities` [b, k], and `attention` [b, s, s] of networks that have it."""
     inputs = to_float(images) if images.dtype == jnp.uint8 else images
     output: Any = model.apply(variables, inputs, train=False)
-    found = {"probabilities": jax.nn.softmax(output.logits.astype(jnp.float32), axis=-1)}
-    if (shown := output.shown_attention) is not None:
-        maps = shown.astype(jnp.float32)
-        found["attention"] = jax.image.resize(maps, images.shape[:3], "linear", antialias=False)
-    return found
+    outputs = {"probabilities": jax.nn.softmax(output.logits.astype(jnp.float32), axis=-1)}
+    if (attention := output.shown_attention) is not None:
+        maps = attention.astype(jnp.float32)
+        outputs["attention"] = jax.image.resize(maps, images.shape[:3], "linear", antialias=False)
+    return outputs
 
 
-def _after_variation(
+def _vary_inputs(
     function: Callable[..., Any], *, settings: Augmentation, seed: int
 ) -> Callable[..., Any]:
-    def varied(variables: Any, images: UInt8[Array, "b s s 1"], number: Int32[Array, ""]) -> Any:
-        # One key for all: a slice's variation does not depend on its place in the batch.
-        same = jnp.zeros(images.shape[0], jnp.int32)
-        keys = example_keys(seed=seed, step=number, positions=same)
-        floats = to_float(images)
+    def vary(variables: Any, images: UInt8[Array, "b s s 1"], number: Int32[Array, ""]) -> Any:
+        # One key for all: a slice's variation must not depend on its position in the batch.
+        positions = jnp.zeros(images.shape[0], jnp.int32)
+        keys = example_keys(seed=seed, step=number, positions=positions)
+        inputs = to_float(images)
         return function(
-            variables, augment(keys, floats, jnp.zeros_like(floats), settings=settings)[0]
+            variables, augment(keys, inputs, jnp.zeros_like(inputs), settings=settings)[0]
         )
 
-    return varied
+    return vary
 
 
-def _checked(image: np.ndarray, *, place: int) -> UInt8[np.ndarray, "h w"]:
+def _check_image(image: np.ndarray, *, index: int) -> UInt8[np.ndarray, "h w"]:
     plane = image[..., 0] if image.ndim == 3 and image.shape[-1] == 1 else image
     if plane.ndim != 2 or plane.dtype != np.uint8 or not plane.size:
         raise DataError(
-            f"images[{place}]: {image.dtype} {image.shape}, expected uint8 [h, w]; render Hounsfield "
+            f"images[{index}]: {image.dtype} {image.shape}, expected uint8 [h, w]; render Hounsfield "
             "units first (mgajax.imaging.windows.to_8_bit)"
         )
     return plane
 
 
-def _bodies(
+def _find_bodies(
     pictures: Sequence[UInt8[np.ndarray, "_ _"]], *, minimum: float
 ) -> tuple[Bool[np.ndarray, "_ _"] | None, ...]:
     """The body in each picture, which networks of different sizes share."""
     return tuple(map_ordered(functools.partial(foreground, minimum=minimum), pictures))
 
 
-def _prepared(
+def _frame_slices(
     pictures: Sequence[UInt8[np.ndarray, "_ _"]],
     bodies: Sequence[Bool[np.ndarray, "_ _"] | None],
     *,
     settings: Preparation,
 ) -> tuple[FramedSlice, ...]:
-    def one(place: int) -> FramedSlice:
-        return prepared(pictures[place], bodies[place], row=place, settings=settings)
+    def frame(index: int) -> FramedSlice:
+        return frame_slice(pictures[index], bodies[index], row=index, settings=settings)
 
-    return tuple(map_ordered(one, range(len(pictures))))
-
-
-def _stacked(slices: Sequence[FramedSlice]) -> UInt8[np.ndarray, "n s s 1"]:
-    return np.stack([one.image for one in slices])[..., None]
+    return tuple(map_ordered(frame, range(len(pictures))))
 
 
-def _restored(
+def _stack(slices: Sequence[FramedSlice]) -> UInt8[np.ndarray, "n s s 1"]:
+    return np.stack([slice_.image for slice_ in slices])[..., None]
+
+
+def _restore_maps(
     values: Float32[np.ndarray, "n s s"] | None,
     network: RunNetwork,
-    ready: dict[Preparation, tuple[FramedSlice, ...]],
+    prepared_slices: dict[Preparation, tuple[FramedSlice, ...]],
 ) -> list[Float32[np.ndarray, "_ _"]] | None:
-    """Maps of a network's squares at the slices' own pixels."""
+    """A network's maps at the slices' own pixels."""
     if values is None:
         return None
-    pairs = zip(ready[network.settings], values, strict=True)
-    return [one.restored(value, settings=network.settings) for one, value in pairs]
+    pairs = zip(prepared_slices[network.settings], values, strict=True)
+    return [slice_.restore(value, settings=network.settings) for slice_, value in pairs]

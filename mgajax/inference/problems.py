@@ -1,4 +1,4 @@
-"""What was wrong with the input: told at once, one line each, and written down."""
+"""Problems of the input: printed at once, one line each, and collected."""
 
 import logging
 from collections.abc import Iterator
@@ -13,11 +13,11 @@ from mgajax.progress import say
 _log = logging.getLogger(__name__)
 
 RESEARCH_USE = "Research use only: not a medical device"
-"""On every page and in every file that is written."""
+"""Stands on every page and in every file that is written."""
 
 ProblemKind = Literal["left out", "odd", "passed over"]
-"""A file that is not predicted, though it should be; something predicted that may not be what it
-should; or what was rightly left alone, which is no problem of the input."""
+""""left out": a file that should be predicted and is not. "odd": predicted, but perhaps not what it
+should be. "passed over": rightly not predicted, which is no problem of the input."""
 
 
 @dataclass(frozen=True)
@@ -35,24 +35,24 @@ class Problem:
 class Problems:
     """The problems of a call, in the order in which they came up."""
 
-    found: list[Problem] = field(default_factory=list)
+    noted: list[Problem] = field(default_factory=list)
 
     def note(self, text: str, *, kind: ProblemKind = "left out") -> None:
-        """Tell one and keep it."""
+        """Print a problem and collect it."""
         problem = Problem(kind, _readable(" ".join(text.split())))
         say(str(problem))
-        self.found.append(problem)
+        self.noted.append(problem)
 
-    def unreadable(self, path: Path | str, error: Exception) -> None:
-        """Tell of a file or folder that cannot be opened, be it by its name alone."""
+    def note_unreadable(self, path: Path | str, error: Exception) -> None:
+        """Note a file or folder that cannot be opened."""
         reason = getattr(error, "strerror", None) or error
         self.note(f"{path}: cannot be read ({reason})")
 
     @contextmanager
-    def guarded(self, where: str) -> Iterator[None]:
-        """Whatever fails within is one line about `where`, so that all else goes on.
+    def guard(self, input_name: str) -> Iterator[None]:
+        """Note whatever fails within as one line about this input, so that the call goes on.
 
-        What the operating system refuses passes: a full disk concerns the whole call.
+        Errors of the operating system are passed on: a full disk concerns the whole call.
         """
         try:
             yield
@@ -61,12 +61,12 @@ class Problems:
         except MgajaxError as error:  # its line names the file
             self.note(str(error))
         except Exception as error:
-            _log.debug("%s", where, exc_info=True)
-            self.note(f"{where}: {type(error).__name__} ({error}); the rest is done")
+            _log.debug("%s", input_name, exc_info=True)
+            self.note(f"{input_name}: {type(error).__name__} ({error}); the rest is done")
 
 
 def _readable(text: str) -> str:
-    """A text with what no terminal shows spelt out."""
+    """A text with its unprintable characters as escapes."""
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
     )

@@ -1,4 +1,4 @@
-"""What is said of a slice, a scan and a patient, and the three tables."""
+"""The results of a slice, a scan and a patient, and their three tables."""
 
 import csv
 from collections import Counter
@@ -11,7 +11,8 @@ from typing import Any, TextIO, TypeVar
 import numpy as np
 from jaxtyping import Float64
 
-from mgajax.files import UNENCODABLE, write_csv
+from mgajax.errors import quantity
+from mgajax.files import UNENCODABLE, naming_file, write_csv
 from mgajax.inference.predictor import spread
 from mgajax.inference.problems import RESEARCH_USE
 from mgajax.inference.scans import ScanKind
@@ -21,32 +22,32 @@ from mgajax.schema import CLASS_NAMES
 SLICES, SCANS, PATIENTS = "slices.csv", "scans.csv", "patients.csv"
 OVERVIEW, SETTINGS_FILE = "index.html", "predict.json"
 RESULT_FILES = (OVERVIEW, SLICES, SCANS, PATIENTS, SETTINGS_FILE)
-"""What lies beside the scans' folders, whose names these are not."""
+"""Files beside the scans' folders; no folder may have such a name."""
 
 LEAST_CHEST = 0.2
-"""A scan has a class where at least this share of its slices shows a chest."""
+"""A scan has a class if at least this share of its slices shows a chest."""
 
 COUNTS = ["slices", "chest_slices"]
 CLASSES = [f"{name}{end}" for name in CLASS_NAMES for end in ("", "_low", "_high")]
 FINDINGS = ["predicted", *CLASSES, "lesion_ml", "lung_ml", "lesion_share_of_lung"]
 
 
-Number = TypeVar("Number", int, float)
+Amount = TypeVar("Amount", int, float)
 
 
 @dataclass(frozen=True, eq=False)
 class SliceResult:
-    """One slice.
+    """The results of one slice.
 
     Attributes:
       number: from the head, from 1; the name of its pictures in the report.
       name: its file's, or `VOLUME:PLANE`.
-      source: its file, as it was given.
-      position: in mm towards the head; None where nobody knows.
-      voxel_ml: what a pixel of it stands for; None where millimetres are not known.
+      source: its file, as given.
+      position: in mm towards the head; None where unknown.
+      voxel_ml: the volume of a pixel; None where millimetres are unknown.
       members: [m, k], see `Prediction`; None without a classifier, or where no chest is shown.
       lesion_pixels: inside the thorax; None without a segmenter, or where no chest is shown.
-      lung_pixels: of lung and lesion together; None where Hounsfield units are not known, or no
+      lung_pixels: of lung and lesion together; None where Hounsfield units are unknown, or no
         chest is shown.
       oddities: warnings.
     """
@@ -63,7 +64,7 @@ class SliceResult:
 
     @property
     def is_chest(self) -> bool:
-        """Whether it shows a chest; what does not counts for nothing."""
+        """Whether it shows a chest; other slices do not count."""
         return Oddity.NOT_CHEST not in self.oddities
 
     @property
@@ -79,10 +80,10 @@ class SliceResult:
 
 @dataclass(frozen=True, eq=False)
 class ScanResult:
-    """One scan, with at least one slice.
+    """The results of one scan, with at least one slice.
 
     Attributes:
-      source: the file or the folder that it was read from, as it was given.
+      source: the file or the folder that it was read from, as given.
     """
 
     name: str
@@ -93,76 +94,76 @@ class ScanResult:
 
     @property
     def chests(self) -> tuple[SliceResult, ...]:
-        """The slices that show a chest; lesions and lung count in them alone."""
-        return tuple(one for one in self.slices if one.is_chest)
+        """The slices that show a chest; lesions and lung count only there."""
+        return tuple(slice_ for slice_ in self.slices if slice_.is_chest)
 
     @property
     def counted(self) -> tuple[SliceResult, ...]:
-        """The slices that decide on the class: those that show a chest, if they are enough.
+        """The slices that decide the class: those that show a chest, if they are enough.
 
-        Classifiers are trained on slices with open lung; shoulders and bellies would vote blindly.
+        Classifiers are trained on slices with open lung; for shoulders and bellies they only guess.
         """
         return self.chests if len(self.chests) >= LEAST_CHEST * len(self.slices) else ()
 
     @property
     def members(self) -> Float64[np.ndarray, "m k"] | None:
-        """Of each member, the mean of the counted slices' probabilities; None without any."""
-        members = [one.members for one in self.counted if one.members is not None]
+        """Each member's mean probabilities over the counted slices; None without any."""
+        members = [slice_.members for slice_ in self.counted if slice_.members is not None]
         return np.mean(members, axis=0) if members else None
 
     @property
     def lesion_pixels(self) -> int | None:
         """Over the slices that show a chest; None without any."""
-        return _sum([one.lesion_pixels for one in self.chests])
+        return _sum([slice_.lesion_pixels for slice_ in self.chests])
 
     @property
     def lung_pixels(self) -> int | None:
-        """Lung and lesion together, over the same slices; None where one's is not known."""
-        return _sum([one.lung_pixels for one in self.chests])
+        """Lung and lesion together, over the same slices; None where it is unknown for any."""
+        return _sum([slice_.lung_pixels for slice_ in self.chests])
 
     @property
     def lesion_ml(self) -> float | None:
-        """Over the slices that show a chest, each by its own volume of a pixel."""
-        return _sum([one.lesion_ml for one in self.chests])
+        """Over the slices that show a chest, each with its own volume of a pixel."""
+        return _sum([slice_.lesion_ml for slice_ in self.chests])
 
     @property
     def lung_ml(self) -> float | None:
-        """As `lesion_ml`, of lung and lesion together."""
-        return _sum([one.lung_ml for one in self.chests])
+        """As `lesion_ml`, for lung and lesion together."""
+        return _sum([slice_.lung_ml for slice_ in self.chests])
 
     @property
     def oddities(self) -> Counter[Oddity]:
-        """How many slices have each warning."""
-        return Counter(oddity for one in self.slices for oddity in one.oddities)
+        """The number of slices with each warning."""
+        return Counter(oddity for slice_ in self.slices for oddity in slice_.oddities)
 
 
-def no_class(scan: ScanResult) -> str:
-    """Why a scan that counts too few slices has no class; of what it measures, that it does."""
-    told = f"no class: {len(scan.chests)} of {len(scan.slices)} slices show a chest"
+def explain_no_class(scan: ScanResult) -> str:
+    """Why a scan with too few chest slices has no class, and which slices its measures are of."""
+    text = f"no class: {len(scan.chests)} of {quantity(len(scan.slices), 'slice')} with a chest"
     if not scan.chests:
-        return f"{told}; its lesion and lung are not measured"
-    return f"{told}, fewer than {LEAST_CHEST:.0%}; lesion and lung are those of these slices alone"
+        return f"{text}; its lesion and lung are not measured"
+    return f"{text}, fewer than {LEAST_CHEST:.0%}; lesion and lung are those of these slices alone"
 
 
 def _product(pixels: int | None, voxel_ml: float | None) -> float | None:
     return None if pixels is None or voxel_ml is None else pixels * voxel_ml
 
 
-def _sum(values: Sequence[Number | None]) -> Number | None:
-    known = [value for value in values if value is not None]
-    return sum(known[1:], start=known[0]) if known and len(known) == len(values) else None
+def _sum(values: Sequence[Amount | None]) -> Amount | None:
+    present = [value for value in values if value is not None]
+    return sum(present[1:], start=present[0]) if present and len(present) == len(values) else None
 
 
 @dataclass(frozen=True)
 class Volumes:
-    """Lesion and lung of a slice or a scan; None for what is not known.
+    """Lesion and lung of a slice or a scan; None where unknown.
 
     Attributes:
       lesion_ml: volume.
       lung_ml: volume of lung and lesion together.
       share: lesion over lung and lesion together.
 
-    Where no open lung was found, lung and share are not known.
+    Where no open lung was found, lung and share are unknown.
     """
 
     lesion_ml: float | None
@@ -170,14 +171,15 @@ class Volumes:
     share: float | None
 
 
-def measured(one: SliceResult | ScanResult) -> Volumes:
-    """Volumes, and their share; that of pixels where millimetres are not known."""
-    lesion, lung = one.lesion_ml, one.lung_ml
-    if one.lung_pixels in (0, one.lesion_pixels):  # no open lung was found
-        return Volumes(lesion, None, None)
-    part: float | None = one.lesion_pixels if lesion is None else lesion
-    whole: float | None = one.lung_pixels if lesion is None else lung
-    return Volumes(lesion, lung, part / whole if part is not None and whole else None)
+def measure_volumes(result: SliceResult | ScanResult) -> Volumes:
+    """Volumes and their share; by pixels where millimetres are unknown."""
+    lesion_ml, lung_ml = result.lesion_ml, result.lung_ml
+    if result.lung_pixels in (0, result.lesion_pixels):  # no open lung was found
+        return Volumes(lesion_ml, None, None)
+    lesion_size: float | None = result.lesion_pixels if lesion_ml is None else lesion_ml
+    lung_size: float | None = result.lung_pixels if lesion_ml is None else lung_ml
+    share = lesion_size / lung_size if lesion_size is not None and lung_size else None
+    return Volumes(lesion_ml, lung_ml, share)
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,23 +191,26 @@ class PatientResult:
 
     @property
     def members(self) -> Float64[np.ndarray, "m k"] | None:
-        """Of each member, the mean over the counted slices of all scans."""
+        """Each member's mean probabilities over the counted slices of all scans."""
         members = [
-            one.members for scan in self.scans for one in scan.counted if one.members is not None
+            slice_.members
+            for scan in self.scans
+            for slice_ in scan.counted
+            if slice_.members is not None
         ]
         return np.mean(members, axis=0) if members else None
 
 
-def by_patient(scans: Sequence[ScanResult]) -> list[PatientResult]:
+def group_by_patient(scans: Sequence[ScanResult]) -> list[PatientResult]:
     """The patients, in the order of their first scans."""
     groups: dict[str, list[ScanResult]] = {}
     for scan in scans:
         groups.setdefault(scan.patient, []).append(scan)
-    return [PatientResult(name, tuple(held)) for name, held in groups.items()]
+    return [PatientResult(name, tuple(group)) for name, group in groups.items()]
 
 
 class Tables:
-    """slices.csv and scans.csv, written scan by scan; their last column says what they are for."""
+    """slices.csv and scans.csv, written scan by scan; their last column is `RESEARCH_USE`."""
 
     def __init__(self, slices: TextIO, scans: TextIO) -> None:
         self._slices, self._scans = csv.writer(slices), csv.writer(scans)
@@ -216,19 +221,19 @@ class Tables:
         self._scans.writerow([*start, "source", "input", *COUNTS, *FINDINGS, *end])
 
     def add(self, scan: ScanResult) -> None:
-        """A row a slice, and the scan's."""
+        """Write a row for each slice, and one for the scan."""
         start = [scan.name, scan.patient]
-        for one in scan.slices:
+        for slice_ in scan.slices:
             self._slices.writerow([
                 *start,
-                one.number,
-                one.name,
-                one.source,
-                _cell(one.position),
-                *_chances(one.members),
-                *_volumes(measured(one)),
-                "" if one.lesion_pixels is None else one.lesion_pixels,
-                "; ".join(one.oddities),
+                slice_.number,
+                slice_.name,
+                slice_.source,
+                _cell(slice_.position),
+                *_chances(slice_.members),
+                *_volumes(measure_volumes(slice_)),
+                "" if slice_.lesion_pixels is None else slice_.lesion_pixels,
+                "; ".join(slice_.oddities),
                 RESEARCH_USE,
             ])  # fmt: skip
         self._scans.writerow([
@@ -238,34 +243,36 @@ class Tables:
             len(scan.slices),
             len(scan.chests),
             *_chances(scan.members),
-            *_volumes(measured(scan)),
+            *_volumes(measure_volumes(scan)),
             _warnings(scan.oddities),
             RESEARCH_USE,
         ])  # fmt: skip
 
 
 @contextmanager
-def tables(folder: Path) -> Iterator[Tables]:
-    """slices.csv and scans.csv in `folder`."""
+def open_tables(folder: Path) -> Iterator[Tables]:
+    """Open slices.csv and scans.csv in `folder`."""
     with (
-        _written(folder / SLICES) as slices,
-        _written(folder / SCANS) as scans,
+        naming_file(folder),
+        _open_table(folder / SLICES) as slices,
+        _open_table(folder / SCANS) as scans,
     ):
         yield Tables(slices, scans)
 
 
 def write_patients(scans: Sequence[ScanResult], path: Path) -> None:
-    """Write patients.csv: a row a patient.
+    """Write patients.csv, a row for each patient.
 
-    Volumes of several scans are not added up: they stand in scans.csv, and here where there is one.
+    Volumes are given for patients with a single scan; those of several scans are in scans.csv, and are
+    not added up.
     """
     head = ["patient", "scans", "scan", "input", *COUNTS, *FINDINGS, "warnings", "use"]
-    write_csv([head, *map(_patient_row, by_patient(scans))], path)
+    write_csv([head, *map(_patient_row, group_by_patient(scans))], path)
 
 
 def _patient_row(patient: PatientResult) -> list[Any]:
     scans = patient.scans
-    one = measured(scans[0])
+    volumes = measure_volumes(scans[0])
     return [
         patient.name,
         len(scans),
@@ -274,13 +281,13 @@ def _patient_row(patient: PatientResult) -> list[Any]:
         sum(len(scan.slices) for scan in scans),
         sum(len(scan.chests) for scan in scans),
         *_chances(patient.members),
-        *_volumes(one if len(scans) == 1 else Volumes(None, None, None)),
+        *_volumes(volumes if len(scans) == 1 else Volumes(None, None, None)),
         _warnings(sum((scan.oddities for scan in scans), Counter())),
         RESEARCH_USE,
     ]
 
 
-def _written(path: Path) -> TextIO:
+def _open_table(path: Path) -> TextIO:
     return path.open("w", newline="", encoding="utf-8", errors=UNENCODABLE)
 
 
@@ -300,8 +307,8 @@ def _chances(members: Float64[np.ndarray, "m k"] | None) -> Iterator[str]:
         yield from ("", "") if interval is None else (_cell(end[code]) for end in interval)
 
 
-def _volumes(found: Volumes) -> tuple[str, str, str]:
-    return _cell(found.lesion_ml), _cell(found.lung_ml), _cell(found.share)
+def _volumes(volumes: Volumes) -> tuple[str, str, str]:
+    return _cell(volumes.lesion_ml), _cell(volumes.lung_ml), _cell(volumes.share)
 
 
 def _cell(value: float | None) -> str:

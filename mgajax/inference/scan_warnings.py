@@ -1,4 +1,4 @@
-"""What is said of a whole scan, once all its slices were seen."""
+"""Warnings about a whole scan, made when all its slices are predicted."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -6,23 +6,24 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Num
 
-from mgajax.inference.results import ScanResult, no_class
+from mgajax.errors import quantity
+from mgajax.inference.results import ScanResult, explain_no_class
 from mgajax.inference.scans import Plane
 from mgajax.inference.slice_warnings import Oddity
 
 SHIFT = 1024
-"""What some files add to Hounsfield units, so that they need no sign."""
+"""Some files add this to Hounsfield units, so that no value is negative."""
 
 NEAR = 150
-"""So far from air's or soft tissue's shifted value the plainest of them lie."""
+"""Values at most so far from the shifted value of air or of soft tissue count as such."""
 
 AIR_SHARE, TISSUE_SHARE = 0.05, 0.1
-"""Of a slice's values at least, near air's and near soft tissue's shifted value."""
+"""Least shares of a slice's values near the shifted values of air and of soft tissue."""
 
 
 @dataclass(frozen=True)
 class Sign:
-    """What a slice tells of its scan; None where it does not tell.
+    """What a slice shows about its scan; None where it does not show it.
 
     Attributes:
       upside_down: see `slice_warnings.is_upside_down`.
@@ -34,7 +35,7 @@ class Sign:
 
 
 def looks_shifted(plane: Plane) -> bool | None:
-    """Whether values look like Hounsfield units + 1024; None where they are none."""
+    """Whether values look like Hounsfield units + 1024; None for grey levels."""
     return None if plane.unit != "HU" else _is_shifted(plane.values)
 
 
@@ -46,32 +47,34 @@ def _is_shifted(values: Num[np.ndarray, "h w"]) -> bool:
     return bool(air >= AIR_SHARE and tissue >= TISSUE_SHARE)
 
 
-def turned(scan: ScanResult, signs: Sequence[Sign]) -> ScanResult:
-    """The scan with all of its slices called upside down where most that tell say so, or none."""
-    if not _most([sign.upside_down for sign in signs]):
+def mark_upside_down(scan: ScanResult, signs: Sequence[Sign]) -> ScanResult:
+    """The scan with the warning "upside down" on all slices, if most slices that show it are."""
+    if not _is_majority([sign.upside_down for sign in signs]):
         return scan
-    slices = (replace(one, oddities=(*one.oddities, Oddity.UPSIDE_DOWN)) for one in scan.slices)
+    slices = (
+        replace(slice_, oddities=(*slice_.oddities, Oddity.UPSIDE_DOWN)) for slice_ in scan.slices
+    )
     return replace(scan, slices=tuple(slices))
 
 
-def scan_lines(scan: ScanResult, signs: Sequence[Sign]) -> Iterator[str]:
-    """A line for each thing that is odd about a scan."""
+def find_scan_oddities(scan: ScanResult, signs: Sequence[Sign]) -> Iterator[str]:
+    """A line for each oddity of a scan."""
     if not scan.counted:
-        yield no_class(scan)
-    told = [sign.upside_down for sign in signs if sign.upside_down is not None]
-    if _most(told):
+        yield explain_no_class(scan)
+    votes = [sign.upside_down for sign in signs if sign.upside_down is not None]
+    if _is_majority(votes):
         yield (
-            f"upside down in {sum(told)} of the {len(told)} slices that tell; try --turn flip (or "
-            "rotate)"
+            f"upside down in {sum(votes)} of {quantity(len(votes), 'slice')} that could be judged; try "
+            "--turn flip (or rotate)"
         )
-    if _most([sign.shifted for sign in signs]):
+    if _is_majority([sign.shifted for sign in signs]):
         yield (
             f"values look like HU + {SHIFT}: air lies near 0, soft tissue near {SHIFT}; subtract "
             f"{SHIFT}, or lung and its share are not measured"
         )
 
 
-def _most(told: Sequence[bool | None]) -> bool:
-    """Whether more than half of what is not None is true."""
-    known = [one for one in told if one is not None]
-    return sum(known) > len(known) / 2
+def _is_majority(votes: Sequence[bool | None]) -> bool:
+    """Whether more than half of the votes that are not None are true."""
+    cast = [vote for vote in votes if vote is not None]
+    return sum(cast) > len(cast) / 2

@@ -1,4 +1,4 @@
-"""What is predicted together: the pictures of a folder, a DICOM series, or a NIfTI volume."""
+"""Slices that are predicted together: the pictures of a folder, a DICOM series, or a NIfTI volume."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -21,16 +21,16 @@ class Plane:
     """One slice, turned as it is shown.
 
     Attributes:
-      index: its place among what is stored: of the file, or of the plane in the volume.
+      index: of its file, or of its plane in the volume.
       name: its file's, or `VOLUME:PLANE` (from 1).
-      path: its file, as it was given.
+      path: its file, as given.
       values: Hounsfield units, or grey levels.
       unit: which of them.
-      position: in mm towards the head; None where nobody knows.
-      voxel_ml: what a pixel stands for: its area times the slice's share of the axis; None where
-        millimetres are not known.
-      coloured: whether it was a coloured picture.
-      stored: how its file's own grid of pixels was turned before all else (EXIF).
+      position: in mm towards the head; None where unknown.
+      voxel_ml: the volume of a pixel: its area times the slice's share of the axis; None where
+        millimetres are unknown.
+      is_coloured: whether it was a coloured picture.
+      exif_view: how its file's own grid of pixels was turned first (EXIF).
     """
 
     index: int
@@ -40,28 +40,28 @@ class Plane:
     unit: PixelUnit
     position: float | None = None
     voxel_ml: float | None = None
-    coloured: bool = False
-    stored: View = AS_IT_IS
+    is_coloured: bool = False
+    exif_view: View = AS_IT_IS
 
     def picture(self, window: Window | None) -> UInt8[np.ndarray, "h w"]:
-        """Eight bits: as they are, through `window` (of Hounsfield units), or min to max."""
+        """Eight bits: unchanged, through `window` (of Hounsfield units), or from minimum to maximum."""
         if self.values.dtype == np.uint8:
             return self.values
-        shown = range_of(self.values, unit=self.unit, window=window)
-        return to_8_bit(self.values, low=shown.low, high=shown.high)
+        limits = range_of(self.values, unit=self.unit, window=window)
+        return to_8_bit(self.values, low=limits.low, high=limits.high)
 
 
-Write = Callable[[Plane, Bool[np.ndarray, "h w"]], None]
+WriteMask = Callable[[Plane, Bool[np.ndarray, "h w"]], None]
 """Takes the lesion of a plane, as shown."""
 
 
 @runtime_checkable
 class Scan(Protocol):
-    """One row of scans.csv. Nothing but headers is held; pixels are read plane by plane."""
+    """One row of scans.csv. Only headers are in memory; pixels are read plane by plane."""
 
     @property
     def name(self) -> str:
-        """For people, and the name of its folder of results."""
+        """Shown to the user; also the name of its folder of results."""
 
     @property
     def patient(self) -> str:
@@ -69,7 +69,7 @@ class Scan(Protocol):
 
     @property
     def source(self) -> Path:
-        """The file or the folder that it was read from, as it was given."""
+        """The file or the folder that it was read from, as given."""
 
     @property
     def kind(self) -> ScanKind:
@@ -78,7 +78,7 @@ class Scan(Protocol):
     def __len__(self) -> int: ...
 
     def planes(self, problems: Problems) -> Iterator[Plane]:
-        """The slices, from head to feet where that is known; those that fail are noted."""
+        """The slices, from head to feet where that is known; notes those that fail."""
 
-    def masks(self, folder: Path, problems: Problems) -> AbstractContextManager[Write]:
-        """Takes lesions, and has written them into `folder` in the input's geometry at the end."""
+    def masks(self, folder: Path, problems: Problems) -> AbstractContextManager[WriteMask]:
+        """Collects lesions, and writes them into `folder` in the input's geometry at the end."""

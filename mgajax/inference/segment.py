@@ -1,11 +1,11 @@
 """`mgajax segment`: a lesion mask for every slice that has no annotated one (Paper §5.1, end).
 
-Slices of every class get one, Normal ones too: attention is to be guided, or to be left alone, on
-all of them.
+Slices of every class get one, Normal ones too, since training needs to know for each slice whether
+there is a lesion.
 
-Pictures are streamed from the stored PNGs. A prepared cache would be read once and thrown away,
-is bound to the classifier's preparation where there is one already, and takes 9 GB for the curated
-set at 512 × 512; decoding on threads keeps up with the network without it.
+Pictures are streamed from the stored PNGs. A prepared cache would be read only once, would have the
+classifier's preparation if it exists, and takes 9 GB for the curated set at 512 × 512; decoding on
+threads keeps up with the network without it.
 """
 
 import dataclasses
@@ -24,13 +24,13 @@ from jaxtyping import Float32, UInt8
 
 from mgajax import config as configs
 from mgajax.data.table import SliceTable, iter_encoded, read_table
-from mgajax.errors import ConfigError, DataError
-from mgajax.inference.mask_folder import MaskFolder, claimed, mask_names
+from mgajax.errors import ConfigError, DataError, quantity
+from mgajax.inference.mask_folder import MaskFolder, claim_masks, mask_names
 from mgajax.inference.segmenter import (
     LesionMap,
     Segmenter,
     StoredSlice,
-    Unreadable,
+    UnreadableSlice,
     make_segmenter,
 )
 from mgajax.progress import map_ordered, say, track
@@ -48,15 +48,15 @@ DECISIVE = ("model.", "preparation.")
 
 @dataclass(frozen=True)
 class SegmentSummary:
-    """What a call of `segment` did.
+    """The result of a call of `segment`.
 
     Attributes:
       folder: the folder of masks.
       total: slices of the data set.
-      annotated: slices left alone, since they have an annotated mask.
-      kept: masks that were there already.
+      annotated: slices without a new mask, since they have an annotated one.
+      kept: masks of earlier calls.
       written: masks written by this call.
-      damaged: file name of each slice that cannot be decoded, and why.
+      damaged: slices that cannot be decoded: why, by file name.
     """
 
     folder: Path
@@ -73,11 +73,11 @@ class SegmentSummary:
 
     @property
     def finished(self) -> bool:
-        """Whether all slices were reached; otherwise the same call goes on from there."""
+        """Whether all slices are done; otherwise the same call continues there."""
         return self.annotated + self.masks + len(self.damaged) == self.total
 
     def to_json(self) -> dict[str, Any]:
-        """What the manifest says of the work done, whatever number of calls it took."""
+        """The manifest's account of the work of all calls."""
         counts = {
             "slices": self.total,
             "annotated": self.annotated,
@@ -99,24 +99,24 @@ def segment(
 ) -> SegmentSummary:
     """Write a lesion mask, at the slice's own pixels, for every slice without an annotated one.
 
-    The best checkpoint of the run is used, on all devices, in batches of its `eval_batch_size`. A
-    call that was stopped or killed is taken up by the same call; finished slices are not redone.
-    SIGTERM and Ctrl-C finish the batches in flight and stop.
+    The best checkpoint of the run is used, on all devices, in batches of its `eval_batch_size`. The
+    same call continues one that was stopped or killed; finished slices are not redone. SIGTERM and
+    Ctrl-C finish the started batches and stop.
 
     Args:
       workdir: the run of a segmenter, made by `mgajax train`.
       data: a built data set of slices, as for `read_table`.
-      out: the folder of masks, see `mask_folder`; made, or taken up.
+      out: the folder of masks, see `mask_folder`; made, or continued.
       scales: see `make_segmenter`.
       kind: "binary" writes 255 where the probability of lesion reaches `threshold`, else 0; "soft"
         writes the probability times 255, rounded.
-      threshold: in (0, 1), applied after the way back to the slice's pixels.
+      threshold: in (0, 1), applied at the slice's own pixels.
       overrides: `--config.key=value` for keys of the run that do not change numbers, such as
         `--config.eval_batch_size=4`.
 
     Raises:
-      ConfigError: no segmenter's run, scales or a threshold that cannot be, or `out` holds masks
-        of another origin or is being written by another process.
+      ConfigError: no segmenter's run, invalid scales or threshold, or `out` holds masks of another
+        origin or is being written by another process.
       CheckpointError: nothing saved in `workdir` yet.
       DataError: the data set cannot be read, two slices share a name, or no slice can be decoded.
     """
@@ -127,23 +127,23 @@ def segment(
     table = read_table(data)
     names = mask_names(table.file_names.tolist())
     made_by = _made_by(segmenter, table, kind=kind, threshold=threshold)
-    about = _about(trained, workdir=workdir, made_by=made_by)
-    with claimed(out, made_by=made_by) as folder, Interruption() as interruption:
-        begun, todo = _survey(table, names, folder=folder)
-        folder.describe(about | begun.to_json())
+    about = _describe_run(trained, workdir=workdir, made_by=made_by)
+    with claim_masks(out, made_by=made_by) as folder, Interruption() as interruption:
+        before, rows = _survey(table, names, folder=folder)
+        folder.describe(about | before.to_json())
         segmented = segmenter.stream(
-            _stored(table, rows=todo), stop=lambda: interruption.requested is not None
+            _read_slices(table, rows=rows), stop=lambda: interruption.requested is not None
         )
         write = functools.partial(
             _write, folder=folder, names=names, kind=kind, threshold=threshold
         )
-        done = track(map_ordered(write, segmented), description="segmenting", total=len(todo))
-        summary = _counted(begun, done, file_names=table.file_names)
+        written = track(map_ordered(write, segmented), description="segmenting", total=len(rows))
+        summary = _count(before, written, file_names=table.file_names)
         folder.describe(about | summary.to_json())
     if summary.damaged and not summary.masks:
         raise DataError(
-            f"{data}: none of {len(summary.damaged)} slices can be decoded "
-            f"({next(iter(summary.damaged.items()))}, ...); build the data set again"
+            f"{data}: none of {quantity(len(summary.damaged), 'slice')} can be decoded "
+            f"(such as {': '.join(next(iter(summary.damaged.items())))}); build the data set again"
         )
     return summary
 
@@ -151,22 +151,22 @@ def segment(
 def _survey(
     table: SliceTable, names: Sequence[str], *, folder: MaskFolder
 ) -> tuple[SegmentSummary, list[int]]:
-    """What there is, and the rows of the slices that are still to be done."""
-    lacking = np.flatnonzero(table.mask_origins != ANNOTATED).tolist()
-    todo = [row for row in lacking if not folder.holds(names[row])]
+    """The present state, and the rows of the slices that remain."""
+    unannotated = np.flatnonzero(table.mask_origins != ANNOTATED).tolist()
+    rows = [row for row in unannotated if not folder.holds(names[row])]
     summary = SegmentSummary(
         folder=folder.root,
         total=len(table),
-        annotated=len(table) - len(lacking),
-        kept=len(lacking) - len(todo),
+        annotated=len(table) - len(unannotated),
+        kept=len(unannotated) - len(rows),
     )
-    return summary, todo
+    return summary, rows
 
 
 def _made_by(
     segmenter: Segmenter, table: SliceTable, *, kind: MaskKind, threshold: float
 ) -> dict[str, Any]:
-    """What decides the masks' content, as JSON would give it back."""
+    """What decides the masks' content, as read back from JSON."""
     trained = segmenter.trained
     flat = configs.flatten(trained.config)
     decisive = {key: value for key, value in flat.items() if key.startswith(DECISIVE)} | {
@@ -177,8 +177,8 @@ def _made_by(
         "threshold": threshold if kind == "binary" else None,
         "data_fingerprint": table.fingerprint,
     }
-    found: dict[str, Any] = json.loads(json.dumps(decisive))
-    return found
+    plain: dict[str, Any] = json.loads(json.dumps(decisive))
+    return plain
 
 
 def _digest(trained: TrainedNetwork) -> str:
@@ -192,7 +192,9 @@ def _digest(trained: TrainedNetwork) -> str:
     return digest.hexdigest()
 
 
-def _about(trained: TrainedNetwork, *, workdir: Path, made_by: dict[str, Any]) -> dict[str, Any]:
+def _describe_run(
+    trained: TrainedNetwork, *, workdir: Path, made_by: dict[str, Any]
+) -> dict[str, Any]:
     return {
         "model": trained.config.model.name,
         "workdir": str(workdir.resolve()),
@@ -202,24 +204,24 @@ def _about(trained: TrainedNetwork, *, workdir: Path, made_by: dict[str, Any]) -
     }
 
 
-def _stored(table: SliceTable, *, rows: Sequence[int]) -> Iterator[StoredSlice]:
+def _read_slices(table: SliceTable, *, rows: Sequence[int]) -> Iterator[StoredSlice]:
     for row, image, _ in iter_encoded(table.directory, rows=rows):
         yield StoredSlice(row, image, str(table.flags[row]))
 
 
 def _write(
-    found: LesionMap | Unreadable,
+    result: LesionMap | UnreadableSlice,
     *,
     folder: MaskFolder,
     names: Sequence[str],
     kind: MaskKind,
     threshold: float,
-) -> Unreadable | None:
-    """Write the mask of a slice; gives back the slice that has none to write."""
-    if isinstance(found, Unreadable):
-        return found
-    pixels = mask_pixels(found.restored(), kind=kind, threshold=threshold)
-    folder.write(names[found.prepared.row], pixels)
+) -> UnreadableSlice | None:
+    """Write the mask of a slice; returns a slice that cannot be decoded."""
+    if isinstance(result, UnreadableSlice):
+        return result
+    pixels = mask_pixels(result.restore(), kind=kind, threshold=threshold)
+    folder.write(names[result.prepared.row], pixels)
     return None
 
 
@@ -232,16 +234,16 @@ def mask_pixels(
     return np.where(lesion >= threshold, np.uint8(255), np.uint8(0))
 
 
-def _counted(
-    begun: SegmentSummary, done: Iterable[Unreadable | None], *, file_names: np.ndarray
+def _count(
+    before: SegmentSummary, results: Iterable[UnreadableSlice | None], *, file_names: np.ndarray
 ) -> SegmentSummary:
-    """See the work through and count it."""
+    """Run through the results and count them."""
     written, damaged = 0, {}
-    for unreadable in done:
+    for unreadable in results:
         if unreadable is None:
             written += 1
             continue
         name = str(file_names[unreadable.row])
         damaged[name] = unreadable.reason
         say(f"slice {name} cannot be decoded ({unreadable.reason}); it gets no mask")
-    return dataclasses.replace(begun, written=written, damaged=damaged)
+    return dataclasses.replace(before, written=written, damaged=damaged)

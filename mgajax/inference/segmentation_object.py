@@ -21,7 +21,8 @@ from pydicom.uid import UID
 from pydicom.valuerep import validate_value
 
 from mgajax import __version__
-from mgajax.errors import DataError
+from mgajax.errors import DataError, quantity
+from mgajax.files import naming_file
 from mgajax.imaging.dicom import read_header
 from mgajax.inference.problems import RESEARCH_USE
 
@@ -29,9 +30,9 @@ SERIES_NUMBER = 9000
 """Of the segmentation's own series; viewers list it after the acquired ones."""
 
 UTF_8 = "ISO_IR 192"
-"""The character set of every segmentation, whatever its source has."""
+"""The character set of every segmentation, whatever that of its source."""
 
-REPEATED = (
+COPIED = (
     "AccessionNumber",
     "PatientBirthDate",
     "PatientID",
@@ -42,10 +43,10 @@ REPEATED = (
     "StudyID",
     "StudyTime",
 )
-"""What a segmentation repeats of its source and may be empty (type 2)."""
+"""Elements that a segmentation copies from its source, and that may be empty (type 2)."""
 
 IDENTIFYING = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
-"""What a segmentation needs to name its sources by (type 1)."""
+"""Elements by which a segmentation references its sources (type 1)."""
 
 SEXES = ("M", "F", "O")
 
@@ -57,7 +58,7 @@ def write_segmentation(
     packed: Sequence[UInt8[np.ndarray, "_ _"]],
     thickness: float | None,
 ) -> tuple[str, ...]:
-    """Write a binary segmentation with one frame a source slice.
+    """Write a binary segmentation with one frame for each source slice.
 
     Args:
       path: the file.
@@ -66,10 +67,10 @@ def write_segmentation(
       thickness: in mm, for sources that do not state theirs.
 
     Returns:
-      A line for each thing that the sources lack or state wrongly, and what was written instead.
+      A line for each element that the sources lack or have wrong, and what was written instead.
 
     Raises:
-      DataError: the sources cannot be referenced, or lack what nobody can fill in.
+      DataError: the sources cannot be referenced, or lack an element that cannot be filled in.
     """
     slices = [
         read_header(source, name=str(source), take=lambda header: header) for source in sources
@@ -81,7 +82,8 @@ def write_segmentation(
             lines = tuple(_complete(slices, thickness=thickness))
             columns = int(slices[0].Columns)
             pixels = np.stack([np.unpackbits(bits, axis=1, count=columns) for bits in packed])
-            _segmentation(slices, pixels).save_as(path)
+            with naming_file(path):
+                _make_segmentation(slices, pixels).save_as(path)
         except (AttributeError, KeyError, TypeError, ValueError, LookupError) as error:
             path.unlink(missing_ok=True)
             raise DataError(f"{type(error).__name__}: {error}") from error
@@ -89,16 +91,16 @@ def write_segmentation(
 
 
 def _check_references(slices: Sequence[pydicom.Dataset]) -> None:
-    """Refuse sources that no reference would find again."""
+    """Refuse sources that cannot be referenced."""
     for keyword in IDENTIFYING:
-        values = [str(one.get(keyword) or "") for one in slices]
-        wrong = [value for value in values if not UID(value).is_valid]
-        if wrong:
+        values = [str(header.get(keyword) or "") for header in slices]
+        invalid = [value for value in values if not UID(value).is_valid]
+        if invalid:
             raise DataError(
-                f"{len(wrong)} of {len(slices)} slices have the {keyword} {wrong[0]!r}, which is no "
-                "UID, so that nothing can refer to them"
+                f"{len(invalid)} of {quantity(len(slices), 'slice')} with a {keyword} that is no UID "
+                f"({invalid[0]!r}), so that nothing can refer to them"
             )
-    instances = {str(one.SOPInstanceUID) for one in slices}
+    instances = {str(header.SOPInstanceUID) for header in slices}
     if len(instances) < len(slices):
         raise DataError(
             f"{len(slices)} slices share {len(instances)} SOPInstanceUIDs, so that a reference does "
@@ -107,38 +109,38 @@ def _check_references(slices: Sequence[pydicom.Dataset]) -> None:
 
 
 def _complete(slices: Sequence[pydicom.Dataset], *, thickness: float | None) -> Iterator[str]:
-    """Give headers what a segmentation must repeat of them, in UTF-8; a line for each change."""
-    for one in slices:
-        one.decode()
-        one.SpecificCharacterSet = UTF_8
-    emptied = {keyword for one in slices for keyword in _emptied(one)}
+    """Complete the elements that a segmentation must copy, in UTF-8; yields a line for each change."""
+    for header in slices:
+        header.decode()
+        header.SpecificCharacterSet = UTF_8
+    emptied = {keyword for header in slices for keyword in _empty_invalid(header)}
     for keyword in sorted(emptied):
         yield f"a {keyword} that DICOM does not allow is left empty"
-    if not all(UID(str(one.get("FrameOfReferenceUID") or "")).is_valid for one in slices):
+    if not all(UID(str(header.get("FrameOfReferenceUID") or "")).is_valid for header in slices):
         frame = highdicom.UID()
-        for one in slices:
-            one.FrameOfReferenceUID = frame
+        for header in slices:
+            header.FrameOfReferenceUID = frame
         yield "the slices name no FrameOfReferenceUID; the segmentation has one of its own"
-    if not all(one.get("SliceThickness") for one in slices):
+    if not all(header.get("SliceThickness") for header in slices):
         if not thickness:
             raise DataError("the slices state no SliceThickness, and one alone has no step")
-        for one in slices:
-            one.SliceThickness = f"{thickness:.10g}"
+        for header in slices:
+            header.SliceThickness = f"{thickness:.10g}"
         yield f"the slices state no SliceThickness; their step of {thickness:g} mm stands for it"
 
 
-def _emptied(header: pydicom.Dataset) -> Iterator[str]:
-    """Empty what is repeated of a header and is not as DICOM demands; its keywords."""
-    for keyword in REPEATED:
+def _empty_invalid(header: pydicom.Dataset) -> Iterator[str]:
+    """Empty the copied elements of a header that DICOM does not allow; yields their keywords."""
+    for keyword in COPIED:
         value = header.get(keyword)
         if not value:
             setattr(header, keyword, None)
-        elif not _allowed(keyword, str(value)):
+        elif not _is_allowed(keyword, str(value)):
             setattr(header, keyword, None)
             yield keyword
 
 
-def _allowed(keyword: str, value: str) -> bool:
+def _is_allowed(keyword: str, value: str) -> bool:
     if keyword == "PatientSex":
         return value in SEXES
     with contextlib.suppress(ValueError):
@@ -147,7 +149,7 @@ def _allowed(keyword: str, value: str) -> bool:
     return False
 
 
-def _segmentation(
+def _make_segmentation(
     slices: Sequence[pydicom.Dataset], pixels: UInt8[np.ndarray, "n h w"]
 ) -> Segmentation:
     algorithm = highdicom.AlgorithmIdentificationSequence(

@@ -1,4 +1,4 @@
-"""A trained segmenter as a stream: stored pictures in, lesion probabilities out, in order."""
+"""A trained segmenter as a stream: stored pictures in, lesion probabilities out, in the same order."""
 
 import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,7 +23,7 @@ from mgajax.training.trained import TrainedNetwork
 
 @dataclass(frozen=True)
 class StoredSlice:
-    """A stored picture on its way to the segmenter.
+    """A picture file of a data set.
 
     Attributes:
       row: its number in the table.
@@ -37,7 +37,7 @@ class StoredSlice:
 
 
 @dataclass(frozen=True)
-class Unreadable:
+class UnreadableSlice:
     """A picture that cannot be decoded, and why."""
 
     row: int
@@ -46,11 +46,11 @@ class Unreadable:
 
 @dataclass(frozen=True, eq=False)
 class FramedSlice:
-    """A picture as the network sees it, and what leads back to its own pixels.
+    """A slice as the network sees it, and how to return to its own pixels.
 
     Attributes:
       image: uint8 [s, s].
-      box: what was cut out, in pixels of the slice (turned over, if it was).
+      box: the crop, in pixels of the slice (turned over, if it was).
       shape: height and width of the slice.
     """
 
@@ -60,10 +60,10 @@ class FramedSlice:
     shape: tuple[int, int]
     flags: str
 
-    def restored(
+    def restore(
         self, values: Float32[np.ndarray, "s s"], *, settings: Preparation
     ) -> Float32[np.ndarray, "h w"]:
-        """Values of the square at the slice's own pixels, 0 outside what was cut out."""
+        """Values of the square at the slice's own pixels, 0 outside the crop."""
         height, width = self.shape
         return restore(
             values, box=self.box, height=height, width=width, settings=settings, flags=self.flags
@@ -72,15 +72,15 @@ class FramedSlice:
 
 @dataclass(frozen=True, eq=False)
 class LesionMap:
-    """What the network says of one picture: the probability of lesion in the prepared square."""
+    """The network's result for one slice: the probability of lesion in the prepared square."""
 
     prepared: FramedSlice
     lesion: Float32[np.ndarray, "s s"]
     settings: Preparation
 
-    def restored(self) -> Float32[np.ndarray, "h w"]:
-        """The probability of lesion at the slice's own pixels, 0 outside what was cut out."""
-        return self.prepared.restored(self.lesion, settings=self.settings)
+    def restore(self) -> Float32[np.ndarray, "h w"]:
+        """The probability of lesion at the slice's own pixels, 0 outside the crop."""
+        return self.prepared.restore(self.lesion, settings=self.settings)
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Segmenter:
     Attributes:
       trained: the run it comes from.
       model: its network, at the scales of inference.
-      settings: how its pictures are prepared: as those that it was trained on.
+      settings: of the preparation that it was trained with.
       lesion: images uint8 [b, s, s, 1] to probabilities of lesion, float32 [b, s, s].
     """
 
@@ -101,27 +101,27 @@ class Segmenter:
 
     @property
     def scales(self) -> tuple[float, ...]:
-        """At which scales the network sees a picture."""
+        """The scales at which the network sees a picture."""
         return self.model.scales if isinstance(self.model, HMSANet) else (1.0,)
 
     def stream(
         self, pictures: Iterable[StoredSlice], *, stop: Callable[[], object] = lambda: False
-    ) -> Iterator[LesionMap | Unreadable]:
+    ) -> Iterator[LesionMap | UnreadableSlice]:
         """Segment pictures, each exactly once and in order.
 
         Threads decode and prepare ahead while the devices compute.
 
         Args:
-          pictures: read as they are needed, by a background thread.
-          stop: asked before each batch; once it holds, what was begun is the last.
+          pictures: read when needed, by a background thread.
+          stop: called before each batch; once it returns true, only started batches are finished.
         """
-        ready = map_ordered(functools.partial(_prepare, settings=self.settings), pictures)
+        ready = map_ordered(functools.partial(_frame_stored, settings=self.settings), pictures)
         side = self.settings.image_size
         batches = prefetch(_batches(ready, size=self.lesion.sizes[-1], side=side))
         for batch, lesions in self.lesion.stream(batches, stop=stop):
             values = iter(lesions)
             for item in batch:
-                if isinstance(item, Unreadable):
+                if isinstance(item, UnreadableSlice):
                     yield item
                 else:
                     yield LesionMap(item, next(values), self.settings)
@@ -131,8 +131,8 @@ def make_segmenter(trained: TrainedNetwork, *, scales: Sequence[float] | None = 
     """Compile a trained segmenter for inference.
 
     Args:
-      scales: HMSANet's scales of inference, 1.0 among them; None for those of its run, which are
-        (0.5, 1.0) unless its configuration says otherwise. Scale 2.0 costs four times as much.
+      scales: HMSANet's scales of inference, with 1.0 among them; None for those of its run, by
+        default (0.5, 1.0). Scale 2.0 costs four times as much.
 
     Raises:
       ConfigError: the run trained a classifier, or its network does not take these scales.
@@ -173,16 +173,16 @@ def lesion_function(model: nn.Module) -> Callable[..., Any]:
     return lesion
 
 
-def _prepare(picture: StoredSlice, *, settings: Preparation) -> FramedSlice | Unreadable:
+def _frame_stored(picture: StoredSlice, *, settings: Preparation) -> FramedSlice | UnreadableSlice:
     try:
         pixels = decode(picture.data, flags=picture.flags, settings=settings)
     except DataError as error:
-        return Unreadable(picture.row, str(error))
+        return UnreadableSlice(picture.row, str(error))
     body = foreground(pixels, minimum=settings.minimum_foreground)
-    return prepared(pixels, body, row=picture.row, flags=picture.flags, settings=settings)
+    return frame_slice(pixels, body, row=picture.row, flags=picture.flags, settings=settings)
 
 
-def prepared(
+def frame_slice(
     pixels: UInt8[np.ndarray, "h w"],
     body: Bool[np.ndarray, "h w"] | None,
     *,
@@ -190,22 +190,24 @@ def prepared(
     flags: str = "",
     settings: Preparation,
 ) -> FramedSlice:
-    """A decoded slice as the network sees it (turned over already, where `flags` ask for it).
+    """Prepare a decoded slice for the network (already turned over, where `flags` ask for it).
 
     Args:
       pixels: the slice.
       body: see `data.preparation.prepare_within`.
     """
-    done = prepare_within(body, pixels, np.zeros_like(pixels), settings=settings)
+    example = prepare_within(body, pixels, np.zeros_like(pixels), settings=settings)
     height, width = pixels.shape
-    return FramedSlice(row=row, image=done.image, box=done.box, shape=(height, width), flags=flags)
+    return FramedSlice(
+        row=row, image=example.image, box=example.box, shape=(height, width), flags=flags
+    )
 
 
 def _batches(
-    items: Iterable[FramedSlice | Unreadable], *, size: int, side: int
-) -> Iterator[tuple[list[FramedSlice | Unreadable], UInt8[np.ndarray, "_ s s 1"]]]:
-    """Items with `size` readable pictures among them, the last ones with what is left, and these."""
-    batch: list[FramedSlice | Unreadable] = []
+    items: Iterable[FramedSlice | UnreadableSlice], *, size: int, side: int
+) -> Iterator[tuple[list[FramedSlice | UnreadableSlice], UInt8[np.ndarray, "_ s s 1"]]]:
+    """Batches of items with `size` readable pictures among them (the last with fewer), and their images."""
+    batch: list[FramedSlice | UnreadableSlice] = []
     images: list[np.ndarray] = []
     for item in items:
         batch.append(item)

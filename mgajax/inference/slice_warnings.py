@@ -1,14 +1,15 @@
-"""Signs that a slice is not what the networks were trained on: four plain rules, no network.
+"""Signs that a slice is unlike the training set: four simple rules, without a network.
 
 Each looks at the eight-bit picture after any turn. They catch gross mistakes (an abdomen, a
 photograph, a mediastinal window, a picture that is upside down) and nothing finer: a slice without a
 warning may still be far from the training set.
 
 "Upside down" was measured on pictures of the published set and its sources. Of 1,522 upright slices
-24 (1.6 %) are called so and 193 do not tell; mirrored top to bottom, 1,167 (77 %) are called so and 80
-are not. By the majority of a person's slices that tell, 1 of the 123 upright people (96 tell) is
-called so, and mirrored 95 of the 97 that tell; the others have a picture or two from a journal. Of 174
-slices that the sources hold upside down 132 are seen and 26 do not tell; four of their five people are.
+24 (1.6 %) get the warning and 193 cannot be judged; mirrored top to bottom, 1,167 (77 %) get it and 80
+do not. By the majority of a person's judged slices, 1 of the 123 upright people (96 judged) gets the
+warning, and mirrored 95 of the 97 judged; the others have a picture or two from a journal. Of 174
+slices that the sources hold upside down 132 get the warning and 26 cannot be judged; of their five
+people four get it.
 """
 
 from enum import StrEnum
@@ -35,15 +36,15 @@ BONE_QUANTILE = 0.97
 """Grey levels above it, in the middle of the body, are bone: the spine more than the breastbone."""
 
 MOST_WHITE = 0.06
-"""Share of the middle at 255, twice what is taken for bone, from which on soft tissue is white too."""
+"""Share of the middle at 255 from which on soft tissue must be white too: twice the share of bone."""
 
 BONE_ABOVE, BONE_BELOW = 0.45, 0.5
-"""Where bone lies on the average, as a share of the body's height from its top: above the first a
-slice is upside down, below the second it is not; between them it does not tell."""
+"""Mean height of bone, as a share of the body's height from its top: above the first a slice is upside
+down, below the second it is not; between them it cannot be judged."""
 
 
 class Oddity(StrEnum):
-    """A warning, as tables name it."""
+    """A warning, by its name in the tables."""
 
     NOT_CHEST = "not a chest slice"
     WINDOW = "window odd"
@@ -52,7 +53,7 @@ class Oddity(StrEnum):
 
     @property
     def meaning(self) -> str:
-        """What was seen, and what to do."""
+        """What was found, and what to do."""
         return _MEANINGS[self]
 
 
@@ -67,43 +68,43 @@ _MEANINGS = {
 }
 
 
-def oddities(
+def find_oddities(
     picture: UInt8[np.ndarray, "h w"],
     *,
     body: Bool[np.ndarray, "h w"] | None,
-    air: Bool[np.ndarray, "h w"] | None = None,
+    air: Bool[np.ndarray, "h w"] | None,
 ) -> tuple[Oddity, ...]:
-    """The rules that a slice breaks, but for its turn.
+    """The warnings of a slice, except for its turn.
 
     Args:
       picture: grey levels.
       body: from `imaging.body.foreground`.
-      air: what is air by Hounsfield units, where these are known; a picture's own dark level may
+      air: by Hounsfield units; None where these are unknown. The dark level of the picture itself may
         be the fat of a belly.
     """
     if body is None:
         return (Oddity.NOT_CHEST,)
     dark = body & (picture <= otsu(picture[body], zeros="counted"))
-    found = []
+    warnings = []
     if not _is_chest(dark if air is None else body & air, body=body):
-        found.append(Oddity.NOT_CHEST)
+        warnings.append(Oddity.NOT_CHEST)
     if _has_odd_window(picture, dark=dark, body=body):
-        found.append(Oddity.WINDOW)
-    return tuple(found)
+        warnings.append(Oddity.WINDOW)
+    return tuple(warnings)
 
 
 def _is_chest(dark: Bool[np.ndarray, "h w"], *, body: Bool[np.ndarray, "h w"]) -> bool:
-    # Specks are no lung, as in noise or a photograph.
+    # Specks, as in noise or a photograph, are no lung.
     times = max(1, round(max(dark.shape) / 256))
     solid = ndimage.binary_opening(dark, structure=np.ones((3, 3), bool), iterations=times)
     columns = solid.sum(axis=0)
-    held = np.flatnonzero(body.any(axis=0))
-    middle = int(held[0] + held[-1] + 1) // 2
-    left, right = int(columns[:middle].sum()), int(columns[middle:].sum())
-    share = (left + right) / int(body.sum())
-    return LUNG_SHARES[0] <= share <= LUNG_SHARES[1] and min(left, right) >= LESSER_SIDE * (
-        left + right
-    )
+    columns_of_body = np.flatnonzero(body.any(axis=0))
+    middle = int(columns_of_body[0] + columns_of_body[-1] + 1) // 2
+    left_pixels, right_pixels = int(columns[:middle].sum()), int(columns[middle:].sum())
+    share = (left_pixels + right_pixels) / int(body.sum())
+    return LUNG_SHARES[0] <= share <= LUNG_SHARES[1] and min(
+        left_pixels, right_pixels
+    ) >= LESSER_SIDE * (left_pixels + right_pixels)
 
 
 def _has_odd_window(
@@ -112,8 +113,8 @@ def _has_odd_window(
     dark: Bool[np.ndarray, "h w"],
     body: Bool[np.ndarray, "h w"],
 ) -> bool:
-    inside = picture[body]
-    saturated = np.isin(inside, (0, 255)).mean()
+    levels = picture[body]
+    saturated = np.isin(levels, (0, 255)).mean()
     lung, tissue = picture[dark], picture[body & ~dark]
     if not lung.size or not tissue.size:
         return True
@@ -123,16 +124,16 @@ def _has_odd_window(
 def is_upside_down(
     picture: UInt8[np.ndarray, "h w"], *, body: Bool[np.ndarray, "h w"] | None
 ) -> bool | None:
-    """Whether the spine lies above the middle of a chest; None where the picture does not tell.
+    """Whether the spine lies above the middle of a chest; None where the picture does not show it.
 
-    A saturated picture does not: its white is bone and soft tissue alike. A scan is asked
-    by the majority of its slices, see `scan_warnings`.
+    A saturated picture does not: its white is bone and soft tissue alike. For a scan the majority of
+    its slices decides, see `scan_warnings`.
     """
     if body is None:
         return None
-    held = np.flatnonzero(body.any(axis=0))
-    quarter = len(held) // 4
-    middle = np.s_[:, held[0] + quarter : held[-1] + 1 - quarter]
+    columns = np.flatnonzero(body.any(axis=0))
+    quarter = len(columns) // 4
+    middle = np.s_[:, columns[0] + quarter : columns[-1] + 1 - quarter]
     central, levels = body[middle], picture[middle]
     if not central.any():
         return None

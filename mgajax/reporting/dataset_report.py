@@ -155,8 +155,8 @@ def _table1_notes(contents: Contents, rows: Sequence[SourceRow]) -> list[str]:
     if not differences:
         return [*notes, f"All {'slices' if contents.is_built else 'counts'} are the paper's."]
     exceptions = "; ".join(
-        f"{difference.source} {difference.class_name} {difference.what} {difference.here:,} here, {difference.paper:,} in the paper"
-        + (f" ({difference.why})" if difference.why else "")
+        f"{difference.source} {difference.class_name} {difference.quantity} {difference.counted:,} here, {difference.paper:,} in the paper"
+        + (f" ({difference.reason})" if difference.reason else "")
         for difference in differences
     )
     return [*notes, f"All other counts are the paper's, but: {exceptions}."]
@@ -166,11 +166,11 @@ def _differences(contents: Contents) -> list[paper_counts.CountDifference] | Non
     """From the paper's Table 1: of slices alone where cases are unknown; None of another set."""
     if not paper_counts.is_whole_set(contents.facts):
         return None
-    differences = paper_counts.differences(contents.facts)
+    differences = paper_counts.find_differences(contents.facts)
     return [
         difference
         for difference in differences
-        if not contents.is_built or difference.what == "slices"
+        if not contents.is_built or difference.quantity == "slices"
     ]
 
 

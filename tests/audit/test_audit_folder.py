@@ -16,7 +16,7 @@ from mgajax.audit.copies import SAME, exact_copies, near_copies
 from mgajax.audit.page import audit_page
 from mgajax.audit.slices import open_slices
 from mgajax.audit.summary import summary
-from mgajax.curation.report import Finding
+from mgajax.curation.findings import Finding
 from mgajax.data.splits import Split, write_split_csv
 from mgajax.errors import ConfigError, DataError
 

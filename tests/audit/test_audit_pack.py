@@ -13,7 +13,7 @@ from unchecked import unchecked
 from mgajax.audit.audit import IllustratedAudit, audit_folder
 from mgajax.audit.copies import near_copies
 from mgajax.audit.fingerprints import Fingerprint, fingerprint
-from mgajax.curation import patients
+from mgajax.curation import patient_ids
 from tfds_builders import build
 
 COPY = {
@@ -100,7 +100,7 @@ def test_the_audit_finds_the_merged_people_where_nothing_is_merged(
     pairs = {(157, 166), (158, 165), (159, 164), (160, 167)}
     expected = {tuple(f"zhao/Zhao_Patient {number}" for number in pair) for pair in pairs}
     with unchecked(), monkeypatch.context() as patch:
-        patch.setattr(patients, "DOUBLE_IDENTITIES", {})
+        patch.setattr(patient_ids, "DOUBLE_IDENTITIES", {})
         found = audit_folder(folder, cache=tmp_path).result
         assert {identity.patients for identity in found.identities} == expected
         audit = tmp_path / "audit.json"

@@ -22,9 +22,9 @@ from mgajax.curation.archives import READERS
 from mgajax.curation.archives.afshar_ids import published_id
 from mgajax.curation.archives.afshar_series import lexicographic_rank
 from mgajax.curation.archives.archive import RawSlice, ReadOptions
+from mgajax.curation.archives.archive_tables import country_of
 from mgajax.curation.archives.packed import list_files
-from mgajax.curation.archives.tables import country_of
-from mgajax.curation.report import Finding, Findings
+from mgajax.curation.findings import Finding, Findings
 from mgajax.imaging.pictures import decode_picture
 from mgajax.schema import COVID
 

@@ -24,7 +24,7 @@ from mgajax.curation.archives import READERS
 from mgajax.curation.archives.archive import ReadOptions
 from mgajax.curation.archives.packed import list_files, zip_members
 from mgajax.curation.curate import curate
-from mgajax.curation.report import Finding, Findings
+from mgajax.curation.findings import Finding, Findings
 from mgajax.errors import DataError, MgajaxError
 
 
@@ -85,7 +85,7 @@ def test_missing_label_row(tmp_path: Path) -> None:
 def test_labels_of_another_release_are_refused(tmp_path: Path) -> None:
     labelled_series(tmp_path, positions=(2,))
     np.save(tmp_path / "Slice-level-labels.npy", np.zeros((2, 200), np.int64))
-    with pytest.raises(DataError, match=r"2 rows of labels, but Index\.csv lists 1 patients"):
+    with pytest.raises(DataError, match=r"2 rows of labels, but Index\.csv lists 1 patient"):
         read("afshar", tmp_path)
 
 

@@ -17,9 +17,9 @@ from kaggle_fixture import (
 from PIL import Image
 
 from mgajax.curation.catalogue import Catalogue, input_fingerprint, read_catalogue
+from mgajax.curation.findings import Finding
 from mgajax.curation.kaggle_layout import find_layout
 from mgajax.curation.records import SliceRecord, read_mask, read_pixels
-from mgajax.curation.report import Finding
 from mgajax.errors import DataError
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from kaggle_fixture import RENAMED_ROW, SLICES, write_copy
 
+from mgajax.curation.findings import Finding, Findings
 from mgajax.curation.kaggle_layout import KaggleRow, find_layout, parse_age, read_rows, read_table
 from mgajax.curation.matching import identify, list_pictures
 from mgajax.curation.names import canonical_name, patient_id_from_name
-from mgajax.curation.report import Finding, Findings
 from mgajax.errors import DataError
 
 
@@ -168,7 +168,7 @@ def test_the_full_tables(published: dict[str, list[KaggleRow]]) -> None:
     assert len(keys) == 464 + 604 + 54 - 9, (
         "63, 64 and 66 are Zhao's; six of Zhao's are others of Zhao's"
     )
-    assert not list(findings.summarised())
+    assert not list(findings.summarise())
 
 
 def test_names_decode_to_the_ids_of_the_full_tables(published: dict[str, list[KaggleRow]]) -> None:

@@ -9,9 +9,9 @@ from pairs_fixture import EFFUSION, LESION, PAIRS, SIDE, write_pairs
 from PIL import Image
 
 from mgajax.curation.catalogue import Catalogue
+from mgajax.curation.findings import Finding
 from mgajax.curation.lesion_pairs import find_pairs, pairs_fingerprint, read_pairs
 from mgajax.curation.records import SliceRecord, read_mask
-from mgajax.curation.report import Finding
 from mgajax.errors import DataError
 
 UPSIDE_DOWN = 6

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mgajax.curation.patients import (
+from mgajax.curation.patient_ids import (
     DOUBLE_IDENTITIES,
     patient_key,
     read_double_identities,

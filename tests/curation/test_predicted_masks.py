@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mgajax.curation.findings import Finding, Findings
 from mgajax.curation.predicted_masks import (
-    masks_digest,
-    masks_made_by,
+    digest_masks,
     masks_name,
     predicted_folder,
+    read_origin,
     read_values,
-    verified_masks,
+    verify_masks,
 )
-from mgajax.curation.report import Finding, Findings
 from mgajax.errors import ConfigError, DataError
 
 SHAPE = (6, 9)
@@ -36,7 +36,7 @@ def output(tmp_path: Path) -> Path:
 def verified(folder: Path, *names: str) -> tuple[dict[str, Path], Findings]:
     findings = Findings()
     shapes = dict.fromkeys(names, SHAPE)
-    return verified_masks(shapes, folder=folder, findings=findings), findings
+    return verify_masks(shapes, folder=folder, findings=findings), findings
 
 
 def test_either_folder_may_be_given(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,7 +67,7 @@ def test_masks_that_fail_are_findings(output: Path) -> None:
 
 
 def test_a_folder_of_another_data_set_is_refused(output: Path) -> None:
-    with pytest.raises(DataError, match=r"none of its 3 PNGs .* 2 slices .*\(e.g. x.png\)"):
+    with pytest.raises(DataError, match=r"3 PNGs, none of them .* 2 slices .*\(e.g. x.png\)"):
         verified(output / "masks", "x.png", "y.png")
     assert verified(output / "masks")[0] == {}
 
@@ -78,18 +78,18 @@ def test_a_mask_that_changed_since_is_refused(output: Path) -> None:
 
 
 def test_the_digest_and_the_name_follow_the_content(output: Path, tmp_path: Path) -> None:
-    before = masks_digest(output / "masks")
+    before = digest_masks(output / "masks")
     assert masks_name(str(output)) == masks_name(str(output / "masks")) == before[:12]
     assert (masks_name("use"), masks_name("")) == ("use", "")
     (output / "manifest.json").write_text("{}")
-    assert masks_digest(output / "masks") == before
+    assert digest_masks(output / "masks") == before
     Image.fromarray(SOFT[::-1]).save(output / "masks" / "a.png")
-    assert masks_digest(output / "masks") != before
+    assert digest_masks(output / "masks") != before
 
 
 def test_what_made_the_masks(output: Path) -> None:
-    assert masks_made_by(output / "masks") == {"network": "unet"}
+    assert read_origin(output / "masks") == {"network": "unet"}
     (output / "manifest.json").write_text("[]")
-    assert masks_made_by(output / "masks") == {}
+    assert read_origin(output / "masks") == {}
     (output / "manifest.json").unlink()
-    assert masks_made_by(output / "masks") == {}
+    assert read_origin(output / "masks") == {}

@@ -10,8 +10,8 @@ from mgajax.curation.archives import READERS
 from mgajax.curation.archives.archive import RawSlice, ReadOptions
 from mgajax.curation.archives.packed import list_files
 from mgajax.curation.curate import curate
+from mgajax.curation.findings import Findings
 from mgajax.curation.kaggle_layout import CLASS_FOLDERS
-from mgajax.curation.report import Findings
 from mgajax.imaging.pictures import decode_picture
 from mgajax.schema import CLASS_NAMES
 

@@ -11,7 +11,7 @@ from unchecked import unchecked
 from mgajax import paper
 from mgajax.curation.ct_findings import WORDS, count_findings, findings_in
 from mgajax.curation.curate import curate
-from mgajax.curation.paper_counts import differences, fits_table2, is_whole_set
+from mgajax.curation.paper_counts import find_differences, fits_table2, is_whole_set
 from mgajax.curation.statistics import (
     figure4,
     read_facts,
@@ -164,8 +164,8 @@ def test_real_table1_is_the_papers_but_for_two_known_counts(published_facts) -> 
     assert len(published_facts) == 17104
     assert is_whole_set(published_facts)
     found = {
-        (one.source, one.class_name, one.what): (one.here, one.paper)
-        for one in differences(published_facts)
+        (one.source, one.class_name, one.quantity): (one.counted, one.paper)
+        for one in find_differences(published_facts)
     }
     assert found == {
         ("jun", "COVID-19", "cases"): (18, 20),
@@ -173,7 +173,7 @@ def test_real_table1_is_the_papers_but_for_two_known_counts(published_facts) -> 
         ("all", "COVID-19", "cases"): (464, 466),
         ("all", "CAP", "cases"): (54, 60),
     }
-    assert all(one.why for one in differences(published_facts))
+    assert all(one.reason for one in find_differences(published_facts))
 
 
 def test_real_table2_is_the_papers(published_facts, shared: Path) -> None:

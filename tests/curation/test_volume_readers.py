@@ -24,10 +24,10 @@ from PIL import Image
 
 from mgajax.curation.archives import READERS, jun
 from mgajax.curation.archives.archive import RawSlice, ReadOptions
-from mgajax.curation.archives.nifti import labelled, open_mask, open_volume
 from mgajax.curation.archives.packed import SourceFile, list_files
+from mgajax.curation.archives.volumes import binary_plane, open_mask, open_volume
 from mgajax.curation.curate import CurationSettings, curate
-from mgajax.curation.report import Finding, Findings
+from mgajax.curation.findings import Finding, Findings
 from mgajax.errors import DataError
 from mgajax.schema import COVID
 
@@ -406,7 +406,7 @@ def test_real_mosmed_masks_are_those_of_the_pack(shared: Path) -> None:
     for path in expected:
         study, k = path.stem.removeprefix("Morozov_").rsplit("_", 1)
         volume = pack / "raw" / "MosMedData" / "masks" / f"{study}_mask.nii.gz"
-        lesion = labelled(open_volume(file(volume)), int(k), labels=(1,), known=(1,))
+        lesion = binary_plane(open_volume(file(volume)), int(k), labels=(1,), known=(1,))
         np.testing.assert_array_equal(lesion, np.asarray(Image.open(path)))
 
 

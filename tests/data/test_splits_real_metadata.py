@@ -16,7 +16,7 @@ from drawn_columns import (
 
 from mgajax.curation.lesion_pairs import ANNOTATED_SOURCES
 from mgajax.curation.names import pair_name, patient_id_from_name, source_of
-from mgajax.curation.patients import patient_key
+from mgajax.curation.patient_ids import patient_key
 from mgajax.data.splits import (
     default_split,
     fraction_split,

@@ -23,7 +23,7 @@ def read(*inputs: Path, unpacked: Path) -> tuple[list[list[Plane]], list[str]]:
     problems = Problems()
     scans = find_scans(inputs, unpacked=unpacked, turn="none", problems=problems)
     planes = [list(scan.planes(problems)) for scan in scans]
-    return planes, [str(problem) for problem in problems.found]
+    return planes, [str(problem) for problem in problems.noted]
 
 
 def lesion_ml(planes: Sequence[Plane]) -> float | None:

@@ -111,7 +111,7 @@ def test_missing_slices_are_counted(run: Predict, tmp_path: Path, capsys) -> Non
     (scan,) = run(tmp_path / "torn").scans
     assert len(scan.slices) == 6
     (line,) = lines(capsys)
-    assert "3 slices are missing in 2 places, the first between 92 and 80 mm (step 4 mm)" in line
+    assert "3 slices missing in 2 places, first between 92 and 80 mm (step 4 mm)" in line
 
 
 @pytest.mark.parametrize(

@@ -191,7 +191,7 @@ def test_masks_of_turned_pictures_lie_in_the_files_own_grid(
         write(plane, plane.values == 255)
     mask = np.asarray(Image.open(tmp_path / "masks" / "a.png"))
     np.testing.assert_array_equal(mask, np.where(stored == 255, 255, 0))
-    assert not problems.found
+    assert not problems.noted
 
 
 def test_a_mask_goes_back_under_a_header_that_is_not_believed(run: Predict, tmp_path: Path) -> None:

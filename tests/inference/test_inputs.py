@@ -41,7 +41,7 @@ def scans_of(*inputs: Path, unpacked: Path) -> tuple[dict[str, str], list[str]]:
     problems = Problems()
     unpacked.mkdir(exist_ok=True)
     scans = find_scans(inputs, unpacked=unpacked, turn="none", problems=problems)
-    return {scan.name: scan.patient for scan in scans}, [str(one) for one in problems.found]
+    return {scan.name: scan.patient for scan in scans}, [str(one) for one in problems.noted]
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -177,7 +177,7 @@ def test_other_files_are_counted_in_a_line(run: Predict, tmp_path: Path) -> None
         (tmp_path / "in" / name).write_bytes(b"{}")
     (problem,) = run(tmp_path / "in").problems
     assert problem.kind == "passed over"
-    assert "3 files that are no picture, NIfTI or DICOM (.json 2, no suffix 1)" in problem.text
+    assert "3 files, no picture, NIfTI or DICOM (.json 2, no suffix 1)" in problem.text
 
 
 def test_a_fault_of_one_scan_leaves_the_others(run: Predict, tmp_path: Path, monkeypatch) -> None:
@@ -185,7 +185,7 @@ def test_a_fault_of_one_scan_leaves_the_others(run: Predict, tmp_path: Path, mon
 
     for name in ("a", "b"):
         picture(tmp_path / "in" / name / "1.png")
-    warnings = scanning.oddities
+    warnings = scanning.find_oddities
     calls = iter([True, False])
 
     def failing(*arguments, **options):
@@ -193,7 +193,7 @@ def test_a_fault_of_one_scan_leaves_the_others(run: Predict, tmp_path: Path, mon
             raise ZeroDivisionError("planted")
         return warnings(*arguments, **options)
 
-    monkeypatch.setattr(scanning, "oddities", failing)
+    monkeypatch.setattr(scanning, "find_oddities", failing)
     done = run(tmp_path / "in")
     assert [scan.name for scan in done.scans] == ["b"]
     (problem,) = done.problems

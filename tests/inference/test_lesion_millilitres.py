@@ -23,7 +23,7 @@ from drawn_series import RADIUS, SPACING, TRUE_ML, edit, even, lesion_ml, read, 
             sorted(even(5, last=50) + even(5, first=62, last=2), reverse=True),
             ["uneven in 7 places"],
         ),
-        ([one for one in even(2.5) if one not in (60.0, 42.5)], ["2 slices are missing in 2"]),
+        ([one for one in even(2.5) if one not in (60.0, 42.5)], ["2 slices missing in 2"]),
     ],
     ids=["even", "one repeat", "all repeat", "coarser", "uneven", "two passes", "missing"],
 )
@@ -72,7 +72,7 @@ def test_a_gap_of_many_steps_is_not_bridged(tmp_path: Path) -> None:
     series(tmp_path / "in", even(2.5, last=80) + even(2.5, first=10))
     (planes,), (line,) = read(tmp_path / "in", unpacked=tmp_path)
     assert max(plane.voxel_ml or 0 for plane in planes) == pytest.approx(1.25 * 1.5 * 2.5 / 1000)
-    assert "27 slices are missing in one place" in line
+    assert "27 slices missing in 1 place" in line
 
 
 Header = Callable[[nib.Nifti1Header, np.ndarray], None]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mgajax.errors import ConfigError, DataError
-from mgajax.inference.mask_folder import LOCK, claimed, mask_names
+from mgajax.inference.mask_folder import LOCK, claim_masks, mask_names
 
 MASK = np.eye(30, 20, dtype=np.uint8) * np.uint8(255)
 MADE_BY = {"model.name": "unet", "scales": [1.0], "threshold": None}
@@ -31,7 +31,7 @@ def test_a_slice_without_a_name_is_refused() -> None:
 
 
 def test_a_mask_is_whole_or_absent(tmp_path: Path) -> None:
-    with claimed(tmp_path, made_by=MADE_BY) as folder:
+    with claim_masks(tmp_path, made_by=MADE_BY) as folder:
         assert not folder.holds("a%1")
         folder.write("a%1", MASK)
         assert folder.holds("a%1")
@@ -43,23 +43,23 @@ def test_a_mask_is_whole_or_absent(tmp_path: Path) -> None:
 
 
 def test_leftovers_of_a_killed_process_are_cleared(tmp_path: Path) -> None:
-    with claimed(tmp_path, made_by=MADE_BY) as folder:
+    with claim_masks(tmp_path, made_by=MADE_BY) as folder:
         folder.describe({"made_by": MADE_BY})
         folder.write("a", MASK)
     (tmp_path / "masks" / ".writing-7").write_bytes(b"half")
-    with claimed(tmp_path, made_by=MADE_BY) as folder:
+    with claim_masks(tmp_path, made_by=MADE_BY) as folder:
         assert folder.holds("a")
     assert [path.name for path in (tmp_path / "masks").iterdir()] == ["a.png"]
 
 
 def test_one_writer_at_a_time(tmp_path: Path) -> None:
-    with claimed(tmp_path, made_by=MADE_BY):
+    with claim_masks(tmp_path, made_by=MADE_BY):
         pass
     with (tmp_path / LOCK).open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         with (
             pytest.raises(ConfigError, match="another process is writing masks there"),
-            claimed(tmp_path, made_by=MADE_BY),
+            claim_masks(tmp_path, made_by=MADE_BY),
         ):
             pass
 
@@ -68,20 +68,20 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
     ("key", "value"), [("model.name", "segnet"), ("scales", [0.5, 1.0]), ("new", 1)]
 )
 def test_masks_of_another_origin_are_left_alone(tmp_path: Path, key: str, value: object) -> None:
-    with claimed(tmp_path, made_by=MADE_BY) as folder:
+    with claim_masks(tmp_path, made_by=MADE_BY) as folder:
         folder.describe({"made_by": MADE_BY})
         folder.write("a", MASK)
     with (
         pytest.raises(ConfigError, match=f"{key}=.*asked for .*another --out"),
-        claimed(tmp_path, made_by=MADE_BY | {key: value}),
+        claim_masks(tmp_path, made_by=MADE_BY | {key: value}),
     ):
         pass
 
 
 def test_a_folder_without_masks_may_be_taken_up_by_anything(tmp_path: Path) -> None:
-    with claimed(tmp_path, made_by=MADE_BY) as folder:
+    with claim_masks(tmp_path, made_by=MADE_BY) as folder:
         folder.describe({"made_by": MADE_BY})
-    with claimed(tmp_path, made_by={"model.name": "segnet"}) as folder:
+    with claim_masks(tmp_path, made_by={"model.name": "segnet"}) as folder:
         folder.describe({"made_by": {"model.name": "segnet"}})
     assert json.loads((tmp_path / "manifest.json").read_text())["made_by"]["model.name"] == "segnet"
 
@@ -90,11 +90,11 @@ def test_masks_that_nothing_describes_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "masks").mkdir()
     (tmp_path / "masks" / "annotated.png").write_bytes(b"precious")
     with (
-        pytest.raises(ConfigError, match=r"holds 1 files \(annotated.png"),
-        claimed(tmp_path, made_by=MADE_BY),
+        pytest.raises(ConfigError, match=r"holds 1 file \(such as annotated.png"),
+        claim_masks(tmp_path, made_by=MADE_BY),
     ):
         pass
     (tmp_path / "manifest.json").write_text("{")
-    with pytest.raises(ConfigError, match="damaged"), claimed(tmp_path, made_by=MADE_BY):
+    with pytest.raises(ConfigError, match="damaged"), claim_masks(tmp_path, made_by=MADE_BY):
         pass
     assert (tmp_path / "masks" / "annotated.png").read_bytes() == b"precious"

@@ -1,7 +1,9 @@
 """`mgajax predict`: tables, pages and pictures of what the networks say."""
 
 import csv
+import errno
 import json
+import os
 import re
 from pathlib import Path
 
@@ -177,9 +179,23 @@ def test_turned_pictures_are_upright_and_their_masks_as_given(run: Predict, tmp_
     Image.fromarray(picture[::-1]).save(path)
     done = run(path)
     assert "upside down" in done.scans[0].slices[0].oddities
-    assert "upside down in 1 of the 1 slices that tell" in done.problems[0].text
+    assert "upside down in 1 of 1 slice that could be judged" in done.problems[0].text
     (turned,) = run(path, out="turned", turn="flip").scans
     assert turned.slices[0].oddities == ()
     masks = [pixels(tmp_path / out / "given" / "masks" / path.name) for out in ("out", "turned")]
     np.testing.assert_array_equal(masks[0], masks[1])
     assert masks[0][::-1][44:52, 14:22].all()
+
+
+@pytest.mark.parametrize(("owner", "method"), [(Image.Image, "save"), (Path, "write_bytes")])
+def test_a_full_disk_ends_the_call_and_its_error_names_the_path(
+    run: Predict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: type, method: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as `write` does: without a path
+
+    slices(tmp_path / "given", 1)
+    monkeypatch.setattr(owner, method, fail)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        run(tmp_path / "given")
+    assert Path(caught.value.filename).is_relative_to(tmp_path / "out" / "given")

@@ -12,7 +12,7 @@ from drawn_runs import bright_run, brightness_run
 from mgajax.inference.predictor import Predictor
 from mgajax.inference.problems import Problems
 from mgajax.inference.scanning import Settings, predict_scan
-from mgajax.inference.scans import Plane, Scan, Write
+from mgajax.inference.scans import Plane, Scan, WriteMask
 
 
 @dataclass
@@ -39,7 +39,7 @@ class LongScan:
             yield plane
 
     @contextlib.contextmanager
-    def masks(self, folder: Path, problems: Problems) -> Iterator[Write]:
+    def masks(self, folder: Path, problems: Problems) -> Iterator[WriteMask]:
         yield lambda plane, lesion: None
 
 

@@ -193,7 +193,7 @@ def test_a_corrupt_slice_is_reported_and_the_others_are_done(
 
 def test_nothing_but_damage_is_an_error(run: Segment, tmp_path: Path) -> None:
     data = build(tmp_path / "ruined", damage=lambda number: True)
-    with pytest.raises(DataError, match="none of .* slices can be decoded"):
+    with pytest.raises(DataError, match="none of .* slices? can be decoded"):
         run(data=data)
     assert manifest(tmp_path / "out")["finished"]
 

@@ -9,7 +9,7 @@ from drawn_runs import WHITE, bright_run, flipped, pixels
 
 from mgajax.data.table import iter_encoded, read_table
 from mgajax.errors import ConfigError
-from mgajax.inference.segmenter import LesionMap, StoredSlice, Unreadable, make_segmenter
+from mgajax.inference.segmenter import LesionMap, StoredSlice, UnreadableSlice, make_segmenter
 from mgajax.training.trained import load_trained
 
 
@@ -33,7 +33,7 @@ def test_lesions_come_back_where_they_are(pictures: list[StoredSlice], aspect: s
     shapes = set()
     for one, picture in zip(found, pictures, strict=True):
         lesion = pixels(picture.data) == WHITE
-        restored = one.restored()
+        restored = one.restore()
         assert restored.shape == lesion.shape
         assert overlap(restored >= 0.5, lesion) > 0.8  # some lesions are ten pixels wide
         shapes.add(lesion.shape)
@@ -48,7 +48,7 @@ def test_a_turned_slice_is_turned_back(pictures: list[StoredSlice]) -> None:
     for one, other in pairs:
         seen, unturned = (p.prepared.image.astype(int) for p in (one, other))
         assert np.abs(seen - unturned[::-1]).mean() < 0.5 * np.abs(seen - unturned).mean()
-        assert overlap(one.restored() >= 0.5, other.restored() >= 0.5) > 0.8
+        assert overlap(one.restore() >= 0.5, other.restore() >= 0.5) > 0.8
 
 
 @pytest.mark.parametrize("parallel", ["pmap", "shard_map", "jit"])
@@ -72,9 +72,9 @@ def test_unreadable_pictures_are_told_in_their_place(pictures: list[StoredSlice]
     segmenter = make_segmenter(bright_run(batch_size=2))
     found = list(segmenter.stream(given))
     whole = dict(enumerate(segmenter.stream(pictures)))
-    assert {row for row, one in enumerate(found) if isinstance(one, Unreadable)} == damaged
+    assert {row for row, one in enumerate(found) if isinstance(one, UnreadableSlice)} == damaged
     for row, one in enumerate(found):
-        if isinstance(one, Unreadable):
+        if isinstance(one, UnreadableSlice):
             assert one.row == row
             assert one.reason
         else:
@@ -86,7 +86,7 @@ def test_nothing_in_nothing_out() -> None:
 
 
 def test_stop_ends_after_what_was_begun(pictures: list[StoredSlice]) -> None:
-    found: list[LesionMap | Unreadable] = []
+    found: list[LesionMap | UnreadableSlice] = []
     segmenter = make_segmenter(bright_run(devices=1, batch_size=2))
     for one in segmenter.stream(pictures, stop=lambda: found):
         found.append(one)

@@ -35,7 +35,7 @@ def read(path: Path, *, unpacked: Path) -> tuple[list[tuple[AnyScan, list[Plane]
     """Scans with their planes, and the problems."""
     problems = Problems()
     scans = find_scans([path], unpacked=unpacked, turn="none", problems=problems)
-    return [(scan, list(scan.planes(problems))) for scan in scans], problems.found
+    return [(scan, list(scan.planes(problems))) for scan in scans], problems.noted
 
 
 @pytest.mark.slow(

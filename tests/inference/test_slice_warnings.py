@@ -12,13 +12,13 @@ from PIL import Image
 from mgajax.curation import names
 from mgajax.imaging.body import foreground
 from mgajax.imaging.windows import WINDOWS, to_8_bit
-from mgajax.inference.slice_warnings import Oddity, is_upside_down, oddities
+from mgajax.inference.slice_warnings import Oddity, find_oddities, is_upside_down
 
 OPEN = (0.5, 0.7, 0.85, 1.0)
 
 
 def seen(picture: np.ndarray) -> tuple[Oddity, ...]:
-    return oddities(picture, body=foreground(picture))
+    return find_oddities(picture, body=foreground(picture))
 
 
 def rendered(openness: float, *, window: str = "published", **options: int) -> np.ndarray:

@@ -25,7 +25,7 @@ from PIL import Image
 from mgajax.imaging.windows import find_window
 from mgajax.inference.inputs import find_scans
 from mgajax.inference.problems import Problems
-from mgajax.inference.thorax import inside, thorax
+from mgajax.inference.thorax import keep_inside, thorax_box
 
 SPACING = (1.25, 1.5)
 
@@ -95,7 +95,7 @@ def test_an_abdomen_has_no_class_and_no_lesion(run: Predict, tmp_path: Path) -> 
     done = run(path)
     (problem,) = done.problems
     assert str(problem) == (
-        "odd: abdomen: no class: 0 of 10 slices show a chest; its lesion and lung are not measured"
+        "odd: abdomen: no class: 0 of 10 slices with a chest; its lesion and lung are not measured"
     )
     (row,) = rows(tmp_path / "out" / "patients.csv")
     for key in ("predicted", "COVID-19", "lesion_ml", "lung_ml", "lesion_share_of_lung"):
@@ -103,7 +103,7 @@ def test_an_abdomen_has_no_class_and_no_lesion(run: Predict, tmp_path: Path) -> 
     mask = nib.load(tmp_path / "out" / "abdomen" / "lesion.nii.gz")
     assert not np.asarray(mask.dataobj).any()
     for page in (done.page, done.page.parent / "abdomen" / "index.html"):
-        assert "no class: 0 of 10 slices show a chest" in page.read_text("utf-8")
+        assert "no class: 0 of 10 slices with a chest" in page.read_text("utf-8")
 
 
 def test_few_chest_slices_are_measured_and_not_classified(run: Predict, tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_few_chest_slices_are_measured_and_not_classified(run: Predict, tmp_path
     values[46:50, 38:42, 1] = LESION
     write_series(tmp_path / "few", values, affine(11), patient="few")
     done = run(tmp_path / "few")
-    assert "no class: 2 of 11 slices show a chest, fewer than 20%" in done.problems[0].text
+    assert "no class: 2 of 11 slices with a chest, fewer than 20%" in done.problems[0].text
     (row,) = rows(tmp_path / "out" / "patients.csv")
     assert (row["predicted"], row["chest_slices"]) == ("", "2")
     assert float(row["lesion_ml"]) == pytest.approx(16 * 1.25 * 1.5 * 4 / 1000)
@@ -150,16 +150,16 @@ def test_consolidated_lung_beside_open_lung_stays_inside() -> None:
     body[10:90, 10:90] = True
     lung, lesion = np.zeros_like(body), np.zeros_like(body)
     lung[30:60, 20:40] = lung[30:60, 60:80] = True
-    region = thorax(lung, body=body)
+    region = thorax_box(lung, body=body)
     assert region[26:64, 16:84].all()
     assert region.sum() == 38 * 68
     lesion[52:74, 22:38] = True  # from within the box to 10 pixels behind it
     lesion[86:92, 30:70] = True  # the back's skin
     lesion[10:29, 45:55] = True  # most of it before the breastbone
-    kept = inside(lesion, region)
+    kept = keep_inside(lesion, region)
     assert kept[52:74, 22:38].all()
     assert kept.sum() == 22 * 16
-    assert not thorax(np.zeros_like(body), body=body).any()
+    assert not thorax_box(np.zeros_like(body), body=body).any()
 
 
 def test_lung_is_empty_where_none_was_found(run: Predict, tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ def test_label_maps_beside_their_volume_are_no_patients(tmp_path: Path) -> None:
         "s2/ct.nii",
         "s2/mask.nii",  # of another shape than the volume beside it
     }
-    assert [str(one) for one in problems.found] == [
+    assert [str(one) for one in problems.noted] == [
         f"passed over: {folder / 's1' / name}: labels of ct.nii.gz, no patient"
         for name in ("ct_seg.nii.gz", "segmentations/lung.nii")
     ]
@@ -229,7 +229,7 @@ def test_a_scan_is_upside_down_by_the_majority_of_its_pictures(
     called = {s.name: ["upside down" in one.oddities for one in s.slices] for s in done.scans}
     assert called == {"turned": [True] * 4, "upright": [False] * 4, "white": [False]}
     assert [str(one) for one in done.problems] == [
-        "odd: turned: upside down in 2 of the 3 slices that tell; try --turn flip (or rotate)"
+        "odd: turned: upside down in 2 of 3 slices that could be judged; try --turn flip (or rotate)"
     ]
 
 

@@ -47,7 +47,7 @@ def test_two_reconstructions_are_two_scans(
     assert [len(planes) for planes in scans] == [41, 41]
     for planes in scans:
         assert lesion_ml(planes) == pytest.approx(TRUE_ML, rel=0.02)
-    assert f"positions repeat, and {by} tells 2 reconstructions apart (41, 41 slices)" in line
+    assert f"positions repeat; there are 2 reconstructions by {by} (41, 41 slices)" in line
 
 
 def test_without_anything_that_tells_repeats_are_left_out(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_a_slice_that_lies_where_another_does_is_placed_by_its_location(
     (planes,), (line,) = read(tmp_path / "in", unpacked=tmp_path)
     assert [plane.path for plane in planes] == paths
     assert lesion_ml(planes) == pytest.approx(TRUE_ML, rel=0.02)
-    assert "SliceLocation says others" in line
+    assert "different SliceLocations" in line
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_an_empty_rescale_is_one_and_zero_and_said_once(tmp_path: Path) -> None:
     for path in series(tmp_path / "in", even(5)):
         edit(path, RescaleSlope=None, RescaleIntercept=None)
     (planes,), (line,) = read(tmp_path / "in", unpacked=tmp_path)
-    assert "21 of 21 slices tell no RescaleSlope or no RescaleIntercept" in line
+    assert "21 of 21 slices without RescaleSlope or RescaleIntercept" in line
     assert values(planes).min() == -1000 + 1024
 
 
@@ -211,7 +211,7 @@ def test_values_that_are_no_numbers_are_air_and_said_once(tmp_path: Path) -> Non
     torn[0], torn[-1, 3] = np.nan, np.inf
     nib.save(nib.Nifti1Image(torn, np.diag([-1.0, -1.0, 2.0, 1.0])), tmp_path / "v.nii")
     (planes,), (line,) = read(tmp_path / "v.nii", unpacked=tmp_path)
-    assert "4 of 4 planes hold values that are no numbers; they are taken for air" in line
+    assert "4 of 4 planes with values that are no numbers; these count as air" in line
     found = values(planes)
     assert (found == -1024).sum() == 4 * (8 + 1)
     assert np.isfinite(found).all()

@@ -24,7 +24,7 @@ from mgajax.audit.audit_result import (
 )
 from mgajax.audit.background_shortcut import BalancedAccuracy, Shortcut
 from mgajax.audit.page import audit_page
-from mgajax.curation.report import Finding, FindingSummary
+from mgajax.curation.findings import Finding, FindingSummary
 from mgajax.inference.prediction_page import overview_page, scan_page
 from mgajax.inference.problems import Problem
 from mgajax.inference.results import ScanResult, SliceResult

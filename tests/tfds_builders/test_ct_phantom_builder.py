@@ -8,7 +8,7 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from mgajax.curation.predicted_masks import masks_digest
+from mgajax.curation.predicted_masks import digest_masks
 from mgajax.data.table import read_table
 from mgajax.errors import ConfigError
 from mgajax.schema import CLASS_NAMES, MASK_ORIGINS, SOURCES, SPLITS
@@ -179,7 +179,7 @@ def test_predicted_masks_go_to_the_others(built, half, tmp_path):
     (folder / absent).unlink()
     options = {"builder_config": "tiny", "annotated": 0.5, "masks": str(folder)}
     result = build("ct_phantom", data_dir=tmp_path / "data", **options)
-    digest = masks_digest(folder)[:12]
+    digest = digest_masks(folder)[:12]
     assert result.name == f"ct_phantom/tiny-annotated_0.5-masks_{digest}"
     before = {r["file_name"]: r for rows in records(half.directory).values() for r in rows}
     for rows in records(result.directory).values():

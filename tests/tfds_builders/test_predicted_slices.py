@@ -11,7 +11,7 @@ from kaggle_fixture import SLICES, write_copy
 from PIL import Image
 
 from mgajax.cli import main
-from mgajax.curation.predicted_masks import masks_digest
+from mgajax.curation.predicted_masks import digest_masks
 from mgajax.data.table import read_table
 from mgajax.errors import DataError
 from mgajax.schema import MASK_ORIGINS
@@ -58,7 +58,7 @@ def test_predicted_masks_fill_in_where_none_is_annotated(
 ) -> None:
     folder = predict(tmp_path / "predicted", skip=("cap001_11.png",))
     result = build_copy(copy, tmp_path / "data", masks=str(folder))
-    digest = masks_digest(folder / "masks")
+    digest = digest_masks(folder / "masks")
     assert result.name == f"covid_ct_slices/default-masks_{digest[:12]}"
     before, found = records(built.directory), records(result.directory)
     for name, record in found.items():

@@ -2,7 +2,7 @@
 
     mgajax build covid_ct_lesions --manual_dir DOWNLOAD --data_dir DATA
 
-The record is that of `covid_ct_slices`, so whatever reads the one reads the other. No TensorFlow.
+Records are those of `covid_ct_slices`. Needs no TensorFlow.
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ from typing import ClassVar
 import tensorflow_datasets as tfds
 
 from mgajax.curation.catalogue import Catalogue
-from mgajax.curation.lesion_pairs import find_pairs, pairs_fingerprint, read_pairs, with_pooled
+from mgajax.curation.lesion_pairs import add_pooled, find_pairs, pairs_fingerprint, read_pairs
 from mgajax.data.columns import SliceColumns
 from mgajax.data.splits import Split, lesion_split
 from mgajax.data.table import read_table
@@ -25,11 +25,11 @@ ALONE = "people who test in covid_ct_slices may train here: --test_with DIR keep
 
 @dataclasses.dataclass(eq=False, kw_only=True)
 class CovidCtLesionsConfig(CataloguedConfig):
-    """What is built; see `CataloguedConfig`.
+    """The options; see `CataloguedConfig`.
 
     Attributes:
-      test_with: a built classification set, or "". Whoever tests in it trains nothing here, so
-        that no segmenter predicts masks of a test slice after seeing this person.
+      test_with: a built classification set, or "". Its test people are not used for training here, so
+        that no segmenter that has seen a person predicts masks of that person's test slices.
 
     Raises:
       DataError: `test_with` is no built data set.
@@ -39,16 +39,16 @@ class CovidCtLesionsConfig(CataloguedConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _ = self.tested
+        _ = self.test_patients
 
     @functools.cached_property
-    def tested(self) -> frozenset[str]:
-        """The ids, as they are here, of the people who test in `test_with`."""
+    def test_patients(self) -> frozenset[str]:
+        """The ids in this set of the test people of `test_with`."""
         if not self.test_with:
             return frozenset()
         table = read_table(self.test_with)
-        tested = table.patients[table.built_split == SPLITS.index("test")].tolist()
-        return with_pooled(self.kept.get(patient, patient) for patient in tested)
+        patients = table.patients[table.built_split == SPLITS.index("test")].tolist()
+        return add_pooled(self.first_ids.get(patient, patient) for patient in patients)
 
 
 class CovidCtLesions(CataloguedBuilder):
@@ -77,11 +77,11 @@ class CovidCtLesions(CataloguedBuilder):
     https://www.kaggle.com/datasets/maedemaftouni/covid19-ct-scan-lesion-segmentation-dataset
     and unpack it, so that manual_dir holds frames/ and masks/. Put meta_data_covid.csv of
     https://www.kaggle.com/datasets/maedemaftouni/large-covid19-ct-slice-dataset beside them: it
-    knows whose the MedSeg slices are.
+    names the people of the MedSeg slices.
     """
 
     def input_fingerprint(self, manual_dir: Path) -> str:
-        """A hash of what would be read from `manual_dir`."""
+        """A hash of the input in `manual_dir`."""
         return pairs_fingerprint(find_pairs(manual_dir))
 
     def read(self, manual_dir: Path) -> Catalogue:
@@ -91,7 +91,7 @@ class CovidCtLesions(CataloguedBuilder):
     def split(self, table: SliceColumns) -> Split:
         """2,329/200/200 for the full set, see `mgajax.data.splits.lesion_split`."""
         config = self.builder_config
-        split = lesion_split(table, seed=config.split_seed, held_out=config.tested)
+        split = lesion_split(table, seed=config.split_seed, held_out=config.test_patients)
         return (
             split if config.test_with else dataclasses.replace(split, notes=(*split.notes, ALONE))
         )

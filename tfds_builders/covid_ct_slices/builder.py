@@ -22,11 +22,11 @@ from tfds_builders.catalogued import CataloguedBuilder, CataloguedConfig
 
 @dataclasses.dataclass(eq=False, kw_only=True)
 class CovidCtSlicesConfig(CataloguedConfig):
-    """What is built.
+    """The options.
 
     Attributes:
       masks: "use" the lesion masks beside the slices or "ignore" them; or a folder of predicted
-        masks (`mgajax segment`) for the slices that have no annotated one.
+        masks (`mgajax segment`) for the slices without an annotated one.
 
     Raises:
       ConfigError: an attribute has an impossible value.
@@ -71,7 +71,7 @@ class CovidCtSlices(CataloguedBuilder):
     """
 
     def input_fingerprint(self, manual_dir: Path) -> str:
-        """A hash of what would be read from `manual_dir`; see `catalogue.input_fingerprint`."""
+        """A hash of the input in `manual_dir`; see `catalogue.input_fingerprint`."""
         return input_fingerprint(find_layout(manual_dir), masks=self.builder_config.masks)
 
     def read(self, manual_dir: Path) -> Catalogue:

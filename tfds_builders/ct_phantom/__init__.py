@@ -1,7 +1,7 @@
 """Drawn axial chest slices with exactly known lesions; nothing to download.
 
 The drawing needs numpy, scipy and jaxtyping only. `CtPhantom` and `PhantomConfig`, which make a
-TFDS data set of it, are imported when first asked for, so that a machine without TFDS can draw.
+TFDS data set of it, are imported on first use, so that a machine without TFDS can draw.
 """
 
 from typing import Any

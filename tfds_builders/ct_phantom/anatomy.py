@@ -1,7 +1,7 @@
 """The chest at one level: distance fields of its organs, and its soft tissues in HU.
 
-Levels run from 0 (apex) to 1 (bases). `chest_at` says where things are, `paint_soft_tissue` paints
-the wall and the middle; lungs, vessels, lesions and bones are added by their own modules.
+Levels run from 0 (apex) to 1 (bases). `chest_at` places the organs, `paint_soft_tissue` paints the wall
+and the middle; lungs, vessels, lesions and bones are added by their own modules.
 """
 
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from tfds_builders.ct_phantom.geometry import (
     Field,
     Grid,
     add_ellipse,
-    bent,
+    bend_grid,
     cover,
     ellipse,
     intersection,
@@ -30,7 +30,7 @@ from tfds_builders.ct_phantom.individual import Anatomy
 FAT, MUSCLE, BLOOD, LIVER = -98.0, 52.0, 42.0, 62.0
 
 FAR = 1000.0
-"""A distance that nothing in a chest reaches, mm."""
+"""A distance in mm larger than any in a chest."""
 
 
 @dataclass(frozen=True)
@@ -75,25 +75,25 @@ def lung_window(grid: Grid, anatomy: Anatomy) -> tuple[slice, slice]:
     return window(grid, (0.0, 0.06 * anatomy.chest_depth), reach=reach)
 
 
-def narrowed(chest: PhantomChest, at: tuple[slice, slice]) -> PhantomChest:
+def crop_chest(chest: PhantomChest, pixels: tuple[slice, slice]) -> PhantomChest:
     """The same chest on the pixels of a window; views, no copies."""
     return replace(
         chest,
-        grid=part(chest.grid, at),
-        cavities={side: field[at] for side, field in chest.cavities.items()},
-        lungs={side: field[at] for side, field in chest.lungs.items()},
-        mediastinum=chest.mediastinum[at],
-        heart=None if chest.heart is None else chest.heart[at],
-        dome=None if chest.dome is None else chest.dome[at],
-        muscle=chest.muscle[at],
-        body=chest.body[at],
+        grid=part(chest.grid, pixels),
+        cavities={side: field[pixels] for side, field in chest.cavities.items()},
+        lungs={side: field[pixels] for side, field in chest.lungs.items()},
+        mediastinum=chest.mediastinum[pixels],
+        heart=None if chest.heart is None else chest.heart[pixels],
+        dome=None if chest.dome is None else chest.dome[pixels],
+        muscle=chest.muscle[pixels],
+        body=chest.body[pixels],
     )
 
 
 def chest_at(grid: Grid, anatomy: Anatomy, *, level: float) -> PhantomChest:
     """Lay out the chest of `anatomy` at `level` on `grid`."""
     dx, dy = _bend(anatomy.bend_seed, grid.shape)
-    grid = bent(grid, dx=dx, dy=dy)
+    grid = bend_grid(grid, dx=dx, dy=dy)
     breadth = profile(
         level, (0.0, 0.42), (0.12, 0.70), (0.3, 0.88), (0.55, 1.0), (0.8, 1.03), (1.0, 1.0)
     )
@@ -137,7 +137,7 @@ def chest_at(grid: Grid, anatomy: Anatomy, *, level: float) -> PhantomChest:
 
 @lru_cache(maxsize=2)
 def _bend(seed: int, shape: tuple[int, int]) -> tuple[Field, Field]:
-    """How far in mm an individual's shape moves each pixel, the same in all slices."""
+    """The shift of each pixel in mm by an individual's shape, the same in all slices."""
     knots = 2.6 * np.random.default_rng(seed).standard_normal((2, 7, 7))
     return spline_field(knots[0], shape=shape), spline_field(knots[1], shape=shape)
 
@@ -299,6 +299,6 @@ def _air_tubes(level: float, *, depth: float) -> list[tuple[float, float, float]
     if level < 0.40:
         return [(-1.0, profile(level, (0.0, -0.05), (0.4, 0.12)) * depth, 8.5)]
     if level < 0.56:
-        apart = 9 + 130 * (level - 0.40)
-        return [(side * apart, 0.14 * depth, 6.3) for side in (-1, 1)]
+        distance = 9 + 130 * (level - 0.40)
+        return [(side * distance, 0.14 * depth, 6.3) for side in (-1, 1)]
     return []

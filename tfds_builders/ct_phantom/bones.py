@@ -30,7 +30,7 @@ RIB_TURN = 11.0
 
 def paint_bones(hu: Field, chest: PhantomChest, anatomy: Anatomy, *, softness: float) -> None:
     """Paint ribs, shoulder blades, collar bones, spine and sternum over `hu`, in place."""
-    strokes = _joined(
+    strokes = _join(
         [_ribs(chest, anatomy), *_shoulder(chest, anatomy), _spine_arch(chest, anatomy)]
     )
     bone = capsule_distance(chest.grid, strokes, softness=softness)
@@ -40,7 +40,7 @@ def paint_bones(hu: Field, chest: PhantomChest, anatomy: Anatomy, *, softness: f
     _paint_sternum(hu, chest, anatomy, softness=softness)
 
 
-def _joined(parts: list[Capsules]) -> Capsules:
+def _join(parts: list[Capsules]) -> Capsules:
     return Capsules(
         start=np.concatenate([p.start for p in parts]),
         end=np.concatenate([p.end for p in parts]),
@@ -87,8 +87,8 @@ def _around(chest: PhantomChest, anatomy: Anatomy, *, side: int, angle: np.ndarr
     # The tilt of the cavity, as `geometry.ellipse` turns it.
     tilt = -anatomy.lung_tilt
     c, s = np.cos(tilt), np.sin(tilt)
-    turned = np.stack([side * (c * x - s * y), s * x + c * y], axis=1)
-    return turned + np.array([lung_centre(chest.half_width, side), 0.06 * chest.half_depth])
+    rotated = np.stack([side * (c * x - s * y), s * x + c * y], axis=1)
+    return rotated + np.array([lung_centre(chest.half_width, side), 0.06 * chest.half_depth])
 
 
 def _shoulder(chest: PhantomChest, anatomy: Anatomy) -> list[Capsules]:
@@ -132,15 +132,15 @@ def _paint_vertebra(hu: Field, chest: PhantomChest, anatomy: Anatomy, *, softnes
     """The body with its cortex and sponge, and the cord in its canal."""
     half, y = anatomy.vertebra, _vertebra_y(chest)
     behind = (0.0, y + 1.28 * half)
-    at = around(chest.grid, (0.0, y), (half, half), margin=softness + BEND)
-    grid = part(chest.grid, at)
+    pixels = around(chest.grid, (0.0, y), (half, half), margin=softness + BEND)
+    grid = part(chest.grid, pixels)
     body = intersection(
         ellipse(grid, (0.0, y), (half, 0.80 * half)),
         -ellipse(grid, behind, (0.60 * half, 0.48 * half)),
         rounding=3.0,
     )
-    paint(hu[at], cover(body, softness=softness), 400.0)
-    paint(hu[at], cover(body + np.float32(2.0), softness=1.5 * softness), MARROW)
+    paint(hu[pixels], cover(body, softness=softness), 400.0)
+    paint(hu[pixels], cover(body + np.float32(2.0), softness=1.5 * softness), MARROW)
     radii = (0.58 * half, 0.46 * half)
     paint_ellipse(hu, chest.grid, behind, radii, 25.0, softness=softness)
 
@@ -163,9 +163,9 @@ def paint_table(hu: Field, grid: Grid, *, back: float, curve: float, softness: f
     """
     rise = curve * float(np.square(grid.x[0]).max())
     rows, columns = grid.shape
-    first = int((back - rise - softness - grid.top) / grid.spacing)  # above it there is none
-    at = (slice(min(max(first, 0), rows), rows), slice(0, columns))
-    hu, grid = hu[at], part(grid, at)
+    first_row = int((back - rise - softness - grid.top) / grid.spacing)  # above it there is none
+    pixels = (slice(min(max(first_row, 0), rows), rows), slice(0, columns))
+    hu, grid = hu[pixels], part(grid, pixels)
     below = grid.y - np.float32(back + 7) + np.float32(curve) * grid.x * grid.x
     paint(hu, cover(np.abs(below - np.float32(11)) - np.float32(11), softness=softness), -960.0)
     for depth, density in ((0.0, -420.0), (22.0, -300.0)):

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from jaxtyping import UInt8
 
-from mgajax.curation.predicted_masks import masks_digest, predicted_folder, read_values
+from mgajax.curation.predicted_masks import digest_masks, predicted_folder, read_values
 from mgajax.data.columns import SliceColumns
 from mgajax.data.splits import stratified_split
 from mgajax.errors import ConfigError, nearest
@@ -40,15 +40,15 @@ FRACTIONS: tuple[float, float, float] = (0.6, 0.15, 0.25)
 
 @dataclasses.dataclass(eq=False, kw_only=True)
 class PhantomConfig(tfds.core.BuilderConfig):
-    """What is drawn, and what of its lesions is told.
+    """What is drawn, and which lesions are annotated.
 
     Attributes:
       annotated: share of patients, stratified by class, whose slices keep their exact lesion mask.
         The others get none (`mask_origin` "none", `lesion_mask` all zero).
       annotated_class: the one class whose patients these are; "" for every class.
-      exact_test: every test slice keeps its exact mask besides, so that results can be measured by
-        it; nothing learns from a test slice.
-      masks: a folder of predicted masks (`mgajax segment`) for these others, or "".
+      exact_test: every test slice keeps its exact mask as well, to measure results by; nothing learns
+        from a test slice.
+      masks: a folder of predicted masks (`mgajax segment`) for the slices without, or "".
 
     The other attributes are those of `PhantomSettings`.
 
@@ -85,7 +85,7 @@ class PhantomConfig(tfds.core.BuilderConfig):
         return predicted_folder(self.masks, words=("",))
 
     @property
-    def tells_all(self) -> bool:
+    def is_fully_annotated(self) -> bool:
         """Whether every slice has its exact mask."""
         return self.annotated == 1.0 and not self.annotated_class and not self.masks
 
@@ -140,7 +140,7 @@ class CtPhantom(tfds.core.GeneratorBasedBuilder):
     ]
 
     def __init__(self, *, file_format: str | None = None, **options: Any) -> None:
-        """As TFDS's own, but ArrayRecord is the default format: it needs no TensorFlow."""
+        """As TFDS's own, with ArrayRecord as the default format: it needs no TensorFlow."""
         super().__init__(file_format=file_format or "array_record", **options)
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -166,7 +166,7 @@ class CtPhantom(tfds.core.GeneratorBasedBuilder):
             size=settings.size,
         )
         summary = _summary(settings, parts)
-        if not config.tells_all:
+        if not config.is_fully_annotated:
             summary |= {"annotated": config.annotated, **plan.summary}
         self.info.metadata.update(summary=summary)
         if fingerprint := self.input_fingerprint():
@@ -177,15 +177,15 @@ class CtPhantom(tfds.core.GeneratorBasedBuilder):
         }
 
     def input_fingerprint(self, manual_dir: None = None) -> str | None:
-        """A hash of the predicted masks, or None where nothing is read."""
+        """A hash of the predicted masks; None without them."""
         del manual_dir  # nothing is read from it
         folder = self.builder_config.mask_folder
-        return masks_digest(folder) if folder else None
+        return digest_masks(folder) if folder else None
 
     def _generate_examples(
         self, patients: list[Patient], *, split: str, plan: MaskPlan
     ) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield (file name, features): the key decides the order, so it is the same every time."""
+        """Yield (file name, features); the key decides the order, which is always the same."""
         size = self.builder_config.size
         for patient in track(patients, description=f"drawing {split}"):
             for index in range(len(patient.levels)):
@@ -203,8 +203,8 @@ def split_patients(settings: PhantomSettings) -> dict[str, list[Patient]]:
     split = stratified_split(_columns(patients), fractions=FRACTIONS, seed=settings.seed)
     parts = {}
     for name in SPLITS:
-        chosen = np.unique(split.indices(name) // settings.slices_per_patient)
-        parts[name] = [patients[number] for number in chosen.tolist()]
+        numbers = np.unique(split.indices(name) // settings.slices_per_patient)
+        parts[name] = [patients[number] for number in numbers.tolist()]
     empty = [name for name, members in parts.items() if not members]
     if empty:
         raise ConfigError(
@@ -215,7 +215,7 @@ def split_patients(settings: PhantomSettings) -> dict[str, list[Patient]]:
 
 
 def _columns(patients: Sequence[Patient]) -> SliceColumns:
-    """One row a slice, patient by patient; not drawn yet, so without file names."""
+    """A row for each slice, patient by patient; not drawn yet, so without file names."""
     slices = [patient for patient in patients for _ in patient.levels]
     return SliceColumns(
         labels=np.array([patient.label for patient in slices], np.int32),
@@ -240,7 +240,7 @@ def _summary(settings: PhantomSettings, parts: dict[str, list[Patient]]) -> dict
 
 
 def _mask(drawn: PhantomSlice, plan: MaskPlan) -> tuple[UInt8[np.ndarray, "h w"], str]:
-    """The lesion mask that is stored, and where it comes from."""
+    """The lesion mask to store, and its origin."""
     if drawn.file_name in plan.annotated:
         return drawn.lesion_mask, "annotated"
     if path := plan.predicted.get(drawn.file_name):

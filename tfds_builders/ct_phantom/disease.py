@@ -1,8 +1,8 @@
-"""What a patient suffers from, as numbers in the chest's own coordinates; no pixels here.
+"""A patient's disease, as numbers in the chest's own coordinates, without pixels.
 
 COVID-19: several subpleural foci in both lungs, ground glass with some consolidation.
 CAP: one lobe consolidated up to the fissure, or patches in one lung; often an effusion beside it.
-The mild, the one-sided and the spotted cases that make the two hard to tell apart are drawn too.
+Mild, one-sided and spotted cases, which make the two hard to distinguish, are drawn too.
 """
 
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ class Effusion:
 
 @dataclass(frozen=True)
 class Disease:
-    """All lesions of one patient; nothing at all in the healthy."""
+    """All lesions of one patient; none in the healthy."""
 
     foci: tuple[Focus, ...] = ()
     spots: tuple[Focus, ...] = ()  # small, on the other side; no slice is taken because of them
@@ -79,16 +79,16 @@ def draw_disease(rng: np.random.Generator, *, label: int, severity: float) -> Di
 
 def _draw_covid(rng: np.random.Generator, *, severity: float) -> Disease:
     """Foci in both lungs, most of them behind, below and under the pleura."""
-    own = float(rng.beta(1.3, 1.6)) * (0.5 + severity)  # this patient's, mild to severe
+    extent = float(rng.beta(1.3, 1.6)) * (0.5 + severity)  # this patient's, mild to severe
     tilt = float(rng.uniform(0.28, 0.72))  # the share of foci on the image's right
-    count = 5 + int(rng.poisson(3 + 8 * own))
+    count = 5 + int(rng.poisson(3 + 8 * extent))
     consolidating = rng.random() < 0.5
     foci = []
     for index in range(count):
         # The first two foci make the disease bilateral.
         side = (-1, 1)[index] if index < 2 else (1 if rng.random() < tilt else -1)
         central = rng.random() < 0.12
-        size = rng.lognormal(0.0, 0.28) * (0.80 + 0.75 * own)
+        size = rng.lognormal(0.0, 0.28) * (0.80 + 0.75 * extent)
         solid = rng.beta(1.5, 2.5) if consolidating and rng.random() < 0.6 else 0.0
         foci.append(
             Focus(

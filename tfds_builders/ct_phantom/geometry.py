@@ -47,8 +47,8 @@ def make_grid(*, height: int, width: int, spacing: float, centre: tuple[float, f
     return Grid(x=x, y=y, spacing=spacing, left=left, top=top)
 
 
-def bent(grid: Grid, *, dx: Field, dy: Field) -> Grid:
-    """The same pixels with coordinates moved by (`dx`, `dy`) mm: whatever is drawn on it bends."""
+def bend_grid(grid: Grid, *, dx: Field, dy: Field) -> Grid:
+    """The same pixels with coordinates moved by (`dx`, `dy`) mm: shapes drawn on it are bent."""
     return Grid(grid.x + dx, grid.y + dy, grid.spacing, grid.left, grid.top)
 
 
@@ -85,10 +85,10 @@ def window(
 ) -> tuple[slice, slice]:
     """Rows and columns of the pixels within `reach` (x, y) mm of `centre`; maybe none."""
     slices = []
-    for axis, first in ((1, grid.top), (0, grid.left)):
+    for axis, origin in ((1, grid.top), (0, grid.left)):
         length = grid.shape[1 - axis]
-        low = math.floor((centre[axis] - reach[axis] - first) / grid.spacing)
-        high = math.ceil((centre[axis] + reach[axis] - first) / grid.spacing) + 1
+        low = math.floor((centre[axis] - reach[axis] - origin) / grid.spacing)
+        high = math.ceil((centre[axis] + reach[axis] - origin) / grid.spacing) + 1
         slices.append(slice(min(max(low, 0), length), min(max(high, 0), length)))
     return slices[0], slices[1]
 
@@ -108,11 +108,11 @@ def around(
     return window(grid, centre, reach=reach)
 
 
-def part(grid: Grid, at: tuple[slice, slice]) -> Grid:
+def part(grid: Grid, pixels: tuple[slice, slice]) -> Grid:
     """The pixels of `grid` in a window."""
-    left = grid.left + at[1].start * grid.spacing
-    top = grid.top + at[0].start * grid.spacing
-    return Grid(grid.x[at], grid.y[at], grid.spacing, left, top)
+    left = grid.left + pixels[1].start * grid.spacing
+    top = grid.top + pixels[0].start * grid.spacing
+    return Grid(grid.x[pixels], grid.y[pixels], grid.spacing, left, top)
 
 
 def add_ellipse(
@@ -125,12 +125,12 @@ def add_ellipse(
     tilt: float = 0.0,
     margin: float = 45.0,
 ) -> None:
-    """Unite an ellipse with the shape in `distance`, in place; farther than `margin` mm from the
-    ellipse the field is left as it is, which is too large there but not near any outline."""
-    at = around(grid, centre, radii, tilt=tilt, margin=margin)
-    if distance[at].size:
-        added = ellipse(part(grid, at), centre, radii, tilt=tilt)
-        distance[at] = union(distance[at], added, rounding=rounding)
+    """Unite an ellipse with the shape in `distance`, in place. Farther than `margin` mm from the ellipse
+    the field does not change; it is too large there, but not near any outline."""
+    pixels = around(grid, centre, radii, tilt=tilt, margin=margin)
+    if distance[pixels].size:
+        added = ellipse(part(grid, pixels), centre, radii, tilt=tilt)
+        distance[pixels] = union(distance[pixels], added, rounding=rounding)
 
 
 def paint_ellipse(
@@ -144,10 +144,10 @@ def paint_ellipse(
     tilt: float = 0.0,
 ) -> None:
     """Paint a small ellipse of one density into `hu`, in place, touching only its surroundings."""
-    at = around(grid, centre, radii, tilt=tilt, margin=softness + BEND)
-    if hu[at].size:
-        shape = ellipse(part(grid, at), centre, radii, tilt=tilt)
-        paint(hu[at], cover(shape, softness=softness), value)
+    pixels = around(grid, centre, radii, tilt=tilt, margin=softness + BEND)
+    if hu[pixels].size:
+        shape = ellipse(part(grid, pixels), centre, radii, tilt=tilt)
+        paint(hu[pixels], cover(shape, softness=softness), value)
 
 
 def union(a: Field, b: Field, *, rounding: float) -> Field:
@@ -163,7 +163,7 @@ def intersection(a: Field, b: Field, *, rounding: float) -> Field:
 
 
 def _filling(a: Field, b: Field, *, rounding: float) -> Field:
-    """How far a rounded seam departs from the sharp one, mm; 0 away from it."""
+    """The distance in mm between a rounded seam and the sharp one; 0 away from it."""
     gap = a - b
     np.abs(gap, out=gap)
     np.subtract(np.float32(rounding), gap, out=gap)
@@ -240,8 +240,8 @@ def capsule_cover(grid: Grid, capsules: Capsules, *, softness: float) -> Field:
         value = depth * np.float32(1 / softness)
         value += np.float32(0.5)
         # A stroke thinner than a pixel covers only a part of it.
-        most = np.minimum(1, capsules.radius[chosen] * (2 / softness)).astype(np.float32)
-        np.clip(value, 0, most[:, None, None], out=value)
+        largest = np.minimum(1, capsules.radius[chosen] * (2 / softness)).astype(np.float32)
+        np.clip(value, 0, largest[:, None, None], out=value)
         value *= capsules.weight[chosen].astype(np.float32)[:, None, None]
         hit = value > 0
         np.maximum.at(covered.reshape(-1), pixels[hit], value[hit])
@@ -262,8 +262,8 @@ def _windows(
 ) -> Iterator[tuple[Int[np.ndarray, " m"], Int[np.ndarray, "m r r"], Float32[np.ndarray, "m r r"]]]:
     """Square windows around the capsules and `margin` mm beyond, those of one size together.
 
-    So hundreds of strokes cost a few array operations. Give short segments: a window is as long as
-    its segment.
+    So hundreds of strokes cost a few array operations. Segments should be short: a window is as long
+    as its segment.
 
     Yields:
       The capsules of a group, the flat index of each pixel in their windows, and how deep in mm it

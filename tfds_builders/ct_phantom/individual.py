@@ -1,7 +1,7 @@
 """One drawn person: anatomy in millimetres, vessel trees, disease, age and gender.
 
-Everything about a person is fixed here, before any pixel: `draw_patient(number, seed=...)` gives
-the same person on every machine, and nobody else has to be drawn for it.
+All properties of a person are drawn here, before any pixel: `draw_patient(number, seed=...)` gives the
+same person on every machine, independently of the other people.
 """
 
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ class Anatomy:
 
 @dataclass(frozen=True)
 class Confounders:
-    """What is not the disease and may look like it; every class has some of it."""
+    """Effects that may look like disease; every class has some."""
 
     expiration: float  # HU added to the lungs
     dependent: float  # HU of the dependent band (gravity, atelectasis)
@@ -63,7 +63,7 @@ class Confounders:
 
 @dataclass(frozen=True)
 class Patient:
-    """A drawn person: who, what disease, which slices."""
+    """A drawn person, with disease and levels of slices."""
 
     number: int
     seed: int
@@ -88,8 +88,10 @@ class Patient:
 
     @property
     def vessels(self) -> Strands:
-        """Arteries and veins of both lungs; grown when first asked for, the last few are kept."""
-        return _grown(self.seed, self.number, self.anatomy.chest_width, self.anatomy.chest_depth)
+        """Arteries and veins of both lungs; made on first use, the last few are cached."""
+        return _grow_vessels(
+            self.seed, self.number, self.anatomy.chest_width, self.anatomy.chest_depth
+        )
 
     @property
     def scars(self) -> Strands:
@@ -135,7 +137,7 @@ def draw_patient(
         number=number,
         seed=seed,
         label=label,
-        source=LINKED_SOURCE[label] if linked else _dealt_source(number, seed=seed),
+        source=LINKED_SOURCE[label] if linked else _deal_source(number, seed=seed),
         age=age,
         gender=gender,
         levels=_draw_levels(rng, count=slices, disease=disease),
@@ -146,17 +148,17 @@ def draw_patient(
 
 
 @lru_cache(maxsize=4)
-def _grown(seed: int, number: int, half_width: float, half_depth: float) -> Strands:
+def _grow_vessels(seed: int, number: int, half_width: float, half_depth: float) -> Strands:
     rng = np.random.default_rng([seed, number, 0, 2])
     return grow_tree(rng, half_width=half_width, half_depth=half_depth, height=LUNG_HEIGHT)
 
 
-def _dealt_source(number: int, *, seed: int) -> str:
+def _deal_source(number: int, *, seed: int) -> str:
     """Deal the sources in turn within a class, in an order that changes with each round."""
-    place = number % len(CLASS_CYCLE)
-    label = CLASS_CYCLE[place]
+    index = number % len(CLASS_CYCLE)
+    label = CLASS_CYCLE[index]
     per_cycle = CLASS_CYCLE.count(label)
-    rank = (number // len(CLASS_CYCLE)) * per_cycle + CLASS_CYCLE[:place].count(label)
+    rank = (number // len(CLASS_CYCLE)) * per_cycle + CLASS_CYCLE[:index].count(label)
     deal, position = divmod(rank, len(SOURCES))
     # The same order for all classes: whole rounds make source and class exactly independent.
     order = np.random.default_rng([seed, 7919, deal]).permutation(len(SOURCES))
@@ -197,7 +199,7 @@ def _draw_confounders(rng: np.random.Generator, *, label: int, age: int) -> Conf
 
 
 def _draw_levels(rng: np.random.Generator, *, count: int, disease: Disease) -> tuple[float, ...]:
-    """`count` levels in order, one in each equal part of the range, moved to where disease is."""
+    """`count` levels in order, one in each equal part of the range, moved to the nearest disease."""
     low, high = LEVELS
     strata = (np.arange(count) + rng.random(count)) / count
     return tuple(disease.nearest_level(float(low + (high - low) * s)) for s in strata)

@@ -1,4 +1,4 @@
-"""Lesions on the pixels: how much of each pixel is diseased, and what that does to its HU.
+"""Lesions on the pixels: the diseased share of each pixel, and the change of its HU.
 
 The lesion mask is exact by construction: a pixel is lesion where the drawn disease fills at least
 half of it, inside the pleural cavity. `Lesions.occupancy` is the same quantity before the cut.
@@ -61,8 +61,8 @@ def lesions_at(
     if lobe is not None:
         _add_lobe(chest, lobe, lump=lump, grain=grain, into=lesions)
     if effusion is not None:
-        _raise(lesions.fluid, _effusion(chest, effusion, lump))
-        _raise(lesions.occupancy, lesions.fluid)
+        _raise_to(lesions.fluid, _effusion(chest, effusion, lump))
+        _raise_to(lesions.occupancy, lesions.fluid)
     return lesions
 
 
@@ -70,37 +70,39 @@ def _add_focus(
     chest: PhantomChest, anatomy: Anatomy, focus: Focus, *, lump: Field, grain: Field, into: Lesions
 ) -> None:
     """Add one focus to the slice's lesions, in place."""
-    centre = _place(chest, anatomy, focus)
+    centre = _find_centre(chest, anatomy, focus)
     # Half axes: along the pleura and across it; the lens turns with the wall.
     turn = focus.side * (focus.angle + 0.5 * np.pi)
-    at = around(
+    pixels = around(
         chest.grid,
         centre,
         (focus.breadth, focus.depth),
         tilt=turn,
         margin=1.4 * focus.depth + BEND,
     )
-    lump, grain = lump[at], grain[at]
-    lens = ellipse(part(chest.grid, at), centre, (focus.breadth, focus.depth), tilt=turn)
+    lump, grain = lump[pixels], grain[pixels]
+    lens = ellipse(part(chest.grid, pixels), centre, (focus.breadth, focus.depth), tilt=turn)
     shrink = 1 - ((chest.level - focus.level) / focus.height) ** 2
     # 1 in the centre, 0 on the outline, less outside; the lumps make the outline irregular.
     inner = np.float32(shrink) - (lens + np.float32(focus.depth)) * np.float32(1 / focus.depth)
     inner += np.float32(0.42) * lump + np.float32(0.16) * grain
     inside = np.clip(inner * np.float32(2.4) + np.float32(0.5), 0, 1)
-    inside *= chest.lungs[focus.side][at] < 0
+    inside *= chest.lungs[focus.side][pixels] < 0
     texture = 1 + np.float32(0.12) * lump + np.float32(0.20 + 0.35 * focus.grain) * grain
-    _raise(into.haze[at], np.float32(focus.haze) * inside * np.maximum(texture, np.float32(0.1)))
-    _raise(into.occupancy[at], inside)
+    _raise_to(
+        into.haze[pixels], np.float32(focus.haze) * inside * np.maximum(texture, np.float32(0.1))
+    )
+    _raise_to(into.occupancy[pixels], inside)
     if focus.solid:
         core = np.clip((inner - np.float32(0.95 - 0.95 * focus.solid)) * 2.2, 0, 1)
-        _raise(into.solid[at], core * inside)
+        _raise_to(into.solid[pixels], core * inside)
 
 
-def _raise(field: Field, to: Field) -> None:
+def _raise_to(field: Field, to: Field) -> None:
     np.maximum(field, to, out=field)
 
 
-def _place(chest: PhantomChest, anatomy: Anatomy, focus: Focus) -> tuple[float, float]:
+def _find_centre(chest: PhantomChest, anatomy: Anatomy, focus: Focus) -> tuple[float, float]:
     """Centre of a focus in mm: `distance` of the way from the lung's middle to the pleura."""
     a = 0.50 * chest.half_width * focus.distance * np.cos(focus.angle)
     b = chest.half_depth * focus.distance * np.sin(focus.angle)
@@ -124,10 +126,10 @@ def _add_lobe(chest: PhantomChest, lobe: Lobe, *, lump: Field, grain: Field, int
     )
     inside = np.clip(spread * np.float32(3.0) + np.float32(0.5), 0, 1) * within
     texture = np.maximum(1 + np.float32(0.28) * grain, np.float32(0.1))
-    _raise(into.haze, np.float32(lobe.haze) * inside * texture)
+    _raise_to(into.haze, np.float32(lobe.haze) * inside * texture)
     core = np.clip((spread - np.float32(0.28)) * 3.0, 0, 1) * within
-    _raise(into.solid, core)
-    _raise(into.occupancy, inside)
+    _raise_to(into.solid, core)
+    _raise_to(into.occupancy, inside)
 
 
 def _effusion(chest: PhantomChest, effusion: Effusion, lump: Field) -> Field:

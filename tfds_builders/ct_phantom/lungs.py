@@ -32,15 +32,17 @@ def paint_lungs(
     softness: float,
 ) -> None:
     """Paint both lungs without vessels into `hu`, in place."""
-    ground = _ground(chest, confounders, rng=rng)
-    paint(hu, cover(_both(chest), softness=softness), ground)
+    ground = _lung_density(chest, confounders, rng=rng)
+    paint(hu, cover(_lung_distance(chest), softness=softness), ground)
 
 
-def _both(chest: PhantomChest) -> Field:
+def _lung_distance(chest: PhantomChest) -> Field:
     return np.minimum(chest.lungs[-1], chest.lungs[1])
 
 
-def _ground(chest: PhantomChest, confounders: Confounders, *, rng: np.random.Generator) -> Field:
+def _lung_density(
+    chest: PhantomChest, confounders: Confounders, *, rng: np.random.Generator
+) -> Field:
     """The lungs' density in HU, everywhere in the window."""
     shape = chest.grid.shape
     broad = smooth_noise(rng, shape=shape, cells=6)
@@ -49,7 +51,9 @@ def _ground(chest: PhantomChest, confounders: Confounders, *, rng: np.random.Gen
     height = chest.grid.y * np.float32(1 / chest.half_depth)  # -1 front .. 1 back
     ground = np.float32(LUNG + confounders.expiration) + 34 * height + 13 * middling + 16 * fine
     ground += np.float32(confounders.mosaic) * broad
-    shallow = np.clip(1 + _both(chest) * np.float32(1 / 22), 0, 1)  # 1 at the pleura, 0 at 22 mm
+    shallow = np.clip(
+        1 + _lung_distance(chest) * np.float32(1 / 22), 0, 1
+    )  # 1 at the pleura, 0 at 22 mm
     hanging = np.clip(2.2 * height - 0.9 + 0.25 * broad, 0, 1) * shallow * shallow
     ground += np.float32(confounders.dependent) * hanging
     if confounders.emphysema > 0.25:
@@ -82,7 +86,7 @@ def paint_tubes(
     thickness: float,
     softness: float,
 ) -> None:
-    """Paint vessels, scars, then bronchi with their walls where `inside` (0..1) lets, in place.
+    """Paint vessels, scars, then bronchi with their walls, weighted by `inside` (0..1), in place.
 
     `thickness` of the slice is in mm.
     """

@@ -1,29 +1,29 @@
-"""Which lesion mask each drawn slice is stored with: its exact one, a predicted one, or none.
+"""Chooses the lesion mask of each drawn slice: the exact one, a predicted one, or none.
 
-Real sets have annotated lesions for some people only, and a segmenter fills in the rest; the dials
+Real sets have annotated lesions for some people only, and a segmenter fills in the rest; the options
 `annotated`, `annotated_class`, `exact_test` and `masks` make such a set of drawn slices.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mgajax.curation.predicted_masks import masks_made_by, verified_masks
-from mgajax.curation.report import Findings, findings_json
+from mgajax.curation.findings import Findings, findings_json
+from mgajax.curation.predicted_masks import read_origin, verify_masks
 from mgajax.schema import CLASS_NAMES
 from tfds_builders.ct_phantom.individual import Patient
 from tfds_builders.ct_phantom.slices import slice_name, slice_shape
 
-Parts = Mapping[str, Sequence[Patient]]
+PatientsBySplit = Mapping[str, Sequence[Patient]]
 """The patients of each split."""
 
 
 @dataclass(frozen=True)
 class MaskPlan:
-    """Where the mask of every slice comes from.
+    """The origin of every slice's mask.
 
     Attributes:
       annotated: file names of the slices stored with their exact mask.
@@ -32,12 +32,12 @@ class MaskPlan:
     """
 
     annotated: frozenset[str]
-    predicted: Mapping[str, Path] = field(default_factory=dict)
-    summary: Mapping[str, Any] = field(default_factory=dict)
+    predicted: Mapping[str, Path]
+    summary: Mapping[str, Any]
 
 
 def plan_masks(
-    parts: Parts,
+    parts: PatientsBySplit,
     *,
     annotated: float,
     annotated_class: str = "",
@@ -52,7 +52,7 @@ def plan_masks(
       parts: the patients of each split.
       annotated: share of patients, in [0, 1].
       annotated_class: the one class whose patients they are; "" for every class.
-      exact_test: annotate all of the test split besides.
+      exact_test: annotate all of the test split as well.
       folder: of predicted masks, or None.
       seed: chooses the patients.
       size: nominal width of the slices.
@@ -78,36 +78,39 @@ def plan_masks(
             for p, i in slices
             if p.number not in exact
         }
-        predicted = verified_masks(shapes, folder=folder, findings=findings)
+        predicted = verify_masks(shapes, folder=folder, findings=findings)
     summary = {
         "masked": len(names),
         "predicted": len(predicted),
         "unmasked": len(slices) - len(names) - len(predicted),
         "annotated_patients": len(exact),
-        "masks_made_by": masks_made_by(folder) if folder else {},
-        "findings": findings_json(findings.summarised()),
+        "masks_made_by": read_origin(folder) if folder else {},
+        "findings": findings_json(findings.summarise()),
     }
     return MaskPlan(names, predicted, summary)
 
 
-def annotated_patients(parts: Parts, *, share: float, seed: int, only: str = "") -> frozenset[int]:
+def annotated_patients(
+    parts: PatientsBySplit, *, share: float, seed: int, only: str = ""
+) -> frozenset[int]:
     """Numbers of the patients with exact masks: `share` of each class, spread over its splits.
 
-    With `only`, a class's name, that class has the same patients as without, and the others none. Every class has its share to the nearest patient, and each of its splits to within one. The
-    patients of a larger share hold no promise to include those of a smaller one.
+    With `only`, the name of a class, the patients of that class are the same, and the others have none.
+    Every class has its share to the nearest patient, and each of its splits to within one. The patients
+    of a larger share need not include those of a smaller one.
     """
-    chosen: set[int] = set()
+    annotated: set[int] = set()
     for label, name in enumerate(CLASS_NAMES):
         if only not in ("", name):
             continue
         rng = np.random.default_rng([seed, label])
-        numbers = np.array(list(_shuffled(parts, label=label, rng=rng)), np.int64)
+        numbers = np.array(list(_shuffle(parts, label=label, rng=rng)), np.int64)
         steps = np.floor(share * np.arange(len(numbers) + 1) + 0.5)
-        chosen.update(numbers[np.diff(steps) > 0].tolist())
-    return frozenset(chosen)
+        annotated.update(numbers[np.diff(steps) > 0].tolist())
+    return frozenset(annotated)
 
 
-def _shuffled(parts: Parts, *, label: int, rng: np.random.Generator) -> Iterator[int]:
+def _shuffle(parts: PatientsBySplit, *, label: int, rng: np.random.Generator) -> Iterator[int]:
     """Numbers of a class's patients, split after split, in random order within each."""
     for members in parts.values():
         numbers = [patient.number for patient in members if patient.label == label]

@@ -1,6 +1,6 @@
-"""Seven ways from HU to a picture, one for each source of the curated set.
+"""Seven renderings of HU, one for each source of the curated set.
 
-They copy what was measured there: archives 2, 4 and 5 stretch each slice from its minimum to its
+They follow measurements of the sources: archives 2, 4 and 5 stretch each slice from its minimum to its
 maximum, archive 4 with a circle of padding below air; the others use a window; archives 6 and 7
 are upside down; archives 1 and 3 are figures cut out of papers, of many sizes.
 """

@@ -1,7 +1,6 @@
 """From a patient to slices with exact masks, and from settings to all slices of a data set.
 
-Needs numpy, scipy and jaxtyping only. Any slice can be drawn alone and comes out the same, byte for
-byte.
+Needs numpy, scipy and jaxtyping only. A slice drawn alone is the same, byte for byte.
 """
 
 from collections.abc import Iterator
@@ -15,8 +14,8 @@ from tfds_builders.ct_phantom.anatomy import (
     PhantomChest,
     body_window,
     chest_at,
+    crop_chest,
     lung_window,
-    narrowed,
     paint_soft_tissue,
 )
 from tfds_builders.ct_phantom.bones import paint_bones, paint_table
@@ -30,12 +29,12 @@ AIR = -1000.0
 """HU."""
 
 SMALLEST = 32
-"""Pixels; below this nothing of a chest can be told."""
+"""Pixels; in smaller pictures a chest cannot be recognised."""
 
 
 @dataclass(frozen=True)
 class PhantomSettings:
-    """The dials of a phantom data set."""
+    """The settings of a phantom data set."""
 
     patients: int = 240
     slices_per_patient: int = 8
@@ -45,7 +44,7 @@ class PhantomSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse dials that cannot be drawn."""
+        """Refuse settings that cannot be drawn."""
         for name, least in (("patients", 1), ("slices_per_patient", 1), ("size", SMALLEST)):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name}={getattr(self, name)} must be at least {least}")
@@ -119,14 +118,14 @@ def draw_slice(patient: Patient, *, index: int, size: int) -> PhantomSlice:
     hu, lesion, lung = _draw_hu(patient, grid, style, level=patient.levels[index], rng=rng)
     look = np.random.default_rng([patient.seed, patient.number, 0])
     dose, shift, stretch = look.uniform(0.6, 1.7), look.normal(0, 60), look.uniform(0.85, 1.2)
-    hu = _moved(hu, patient.confounders.motion, spacing=grid.spacing, rng=rng)
+    hu = _blur_motion(hu, patient.confounders.motion, spacing=grid.spacing, rng=rng)
     hu = grain_and_blur(hu, style, spacing=grid.spacing, dose=dose, rng=rng)
     padded = _padding(grid, style)
     image = to_grey(hu, style, shift=shift, stretch=stretch, padded=padded)
     lung &= ~padded
     flags = ("upside_down",) if style.orientation == "upside_down" else ()
     image, lesion_mask, lung_mask = (
-        _oriented(picture, style) for picture in (image, _mask(lesion & lung), _mask(lung))
+        _orient(picture, style) for picture in (image, _mask(lesion & lung), _mask(lung))
     )
     return PhantomSlice(
         image=image,
@@ -138,13 +137,13 @@ def draw_slice(patient: Patient, *, index: int, size: int) -> PhantomSlice:
     )
 
 
-def _oriented(picture: UInt8[np.ndarray, "h w"], style: Style) -> UInt8[np.ndarray, "h w"]:
-    """Top to bottom as the source has it."""
+def _orient(picture: UInt8[np.ndarray, "h w"], style: Style) -> UInt8[np.ndarray, "h w"]:
+    """The picture upright or upside down, as in the source."""
     return np.ascontiguousarray(picture[::-1]) if style.orientation == "upside_down" else picture
 
 
 def _frame(patient: Patient, style: Style, *, size: int) -> Grid:
-    """The pixels of all slices of a patient: size, spacing and where the table put the chest."""
+    """The pixels of all slices of a patient: size, spacing and position of the chest."""
     rng = np.random.default_rng([patient.seed, patient.number, 0, 1])
     width = max(SMALLEST, round(size * rng.uniform(*style.scale)))
     height = max(SMALLEST, round(width * rng.uniform(*style.aspect)))
@@ -161,30 +160,30 @@ def _frame(patient: Patient, style: Style, *, size: int) -> Grid:
 def _draw_hu(
     patient: Patient, grid: Grid, style: Style, *, level: float, rng: np.random.Generator
 ) -> tuple[Field, Bool[np.ndarray, "h w"], Bool[np.ndarray, "h w"]]:
-    """The slice in HU before the scanner's noise, where disease fills half a pixel, and the lungs.
+    """The slice in HU without noise, the pixels at least half filled by disease, and the lungs.
 
     Body and lungs are drawn in their windows only: most of a picture is air.
     """
     softness = max(1.2 * grid.spacing, 0.35 * style.thickness)
     hu = np.full(grid.shape, AIR, np.float32)
     lesion, lung = np.zeros(grid.shape, bool), np.zeros(grid.shape, bool)
-    at = body_window(grid, patient.anatomy)
-    chest = chest_at(part(grid, at), patient.anatomy, level=level)
+    pixels = body_window(grid, patient.anatomy)
+    chest = chest_at(part(grid, pixels), patient.anatomy, level=level)
     if style.table == "shown":
         paint_table(hu, grid, back=chest.back, curve=0.0006, softness=softness)
-    paint_soft_tissue(hu[at], chest, patient.anatomy, rng=rng, softness=softness)
+    paint_soft_tissue(hu[pixels], chest, patient.anatomy, rng=rng, softness=softness)
     inner = lung_window(chest.grid, patient.anatomy)
     _draw_lungs(
-        hu[at][inner],
+        hu[pixels][inner],
         patient,
-        narrowed(chest, inner),
+        crop_chest(chest, inner),
         style,
-        lesion=lesion[at][inner],
-        lung=lung[at][inner],
+        lesion=lesion[pixels][inner],
+        lung=lung[pixels][inner],
         softness=softness,
         rng=rng,
     )
-    paint_bones(hu[at], chest, patient.anatomy, softness=softness)
+    paint_bones(hu[pixels], chest, patient.anatomy, softness=softness)
     return hu, lesion, lung
 
 
@@ -212,10 +211,10 @@ def _draw_lungs(
     paint_tubes(hu, chest, patient, inside=inside, thickness=style.thickness, softness=softness)
 
 
-def _moved(hu: Field, motion: float, *, spacing: float, rng: np.random.Generator) -> Field:
-    """A double image where the chest moved by `motion` mm during the turn of the tube.
+def _blur_motion(hu: Field, motion: float, *, spacing: float, rng: np.random.Generator) -> Field:
+    """A double image, as if the chest moved by `motion` mm during the turn of the tube.
 
-    The two lie on both sides of where the masks say it is.
+    The two images lie on both sides of the masks.
     """
     angle = rng.uniform(0, 2 * np.pi)
     rows, columns = round(motion * np.sin(angle) / spacing), round(motion * np.cos(angle) / spacing)
@@ -227,7 +226,7 @@ def _moved(hu: Field, motion: float, *, spacing: float, rng: np.random.Generator
 
 
 def _padding(grid: Grid, style: Style) -> Bool[np.ndarray, "h w"]:
-    """Where a scanner with a round field of view sees nothing."""
+    """The pixels outside the field of view of a scanner with a round one."""
     if style.padding == "none":
         return np.zeros(grid.shape, bool)
     height, width = grid.shape

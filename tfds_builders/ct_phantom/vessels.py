@@ -21,6 +21,9 @@ END_RADIUS = 0.60
 PIECE = 6.0
 """Branches are cut into straight pieces of at most this length, in mm."""
 
+NARROWEST = 2.2
+"""Radius in mm of the narrowest vessel with a visible bronchus beside it."""
+
 
 @dataclass(frozen=True)
 class Strands:
@@ -39,14 +42,12 @@ def grow_tree(
     for side in (-1.0, 1.0):
         hila.append([side * 0.13 * half_width, 0.10 * half_depth, 0.50 * height])
         targets.append(
-            _strewn_ends(
-                rng, side=side, half_width=half_width, half_depth=half_depth, height=height
-            )
+            _strew_ends(rng, side=side, half_width=half_width, half_depth=half_depth, height=height)
         )
     return _cut(rng, *_branches(rng, roots=np.array(hila), targets=np.stack(targets)))
 
 
-def _strewn_ends(
+def _strew_ends(
     rng: np.random.Generator, *, side: float, half_width: float, half_depth: float, height: float
 ) -> Float[np.ndarray, "n 3"]:
     """Points spread evenly through an egg-shaped lung, wider at the base."""
@@ -105,8 +106,8 @@ def _cut(
     length = np.linalg.norm(along, axis=1)
     pieces = np.maximum(1, np.ceil(length / PIECE)).astype(np.int64)
     branch = np.repeat(np.arange(len(start)), pieces)
-    first = np.repeat(np.cumsum(pieces) - pieces, pieces)
-    step = np.arange(len(branch)) - first
+    first_piece = np.repeat(np.cumsum(pieces) - pieces, pieces)
+    step = np.arange(len(branch)) - first_piece
     bow = (0.09 * length)[:, None] * rng.standard_normal(start.shape)
 
     def point(share: np.ndarray) -> np.ndarray:
@@ -160,9 +161,9 @@ def strands_at(strands: Strands, *, depth: float, thickness: float) -> Capsules:
     )
 
 
-def airways_beside(vessels: Capsules, *, narrowest: float = 2.2) -> Capsules:
-    """Bronchi: they run beside the vessels that are wide enough for them to be seen."""
-    wide = np.flatnonzero(vessels.radius > narrowest)
+def airways_beside(vessels: Capsules) -> Capsules:
+    """Bronchi: they run beside the vessels of a radius above `NARROWEST`."""
+    wide = np.flatnonzero(vessels.radius > NARROWEST)
     along = vessels.end[wide] - vessels.start[wide]
     across = np.stack([-along[:, 1], along[:, 0]], axis=1)
     across /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1.0)

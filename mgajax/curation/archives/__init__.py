@@ -4,9 +4,9 @@ A reader is a module with a function `find`; see `archive`. `READERS` knows them
 """
 
 from mgajax.curation.archives import afshar, cohen, jun, medseg, morozov, rahimzadeh, zhao
-from mgajax.curation.archives.archive import Find
+from mgajax.curation.archives.archive import UnitFinder
 
-READERS: dict[str, Find] = {
+READERS: dict[str, UnitFinder] = {
     "zhao": zhao.find,
     "afshar": afshar.find,
     "cohen": cohen.find,

@@ -19,15 +19,18 @@ from typing import Literal
 import numpy as np
 
 from mgajax.curation.archives.afshar_ids import Release, published_id, release_of
-from mgajax.curation.archives.afshar_series import Series, read_series
+from mgajax.curation.archives.afshar_series import FIX, Header, Series, read_series
 from mgajax.curation.archives.archive import RawSlice, ReadOptions, Unit
-from mgajax.curation.archives.dicom import FIX, Header
-from mgajax.curation.archives.packed import SourceFile, named
-from mgajax.curation.archives.published import published_rows
-from mgajax.curation.archives.tables import Row, only, read_csv
+from mgajax.curation.archives.archive_tables import (
+    ArchiveRow,
+    published_rows,
+    read_csv,
+    single_table,
+)
+from mgajax.curation.archives.packed import SourceFile, find_named
+from mgajax.curation.findings import Finding, Findings
 from mgajax.curation.names import source_of
-from mgajax.curation.report import Finding, Findings
-from mgajax.errors import DataError
+from mgajax.errors import DataError, quantity
 from mgajax.imaging.dicom import read_hounsfield
 from mgajax.schema import CLASS_NAMES, COVID
 
@@ -48,17 +51,17 @@ table names are taken instead where that table lies in the raw folder."""
 
 _FOLDER = re.compile(r"(covid-19|cap|normal) (cases|subjects)", re.IGNORECASE)
 
-Rule = Literal["slice label", "published", "mid-lung", "selection"]
+SeriesRule = Literal["slice label", "published", "mid-lung", "selection"]
 
 
 @dataclass(frozen=True)
 class _SeriesPlan:
-    """One patient's series and what decides on its slices."""
+    """One patient's series, and what decides which slices are taken."""
 
     label: int
     patient_id: str
     files: tuple[SourceFile, ...]
-    rule: Rule
+    rule: SeriesRule
     slice_labels: tuple[int, ...]
     published: tuple[str, ...]
     clinical: Mapping[str, str]
@@ -70,23 +73,23 @@ def find(files: Sequence[SourceFile], *, options: ReadOptions, findings: Finding
     Raises:
       DataError: the label table or array is unreadable, or they do not fit each other.
     """
-    series = _series(files)
+    series = _find_series(files)
     if not series:
         return []
-    rows, release = _label_rows(files, options=options, findings=findings)
-    clinical = _clinical(files)
-    normals = _published_normals(files)
+    rows, release = _read_label_rows(files, options=options, findings=findings)
+    clinical = _read_clinical(files)
+    normals = _read_published_normals(files)
     units = []
     for (label, folder), members in sorted(series.items()):
         patient = published_id(folder, label=label, release=release)
         published = tuple(sorted(normals.get(patient.text, ())))
-        rule: Rule = "slice label" if folder in rows else "selection"
+        rule: SeriesRule = "slice label" if folder in rows else "selection"
         if label == 0:
             rule = "published" if published else "mid-lung"
         if rule == "selection":
             if patient.is_published:
                 findings.note(Finding.NO_LABEL_ROW, f"{members[0].place.parent} ({folder})")
-            if options.unlabelled == "leave_out" and not options.speaks_of(f"{patient.text}_"):
+            if options.unlabelled == "leave_out" and not options.has_label(f"{patient.text}_"):
                 findings.note(Finding.NOT_TAKEN, f"{members[0].place.parent}")
                 continue
         plan = _SeriesPlan(
@@ -98,11 +101,13 @@ def find(files: Sequence[SourceFile], *, options: ReadOptions, findings: Finding
             published=published,
             clinical=clinical.get(folder.casefold(), {}),
         )
-        units.append(Unit("afshar", plan.patient_id, functools.partial(_read, plan, options)))
+        units.append(
+            Unit("afshar", plan.patient_id, functools.partial(_read_slices, plan, options))
+        )
     return units
 
 
-def _series(files: Sequence[SourceFile]) -> dict[tuple[int, str], list[SourceFile]]:
+def _find_series(files: Sequence[SourceFile]) -> dict[tuple[int, str], list[SourceFile]]:
     """The DICOM files of each (label, patient folder)."""
     series: defaultdict[tuple[int, str], list[SourceFile]] = defaultdict(list)
     for file in files:
@@ -114,42 +119,42 @@ def _series(files: Sequence[SourceFile]) -> dict[tuple[int, str], list[SourceFil
     return dict(series)
 
 
-def _label_rows(
+def _read_label_rows(
     files: Sequence[SourceFile], *, options: ReadOptions, findings: Findings
 ) -> tuple[dict[str, tuple[int, ...]], Release]:
     """Patient folder -> its 0/1 labels by position, and which release numbered the patients.
 
-    Row of a patient is its place in Index.csv: `Label Index` skips 43 while the array does not.
+    A patient's row of the array is the row in Index.csv: `Label Index` skips 43, the array does not.
     """
     with_labels = [f for f in files if f.place.parent.name != "original_labels"]
-    index = only(named(with_labels, "Index.csv"), what="index of the slice labels")
+    index = single_table(find_named(with_labels, "Index.csv"), name="index of the slice labels")
     if index is None:
         return {}, "current"
     table = read_csv(index, needs=("diagnosis", "folder/id"))
     ids = [row["folder/id"] for row in table]
     release = release_of([(row["diagnosis"], row["folder/id"]) for row in table])
-    beside = [f for f in with_labels if f.place.parent == index.place.parent]
-    other = {"first": "updated", "updated": "first"}[options.afshar_labels]
-    arrays = named(beside, LABEL_FILES[options.afshar_labels])
+    neighbours = [f for f in with_labels if f.place.parent == index.place.parent]
+    fallback = {"first": "updated", "updated": "first"}[options.afshar_labels]
+    arrays = find_named(neighbours, LABEL_FILES[options.afshar_labels])
     if not arrays:
-        arrays = named(beside, LABEL_FILES[other])
-        findings.note(Finding.OTHER_LABELS, f"{LABEL_FILES[other]} beside {index.origin}")
+        arrays = find_named(neighbours, LABEL_FILES[fallback])
+        findings.note(Finding.OTHER_LABELS, f"{LABEL_FILES[fallback]} beside {index.origin}")
     if not arrays:
         raise DataError(
             f"{index.place.parent}: {LABEL_FILES[options.afshar_labels]} is missing beside "
             "Index.csv; download it again"
         )
-    labels = _labels(arrays[0])
+    labels = _read_labels(arrays[0])
     if len(labels) != len(ids):
         raise DataError(
-            f"{arrays[0].origin}: {len(labels)} rows of labels, but {index.origin} lists "
-            f"{len(ids)} patients; take both from one release"
+            f"{arrays[0].origin}: {quantity(len(labels), 'row')} of labels, but {index.origin} "
+            f"lists {quantity(len(ids), 'patient')}; take both from one release"
         )
     return {name: tuple(row) for name, row in zip(ids, labels.tolist(), strict=True)}, release
 
 
-def _labels(file: SourceFile) -> np.ndarray:
-    """The label array. numpy parses its header as Python, with as many errors: a broad catch."""
+def _read_labels(file: SourceFile) -> np.ndarray:
+    """The label array. numpy parses its header as Python, with as many errors; hence the broad catch."""
     content = file.read()
     try:
         labels = np.load(io.BytesIO(content), allow_pickle=False)
@@ -163,7 +168,7 @@ def _labels(file: SourceFile) -> np.ndarray:
     return labels.astype(np.int64)
 
 
-def _published_normals(files: Sequence[SourceFile]) -> dict[str, list[str]]:
+def _read_published_normals(files: Sequence[SourceFile]) -> dict[str, list[str]]:
     """Patient -> the names of that patient's slices in the published table, if it is there."""
     people: defaultdict[str, list[str]] = defaultdict(list)
     for name in published_rows(files, table="meta_data_normal.csv"):
@@ -172,15 +177,15 @@ def _published_normals(files: Sequence[SourceFile]) -> dict[str, list[str]]:
     return dict(people)
 
 
-def _clinical(files: Sequence[SourceFile]) -> dict[str, Row]:
-    """Patient folder, lower case -> its row of Clinical-data.csv (a line of title above it)."""
-    table = only(named(files, "Clinical-data.csv"), what="clinical table")
+def _read_clinical(files: Sequence[SourceFile]) -> dict[str, ArchiveRow]:
+    """Patient folder, lower case -> its row of Clinical-data.csv (whose first line is a title)."""
+    table = single_table(find_named(files, "Clinical-data.csv"), name="clinical table")
     if table is None:
         return {}
     return {row["folder"].casefold(): row for row in read_csv(table, needs=("folder",), skip=1)}
 
 
-def _read(plan: _SeriesPlan, options: ReadOptions, findings: Findings) -> Iterator[RawSlice]:
+def _read_slices(plan: _SeriesPlan, options: ReadOptions, findings: Findings) -> Iterator[RawSlice]:
     """The wanted slices of one patient, head first."""
     series = read_series(plan.files, findings=findings)
     for header in series.headers:
@@ -212,15 +217,15 @@ def _read(plan: _SeriesPlan, options: ReadOptions, findings: Findings) -> Iterat
 
 
 def _is_taken(plan: _SeriesPlan, header: Header, series: Series, *, name: str) -> bool | None:
-    """What the source says of a slice."""
+    """Whether the source takes a slice; None where it does not say."""
     if plan.rule == "slice label":
         position = series.position(header)
         return position < len(plan.slice_labels) and plan.slice_labels[position] == 1
     if plan.rule == "published":
         return name in plan.published
     if plan.rule == "mid-lung":
-        first = round(series.length / 2) - 8
-        return header.instance in range(first, first + NORMAL_STEP * NORMAL_SLICES, NORMAL_STEP)
+        start = round(series.length / 2) - 8
+        return header.instance in range(start, start + NORMAL_STEP * NORMAL_SLICES, NORMAL_STEP)
     return None
 
 
@@ -228,7 +233,7 @@ def _metadata(header: Header, plan: _SeriesPlan, *, length: int) -> dict[str, st
     """Texts by the column names of the published tables."""
     texts, clinical = header.texts, plan.clinical
     age = texts.get("PatientAge") or clinical.get("patient_age", "")
-    found = {
+    columns = {
         "Age": age.removesuffix("Y").lstrip("0"),
         "Gender": texts.get("PatientSex") or clinical.get("patient_gender", ""),
         "Country": "Iran",
@@ -236,13 +241,13 @@ def _metadata(header: Header, plan: _SeriesPlan, *, length: int) -> dict[str, st
         "Slices": str(length),
         "Date": texts.get("StudyDate", ""),
         "Date of Last Calibration": texts.get("DateOfLastCalibration", ""),
-        "Last Calibration": _days(texts),
+        "Last Calibration": _format_days(texts),
         "Distance Source to Detector": texts.get("DistanceSourceToDetector", ""),
         "Distance Source to Patient": texts.get("DistanceSourceToPatient", ""),
         "Exposure Time": texts.get("ExposureTime", ""),
         "KVP": texts.get("KVP", ""),
         "XRayTubeCurrent": texts.get("XRayTubeCurrent", ""),
-        "mAs": _exposure(texts),
+        "mAs": _compute_exposure(texts),
         "Slice Thickness": texts.get("SliceThickness", ""),
         "Rows": texts.get("Rows", ""),
         "Columns": texts.get("Columns", ""),
@@ -250,10 +255,10 @@ def _metadata(header: Header, plan: _SeriesPlan, *, length: int) -> dict[str, st
         "Clinical characteristics": clinical.get("clinical_characteristics", ""),
         "Diagnosis": CLASS_NAMES[plan.label],
     }
-    return {name: text for name, text in found.items() if text}
+    return {name: text for name, text in columns.items() if text}
 
 
-def _exposure(texts: Mapping[str, str]) -> str:
+def _compute_exposure(texts: Mapping[str, str]) -> str:
     """Tube current (mA) times exposure time (ms), in mAs, as the published tables have it."""
     try:
         product = float(texts["XRayTubeCurrent"]) * float(texts["ExposureTime"]) / 1000
@@ -262,7 +267,7 @@ def _exposure(texts: Mapping[str, str]) -> str:
     return f"{product:.10g}"
 
 
-def _days(texts: Mapping[str, str]) -> str:
+def _format_days(texts: Mapping[str, str]) -> str:
     """From the last calibration to the study, spelt as in the published tables."""
     try:
         study = np.datetime64(_iso(texts["StudyDate"]))

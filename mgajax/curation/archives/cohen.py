@@ -1,4 +1,4 @@
-"""Cohen: covid-chestxray-dataset (ieee8023), of which the set takes the axial CT pictures.
+"""Cohen: covid-chestxray-dataset (ieee8023), of which the axial CT pictures are taken.
 
     metadata.csv   images/*.{jpg,jpeg,png}   volumes/*.nii.gz (elsewhere)
 
@@ -11,10 +11,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from mgajax.curation.archives.archive import ReadOptions, Unit
-from mgajax.curation.archives.packed import SourceFile, named
+from mgajax.curation.archives.archive_tables import ArchiveRow, column_key, country_of, read_csv
+from mgajax.curation.archives.packed import SourceFile, find_named
 from mgajax.curation.archives.single_pictures import PictureSet, SinglePicture, read_pictures
-from mgajax.curation.archives.tables import Row, column_key, country_of, read_csv
-from mgajax.curation.report import Finding, Findings
+from mgajax.curation.findings import Finding, Findings
 
 SERIES = PictureSet("cohen", reason="axial CT", published="as PNG")
 NEEDS = ("patientid", "view", "filename")
@@ -51,24 +51,26 @@ def find(files: Sequence[SourceFile], *, options: ReadOptions, findings: Finding
       DataError: the table is damaged, or lacks a column that it has always had.
     """
     people: defaultdict[str, dict[str, SinglePicture]] = defaultdict(dict)
-    for table in named(files, "metadata.csv"):
+    for table in find_named(files, "metadata.csv"):
         if not _is_cohens(table):
             continue
-        beside = {f.name: f for f in files if f.place.parent == table.place.parent / "images"}
+        images = {f.name: f for f in files if f.place.parent == table.place.parent / "images"}
         for row in read_csv(table, needs=NEEDS):
             name = row["filename"]
             if not _is_wanted(row, findings=findings):
                 continue
-            if name in beside:
-                own = people[row["patientid"]]
-                own.setdefault(name, _single(beside[name], row))
+            if name in images:
+                pictures = people[row["patientid"]]
+                pictures.setdefault(name, _make_picture(images[name], row))
             else:
                 findings.note(Finding.LISTED_NOT_FOUND, f"images/{name}")
     return [
         Unit(
-            "cohen", person, functools.partial(read_pictures, SERIES, tuple(own.values()), options)
+            "cohen",
+            person,
+            functools.partial(read_pictures, SERIES, tuple(pictures.values()), options),
         )
-        for person, own in sorted(people.items())
+        for person, pictures in sorted(people.items())
     ]
 
 
@@ -78,8 +80,8 @@ def _is_cohens(table: SourceFile) -> bool:
     return "patientid" in [column_key(name) for name in header.split(",")]
 
 
-def _is_wanted(row: Row, *, findings: Findings) -> bool:
-    """Whether it is an axial CT picture of a COVID patient; CT pictures left out are noted."""
+def _is_wanted(row: ArchiveRow, *, findings: Findings) -> bool:
+    """Whether it is an axial CT picture of a COVID patient; notes other CT pictures."""
     view = row["view"].casefold()
     if row.get("modality", view).casefold() != "ct" and not view.startswith("ct"):
         return False
@@ -95,13 +97,13 @@ def _is_wanted(row: Row, *, findings: Findings) -> bool:
     return True
 
 
-def _single(file: SourceFile, row: Row) -> SinglePicture:
+def _make_picture(file: SourceFile, row: ArchiveRow) -> SinglePicture:
     name = f"15_Cohen_{file.place.stem}.png"
     return SinglePicture(file, name, row["patientid"], _metadata(row))
 
 
-def _metadata(row: Row) -> dict[str, str]:
-    found = {column: row.get(key, "") for key, column in COLUMNS.items()}
+def _metadata(row: ArchiveRow) -> dict[str, str]:
+    columns = {column: row.get(key, "") for key, column in COLUMNS.items()}
     country = country_of(row.get("location", ""))
-    found["Country"] = COUNTRIES.get(country, country)
-    return {column: text for column, text in found.items() if text}
+    columns["Country"] = COUNTRIES.get(country, country)
+    return {column: text for column, text in columns.items() if text}

@@ -19,12 +19,11 @@ import numpy as np
 from jaxtyping import UInt8
 
 from mgajax.curation.archives.archive import RawSlice, ReadOptions, Unit
-from mgajax.curation.archives.nifti import ArchiveVolume, labelled, open_mask, open_volume
+from mgajax.curation.archives.archive_tables import ArchiveRow, published_metadata, published_rows
 from mgajax.curation.archives.packed import SourceFile
-from mgajax.curation.archives.published import carried, published_rows
-from mgajax.curation.archives.tables import Row
+from mgajax.curation.archives.volumes import ArchiveVolume, binary_plane, open_mask, open_volume
+from mgajax.curation.findings import Finding, Findings
 from mgajax.curation.names import is_upside_down, patient_id_from_name
-from mgajax.curation.report import Finding, Findings
 from mgajax.schema import COVID
 
 RADIOPAEDIA: tuple[str, ...] = (
@@ -48,7 +47,7 @@ FOLDERS: dict[str, str] = {
     "lung_mask": "lung",
     "lung_and_infection_mask": "combined",
 }
-"""Folder, lower case -> what its volumes are. Names alone do not tell: masks are called like their
+"""Folder, lower case -> kind of its volumes. Names alone do not show it: masks are called like their
 volumes, and the Cohen archive holds the same scans in a folder `volumes`."""
 
 LUNG_LABELS = (1, 2)
@@ -63,38 +62,40 @@ _RADIOPAEDIA = re.compile(
 
 @dataclass(frozen=True)
 class _VolumePlan:
-    """One volume with its masks; `stem` is what its slices are called, without the number."""
+    """One volume with its masks; `stem` is the name of its slices without the number."""
 
     stem: str
     files: Mapping[str, SourceFile]
-    rows: Mapping[str, Row]
+    rows: Mapping[str, ArchiveRow]
 
 
 def find(files: Sequence[SourceFile], *, options: ReadOptions, findings: Findings) -> list[Unit]:
     """A unit a volume; see `archive.Find`."""
-    volumes = _volumes(files)
+    volumes = _find_volumes(files)
     if not volumes:
         return []
     rows = published_rows(files, table="meta_data_covid.csv")
     units = []
-    for stem, found in sorted(volumes.items(), key=lambda item: _case(item[0])):
-        if "volume" not in found:
-            for mask in found.values():
+    for stem, members in sorted(volumes.items(), key=lambda item: _case(item[0])):
+        if "volume" not in members:
+            for mask in members.values():
                 findings.note(Finding.MASK_WITHOUT_VOLUME, mask.origin)
             continue
-        if "infection" not in found and "combined" not in found:
-            findings.note(Finding.NO_LABEL_ROW, f"{found['volume'].origin} (no infection mask)")
-            if options.unlabelled == "leave_out" and not options.speaks_of(f"{stem}_"):
-                findings.note(Finding.NOT_TAKEN, found["volume"].origin)
+        if "infection" not in members and "combined" not in members:
+            findings.note(Finding.NO_LABEL_ROW, f"{members['volume'].origin} (no infection mask)")
+            if options.unlabelled == "leave_out" and not options.has_label(f"{stem}_"):
+                findings.note(Finding.NOT_TAKEN, members["volume"].origin)
                 continue
-        own = {name: row for name, row in rows.items() if name.startswith(f"{stem}_")}
-        plan = _VolumePlan(stem=stem, files=found, rows=own)
-        units.append(Unit("jun", f"case{_case(stem)}", functools.partial(_read, plan, options)))
+        own_rows = {name: row for name, row in rows.items() if name.startswith(f"{stem}_")}
+        plan = _VolumePlan(stem=stem, files=members, rows=own_rows)
+        units.append(
+            Unit("jun", f"case{_case(stem)}", functools.partial(_read_slices, plan, options))
+        )
     return units
 
 
 def published_stem(name: str) -> str | None:
-    """What the published set calls the slices of a volume file, without number; None for others.
+    """The published name of a volume's slices, without the number; None for other files.
 
     `coronacases_org_001.nii` -> `14_Jun_coronacases_case1`.
     """
@@ -112,18 +113,18 @@ def _case(stem: str) -> int:
     return int(stem.rpartition("_case")[2])
 
 
-def _volumes(files: Sequence[SourceFile]) -> dict[str, dict[str, SourceFile]]:
+def _find_volumes(files: Sequence[SourceFile]) -> dict[str, dict[str, SourceFile]]:
     """Stem -> its files by kind ("volume", "infection", "lung", "combined")."""
-    found: dict[str, dict[str, SourceFile]] = {}
+    volumes: dict[str, dict[str, SourceFile]] = {}
     for file in files:
         stem = published_stem(file.name)
         kinds = [FOLDERS[f.casefold()] for f in file.place.parts[:-1] if f.casefold() in FOLDERS]
         if stem and kinds:
-            found.setdefault(stem, {}).setdefault(kinds[-1], file)
-    return found
+            volumes.setdefault(stem, {}).setdefault(kinds[-1], file)
+    return volumes
 
 
-def _read(plan: _VolumePlan, options: ReadOptions, findings: Findings) -> Iterator[RawSlice]:
+def _read_slices(plan: _VolumePlan, options: ReadOptions, findings: Findings) -> Iterator[RawSlice]:
     """The wanted slices of one volume, by number."""
     volume = open_volume(plan.files["volume"])
     masks = {
@@ -157,7 +158,7 @@ def _read(plan: _VolumePlan, options: ReadOptions, findings: Findings) -> Iterat
                 "Slice": str(k),
                 "Case Number": f"case{_case(plan.stem)}",
                 "Source_detail": plan.stem.removeprefix("14_Jun_").rpartition("_case")[0],
-                **carried(plan.rows.get(name, {})),
+                **published_metadata(plan.rows.get(name, {})),
             },
             upright_turn="flip_vertical" if is_upside_down(name) else "none",
         )
@@ -168,17 +169,17 @@ def _lesions(
 ) -> UInt8[np.ndarray, "h w"] | None:
     """Infection by its own mask, else by the combined one."""
     if "infection" in masks:
-        known = INFECTION_LABELS
-        return labelled(masks["infection"], k, labels=known, known=known)
+        labels = INFECTION_LABELS
+        return binary_plane(masks["infection"], k, labels=labels, known=labels)
     if "combined" in masks:
-        return labelled(masks["combined"], k, labels=infection, known=COMBINED_LABELS)
+        return binary_plane(masks["combined"], k, labels=infection, known=COMBINED_LABELS)
     return None
 
 
 def _lungs(masks: Mapping[str, ArchiveVolume], k: int) -> UInt8[np.ndarray, "h w"] | None:
     """Both lungs, infection included, by their own mask, else by the combined one."""
     if "lung" in masks:
-        return labelled(masks["lung"], k, labels=LUNG_LABELS, known=LUNG_LABELS)
+        return binary_plane(masks["lung"], k, labels=LUNG_LABELS, known=LUNG_LABELS)
     if "combined" in masks:
-        return labelled(masks["combined"], k, labels=COMBINED_LABELS, known=COMBINED_LABELS)
+        return binary_plane(masks["combined"], k, labels=COMBINED_LABELS, known=COMBINED_LABELS)
     return None

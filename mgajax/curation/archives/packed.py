@@ -1,7 +1,7 @@
-"""Files of a download, unpacked or still in their zips, seen alike.
+"""Files of a download, unpacked or still in their zips, through one interface.
 
-Nothing is unpacked to disk: members are read in memory. An archive that holds a path outside its
-own folder is refused whole, for whoever unpacks it by other means would be harmed by it.
+Nothing is unpacked to disk: members are read in memory. A zip with a path outside its own folder is
+refused as a whole, since unpacking it by other means would be harmful.
 """
 
 import functools
@@ -12,12 +12,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from mgajax.curation.report import Finding, Findings
+from mgajax.curation.findings import Finding, Findings
 from mgajax.errors import DataError
 from mgajax.folders import is_clutter, walk
 
 MAX_MEMBER_BYTES = 1 << 30
-"""No file of the seven archives is larger; a zip that claims more is not trusted."""
+"""No file of the seven archives is larger; a zip that states more is refused."""
 
 _ZIP_ERRORS = (
     zipfile.BadZipFile,
@@ -35,12 +35,12 @@ class SourceFile:
     """A file of the download.
 
     Attributes:
-      place: where it lies below the raw folder; for a member of a zip, where it would lie if the
-        zip were unpacked beside itself, see `list_files`.
+      place: path below the raw folder; for a member of a zip, as if the zip were unpacked beside
+        itself, see `list_files`.
       path: the file on disk, or the zip that holds it.
       member: its name in the zip; '' for a plain file.
-      archive: where that zip lies below the raw folder; '' for a plain file.
-      version: by what a changed file is told: size and time of change, or the zip's checksum of it.
+      archive: path of that zip below the raw folder; '' for a plain file.
+      version: changes with the file: size and time of change, or the zip's checksum of it.
     """
 
     place: PurePosixPath
@@ -72,7 +72,7 @@ class SourceFile:
             except OSError as error:
                 raise DataError(f"{self.origin}: cannot be read ({error.strerror})") from error
         try:
-            archive = _opened(self.path, os.getpid(), self.path.stat().st_mtime_ns)
+            archive = _open_zip(self.path, os.getpid(), self.path.stat().st_mtime_ns)
             if archive.getinfo(self.member).file_size > MAX_MEMBER_BYTES:
                 raise DataError(f"{self.origin}: larger than 1 GiB; this is no file of the archive")
             return archive.read(self.member)
@@ -85,11 +85,11 @@ class SourceFile:
 def list_files(raw: Path, *, findings: Findings) -> list[SourceFile]:
     """Every file below `raw`, those inside of zips included, ordered by place.
 
-    A zip is seen as desktops unpack it: beside itself, and into a folder of its own name where it
-    holds files without a folder (the four zips of Jun's archive hold files of the same names).
-    A file that lies there both packed and unpacked is listed once, unpacked. Linked folders are
-    walked through, and what desktops leave in folders and zips is passed over. A zip that is damaged, or refused for a
-    path outside of it, is noted in `findings` and left out.
+    A zip is treated as desktops unpack it: beside itself, and into a folder of its own name where it
+    holds files without a folder (the four zips of Jun's archive hold files of the same names). A file
+    that is there both packed and unpacked is listed once, unpacked. Linked folders are followed, and
+    files that desktops leave in folders and zips are ignored. A zip that is damaged, or has a path
+    outside of it, is noted in `findings` and left out.
 
     Raises:
       DataError: `raw` is no folder.
@@ -124,14 +124,15 @@ def list_files(raw: Path, *, findings: Findings) -> list[SourceFile]:
             continue
         parts = {member: _safe_parts(member) for member in members}
         is_flat = any(
-            len(one) == 1 and not _is_clutter(PurePosixPath(*one)) for one in parts.values()
+            len(path_parts) == 1 and not _is_clutter(PurePosixPath(*path_parts))
+            for path_parts in parts.values()
         )
         folder = place.with_suffix("") if is_flat else place.parent
         for member, checksum in members.items():
-            inside = folder.joinpath(*parts[member])
-            if not _is_clutter(inside):
-                file = SourceFile(inside, path, member, str(place), version=f"{checksum:08x}")
-                files.setdefault(inside, file)
+            member_place = folder.joinpath(*parts[member])
+            if not _is_clutter(member_place):
+                file = SourceFile(member_place, path, member, str(place), version=f"{checksum:08x}")
+                files.setdefault(member_place, file)
     return sorted(files.values())
 
 
@@ -155,14 +156,14 @@ def zip_members(path: Path) -> dict[str, int]:
     return members
 
 
-def named(files: Iterable[SourceFile], *names: str) -> list[SourceFile]:
+def find_named(files: Iterable[SourceFile], *names: str) -> list[SourceFile]:
     """The files called one of `names`, case ignored."""
-    wanted = {name.casefold() for name in names}
-    return [file for file in files if file.name.casefold() in wanted]
+    folded = {name.casefold() for name in names}
+    return [file for file in files if file.name.casefold() in folded]
 
 
 def _safe_parts(member: str) -> tuple[str, ...]:
-    """The parts of a member's name, or () for one that is absolute or climbs out."""
+    """The parts of a member's path, or () if it is absolute or leads out of the folder."""
     name = member.replace("\\", "/")
     path = PurePosixPath(name)
     drive = len(name) > 1 and name[1] == ":"
@@ -174,8 +175,8 @@ def _is_clutter(place: PurePosixPath) -> bool:
 
 
 @functools.lru_cache(maxsize=4)
-def _opened(path: Path, process: int, changed: int) -> zipfile.ZipFile:
-    """An open zip; kept while it does not change, since the table of a large one takes long to
-    read, and by one process only: a forked child would move its parent's place in the file.
+def _open_zip(path: Path, process: int, changed: int) -> zipfile.ZipFile:
+    """An open zip. It stays open while it does not change, since the table of a large one takes long to
+    read. Each process has its own: a forked child would move its parent's position in the file.
     """
     return zipfile.ZipFile(path)

@@ -20,10 +20,14 @@ import numpy as np
 from jaxtyping import Num
 
 from mgajax.curation.archives.archive import RawSlice, ReadOptions, Unit
-from mgajax.curation.archives.packed import SourceFile, named
-from mgajax.curation.archives.published import published_rows
-from mgajax.curation.archives.tables import Row, only, read_csv
-from mgajax.curation.report import Finding, Findings
+from mgajax.curation.archives.archive_tables import (
+    ArchiveRow,
+    published_rows,
+    read_csv,
+    single_table,
+)
+from mgajax.curation.archives.packed import SourceFile, find_named
+from mgajax.curation.findings import Finding, Findings
 from mgajax.errors import DataError
 from mgajax.imaging.tiff import read_stored
 from mgajax.imaging.windows import PixelUnit
@@ -36,9 +40,9 @@ INTERCEPT = -1024
 
 NORMAL_SLICES = 3
 NORMAL_STEP = 5
-"""Of each folder of a normal the published set holds three slices, five apart. Where they begin
-follows no rule that its names show (12, 17, 22 in 243 of 351 folders), so they are taken around
-the middle of the series, unless the published table lies in the raw folder and names them."""
+"""Of each folder of a normal the published set holds three slices, five apart. Its names show no rule
+for the first (12, 17, 22 in 243 of 351 folders), so they are taken around the middle of the series,
+unless the published table in the raw folder names them."""
 
 _FLAT = re.compile(r"(\w+?)_(patient\d+)_(SR_\d)_IM(\d+)\.tiff?", re.IGNORECASE)
 _NESTED = re.compile(r"(?:.*/)?([^/]+)/(patient\d+)/(SR_\d)/IM(\d+)\.tiff?", re.IGNORECASE)
@@ -48,7 +52,7 @@ _SERIES = "SR_4"
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a slice belongs: its group, patient and series as spelt, and its number as text."""
+    """Group, patient and series of a slice as spelt, and its number as text."""
 
     group: str
     patient: str
@@ -67,8 +71,8 @@ class _Folder:
 
     Attributes:
       slices: place and file, by number.
-      taken: names (`_Place.name`) that the source takes; None where it says nothing.
-      reason: what takes them.
+      taken: names (`_Place.name`) that the source takes; None where it does not say.
+      reason: for taking them.
     """
 
     label: int
@@ -83,54 +87,54 @@ def find(files: Sequence[SourceFile], *, options: ReadOptions, findings: Finding
     Raises:
       DataError: a table is damaged or lacks a column.
     """
-    series = _series(files)
+    series = _find_series(files)
     if not series:
         return []
-    covid = _labelled_covid(files)
+    covid = _read_covid_labels(files)
     normal = {
         name.removeprefix(PREFIX).removesuffix(".png")
         for name in published_rows(files, table="meta_data_normal.csv")
         if name.startswith(PREFIX)
     }
-    details = _details(files)
+    details = _read_details(files)
     people: defaultdict[str, list[_Folder]] = defaultdict(list)
     for (group, patient), slices in sorted(series.items()):
-        folder = _planned(group, tuple(slices), covid=covid, normal=normal, findings=findings)
+        folder = _plan_folder(group, tuple(slices), covid=covid, normal=normal, findings=findings)
         if folder is not None:
             people[patient].append(folder)
-    present = {place.name for slices in series.values() for place, _ in slices}
-    for name in sorted(normal.union(covid or ()) - present):
+    names = {place.name for slices in series.values() for place, _ in slices}
+    for name in sorted(normal.union(covid or ()) - names):
         findings.note(Finding.LISTED_NOT_FOUND, name)
     return [
         Unit(
             "rahimzadeh",
             patient,
-            functools.partial(_read, tuple(folders), details.get(patient, {}), options),
+            functools.partial(_read_slices, tuple(folders), details.get(patient, {}), options),
         )
         for patient, folders in sorted(people.items())
     ]
 
 
-def _series(
+def _find_series(
     files: Sequence[SourceFile],
 ) -> dict[tuple[str, str], list[tuple[_Place, SourceFile]]]:
     """(group, patient) -> its SR_4 slices by number; a slice that both zips hold comes from the
     full one, whose folders are nested.
     """
-    found: dict[_Place, SourceFile] = {}
+    files_by_place: dict[_Place, SourceFile] = {}
     for pattern in (_NESTED, _FLAT):
         for file in files:
             text = str(file.place) if pattern is _NESTED else file.name
             match = pattern.fullmatch(text)
             if match and match.group(3).upper() == _SERIES:
-                found.setdefault(_Place(*match.groups()), file)
+                files_by_place.setdefault(_Place(*match.groups()), file)
     series: defaultdict[tuple[str, str], list[tuple[_Place, SourceFile]]] = defaultdict(list)
-    for place, file in sorted(found.items(), key=lambda item: int(item[0].number)):
+    for place, file in sorted(files_by_place.items(), key=lambda item: int(item[0].number)):
         series[place.group, place.patient].append((place, file))
     return dict(series)
 
 
-def _planned(
+def _plan_folder(
     group: str,
     slices: tuple[tuple[_Place, SourceFile], ...],
     *,
@@ -138,29 +142,29 @@ def _planned(
     normal: Collection[str],
     findings: Findings,
 ) -> _Folder | None:
-    """What to take of a folder, by its group: "137covid", "normal4"; None for other groups.
+    """The slices to take of a folder, by its group: "137covid", "normal4"; None for other groups.
 
     `covid` are the labelled slices, `normal` those of the published table (none without it).
     """
     if group.casefold().endswith("covid"):
         if covid is None:
             return _Folder(COVID, slices, None, "selection")
-        listed = tuple(place.name for place, _ in slices if place.name in covid)
-        return _Folder(COVID, slices, listed, "listed")
+        labelled = tuple(place.name for place, _ in slices if place.name in covid)
+        return _Folder(COVID, slices, labelled, "listed")
     if _NORMAL_GROUP.fullmatch(group):
         published = tuple(place.name for place, _ in slices if place.name in normal)
         if published:
             return _Folder(0, slices, published, "published")
-        first = max((len(slices) - 1) // 2 - NORMAL_STEP * (NORMAL_SLICES // 2), 0)
-        middle = slices[first::NORMAL_STEP][:NORMAL_SLICES]
+        start = max((len(slices) - 1) // 2 - NORMAL_STEP * (NORMAL_SLICES // 2), 0)
+        middle = slices[start::NORMAL_STEP][:NORMAL_SLICES]
         return _Folder(0, slices, tuple(place.name for place, _ in middle), "mid-series")
     findings.note(Finding.NOT_TAKEN, str(slices[0][1].place.parent))
     return None
 
 
-def _labelled_covid(files: Sequence[SourceFile]) -> frozenset[str] | None:
+def _read_covid_labels(files: Sequence[SourceFile]) -> frozenset[str] | None:
     """The SR_4 names of class covid in all.csv, or None without that table."""
-    table = only(named(files, "all.csv"), what="labels of COVID-CTset")
+    table = single_table(find_named(files, "all.csv"), name="labels of COVID-CTset")
     if table is None:
         return None
     rows = read_csv(table, needs=("filename", "class"))
@@ -168,21 +172,21 @@ def _labelled_covid(files: Sequence[SourceFile]) -> frozenset[str] | None:
     return frozenset(name for name in names if f"_{_SERIES}_" in name)
 
 
-def _details(files: Sequence[SourceFile]) -> dict[str, Row]:
-    table = only(named(files, "Patient_details.csv"), what="patients of COVID-CTset")
+def _read_details(files: Sequence[SourceFile]) -> dict[str, ArchiveRow]:
+    table = single_table(find_named(files, "Patient_details.csv"), name="patients of COVID-CTset")
     if table is None:
         return {}
     return {row["patient_id"]: row for row in read_csv(table, needs=("patient_id", "sex", "age"))}
 
 
-def _read(
+def _read_slices(
     folders: Sequence[_Folder],
     details: Mapping[str, str],
     options: ReadOptions,
     findings: Findings,
 ) -> Iterator[RawSlice]:
     """The wanted slices of one patient, second copies of a picture left out."""
-    seen: set[bytes] = set()
+    digests: set[bytes] = set()
     for folder in folders:
         for position, (place, file) in enumerate(folder.slices):
             name = f"{PREFIX}{place.name}.png"
@@ -196,10 +200,10 @@ def _read(
                 findings.note(Finding.DAMAGED_SOURCE, str(error))
                 continue
             digest = hashlib.sha256(values.tobytes()).digest()
-            if digest in seen and options.second_copies == "merge":
+            if digest in digests and options.second_copies == "merge":
                 findings.note(Finding.MERGED_COPY, name)
                 continue
-            seen.add(digest)
+            digests.add(digest)
             yield RawSlice(
                 source="rahimzadeh",
                 label=folder.label,
@@ -222,14 +226,14 @@ def read_tiff(file: SourceFile) -> tuple[Num[np.ndarray, "h w"], PixelUnit]:
     Raises:
       DataError: damaged, or not one grey picture.
     """
-    stored = read_stored(file.read(), name=file.origin)
-    if np.issubdtype(stored.dtype, np.integer):
-        return stored.astype(np.int32) + INTERCEPT, "HU"
-    return stored.astype(np.float32), "grey"
+    values = read_stored(file.read(), name=file.origin)
+    if np.issubdtype(values.dtype, np.integer):
+        return values.astype(np.int32) + INTERCEPT, "HU"
+    return values.astype(np.float32), "grey"
 
 
 def _metadata(details: Mapping[str, str]) -> dict[str, str]:
-    found = {
+    columns = {
         "Age": details.get("age", "").removesuffix("Y").lstrip("0"),
         "Gender": details.get("sex", ""),
         "Country": "Iran",
@@ -237,4 +241,4 @@ def _metadata(details: Mapping[str, str]) -> dict[str, str]:
         "Date": details.get("date", ""),
         "Slice Thickness": details.get("sr_4_folder_thickness(mm)", ""),
     }
-    return {column: text for column, text in found.items() if text}
+    return {column: text for column, text in columns.items() if text}

@@ -1,4 +1,4 @@
-"""Archives of single pictures that somebody has rendered before: Zhao's and Cohen's."""
+"""Archives of single pictures that are already rendered: Zhao's and Cohen's."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Literal
 
 from mgajax.curation.archives.archive import RawSlice, ReadOptions
 from mgajax.curation.archives.packed import SourceFile
-from mgajax.curation.report import Finding, Findings
+from mgajax.curation.findings import Finding, Findings
 from mgajax.errors import DataError
 from mgajax.imaging.pictures import as_png, decode_picture
 from mgajax.schema import COVID
@@ -14,13 +14,13 @@ from mgajax.schema import COVID
 
 @dataclass(frozen=True)
 class PictureSet:
-    """What holds for all pictures of an archive.
+    """The properties of all pictures of an archive.
 
     Attributes:
       source: one of `SOURCES`.
-      reason: why they are taken.
-      published: what the published set made of a file: took it "as it is", or saved it "as PNG", in
-        its own colours, where it was none.
+      reason: for taking them.
+      published: how the published set has the file: "as it is", or "as PNG", saved as such in its own
+        colours if it was none.
     """
 
     source: str
@@ -30,7 +30,7 @@ class PictureSet:
 
 @dataclass(frozen=True)
 class SinglePicture:
-    """A picture of a COVID patient: its file, and what it is called in the published set."""
+    """A picture of a COVID patient: its file, and its name in the published set."""
 
     file: SourceFile
     file_name: str
@@ -42,13 +42,13 @@ def read_pictures(
     archive: PictureSet, pictures: Sequence[SinglePicture], options: ReadOptions, findings: Findings
 ) -> Iterator[RawSlice]:
     """The wanted pictures, in their order; see `archive.Unit`."""
-    for one in pictures:
-        verdict = options.verdict(one.file_name, True, archive.reason)
+    for picture_file in pictures:
+        verdict = options.verdict(picture_file.file_name, True, archive.reason)
         if verdict.is_taken is False:
             continue
         try:
-            content = one.file.read()
-            picture = decode_picture(content, name=one.file.origin)
+            content = picture_file.file.read()
+            picture = decode_picture(content, name=picture_file.file.origin)
         except DataError as error:
             findings.note(Finding.DAMAGED_SOURCE, str(error))
             continue
@@ -56,14 +56,14 @@ def read_pictures(
         yield RawSlice(
             source=archive.source,
             label=COVID,
-            file_name=one.file_name,
-            patient_id=one.patient_id,
-            origin=one.file.origin,
+            file_name=picture_file.file_name,
+            patient_id=picture_file.patient_id,
+            origin=picture_file.file.origin,
             slice_index=None,
             values=picture.pixels,
             unit="grey",
             is_selected_by_source=verdict.is_taken,
             reason=verdict.reason,
-            metadata=one.metadata,
+            metadata=picture_file.metadata,
             published=as_png(content) if must_change else content,
         )

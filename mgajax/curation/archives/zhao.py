@@ -3,8 +3,8 @@
     Images-processed/CT_COVID.zip, or unpacked    CT_COVID/<349 pictures>
     COVID-CT-MetaInfo.xlsx                        sheet `positive_captions`
 
-The published set holds the files as they are, under a new name; its Non-COVID pictures it leaves
-out. 34 files called `.png` are JPEG, so a picture is opened by its content.
+The published set holds the files unchanged, under new names, without the Non-COVID pictures. 34 files
+called `.png` are JPEG, so a picture is opened by its content.
 """
 
 import functools
@@ -12,10 +12,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from mgajax.curation.archives.archive import ReadOptions, Unit
-from mgajax.curation.archives.packed import SourceFile, named
+from mgajax.curation.archives.archive_tables import ArchiveRow, country_of, read_xlsx, single_table
+from mgajax.curation.archives.packed import SourceFile, find_named
 from mgajax.curation.archives.single_pictures import PictureSet, SinglePicture, read_pictures
-from mgajax.curation.archives.tables import Row, country_of, only, read_xlsx
-from mgajax.curation.report import Finding, Findings
+from mgajax.curation.findings import Finding, Findings
 from mgajax.errors import DataError
 
 SERIES = PictureSet("zhao", reason="all pictures", published="as it is")
@@ -42,22 +42,22 @@ def find(files: Sequence[SourceFile], *, options: ReadOptions, findings: Finding
       DataError: there are pictures, but the workbook is missing, unreadable or without its columns.
     """
     pictures = [f for f in files if f.place.suffix.lower() in SUFFIXES]
-    taken = {f.name: f for f in pictures if _folder_starts(f, "ct_covid")}
+    covid_files = {f.name: f for f in pictures if _folder_starts(f, "ct_covid")}
     for file in pictures:
         if _folder_starts(file, "ct_noncovid"):
             findings.note(Finding.NOT_TAKEN, file.origin)
-    if not taken:
+    if not covid_files:
         return []
-    book = only(named(files, "COVID-CT-MetaInfo.xlsx"), what="patients of COVID-CT")
+    book = single_table(find_named(files, "COVID-CT-MetaInfo.xlsx"), name="patients of COVID-CT")
     if book is None:
         raise DataError(
-            f"{next(iter(taken.values())).place.parent}: COVID-CT-MetaInfo.xlsx is missing, and "
-            "nothing else says whose picture is whose; put it beside Images-processed/"
+            f"{next(iter(covid_files.values())).place.parent}: COVID-CT-MetaInfo.xlsx is missing, and "
+            "only it names the patients of the pictures; put it beside Images-processed/"
         )
     rows = read_xlsx(book, needs=("file_name", "patient_id"), sheet=SHEET)
-    matched = _matched(taken, rows, findings=findings)
+    matches = _match_rows(covid_files, rows, findings=findings)
     people: defaultdict[str, list[SinglePicture]] = defaultdict(list)
-    for file, row in matched:
+    for file, row in matches:
         name, person = f"17_Zhao_{_stem(row['file_name'])}.png", row["patient_id"]
         people[person].append(SinglePicture(file, name, f"Zhao_{person}", _metadata(row)))
     return [
@@ -67,34 +67,34 @@ def find(files: Sequence[SourceFile], *, options: ReadOptions, findings: Finding
 
 
 def _folder_starts(file: SourceFile, start: str) -> bool:
-    """Whether it lies in a folder called so; forks split the folders in parts (`CT_COVID_1`)."""
+    """Whether a folder of it starts so; forks split the folders in parts (`CT_COVID_1`)."""
     return any(part.casefold().startswith(start) for part in file.place.parts[:-1])
 
 
-def _matched(
-    taken: dict[str, SourceFile], rows: Sequence[Row], *, findings: Findings
-) -> list[tuple[SourceFile, Row]]:
-    """Pictures with their rows, in the order of the names; the others are noted.
+def _match_rows(
+    files: dict[str, SourceFile], rows: Sequence[ArchiveRow], *, findings: Findings
+) -> list[tuple[SourceFile, ArchiveRow]]:
+    """Pictures with their rows, in the order of the names; notes the others.
 
-    Many rows lack the suffix, and forks put `_` for `%`: an exact name is looked for first.
+    Many rows lack the suffix, and forks write `_` for `%`, so that names are also compared loosely.
     """
     rows = [row for row in rows if row["file_name"]]
     exact = {_stem(row["file_name"]): row for row in rows}
-    loose = {_loose(row["file_name"]): row for row in rows}
-    matched, found = [], set()
-    for name, file in sorted(taken.items()):
-        row = exact.get(_stem(name)) or loose.get(_loose(name))
+    loose = {_loosen(row["file_name"]): row for row in rows}
+    matches, listed_names = [], set()
+    for name, file in sorted(files.items()):
+        row = exact.get(_stem(name)) or loose.get(_loosen(name))
         if row is None or not row["patient_id"]:
             findings.note(Finding.NO_PATIENT, f"{file.origin}: not in the workbook")
         else:
-            matched.append((file, row))
-            found.add(row["file_name"])
+            matches.append((file, row))
+            listed_names.add(row["file_name"])
             if _stem(row["file_name"]) != _stem(name):
                 findings.note(Finding.RENAMED, file.origin)
     for row in rows:
-        if row["file_name"] not in found:
+        if row["file_name"] not in listed_names:
             findings.note(Finding.LISTED_NOT_FOUND, row["file_name"])
-    return matched
+    return matches
 
 
 def _stem(name: str) -> str:
@@ -105,11 +105,11 @@ def _stem(name: str) -> str:
     return name
 
 
-def _loose(name: str) -> str:
+def _loosen(name: str) -> str:
     return _stem(name).casefold().replace("%", "_")
 
 
-def _metadata(row: Row) -> dict[str, str]:
-    found = {column: row.get(key, "") for key, column in COLUMNS.items()}
-    found["Country"] = country_of(row.get("location", ""))
-    return {column: text for column, text in found.items() if text}
+def _metadata(row: ArchiveRow) -> dict[str, str]:
+    columns = {column: row.get(key, "") for key, column in COLUMNS.items()}
+    columns["Country"] = country_of(row.get("location", ""))
+    return {column: text for column, text in columns.items() if text}

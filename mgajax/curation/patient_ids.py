@@ -1,7 +1,7 @@
-"""Who a slice belongs to: one key a person, whatever the archives call them.
+"""One key for each person, whatever ids the archives use.
 
-Splits are only as honest as these keys. Two archives that reprint the same published figure give
-one person two ids, and so does one that prints a figure twice; such pairs are merged here.
+Splits depend on these keys. Two archives that reprint the same published figure give one person two
+ids, and so does one that prints a figure twice; such pairs are merged here.
 """
 
 import json
@@ -22,9 +22,9 @@ DOUBLE_IDENTITIES: dict[str, str] = {
     "zhao/Zhao_Patient 166": "zhao/Zhao_Patient 157",
     "zhao/Zhao_Patient 167": "zhao/Zhao_Patient 160",
 }
-"""Second id -> the id kept. The first four are from one paper (doi 10.3348/kjr.2020.0132), whose
+"""Second id -> the id that counts. The first four are from one paper (doi 10.3348/kjr.2020.0132), whose
 figures both archives hold: the pictures correlate at 0.977 to 0.993. The other five were found by
-`mgajax audit`, and are right by eye. Left apart, the raw `Patient ID` column would put the same
+`mgajax audit`, and confirmed by eye. Without the merge, the raw `Patient ID` column would put the same
 picture into two splits."""
 
 
@@ -44,8 +44,8 @@ def patient_key(source: str, patient_id: str) -> str:
       patient_id: the archive's own id, as text (ids such as "66" are not numbers).
 
     Raises:
-      DataError: for an unknown source, or an id that is empty once stripped: a slice of nobody
-        cannot be put into a split safely.
+      DataError: for an unknown source, or an id that is empty once stripped: a slice of an unknown
+        person cannot be put into a split safely.
     """
     if source not in SOURCES:
         raise DataError(f"source {source!r} of patient {patient_id!r}: valid: {', '.join(SOURCES)}")
@@ -57,10 +57,10 @@ def patient_key(source: str, patient_id: str) -> str:
 
 
 def read_double_identities(path: Path) -> list[tuple[str, str]]:
-    """The pairs of ids that an audit took for one person.
+    """The pairs of ids that an audit found to be one person.
 
     Args:
-      path: an `audit.json` that `mgajax audit` wrote; pairs that are none may be taken out of it.
+      path: an `audit.json` of `mgajax audit`; wrong pairs may be removed from it.
 
     Raises:
       DataError: no such file, not the JSON of an audit, or a pair that is not two ids.
@@ -71,23 +71,24 @@ def read_double_identities(path: Path) -> list[tuple[str, str]]:
         raise DataError(f"{path}: cannot be read ({error.strerror}); give an audit.json") from error
     except ValueError as error:
         raise DataError(f"{path}: not JSON ({error}); give an audit.json") from error
-    found = audit.get("double_identities") if isinstance(audit, dict) else None
-    if not isinstance(found, list):
+    entries = audit.get("double_identities") if isinstance(audit, dict) else None
+    if not isinstance(entries, list):
         raise DataError(
             f"{path}: no list 'double_identities'; give the audit.json that `mgajax audit` wrote"
         )
     return [
-        _pair(entry, where=f"{path}, double_identities[{at}]") for at, entry in enumerate(found)
+        _read_pair(entry, origin=f"{path}, double_identities[{index}]")
+        for index, entry in enumerate(entries)
     ]
 
 
-def _pair(entry: object, *, where: str) -> tuple[str, str]:
+def _read_pair(entry: object, *, origin: str) -> tuple[str, str]:
     ids = entry.get("patients") if isinstance(entry, dict) else None
     match ids:
         case [str(first), str(second)] if all(_is_key(key) for key in (first, second)):
             return first, second
     raise DataError(
-        f"{where}: patients is {ids!r}; expected two ids 'source/id', of {', '.join(SOURCES)}"
+        f"{origin}: patients is {ids!r}; expected two ids 'source/id', of {', '.join(SOURCES)}"
     )
 
 
@@ -97,16 +98,16 @@ def _is_key(text: str) -> bool:
 
 
 def second_ids(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """Second id -> the id kept, of people who have several: A = B and B = C are one person A."""
-    kept: dict[str, str] = {}
+    """Second id -> the id that counts, for people with several: A = B and B = C are one person A."""
+    first_ids: dict[str, str] = {}
 
-    def person(key: str) -> str:
-        while key in kept:
-            key = kept[key]
+    def first_id(key: str) -> str:
+        while key in first_ids:
+            key = first_ids[key]
         return key
 
     for pair in pairs:
-        first, second = sorted(map(person, pair))
+        first, second = sorted(map(first_id, pair))
         if first != second:
-            kept[second] = first
-    return {key: person(key) for key in kept}
+            first_ids[second] = first
+    return {key: first_id(key) for key in first_ids}

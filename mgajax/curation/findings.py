@@ -1,9 +1,9 @@
-"""What was wrong, odd or notable in an input: counted, with examples, and fatal above a share."""
+"""Findings in an input, wrong, odd or notable: counted, with examples, and fatal above a share."""
 
 import enum
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from mgajax.errors import DataError
@@ -12,12 +12,12 @@ MAX_EXAMPLES = 5
 
 
 class Finding(enum.Enum):
-    """A kind of thing found: its slug and what it means. Damage counts towards the limit."""
+    """A kind of finding: slug, meaning, and whether it is damage, which counts towards the limit."""
 
     ROW_WITHOUT_FILE = ("row_without_file", "table rows whose picture is not on disk", True)
     FILE_WITHOUT_ROW = ("file_without_row", "pictures without a table row", True)
     UNDECODABLE = ("undecodable_image", "pictures that cannot be decoded; left out", True)
-    NO_PATIENT = ("unknown_patient", "pictures of nobody known; left out", True)
+    NO_PATIENT = ("unknown_patient", "pictures of unknown people; left out", True)
     NO_SOURCE = ("unknown_source", "pictures of no known archive; left out", True)
     CLASS_CONFLICT = ("class_conflict", "folder contradicts the table; folder taken", True)
     NAME_TWICE = (
@@ -48,7 +48,7 @@ class Finding(enum.Enum):
     )
     DAMAGED_SOURCE = ("damaged_source_file", "source files that cannot be read; left out", True)
     REFUSED_ARCHIVE = ("refused_archive", "zips that are damaged or unsafe; left out", True)
-    LISTED_NOT_FOUND = ("listed_not_found", "files that a table names and nobody has", True)
+    LISTED_NOT_FOUND = ("listed_not_found", "files that a table names and that are missing", True)
     NO_LABEL_ROW = ("no_label_row", "volumes without the label row they should have", True)
     SERIES_WITH_GAPS = (
         "series_with_gaps",
@@ -56,7 +56,7 @@ class Finding(enum.Enum):
         False,
     )
     NO_TABLE_ROW = ("no_table_row", "source pictures that their table does not list", False)
-    OTHER_LABELS = ("other_labels", "label files taken for want of the wanted release", False)
+    OTHER_LABELS = ("other_labels", "label files used since the wanted release is missing", False)
     NO_SLICE = ("no_slice_taken", "volumes and folders of which no slice was taken", False)
     NOT_TAKEN = ("not_taken", "source files that the published set leaves out", False)
     REPEATED_SCAN = ("repeated_scan", "scans that another archive holds too; left out", False)
@@ -76,7 +76,7 @@ class Finding(enum.Enum):
     )
     PEOPLE_POOLED = (
         "people_counted_as_one",
-        "frames counted as one person's, since the table does not say whose all of them are",
+        "frames counted as one person's, since the table does not name the people of all",
         False,
     )
     MERGED_COPY = ("merged_copy", "second copies of a picture, same patient; left out", False)
@@ -109,7 +109,7 @@ class Finding(enum.Enum):
 
 
 class Findings:
-    """Collects findings by kind; a name is counted once a kind."""
+    """Collects findings by kind; a name counts once for each kind."""
 
     def __init__(self) -> None:
         self._names: defaultdict[Finding, dict[str, None]] = defaultdict(dict)
@@ -126,8 +126,8 @@ class Findings:
         """Names with at least one finding that counts as damage."""
         return {name for kind, names in self._names.items() if kind.is_damage for name in names}
 
-    def summarised(self) -> Iterator["FindingSummary"]:
-        """One summary a kind that occurred, in the order of `Finding`."""
+    def summarise(self) -> Iterator["FindingSummary"]:
+        """A summary of each kind that occurred, in the order of `Finding`."""
         for kind in Finding:
             names = list(self._names.get(kind, ()))
             if names:
@@ -147,7 +147,7 @@ class FindingSummary:
 
 @dataclass(frozen=True)
 class BuildReport:
-    """What an input held, what of it can be used, and what was found on the way.
+    """The content of an input, what of it can be used, and the findings.
 
     Attributes:
       rows, files, slices: table rows, pictures on disk, slices that can be used.
@@ -157,7 +157,7 @@ class BuildReport:
       findings: in the order of `Finding`.
       damage_share: names with damage over all names (rows and files together).
       max_damage_share: the share above which the input is refused.
-      masks_made_by: what made the predicted masks, where that is known.
+      masks_made_by: what made the predicted masks, if known.
     """
 
     rows: int
@@ -170,10 +170,10 @@ class BuildReport:
     findings: tuple[FindingSummary, ...]
     damage_share: float
     max_damage_share: float
-    masks_made_by: Mapping[str, Any] = field(default_factory=dict)
+    masks_made_by: Mapping[str, Any]
 
     def count(self, finding: Finding) -> int:
-        """How many names `finding` holds for."""
+        """The number of names with this finding."""
         return sum(summary.count for summary in self.findings if summary.kind is finding)
 
     def check(self, *, where: str) -> None:

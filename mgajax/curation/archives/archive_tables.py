@@ -1,20 +1,40 @@
-"""The tables that come with the archives (CSV, XLSX) as rows of text by tidy column names."""
+"""The tables of the archives (CSV, XLSX) as rows of text by tidy column names.
+
+The published tables (`meta_data_covid.csv`, `meta_data_normal.csv`) may lie anywhere in the raw folder.
+They alone know some people and selections; without them the readers use rules, which they name.
+"""
 
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from mgajax.curation.archives.packed import SourceFile
+from mgajax.curation.archives.packed import SourceFile, find_named
 from mgajax.curation.kaggle_layout import ENCODINGS
-from mgajax.curation.patients import tidy
+from mgajax.curation.patient_ids import tidy
 from mgajax.errors import DataError
 
-Row = dict[str, str]
+ArchiveRow = dict[str, str]
+
+METADATA_COLUMNS: tuple[str, ...] = (
+    "Gender",
+    "Age",
+    "Country",
+    "Institution",
+    "Image Source",
+    "Source_detail",
+    "Case Number",
+    "Presentation",
+    "finding",
+    "Case Discussion",
+    "Link",
+    "Link2",
+)
+"""Columns that are copied into a slice's metadata."""
 
 
-def read_csv(file: SourceFile, *, needs: Sequence[str], skip: int = 0) -> list[Row]:
+def read_csv(file: SourceFile, *, needs: Sequence[str], skip: int = 0) -> list[ArchiveRow]:
     """The rows of a CSV, keys as `column_key` makes them, values tidied; '' where missing.
 
     Args:
@@ -25,17 +45,19 @@ def read_csv(file: SourceFile, *, needs: Sequence[str], skip: int = 0) -> list[R
     Raises:
       DataError: unreadable, or without a needed column.
     """
-    reader = csv.reader(io.StringIO(_decode(file), newline=""))
+    reader = csv.reader(io.StringIO(_decode_table(file), newline=""))
     try:
         table = list(reader)[skip:]
     except csv.Error as error:
         raise DataError(
             f"{file.origin}: damaged at line {reader.line_num} ({error}); download it again"
         ) from error
-    return list(_rows(table, needs=needs, where=file.origin))
+    return list(_rows(table, needs=needs, origin=file.origin))
 
 
-def read_xlsx(file: SourceFile, *, needs: Sequence[str], sheet: str | None = None) -> list[Row]:
+def read_xlsx(
+    file: SourceFile, *, needs: Sequence[str], sheet: str | None = None
+) -> list[ArchiveRow]:
     """The rows of an XLSX sheet, as `read_csv`; whole numbers are written without a point.
 
     Args:
@@ -58,7 +80,7 @@ def read_xlsx(file: SourceFile, *, needs: Sequence[str], sheet: str | None = Non
         book.close()
     except Exception as error:
         raise DataError(f"{file.origin}: no readable XLSX ({error}); download it again") from error
-    return list(_rows(table, needs=needs, where=file.origin))
+    return list(_rows(table, needs=needs, origin=file.origin))
 
 
 def column_key(name: str) -> str:
@@ -69,28 +91,30 @@ def column_key(name: str) -> str:
     return "_".join(tidy(name).casefold().replace("_", " ").split())
 
 
-def only(files: Sequence[SourceFile], *, what: str) -> SourceFile | None:
-    """The one table among `files`, or None; copies of equal content count as one.
+def single_table(files: Sequence[SourceFile], *, name: str) -> SourceFile | None:
+    """The table among `files`, or None; copies of equal content count as one.
 
     Raises:
       DataError: they differ.
     """
     if len(files) > 1 and len({file.read() for file in files}) > 1:
-        places = " and ".join(file.origin for file in files)
-        raise DataError(f"{what}: {places} differ; keep the one of your release")
+        origins = " and ".join(file.origin for file in files)
+        raise DataError(f"{name}: {origins} differ; keep the one of your release")
     return files[0] if files else None
 
 
-def _rows(table: Iterable[Sequence[str]], *, needs: Sequence[str], where: str) -> Iterator[Row]:
-    lines = iter(table)
-    keys = [column_key(name) for name in next(lines, [])]
+def _rows(
+    table: Iterable[Sequence[str]], *, needs: Sequence[str], origin: str
+) -> Iterator[ArchiveRow]:
+    rows = iter(table)
+    keys = [column_key(name) for name in next(rows, [])]
     missing = [key for key in needs if key not in keys]
     if missing:
         raise DataError(
-            f"{where}: no column {', '.join(missing)}; found {', '.join(filter(None, keys)) or 'none'}"
+            f"{origin}: no column {', '.join(missing)}; found {', '.join(filter(None, keys)) or 'none'}"
             "; restore the table of the release"
         )
-    for values in lines:
+    for values in rows:
         cells = [tidy(value) for value in values]
         if any(cells):
             padded = cells + [""] * (len(keys) - len(cells))
@@ -103,7 +127,7 @@ def _text(cell: Any) -> str:
     return "" if cell is None else str(cell)
 
 
-def _decode(file: SourceFile) -> str:
+def _decode_table(file: SourceFile) -> str:
     content = file.read()
     for encoding in ENCODINGS:
         try:
@@ -116,3 +140,22 @@ def _decode(file: SourceFile) -> str:
 def country_of(location: str) -> str:
     """The country that a location ends in: what follows the last comma, or the last "in"."""
     return re.split(r",|\bin\b", location)[-1].strip(". ")
+
+
+def published_rows(files: Sequence[SourceFile], *, table: str) -> dict[str, ArchiveRow]:
+    """File name in the published set -> its row of `table`; {} where the table is not there.
+
+    Raises:
+      DataError: the table is unreadable or has no column of file names.
+    """
+    file = single_table(find_named(files, table), name="published table")
+    if file is None:
+        return {}
+    rows = read_csv(file, needs=("file_name", "patient_id"))
+    return {row["file_name"]: row for row in rows}
+
+
+def published_metadata(row: Mapping[str, str]) -> dict[str, str]:
+    """A published row's texts for a slice's metadata, without unknown ones (`-` and empty cells)."""
+    texts = {name: row.get(column_key(name), "") for name in METADATA_COLUMNS}
+    return {name: text for name, text in texts.items() if text not in ("", "-")}

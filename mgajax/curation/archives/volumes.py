@@ -1,7 +1,7 @@
 """Volumes stored as NIfTI, plane by plane in the orientation of the published set.
 
 The published set turned every volume alike, `np.rot90(volume[:, :, k - 1])`, and counted slices
-from 1. The affine is not looked at: the archives disagree about it, and the names would change.
+from 1. The affine is ignored: the archives disagree about it, and the names would change.
 """
 
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ class ArchiveVolume:
     """A volume of an archive, held in memory.
 
     Attributes:
-      volume: as it is stored.
+      volume: as stored.
     """
 
     volume: nifti.Volume
 
     @property
     def origin(self) -> str:
-        """Where it was read, for messages."""
+        """Its file, for messages."""
         return self.volume.name
 
     @property
@@ -48,7 +48,7 @@ class ArchiveVolume:
         return self.volume.unit
 
     def plane(self, k: int) -> Num[np.ndarray, "h w"]:
-        """Plane `k` (1-based) after the file's own scaling; integers stay integers without one.
+        """Plane `k` (1-based) with the file's scaling applied; integers stay integers without one.
 
         Raises:
           DataError: it holds values that are no numbers.
@@ -60,7 +60,7 @@ class ArchiveVolume:
 
 
 def open_volume(file: SourceFile) -> ArchiveVolume:
-    """Open a volume of three dimensions; gzip is told by content, not by name.
+    """Open a volume of three dimensions; gzip is recognised by content, not by name.
 
     Raises:
       DataError: the file is truncated, no NIfTI, or has other than three dimensions.
@@ -83,7 +83,7 @@ def open_mask(file: SourceFile, *, of: ArchiveVolume) -> ArchiveVolume:
     return mask
 
 
-def labelled(
+def binary_plane(
     mask: ArchiveVolume, k: int, *, labels: tuple[int, ...], known: tuple[int, ...]
 ) -> UInt8[np.ndarray, "h w"]:
     """Plane `k` of a label volume: 255 where it holds one of `labels`, else 0.

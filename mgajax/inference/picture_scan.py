@@ -9,16 +9,17 @@ import numpy as np
 from jaxtyping import Bool
 
 from mgajax.errors import DataError
+from mgajax.files import naming_file
 from mgajax.imaging.geometry import View
 from mgajax.imaging.pictures import decode_picture, encode_png
 from mgajax.inference.mask_folder import mask_names
 from mgajax.inference.problems import RESEARCH_USE, Problems
-from mgajax.inference.scans import Plane, ScanKind, Write
+from mgajax.inference.scans import Plane, ScanKind, WriteMask
 
 
 @dataclass(frozen=True)
 class PictureScan:
-    """Pictures of one patient, in the order given."""
+    """Pictures of one patient, in their given order."""
 
     name: str
     patient: str
@@ -38,27 +39,29 @@ class PictureScan:
             except DataError as error:
                 problems.note(str(error))
             else:
-                shown = self.view.show(picture.pixels)
+                pixels = self.view.show(picture.pixels)
                 yield Plane(
                     index,
                     path.name,
                     path,
-                    shown,
+                    pixels,
                     "grey",
-                    coloured=picture.is_coloured,
-                    stored=picture.view,
+                    is_coloured=picture.is_coloured,
+                    exif_view=picture.view,
                 )
 
     @contextmanager
-    def masks(self, folder: Path, problems: Problems) -> Iterator[Write]:
+    def masks(self, folder: Path, problems: Problems) -> Iterator[WriteMask]:
         """`masks/NAME.png` in each file's own grid of pixels: 255 lesion, 0 other."""
         names = _mask_names(self.paths)
         (folder / "masks").mkdir()
 
         def write(plane: Plane, lesion: Bool[np.ndarray, "h w"]) -> None:
-            pixels = plane.stored.store(self.view.store(lesion)).astype(np.uint8) * np.uint8(255)
+            pixels = plane.exif_view.store(self.view.store(lesion)).astype(np.uint8) * np.uint8(255)
             png = encode_png(pixels, comment=RESEARCH_USE)
-            (folder / "masks" / f"{names[plane.index]}.png").write_bytes(png)
+            path = folder / "masks" / f"{names[plane.index]}.png"
+            with naming_file(path):
+                path.write_bytes(png)
 
         yield write
 
@@ -68,4 +71,4 @@ def _mask_names(paths: Sequence[Path]) -> list[str]:
     try:
         return mask_names([path.name for path in paths])
     except DataError:
-        return [f"{path.name.replace('.', '_')}_{place}" for place, path in enumerate(paths, 1)]
+        return [f"{path.name.replace('.', '_')}_{number}" for number, path in enumerate(paths, 1)]
