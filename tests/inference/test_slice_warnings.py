@@ -18,7 +18,7 @@ OPEN = (0.5, 0.7, 0.85, 1.0)
 
 
 def seen(picture: np.ndarray) -> tuple[Oddity, ...]:
-    return find_oddities(picture, body=foreground(picture))
+    return find_oddities(picture, body=foreground(picture), air=None)
 
 
 def rendered(openness: float, *, window: str = "published", **options: int) -> np.ndarray:
