@@ -134,7 +134,7 @@ def test_damage_fails_the_default_and_is_reported_by_partial(tmp_path: Path) -> 
 
 def test_too_few_people_and_wrong_options_are_named(copy: Path, tmp_path: Path) -> None:
     one_person = write_pairs(tmp_path / "copy", pairs=PAIRS[:4])
-    with pytest.raises(DataError, match="validation, test would have no slice: 1 patients"):
+    with pytest.raises(DataError, match="validation, test would have no slice, from 1 patient"):
         build_pairs(one_person, tmp_path / "data")
     with pytest.raises(ConfigError, match="manual_dir is missing"):
         build("covid_ct_lesions", data_dir=tmp_path)

@@ -245,7 +245,7 @@ def test_damage_above_the_share_fails_the_build_and_below_it_is_reported(tmp_pat
 def test_too_few_people_for_three_splits(tmp_path: Path) -> None:
     few = [s for s in SLICES if s.name in ("N001_121.png", "P001_69.png", "cap001_11.png")]
     copy = write_copy(tmp_path / "copy", slices=few)
-    with pytest.raises(DataError, match="validation, test would have no slice: 3 patients are too"):
+    with pytest.raises(DataError, match="validation, test would have no slice, from 3 patients"):
         build_copy(copy, tmp_path / "data")
 
 
