@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from mgajax.benchmark.chips import CHIPS
-from mgajax.benchmark.tables import aligned
+from mgajax.benchmark.tables import align
 from mgajax.benchmark.targets import parse_target
 from mgajax.distributed.supervision import last_line, run
 
@@ -120,7 +120,7 @@ def lines_of(rows: Mapping[str, Any]) -> list[str]:
                 f"{row['host_peak_bytes'] / 1e9:.1f}",
             )
         )
-    return [*aligned(table), *failed]
+    return [*align(table), *failed]
 
 
 def _that_fit(memory: Mapping[str, Any], *, images: int, target: str) -> str:

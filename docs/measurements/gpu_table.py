@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mgajax.benchmark.tables import aligned
+from mgajax.benchmark.tables import align
 from mgajax.distributed.supervision import how_it_ended, last_line
 from mgajax.distributed.supervision import run as run_program
 
@@ -251,7 +251,7 @@ def lines_of(table: Mapping[str, Any]) -> list[str]:
         f"{report['peer']['device']}, jax {report['provenance']['jax']}, torch {report['peer']['torch']}"
         for report in table["rows"].values()
     }
-    return [*sorted(heads), *aligned(rows), *notes, "  above 1: mgajax is faster"]
+    return [*sorted(heads), *align(rows), *notes, "  above 1: mgajax is faster"]
 
 
 def main() -> int:

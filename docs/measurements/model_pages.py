@@ -222,7 +222,7 @@ def _page(name: str, model: Model) -> str:
             "\n## Memory\n",
             *_memory(name),
             "\n## What it reached here\n",
-            *_reached(model),
+            *_results(model),
             "\n## Published weights\n",
             f"{model.weights}\n",
             *_loading(model),
@@ -276,7 +276,7 @@ def _compiled(name: str, *, target: str) -> Iterator[str]:
             yield f"| {' | '.join(map(str, cells))} |"
 
 
-def _reached(model: Model) -> Iterator[str]:
+def _results(model: Model) -> Iterator[str]:
     if not model.experiment:
         yield "It is in no experiment, and was not trained here."
         return

@@ -37,14 +37,14 @@ def page() -> str:
     """The Markdown of docs/results/verdicts.md."""
     lines = [*_lines()]
     claims = [line for line in lines if line["study"].startswith(f"[{CLAIMS}]")]
-    others = [line for line in lines if line not in claims and _decided(line["before"])]
+    others = [line for line in lines if line not in claims and _is_decided(line["before"])]
     parts = [HEAD, "## The paper's claims", _count(claims), _table(claims)]
     parts += [
         f"### With five seeds: [{FIVE_SEEDS}]({FIVE_SEEDS}/results.md)",
         _table(_five_seeds()),
     ]
     parts += ["## Other differences"]
-    standing = [line for line in others if _decided(line["now"])]
+    standing = [line for line in others if _is_decided(line["now"])]
     parts += [_count(others), "### What stands", _table(standing), "### What fell"]
     verdicts = Counter(line["now"] for line in others if line not in standing)
     parts.append(
@@ -57,15 +57,15 @@ def page() -> str:
 
 
 def _count(lines: list[dict[str, str]]) -> str:
-    before = [line for line in lines if _decided(line["before"])]
-    now = sum(_decided(line["now"]) for line in before)
-    new = sum(_decided(line["now"]) for line in lines) - now
+    before = [line for line in lines if _is_decided(line["before"])]
+    now = sum(_is_decided(line["now"]) for line in before)
+    new = sum(_is_decided(line["now"]) for line in lines) - now
     fell = len(before) - now
     summary = f"Of {len(lines)} differences {len(before)} were told from zero: **{now} are still, {fell} fell**."
     return f"{summary} None is new." if not new else f"{summary} {new} are new."
 
 
-def _decided(verdict: str) -> bool:
+def _is_decided(verdict: str) -> bool:
     return verdict.startswith(DECIDED)
 
 

@@ -66,7 +66,7 @@ def measure_compile(
     """
     parsed_target = parse_target(target)
     devices = devices_of(parsed_target)
-    config = _settled(config, devices=len(devices), target=parsed_target, per_device=per_device)
+    config = _settle(config, devices=len(devices), target=parsed_target, per_device=per_device)
     layout = layout_over(devices, parallel=config.parallel)
     setup = run_setup.set_up(config, layout=layout)
     check_batch_size(config.batch_size, layout=layout)
@@ -103,7 +103,7 @@ def facts(chip: Chip, *, dtype: str) -> dict[str, Any]:
     }
 
 
-def _settled(
+def _settle(
     config: ConfigDict, *, devices: int, target: Target, per_device: int | None
 ) -> ConfigDict:
     """A copy with the target's devices and batch; like the others it reads no data."""

@@ -46,7 +46,7 @@ class Subject:
     state: TrainState
     batch: Batch
 
-    def compiled(self, kind: StepKind) -> "CompiledStep":
+    def compile(self, kind: StepKind) -> "CompiledStep":
         """Trace, lower and compile one step, and put its inputs on the devices."""
         name = self.config.model.name
         function = step_over(self.layout, kind, settings=self.settings, model_name=name)

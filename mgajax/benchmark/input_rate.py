@@ -64,29 +64,29 @@ def _time_both(run: Run, *, steps: int) -> tuple[list[list[float]], list[list[fl
     first_step = -(-len(rows) // run.config.batch_size)  # the second epoch
     last_step = first_step + WARM_UP_STEPS + BLOCKS * steps
     real_inputs = run.feed.training_batches(rows, first=first_step, last=last_step, **settings)
-    fixed_step, batch = _fixed(run, training_rows(rows, step=first_step, **settings))
+    fixed_step, batch = _make_fixed(run, training_rows(rows, step=first_step, **settings))
     fixed_inputs = itertools.repeat((first_step, (batch,)))
     state = run.layout.replicate(draw_state(run.config, run.settings))
-    state, _ = _timed(run.train_step, state, real_inputs, count=WARM_UP_STEPS)
-    state, _ = _timed(fixed_step, state, fixed_inputs, count=WARM_UP_STEPS)
+    state, _ = _time(run.train_step, state, real_inputs, count=WARM_UP_STEPS)
+    state, _ = _time(fixed_step, state, fixed_inputs, count=WARM_UP_STEPS)
     real: list[list[float]] = []
     fixed: list[list[float]] = []
     for _ in track(range(BLOCKS), description="timing blocks"):
-        state, seconds = _timed(run.train_step, state, real_inputs, count=steps)
+        state, seconds = _time(run.train_step, state, real_inputs, count=steps)
         real.append(seconds)
-        state, seconds = _timed(fixed_step, state, fixed_inputs, count=steps)
+        state, seconds = _time(fixed_step, state, fixed_inputs, count=steps)
         fixed.append(seconds)
     return real, fixed
 
 
-def _fixed(run: Run, rows: np.ndarray) -> tuple[Callable[..., Any], Any]:
+def _make_fixed(run: Run, rows: np.ndarray) -> tuple[Callable[..., Any], Any]:
     """The train step without any gathering, and one batch that is on the device already."""
     feed = dataclasses.replace(run.feed, resident=False)
     batch = run.layout.shard(jax.device_get(take(run.feed.examples, rows)))
     return compile_steps(feed, run.settings, model_name=run.config.model.name)[0], batch
 
 
-def _timed(
+def _time(
     step: Callable[..., Any], state: Any, inputs: Iterator[tuple[int, Any]], *, count: int
 ) -> tuple[Any, list[float]]:
     """Seconds of each of `count` steps, from asking for the batch to the finished update."""

@@ -85,7 +85,7 @@ def measure_scaling(
 def _row(config: ConfigDict, *, devices: int, batch_size: int, steps: int) -> dict[str, Any]:
     changed = ConfigDict(config)
     changed.devices, changed.batch_size = devices, batch_size
-    program = make_subject(changed).compiled("train")
+    program = make_subject(changed).compile("train")
     program.run(WARM_UP_STEPS)
     median = float(np.median(program.run(steps)))
     return {

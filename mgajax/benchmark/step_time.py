@@ -75,7 +75,7 @@ def measure_step(
             peer = stack.enter_context(process)
             report["peer"] = peer.greeting
         for kind in parts:
-            program = subject.compiled(kind)
+            program = subject.compile(kind)
             if peer is None:
                 program.run(WARM_UP_STEPS)
                 tracked = track(range(BLOCKS), description=f"timing {kind} blocks")

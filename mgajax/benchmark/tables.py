@@ -10,7 +10,7 @@ def step_table(report: dict[str, Any]) -> str:
     """The main numbers of `measure_step`; the JSON has them all."""
     header = ("", "p50 ms", "p90 ms", "img/s/device", "compile s", "MB", "GFLOP", "MFU")
     rows = [header, *(_step_row(kind, report[kind]) for kind in parts(report))]
-    lines = [subject(report), *aligned(rows)]
+    lines = [subject(report), *align(rows)]
     if report["peak"] is not None:
         peak = report["peak"]
         lines.append(
@@ -40,7 +40,7 @@ def scaling_table(report: dict[str, Any]) -> str:
                     f"{reduced['bytes'] / 1e6:.1f}",
                 )
             )
-        lines += [f"  {scaling}", *aligned(rows)]
+        lines += [f"  {scaling}", *align(rows)]
     lines.append(f"  {report['note']}")
     return "\n".join(lines)
 
@@ -71,7 +71,7 @@ def comparison_table(comparison: dict[str, Any]) -> str:
         f"  note: {key}: {values['a']!r} and {values['b']!r}"
         for key, values in comparison["versions"].items()
     ]
-    return "\n".join([comparison["what"], *differing, *versions, *aligned(rows)])
+    return "\n".join([comparison["what"], *differing, *versions, *align(rows)])
 
 
 def subject(report: dict[str, Any]) -> str:
@@ -124,7 +124,7 @@ def _peer_lines(report: dict[str, Any]) -> list[str]:
         )
     return [
         f"PyTorch {peer['torch']} on {peer['device']}, in turns, {peer['threads']} CPU threads each",
-        *aligned(rows),
+        *align(rows),
         "  above 1: mgajax is faster",
     ]
 
@@ -133,7 +133,7 @@ def _span(values: Sequence[float]) -> str:
     return f"{min(values):.3f} to {max(values):.3f}"
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def align(rows: Sequence[Sequence[str]]) -> list[str]:
     """Columns as wide as they must be: the first to the left, the others to the right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
@@ -155,7 +155,7 @@ def compile_table(report: dict[str, Any]) -> str:
     header = ("", "fits", "GB", "of GB", "batch that fits", "GB moved", "padded", "GFLOP")
     rows: list[Sequence[str]] = [(*header, "priced ms", "MFU at most", "compile s")]
     rows += [_row(kind, report[kind]) for kind in parts(report)]
-    lines = [f"{subject(report)}, compiled for {report['target']}", *aligned(rows)]
+    lines = [f"{subject(report)}, compiled for {report['target']}", *align(rows)]
     for kind in parts(report):
         step = report[kind]
         lines += _too_large(kind, step["memory"])
@@ -211,7 +211,7 @@ def _price_lines(kind: str, prices: dict[str, Any]) -> list[str]:
             rows.append(_part_row(name, part, whole=prices["ms"]))
     if sum(small_parts.values()):
         rows.append(_part_row("smaller ones", small_parts, whole=prices["ms"]))
-    lines = [f"  {kind} by part of the network", *(f"  {line}" for line in aligned(rows))]
+    lines = [f"  {kind} by part of the network", *(f"  {line}" for line in align(rows))]
     if prices["unpriced"]:
         least = SMALLEST_SHARE * prices["unpriced_ms"]
         names = [

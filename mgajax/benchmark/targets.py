@@ -111,7 +111,7 @@ def devices_of(target: Target) -> Sequence[jax.Device]:
         return devices[: target.count]
     _check_installed(target)
     try:
-        described = _described(target)
+        described = _describe(target)
     except (NotImplementedError, RuntimeError, ValueError) as error:
         raise ConfigError(f"--target {target.word}: {_first_line(error)}; {KNOWN}") from error
     return described.devices
@@ -128,7 +128,7 @@ def compilers() -> dict[str, str]:
     return versions
 
 
-def _described(target: Target) -> Any:
+def _describe(target: Target) -> Any:
     if target.platform == "tpu":
         slice_ = "x".join(map(str, target.grid))
         assert target.chip is not None

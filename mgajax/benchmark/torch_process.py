@@ -126,7 +126,7 @@ class TorchProcess(contextlib.AbstractContextManager):
         self._process = self._stack.enter_context(process)
         try:
             self.greeting = self._answer()
-            self._modes = self._checked_modes()
+            self._modes = self._check_modes()
         except ConfigError:
             self._stack.close()
             raise
@@ -196,7 +196,7 @@ class TorchProcess(contextlib.AbstractContextManager):
         answer: dict[str, Any] = json.loads(line)
         return answer
 
-    def _checked_modes(self) -> tuple[str, ...]:
+    def _check_modes(self) -> tuple[str, ...]:
         modes = tuple(self.greeting.pop("modes"))
         unknown = set(self._modes) - set(modes)
         if unknown:

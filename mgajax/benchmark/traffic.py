@@ -42,7 +42,7 @@ def traffic(executed: Execution, *, module: Module) -> Bytes:
         return NOTHING
     if opcode == "dynamic-update-slice":
         return _update(instruction, computation).times(2)
-    bytes_written = _written(instruction, module)
+    bytes_written = _bytes_written(instruction, module)
     if opcode in _SLICES:
         started = opcode.endswith("-start")
         shapes = results_of_started(instruction.shapes) if started else instruction.shapes
@@ -51,11 +51,13 @@ def traffic(executed: Execution, *, module: Module) -> Bytes:
     for index, name in enumerate(instruction.operands):
         operand = computation.get(name)
         if operand is not None:
-            bytes_read += _read(instruction, index, operand, module=module)
+            bytes_read += _read_of_operand(instruction, index, operand, module=module)
     return bytes_read + bytes_written
 
 
-def _read(user: Instruction, index: int, operand: Instruction, *, module: Module) -> Bytes:
+def _read_of_operand(
+    user: Instruction, index: int, operand: Instruction, *, module: Module
+) -> Bytes:
     """What `user` reads of its operand number `index`."""
     whole = _main_memory(operand.shapes)
     if user.opcode != "fusion" or not user.called or whole == NOTHING:
@@ -63,12 +65,12 @@ def _read(user: Instruction, index: int, operand: Instruction, *, module: Module
     inner = module.computations.get(user.called[0], {})
     for parameter in inner.values():
         if parameter.opcode == "parameter" and parameter.arguments == str(index):
-            part = _used(parameter, inner, module)
+            part = _read_of_value(parameter, inner, module)
             return min(whole, part, key=lambda size: size.padded)
     return whole
 
 
-def _used(value: Instruction, computation: Computation, module: Module) -> Bytes:
+def _read_of_value(value: Instruction, computation: Computation, module: Module) -> Bytes:
     """What the instructions of a fusion read of one of its values: all of it, unless each takes a part."""
     whole = _sum(value.shapes)
     total = NOTHING
@@ -79,15 +81,15 @@ def _used(value: Instruction, computation: Computation, module: Module) -> Bytes
         if user.opcode in _PARTS and index == 0:
             total += _sum(user.shapes)
         elif user.opcode == "bitcast":
-            total += _used(user, computation, module)
+            total += _read_of_value(user, computation, module)
         elif user.opcode == "fusion":
-            total += _read(user, index, value, module=module)
+            total += _read_of_operand(user, index, value, module=module)
         elif user.opcode != "dynamic-update-slice" or index != 0:
             return whole
     return total
 
 
-def _written(instruction: Instruction, module: Module) -> Bytes:
+def _bytes_written(instruction: Instruction, module: Module) -> Bytes:
     opcode = instruction.opcode
     if opcode == "copy-start":
         return _main_memory(instruction.shapes[:1])

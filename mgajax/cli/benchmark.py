@@ -99,7 +99,7 @@ def _add_only(command) -> None:
     command.add_argument("--only", choices=("train", "eval"), help="one of the two steps")
 
 
-def _chosen(arguments: argparse.Namespace) -> tuple[Any, ...]:
+def _chosen_steps(arguments: argparse.Namespace) -> tuple[Any, ...]:
     """The steps that `--only` leaves."""
     return (arguments.only,) if arguments.only else ("train", "eval")
 
@@ -180,7 +180,7 @@ def step(arguments: argparse.Namespace, overrides: list[str]) -> None:
     report = measure_step(
         config.load(arguments.config, overrides=overrides),
         steps=arguments.steps,
-        parts=_chosen(arguments),
+        parts=_chosen_steps(arguments),
         peak_tflops=arguments.peak_tflops,
         peer_python=arguments.peer_python if arguments.peer else None,
         peer_modes=tuple(filter(None, arguments.peer_modes.split(","))),
@@ -202,7 +202,7 @@ def compile_step(arguments: argparse.Namespace, overrides: list[str]) -> int:
     report = measure_compile(
         config.load(arguments.config, overrides=overrides),
         target=arguments.target,
-        parts=_chosen(arguments),
+        parts=_chosen_steps(arguments),
         quick=arguments.quick,
         per_device=arguments.per_device,
         texts=arguments.texts,

@@ -95,13 +95,13 @@ def _packages() -> Diagnosis:
     faults = _faults(needed)
     if faults:
         return Diagnosis(
-            "broken", PACKAGE, ", ".join(faults), f"pip install {_quoted(needed, faults)}"
+            "broken", PACKAGE, ", ".join(faults), f"pip install {_quote(needed, faults)}"
         )
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("jax", "jaxlib", "flax"))
     return Diagnosis("ok", PACKAGE, f"{metadata.version(PACKAGE)} with {versions}")
 
 
-def _quoted(needed: list[Requirement], faults: list[str]) -> str:
+def _quote(needed: list[Requirement], faults: list[str]) -> str:
     names = {fault.split()[0] for fault in faults}
     return " ".join(
         f"'{requirement.name}{requirement.specifier}'"

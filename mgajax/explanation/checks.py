@@ -64,14 +64,14 @@ def run_checks(
     """
     pairs = [(result, kind) for result in results for kind in kinds]
     return [
-        _randomised(result, task, seed=other_seed)
+        _check_randomisation(result, task, seed=other_seed)
         if kind == "randomisation"
-        else _moved(result, task, direction=kind)
+        else _check_pixels(result, task, direction=kind)
         for result, kind in track(pairs, description="checking maps")
     ]
 
 
-def _moved(result: MethodMaps, task: ExplanationTask, *, direction: str) -> Check:
+def _check_pixels(result: MethodMaps, task: ExplanationTask, *, direction: str) -> Check:
     curve = move_pixels(
         task.model,
         task.variables,
@@ -87,7 +87,7 @@ def _moved(result: MethodMaps, task: ExplanationTask, *, direction: str) -> Chec
     )
 
 
-def _randomised(result: MethodMaps, task: ExplanationTask, *, seed: int) -> Check:
+def _check_randomisation(result: MethodMaps, task: ExplanationTask, *, seed: int) -> Check:
     network = ExplainedNetwork(task.model, tuple(EVALUATION.items()))
     layers = layer_names(network, task.variables, jnp.asarray(task.images[:1]))[::-1]
     size, channels = task.images.shape[1], task.images.shape[3]

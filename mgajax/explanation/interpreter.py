@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from mgajax.errors import ConfigError
 from mgajax.explanation.difference import Difference, DifferenceParts, last_mixer
 from mgajax.explanation.one_variable import Nonlinear
-from mgajax.explanation.operation import Operation, Value, bound
+from mgajax.explanation.operation import Operation, Value, bind_parameters
 from mgajax.explanation.rules import RULES, WHOLE, OperationRule, mixing
 from mgajax.models.jaxpr_calls import find_call
 
@@ -56,8 +56,8 @@ def _run(closed: Any, arguments: Sequence[Value], nonlinear: Nonlinear) -> list[
     def value_of(atom: Any) -> Value:
         return _array(atom.val) if isinstance(atom, jex.core.Literal) else values[atom]
 
-    for equation in _needed(jaxpr):
-        results = _results(equation, tuple(map(value_of, equation.invars)), nonlinear)
+    for equation in _needed_equations(jaxpr):
+        results = _apply(equation, tuple(map(value_of, equation.invars)), nonlinear)
         values |= zip(equation.outvars, results, strict=True)
     return [value_of(atom) for atom in jaxpr.outvars]
 
@@ -67,7 +67,7 @@ def _array(constant: Any) -> Array:
     return constant if isinstance(constant, jax.Array) else jnp.asarray(constant)
 
 
-def _needed(jaxpr: Any) -> list[Any]:
+def _needed_equations(jaxpr: Any) -> list[Any]:
     """The equations that the outputs depend on, in order."""
     needed = {v for v in jaxpr.outvars if not isinstance(v, jex.core.Literal)}
     equations = []
@@ -78,7 +78,7 @@ def _needed(jaxpr: Any) -> list[Any]:
     return equations[::-1]
 
 
-def _results(equation: Any, operands: tuple[Value, ...], nonlinear: Nonlinear) -> list[Value]:
+def _apply(equation: Any, operands: tuple[Value, ...], nonlinear: Nonlinear) -> list[Value]:
     differs = any(isinstance(value, Difference) for value in operands)
     inner_call, name = find_call(equation, operands), equation.primitive.name
     if inner_call is not None:
@@ -87,7 +87,7 @@ def _results(equation: Any, operands: tuple[Value, ...], nonlinear: Nonlinear) -
             return _run(*inner_call, nonlinear)
         run, name = jex.core.jaxpr_as_fun(inner_call[0]), equation.params["name"]
         return [_difference(Operation(name, _nth(run, 0), operands), rule_of_whole, nonlinear)]
-    run = bound(equation)
+    run = bind_parameters(equation)
     if not differs:
         results = run(*operands)
         return list(results) if equation.primitive.multiple_results else [results]

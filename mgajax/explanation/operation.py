@@ -62,6 +62,6 @@ class Operation:
         return self.at(*(v.baseline for v in self.differing))
 
 
-def bound(equation: Any) -> Callable[..., Any]:
+def bind_parameters(equation: Any) -> Callable[..., Any]:
     """The equation as a function of its operands; several results come as a list. Calls are excluded."""
     return functools.partial(equation.primitive.bind, **equation.params)

@@ -117,11 +117,11 @@ def make_question(
         variables=variables,
         images=pictures,
         baselines=references,
-        targets=_checked_targets(targets, n=pictures.shape[0], classes=classes),
+        targets=_check_targets(targets, n=pictures.shape[0], classes=classes),
     )
 
 
-def _checked_targets(targets: Targets, *, n: int, classes: int) -> Int[Array, "b"]:
+def _check_targets(targets: Targets, *, n: int, classes: int) -> Int[Array, "b"]:
     classes_of_images = np.asarray(targets)
     if classes_of_images.shape != (n,) or not np.issubdtype(classes_of_images.dtype, np.integer):
         raise ConfigError(

@@ -94,14 +94,14 @@ def mixing(operation: Operation, nonlinear: Nonlinear) -> DifferenceParts:
     def one_operand(index: int) -> DifferenceParts:
         value, weights = operation.operands[index], _middle(operation.operands[1 - index])
 
-        def mixed(change: Array, weights: Array) -> Array:
+        def mix(change: Array, weights: Array) -> Array:
             return operation.run(*((weights, change) if index else (change, weights)))
 
         if len(value.parts) == 1:
-            return (mixed(value.parts[0], weights),)
+            return (mix(value.parts[0], weights),)
         changes = jnp.stack(split_by_net_sign(value))
-        rose_up, fell_up = jax.vmap(mixed, (0, None))(changes, jnp.maximum(weights, 0.0))
-        rose_down, fell_down = jax.vmap(mixed, (0, None))(changes, jnp.minimum(weights, 0.0))
+        rose_up, fell_up = jax.vmap(mix, (0, None))(changes, jnp.maximum(weights, 0.0))
+        rose_down, fell_down = jax.vmap(mix, (0, None))(changes, jnp.minimum(weights, 0.0))
         return (rose_up + fell_down, rose_down + fell_up)
 
     return _sum_over_operands(operation, one_operand)
@@ -123,7 +123,7 @@ def selection(operation: Operation, nonlinear: Nonlinear) -> DifferenceParts:
         ([v.input for v in values], between - before),
         ([v.baseline for v in values], out - between),
     ):
-        change, *parts = jax.vmap(functools.partial(_picked, operation, points))(moves)
+        change, *parts = jax.vmap(functools.partial(_pick, operation, points))(moves)
         ratio = amount / jnp.where(change == 0, 1.0, change)
         # Rounding must not leave the range.
         share = jnp.where(change == 0, 0.0, jnp.clip(ratio, 0.0, 1.0))
@@ -186,14 +186,14 @@ def _sum_over_operands(
     return functools.reduce(add_parts, map(share, operation.differing_indices))
 
 
-def _picked(operation: Operation, points: Sequence[Array], values: Sequence[Array]) -> Array:
+def _pick(operation: Operation, points: Sequence[Array], values: Sequence[Array]) -> Array:
     """Of `values`, those that the selection chooses at `points`."""
     if operation.name in ("reduce_max", "reduce_min"):
-        return _picked_over_axes(operation, points[0], values[0])
+        return _pick_over_axes(operation, points[0], values[0])
     return operation.along(points, values)
 
 
-def _picked_over_axes(operation: Operation, point: Array, values: Array) -> Array:
+def _pick_over_axes(operation: Operation, point: Array, values: Array) -> Array:
     """By the place of the first winner, not by equality as JAX's own derivative does it: compilers
     may round a recomputed value otherwise (see `mgajax.models.blocks.peak`)."""
     shape = jax.eval_shape(operation.at, point).shape

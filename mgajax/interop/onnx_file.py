@@ -43,8 +43,8 @@ def write(network: Network, path: Path) -> None:
         onnx.helper.make_graph(
             graph.nodes,
             network.name,
-            [_described(INPUT, images)],
-            [_described(name, shapes[name]) for name in names],
+            [_describe(INPUT, images)],
+            [_describe(name, shapes[name]) for name in names],
             list(graph.constants.values()),
         ),
         producer_name="mgajax",
@@ -66,7 +66,7 @@ def load(network: Network, path: Path) -> OutputFunction:
     return lambda images: dict(zip(names, session.run(names, {INPUT: images}), strict=True))
 
 
-def _described(name: str, like: Any) -> Any:
+def _describe(name: str, like: Any) -> Any:
     import onnx
 
     shape = [str(length) if is_symbolic_dim(length) else length for length in like.shape]

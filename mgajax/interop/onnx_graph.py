@@ -51,7 +51,7 @@ class Graph:
         self.nodes.append(node)
         return result
 
-    def transposed(self, value: OnnxValue, axes: Sequence[int]) -> OnnxValue:
+    def transpose(self, value: OnnxValue, axes: Sequence[int]) -> OnnxValue:
         """`value` with its axes in another order."""
         if isinstance(value, np.ndarray):
             return value.transpose(axes)

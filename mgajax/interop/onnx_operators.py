@@ -13,7 +13,7 @@ _TYPES = {"float32": "FLOAT", "bool": "BOOL", "int32": "INT32", "uint8": "INT32"
 """ONNX's names of types; bytes become 32 bits (`Graph`)."""
 
 
-def _named(operator: str) -> Translation:
+def _translate_by_name(operator: str) -> Translation:
     return lambda graph, equation, *operands: graph.add(operator, *operands)
 
 
@@ -110,7 +110,7 @@ def _stack(graph: Graph, equation: Any, *parts: OnnxValue) -> OnnxValue:
 
 
 def _transpose(graph: Graph, equation: Any, x: OnnxValue) -> OnnxValue:
-    return graph.transposed(x, equation.params["permutation"])
+    return graph.transpose(x, equation.params["permutation"])
 
 
 def _product(graph: Graph, equation: Any, x: OnnxValue, y: OnnxValue) -> OnnxValue:
@@ -138,33 +138,33 @@ def _convolution(graph: Graph, equation: Any, x: OnnxValue, kernel: OnnxValue) -
     layout, before_after = settings["dimension_numbers"], settings["padding"]
     y = graph.add(
         "Conv",
-        graph.transposed(x, layout.lhs_spec),
-        graph.transposed(kernel, layout.rhs_spec),
+        graph.transpose(x, layout.lhs_spec),
+        graph.transpose(kernel, layout.rhs_spec),
         strides=list(settings["window_strides"]),
         pads=[side[end] for end in (0, 1) for side in before_after],
         dilations=list(settings["rhs_dilation"]),
         group=settings["feature_group_count"],
     )
-    return graph.transposed(y, np.argsort(layout.out_spec).tolist())
+    return graph.transpose(y, np.argsort(layout.out_spec).tolist())
 
 
 def _max_pool_3x3(graph: Graph, equation: Any, x: OnnxValue) -> OnnxValue:
-    channels_first = graph.transposed(x, (0, 3, 1, 2))
+    channels_first = graph.transpose(x, (0, 3, 1, 2))
     window = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}
-    return graph.transposed(graph.add("MaxPool", channels_first, **window), (0, 2, 3, 1))
+    return graph.transpose(graph.add("MaxPool", channels_first, **window), (0, 2, 3, 1))
 
 
 OPERATORS: dict[str, Translation] = {
-    "add": _named("Add"),
-    "add_any": _named("Add"),
-    "sub": _named("Sub"),
-    "mul": _named("Mul"),
-    "div": _named("Div"),
+    "add": _translate_by_name("Add"),
+    "add_any": _translate_by_name("Add"),
+    "sub": _translate_by_name("Sub"),
+    "mul": _translate_by_name("Mul"),
+    "div": _translate_by_name("Div"),
     "max": _maximum,
-    "exp": _named("Exp"),
-    "logistic": _named("Sigmoid"),
-    "gt": _named("Greater"),
-    "eq": _named("Equal"),
+    "exp": _translate_by_name("Exp"),
+    "logistic": _translate_by_name("Sigmoid"),
+    "gt": _translate_by_name("Greater"),
+    "eq": _translate_by_name("Equal"),
     "select_n": _select,
     "convert_element_type": _cast,
     "stop_gradient": _same,

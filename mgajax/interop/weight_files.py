@@ -45,14 +45,14 @@ def read_weights(path: Path) -> Weights:
     if not path.exists():
         raise ConfigError(f"{path}: not found; give a run's folder or a file of weights")
     if path.is_dir():
-        return Weights(_guarded(path, _from_orbax), "own")
+        return Weights(_read_guarded(path, _from_orbax), "own")
     if path.suffix == ".safetensors":
         _check_installed("safetensors", extra="export", path=path)
-        arrays = _guarded(path, _from_safetensors)
+        arrays = _read_guarded(path, _from_safetensors)
         return Weights(arrays, "own" if any(n.startswith("params/") for n in arrays) else "torch")
     if path.suffix in TORCH_SUFFIXES:
         _check_installed("torch", extra="peer", path=path)
-        return Weights(_guarded(path, _from_torch), "torch")
+        return Weights(_read_guarded(path, _from_torch), "torch")
     raise ConfigError(
         f"{path}: expected a run's folder, .safetensors, or a PyTorch file "
         f"({', '.join(TORCH_SUFFIXES)})"
@@ -67,7 +67,7 @@ def _check_installed(package: str, *, extra: str, path: Path) -> None:
         )
 
 
-def _guarded(path: Path, read_arrays: Any) -> dict[str, np.ndarray]:
+def _read_guarded(path: Path, read_arrays: Any) -> dict[str, np.ndarray]:
     try:
         arrays: dict[str, np.ndarray] = read_arrays(path)
     except Exception as error:  # each library raises kinds of its own for a damaged file

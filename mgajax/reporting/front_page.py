@@ -127,13 +127,13 @@ def write_front_page(
     page: Page, runs: Sequence[ReportedRun], folders: Sequence[ResultFolder]
 ) -> Path:
     """What was measured, a picture of it, the comparisons, and links to every page."""
-    sections = [Section("", tuple(_measured(page, runs)))] if runs else []
+    sections = [Section("", tuple(_best_runs(page, runs)))] if runs else []
     sections += [Section("Runs", (_overview(runs),))] if runs else []
     for comparison in COMPARISONS:
         task_runs = [run for run in runs if run.config["task"] == comparison.task]
         if task_runs:
             sections.append(
-                Section(comparison.heading, tuple(_compared(page, task_runs, comparison)))
+                Section(comparison.heading, tuple(_compare_runs(page, task_runs, comparison)))
             )
     for kind, heading in HEADS.items():
         rows = tuple(
@@ -150,7 +150,7 @@ def write_front_page(
     return page.write(sections)
 
 
-def _measured(page: Page, runs: Sequence[ReportedRun]) -> list[Block]:
+def _best_runs(page: Page, runs: Sequence[ReportedRun]) -> list[Block]:
     """The best run of each task in a sentence, and pictures of the first of them."""
     facts: dict[str, Cell] = {}
     pictures: list[Figure] = []
@@ -229,11 +229,11 @@ def _origins(runs: Sequence[ReportedRun]) -> Fold:
     return Fold("Fingerprints and versions", (Table(heads, rows, caption=caption, name="origins"),))
 
 
-def _compared(page: Page, runs: Sequence[ReportedRun], comparison: Comparison) -> list[Block]:
+def _compare_runs(page: Page, runs: Sequence[ReportedRun], comparison: Comparison) -> list[Block]:
     """One table of what was measured, what the paper prints and what was not run; and a figure."""
     measured = [(run, run.evaluations[0]) for run in runs if run.evaluations]
     blocks: list[Block] = [_table(runs, comparison), *_not_run(runs, comparison)]
-    if len({_measured_on(run, results) for run, results in measured}) > 1:
+    if len({_slices_of(run, results) for run, results in measured}) > 1:
         blocks.append(NOT_SAME)
     if measured:
         rows = [
@@ -269,17 +269,17 @@ def _table(runs: Sequence[ReportedRun], comparison: Comparison) -> Table:
     rows: list[Row] = []
     faint: set[int] = set()
 
-    def add_printed(architecture: str, status: str) -> None:
+    def add_paper_row(architecture: str, status: str) -> None:
         del rows_left[architecture]
         faint.add(len(rows))
-        rows.append(_printed_row(architecture, comparison, status=status))
+        rows.append(_paper_row(architecture, comparison, status=status))
 
     for run in runs:
         rows.append(_row(run, comparison))
         if comparison.architecture(run.model) in rows_left:
-            add_printed(comparison.architecture(run.model), f"paper, {comparison.source}")
+            add_paper_row(comparison.architecture(run.model), f"paper, {comparison.source}")
     for architecture in list(rows_left):
-        add_printed(architecture, f"paper, {comparison.source}; not run")
+        add_paper_row(architecture, f"paper, {comparison.source}; not run")
     measured = (*comparison.columns.values(), *comparison.further_columns)
     heads = ("Run", "Model", "Status", *measured, "Split", "Slices")
     return Table(
@@ -329,7 +329,7 @@ def _row(run: ReportedRun, comparison: Comparison) -> Row:
     )
 
 
-def _printed_row(architecture: str, comparison: Comparison, *, status: str) -> Row:
+def _paper_row(architecture: str, comparison: Comparison, *, status: str) -> Row:
     printed = comparison.printed[architecture]
     numbers = (Number(printed[key], digits=2) for key in comparison.columns)
     blank = [Number(None)] * len(comparison.further_columns)
@@ -356,7 +356,7 @@ def _last_score(results: SplitResults, comparison: Comparison) -> str:
     return f"{text} {_scores(results, comparison)[key]}"
 
 
-def _measured_on(run: ReportedRun, results: SplitResults) -> tuple[str, Any]:
+def _slices_of(run: ReportedRun, results: SplitResults) -> tuple[str, Any]:
     """The split with its slices and patients; without a table of them their number and the data's fingerprint."""
     table = results.predictions or results.slices
     if table is None:

@@ -141,7 +141,7 @@ def read_run(result_folder: ResultFolder) -> ReportedRun:
     explanations = tuple(sorted(path.parent for path in folder.glob(f"*/{FolderKind.EXPLANATION}")))
     if flat["task"] == "classification" and not explanations:
         explain = (
-            f"mgajax explain --workdir {_quoted(folder)} --out {_quoted(folder / 'explanation')}"
+            f"mgajax explain --workdir {_quote(folder)} --out {_quote(folder / 'explanation')}"
         )
         problems.append(Missing("Not explained: no attribution maps", explain))
     return ReportedRun(
@@ -159,7 +159,7 @@ def read_run(result_folder: ResultFolder) -> ReportedRun:
 
 
 def _summary(folder: Path, problems: list[Missing]) -> Mapping[str, Any] | None:
-    again = f"mgajax train --config FILE --workdir {_quoted(folder)}"
+    again = f"mgajax train --config FILE --workdir {_quote(folder)}"
     try:
         summary = read_json(folder / SUMMARY_FILE)
     except DataError as error:
@@ -174,7 +174,7 @@ def _summary(folder: Path, problems: list[Missing]) -> Mapping[str, Any] | None:
 def _evaluations(folder: Path, problems: list[Missing]) -> tuple[SplitResults, ...]:
     evaluations = []
     for split in reversed(SPLITS):
-        again = f"mgajax evaluate --workdir {_quoted(folder)} --split {split}"
+        again = f"mgajax evaluate --workdir {_quote(folder)} --split {split}"
         path = folder / EVALUATION_FOLDER / f"{split}.json"
         try:
             metrics = read_json(path)
@@ -257,5 +257,5 @@ def _counts(path: Path) -> dict[str, dict[str, int]]:
     }
 
 
-def _quoted(path: Path) -> str:
+def _quote(path: Path) -> str:
     return shlex.quote(str(path))

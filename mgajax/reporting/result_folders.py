@@ -42,7 +42,7 @@ def find_folders(folders: Sequence[Path]) -> list[ResultFolder]:
     Raises:
       ConfigError: no such folder, or nothing in it that can be reported.
     """
-    paths = dict.fromkeys(path for folder in folders for path in _expanded(folder))
+    paths = dict.fromkeys(path for folder in folders for path in _expand(folder))
     names = distinct_names([path.resolve() for path in paths])
     return [
         ResultFolder(kind, path, name)
@@ -72,7 +72,7 @@ def _kind(folder: Path) -> FolderKind | None:
     return next((kind for kind in FolderKind if (folder / kind).is_file()), None)
 
 
-def _expanded(folder: Path) -> Iterator[Path]:
+def _expand(folder: Path) -> Iterator[Path]:
     if not folder.is_dir():
         raise ConfigError(f"--workdir {folder}: no such folder; give runs of `mgajax train`")
     if _kind(folder) is not None:

@@ -103,7 +103,7 @@ def results_table(path: Path, table: str) -> str:
     """
     content = _read_results(path)
     try:
-        rows = _compared(content["models"]) if "models" in content else content["rows"]
+        rows = _comparison_rows(content["models"]) if "models" in content else content["rows"]
         tables = list(dict.fromkeys(row["table"] for row in rows))
         if table not in tables:
             raise ConfigError(f"{path}: no table {table!r}; {nearest(table, tables)}")
@@ -124,7 +124,7 @@ def _read_results(path: Path) -> dict[str, Any]:
     return content
 
 
-def _compared(models: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _comparison_rows(models: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The reports of segmenters as rows of `results.json`."""
     return [
         {
@@ -152,12 +152,12 @@ def fill_statements(text: str, *, folder: Path) -> str:
         form = FORMS.get(match["form"])
         if form is None:
             raise ConfigError(f"statement {match['open']}: {nearest(match['form'], list(FORMS))}")
-        return f"{match['open']}{form(_measurement(match, folder))}{match['end']}"
+        return f"{match['open']}{form(_find_measurement(match, folder))}{match['end']}"
 
     return STATEMENT.sub(statement, text)
 
 
-def _measurement(match: re.Match[str], folder: Path) -> Measurement:
+def _find_measurement(match: re.Match[str], folder: Path) -> Measurement:
     path = folder / match["file"]
     content = _read_results(path)
     try:

@@ -11,9 +11,9 @@ from mgajax.reporting.html.blocks import Block, Fold, Row, Table
 from mgajax.reporting.html.page import Page
 from mgajax.reporting.reported_run import SliceScores, SplitResults
 from mgajax.reporting.split_blocks import patient_fold, source_table, split_picture
+from mgajax.reporting.tables.metrics_tables import POOLED
 from mgajax.reporting.tables.number import Number, number, percent
 
-OVERLAP = {"iou": "IoU", "dice": "Dice", "precision": "precision", "recall": "recall"}
 BLOCKS = {
     "pooled": "All pixels",
     "per_image": "Mean over slices",
@@ -61,7 +61,7 @@ def _results(metrics: dict[str, Any], split: str) -> Table:
             *(percent(metrics, f"{block}.{key}") for block in BLOCKS),
             *([Number(printed[key], digits=2)] if printed else []),
         )
-        for key, text in OVERLAP.items()
+        for key, text in POOLED.items()
     ]
     blank = [Number(None)] if printed else []
     tolerance = f"{boundary['tolerance']:g} {boundary['unit']}"

@@ -61,7 +61,7 @@ def test_a_slice_that_its_compiler_does_not_know_lists_the_known_targets(
         raise ValueError("INVALID_ARGUMENT: no such slice")
 
     monkeypatch.setattr(targets, "_is_installed", lambda name: True)
-    monkeypatch.setattr(targets, "_described", refuse)
+    monkeypatch.setattr(targets, "_describe", refuse)
     with pytest.raises(ConfigError, match=r"--target v5e:3x5: .*no such slice; known: v5e:1x1"):
         devices_of(parse_target("v5e:3x5"))
 

@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 from mgajax import config as configs
 from mgajax import models
 from mgajax.benchmark.compiled_step import identity, make_subject, step_over
-from mgajax.benchmark.input_rate import _fixed
+from mgajax.benchmark.input_rate import _make_fixed
 from mgajax.inference import Predictor
 from mgajax.inference.segmenter import make_segmenter
 from mgajax.training import compilation, run_setup
@@ -142,7 +142,7 @@ def test_training_and_what_times_it_get_the_same(
     config = small_config("--config.split.kind=leaking_slices", model=model)
     run = open_run(config, workdir=tmp_path)
     assert wrapped == [expected] * 2
-    _fixed(run, run.data.rows("train")[:8].astype(np.int32))
+    _make_fixed(run, run.data.rows("train")[:8].astype(np.int32))
     for what in ("train", "eval"):
         step_over(run.layout, what, settings=run.settings, model_name=model)
     assert wrapped == [expected] * 6
@@ -179,7 +179,7 @@ def test_a_benchmark_says_which_it_had(unchecked: None) -> None:
 def test_benchmark_step_times_a_step_with_them(refused: None) -> None:
     subject = make_subject(narrow())
     with pytest.raises(JaxRuntimeError, match=REFUSED):
-        subject.compiled("eval")
+        subject.compile("eval")
 
 
 def named(run: TrainedNetwork, name: str) -> TrainedNetwork:
@@ -212,7 +212,7 @@ def stepped(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     found = []
     for names in (("resnet18",), ()):
         monkeypatch.setattr(compilation, "FASTER_WITH_PRODUCTS_ONLY", names)
-        program = subject.compiled("train")
+        program = subject.compile("train")
         program.run(1)
         found.append(jax.device_get((program.state, program.last)))
     return found

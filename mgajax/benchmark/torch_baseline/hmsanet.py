@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mgajax.benchmark.torch_baseline.hrnet import TorchHRNet
-from mgajax.benchmark.torch_baseline.layers import Output, conv, resize, size_of, widened
+from mgajax.benchmark.torch_baseline.layers import Output, conv, resize, size_of, widen
 
 TRAINING_SCALES = (0.5, 1.0)
 
@@ -46,7 +46,7 @@ class TorchObjectAttention(nn.Module):
         query = self.f_pixel(pixels).flatten(2).transpose(1, 2)
         key = self.f_object(classes).flatten(2)
         value = self.f_down(classes).flatten(2).transpose(1, 2)
-        share = torch.softmax(widened(torch.matmul(query, key)) * self.scale, dim=-1)
+        share = torch.softmax(widen(torch.matmul(query, key)) * self.scale, dim=-1)
         mixture = torch.matmul(share.to(value.dtype), value).transpose(1, 2)
         return self.f_up(mixture.reshape(mixture.shape[0], -1, *pixels.shape[2:]))
 
@@ -83,7 +83,7 @@ class TorchOcrHead(nn.Module):
         """Return logits, coarse logits and the features that the logits were made of."""
         pixels = self.conv3x3_ocr(x)
         coarse = self.aux_head(x)
-        weights = torch.softmax(widened(coarse).flatten(2), dim=2).to(pixels.dtype)
+        weights = torch.softmax(widen(coarse).flatten(2), dim=2).to(pixels.dtype)
         classes = torch.matmul(weights, pixels.flatten(2).transpose(1, 2))
         features = self.ocr_distri_head(pixels, classes.transpose(1, 2).unsqueeze(3))
         return self.cls_head(features), coarse, features
@@ -148,7 +148,7 @@ class TorchHMSANet(nn.Module):
         size = size_of(images)
         logits, coarse, features = self.ocr(self.backbone(images))
         attention = self.scale_attn(features)
-        return TorchScalePass(*(resize(widened(x), size) for x in (logits, coarse, attention)))
+        return TorchScalePass(*(resize(widen(x), size) for x in (logits, coarse, attention)))
 
 
 def combine(logits: Mapping[float, Tensor], attention: Mapping[float, Tensor]) -> Tensor:

@@ -57,7 +57,7 @@ def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(x, size, mode="bilinear", align_corners=False)
 
 
-def widened(x: Tensor) -> Tensor:
+def widen(x: Tensor) -> Tensor:
     """As float32 or wider, for values that must not be rounded (logits, softmax, attention)."""
     return x if x.dtype == torch.float64 else x.float()
 

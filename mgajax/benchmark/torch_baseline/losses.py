@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mgajax.benchmark.torch_baseline.job import TorchJob
-from mgajax.benchmark.torch_baseline.layers import Output, resize, size_of, widened
+from mgajax.benchmark.torch_baseline.layers import Output, resize, size_of, widen
 
 LESION_SHARE = 0.5
 COARSE = ("ocr", "fcn")
@@ -45,10 +45,10 @@ class Loss(nn.Module):
 
     def _class_loss(self, output: Output, share: Tensor, labels: Tensor) -> Tensor:
         settings = self.job.loss
-        loss = F.cross_entropy(widened(output.logits), labels)
+        loss = F.cross_entropy(widen(output.logits), labels)
         if self.job.guided is None:
             return loss
-        attention = widened(output.maps[self.job.guided])
+        attention = widen(output.maps[self.job.guided])
         target = shrink(share, size_of(attention), settings["attention_resize"])
         compare = F.mse_loss if settings["attention_kind"] == "mse" else F.l1_loss
         guidance = compare(attention, target)
@@ -59,12 +59,12 @@ class Loss(nn.Module):
 
     def _pixel_loss(self, output: Output, targets: Tensor) -> Tensor:
         settings = self.job.loss
-        loss = F.cross_entropy(widened(output.logits), targets)
+        loss = F.cross_entropy(widen(output.logits), targets)
         size = (targets.shape[1], targets.shape[2])
         for name, logits in output.maps.items():
             weight = settings["auxiliary_weight" if name in COARSE else "scale_weight"]
             if weight > 0.0:
-                map_loss = F.cross_entropy(resize(widened(logits), size), targets)
+                map_loss = F.cross_entropy(resize(widen(logits), size), targets)
                 loss = loss + weight * map_loss
         return loss
 

@@ -66,11 +66,11 @@ class Stepper:
         self.device, self.loss = device, torch.zeros(())
         compiler = COMPILED.get(mode)
         if kind == "train":
-            forward: Callable[..., Tensor] = _compiled(self.module, compiler)
+            forward: Callable[..., Tensor] = _compile(self.module, compiler)
             step = self._train_step(forward, _optimisers(self.module, job, mode=mode))
         else:
-            step = self._eval_step(_compiled(self.module.output, compiler))
-        self.step = _captured(step) if mode == "cuda_graph" else step
+            step = self._eval_step(_compile(self.module.output, compiler))
+        self.step = _capture(step) if mode == "cuda_graph" else step
         self.begin = _nothing
         if mode == "compiled_cuda_graphs":
             self.begin = torch.compiler.cudagraph_mark_step_begin
@@ -140,7 +140,7 @@ def _pixels(array: np.ndarray, device: str, layout: torch.memory_format) -> Tens
     return tensor.to(device).contiguous(memory_format=layout)
 
 
-def _compiled(function: Callable[..., Tensor], mode: str | None) -> Callable[..., Tensor]:
+def _compile(function: Callable[..., Tensor], mode: str | None) -> Callable[..., Tensor]:
     return function if mode is None else torch.compile(function, mode=mode)
 
 
@@ -161,7 +161,7 @@ def _optimisers(module: Loss, job: TorchJob, *, mode: str) -> list[torch.optim.O
     return [sgd, *(torch.optim.Adam([group], fused=True, **graphed) for group in learned)]
 
 
-def _captured(step: Callable[[], None]) -> Callable[[], None]:
+def _capture(step: Callable[[], None]) -> Callable[[], None]:
     """The step as one CUDA graph."""
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())

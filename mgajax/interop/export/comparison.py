@@ -94,14 +94,14 @@ def comparison_slices(
       settings: the run's preparation.
     """
     try:
-        stored = _stored(Path(directory), length=length, settings=settings)
+        stored = _read_slices(Path(directory), length=length, settings=settings)
     except DataError:
         stored = []
     if len(stored) == COUNT:
         pictures, description = stored, f"{COUNT} slices of the run's data set"
     else:
         rng = np.random.default_rng(0)
-        pictures = [_drawn(rng) for _ in range(COUNT)]
+        pictures = [_draw_slice(rng) for _ in range(COUNT)]
         description = f"{COUNT} drawn slices, for want of the run's data set"
     prepared = [
         prepare(picture, np.zeros_like(picture), settings=settings).image for picture in pictures
@@ -109,7 +109,7 @@ def comparison_slices(
     return np.asarray(to_float(np.stack(prepared)[..., None])), description
 
 
-def _stored(
+def _read_slices(
     directory: Path, *, length: int, settings: Preparation
 ) -> list[UInt8[np.ndarray, "_ _"]]:
     rows = np.unique(np.linspace(0, length - 1, COUNT).astype(np.int64)).tolist()
@@ -122,7 +122,7 @@ def _stored(
     return pictures
 
 
-def _drawn(rng: np.random.Generator) -> UInt8[np.ndarray, "h w"]:
+def _draw_slice(rng: np.random.Generator) -> UInt8[np.ndarray, "h w"]:
     """A body with two lungs, a little different each time."""
     y, x = np.mgrid[-1.0 : 1.0 : _DRAWN_SIDE * 1j, -1.0 : 1.0 : _DRAWN_SIDE * 1j]
     width, height, depth = rng.uniform(0.9, 1.1, 3)

@@ -99,7 +99,7 @@ def export_run(
         )
         write_text(card, staging / f"{stem}.md")
         names = [*(artefact.file for artefact in artefacts), f"{stem}.json", f"{stem}.md"]
-        files = tuple(_moved(staging / name, folder / name) for name in names)
+        files = tuple(_move(staging / name, folder / name) for name in names)
     finally:
         shutil.rmtree(staging)
     return Export(artefacts, files, trained.step, compared_on, left_out)
@@ -131,21 +131,21 @@ def _write_and_compare(
         settings=Preparation(**trained.config.preparation),
     )
     batches = np.split(images, len(images) // BATCH)
-    expected = _joined(network.answer(network.variables), batches)
+    expected = _answer_batches(network.answer(network.variables), batches)
     artefacts = []
     for name, path in track(paths.items(), description="exporting", total=len(paths)):
         FORMATS[name].write(network, path)
-        answer = _joined(FORMATS[name].load(network, path), batches)
+        answer = _answer_batches(FORMATS[name].load(network, path), batches)
         artefacts.append(compare_file(name, path, answer, expected, may_tie=network.may_tie))
     return tuple(artefacts), compared_on
 
 
-def _joined(answer: OutputFunction, batches: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+def _answer_batches(answer: OutputFunction, batches: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
     parts = [answer(batch) for batch in batches]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _moved(source: Path, target: Path) -> Path:
+def _move(source: Path, target: Path) -> Path:
     """Rename into place; an older folder goes away with what is left in the staging folder."""
     if source.is_dir() != target.is_dir() and target.exists():
         raise ConfigError(f"--out {target}: in the way; remove it or choose another name")

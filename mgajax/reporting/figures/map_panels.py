@@ -53,8 +53,8 @@ def attention_panel(
         grid = figure.subplots(2, n, squeeze=False)
         for column in range(n):
             top, bottom = bare(grid[0, column]), bare(grid[1, column])
-            _slice(top, images[column])
-            _slice(bottom, images[column])
+            _draw_slice(top, images[column])
+            _draw_slice(bottom, images[column])
             heat = attention[column].astype(np.float64)
             heat_image = bottom.imshow(
                 heat,
@@ -66,7 +66,7 @@ def attention_panel(
                 vmax=max(heat.max(), heat.min() + 1e-9),
             )
             for axes in (top, bottom):
-                _outline(axes, masks[column], level=127.5, line_width=1.1)
+                _draw_outline(axes, masks[column], level=127.5, line_width=1.1)
             _name_classes(top, int(labels[column]), probabilities[column])
             bottom.set_xlabel(f"{heat.min():.2f} – {heat.max():.2f}", size=8.5, color=FAINT)
         grid[0, 0].set_ylabel("slice")
@@ -112,24 +112,24 @@ def attribution_panel(
     with drawing(path, width=width, height=CELL * rows + 0.75) as figure:
         grid = figure.subplots(rows, n, squeeze=False)
         for column, image in enumerate(images):
-            _slice(bare(grid[0, column]), image)
+            _draw_slice(bare(grid[0, column]), image)
             if captions is not None:
                 grid[0, column].set_title(captions[column], loc="center", size=8.5)
         grid[0, 0].set_ylabel("slice", size=9)
         for row, (name, values) in enumerate(maps.items(), start=1):
-            painter = _signed if (values < 0).any() else _heat
+            painter = _draw_signed if (values < 0).any() else _draw_heat
             colours = painter([bare(axes) for axes in grid[row]], images, values, look=look)
             grid[row, 0].set_ylabel(name, size=9)
             bar = figure.colorbar(colours, ax=list(grid[row]), shrink=0.85, aspect=14, pad=0.01)
             bar.outline.set_visible(False)
             bar.ax.tick_params(labelsize=7, length=2)
-            if painter is _heat:
+            if painter is _draw_heat:
                 bar.set_ticks([0, 1], labels=["low", "high"])
         if masks is not None:
             for axes in grid.ravel():
                 column = int(np.flatnonzero([axes in line for line in grid.T])[0])
                 dark = look == "map" and axes not in grid[0]
-                _outline(axes, masks[column] >= 128, level=0.5, line_width=0.9, dark=dark)
+                _draw_outline(axes, masks[column] >= 128, level=0.5, line_width=0.9, dark=dark)
         figure.suptitle(title, x=0.01, ha="left", size=10.5)
     return path
 
@@ -184,7 +184,7 @@ def _name_classes(axes: Axes, label: int, probabilities: np.ndarray) -> None:
     )
 
 
-def _signed(
+def _draw_signed(
     row: Sequence[Axes], images: np.ndarray, values: np.ndarray, *, look: str
 ) -> ScalarMappable:
     largest = max(float(np.quantile(np.abs(values), QUANTILE)), 1e-12)
@@ -193,29 +193,29 @@ def _signed(
         strength = np.clip(np.abs(heat) / largest, 0.0, 1.0) ** 0.5
         alpha = np.ones_like(heat) if look == "map" else strength
         if look == "overlay":
-            _slice(axes, image)
+            _draw_slice(axes, image)
         axes.imshow(heat, cmap=SIGNED, norm=norm, alpha=alpha, interpolation="nearest")
     return ScalarMappable(norm, SIGNED)
 
 
-def _heat(
+def _draw_heat(
     row: Sequence[Axes], images: np.ndarray, values: np.ndarray, *, look: str
 ) -> ScalarMappable:
     for axes, image, heat in zip(row, images, values, strict=True):
         spread = heat.max() - heat.min()
         relative = (heat - heat.min()) / (spread if spread > 0 else 1.0)
         if look == "overlay":
-            _slice(axes, image)
+            _draw_slice(axes, image)
         alpha = 0.45 if look == "overlay" else 1.0
         axes.imshow(relative, cmap=HEAT, vmin=0, vmax=1, alpha=alpha, interpolation="bilinear")
     return ScalarMappable(Normalize(0, 1), HEAT)
 
 
-def _slice(axes: Axes, image: np.ndarray) -> None:
+def _draw_slice(axes: Axes, image: np.ndarray) -> None:
     axes.imshow(image, cmap="gray", vmin=0, vmax=255)
 
 
-def _outline(
+def _draw_outline(
     axes: Axes, mask: np.ndarray, *, level: float, line_width: float, dark: bool = False
 ) -> None:
     """A line where the mask crosses `level`, with an edge of twice its width behind it."""

@@ -19,10 +19,10 @@ def as_markdown(title: str, sections: Sequence[Section]) -> str:
     Pictures are referred to by file name. The first column of a table is set to the left, the others
     to the right.
     """
-    parts = [f"# {_escaped(title)}"]
+    parts = [f"# {_escape(title)}"]
     for section in sections:
-        parts.append(f"## {_escaped(section.heading)}")
-        parts.extend(_written(block) for block in section.blocks)
+        parts.append(f"## {_escape(section.heading)}")
+        parts.extend(_write_block(block) for block in section.blocks)
     return "\n\n".join(parts) + "\n"
 
 
@@ -42,7 +42,7 @@ def from_markdown(text: str, *, folder: Path) -> list[Block]:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(int(token.tag[1]) + 1, 6)}"
         if token.children:
-            token.children = list(_shown(token.children, folder=folder))
+            token.children = list(_keep_links(token.children, folder=folder))
     return [
         _table(part, render=lambda inline: renderer.renderInline(inline, parser.options, {}))
         if part[0].type == "table_open"
@@ -51,21 +51,21 @@ def from_markdown(text: str, *, folder: Path) -> list[Block]:
     ]
 
 
-def _written(block: Block) -> str:
+def _write_block(block: Block) -> str:
     match block:
         case str():
-            return _escaped(block)
+            return _escape(block)
         case Code():
             return f"```\n{block.text}\n```"
         case Figure():
-            return f"![{_escaped(block.alt)}]({block.files[0].name})"
+            return f"![{_escape(block.alt)}]({block.files[0].name})"
         case Table():
             rows = (map(_cell, row) for row in block.rows)
             return markdown_table([_cell(head) for head in block.heads], rows)
     raise TypeError(f"{type(block).__name__}: not for Markdown")
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     """Text whose marks and tags Markdown leaves alone."""
     for mark in "\\`*_<>[]":
         text = text.replace(mark, f"\\{mark}")
@@ -73,7 +73,7 @@ def _escaped(text: str) -> str:
 
 
 def _cell(cell: Cell) -> str:
-    return _escaped(" ".join(str(cell).split())).replace("|", "\\|")
+    return _escape(" ".join(str(cell).split())).replace("|", "\\|")
 
 
 def _parts(tokens: Sequence[Token]) -> Iterator[list[Token]]:
@@ -105,7 +105,7 @@ def _table(tokens: Sequence[Token], *, render: Callable[[Sequence[Token]], str])
     return Table(heads, tuple(body), right=frozenset(right))
 
 
-def _shown(children: Sequence[Token], *, folder: Path) -> Iterator[Token]:
+def _keep_links(children: Sequence[Token], *, folder: Path) -> Iterator[Token]:
     open_links: list[bool] = []
     for token in children:
         if token.type == "link_open":

@@ -58,7 +58,7 @@ def html_page(
     """
 
     def address(file: Path) -> str:
-        return _embedded(file) if folder is None else quote(file.relative_to(folder).as_posix())
+        return _embed(file) if folder is None else quote(file.relative_to(folder).as_posix())
 
     def table_files(table: Table) -> list[Path]:
         return [folder / TABLES / f"{table.name}.csv"] if folder and table.name else []
@@ -140,7 +140,7 @@ def png_url(content: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def _embedded(file: Path) -> str:
+def _embed(file: Path) -> str:
     return png_url(file.read_bytes())
 
 
@@ -149,7 +149,7 @@ def _anchor(heading: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", heading.lower()).strip("-")
 
 
-def _shown_size(files: Sequence[Path]) -> ShownSize:
+def _measure_size(files: Sequence[Path]) -> ShownSize:
     """From the PNG's own pixels."""
     png = next(file for file in files if file.suffix == ".png")
     with Image.open(png) as image:
@@ -202,7 +202,7 @@ def _environment() -> Environment:
     environment.filters["anchor"] = _anchor
     environment.filters["kind"] = lambda item: type(item).__name__
     environment.filters["quoted"] = lambda href: quote(href, safe="/.")
-    environment.filters["shown_size"] = _shown_size
+    environment.filters["shown_size"] = _measure_size
     return environment
 
 

@@ -54,7 +54,7 @@ def differences_markdown(differences: Mapping[str, Any]) -> str:
     lines = []
     for name, blocks in differences["models"].items():
         cells = [blocks["pooled"][key] for key in SEGMENTER_METRICS] + [blocks["per_image"]["dice"]]
-        lines.append([model_name(name), *map(_signed, cells)])
+        lines.append([model_name(name), *map(_signed_number, cells)])
     return (
         f"{markdown_table(heads, lines)}\n\nIn percentage points; in brackets {settings['confidence']:.0%} intervals of a "
         f"paired bootstrap over {settings['clusters']:,} patients. An interval that holds 0 leaves "
@@ -62,7 +62,7 @@ def differences_markdown(differences: Mapping[str, Any]) -> str:
     )
 
 
-def _signed(cell: Mapping[str, Any]) -> str:
+def _signed_number(cell: Mapping[str, Any]) -> str:
     if cell["value"] is None:
         return "–"
     text = f"{100 * cell['value']:+.1f}"
