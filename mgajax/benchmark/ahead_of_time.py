@@ -93,7 +93,7 @@ def fits(report: dict[str, Any]) -> bool:
 
 
 def facts(chip: Chip, *, dtype: str) -> dict[str, Any]:
-    """What the prices and bounds of a report rest on."""
+    """Facts of a chip that prices and bounds of a report are made from."""
     return {
         "memory_bytes": chip.memory_bytes,
         "bandwidth": chip.bandwidth,
@@ -134,11 +134,11 @@ def _compile(
     say(f"{kind}: traced in {traced['wall_s']:.1f} s; compiling for {target.word}")
     images = setup.config.batch_size // setup.layout.num_devices
     arguments = state if kind == "train" else (state.params, state.batch_stats)
-    room = Room(target.chip, state=arguments, images=images)
+    memory_limit = DeviceMemory(target.chip, state=arguments, images=images)
     try:
         compiled = lowered.compile(QUICK if quick else None)
     except JaxRuntimeError as error:
-        memory = room.exceeded(str(error))
+        memory = memory_limit.from_message(str(error))
         if memory is None:
             first_line = str(error).strip().splitlines()[0]
             raise ConfigError(
@@ -146,7 +146,7 @@ def _compile(
             ) from error
         return {"trace_and_lower": traced, "compile": watch.lap(), "memory": memory}, ""
     report = {"trace_and_lower": traced, "compile": watch.lap()}
-    report["memory"] = room.used(compiled.memory_analysis())
+    report["memory"] = memory_limit.from_analysis(compiled.memory_analysis())
     text = compiled.as_text()
     flops = _operations(lowered, layout=setup.layout)
     return report | _program(text, setup, flops=flops, target=target, quick=quick), text
@@ -206,7 +206,7 @@ def _batch_shapes(setup: RunSetup) -> Batch:
     )
 
 
-class Room:
+class DeviceMemory:
     """A device's memory beside what a step of a state and so many images takes of it."""
 
     def __init__(self, chip: Chip | None, *, state: Any, images: int) -> None:
@@ -214,7 +214,7 @@ class Room:
         self.state = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
         self.images = images
 
-    def used(self, analysis: Any) -> dict[str, Any]:
+    def from_analysis(self, analysis: Any) -> dict[str, Any]:
         """Memory by the compiler's own analysis: the sum of all parts, or its peak where that is more."""
         arguments, temporaries = analysis.argument_size_in_bytes, analysis.temp_size_in_bytes
         outputs = analysis.output_size_in_bytes - analysis.alias_size_in_bytes
@@ -228,8 +228,8 @@ class Room:
             "peak_bytes": peak or None,
         } | self._verdict(max(needed, peak), available=self.available)
 
-    def exceeded(self, message: str) -> dict[str, Any] | None:
-        """Memory by the message of a compiler that finds no room; None for any other message."""
+    def from_message(self, message: str) -> dict[str, Any] | None:
+        """Memory from the message of a compiler that finds too little; None for any other message."""
         match = next(filter(None, (form.search(message) for form in _NO_ROOM)), None)
         if "RESOURCE_EXHAUSTED" not in message or match is None:
             return None

@@ -1,4 +1,4 @@
-"""What devices send each other in one step, read from the compiled module's text."""
+"""Data that devices send each other in one step, read from the compiled program."""
 
 import re
 from collections import defaultdict

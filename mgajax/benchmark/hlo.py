@@ -227,7 +227,7 @@ def _closing(line: str, opened: int) -> int:
 
 @functools.lru_cache(maxsize=65536)
 def shapes_of(text: str) -> tuple[ArrayShape, ...]:
-    """The arrays of a type, of a tuple too."""
+    """The arrays of a type; a tuple has several."""
     return tuple(_shape(*match) for match in _ARRAY.findall(text))
 
 

@@ -1,4 +1,4 @@
-"""What a compiled step moves and what it should take at best, instruction by instruction.
+"""Bytes that a compiled step moves, and its shortest time, instruction by instruction.
 
 Where the compiler writes `estimated_cycles` (TPUs) they are the price. Where it writes none for a
 single instruction, or nothing at all (GPUs), the price is a roofline: the instruction's bytes, with
@@ -176,7 +176,7 @@ def _line(price: InstructionPrice) -> dict[str, Any]:
 
 
 def _path(instruction: Instruction, module: Module) -> str:
-    """Its path, or that of a product or of the result within it."""
+    """The path of an instruction, else of a product or of the result within it."""
     if instruction.op_name:
         return instruction.op_name
     for name in instruction.called:

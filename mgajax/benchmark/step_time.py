@@ -1,4 +1,4 @@
-"""What a train step and an eval step cost: compiling, running, memory. On drawn noise, without a data set."""
+"""The cost of a train step and an eval step: compiling, running, memory; on drawn noise, without a data set."""
 
 import contextlib
 import dataclasses

@@ -59,7 +59,7 @@ class Target:
 
     @property
     def count(self) -> int:
-        """How many devices."""
+        """Number of devices."""
         return math.prod(self.grid)
 
 

@@ -1,4 +1,4 @@
-"""What an instruction of a compiled step moves and computes: bytes, and operations of its products."""
+"""Bytes that an instruction of a compiled step moves, and operations of its products."""
 
 import re
 
@@ -71,7 +71,7 @@ def _read_of_operand(
 
 
 def _read_of_value(value: Instruction, computation: Computation, module: Module) -> Bytes:
-    """What the instructions of a fusion read of one of its values: all of it, unless each takes a part."""
+    """Bytes that a fusion's instructions read of one of its values: all, unless each takes a part."""
     whole = _sum(value.shapes)
     total = NOTHING
     for user in computation.values():

@@ -81,7 +81,7 @@ def build(arguments: argparse.Namespace, overrides: list[str]) -> None:
 
 
 def _option(word: str) -> tuple[str, object]:
-    """`key=value` with the value as Python would read it; what it cannot read is text."""
+    """`key=value`; the value is a Python literal, else text."""
     key, equals, text = word.partition("=")
     if not equals:
         raise ConfigError(f"--option {word}: write KEY=VALUE")

@@ -1,4 +1,4 @@
-"""`mgajax COMMAND`: reads the words, runs the command, and turns its errors into one line.
+"""`mgajax COMMAND`: parses the arguments, runs the command, and turns its errors into one line.
 
 Results go to stdout, progress to stderr. Exit code 0, or non-zero with one clear line on stderr;
 a Python traceback only with `--debug`.
@@ -176,7 +176,7 @@ def _overrides(words: list[str], *, accepted: bool) -> list[str]:
 
 
 def _print_on_any_terminal() -> None:
-    """Spell out what the terminal's character set lacks; no command dies of it after its work."""
+    """Spell out characters that the terminal lacks, so that no command fails when it prints."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=UNENCODABLE)

@@ -90,7 +90,7 @@ def examine() -> Iterator[Diagnosis]:
 
 
 def _packages() -> Diagnosis:
-    """The package itself, and what it cannot do without."""
+    """The package itself, and the packages that it needs."""
     needed = list(requirements(PACKAGE))
     faults = _faults(needed)
     if faults:
@@ -166,7 +166,7 @@ def _extra(extra: str, *, purpose: str) -> Diagnosis:
 
 
 def requirements(distribution: str, *, extra: str = "") -> Iterator[Requirement]:
-    """What a distribution requires on this machine, of its extras those of `extra` alone.
+    """The requirements of a distribution on this machine, or those of one of its extras.
 
     An extra that asks for extras of others (`jax[tpu]`) gives what those ask for, too.
     """

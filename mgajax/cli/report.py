@@ -39,7 +39,7 @@ def add_report(commands: Any) -> None:
 
 
 def report(arguments: argparse.Namespace, overrides: list[str]) -> None:
-    """Write what was asked for, and say where it is."""
+    """Write the report, and print where it is."""
     choices = [arguments.workdir, arguments.data, arguments.readme]
     if sum(choice is not None for choice in choices) != 1:
         raise ConfigError("give one of --workdir, --data and --readme; see --help")

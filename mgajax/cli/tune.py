@@ -33,7 +33,7 @@ def add_tune(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace, overrides: list[str]) -> None:
-    """Search, or go on, and print the best values as a command."""
+    """Search, or continue a search, and print the best values as a command."""
     from mgajax.experiments.tune import tune
 
     tuning = tune(

@@ -1,4 +1,4 @@
-"""What an image is compared with: attributions explain the difference from a baseline.
+"""Baselines that images are compared with: attributions explain the difference from a baseline.
 
 All functions give baselines of the images' own shape, or `[m, b, h, w, c]` where there are m an
 image. Images are in the normalised grey levels that the networks take.

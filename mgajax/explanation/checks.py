@@ -48,10 +48,10 @@ class Check:
 def run_checks(
     results: Sequence[MethodMaps], task: ExplanationTask, *, kinds: Sequence[str], other_seed: int
 ) -> list[Check]:
-    """Do checks with each method's maps of one model.
+    """Check each method's maps of one model.
 
     Args:
-      found: its maps.
+      results: its maps.
       task: all slices that they explain.
       kinds: of `CHECKS`.
       other_seed: draws the weights that randomisation puts in; not the one that training began from.

@@ -1,6 +1,6 @@
 """Grad-CAM (Selvaraju et al. 2017) and a network's own attention, for comparison with attributions.
 
-Both are coarse maps of where, not attributions of how much: nothing of them adds up to a logit.
+Both are coarse maps of where a network looks. They are no attributions: they do not add up to a logit.
 """
 
 import functools
@@ -47,7 +47,7 @@ def grad_cam(
       call: keyword arguments of the module's call.
 
     Returns:
-      ≥ 0, enlarge bilinearly to the images' size.
+      ≥ 0, enlarged bilinearly to the images' size.
 
     Raises:
       ConfigError: no such layer, or it takes no feature map; a target out of range.
@@ -75,7 +75,7 @@ def attention_maps(
     batch_size: int = 32,
     call: Mapping[str, Any] = EVALUATION,
 ) -> dict[str, Float[np.ndarray, "b h w"]]:
-    """The model's spatial attention maps by name, enlarge to the images' size (Paper Fig. 9).
+    """The model's spatial attention maps by name, enlarged to the images' size (Paper Fig. 9).
 
     Raises:
       ConfigError: the model has no attention.

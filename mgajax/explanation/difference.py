@@ -1,4 +1,4 @@
-"""A value that differs between input and baseline, and what of the difference each rule handles.
+"""A value that differs between input and baseline, and the parts of the difference that rules handle.
 
 DeepLIFT (Shrikumar et al. 2017) asks of each operation how the difference of its output is made of
 the differences of its inputs. Here a difference is carried *forward* as parts that sum to it, each
@@ -64,7 +64,7 @@ def scale_parts(parts: DifferenceParts, factor: Float[Array, "..."]) -> Differen
 
 
 def exchange_parts(parts: DifferenceParts) -> DifferenceParts:
-    """p and n changed over: what enters an operation that takes its negative."""
+    """p and n exchanged, for an operation that takes the negative of this operand."""
     return parts[::-1]
 
 
@@ -74,7 +74,7 @@ def add_parts(first: DifferenceParts, second: DifferenceParts) -> DifferencePart
 
 
 def split_by_net_sign(value: Difference) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"]]:
-    """What rose and what fell, each with its whole change; an unchanged value is half of each.
+    """The changes of values that rose, and of those that fell; an unchanged value counts half in each.
 
     Weights meet whole values, so p and n of one value share a fate (the paper of DeepLIFT, §3.5.1,
     splits the terms of a linear layer by the sign of weight times change).

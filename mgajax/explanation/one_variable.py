@@ -23,7 +23,7 @@ class Function:
     """A function of one variable.
 
     Attributes:
-      at: itself.
+      at: the function.
       slope: its derivative; None: JAX's. Written out where there is a kink, on which the slope of a
         ReLU is 0 (as in the public implementations; JAX's own for `max` is one half).
       everywhere: it is defined for all numbers, so that RevealCancel may leave the range between
@@ -72,8 +72,8 @@ def _reveals(value: Difference, nonlinear: Nonlinear) -> bool:
 
 
 def _ratio(function: Function, start: Array, end: Array) -> Array:
-    """(f(end) − f(start)) / (end − start). The change is that of the rounded values: a part that is
-    tiny beside them would give a ratio of roundings."""
+    """(f(end) − f(start)) / (end − start). The change is that of the rounded values: for a part that is
+    tiny beside them, the ratio would be of rounding errors."""
     change = end - start
     zero = jnp.abs(change) <= ZERO[np.dtype(change.dtype).itemsize]
     ratio = (function.at(end) - function.at(start)) / jnp.where(zero, 1.0, change)

@@ -2,8 +2,8 @@
 
 Pixels go from baseline to image (insertion) or back (deletion), those of the highest value first,
 and the target's probability is watched (Petsiuk et al. 2018). High area is good for insertion, low
-area for deletion. Pictures half of one and half of another are like nothing the network has seen,
-so that curves compare maps of one network, not networks.
+area for deletion. Mixed pictures are unlike
+anything the network has seen, so that curves compare maps of one network, not networks.
 """
 
 import dataclasses
@@ -33,7 +33,7 @@ Direction = Literal["insertion", "deletion"]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PixelCurve:
-    """Probabilities of the target along the way.
+    """Probabilities of the target at each share of moved pixels.
 
     Attributes:
       shares: of the pixels moved, 0 … 1.

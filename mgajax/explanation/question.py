@@ -23,7 +23,7 @@ EVALUATION: Mapping[str, Any] = {"train": False}
 
 @dataclasses.dataclass(frozen=True)
 class ExplainedNetwork:
-    """A Flax module and how it is called. Hashable, so that compiled functions can be kept by it.
+    """A Flax module and how it is called. Hashable, so that compiled functions can be cached by it.
 
     Attributes:
       model: a module whose call gives logits `[b, k]`, or an object with such `.logits`.
@@ -62,7 +62,7 @@ class AttributionQuestion:
     """A checked question.
 
     Attributes:
-      network: what is asked.
+      network: the network to explain.
       variables: its parameters and statistics.
       images: float `[b, ...]`.
       baselines: float `[m, b, ...]`: m for each image, over which attributions are averaged.

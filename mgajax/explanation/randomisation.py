@@ -2,7 +2,7 @@
 
 Layers are redrawn one after another from the output to the input, and the map of each such network
 is compared with the trained one's (Adebayo et al. 2018, cascading randomisation). A map that stays
-alike shows edges of the image, not what was learned.
+alike shows edges of the image, not what the network learned.
 """
 
 import math

@@ -39,7 +39,7 @@ def structural(operation: Operation, nonlinear: Nonlinear) -> DifferenceParts:
 
 
 def identity(operation: Operation, nonlinear: Nonlinear) -> DifferenceParts:
-    """What stops gradients stops no difference (a softmax subtracts its maximum so)."""
+    """An operation that stops gradients passes the difference on (a softmax subtracts its maximum so)."""
     return operation.differing[0].parts
 
 
@@ -194,8 +194,8 @@ def _pick(operation: Operation, points: Sequence[Array], values: Sequence[Array]
 
 
 def _pick_over_axes(operation: Operation, point: Array, values: Array) -> Array:
-    """By the place of the first winner, not by equality as JAX's own derivative does it: compilers
-    may round a recomputed value otherwise (see `mgajax.models.blocks.peak`)."""
+    """By the index of the first maximum, not by equality as in JAX's own derivative: compilers may
+    round a recomputed value in another way (see `mgajax.models.blocks.peak`)."""
     shape = jax.eval_shape(operation.at, point).shape
     axes = [axis for axis in range(point.ndim) if axis in operation.axes]
     order = [axis for axis in range(point.ndim) if axis not in axes] + axes
@@ -279,4 +279,4 @@ WHOLE: dict[str, OperationRule] = {
         elementwise(everywhere=True),
     ),
 }
-"""By the name of a jitted function, which is then not looked into: its operations alone do not tell."""
+"""By the name of a jitted function, which is taken as a whole: its operations alone have no right rule."""

@@ -1,4 +1,4 @@
-"""The formats in which a trained network can leave, by name."""
+"""The formats in which a trained network is exported, by name."""
 
 import dataclasses
 import importlib.util

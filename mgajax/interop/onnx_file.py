@@ -1,4 +1,4 @@
-"""ONNX: the network's operations and weights for ONNX Runtime and what else reads the format."""
+"""ONNX: the network's operations and weights for ONNX Runtime and other readers."""
 
 import functools
 import json

@@ -38,7 +38,7 @@ class StartingWeights:
     unused: list[str]
 
     def account(self, *, most: int | None = None) -> str:
-        """What was used, adapted, left as drawn and not used, a line an array.
+        """Arrays that were used, adapted, left as drawn and not used, a line each.
 
         Args:
           most: names of each kind; all by default.

@@ -1,4 +1,4 @@
-"""What the public PyTorch definitions call the layers of each family of networks.
+"""Names of layers in the public PyTorch definitions, by family of networks.
 
 Classifiers carry torchvision's names (`layer1.0.conv1.weight`, `features.denseblock1...`). CBAM
 follows them as `layer3.1.cbam.` inside a block and `cbam3.` after a stage, then `ca.fc.0`, `ca.fc.2`,
@@ -112,5 +112,5 @@ _FAMILIES = {
 
 
 def family(name: str) -> Family:
-    """The names of a network's family; all that is nothing else is a ResNet."""
+    """The names of a network's family; any other network is a ResNet."""
     return next((f for prefix, f in _FAMILIES.items() if name.startswith(prefix)), _RESNETS)

@@ -157,7 +157,7 @@ def renamed_from_torch(
 
 
 def _plain_name(name: str) -> str:
-    """Without the marks of training programs, and today's form of torchvision's old DenseNet names."""
+    """A name without prefixes of training programs; torchvision's old DenseNet names in today's form."""
     name = name.removeprefix("module.").removeprefix("model.")
     return re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12])\.", r"\1\2.", name)
 

@@ -20,7 +20,7 @@ _WRAPPERS = ("state_dict", "model_state_dict", "model")
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Weights:
-    """What a file holds.
+    """The weights of a file.
 
     Attributes:
       arrays: by our paths ("params/stem/conv/kernel") or by PyTorch's names.

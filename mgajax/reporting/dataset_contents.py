@@ -1,4 +1,4 @@
-"""What a data set holds, in whichever form it lies on disk: slices, splits, pictures.
+"""The contents of a data set, curated or built: slices, splits, pictures.
 
 Above the rooms that read the two forms: `curation` a curated folder, `data` a built data set.
 """

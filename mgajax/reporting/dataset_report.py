@@ -45,7 +45,7 @@ WORDING = {"published": "as the tables print them", "trusted": "without those th
 
 @dataclass(frozen=True)
 class DatasetReport:
-    """What was written, and the counts of the slices it tells of."""
+    """The files that were written, and the counts of slices and patients."""
 
     files: tuple[Path, ...]
     slices: int
@@ -131,7 +131,7 @@ def _table1(rows: Sequence[SourceRow]) -> Table:
 
 
 def _table(heads: tuple[str, ...], lines: Sequence[tuple[str, ...]]) -> Table:
-    """Numbers, written, after the first column."""
+    """A table whose columns after the first are numbers as text."""
     return Table(heads, tuple(lines), right=frozenset(range(1, len(heads))))
 
 
@@ -163,7 +163,7 @@ def _table1_notes(contents: Contents, rows: Sequence[SourceRow]) -> list[str]:
 
 
 def _differences(contents: Contents) -> list[paper_counts.CountDifference] | None:
-    """From the paper's Table 1: of slices alone where cases are unknown; None of another set."""
+    """Differences from the paper's Table 1, of slices alone where cases are unknown; None for another set."""
     if not paper_counts.is_whole_set(contents.facts):
         return None
     differences = paper_counts.find_differences(contents.facts)

@@ -1,4 +1,4 @@
-"""The pages of what is not a run: experiments, tunings, explanations of several runs."""
+"""Pages of experiments, tunings and explanations of several runs."""
 
 import csv
 from pathlib import Path

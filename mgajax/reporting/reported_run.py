@@ -35,7 +35,7 @@ VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 @dataclass(frozen=True, eq=False)
 class SliceScores:
-    """A segmenter's slices: which and whose they are, and the Dice of each."""
+    """A segmenter's slices: file names, patients, sources, and the Dice of each."""
 
     file_names: np.ndarray
     patients: np.ndarray
@@ -64,7 +64,7 @@ class SplitResults:
 
 @dataclass(frozen=True, eq=False)
 class ReportedRun:
-    """A run as far as it has come.
+    """A run, finished or not.
 
     Attributes:
       folder: where it is and what it is called.
@@ -228,7 +228,7 @@ def _read_split(folder: Path, split: str, metrics: dict[str, Any]) -> SplitResul
 
 
 def _read_slices(path: Path) -> SliceScores:
-    """Raises DataError where a column is absent or a number unreadable."""
+    """The table of slices; raises DataError where a column is missing or a number unreadable."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import pytest
 
 from mgajax import config as configs
-from mgajax.benchmark.ahead_of_time import Room, fits, measure_compile
+from mgajax.benchmark.ahead_of_time import DeviceMemory, fits, measure_compile
 from mgajax.benchmark.chips import CHIPS
 from mgajax.benchmark.compare import compare
 from mgajax.benchmark.tables import compile_table
@@ -85,9 +85,9 @@ def test_mistakes_are_one_line(words: list[str], told: str, capsys) -> None:
     assert told in capsys.readouterr().err
 
 
-def room(images: int) -> Room:
+def device_memory(images: int) -> DeviceMemory:
     state = jax.ShapeDtypeStruct((10**8,), jnp.float32)
-    return Room(V5E, state=state, images=images)
+    return DeviceMemory(V5E, state=state, images=images)
 
 
 def test_what_does_not_fit_says_by_how_much_and_what_would() -> None:
@@ -99,11 +99,14 @@ def test_what_does_not_fit_says_by_how_much_and_what_would() -> None:
         generated_code_size_in_bytes=150_000_000,
         peak_memory_in_bytes=20_000_000_000,
     )
-    found = room(64).used(analysis)
+    found = device_memory(64).from_analysis(analysis)
     assert (found["needed_bytes"], found["fits"]) == (24_400_000_000, False)
     assert found["over_bytes"] == 24_400_000_000 - V5E.memory_bytes
     assert found["batch_that_fits"] == int((V5E.memory_bytes - 4e8) * 64 / 24e9)
-    assert room(32).used(analysis)["batch_that_fits"] == found["batch_that_fits"] // 2
+    assert (
+        device_memory(32).from_analysis(analysis)["batch_that_fits"]
+        == found["batch_that_fits"] // 2
+    )
 
 
 @pytest.mark.parametrize(
@@ -130,11 +133,11 @@ def test_the_table_says_what_would_fit(count: int, told: str) -> None:
     ],
 )
 def test_a_compiler_that_finds_no_room_is_understood(message: str) -> None:
-    found = room(64).exceeded(message)
+    found = device_memory(64).from_message(message)
     assert found is not None
     assert found["fits"] is False
     assert found["over_bytes"] == int(4.25 * 2**30)
-    assert room(64).exceeded("INTERNAL: something else") is None
+    assert device_memory(64).from_message("INTERNAL: something else") is None
 
 
 def compiled(out: Path, *words: str) -> dict:

@@ -1,4 +1,4 @@
-"""What mgajax gives to the PyTorch side: a folder with `job.json`, `weights.npz` and `batch.npz`."""
+"""The job that mgajax gives to PyTorch: a folder with `job.json`, `weights.npz` and `batch.npz`."""
 
 import dataclasses
 import json

@@ -35,7 +35,7 @@ class Loss(nn.Module):
         return self._pixel_loss(output, (share[:, 0] >= LESION_SHARE).long())
 
     def output(self, images: Tensor) -> Output:
-        """What the network says of uint8 images, under the job's compute type."""
+        """The network's output for uint8 images, under the job's compute type."""
         grey = images.float() * self.job.grey_scale - self.job.grey_shift
         if self.job.dtype == "float64":
             return self.network(grey.double())

@@ -11,7 +11,7 @@ ENCODER = ((1, 1), (2, 2), (4, 4, 4), (8, 8, 8), (8, 8, 8))
 
 
 class TorchSegNet(nn.Module):
-    """VGG-16's convolutions and their mirror image, joined by the places of the maxima."""
+    """VGG-16's convolutions and their mirror image, joined by the indices of the maxima."""
 
     def __init__(self, *, num_classes: int, channels: int, width: int) -> None:
         super().__init__()

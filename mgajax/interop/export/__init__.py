@@ -1,4 +1,4 @@
-"""Trained runs out of here: files in other formats, checked, with a model card beside them.
+"""Trained runs as files of other formats, checked, with a model card beside them.
 
 A room of its own, since training imports interop (weights in) and this imports training.
 """

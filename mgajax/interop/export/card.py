@@ -50,7 +50,7 @@ def model_card(
     staging: Path,
     compared_on: str,
 ) -> str:
-    """The card as Markdown, without a newline at its end.
+    """The card as Markdown, without a last newline.
 
     Args:
       network: what was exported.

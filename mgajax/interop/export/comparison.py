@@ -42,7 +42,7 @@ class Artefact:
 
     @property
     def agreement(self) -> str:
-        """How closely it agrees, in words."""
+        """The agreement in words."""
         ties = f" (near ties: {self.beyond:.2%} of the values differ)" if self.beyond else ""
         return f"largest difference {self.difference:.1e}{ties}" if self.difference else "equal"
 
@@ -86,7 +86,7 @@ def compare_file(
 def comparison_slices(
     directory: str, *, length: int, settings: Preparation
 ) -> tuple[Float[np.ndarray, "n s s 1"], str]:
-    """`COUNT` slices as the network sees them, and what they are.
+    """`COUNT` slices as the network sees them, and a description of them.
 
     Args:
       directory: the built data set; evenly over it, or drawn slices where it is absent.

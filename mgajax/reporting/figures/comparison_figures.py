@@ -73,7 +73,7 @@ def comparison_figure(
 def draw_number(
     axes: Axes, position: int, number: Number, *, marker: str = "o", colour: str = MEASURED
 ) -> None:
-    """A marker, and a bar with ends that show beside it; nothing where undefined."""
+    """A marker on its interval; nothing where the number is undefined."""
     if number.value is None:
         return
     if number.low is not None and number.high is not None:
@@ -83,7 +83,7 @@ def draw_number(
 
 
 def in_rows(axes: Axes) -> None:
-    """Values across, names down."""
+    """Set the axes for values across and names down."""
     axes.grid(axis="y", visible=False)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)

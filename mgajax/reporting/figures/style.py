@@ -1,4 +1,4 @@
-"""The look that all figures share, without touching pyplot's or anyone's global state."""
+"""The style that all figures share, without a change of pyplot's or any global state."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +28,7 @@ ANONYMOUS: dict[str, dict[str, Any]] = {
     "png": {"Software": None},
     "svg": {"Date": None, "Creator": None},
 }
-"""What is left out of a file, so that equal figures are equal files."""
+"""Metadata that files leave out, so that equal figures are equal files."""
 
 STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",

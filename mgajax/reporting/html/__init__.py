@@ -1,1 +1,1 @@
-"""Parts of HTML pages, of what they are given."""
+"""Blocks of pages, and HTML and Markdown made from them."""

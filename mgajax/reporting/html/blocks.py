@@ -1,4 +1,4 @@
-"""What a page is made of, before it is HTML or Markdown."""
+"""Blocks that a page is made of, before it is HTML or Markdown."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -40,7 +40,7 @@ class Caution:
 
 @dataclass(frozen=True)
 class Tag:
-    """A word with a dot of its colour before it, such as a class."""
+    """A word after a dot of its colour, such as a class."""
 
     text: str
     colour: str
@@ -151,7 +151,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Facts:
-    """Names and what they are."""
+    """Names with their values."""
 
     rows: Mapping[str, Cell]
 
@@ -204,7 +204,7 @@ class Items:
 
 @dataclass(frozen=True)
 class Fold:
-    """Blocks that are closed until they are asked for."""
+    """Blocks that are hidden until the reader opens them."""
 
     title: str
     blocks: tuple["Block", ...]

@@ -1,4 +1,4 @@
-"""Pages as HTML: text is escaped, the look stands inside, and nothing comes from elsewhere."""
+"""Pages as HTML: text is escaped, the style sheet is inside, and nothing is loaded from elsewhere."""
 
 import base64
 import re
@@ -150,7 +150,7 @@ def _anchor(heading: str) -> str:
 
 
 def _measure_size(files: Sequence[Path]) -> ShownSize:
-    """From the PNG's own pixels."""
+    """The size of a figure, from its PNG's pixels."""
     png = next(file for file in files if file.suffix == ".png")
     with Image.open(png) as image:
         width, height = (round(side * PIXELS_PER_INCH / DOTS_PER_INCH) for side in image.size)

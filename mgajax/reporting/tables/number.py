@@ -51,7 +51,7 @@ def number(block: Mapping[str, Any], path: str, *, scale: float = 1.0, digits: i
 
 
 def at(tree: Any, path: str) -> Any:
-    """What stands at "a.b.c" of nested mappings; None where a part of the way is missing."""
+    """The value at "a.b.c" of nested mappings; None where a key of the path is missing."""
     for key in path.split("."):
         tree = (tree or {}).get(key)
     return tree
