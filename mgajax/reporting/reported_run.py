@@ -210,7 +210,7 @@ def _other_sets(folder: Path, problems: list[Missing]) -> tuple[SplitResults, ..
                 raise DataError(f"{path}: not a report of this version")
             results.append(_read_split(folder / EVALUATION_FOLDER, path.stem, metrics))
         except DataError as error:
-            again = f"mgajax evaluate --workdir {_quoted(folder)} --data PATH --name {path.stem}"
+            again = f"mgajax evaluate --workdir {_quote(folder)} --data PATH --name {path.stem}"
             problems.append(Missing(str(error), again))
     return tuple(results)
 
