@@ -22,8 +22,8 @@ import numpy as np
 
 from mgajax.errors import ConfigError
 
-Shape: TypeAlias = tuple[int, ...]
-Law: TypeAlias = Callable[[np.random.Generator, Shape, Shape], np.ndarray]
+ParameterShape: TypeAlias = tuple[int, ...]
+Law: TypeAlias = Callable[[np.random.Generator, ParameterShape, ParameterShape], np.ndarray]
 """(generator, shape of the parameter, shape of its layer's kernel) → float64 values."""
 Laws: TypeAlias = tuple[tuple[str, Law], ...]
 
@@ -38,23 +38,31 @@ def normal(deviation: float) -> Law:
     return lambda rng, shape, kernel: rng.standard_normal(shape) * deviation
 
 
-def normal_fan_out(rng: np.random.Generator, shape: Shape, kernel: Shape) -> np.ndarray:
+def normal_fan_out(
+    rng: np.random.Generator, shape: ParameterShape, kernel: ParameterShape
+) -> np.ndarray:
     """Normal with deviation √(2 / fan_out), fan_out = output channels × window (He et al. 2015)."""
     return rng.standard_normal(shape) * math.sqrt(2.0 / (kernel[-1] * math.prod(kernel[:-2])))
 
 
-def normal_fan_in(rng: np.random.Generator, shape: Shape, kernel: Shape) -> np.ndarray:
+def normal_fan_in(
+    rng: np.random.Generator, shape: ParameterShape, kernel: ParameterShape
+) -> np.ndarray:
     """Normal with deviation √(2 / fan_in), fan_in = input channels × window."""
     return rng.standard_normal(shape) * math.sqrt(2.0 / math.prod(kernel[:-1]))
 
 
-def uniform_fan_in(rng: np.random.Generator, shape: Shape, kernel: Shape) -> np.ndarray:
+def uniform_fan_in(
+    rng: np.random.Generator, shape: ParameterShape, kernel: ParameterShape
+) -> np.ndarray:
     """Uniform within ±1 / √fan_in: the default of PyTorch's layers."""
     bound = 1.0 / math.sqrt(math.prod(kernel[:-1]))
     return rng.uniform(-bound, bound, shape)
 
 
-def uniform_fan_out(rng: np.random.Generator, shape: Shape, kernel: Shape) -> np.ndarray:
+def uniform_fan_out(
+    rng: np.random.Generator, shape: ParameterShape, kernel: ParameterShape
+) -> np.ndarray:
     """Uniform within ±1 / √fan_out: PyTorch's transposed convolutions, where it takes it for fan_in."""
     bound = 1.0 / math.sqrt(kernel[-1] * math.prod(kernel[:-2]))
     return rng.uniform(-bound, bound, shape)
@@ -141,7 +149,9 @@ def init_variables(
     }
 
 
-def _draw(path: str, shape: Shape, *, kernel: Shape, laws: Laws, seed: int) -> np.ndarray:
+def _draw(
+    path: str, shape: ParameterShape, *, kernel: ParameterShape, laws: Laws, seed: int
+) -> np.ndarray:
     for pattern, law in laws:
         if fnmatch.fnmatchcase(path, pattern):
             rng = np.random.default_rng((seed, zlib.crc32(path.encode())))
@@ -149,7 +159,7 @@ def _draw(path: str, shape: Shape, *, kernel: Shape, laws: Laws, seed: int) -> n
     raise ConfigError(f"parameter {path}: no initialisation law matches; add one to the table")
 
 
-def _kernel_shape(path: str, params: dict[str, Any]) -> Shape:
+def _kernel_shape(path: str, params: dict[str, Any]) -> ParameterShape:
     layer = path.rpartition("/")[0]
     kernel = params.get(f"{layer}/kernel")
     return () if kernel is None else tuple(kernel.shape)
