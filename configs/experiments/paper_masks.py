@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from mgajax.config import classification, data_size_arms
 
-PERCENTAGES: tuple[int, ...] = ()
+PERCENTAGES = (20,)
 
 MASKS = {
     "annotated": 0.36,
