@@ -137,7 +137,7 @@ def test_ctrl_c_is_one_line(capsys, monkeypatch, tmp_path: Path) -> None:
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("mgajax.evaluation.evaluate.evaluate_run", interrupted)
+    monkeypatch.setattr("mgajax.evaluation.other_set.evaluate_data", interrupted)
     code, line = told(capsys, "evaluate", "--workdir", str(tmp_path))
     assert (code, line) == (130, "mgajax evaluate: interrupted")
 
@@ -146,7 +146,7 @@ def test_a_fault_is_one_line(capsys, monkeypatch, tmp_path: Path) -> None:
     def faulty(*_, **__):
         raise RuntimeError("two\nlines")
 
-    monkeypatch.setattr("mgajax.evaluation.evaluate.evaluate_run", faulty)
+    monkeypatch.setattr("mgajax.evaluation.other_set.evaluate_data", faulty)
     code, line = told(capsys, "evaluate", "--workdir", str(tmp_path))
     assert code == 1
     assert "a fault of mgajax (RuntimeError: two lines); --debug shows where" in line

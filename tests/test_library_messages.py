@@ -63,7 +63,7 @@ def test_a_command_tells_them_at_its_end(tmp_path: Path, capsys, monkeypatch) ->
             logging.getLogger("pydicom").warning("odd value %d", number)
         raise FileNotFoundError(2, "No such file", "x.dcm")
 
-    monkeypatch.setattr("mgajax.evaluation.evaluate.evaluate_run", noisy)
+    monkeypatch.setattr("mgajax.evaluation.other_set.evaluate_data", noisy)
     assert main(["evaluate", "--workdir", str(tmp_path)]) == 1
     assert capsys.readouterr().err.splitlines() == [
         "mgajax evaluate: x.dcm: No such file",

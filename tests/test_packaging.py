@@ -26,7 +26,7 @@ def given(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 def test_configurations_are_installed_inside_the_package(given: dict[str, Any]) -> None:
     assert {name.split(".")[0] for name in given["packages"]} == {"mgajax", "tfds_builders"}
-    assert given["package_dir"] == {"mgajax.configs": configs.loading.FOLDER}
+    assert given["package_dir"] == {"mgajax.configs": configs.loading.CONFIGS_FOLDER}
     folders = {str(Path(name).parent).replace("/", ".") for name in configs.shipped_names()}
     assert {f"mgajax.{name}" for name in folders} <= set(given["packages"])
 
