@@ -68,6 +68,8 @@ class HmsanetOptions(NetworkOptions):
     repeats: str = "unrolled"
     # none, or modules: recompute activations in the backward pass, for less memory.
     remat: str = "none"
+    # Running statistics: shared by all scales (as published), or per_scale.
+    statistics: str = "shared"
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from mgajax.errors import DataError
 from mgajax.interop.torch_names import family
 from mgajax.interop.torch_weights import renamed_from_torch
 from mgajax.interop.weight_files import Weights
+from mgajax.models.hmsanet import LOW_SCALES
 
 SHOWN = 8
 """Names of each kind in a short account."""
@@ -66,7 +67,8 @@ def start_from(
     """Replace drawn arrays by those of a file.
 
     A first layer for colour is summed over its channels where ours sees one: the answer to a grey
-    picture copied to all of them. Layers for another number of classes stay as drawn.
+    picture copied to all of them. Layers for another number of classes stay as drawn. Running
+    statistics of the lower scales are, where the file has none, those of full size.
 
     Args:
       weights: the file's.
@@ -90,11 +92,15 @@ def start_from(
     used, adapted, fresh, mismatches = [], {}, {}, []
     merged = dict(arrays)
     for path, initial in arrays.items():
-        if path not in file_arrays:
+        found = path if path in file_arrays else path.replace(f"/{LOW_SCALES}/", "/")
+        if found not in file_arrays:
             fresh[path] = "not in the file"
             continue
-        array, shape = file_arrays[path], tuple(initial.shape)
-        if array.shape == shape:
+        array, shape = file_arrays[found], tuple(initial.shape)
+        if array.shape == shape and found != path:
+            adapted[path] = "that of full size"
+            merged[path] = array.astype(np.float32)
+        elif array.shape == shape:
             used.append(path)
             merged[path] = array.astype(np.float32)
         elif path == first_layer and _is_for_colour(array.shape, grey=shape):
@@ -105,15 +111,18 @@ def start_from(
         else:
             mismatches.append(f"{path} {array.shape} instead of {shape}")
     if mismatches or not used:
-        count, example = len(mismatches), next(iter(weights.arrays))
-        problem = f"{count} arrays of other shapes ({mismatches[0]})" if count else "nothing fits"
         raise DataError(
-            f"{source}: not the weights of {name} with options {dict(options)}: {problem}; the file "
-            f"has {len(weights.arrays)} arrays, the first is {example}; check model.name and its "
-            "options"
+            f"{source}: not the weights of {name} with options {dict(options)}: "
+            f"{_misfit(weights.arrays, mismatches)}; check model.name and its options"
         )
     tree = flax.traverse_util.unflatten_dict(merged, sep="/")
     return StartingWeights(tree, source, used, adapted, fresh, unused)
+
+
+def _misfit(arrays: Mapping[str, np.ndarray], mismatches: list[str]) -> str:
+    count = len(mismatches)
+    problem = f"{count} arrays of other shapes ({mismatches[0]})" if count else "nothing fits"
+    return f"{problem}; the file has {len(arrays)} arrays, the first is {next(iter(arrays))}"
 
 
 def _is_for_colour(shape: tuple[int, ...], *, grey: tuple[int, ...]) -> bool:

@@ -9,8 +9,9 @@ import flax.traverse_util
 import numpy as np
 
 from mgajax import models
-from mgajax.errors import DataError
+from mgajax.errors import ConfigError, DataError
 from mgajax.interop.torch_names import CBAM, Rules, family
+from mgajax.models.hmsanet import LOW_SCALES
 
 COUNTER = "num_batches_tracked"
 """PyTorch's count of training batches: it has no use here and is neither needed nor written."""
@@ -66,7 +67,8 @@ def from_torch(name: str, state_dict: Mapping[str, np.ndarray], **options: Any) 
         the arrays.
 
     Returns:
-      {'params': ..., 'batch_stats': ...}, float32 numpy leaves.
+      {'params': ..., 'batch_stats': ...}, float32 numpy leaves. An HMSANet with statistics for each
+      scale has the published ones in both sets.
 
     Raises:
       ConfigError: unknown network or option.
@@ -94,9 +96,15 @@ def to_torch(name: str, variables: Mapping[str, Any], **options: Any) -> dict[st
     `num_batches_tracked` is left out; `load_state_dict(strict=True)` does not ask for it.
 
     Raises:
-      ConfigError: unknown network or option.
+      ConfigError: unknown network or option, or the network has two sets of running statistics.
       DataError: the variables are not those of this network with these options.
     """
+    if options.get("statistics", "shared") != "shared":
+        raise ConfigError(
+            f"model {name} with statistics={options['statistics']!r} has no PyTorch form: the published "
+            "definition keeps one set of running statistics for all scales; export it as safetensors, "
+            "orbax, stablehlo or onnx, or train with model.options.statistics=shared"
+        )
     leaves = flax.traverse_util.flatten_dict(dict(variables), sep="/")
     entries = _entries(
         name,
@@ -142,6 +150,7 @@ def renamed_from_torch(
     entries = {
         entry.name: entry
         for entry in _entries(name, num_classes=2, channels=channels, options=options)
+        if LOW_SCALES not in entry.path
     }
     plain = {key: _plain_name(key) for key in arrays}
     prefix = max(("", "backbone."), key=lambda p: sum(p + n in entries for n in plain.values()))
@@ -177,7 +186,7 @@ def _entries(
 
 
 def _entry(path: str, shape: tuple[int, ...], *, rules: Rules) -> _Entry:
-    layer, _, leaf = path.partition("/")[2].rpartition("/")
+    layer, _, leaf = path.partition("/")[2].removeprefix(f"{LOW_SCALES}/").rpartition("/")
     translated = f"{layer}/"
     for pattern, replacement in rules:
         translated = re.sub(pattern, replacement, translated)

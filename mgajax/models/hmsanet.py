@@ -7,7 +7,7 @@ and n-scale inference give the numbers of NVIDIA's semantic-segmentation (BSD-3)
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -29,6 +29,10 @@ from mgajax.models.outputs import SegmenterOutput
 from mgajax.models.resize import resize_features
 
 TRAINING_SCALES = (0.5, 1.0)
+STATISTICS = ("shared", "per_scale")
+LOW_SCALES = "low_scales"
+"""Where `batch_stats` hold, beside the running statistics of full size, those of scales below 1."""
+
 TINY_HEAD = HeadPlan(middle=32, key=16)
 
 HMSANET_LAWS: Laws = (
@@ -66,6 +70,8 @@ class HMSANet(nn.Module):
         keeps the variables. Training always uses `TRAINING_SCALES`.
       remat: see `HRNet`; "modules" covers the heads as well.
       repeats: see `HRNet`.
+      statistics: "shared": one set of running statistics for all scales, as published; "per_scale":
+        one for the scales below 1 and one for the others, over the same parameters.
     """
 
     num_classes: int
@@ -75,6 +81,7 @@ class HMSANet(nn.Module):
     scales: tuple[float, ...] = TRAINING_SCALES
     remat: str = "none"
     repeats: str = "unrolled"
+    statistics: str = "shared"
 
     def setup(self) -> None:
         """Make the three parts."""
@@ -86,7 +93,8 @@ class HMSANet(nn.Module):
         """Segment normalised images, float32 `[b, h, w, c]` of any size and channel count.
 
         In training, pass `rngs={"dropout": key}` to `apply` (unless the dropout option is 0), and
-        expect two updates of the running statistics: the low scale's, then the high one's.
+        expect two updates of the running statistics: the low scale's, then the high one's; of each
+        set one, if there are two.
 
         Returns:
           logits: the combination over all scales, `[b, h, w, k]`.
@@ -101,6 +109,8 @@ class HMSANet(nn.Module):
         # One scale makes all variables; the others share them.
         scales = (1.0,) if self.is_initializing() else scales
         passes = self.passes(images, scales=scales, train=train)
+        if self.is_initializing() and self.statistics == "per_scale":
+            self.put_variable("batch_stats", LOW_SCALES, dict(self.variables["batch_stats"]))
         size = (images.shape[1], images.shape[2])
         logits = {scale: outputs.logits for scale, outputs in passes.items()}
         coarse = {scale: outputs.auxiliary for scale, outputs in passes.items()}
@@ -124,9 +134,21 @@ class HMSANet(nn.Module):
           ConfigError: the images are too small for a scale.
         """
         return {
-            scale: self._pass(_resize_to_scale(images, scale=scale), train=train)
+            scale: self._pass_of(scale)(self, _resize_to_scale(images, scale=scale), train=train)
             for scale in sorted(scales)
         }
+
+    def _pass_of(self, scale: float) -> Callable[..., ScalePass]:
+        """`_pass` with the running statistics of a scale."""
+        if self.statistics == "shared" or scale >= 1.0:
+            return HMSANet._pass
+        return nn.map_variables(
+            HMSANet._pass,
+            "batch_stats",
+            trans_in_fn=lambda held: {kind: sets[LOW_SCALES] for kind, sets in held.items()},
+            trans_out_fn=lambda own: {kind: {LOW_SCALES: one} for kind, one in own.items()},
+            mutable=self.is_mutable_collection("batch_stats"),
+        )
 
     def _pass(self, images: Array, *, train: bool) -> ScalePass:
         size = (images.shape[1], images.shape[2])
@@ -191,6 +213,7 @@ def hmsanet(
     dropout: float = 0.05,
     remat: str = "none",
     repeats: str = "unrolled",
+    statistics: str = "shared",
     dtype: str = "float32",
     axis_name: str | None = None,
 ) -> HMSANet:
@@ -204,6 +227,7 @@ def hmsanet(
       dropout: share of channels dropped before the logits in training.
       remat: "none" or "modules".
       repeats: "unrolled", or "scanned" for a third of the compile time (see `HRNet`).
+      statistics: "shared" (the paper's) or "per_scale" (see `HMSANet`).
       dtype: compute type.
       axis_name: mapped axis for the normalisation's statistics.
 
@@ -217,6 +241,8 @@ def hmsanet(
         raise ConfigError(f"remat={remat!r}: {nearest(str(remat), REMATERIALISATIONS)}")
     if repeats not in REPEATS:
         raise ConfigError(f"repeats={repeats!r}: {nearest(str(repeats), REPEATS)}")
+    if statistics not in STATISTICS:
+        raise ConfigError(f"statistics={statistics!r}: {nearest(str(statistics), STATISTICS)}")
     return HMSANet(
         num_classes,
         trunk_plan(trunk, modules=modules),
@@ -225,6 +251,7 @@ def hmsanet(
         check_scales(scales),
         remat,
         repeats,
+        statistics,
     )
 
 

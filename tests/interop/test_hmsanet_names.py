@@ -8,7 +8,8 @@ import pytest
 from marked_arrays import torch_shapes, torch_state, variable_shapes
 
 from mgajax import interop
-from mgajax.errors import DataError
+from mgajax.errors import ConfigError, DataError
+from mgajax.models.hmsanet import LOW_SCALES
 
 TINY = {"trunk": "hrnet_tiny"}
 
@@ -29,6 +30,18 @@ def test_there_and_back_is_exact(state: dict[str, np.ndarray]) -> None:
     assert all(np.array_equal(back[name], state[name]) for name in state)
     expected = variable_shapes("hmsanet", channels=1, classes=2, **TINY)
     assert jax.tree.map(np.shape, variables) == jax.tree.map(lambda leaf: leaf.shape, expected)
+
+
+def test_published_statistics_serve_both_sets_of_a_network_with_two(
+    state: dict[str, np.ndarray],
+) -> None:
+    found = interop.from_torch("hmsanet", state, **TINY, statistics="per_scale")
+    expected = interop.from_torch("hmsanet", state, **TINY)
+    low = found["batch_stats"].pop(LOW_SCALES)
+    for tree in (found["batch_stats"], low):
+        jax.tree.map(np.testing.assert_array_equal, tree, expected["batch_stats"])
+    with pytest.raises(ConfigError, match=r"statistics='per_scale' has no PyTorch form"):
+        interop.to_torch("hmsanet", found, **TINY, statistics="per_scale")
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from mgajax import interop, models
 from mgajax.errors import ConfigError, DataError
 from mgajax.interop.starting_weights import StartingWeights, start_from
 from mgajax.interop.weight_files import Weights, read_weights
+from mgajax.models.hmsanet import LOW_SCALES
 
 TINY = {"trunk": "hrnet_tiny"}
 NARROW = {"width": 16, "depths": (1, 1, 1, 1)}
@@ -108,6 +109,29 @@ def test_nvidias_hmsanet_of_other_classes(prefix: str) -> None:
         "coarse_logits",
     }
     assert list(found.adapted) == ["params/backbone/stem1/conv/kernel"]
+
+
+@pytest.mark.parametrize("naming", ["torch", "own"])
+def test_statistics_of_full_size_begin_those_of_the_lower_scales(naming: str) -> None:
+    arrays = published("hmsanet", classes=2, **TINY)
+    if naming == "own":
+        arrays = flat(interop.from_torch("hmsanet", arrays, **TINY))
+    options = {**TINY, "statistics": "per_scale"}
+    own = own_variables("hmsanet", channels=3, classes=2, **options)
+    found = start_from(
+        Weights(arrays, naming),
+        variables=own,
+        source=Path("file"),
+        name="hmsanet",
+        num_classes=2,
+        options=options,
+    )
+    full = found.variables["batch_stats"]
+    low = full.pop(LOW_SCALES)
+    jax.tree.map(np.testing.assert_array_equal, low, full)
+    assert set(found.adapted.values()) == {"that of full size"}
+    assert len(found.adapted) == len(jax.tree.leaves(low))
+    assert not found.fresh
 
 
 @pytest.mark.parametrize("prefix", ["", "model."])

@@ -13,7 +13,7 @@ from jax import lax
 from mgajax import models
 from mgajax.errors import ConfigError
 from mgajax.models.blocks import Layers
-from mgajax.models.hmsanet import HMSANet, combine
+from mgajax.models.hmsanet import LOW_SCALES, HMSANet, combine
 from mgajax.models.hrnet import HRNet, TrunkPlan
 from mgajax.models.ocr import HeadPlan
 from mgajax.models.outputs import SegmenterOutput
@@ -28,10 +28,12 @@ def minute(
     dropout: float = 0.0,
     remat: str = "none",
     layers: Layers = FLOAT32,
+    statistics: str = "shared",
 ) -> HMSANet:
     """Two branches, one block each, a few channels: what compiles within seconds."""
     trunk = TrunkPlan(4, modules=(1,), blocks=1, stem=4, bottlenecks=1, bottleneck_width=4)
-    return HMSANet(2, trunk, HeadPlan(8, 4, dropout), layers, scales, remat)
+    head = HeadPlan(8, 4, dropout)
+    return HMSANet(2, trunk, head, layers, scales, remat, statistics=statistics)
 
 
 @functools.cache
@@ -182,6 +184,52 @@ def test_running_statistics_take_the_low_scale_first_and_dropout_whole_channels(
         np.testing.assert_allclose(after, 2.0 * np.asarray(before) * stays, rtol=1e-6)
 
 
+def per_scale_variables() -> dict:
+    """Those of `variables`, with statistics of their own below full size."""
+    start = variables()
+    low = jax.tree.map(lambda leaf: 1.5 * leaf + 0.25, start["batch_stats"])
+    return {**start, "batch_stats": {**start["batch_stats"], LOW_SCALES: low}}
+
+
+def test_each_scale_may_keep_statistics_of_its_own() -> None:
+    """In training the same numbers as ever; each pass then moves its own set, once a step."""
+    start, x = per_scale_variables(), images(2, 64, 64, 1)
+    drawn = models.init_variables(minute(statistics="per_scale"), image_size=32, channels=1, seed=1)
+    assert jax.tree.map(np.shape, drawn) == jax.tree.map(np.shape, start)
+
+    @functools.partial(jax.jit, static_argnames="statistics")
+    def run(variables: dict, statistics: str):
+        model = minute(statistics=statistics, remat="modules")
+        return model.apply(variables, x, train=True, mutable=["batch_stats"])
+
+    expected, shared = run(variables(), "shared")
+    out, new = run(start, "per_scale")
+    np.testing.assert_array_equal(out.logits, expected.logits)
+    low = new["batch_stats"].pop(LOW_SCALES)
+
+    def moved(full: jax.Array, low: jax.Array, full_before: jax.Array, low_before: jax.Array):
+        """One set after both passes, from what each pass did to its own."""
+        return 0.9 * (low - 0.9 * low_before) + full - 0.9 * full_before + 0.81 * full_before
+
+    before, low_before = variables()["batch_stats"], start["batch_stats"][LOW_SCALES]
+    found = jax.tree.map(moved, new["batch_stats"], low, before, low_before)
+    same = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
+    jax.tree.map(same, found, shared["batch_stats"])
+
+
+def test_each_scale_is_applied_with_its_own_statistics() -> None:
+    start, x = per_scale_variables(), images(1, 32, 32, 1)
+    passes = functools.partial(HMSANet.passes, scales=(0.5, 1.0))
+    found = minute(statistics="per_scale").apply(start, x, method=passes)
+    for scale, statistics in (
+        (0.5, start["batch_stats"][LOW_SCALES]),
+        (1.0, variables()["batch_stats"]),
+    ):
+        alone = {"params": start["params"], "batch_stats": statistics}
+        expected = minute().apply(alone, x, method=passes)[scale]
+        np.testing.assert_allclose(found[scale].logits, expected.logits, atol=1e-6)
+
+
 def test_rematerialisation_changes_no_number() -> None:
     x, start = images(2, 32, 32, 1), variables()
     state = {kind: tree["backbone"] for kind, tree in start.items()}
@@ -326,6 +374,7 @@ def test_the_largest_network_starts_in_seconds() -> None:
         ({"scales": (-0.5, 1.0)}, ["scales=(-0.5, 1.0)", "positive"]),
         ({"scales": (math.nan, 1.0)}, ["scales=(nan, 1.0)"]),
         ({"remat": "module"}, ["remat='module'", "did you mean 'modules'", "none"]),
+        ({"statistics": "per scale"}, ["statistics='per scale'", "did you mean 'per_scale'"]),
         ({"repeats": "scaned"}, ["repeats='scaned'", "did you mean 'scanned'", "unrolled"]),
         ({"dropout": 1.0}, ["dropout=1.0"]),
         ({"dtype": "float16"}, ["dtype='float16'", "bfloat16"]),
