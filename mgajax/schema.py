@@ -6,6 +6,7 @@ A leaf: it imports nothing of ours. The order of each tuple is the integer code 
 CLASS_NAMES: tuple[str, ...] = ("Normal", "COVID-19", "CAP")
 """Labels 0, 1, 2 (folder prefix of the curated set minus one)."""
 
+NORMAL: int = CLASS_NAMES.index("Normal")
 COVID: int = CLASS_NAMES.index("COVID-19")
 """The positive class of the paper's binary (COVID-vs-rest) metrics."""
 

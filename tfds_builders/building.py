@@ -173,6 +173,8 @@ def _name_value(config: Any, option: str) -> object:
             key: list[Any] = sorted(config.first_ids.items())
         case "test_with":
             key = sorted(config.test_patients)
+        case "healthy":
+            key = [config.healthy_fingerprint]
         case _:
             return value
     return hashlib.sha256(repr(key).encode()).hexdigest()[:12]

@@ -22,6 +22,7 @@ def add_build(commands: Any) -> None:
             "mgajax build covid_ct_slices --manual_dir DOWNLOADS",
             "mgajax build covid_ct_slices --manual_dir DOWNLOADS --option masks=masks",
             "mgajax build covid_ct_lesions --manual_dir LESIONS --test_with tensorflow_datasets/covid_ct_slices",
+            "mgajax build covid_ct_lesions --manual_dir LESIONS --option healthy=DOWNLOADS",
             "mgajax build ct_phantom --option patients=60",
         ),
         epilog=(
@@ -30,7 +31,8 @@ def add_build(commands: Any) -> None:
             "                    meta_data_covid.csv, meta_data_normal.csv and meta_data_cap.csv;\n"
             "                    --option masks=DIR adds the masks that `mgajax segment` made\n"
             "  covid_ct_lesions  frames with annotated lesions: --manual_dir holds frames/ and masks/,\n"
-            "                    and meta_data_covid.csv, which knows MedSeg's patients\n"
+            "                    and meta_data_covid.csv, which knows MedSeg's patients;\n"
+            "                    --option healthy=DIR adds the curated set's Normal slices\n"
             "  ct_phantom        drawn slices with known lesions; needs no --manual_dir"
         ),
     )

@@ -5,11 +5,18 @@ and mask, and refuses a copy that is damaged beyond a given share.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mgajax.curation.findings import BuildReport, Finding, Findings, count_groups
+from mgajax.curation.findings import (
+    BuildReport,
+    Finding,
+    Findings,
+    count_groups,
+    joined_summaries,
+)
 from mgajax.curation.inspection import Candidate, inspect
 from mgajax.curation.kaggle_layout import KaggleLayout, KaggleRow, find_layout, read_rows
 from mgajax.curation.lesion_masks import attach_masks, find_masks
@@ -26,6 +33,8 @@ from mgajax.errors import DataError
 from mgajax.folders import is_clutter
 from mgajax.schema import CLASS_NAMES
 
+CLASSES = range(len(CLASS_NAMES))
+
 
 @dataclass(frozen=True)
 class Catalogue:
@@ -35,7 +44,9 @@ class Catalogue:
     report: BuildReport
 
 
-def read_catalogue(manual_dir: Path, *, max_damage_share: float, masks: str = "use") -> Catalogue:
+def read_catalogue(
+    manual_dir: Path, *, max_damage_share: float, masks: str = "use", labels: Sequence[int] = CLASSES
+) -> Catalogue:
     """Read and verify the curated set under `manual_dir`.
 
     Args:
@@ -43,6 +54,7 @@ def read_catalogue(manual_dir: Path, *, max_damage_share: float, masks: str = "u
       max_damage_share: the share of names, in [0, 1], that may be damaged or unmatched.
       masks: "use" or "ignore" the masks beside the slices; or a folder of predicted masks, for the
         slices without an annotated one.
+      labels: the classes whose slices are read.
 
     Raises:
       DataError: for missing parts, unreadable tables, a class with a table or pictures alone, or too
@@ -50,8 +62,8 @@ def read_catalogue(manual_dir: Path, *, max_damage_share: float, masks: str = "u
     """
     layout = find_layout(manual_dir)
     findings = Findings()
-    files = list_pictures(layout, findings=findings)
-    rows = read_rows(layout)
+    files = [file for file in list_pictures(layout, findings=findings) if file.label in labels]
+    rows = [row for row in read_rows(layout) if row.label in labels]
     _check_classes(rows, files, layout=layout, findings=findings)
     candidates = _find_candidates(match_rows(rows, files, findings=findings), findings=findings)
     records = inspect(candidates, findings=findings)
@@ -84,6 +96,29 @@ def join_people(catalogue: Catalogue, *, first_ids: Mapping[str, str]) -> Catalo
     )
     patients = len({record.patient for record in records})
     return Catalogue(records=records, report=replace(catalogue.report, patients=patients))
+
+
+def joined(first: Catalogue, second: Catalogue) -> Catalogue:
+    """The slices of two inputs, each checked by itself, as of one; the first's stand first."""
+    reports = first.report, second.report
+    records = (*first.records, *second.records)
+    by_group: Counter[str] = Counter()
+    for report in reports:
+        by_group.update(report.by_group)
+    report = BuildReport(
+        rows=sum(report.rows for report in reports),
+        files=sum(report.files for report in reports),
+        slices=len(records),
+        patients=len({record.patient for record in records}),
+        masked=sum(report.masked for report in reports),
+        predicted=sum(report.predicted for report in reports),
+        by_group=dict(sorted(by_group.items())),
+        findings=joined_summaries(report.findings for report in reports),
+        damage_share=max(report.damage_share for report in reports),
+        max_damage_share=second.report.max_damage_share,
+        masks_made_by={**first.report.masks_made_by, **second.report.masks_made_by},
+    )
+    return Catalogue(records=records, report=report)
 
 
 def _check_classes(

@@ -145,6 +145,21 @@ class FindingSummary:
     examples: tuple[str, ...]
 
 
+def joined_summaries(several: Iterable[Iterable[FindingSummary]]) -> tuple[FindingSummary, ...]:
+    """The findings of several inputs as of one, in the order of `Finding`."""
+    found = [summary for summaries in several for summary in summaries]
+    by_kind = {kind: [one for one in found if one.kind is kind] for kind in Finding}
+    return tuple(
+        FindingSummary(
+            kind=kind,
+            count=sum(one.count for one in same),
+            examples=tuple(sorted(name for one in same for name in one.examples)[:MAX_EXAMPLES]),
+        )
+        for kind, same in by_kind.items()
+        if same
+    )
+
+
 @dataclass(frozen=True)
 class BuildReport:
     """The content of an input, what of it can be used, and the findings.

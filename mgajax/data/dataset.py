@@ -13,7 +13,7 @@ from mgajax.data.splits import Split, assert_patient_disjoint
 from mgajax.data.table import SliceTable
 from mgajax.errors import DataError
 from mgajax.progress import say
-from mgajax.schema import CLASS_NAMES, MASK_ORIGINS
+from mgajax.schema import MASK_ORIGINS, NORMAL
 
 NORMAL_MASKS = ("empty", "unknown")
 """How a Normal slice without a mask is read: as empty of lesions, or as unknown."""
@@ -117,5 +117,5 @@ def known_masks(
     known = np.isin(table.mask_origins, mask_origins)
     if normal_mask == "empty":
         nobody = table.mask_origins == MASK_ORIGINS[0]
-        known = known | (nobody & (table.labels == CLASS_NAMES.index("Normal")))
+        known = known | (nobody & (table.labels == NORMAL))
     return known.astype(np.float32)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 from built_records import records
-from kaggle_fixture import Drawn, draw
+from kaggle_fixture import FOLDERS, SLICES, Drawn, draw, write_copy
 from pairs_fixture import EFFUSION, LESION, PAIRS, SIDE, write_pairs
 from PIL import Image
 from unchecked import unchecked
@@ -67,6 +67,30 @@ def test_splits_hold_whole_people_and_the_leaking_kind_says_otherwise(built: Bui
     assert leaking.leaks
     assert leaking.counts(table.labels) == split.counts(table.labels)
     assert "LEAKS" in leaking.notes[0]
+
+
+def test_slices_of_healthy_people_join_the_pairs(
+    copy: Path, tmp_path: Path, built: BuildResult
+) -> None:
+    curated = write_copy(tmp_path / "curated", nesting="single")
+    result = build_pairs(copy, tmp_path / "data", healthy=str(curated), max_damage_share=1.0)
+    found, pairs = records(result.directory), records(built.directory)
+    healthy = {name: record for name, record in found.items() if name not in pairs}
+    names = {one.on_disk for one in SLICES if CLASS_NAMES[one.label] == "Normal"}
+    assert set(healthy) == names
+    assert {CLASS_NAMES[record["label"]] for record in healthy.values()} == {"Normal"}
+    assert {MASK_ORIGINS[record["mask_origin"]] for record in healthy.values()} == {"none"}
+    assert not any(record["lesion_mask"].any() for record in healthy.values())
+    assert result.record["slices"] == len(pairs) + len(names)
+    table = read_table(result.directory)
+    assert_patient_disjoint(make_split(table, kind="built", seed=0), table.patients)
+    again = build_pairs(copy, tmp_path / "data", healthy=str(curated), max_damage_share=1.0)
+    assert again.status == "reused"
+    (curated / "curated_data" / FOLDERS[0] / "N001_121.png").unlink()
+    other = build_pairs(copy, tmp_path / "data", healthy=str(curated), max_damage_share=1.0)
+    assert other.directory != result.directory
+    with pytest.raises(DataError, match="expected the class folders"):
+        build_pairs(copy, tmp_path / "data", healthy=str(copy))
 
 
 def people(result: BuildResult, split: str) -> set[str]:

@@ -12,12 +12,13 @@ from typing import ClassVar
 
 import tensorflow_datasets as tfds
 
-from mgajax.curation.catalogue import Catalogue
+from mgajax.curation.catalogue import Catalogue, files_fingerprint, joined, read_catalogue
+from mgajax.curation.kaggle_layout import find_layout
 from mgajax.curation.lesion_pairs import add_pooled, find_pairs, pairs_fingerprint, read_pairs
 from mgajax.data.columns import SliceColumns
 from mgajax.data.splits import Split, lesion_split
 from mgajax.data.table import read_table
-from mgajax.schema import SPLITS
+from mgajax.schema import NORMAL, SPLITS
 from tfds_builders.catalogued import CataloguedBuilder, CataloguedConfig
 
 ALONE = "people who test in covid_ct_slices may train here: --test_with DIR keeps them out"
@@ -30,16 +31,28 @@ class CovidCtLesionsConfig(CataloguedConfig):
     Attributes:
       test_with: a built classification set, or "". Its test people are not used for training here, so
         that no segmenter that has seen a person predicts masks of that person's test slices.
+      healthy: a curated set as it was downloaded (the folder of curated_data/), or "". Its Normal
+        slices join the pairs, without a mask: `data.normal_mask=empty` makes them examples of lungs
+        without a lesion.
 
     Raises:
-      DataError: `test_with` is no built data set.
+      DataError: `test_with` is no built data set, or `healthy` no curated one.
     """
 
     test_with: str = ""
+    healthy: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _ = self.test_patients
+        _ = self.test_patients, self.healthy_fingerprint
+
+    @functools.cached_property
+    def healthy_fingerprint(self) -> str:
+        """A hash of what would be read from `healthy`; "" without."""
+        if not self.healthy:
+            return ""
+        layout = find_layout(Path(self.healthy).expanduser())
+        return files_fingerprint([layout.tables[NORMAL]], folders=[layout.class_folders[NORMAL]])
 
     @functools.cached_property
     def test_patients(self) -> frozenset[str]:
@@ -81,12 +94,22 @@ class CovidCtLesions(CataloguedBuilder):
     """
 
     def input_fingerprint(self, manual_dir: Path) -> str:
-        """A hash of the input in `manual_dir`."""
-        return pairs_fingerprint(find_pairs(manual_dir))
+        """A hash of the input in `manual_dir` and of `healthy`."""
+        return pairs_fingerprint(find_pairs(manual_dir)) + self.builder_config.healthy_fingerprint
 
     def read(self, manual_dir: Path) -> Catalogue:
-        """The verified pairs; see `lesion_pairs.read_pairs`."""
-        return read_pairs(manual_dir, max_damage_share=self.builder_config.max_damage_share)
+        """The verified pairs, see `lesion_pairs.read_pairs`, after the slices of healthy people."""
+        config = self.builder_config
+        pairs = read_pairs(manual_dir, max_damage_share=config.max_damage_share)
+        if not config.healthy:
+            return pairs
+        healthy = read_catalogue(
+            Path(config.healthy).expanduser(),
+            max_damage_share=config.max_damage_share,
+            masks="ignore",
+            labels=[NORMAL],
+        )
+        return joined(healthy, pairs)
 
     def split(self, table: SliceColumns) -> Split:
         """2,329/200/200 for the full set, see `mgajax.data.splits.lesion_split`."""
