@@ -61,6 +61,11 @@ def check_comparable(subject: Subject) -> None:
             f"--peer torch with loss.kind={config.loss.kind}: its loss is the cross-entropy; "
             "add --config.loss.kind=cross_entropy"
         )
+    if config.task == TaskName.SEGMENTATION and config.loss.dice_weight > 0:
+        raise ConfigError(
+            f"--peer torch with loss.dice_weight={config.loss.dice_weight}: its loss is the "
+            "cross-entropy alone; add --config.loss.dice_weight=0"
+        )
 
 
 def make_job(subject: Subject) -> TorchJob:

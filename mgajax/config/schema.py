@@ -199,6 +199,8 @@ class SegmenterLoss:
     # cross_entropy (Paper §5.1), or rmi: half binary cross-entropy, half region mutual
     # information (Tao et al. 2020).
     kind: str = "cross_entropy"
+    # Weight of the soft Dice loss beside it, over all known pixels of a batch; 0: none.
+    dice_weight: float = 0.0
     # Weight of the coarse prediction of HMSANet and DeepLabV3 (0.4 in Tao et al.'s code).
     auxiliary_weight: float = 0.4
     # Weight of each scale's own prediction (HMSANet): 0, or 0.05 as in Tao et al.'s Cityscapes runs.
@@ -283,7 +285,8 @@ class SegmenterSettings(RunSettings):
     loss: SegmenterLoss = SegmenterLoss()
     # The frames of the lesion set are mostly 512 pixels wide; the paper does not state its size.
     preparation: PreparationSettings = PreparationSettings(image_size=512)
-    # Only slices with an annotated mask are examples; `empty` adds Normal slices without one.
+    # Only slices with an annotated mask are examples; `empty` adds Normal slices without one, which
+    # `mgajax build covid_ct_lesions --option healthy=DIR` puts beside them.
     data: DataSettings = DataSettings(normal_mask="unknown")
     # Stochastic gradient descent (Paper §5.1). The paper names no schedule; the base paper's code
     # decays linearly (poly, exponent 1).

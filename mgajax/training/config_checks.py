@@ -65,6 +65,7 @@ MINIMUM: Mapping[str, float] = {
     "optimiser.power": 0.0,
     "loss.attention_weight": 0.0,
     "loss.auxiliary_weight": 0.0,
+    "loss.dice_weight": 0.0,
     "loss.scale_weight": 0.0,
 }
 

@@ -29,6 +29,9 @@ LESION = 1
 BINARY_OFFSET = 1.0
 """Added to the count of pixels that divides the binary cross-entropy (NVIDIA's reduction)."""
 
+TINY = 1e-6
+"""The least divisor."""
+
 RMI_POOLING = 4
 RMI_REACH = 3
 RMI_RIDGE = 5e-4
@@ -84,6 +87,25 @@ def pixel_binary_cross_entropy(
     truth, known = _one_hot(targets, like=logits)
     errors = jax.nn.softplus(jnp.where(truth, -logits, logits))
     return _known_mean(jnp.sum(errors, axis=-1), known)
+
+
+def soft_dice(
+    logits: Float[Array, "b h w k"], targets: Int[Array, "b h w"]
+) -> tuple[Float[Array, "b"], Float[Array, "b"]]:
+    """1 − Dice of the lesion's probabilities against its pixels (Milletari et al. 2016, sums unsquared).
+
+    Every pixel of lesion counts against all that were said to be: what is rare is not lost among
+    what is not.
+
+    Returns:
+      1 − 2 Σ p t / Σ (p + t) over each image's known pixels, and that divisor, so that the weighted
+      mean of a batch is its pooled loss. The divisor depends on the logits: reduce it as a ratio.
+    """
+    known = targets != IGNORE
+    actual = (known & (targets == LESION)).astype(logits.dtype)
+    likely = jnp.where(known, lesion_probability(logits), 0.0)
+    both, either = (jnp.sum(x, axis=(1, 2)) for x in (likely * actual, likely + actual))
+    return 1.0 - 2.0 * both / jnp.maximum(either, TINY), either
 
 
 def rmi(

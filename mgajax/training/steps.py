@@ -141,6 +141,10 @@ def _share_of_mean(term: Term, axis: str | None) -> _Mean:
     count = lax.stop_gradient(_sum(term.weights.sum(), axis))
     divisor = jnp.maximum(count + jnp.float32(term.offset), jnp.float32(1))
     share = (term.values * term.weights).sum() / divisor
+    if term.is_ratio:  # d(n / w) = (dn − n / w dw) / w, with n and w of the global batch
+        mean = lax.stop_gradient(_sum(share, axis))
+        own = term.weights.sum()
+        share = share - mean * (own - lax.stop_gradient(own)) / divisor
     return _Mean(share=share, present=(count > 0).astype(jnp.float32))
 
 

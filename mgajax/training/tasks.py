@@ -20,6 +20,7 @@ CROSS_ENTROPY = "cross_entropy"
 ATTENTION = "attention"
 LUNGS = "lungs"
 AUXILIARY = "auxiliary"
+SOFT_DICE = "soft_dice"
 SEGMENTATION_LOSSES = ("cross_entropy", "rmi")
 COARSE_PREDICTIONS = ("ocr", "fcn")
 """Auxiliary predictions weighted by `auxiliary_weight`; the others, of the scales, by `scale_weight`."""
@@ -44,11 +45,13 @@ class Term:
       values: float32 [b], one an example (a mean over its pixels, if it has pixels).
       weights: float32 [b], how much each counts (its pixels); 0 for padding and unknown masks.
       offset: see above.
+      is_ratio: the weights depend on the parameters, too, and are differentiated like the values.
     """
 
     values: Any
     weights: Any
     offset: float = flax.struct.field(pytree_node=False, default=0.0)
+    is_ratio: bool = flax.struct.field(pytree_node=False, default=False)
 
 
 Terms: TypeAlias = dict[str, Term]
@@ -170,7 +173,8 @@ def make_segmentation_task(loss: ConfigDict) -> Task:
     The main loss is the cross-entropy of the combined logits (Paper §5.1), or half the binary
     cross-entropy and half the region mutual information (Zhao et al. 2019, as in Tao et al. 2020).
     Coarse predictions (OCR's, DeepLab's) count with `auxiliary_weight`, each scale's own with
-    `scale_weight`, by cross-entropy or, under `rmi`, by binary cross-entropy.
+    `scale_weight`, by cross-entropy or, under `rmi`, by binary cross-entropy. With `dice_weight` the
+    soft Dice of the combined logits comes beside the main loss.
 
     The best checkpoint is that of the highest validation Dice. The paper does not name a
     criterion; Tao et al.'s code keeps the highest mean IoU, which orders checkpoints alike where there
@@ -178,7 +182,7 @@ def make_segmentation_task(loss: ConfigDict) -> Task:
     that finds many.
 
     Args:
-      loss: `kind`, `auxiliary_weight`, `scale_weight`.
+      loss: `kind`, `dice_weight`, `auxiliary_weight`, `scale_weight`.
     """
     auxiliary_term = _pixel_term if loss.kind == "cross_entropy" else _binary_term
 
@@ -191,6 +195,10 @@ def make_segmentation_task(loss: ConfigDict) -> Task:
                 "binary_cross_entropy": _binary_term(output.logits, targets),
                 "rmi": Term(*segmentation_losses.rmi(output.logits, targets)),
             }
+        if loss.dice_weight > 0.0:
+            found[SOFT_DICE] = Term(
+                *segmentation_losses.soft_dice(output.logits, targets), is_ratio=True
+            )
         for name, logits in output.auxiliary.items():
             if name in COARSE_PREDICTIONS:
                 by_name[AUXILIARY] = auxiliary_term(logits, targets)
@@ -213,6 +221,7 @@ def make_segmentation_task(loss: ConfigDict) -> Task:
             CROSS_ENTROPY: 1.0,
             "binary_cross_entropy": 0.5,
             "rmi": 0.5,
+            SOFT_DICE: loss.dice_weight,
             AUXILIARY: loss.auxiliary_weight,
             "scale_0.5": loss.scale_weight,
             "scale_1.0": loss.scale_weight,

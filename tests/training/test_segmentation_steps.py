@@ -1,5 +1,6 @@
 """The step that trains segmenters: the same numbers on any number of devices, and which they are."""
 
+import dataclasses
 import functools
 
 import flax.linen as nn
@@ -12,7 +13,7 @@ from drawn import SIDE, computing_in, draw_examples, start
 from ml_collections import ConfigDict
 
 from mgajax.data.augmentation import Augmentation
-from mgajax.data.loader import take, training_rows
+from mgajax.data.loader import take, to_float, training_rows
 from mgajax.models.blocks import Layers
 from mgajax.models.initialise import RESNET_LAWS
 from mgajax.models.outputs import SegmenterOutput
@@ -23,6 +24,7 @@ from mgajax.training.state import TrainState, make_optimiser
 from mgajax.training.tasks import make_segmentation_task
 
 STEPS, BATCH = 3, 8
+STILL = Augmentation(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 class SmallSegmenter(nn.Module):
@@ -48,7 +50,13 @@ class SmallSegmenter(nn.Module):
 
 def loss_settings(**changed) -> ConfigDict:
     return ConfigDict(
-        {"kind": "cross_entropy", "auxiliary_weight": 0.4, "scale_weight": 0.05} | changed
+        {
+            "kind": "cross_entropy",
+            "dice_weight": 0.5,
+            "auxiliary_weight": 0.4,
+            "scale_weight": 0.05,
+        }
+        | changed
     )
 
 
@@ -106,14 +114,51 @@ def test_one_image_on_each_of_eight_devices_equals_a_batch_of_eight(
 
 def test_the_loss_is_the_weighted_sum_of_its_terms() -> None:
     first = train("cross_entropy", parallel="jit", devices=1)[1][0]
-    expected = first["cross_entropy"] + 0.4 * first["auxiliary"]
+    expected = first["cross_entropy"] + 0.5 * first["soft_dice"] + 0.4 * first["auxiliary"]
     expected += 0.05 * (first["scale_0.5"] + first["scale_1.0"])
     assert first["loss"] == pytest.approx(expected, rel=1e-7)  # the weights are float32
     first = train("rmi", parallel="jit", devices=1)[1][0]
     expected = 0.5 * first["binary_cross_entropy"] + 0.5 * first["rmi"] + 0.4 * first["auxiliary"]
+    expected += 0.5 * first["soft_dice"]
     expected += 0.05 * (first["scale_0.5"] + first["scale_1.0"])
     assert first["loss"] == pytest.approx(expected, rel=1e-7)
     assert "cross_entropy" in first, "validation and the log always have it"
+
+
+def test_soft_dice_is_differentiated_as_one_ratio_of_the_batch() -> None:
+    """SGD without momentum moves the parameters by the gradient of the pooled ratio itself."""
+    layout = make_layout(parallel="jit", devices=1)
+    loss = loss_settings(dice_weight=1.0, auxiliary_weight=0.0, scale_weight=0.0)
+    settings = step_settings(layout, loss)
+    batch = take(draw_examples(BATCH), np.arange(BATCH, dtype=np.int32))
+    state = start(layout, settings)
+    plain = dataclasses.replace(settings, augmentation=STILL)
+
+    def gradient(terms: tuple[str, ...]) -> dict:
+        def pick(output, batch, masks):
+            found = settings.task.terms(output, batch, masks)
+            return {name: found[name] for name in terms}
+
+        task = dataclasses.replace(settings.task, terms=pick)
+        optimiser = make_optimiser(settings.schedule, name="sgd")
+        one = dataclasses.replace(plain, task=task, optimiser=optimiser)
+        begun = state.replace(opt_state=optimiser.init(state.params))
+        after, _ = jax.jit(functools.partial(steps.train_step, settings=one))(begun, batch)
+        return jax.tree.map(lambda new, old: (old - new) / 0.01, after.params, begun.params)
+
+    def pooled(params: dict) -> jax.Array:
+        rngs = {"dropout": jax.random.fold_in(jax.random.key(0), state.step)}
+        variables = {"params": params["model"], "batch_stats": state.batch_stats}
+        output, _ = settings.model.apply(
+            variables, to_float(batch.images), train=True, mutable=["batch_stats"], rngs=rngs
+        )
+        known = batch.mask_weights[:, None, None]
+        likely = jax.nn.softmax(output.logits)[..., 1] * known
+        lesion = (batch.masks[..., 0] >= 128).astype(jnp.float32) * known
+        return 1.0 - 2.0 * jnp.sum(likely * lesion) / jnp.sum(likely + lesion)
+
+    same = functools.partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-5)
+    jax.tree.map(same, gradient(("soft_dice",)), jax.jit(jax.grad(pooled))(state.params))
 
 
 def test_scales_without_weight_are_no_terms() -> None:
