@@ -45,7 +45,11 @@ class Catalogue:
 
 
 def read_catalogue(
-    manual_dir: Path, *, max_damage_share: float, masks: str = "use", labels: Sequence[int] = CLASSES
+    manual_dir: Path,
+    *,
+    max_damage_share: float,
+    masks: str = "use",
+    labels: Sequence[int] = CLASSES,
 ) -> Catalogue:
     """Read and verify the curated set under `manual_dir`.
 
