@@ -111,10 +111,8 @@ def start_from(
         else:
             mismatches.append(f"{path} {array.shape} instead of {shape}")
     if mismatches or not used:
-        raise DataError(
-            f"{source}: not the weights of {name} with options {dict(options)}: "
-            f"{_misfit(weights.arrays, mismatches)}; check model.name and its options"
-        )
+        reason = f"{name} with options {dict(options)}: {_misfit(weights.arrays, mismatches)}"
+        raise DataError(f"{source}: not the weights of {reason}; check model.name and its options")
     tree = flax.traverse_util.unflatten_dict(merged, sep="/")
     return StartingWeights(tree, source, used, adapted, fresh, unused)
 

@@ -196,9 +196,7 @@ def make_segmentation_task(loss: ConfigDict) -> Task:
                 "rmi": Term(*segmentation_losses.rmi(output.logits, targets)),
             }
         if loss.dice_weight > 0.0:
-            found[SOFT_DICE] = Term(
-                *segmentation_losses.soft_dice(output.logits, targets), is_ratio=True
-            )
+            found[SOFT_DICE] = _soft_dice_term(output.logits, targets)
         for name, logits in output.auxiliary.items():
             if name in COARSE_PREDICTIONS:
                 by_name[AUXILIARY] = auxiliary_term(logits, targets)
@@ -217,21 +215,26 @@ def make_segmentation_task(loss: ConfigDict) -> Task:
         terms=terms,
         scores=scores,
         predictions=_lesion_predictions,
-        weights={
-            CROSS_ENTROPY: 1.0,
-            "binary_cross_entropy": 0.5,
-            "rmi": 0.5,
-            SOFT_DICE: loss.dice_weight,
-            AUXILIARY: loss.auxiliary_weight,
-            "scale_0.5": loss.scale_weight,
-            "scale_1.0": loss.scale_weight,
-        },
+        weights=_pixel_weights(loss),
         learned=(),
         headline="dice",
         criterion=Criterion.DICE,
         mask_origins=("annotated",),
         needs_masks=True,
     )
+
+
+def _pixel_weights(loss: ConfigDict) -> dict[str, float]:
+    """The factor of each term of a segmenter's loss."""
+    return {
+        CROSS_ENTROPY: 1.0,
+        "binary_cross_entropy": 0.5,
+        "rmi": 0.5,
+        SOFT_DICE: loss.dice_weight,
+        AUXILIARY: loss.auxiliary_weight,
+        "scale_0.5": loss.scale_weight,
+        "scale_1.0": loss.scale_weight,
+    }
 
 
 def _targets(batch: Batch, masks: Float[Array, "b h w 1"]) -> Int[Array, "b h w"]:
@@ -246,6 +249,10 @@ def _pixel_term(logits: Float[Array, "b h w k"], targets: Int[Array, "b h w"]) -
 def _binary_term(logits: Float[Array, "b h w k"], targets: Int[Array, "b h w"]) -> Term:
     values, weights = segmentation_losses.pixel_binary_cross_entropy(logits, targets)
     return Term(values, weights, offset=segmentation_losses.BINARY_OFFSET)
+
+
+def _soft_dice_term(logits: Float[Array, "b h w k"], targets: Int[Array, "b h w"]) -> Term:
+    return Term(*segmentation_losses.soft_dice(logits, targets), is_ratio=True)
 
 
 def _lesion_predictions(output: Any) -> dict[str, Array]:
