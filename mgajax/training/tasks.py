@@ -196,7 +196,7 @@ def make_segmentation_task(loss: ConfigDict) -> Task:
                 "rmi": Term(*segmentation_losses.rmi(output.logits, targets)),
             }
         if loss.dice_weight > 0.0:
-            found[SOFT_DICE] = _soft_dice_term(output.logits, targets)
+            by_name[SOFT_DICE] = _soft_dice_term(output.logits, targets)
         for name, logits in output.auxiliary.items():
             if name in COARSE_PREDICTIONS:
                 by_name[AUXILIARY] = auxiliary_term(logits, targets)
