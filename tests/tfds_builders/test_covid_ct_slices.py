@@ -342,11 +342,11 @@ import resource, signal, sys
 from mgajax.errors import DataError
 from tfds_builders import build, building
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-prepare = building._prepare
+write = building._write
 def on_full_disk(*args):
     resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))
-    prepare(*args)
-building._prepare = on_full_disk
+    write(*args)
+building._write = on_full_disk
 try:
     build("covid_ct_slices", manual_dir=sys.argv[1], data_dir=sys.argv[2])
 except DataError as error:
