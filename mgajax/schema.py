@@ -21,6 +21,9 @@ SOURCES: tuple[str, ...] = (
 )
 """The seven public archives of the curated set (paper, Table 1)."""
 
+ONE_PERSON: str = "all"
+"""The patient id, after the source, of all slices of a source whose people nothing tells apart."""
+
 MASK_ORIGINS: tuple[str, ...] = ("none", "annotated", "predicted")
 """Where a slice's lesion mask came from; `none` means that nobody has looked for lesions."""
 

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from mgajax.cli.command import add_command
+from mgajax.cli.real_slices import EPILOG, OPTIONS, add_real_options, refuse, run_real_slices
 from mgajax.experiments.budgets import BUDGETS
+from mgajax.experiments.real.budgets import BUDGETS as REAL_BUDGETS
 from mgajax.progress import say
 
 NAMES = {
@@ -40,6 +42,9 @@ PARTS = {
 
 ALL = "all"
 
+REAL = "real"
+"""Both steps on real slices: stages of its own, see `cli.real_slices`."""
+
 
 def add_experiment(commands: Any) -> None:
     """Add the command to the parser's `commands`."""
@@ -57,20 +62,25 @@ def add_experiment(commands: Any) -> None:
         examples=(
             "mgajax experiment table4 --workdir runs/table4 --data tensorflow_datasets/covid_ct_slices",
             "mgajax experiment fig8 --workdir runs/fig8 --runs runs/shared --budget small --seeds 1",
+            "mgajax experiment real --workdir runs/real --slices SLICES --lesions PAIRS --budget hours",
         ),
         epilog=(
             f"experiments:\n{names}\n"
-            f"  {ALL:<{width}}  every one, each in WORKDIR/NAME, with their runs shared\n"
+            f"  {ALL:<{width}}  every one of these, each in WORKDIR/NAME, with their runs shared\n"
+            f"  {REAL:<{width}}  both steps on few real slices, cross-validated over people; see below\n"
             f"also {parts}\n\n"
             "budgets (default: full with --data, small without):\n"
             f"{budgets}\n\n"
+            f"{EPILOG}\n\n"
             "Stopped or killed, the same command goes on and repeats no finished run. WORKDIR gets\n"
             "results.json, results.md, results.csv and figures.\n"
             "A key of one arm:  --config.unet.epochs=50"
         ),
         overrides=True,
     )
-    command.add_argument("name", choices=(*NAMES, *PARTS, ALL), metavar="NAME", help="see below")
+    command.add_argument(
+        "name", choices=(*NAMES, *PARTS, ALL, REAL), metavar="NAME", help="see below"
+    )
     command.add_argument("--workdir", type=Path, required=True, help="gets the results")
     command.add_argument(
         "--runs",
@@ -79,7 +89,8 @@ def add_experiment(commands: Any) -> None:
         help="gets the runs; experiments that share it share equal runs (default: WORKDIR/runs)",
     )
     command.add_argument("--data", type=Path, help="a built data set; without, slices are drawn")
-    command.add_argument("--budget", choices=tuple(BUDGETS), help="see below")
+    names = tuple(dict.fromkeys((*BUDGETS, *REAL_BUDGETS)))
+    command.add_argument("--budget", choices=names, help="see below")
     command.add_argument("--seeds", type=int, metavar="N", help="how many; default: the budget's")
     command.add_argument(
         "--jobs", type=int, default=1, metavar="N", help="runs at a time, each on its share"
@@ -91,10 +102,14 @@ def add_experiment(commands: Any) -> None:
         "--compare", type=Path, nargs="+", default=[], metavar="RUN", help="significance: the runs"
     )
     command.add_argument("--split", type=Path, metavar="FILE.csv", help="dataset: for Table 2")
+    add_real_options(command)
 
 
 def experiment(arguments: argparse.Namespace, overrides: list[str]) -> int:
     """Run one experiment, or all; the exit code is 1 where a run failed."""
+    if arguments.name == REAL:
+        return run_real_slices(arguments, overrides)
+    refuse(arguments, OPTIONS, why=f"an option of `mgajax experiment {REAL}`")
     names = [PARTS.get(arguments.name, arguments.name)]
     root, code = arguments.workdir, 0
     if arguments.name == ALL:

@@ -30,15 +30,12 @@ from mgajax.curation.matching import identify
 from mgajax.curation.names import pair_name, source_of
 from mgajax.errors import DataError
 from mgajax.folders import is_clutter
-from mgajax.schema import COVID
+from mgajax.schema import COVID, ONE_PERSON
 
 TABLE: str = TABLES[COVID]
 
 ANNOTATED_SOURCES: tuple[str, ...] = ("medseg", "jun", "morozov")
 """The archives with annotated lesions; the table's rows of these are the set's frames."""
-
-ONE_PERSON: str = "all"
-"""The patient id of MedSeg's frames where the table does not name their people."""
 
 
 @dataclass(frozen=True)

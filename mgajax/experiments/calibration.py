@@ -42,7 +42,7 @@ def _examine(finished: StudyInput) -> StudyResults:
 
 def _arm(name: str, runs: Mapping[int, PlannedRun]) -> list[Measurement]:
     tests = {seed: predictions_of(run) for seed, run in runs.items()}
-    temperatures = {seed: _temperature(run) for seed, run in runs.items()}
+    temperatures = {seed: fitted_temperature(run) for seed, run in runs.items()}
     arms = {
         "before": _replicates(tests),
         "after": _replicates(
@@ -83,8 +83,8 @@ def _replicates(by_seed: Mapping[int, Predictions]) -> dict:
     return {seed: replicates[str(seed)] for seed in by_seed}
 
 
-def _temperature(run: PlannedRun) -> float:
-    """Of a run; its validation slices are evaluated when that has not been done."""
+def fitted_temperature(run: PlannedRun) -> float:
+    """What a run's validation slices ask for; they are evaluated when that has not been done."""
     if not (run.folder / EVALUATION_FOLDER / "validation_predictions.csv").is_file():
         evaluate_run(run.folder, split="validation")
     known = predictions_of(run, split="validation")

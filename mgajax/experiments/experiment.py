@@ -1,7 +1,7 @@
 """An experiment from its plan to its results: runs, numbers, tables, figures."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -201,8 +201,32 @@ def _finished(
 def write_results(
     order: Order, results: StudyResults, outcomes: Sequence[RunOutcome]
 ) -> ExperimentResults:
-    """Write `results.md`, `results.csv` and, last, for whoever waits for it, `results.json`."""
-    study, out = order.study, order.workdir
+    """Write what a study found into the experiment's folder."""
+    study = order.study
+    about = {
+        "experiment": order.name,
+        "title": study.title,
+        "source": study.source,
+        "command": order.command(),
+        "plan": str(order.plan_file) if study.plan and not order.compare else "",
+        "budget": order.budget_name,
+        "data": str(order.data) if order.data else dict(order.settings.phantom),
+    }
+    return write_found(about, found, outcomes, out=order.workdir)
+
+
+def write_found(
+    about: Mapping[str, Any], found: StudyResults, outcomes: Sequence[RunOutcome], *, out: Path
+) -> ExperimentResults:
+    """Write `results.md`, `results.csv` and, last, for whoever waits for it, `results.json`.
+
+    Args:
+      about: what `results.json` says of the experiment: `experiment`, `title`, `source`, `command`,
+        `plan`, `budget` and `data`.
+      found: numbers, figures and notes.
+      outcomes: of all runs.
+      out: the experiment's folder.
+    """
     failed = tuple(
         f"{outcome.run.title}: {outcome.reason}"
         for outcome in outcomes
@@ -211,13 +235,7 @@ def write_results(
     page, table = out / f"{RESULTS}.md", out / f"{RESULTS}.csv"
     files = [page, write_csv(csv_lines(results.rows), table), *results.files, *results.figures]
     content = {
-        "experiment": order.name,
-        "title": study.title,
-        "source": study.source,
-        "command": order.command(),
-        "plan": str(order.plan_file) if order.study.plan and not order.compare else "",
-        "budget": order.budget_name,
-        "data": str(order.data) if order.data else dict(order.settings.phantom),
+        **about,
         "seeds": sorted({outcome.run.seed for outcome in outcomes}),
         "provenance": configs.provenance(),
         "runs": [_run_entry(outcome, out) for outcome in outcomes],

@@ -24,6 +24,7 @@ from mgajax.training.steps import weight_name
 from mgajax.training.tasks import CROSS_ENTROPY
 
 SUMMARY_FILE = "summary.json"
+PARAMETERS_FILE = "parameters.txt"
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def _announce(run: Run, state: TrainState) -> None:
     """Say which network is trained, on which data and devices."""
     variables = {"params": state.params["model"], "batch_stats": state.batch_stats}
     if job.is_first():
-        write_text(models.describe(variables), run.workdir / "parameters.txt")
+        write_text(models.describe(variables), run.workdir / PARAMETERS_FILE)
     counts = ", ".join(
         f"{len(run.data.rows(name)):,} {name}" for name in ("train", "validation", "test")
     )

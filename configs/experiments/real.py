@@ -1,0 +1,46 @@
+"""Both steps of the paper on few real slices: four narrow segmenters, three classifiers.
+
+    mgajax experiment real --slices DOWNLOAD --lesions DOWNLOAD --workdir runs/real --budget hours
+
+Each entry is a whole configuration: `--config.unet.optimiser.learning_rate=3e-4` changes one key of
+one network. Pixels, batch and steps come from the budget and are the same for all of a step.
+Segmenters are narrower than the paper's, so that two CPU cores train them; with two classes and grey
+slices they have
+
+    HMSANet, hrnet_tiny           88,748 parameters
+    U-Net, width 16            1,942,306
+    SegNet, width 16           1,844,978
+    DeepLabV3, width 16        2,635,764
+
+The paper's widths are those of `configs/segmentation/`.
+"""
+
+from ml_collections import ConfigDict
+
+from mgajax.config import classification, segmentation
+
+
+def get_config() -> ConfigDict:
+    """A configuration for each network; its task says in which step it is."""
+    plan = ConfigDict(sort_keys=False)  # rows stand in this order
+    plan.hmsanet = _segmenter("hmsanet", trunk="hrnet_tiny", repeats="scanned")
+    plan.unet = _segmenter("unet", width=16)
+    plan.segnet = _segmenter("segnet", width=16)
+    plan.deeplabv3 = _segmenter("deeplabv3_resnet50", width=16)
+    for network in ("resnet18", "resnet18_cbam", "mga_resnet18"):
+        plan[network] = classification(network)
+        plan[network].optimiser.learning_rate = 3e-4
+    return plan
+
+
+def _segmenter(network: str, **options: object) -> ConfigDict:
+    """With Adam, since some hundred steps of the paper's SGD find no lesion anywhere."""
+    config = segmentation(network)
+    config.model.options.update(options)
+    config.optimiser.name = "adam"
+    config.optimiser.schedule = "cosine"
+    config.optimiser.learning_rate = 1e-3
+    config.augmentation.scale = 0.2
+    config.augmentation.translate = 0.1
+    config.augmentation.rotation_degrees = 10.0
+    return config

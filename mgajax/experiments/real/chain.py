@@ -1,0 +1,214 @@
+"""The stages of the chain: drawn slices, segmenters, masks, classifiers; each goes on where it stopped."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from mgajax import config as configs
+from mgajax.data.table import SliceTable
+from mgajax.errors import ConfigError, TrainingError, nearest
+from mgajax.experiments.execution import RunOutcome, RunStatus
+from mgajax.experiments.plan import PlannedRun
+from mgajax.experiments.real.arms import (
+    Arm,
+    FoldedRuns,
+    FoldRun,
+    LearningSet,
+    Start,
+    finished_folds,
+    fold_run,
+    labels_of,
+    networks_of,
+    pretraining_run,
+    read_networks,
+)
+from mgajax.experiments.real.folds import Fold, deal_folds, written_split
+from mgajax.experiments.real.order import RealOrder
+from mgajax.experiments.real.sets import Build, RealSets, used_rows
+from mgajax.experiments.runner import run_all
+from mgajax.inference.segment import segment
+from mgajax.progress import say
+from mgajax.training.tasks import TaskName
+
+FOLD_SEED = 0
+"""Folds are the same for all seeds: what differs between seeds is the training."""
+
+FoldSets = Mapping[tuple[int, int], LearningSet]
+"""By seed and fold, what a run learns from."""
+
+
+class Chain:
+    """The stages of an order, each of which finds what the one before has left.
+
+    Every call of a stage brings its runs to their end, and repeats no finished one.
+    """
+
+    def __init__(self, order: RealOrder, *, build: Build) -> None:
+        """Read the plan, build the sets, deal the people.
+
+        Raises:
+          ConfigError: an unusable option, plan or override.
+          DataError: a download that cannot be built, or people who cannot be dealt.
+        """
+        self.order = order
+        self.budget = order.settings
+        plan = order.plan or configs.shipped(order.plan_file)
+        networks = read_networks(plan, budget=self.budget, overrides=order.overrides)
+        self.segmenters = networks_of(networks, TaskName.SEGMENTATION)
+        self.classifiers = networks_of(networks, TaskName.CLASSIFICATION)
+        if self.segmenters and order.segmenter not in self.segmenters:
+            known = nearest(order.segmenter, list(self.segmenters))
+            raise ConfigError(f"--segmenter {order.segmenter}: {known}")
+        self.sets = RealSets(
+            slices=order.slices,
+            lesions=order.lesions,
+            build=build,
+            folder=order.folder / "data",
+            stand_in=self.budget.stand_in,
+        )
+        self.tables = self.sets.tables()
+        used, self.notes = used_rows(self.tables)
+        self.folds = deal_folds(self.tables, used, folds=self.budget.folds, seed=FOLD_SEED)
+        self.outcomes: list[RunOutcome] = []
+        self.pretrained: dict[tuple[str, int], PlannedRun] = {}
+
+    def _do(self, runs: Sequence[PlannedRun]) -> list[RunOutcome] | None:
+        """Bring runs to their end; None when stopped by a signal."""
+        outcomes = run_all(runs, jobs=self.order.jobs)
+        if any(outcome.status == RunStatus.STOPPED for outcome in outcomes):
+            return None
+        self.outcomes += outcomes
+        return outcomes
+
+    def pretrain(self) -> bool:
+        """Train every network on drawn slices, once a seed; False when stopped."""
+        say("pretraining on drawn slices")
+        place = self.sets.drawn_set(self.budget.drawn)
+        data = LearningSet(place, self.sets.table(place).fingerprint)
+        wanted = self._wanted()
+        planned = {
+            (name, seed): pretraining_run(
+                name,
+                config,
+                budget=self.budget,
+                seed=seed,
+                data=data,
+                folder=self.order.folder,
+            )
+            for seed in range(self.budget.seeds)
+            for name, config in wanted.items()
+        }
+        outcomes = self._do([*planned.values()])
+        if outcomes is None:
+            return False
+        self.pretrained = {
+            key: run
+            for (key, run), outcome in zip(planned.items(), outcomes, strict=True)
+            if outcome.status == RunStatus.FINISHED
+        }
+        return True
+
+    def _wanted(self) -> dict[str, ConfigDict]:
+        """The networks that have real slices to learn from."""
+        steps = {"lesions": self.segmenters, "slices": self.classifiers}
+        return {n: c for kind, own in steps.items() if kind in self.tables for n, c in own.items()}
+
+    def segment(self) -> FoldedRuns | None:
+        """Train the segmenters on the folds of the annotated slices; None when stopped."""
+        if "lesions" not in self.tables:
+            return {}
+        say("step 1: segmenters on annotated slices")
+        table = self.tables["lesions"]
+        data = [self._learning_set(table, fold, name="lesions") for fold in self.folds]
+        return self._folded(
+            self.segmenters,
+            {(seed, fold): data[fold] for seed in self._seeds for fold in range(len(data))},
+        )
+
+    def guided_sets(self, segmenters: FoldedRuns) -> FoldSets:
+        """The classification set of every seed and fold, with the masks that guide it.
+
+        The segmenter of a fold has never seen the people whom that fold judges.
+
+        Raises:
+          TrainingError: stopped by a signal; the same call goes on.
+        """
+        guide = self._guide(segmenters)
+        place = self.sets.slice_set()
+        assert place is not None, "asked for where there are slices"
+        sets: dict[tuple[int, int], LearningSet] = {}
+        for seed in self._seeds:
+            for fold in self.folds:
+                masks = guide.get(seed, ())
+                built = place
+                if masks:
+                    run = masks[fold.number]
+                    say(f"masks by {run.title}")
+                    built = self.sets.slice_set(masks=self._predicted(run, place)) or place
+                sets[seed, fold.number] = self._learning_set(
+                    self.sets.table(built), fold, name="slices"
+                )
+        return sets
+
+    def _guide(self, segmenters: FoldedRuns) -> dict[int, Sequence[PlannedRun]]:
+        """By seed the folds' runs of the segmenter that writes masks, the pretrained ones if any."""
+        own = {
+            arm.start: runs
+            for arm, runs in segmenters.items()
+            if arm.network == self.order.segmenter
+        }
+        return dict(own.get(Start.DRAWN) or own.get(Start.RANDOM) or {})
+
+    def _predicted(self, run: PlannedRun, place: Path) -> Path:
+        table = self.sets.table(place)
+        out = run.folder / f"masks-{table.fingerprint[:12]}"
+        if not segment(run.folder, data=place, out=out).finished:
+            raise TrainingError(
+                "stopped while predicting masks; give the same command again to go on"
+            )
+        return out
+
+    def classify(self, sets: FoldSets) -> FoldedRuns | None:
+        """Train the classifiers on the folds of the slices; None when stopped."""
+        say("step 2: classifiers")
+        return self._folded(self.classifiers, sets)
+
+    @property
+    def _seeds(self) -> range:
+        return range(self.budget.seeds)
+
+    def _learning_set(self, table: SliceTable, fold: Fold, *, name: str) -> LearningSet:
+        split = written_split(
+            table, fold.splits[name], name=name, folder=self.order.folder / "splits"
+        )
+        return LearningSet(table.directory, table.fingerprint, split)
+
+    def _folded(self, networks: Mapping[str, ConfigDict], sets: FoldSets) -> FoldedRuns | None:
+        """Every network from both starts, by seed and fold; None when stopped.
+
+        Seeds go first, so that all arms have some folds early.
+        """
+        labels, runs = labels_of(networks), list[FoldRun]()
+        for (seed, fold), data in sets.items():
+            for name, config in networks.items():
+                for start in Start:
+                    pretrained = self.pretrained.get((name, seed))
+                    if start is Start.DRAWN and pretrained is None:
+                        continue
+                    runs.append(
+                        fold_run(
+                            Arm(name, start, labels[name]),
+                            config,
+                            seed=seed,
+                            fold=fold,
+                            folds=len(self.folds),
+                            data=data,
+                            pretrained=pretrained if start is Start.DRAWN else None,
+                            folder=self.order.folder,
+                        )
+                    )
+        outcomes = self._do([one.run for one in runs])
+        if outcomes is None:
+            return None
+        return finished_folds(runs, outcomes, folds=len(self.folds))

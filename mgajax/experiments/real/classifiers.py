@@ -1,0 +1,246 @@
+"""Step 2 on people whom the networks never saw, beside what the source alone tells."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from mgajax.data.splits import Split
+from mgajax.data.table import SliceTable
+from mgajax.evaluation.calibration import rescaled
+from mgajax.evaluation.classifier_comparison import (
+    Level,
+    Replicates,
+    mean_replicates,
+    paired_replicates,
+)
+from mgajax.evaluation.intervals import MIN_CLUSTERS
+from mgajax.evaluation.predictions import Predictions, concatenated
+from mgajax.experiments.calibration import METRICS as CALIBRATION
+from mgajax.experiments.calibration import fitted_temperature
+from mgajax.experiments.compare import ByArm, contrast_rows, measured, predictions_of
+from mgajax.experiments.plan import PlannedRun
+from mgajax.experiments.real.arms import Arm, FoldedRuns, Start
+from mgajax.experiments.real.folds import Fold
+from mgajax.experiments.study import ATTENTION, BINARY, RESAMPLING, Metrics, StudyResults
+from mgajax.reporting.figures.experiment_figures import arms_figure
+from mgajax.reporting.tables.measurements import Measurement, Scale
+from mgajax.schema import CLASS_NAMES, COVID
+
+SLICES, PEOPLE = "COVID-19 against the rest, slices", "COVID-19 against the rest, people"
+GAIN = "COVID-19: drawn slices minus random weights"
+AHEAD = "COVID-19: differences of networks"
+BY_SOURCE = "COVID-19: ROC AUC within a source"
+OUTSIDE = "COVID-19: the outside set"
+LESIONS = "Attention on annotated lesions"
+PROBABILITIES = "Calibration"
+ALONE = "the source alone"
+"""The baseline's name."""
+
+PERFORMANCE: Metrics = {
+    key: BINARY[key] for key in ("covid_vs_rest.accuracy", "covid_vs_rest.roc_auc")
+}
+AUC = "covid_vs_rest.roc_auc"
+
+ByNetwork = Mapping[str, Mapping[int, Predictions]]
+"""By name of an arm and seed, one table of predictions."""
+
+Elsewhere = Callable[[PlannedRun], Predictions]
+"""A run's predictions of the outside set."""
+
+
+def examine_classifiers(
+    runs: FoldedRuns,
+    *,
+    table: SliceTable,
+    folds: Sequence[Fold],
+    elsewhere: Elsewhere | None,
+    out: Path,
+) -> StudyResults:
+    """Every table and figure of step 2.
+
+    Args:
+      runs: of classifiers, finished and evaluated.
+      table: of the slices that they judge.
+      folds: with the split `slices`.
+      elsewhere: gives predictions of the outside set; None where there is none.
+      out: gets the figures.
+
+    Raises:
+      DataError: evaluations that cannot be read, or of unlike slices.
+    """
+    whole = {arm: by_seed for arm, by_seed in runs.items() if by_seed}
+    if not whole:
+        return StudyResults([], notes=["No classifier finished all folds."])
+    judged = {
+        arm.name: {seed: concatenated([predictions_of(r) for r in own]) for seed, own in by.items()}
+        for arm, by in whole.items()
+    }
+    seeds = sorted({seed for by_seed in judged.values() for seed in by_seed})
+    judged[ALONE] = dict.fromkeys(seeds, source_alone(table, folds))
+    rows: list[Measurement] = []
+    levels: Mapping[str, Level] = {SLICES: "slices", PEOPLE: "patients"}
+    for heading, level in levels.items():
+        replicates = _replicates(judged, level=level)
+        rows += _rows(replicates, table=heading, metrics=BINARY)
+        if level == "slices":
+            rows += _contrasts(list(whole), replicates)
+            attended = {name: own for name, own in replicates.items() if _attends(own)}
+            rows += _rows(attended, table=LESIONS, metrics=ATTENTION)
+    rows += _within_sources(judged)
+    rows += _calibration(whole)
+    if elsewhere is not None:
+        rows += _outside(whole, elsewhere)
+    figures = [
+        arms_figure([row for row in rows if row.table == heading], path=out / f"{name}.png")
+        for name, heading in (("classifiers", SLICES), ("outside", OUTSIDE))
+        if any(row.table == heading for row in rows)
+    ]
+    return StudyResults(rows, figures=figures)
+
+
+def source_alone(table: SliceTable, folds: Sequence[Fold]) -> Predictions:
+    """Each slice's class as its source's share of classes among those who are not judged with it.
+
+    Shares are counted with one slice of each class of the fold beside those that are there, so that no
+    source is certain.
+    """
+    parts = []
+    for fold in folds:
+        split = fold.splits["slices"]
+        test = split.indices("test")
+        parts.append(
+            Predictions(
+                file_names=table.file_names[test],
+                labels=table.labels[test],
+                probabilities=_shares(table, split)[test],
+                patients=table.patients[test],
+                sources=table.sources[test],
+                split="test",
+            )
+        )
+    return concatenated(parts)
+
+
+def _shares(table: SliceTable, split: Split) -> np.ndarray:
+    """Of every slice the share of each class in its source, over train and validation, `[n, k]`."""
+    known = np.concatenate([split.indices("train"), split.indices("validation")])
+    present = np.isin(np.arange(len(CLASS_NAMES)), table.labels[known])
+    sources, codes = np.unique(table.sources, return_inverse=True)
+    counts = np.zeros((len(sources), len(CLASS_NAMES))) + present
+    np.add.at(counts, (codes[known], table.labels[known]), 1)
+    shares: np.ndarray = (counts / counts.sum(axis=1, keepdims=True))[codes]
+    return shares
+
+
+def _replicates(judged: ByNetwork, *, level: Level = "slices") -> ByArm:
+    flat = {f"{name}/{seed}": one for name, own in judged.items() for seed, one in own.items()}
+    found = paired_replicates(flat, settings=RESAMPLING, level=level)
+    return {name: {seed: found[f"{name}/{seed}"] for seed in own} for name, own in judged.items()}
+
+
+def _rows(
+    arms: ByArm, *, table: str, metrics: Metrics, scale: Scale = "percent"
+) -> list[Measurement]:
+    return [
+        row
+        for name, by_seed in arms.items()
+        for row in measured(by_seed, table=table, name=name, metrics=metrics, scale=scale)
+    ]
+
+
+def _attends(by_seed: Mapping[int, Replicates]) -> bool:
+    return all(set(ATTENTION) & set(one.metrics) for one in by_seed.values())
+
+
+def _contrasts(arms: Sequence[Arm], replicates: ByArm) -> list[Measurement]:
+    """The gain of drawn slices; each network against the others that start alike, and the source."""
+    rows = []
+    for arm in arms:
+        random = replace(arm, start=Start.RANDOM)
+        if arm.start is Start.DRAWN and random in arms:
+            weights = {arm.name: 1.0, random.name: -1.0}
+            name = arm.label
+            rows += contrast_rows(replicates, weights, table=GAIN, name=name, metrics=PERFORMANCE)
+    for start in Start:
+        alike = [arm for arm in arms if arm.start is start]
+        pairs = [(a, b) for place, b in enumerate(alike) for a in alike[place + 1 :]]
+        named = [
+            (f"{a.label} minus {b.label}, {start}", a.name, b.name) for a, b in reversed(pairs)
+        ]
+        named += [(f"{arm.name} minus {ALONE}", arm.name, ALONE) for arm in alike]
+        for name, first, second in named:
+            weights = {first: 1.0, second: -1.0}
+            rows += contrast_rows(replicates, weights, table=AHEAD, name=name, metrics=PERFORMANCE)
+    return rows
+
+
+def _within_sources(judged: ByNetwork) -> list[Measurement]:
+    """ROC AUC among the slices of one source, of sources with people enough of both kinds."""
+    first = next(iter(next(iter(judged.values())).values()))
+    rows = []
+    for source in np.unique(first.sources).tolist():
+        own = first.sources == source
+        people = [
+            len(np.unique(first.patients[own & kind]))
+            for kind in (first.labels == COVID, first.labels != COVID)
+        ]
+        if min(people) < MIN_CLUSTERS:
+            continue
+        within = {
+            name: {seed: _of_source(one, source) for seed, one in by_seed.items()}
+            for name, by_seed in judged.items()
+            if name != ALONE
+        }
+        rows += _rows(_replicates(within), table=BY_SOURCE, metrics={AUC: source})
+    return rows
+
+
+def _of_source(predictions: Predictions, source: str) -> Predictions:
+    own = predictions.sources == source
+    columns = ("file_names", "labels", "probabilities", "patients", "sources")
+    return replace(
+        predictions,
+        **{name: getattr(predictions, name)[own] for name in columns},
+        overlap={name: column[own] for name, column in predictions.overlap.items()},
+    )
+
+
+def _calibration(runs: FoldedRuns) -> list[Measurement]:
+    """Each arm as it is, and after the temperature that its own validation people ask for."""
+    scaled: dict[str, dict[int, Predictions]] = {}
+    for arm, by_seed in runs.items():
+        for seed, folds in by_seed.items():
+            tests = [predictions_of(run) for run in folds]
+            after = [
+                replace(
+                    test,
+                    probabilities=rescaled(test.probabilities, temperature=fitted_temperature(run)),
+                )
+                for run, test in zip(folds, tests, strict=True)
+            ]
+            for when, parts in (("before", tests), ("after", after)):
+                scaled.setdefault(f"{arm.name}, {when}", {})[seed] = concatenated(parts)
+    return _rows(_replicates(scaled), table=PROBABILITIES, metrics=CALIBRATION, scale="number")
+
+
+def _outside(runs: FoldedRuns, elsewhere: Elsewhere) -> list[Measurement]:
+    """Each arm on the outside set: the mean over the networks of its folds."""
+    judged = {
+        f"{arm.name}/{seed}/{fold}": elsewhere(run)
+        for arm, by_seed in runs.items()
+        for seed, folds in by_seed.items()
+        for fold, run in enumerate(folds)
+    }
+    found = paired_replicates(judged, settings=RESAMPLING)
+    arms = {
+        arm.name: {
+            seed: mean_replicates(
+                [found[f"{arm.name}/{seed}/{fold}"] for fold in range(len(folds))]
+            )
+            for seed, folds in by_seed.items()
+        }
+        for arm, by_seed in runs.items()
+    }
+    return _rows(arms, table=OUTSIDE, metrics=BINARY)

@@ -1,0 +1,152 @@
+"""`mgajax experiment real` from its order to its results."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from mgajax.errors import ConfigError
+from mgajax.evaluation.other_set import SetOptions, evaluate_data
+from mgajax.evaluation.predictions import Predictions
+from mgajax.evaluation.result import results_folder
+from mgajax.experiments.compare import predictions_of
+from mgajax.experiments.experiment import ExperimentResults, write_found
+from mgajax.experiments.plan import PlannedRun
+from mgajax.experiments.real.arms import FoldedRuns
+from mgajax.experiments.real.chain import Chain
+from mgajax.experiments.real.classifiers import Elsewhere, examine_classifiers
+from mgajax.experiments.real.costs import cost_rows
+from mgajax.experiments.real.order import NAME, RealOrder
+from mgajax.experiments.real.segmenters import examine_segmenters
+from mgajax.experiments.real.sets import Build
+from mgajax.experiments.study import StudyResults
+
+TITLE = "Both steps on slices of people whom no network saw"
+
+
+def run_real(order: RealOrder, *, build: Build) -> ExperimentResults | None:
+    """Do all stages, then measure, and write the results into the order's folder.
+
+    The same call goes on where it was stopped, and repeats no finished run.
+
+    Args:
+      order: what is asked for.
+      build: makes a data set, see `sets.Build`.
+
+    Returns:
+      None when stopped by a signal.
+
+    Raises:
+      ConfigError: an unusable option, plan or override.
+      DataError: data that cannot be built or read, or people who cannot be dealt.
+      TrainingError: stopped while predicting masks.
+    """
+    if order.jobs < 1:
+        raise ConfigError(f"--jobs {order.jobs}: expected at least 1")
+    chain = Chain(order, build=build)
+    if not chain.pretrain():
+        return None
+    segmenters = chain.segment()
+    if segmenters is None:
+        return None
+    classifiers: FoldedRuns | None = {}
+    if "slices" in chain.tables:
+        classifiers = chain.classify(chain.guided_sets(segmenters))
+    if classifiers is None:
+        return None
+    order.workdir.mkdir(parents=True, exist_ok=True)
+    found = _examine(chain, segmenters, classifiers, elsewhere=_elsewhere(order.outside))
+    about = {
+        "experiment": NAME,
+        "title": TITLE,
+        "source": "",
+        "command": order.command(),
+        "plan": str(order.plan_file),
+        "budget": order.budget,
+        "data": _data(order, chain),
+    }
+    return write_found(about, found, chain.outcomes, out=order.workdir)
+
+
+def _data(order: RealOrder, chain: Chain) -> dict[str, object]:
+    """The downloads, or the options of the drawn set in their place."""
+    if chain.sets.are_drawn:
+        return dict(chain.budget.stand_in)
+    given = {"slices": order.slices, "lesions": order.lesions, "outside": order.outside}
+    return {name: str(path) for name, path in given.items() if path is not None}
+
+
+def _elsewhere(outside: Path | None) -> Elsewhere | None:
+    """A run's predictions of the outside set, made when they are not there; None without such a set."""
+    if outside is None:
+        return None
+    name = f"outside-{_digest(outside)}"
+
+    def predicted(run: PlannedRun) -> Predictions:
+        if not (results_folder(run.folder) / f"{name}_predictions.csv").is_file():
+            evaluate_data(run.folder, outside, options=SetOptions(name=name))
+        found = predictions_of(run, split=name)
+        unknown = found.patients == ""
+        return replace(found, patients=np.where(unknown, found.file_names, found.patients))
+
+    return predicted
+
+
+def _digest(place: Path) -> str:
+    """Of where a set lies, and of its files' names and sizes: results of other files are others."""
+    paths = sorted(path for path in place.rglob("*") if path.is_file()) or [place]
+    lines = [f"{path.resolve()} {path.stat().st_size}" for path in paths if path.exists()]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
+
+
+def _examine(
+    chain: Chain, segmenters: FoldedRuns, classifiers: FoldedRuns, *, elsewhere: Elsewhere | None
+) -> StudyResults:
+    """What both steps found, in one."""
+    out = chain.order.workdir
+    parts = [StudyResults(cost_rows([*segmenters.items(), *classifiers.items()]))]
+    if segmenters:
+        parts.append(examine_segmenters(segmenters, out=out))
+    if classifiers:
+        parts.append(
+            examine_classifiers(
+                classifiers,
+                table=chain.tables["slices"],
+                folds=chain.folds,
+                elsewhere=elsewhere,
+                out=out,
+            )
+        )
+    notes = [*_notes(chain), *(note for part in parts for note in part.notes)]
+    return StudyResults(
+        rows=[row for part in parts[1:] for row in part.rows] + list(parts[0].rows),
+        figures=[figure for part in parts for figure in part.figures],
+        notes=notes,
+    )
+
+
+def _notes(chain: Chain) -> Sequence[str]:
+    """Who was judged, and what these numbers cannot say."""
+    budget = chain.budget
+    judged = [
+        f"{_counted(chain, name)} of {len(np.unique(table.sources))} sources ({name})"
+        for name, table in chain.tables.items()
+    ]
+    return [
+        f"{budget.folds} folds of people, the same for {budget.seeds} "
+        f"seed{'' if budget.seeds == 1 else 's'}: each person is judged once a seed, by networks that "
+        f"learned from others, with others to validate on. {'; '.join(judged)}.",
+        "No person whom a classifier is judged by trained the segmenter of its masks.",
+        *chain.notes,
+        "Sources tell much of the class in these slices: what the source alone tells stands beside the "
+        "networks, and only what is within a source, or outside, is about lungs.",
+    ]
+
+
+def _counted(chain: Chain, name: str) -> str:
+    table = chain.tables[name]
+    tested = np.concatenate([fold.splits[name].indices("test") for fold in chain.folds])
+    people = len(np.unique(table.patients[tested]))
+    return f"{len(tested)} slices of {people} people"

@@ -1,0 +1,115 @@
+"""People dealt into folds, in all data sets at once: whoever is judged in one trains in none."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool
+
+from mgajax.data.columns import SliceColumns
+from mgajax.data.patient_groups import Split, assert_patient_disjoint, patient_keys
+from mgajax.data.splits import k_fold, write_split_csv
+from mgajax.data.table import SliceTable
+from mgajax.evaluation.intervals import MIN_CLUSTERS
+from mgajax.schema import CLASS_NAMES, ONE_PERSON
+
+LEAST_PEOPLE = MIN_CLUSTERS
+"""A class of fewer people is no class: there is no interval for it, and folds would lack it."""
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Who trains, validates and is judged in one fold.
+
+    Attributes:
+      number: from 0.
+      splits: by name of a data set; a person is in the same part of all of them.
+    """
+
+    number: int
+    splits: Mapping[str, Split]
+
+
+def deal_folds(
+    tables: Mapping[str, SliceColumns],
+    used: Mapping[str, Bool[np.ndarray, "n"]],
+    *,
+    folds: int,
+    seed: int,
+) -> list[Fold]:
+    """Deal the people of several data sets, balanced by class and source in each of them.
+
+    Over all folds each person is judged once. Table 2's share of the others' slices validates.
+
+    Args:
+      tables: by name.
+      used: the rows of each that take part; the others are in no part.
+      folds: how many.
+      seed: chooses among the ways to deal.
+
+    Raises:
+      ConfigError: fewer than two folds.
+      DataError: fewer people than folds, or no row is used.
+    """
+    joint = _joined({name: table.only(used[name]) for name, table in tables.items()})
+    ends = np.cumsum([int(used[name].sum()) for name in tables])
+    dealt = []
+    for number in range(folds):
+        split = k_fold(joint, k=folds, fold=number, seed=seed)
+        assert_patient_disjoint(split, joint.patients)
+        splits = {}
+        for name, parts in zip(tables, np.split(split.assignment, ends[:-1]), strict=True):
+            assignment = np.full(len(tables[name]), -1, np.int8)
+            assignment[used[name]] = parts
+            splits[name] = Split(split.name, assignment, split.notes)
+        dealt.append(Fold(number, splits))
+    return dealt
+
+
+def _joined(tables: Mapping[str, SliceColumns]) -> SliceColumns:
+    """One table of all; a source counts for itself in each set, so that each is dealt evenly."""
+    return SliceColumns(
+        labels=np.concatenate([table.labels for table in tables.values()]),
+        patients=_people(np.concatenate([table.patients for table in tables.values()])),
+        sources=np.concatenate(
+            [np.char.add(f"{name} ", table.sources) for name, table in tables.items()]
+        ),
+        file_names=np.concatenate([table.file_names for table in tables.values()]),
+    )
+
+
+def _people(patients: np.ndarray) -> np.ndarray:
+    """Patient ids; all of a source are one where one set does not tell its people apart."""
+    keys = patient_keys(patients)
+    sources = np.array([key.partition("/")[0] for key in keys], np.str_)
+    untold = [key.partition("/")[0] for key in set(keys) if key.endswith(f"/{ONE_PERSON}")]
+    return np.where(np.isin(sources, untold), np.char.add(sources, f"/{ONE_PERSON}"), keys)
+
+
+def usable_classes(
+    table: SliceColumns, *, least: int = LEAST_PEOPLE
+) -> tuple[Bool[np.ndarray, "n"], list[str]]:
+    """The rows whose class has people enough, and a sentence for each class that has not."""
+    used, notes = np.ones(len(table), bool), []
+    for label, name in enumerate(CLASS_NAMES):
+        own = table.labels == label
+        people = len(np.unique(table.patients[own]))
+        if 0 < people < least:
+            used &= ~own
+            notes.append(
+                f"{name} is no class here: {int(own.sum())} slices of {people} "
+                f"{'person' if people == 1 else 'people'}, fewer than {least}; they are left out."
+            )
+    return used, notes
+
+
+def written_split(table: SliceTable, split: Split, *, name: str, folder: Path) -> Path:
+    """The CSV of a split, under a name that says what is in it: equal splits are one file."""
+    digest = hashlib.sha256(split.assignment.tobytes())
+    digest.update("\n".join(table.file_names.tolist()).encode())
+    path = folder / f"{name}-{digest.hexdigest()[:12]}.csv"
+    if not path.is_file():
+        write_split_csv(path, table=table, split=split)
+    return path

@@ -1,0 +1,80 @@
+"""What is asked of `mgajax experiment real`, and how the command line asks for it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mgajax.experiments.real.budgets import RealBudget, chosen_budget
+
+NAME = "real"
+PLAN = "configs/experiments/real.py"
+GUIDE = "hmsanet"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RealOrder:
+    """What is asked for.
+
+    Attributes:
+      workdir: gets the results.
+      runs: gets runs and data sets; None: `runs` in `workdir`.
+      slices: the download of the classification set; None: none.
+      lesions: the download of the annotated pairs; None: none. Where both are None, slices are drawn.
+      outside: a set of another hospital to judge the classifiers by; None: none.
+      budget: one of `budgets.BUDGETS`.
+      folds, seeds: how many; None: the budget's.
+      segmenter: the network whose masks guide the classifiers.
+      jobs: runs at a time.
+      plan: another file of networks.
+      overrides: `--config.NETWORK.key=value`.
+    """
+
+    workdir: Path
+    runs: Path | None = None
+    slices: Path | None = None
+    lesions: Path | None = None
+    outside: Path | None = None
+    budget: str = "hours"
+    folds: int | None = None
+    seeds: int | None = None
+    segmenter: str = GUIDE
+    jobs: int = 1
+    plan: Path | None = None
+    overrides: Sequence[str] = ()
+
+    @property
+    def folder(self) -> Path:
+        """Where runs, splits and data sets lie; the same from wherever it is named."""
+        return (self.runs or self.workdir / "runs").resolve()
+
+    @property
+    def settings(self) -> RealBudget:
+        """The budget, with the folds and seeds that were asked for.
+
+        Raises:
+          ConfigError: an unknown budget, or too few folds or seeds.
+        """
+        return chosen_budget(self.budget, folds=self.folds, seeds=self.seeds)
+
+    @property
+    def plan_file(self) -> Path:
+        """The file of networks."""
+        return self.plan or Path(PLAN)
+
+    def command(self) -> str:
+        """The command line that asks for the same."""
+        given: dict[str, Any] = {
+            "slices": self.slices,
+            "lesions": self.lesions,
+            "outside": self.outside,
+            "runs": self.runs,
+            "plan": self.plan,
+            "budget": self.budget,
+            "folds": self.folds,
+            "seeds": self.seeds,
+            "segmenter": None if self.segmenter == GUIDE else self.segmenter,
+        }
+        words = [f"mgajax experiment {NAME} --workdir {self.workdir}"]
+        words += [f"--{key} {value}" for key, value in given.items() if value is not None]
+        return " ".join([*words, *self.overrides])

@@ -1,0 +1,237 @@
+"""Step 1 on people whom the networks never saw: pooled and by source, and what drawn slices gain."""
+
+import itertools
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from mgajax.errors import DataError
+from mgajax.evaluation.bootstrap import make_clusters, multiplicities
+from mgajax.evaluation.classifier_comparison import Replicates
+from mgajax.evaluation.comparison import SegmenterResults, read_evaluated
+from mgajax.evaluation.segmentation import replicate_scores
+from mgajax.evaluation.segmentation_counts import SegmentationCounts
+from mgajax.experiments.compare import ByArm, contrast_rows, measured
+from mgajax.experiments.plan import PlannedRun
+from mgajax.experiments.real.arms import Arm, FoldedRuns, Start
+from mgajax.experiments.study import RESAMPLING, Metrics, StudyResults
+from mgajax.paper import SEGMENTER_METRICS
+from mgajax.reporting.figures.experiment_figures import arms_figure, curves_figure
+from mgajax.reporting.tables.measurements import Measurement
+from mgajax.training.logs import FILE_NAME as METRICS_FILE
+from mgajax.training.logs import read_rows
+
+POOLED: Metrics = {f"all.pooled.{key}": text for key, text in SEGMENTER_METRICS.items()}
+SLICES: Metrics = {
+    "all.per_image_with_lesion.dice": "Dice",
+    "all.per_image_with_lesion.surface_dice": "Surface Dice",
+}
+LESIONS = "Lesions: all pixels pooled"
+BY_SOURCE = "Lesions: pooled Dice by source"
+BY_SLICE = "Lesions: means over slices with a lesion"
+GAIN = "Lesions: drawn slices minus random weights"
+AHEAD = "Lesions: differences of networks"
+STEPS = "Steps until a validation Dice of 0.3"
+REACHED = 0.3
+"""The validation Dice that tells when a segmenter has left "no lesion anywhere"."""
+
+POINTS = 12
+"""Of a learning curve."""
+
+
+def examine_segmenters(runs: FoldedRuns, *, out: Path) -> StudyResults:
+    """Every table and figure of step 1.
+
+    Args:
+      runs: of segmenters, finished and evaluated.
+      out: gets the figures.
+
+    Raises:
+      DataError: evaluations that cannot be read, or of unlike slices.
+    """
+    joined = {
+        arm: {seed: joined_folds(folds) for seed, folds in by_seed.items()}
+        for arm, by_seed in runs.items()
+        if by_seed
+    }
+    if not joined:
+        return StudyResults([], notes=["No segmenter finished all folds."])
+    _check_same_slices(joined)
+    arms = {
+        arm.name: {seed: lesion_replicates(found) for seed, found in by_seed.items()}
+        for arm, by_seed in joined.items()
+    }
+    sources = np.unique(next(iter(next(iter(joined.values())).values())).sources).tolist()
+    by_source: Metrics = {f"{source}.pooled.dice": source for source in sources}
+    rows = [
+        row
+        for table, metrics in ((LESIONS, POOLED), (BY_SOURCE, by_source), (BY_SLICE, SLICES))
+        for name, by_seed in arms.items()
+        for row in measured(by_seed, table=table, name=name, metrics=metrics)
+    ]
+    dice: Metrics = {"all.pooled.dice": "all sources", **by_source}
+    rows += [*_gains(list(joined), arms, dice), *_differences(list(joined), arms, dice)]
+    rows += [_steps_until(arm, by_seed) for arm, by_seed in runs.items() if by_seed]
+    figures = [
+        arms_figure([row for row in rows if row.table == LESIONS], path=out / "segmenters.png"),
+        learning_curves(runs, path=out / "learning_curves.png"),
+    ]
+    return StudyResults(rows, figures=figures)
+
+
+def joined_folds(folds: Sequence[PlannedRun]) -> SegmenterResults:
+    """The evaluations of all folds as one, its slices sorted by name.
+
+    Raises:
+      DataError: one cannot be read, or a slice is judged in two.
+    """
+    parts = [read_evaluated(run.folder, split="test") for run in folds]
+    names = np.concatenate([part.file_names for part in parts])
+    if len(np.unique(names)) < len(names):
+        raise DataError(
+            f"{parts[0].workdir} and other folds judge the same slices; expected each once"
+        )
+    order = np.argsort(names)
+    columns = {
+        name: np.concatenate([part.counts.columns()[name] for part in parts])
+        for name in parts[0].counts.columns()
+    }
+    whole = SegmentationCounts(
+        **columns, tolerance=parts[0].counts.tolerance, unit=parts[0].counts.unit
+    )
+    return SegmenterResults(
+        workdir=parts[0].workdir,
+        metrics={},
+        file_names=names[order],
+        patients=np.concatenate([part.patients for part in parts])[order],
+        sources=np.concatenate([part.sources for part in parts])[order],
+        counts=whole.select(order),
+    )
+
+
+def lesion_replicates(found: SegmenterResults) -> Replicates:
+    """Every score as it is and on resamples of people, each source keeping its number of them.
+
+    Returns:
+      Metrics by `GROUP.BLOCK.SCORE`, the group `all` or a source, as `all.pooled.dice`.
+    """
+    sources, codes = np.unique(found.sources, return_inverse=True)
+    clusters = make_clusters(found.patients, codes, class_names=tuple(sources.tolist()))
+    drawn = multiplicities(clusters.stratum, replicates=RESAMPLING.replicates, seed=RESAMPLING.seed)
+    drawn = np.concatenate([np.ones_like(clusters.stratum)[None], drawn])  # once as they are
+    groups = {"all": np.ones(len(codes), bool)}
+    groups |= {source: codes == code for code, source in enumerate(sources.tolist())}
+    metrics, behind = {}, {}
+    for group, rows in groups.items():
+        people, member = np.unique(clusters.member[rows], return_inverse=True)
+        counts = found.counts.select(rows)
+        scores = replicate_scores(counts, member, drawn[:, people])
+        patients = len(np.unique(member[counts.has_lesion]))
+        for block, own in scores.items():
+            for name, values in own.items():
+                metrics[f"{group}.{block}.{name}"] = values
+                behind[f"{group}.{block}.{name}"] = patients
+    return Replicates(metrics, behind)
+
+
+def _check_same_slices(joined: Mapping[Arm, Mapping[int, SegmenterResults]]) -> None:
+    all_of_them = [found for by_seed in joined.values() for found in by_seed.values()]
+    for other in all_of_them[1:]:
+        if not np.array_equal(all_of_them[0].file_names, other.file_names):
+            raise DataError(
+                f"{all_of_them[0].workdir} and {other.workdir} belong to folds of other slices; "
+                "take another --runs"
+            )
+
+
+def _gains(arms: Sequence[Arm], replicates: ByArm, metrics: Metrics) -> list[Measurement]:
+    """What pretraining on drawn slices is worth, a network a row."""
+    rows = []
+    for arm in arms:
+        random = replace(arm, start=Start.RANDOM)
+        if arm.start is Start.DRAWN and random in arms:
+            weights = {arm.name: 1.0, random.name: -1.0}
+            name = arm.label
+            rows += contrast_rows(replicates, weights, table=GAIN, name=name, metrics=metrics)
+    return rows
+
+
+def _differences(arms: Sequence[Arm], replicates: ByArm, metrics: Metrics) -> list[Measurement]:
+    """The first network minus each other one that starts alike."""
+    rows = []
+    for start in Start:
+        alike = [arm for arm in arms if arm.start is start]
+        for first, other in itertools.product(alike[:1], alike[1:]):
+            name = f"{first.label} minus {other.label}, {start}"
+            weights = {first.name: 1.0, other.name: -1.0}
+            rows += contrast_rows(replicates, weights, table=AHEAD, name=name, metrics=metrics)
+    return rows
+
+
+def _steps_until(arm: Arm, by_seed: Mapping[int, Sequence[PlannedRun]]) -> Measurement:
+    """The median over all runs of the step that reached it; no number where most never did."""
+    steps = {seed: [first_step(run) for run in folds] for seed, folds in by_seed.items()}
+    every = [step for own in steps.values() for step in own]
+    reached = sum(np.isfinite(every))
+    medians = {seed: statistics.median(own) for seed, own in steps.items()}
+    middle = statistics.median(every)
+    return Measurement(
+        STEPS,
+        arm.name,
+        "Steps",
+        value=middle if np.isfinite(middle) else None,
+        seeds={seed: value for seed, value in medians.items() if np.isfinite(value)},
+        scale="number",
+        note=f"{reached} of {len(every)} runs reached it",
+    )
+
+
+def first_step(run: PlannedRun) -> float:
+    """The first step whose validation Dice is `REACHED`; infinite where none is."""
+    reached = (step for step, dice in validation_dice(run).items() if dice >= REACHED)
+    return float(next(reached, np.inf))
+
+
+def validation_dice(run: PlannedRun) -> dict[int, float]:
+    """The validation Dice by step."""
+    rows = read_rows(run.folder / METRICS_FILE)
+    return {
+        int(row["step"]): float(row["validation/dice"]) for row in rows if "validation/dice" in row
+    }
+
+
+def learning_curves(runs: FoldedRuns, *, path: Path) -> Path:
+    """Validation Dice by step, a panel a network, its starts beside each other.
+
+    Epochs of unlike folds end at unlike steps: between them a run's curve is taken as straight.
+    """
+    curves: dict[str, dict[str, dict[float, Measurement]]] = {}
+    for arm, by_seed in runs.items():
+        if by_seed:
+            panel = curves.setdefault(arm.label, {})
+            panel[f"from {arm.start}"] = _curve(by_seed)
+    return curves_figure(
+        curves,
+        path=path,
+        label="steps",
+        title="Validation Dice, mean over folds and seeds; dots: each seed",
+    )
+
+
+def _curve(by_seed: Mapping[int, Sequence[PlannedRun]]) -> dict[float, Measurement]:
+    """The mean over folds, of each seed and of all, at steps that every run has reached."""
+    dice = {seed: [validation_dice(run) for run in folds] for seed, folds in by_seed.items()}
+    every = [own for folds in dice.values() for own in folds]
+    first, last = max(min(own) for own in every), min(max(own) for own in every)
+    points = {}
+    for step in np.linspace(first, last, POINTS).round().tolist():
+        seeds = {
+            seed: float(np.mean([np.interp(step, [*own], [*own.values()]) for own in folds]))
+            for seed, folds in dice.items()
+        }
+        mean = statistics.mean(seeds.values())
+        points[step] = Measurement("Validation Dice", "", "Dice", value=mean, seeds=seeds)
+    return points

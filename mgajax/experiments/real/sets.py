@@ -1,0 +1,90 @@
+"""The data sets of the chain: real ones built from downloads, or drawn ones in their place."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool
+
+from mgajax.data.table import SliceTable, read_table
+from mgajax.experiments.real.folds import usable_classes
+from mgajax.schema import MASK_ORIGINS
+
+SLICES, LESIONS, DRAWN = "covid_ct_slices", "covid_ct_lesions", "ct_phantom"
+
+Build = Callable[..., Path]
+"""`build(name, data_dir=..., **options)`: the folder of a data set with these options, built once; real
+ones take `manual_dir`."""
+
+
+@dataclass
+class RealSets:
+    """What is learned from.
+
+    Attributes:
+      slices: the download of the classification set; None: step 2 has no slices.
+      lesions: the download of the annotated pairs; None: step 1 has none.
+      build: makes a data set.
+      folder: gets built sets.
+      stand_in: options of the drawn set that is both, where no download is given.
+    """
+
+    slices: Path | None
+    lesions: Path | None
+    build: Build
+    folder: Path
+    stand_in: Mapping[str, Any]
+    _tables: dict[Path, SliceTable] = field(default_factory=dict, repr=False)
+
+    @property
+    def are_drawn(self) -> bool:
+        """Whether no download was given."""
+        return self.slices is None and self.lesions is None
+
+    def slice_set(self, *, masks: Path | None = None) -> Path | None:
+        """The classification set; with the masks of a folder, for slices that have no annotated one."""
+        options = {"masks": str(masks)} if masks is not None else {}
+        if self.are_drawn:
+            return self.build(DRAWN, data_dir=self.folder, **self.stand_in, **options)
+        if self.slices is None:
+            return None
+        return self.build(SLICES, data_dir=self.folder, manual_dir=self.slices, **options)
+
+    def lesion_set(self) -> Path | None:
+        """The annotated slices."""
+        if self.are_drawn:
+            return self.slice_set()
+        if self.lesions is None:
+            return None
+        return self.build(LESIONS, data_dir=self.folder, manual_dir=self.lesions)
+
+    def drawn_set(self, options: Mapping[str, Any]) -> Path:
+        """A drawn set to be pretrained on."""
+        return self.build(DRAWN, data_dir=self.folder, **options)
+
+    def table(self, place: Path) -> SliceTable:
+        """The columns of a built set, read once."""
+        if place not in self._tables:
+            self._tables[place] = read_table(place)
+        return self._tables[place]
+
+    def tables(self) -> dict[str, SliceTable]:
+        """The columns of the sets that there are, by `slices` and `lesions`."""
+        places = {"slices": self.slice_set(), "lesions": self.lesion_set()}
+        return {name: self.table(place) for name, place in places.items() if place is not None}
+
+
+def used_rows(
+    tables: Mapping[str, SliceTable],
+) -> tuple[dict[str, Bool[np.ndarray, "_"]], list[str]]:
+    """The rows that take part: classes of people enough, annotated lesions; and why others do not."""
+    used: dict[str, Bool[np.ndarray, "_"]] = {}
+    notes: list[str] = []
+    for name, table in tables.items():
+        if name == "slices":
+            used[name], notes = usable_classes(table)
+        else:
+            used[name] = table.mask_origins == MASK_ORIGINS[1]
+    return used, notes

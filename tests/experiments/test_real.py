@@ -1,0 +1,308 @@
+"""The chain on real slices: its stages in order, its tables, and that it goes on where it stopped."""
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pretended_runs import predicted
+from unrendered import leave_blank
+
+from mgajax.data.table import SliceTable, read_table
+from mgajax.errors import ConfigError
+from mgajax.evaluation.other_set import SetOptions
+from mgajax.evaluation.predictions import Predictions
+from mgajax.evaluation.segmentation_counts import BOUNDARY, PIXELS
+from mgajax.experiments.execution import RunOutcome, RunStatus
+from mgajax.experiments.plan import PlannedRun
+from mgajax.experiments.real import chain as stages
+from mgajax.experiments.real import experiment
+from mgajax.experiments.real.classifiers import ALONE, source_alone
+from mgajax.experiments.real.experiment import run_real
+from mgajax.experiments.real.folds import deal_folds
+from mgajax.experiments.real.order import RealOrder
+from mgajax.files import write_csv, write_json, write_text
+from mgajax.inference.segment import SegmentSummary
+from mgajax.schema import CLASS_NAMES
+
+PLAN = """
+from mgajax.config import classification, segmentation
+from ml_collections import ConfigDict
+
+
+def get_config():
+    plan = ConfigDict(sort_keys=False)
+    plan.hmsanet = segmentation("hmsanet")
+    plan.hmsanet.model.options.trunk = "hrnet_tiny"
+    plan.unet = segmentation("unet")
+    plan.unet.model.options.width = 1
+    for name in ("resnet18_cbam", "mga_resnet18"):
+        plan[name] = classification(name)
+        plan[name].model.options.width = 16
+        plan[name].model.options.depths = (1, 1, 1, 1)
+    return plan
+"""
+
+
+@dataclass
+class Pretended:
+    """In place of training: every run has results at once, the better, the more it began with."""
+
+    table: SliceTable
+    done: list[PlannedRun]
+    stop_at: str = "nowhere"
+    fail_at: str = "nowhere"
+
+    def run_all(self, runs: Sequence[PlannedRun], *, jobs: int) -> list[RunOutcome]:
+        outcomes = []
+        for run in runs:
+            status = RunStatus.FINISHED
+            if self.fail_at in run.title:
+                status = RunStatus.FAILED
+            elif self.stop_at in run.title:
+                status = RunStatus.STOPPED
+            else:
+                self.finish(run)
+            outcomes.append(RunOutcome(run, status, reason="out of memory"))
+        return outcomes
+
+    def finish(self, run: PlannedRun) -> None:
+        self.done.append(run)
+        (run.folder / "evaluation").mkdir(parents=True, exist_ok=True)
+        write_json({"steps": 3, "finished": True}, run.folder / "summary.json")
+        write_json({"seconds": 2.0}, run.folder / "done.json")
+        write_text("head  1\n1,234 parameters, 0 running statistics", run.folder / "parameters.txt")
+        if run.config.split.kind == "csv":
+            skill = 1.0 + 2.0 * bool(run.config.init_from)
+            segments = run.config.task == "segmentation"
+            (self.segmented if segments else self.classified)(run, skill)
+
+    def rows(self, run: PlannedRun, split: str) -> np.ndarray:
+        with Path(run.config.split.path).open() as file:
+            named = {line["file_name"] for line in csv.DictReader(file) if line["split"] == split}
+        return np.flatnonzero(np.isin(self.table.file_names, list(named)))
+
+    def segmented(self, run: PlannedRun, skill: float) -> None:
+        rng = np.random.default_rng(run.seed)
+        lines: list[list[object]] = [["file_name", "patient", "source", *PIXELS, *BOUNDARY]]
+        for row in self.rows(run, "test"):
+            found = int(rng.integers(60, 80) * min(skill / 3, 1.0))
+            names = [getattr(self.table, key)[row] for key in ("file_names", "patients", "sources")]
+            lines.append([*names, found, 5, 80 - found, 900, 2.0, 0.5])
+        folder = run.folder / "evaluation"
+        write_csv(lines, folder / "test_slices.csv")
+        write_json({"boundary": {"tolerance": 2.0, "unit": "px"}}, folder / "test.json")
+        curve = [{"step": step, "validation/dice": skill * step / 60} for step in (5, 10, 15)]
+        write_text("\n".join(map(json.dumps, curve)), run.folder / "metrics.jsonl")
+
+    def classified(self, run: PlannedRun, skill: float) -> None:
+        for split in ("test", "validation"):
+            rows = self.rows(run, split)
+            found = of_rows(self.table, rows, skill=skill, seed=run.seed, split=split)
+            found.write_csv(run.folder / "evaluation" / f"{split}_predictions.csv")
+
+
+def of_rows(
+    table: SliceTable, rows: np.ndarray, *, skill: float, seed: int, split: str
+) -> Predictions:
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(size=(len(rows), len(CLASS_NAMES)))
+    logits[np.arange(len(rows)), table.labels[rows]] += skill
+    chances = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    score = np.full(len(rows), skill / 4)
+    columns = ("lesion_area", "attention_in_lesion", "cell_hit", "rank_auc", "top_area_iou")
+    return Predictions(
+        file_names=table.file_names[rows],
+        labels=table.labels[rows].astype(np.int64),
+        probabilities=chances,
+        patients=table.patients[rows],
+        sources=table.sources[rows],
+        split=split,
+        overlap=dict.fromkeys(columns, score),
+    )
+
+
+@pytest.fixture
+def pretended(phantom: Path, monkeypatch: pytest.MonkeyPatch) -> Pretended:
+    leave_blank(monkeypatch)
+    found = Pretended(read_table(phantom), done=[])
+    monkeypatch.setattr(stages, "run_all", found.run_all)
+    return found
+
+
+@pytest.fixture
+def order(tmp_path: Path) -> RealOrder:
+    plan = tmp_path / "plan.py"
+    plan.write_text(PLAN)
+    return RealOrder(workdir=tmp_path / "out", plan=plan, budget="smoke", seeds=2)
+
+
+def test_both_steps_are_judged_by_people_whom_nobody_saw(
+    pretended: Pretended,
+    order: RealOrder,
+    phantom: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    masks: list[tuple[Path, Path]] = []
+
+    def segment(workdir: Path, *, data: Path, out: Path) -> object:
+        masks.append((workdir, out))
+        return replace(SEGMENTED, folder=out)
+
+    asked: list[dict[str, object]] = []
+
+    def build(name: str, **options: object) -> Path:
+        asked.append(options)
+        return phantom
+
+    judged: list[Path] = []
+
+    def evaluate_data(workdir: Path, data: Path, *, options: SetOptions) -> None:
+        assert data == tmp_path / "hospital"
+        assert options.name
+        judged.append(workdir)
+        outside = predicted(skill=1.0, seed=0, split=options.name)
+        outside = replace(outside, patients=np.full(len(outside), ""))
+        outside.write_csv(workdir / "evaluation" / f"{options.name}_predictions.csv")
+
+    monkeypatch.setattr(stages, "segment", segment)
+    monkeypatch.setattr(experiment, "evaluate_data", evaluate_data)
+    order = replace(order, outside=tmp_path / "hospital")
+    done = run_real(order, build=build)
+    assert done is not None
+    assert not done.failed
+    results = json.loads((order.workdir / "results.json").read_text())
+    rows = {(row["table"], row["name"], row["metric"]): row for row in results["rows"]}
+
+    titles = [run.title for run in pretended.done]
+    kinds = ("on drawn slices", "hmsanet from", "resnet18 from")
+    first = [next(n for n, title in enumerate(titles) if kind in title) for kind in kinds]
+    assert first == sorted(first), "drawn slices, then segmenters, then classifiers"
+    assert len(titles) == 4 * 2 + 4 * 2 * 2 * 2, "networks, and networks × starts × seeds × folds"
+    assert len({run.folder for run in pretended.done}) == len(titles)
+
+    assert [out.parent for _, out in masks] == [workdir for workdir, _ in masks]
+    guides = {run.folder: run.title for run in pretended.done}
+    assert {guides[workdir] for workdir, _ in masks} == {
+        f"hmsanet from drawn slices, fold {fold} of 2, seed {seed}"
+        for fold in (1, 2)
+        for seed in (0, 1)
+    }
+    assert {str(out) for _, out in masks} == {o["masks"] for o in asked if "masks" in o}
+
+    dice = rows["Lesions: all pixels pooled", "U-Net, drawn slices", "Dice"]
+    assert dice["value"] > 0.8
+    assert set(dice["seeds"]) == {"0", "1"}
+    assert dice["low"] < dice["value"] < dice["high"]
+    gain = rows["Lesions: drawn slices minus random weights", "HMSANet", "all sources"]
+    assert gain["verdict"] == "holds"
+    assert rows["Lesions: differences of networks", "HMSANet minus U-Net, drawn slices", "zhao"]
+    steps = "Steps until a validation Dice of 0.3"
+    assert rows[steps, "HMSANet, drawn slices", "Steps"]["value"] == 10
+    never = rows[steps, "HMSANet, random weights", "Steps"]
+    assert (never["value"], never["note"]) == (None, "0 of 4 runs reached it")
+
+    table = "COVID-19 against the rest, slices"
+    mga = rows[table, "ResNet18 + CBAM + MGA, drawn slices", "ROC AUC"]
+    alone = rows[table, ALONE, "ROC AUC"]
+    assert mga["value"] > rows[table, "ResNet18 + CBAM + MGA, random weights", "ROC AUC"]["value"]
+    assert mga["value"] > alone["value"]
+    assert rows[
+        "Attention on annotated lesions", "ResNet18 + CBAM, drawn slices", "ROC AUC of pixels"
+    ]
+    assert rows["Calibration", "ResNet18 + CBAM, drawn slices, after", "Log loss"]["value"] > 0
+    outside = rows["COVID-19: the outside set", "ResNet18 + CBAM, drawn slices", "ROC AUC"]
+    assert 0.5 < outside["value"] < 1
+    cost = "What was trained, a run"
+    assert rows[cost, "U-Net, random weights", "Parameters"]["value"] == 1234
+    assert "--budget smoke --seeds 2" in results["command"]
+    assert any("each person is judged once a seed" in note for note in results["notes"])
+
+    before = len(pretended.done)
+    again = run_real(order, build=build)
+    assert again is not None
+    assert {run.folder for run in pretended.done[before:]} == {
+        run.folder for run in pretended.done[:before]
+    }, "equal orders have equal folders"
+    assert len(judged) == len(set(judged)) == 16, "outside once a network"
+
+
+SEGMENTED = SegmentSummary(Path(), total=0, annotated=0, kept=0)
+
+
+def test_a_stopped_stage_ends_the_call(
+    pretended: Pretended, order: RealOrder, phantom: Path
+) -> None:
+    pretended.stop_at = "unet from random weights"
+    assert run_real(order, build=lambda *_, **__: phantom) is None
+    assert not any("resnet18 from" in run.title for run in pretended.done)
+    assert not (order.workdir / "results.json").exists()
+
+
+def test_what_failed_is_left_out_and_told(
+    pretended: Pretended, order: RealOrder, phantom: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretended.fail_at = "hmsanet on drawn slices"
+    monkeypatch.setattr(stages, "segment", lambda *_, **__: SEGMENTED)
+    done = run_real(replace(order, seeds=1), build=lambda *_, **__: phantom)
+    assert done is not None
+    assert len(done.failed) == 1
+    results = json.loads((order.workdir / "results.json").read_text())
+    names = {row["name"] for row in results["rows"] if row["table"].endswith("pooled")}
+    assert names == {"HMSANet, random weights", "U-Net, random weights", "U-Net, drawn slices"}
+
+
+def test_a_run_is_named_by_content_and_not_by_places(
+    pretended: Pretended, order: RealOrder, phantom: Path, tmp_path: Path
+) -> None:
+    def build(*_: object, **__: object) -> Path:
+        return phantom
+
+    names = []
+    for place in ("here", "there"):
+        pretended.done.clear()
+        one = stages.Chain(replace(order, seeds=1, runs=tmp_path / place), build=build)
+        assert one.pretrain()
+        assert one.segment()
+        names.append([run.folder.name for run in pretended.done])
+    assert names[0] == names[1]
+    assert len(set(names[0])) == len(names[0])
+
+
+def test_the_source_alone_is_counted_among_others(phantom: Path) -> None:
+    table = read_table(phantom)
+    used = {"slices": table.labels < 2}
+    folds = deal_folds({"slices": table}, used, folds=2, seed=0)
+    alone = source_alone(table, folds)
+    assert sorted(alone.file_names) == sorted(table.file_names[used["slices"]])
+    fold = folds[0].splits["slices"]
+    known = np.concatenate([fold.indices("train"), fold.indices("validation")])
+    row = int(fold.indices("test")[0])
+    own = table.labels[known][table.sources[known] == table.sources[row]]
+    share = (1 + (own == 1).sum()) / (2 + len(own))
+    place = alone.file_names.tolist().index(table.file_names[row])
+    assert alone.probabilities[place, 1] == pytest.approx(share)
+    assert (alone.probabilities[:, 2] == 0).all(), "a class that is left out"
+
+
+def test_an_unknown_guide_is_told(order: RealOrder, phantom: Path) -> None:
+    with pytest.raises(ConfigError, match="--segmenter unnet: did you mean 'unet'"):
+        stages.Chain(replace(order, segmenter="unnet"), build=lambda *_, **__: phantom)
+
+
+@pytest.mark.slow(finds="stages whose files do not fit together: weights, masks, splits, results")
+def test_the_chain_runs_on_drawn_slices(order: RealOrder) -> None:
+    import tfds_builders
+
+    def build(name: str, *, data_dir: Path, **options: object) -> Path:
+        return tfds_builders.build(name, data_dir=data_dir, **options).directory
+
+    done = run_real(replace(order, seeds=1), build=build)
+    assert done is not None
+    assert not done.failed
+    results = json.loads((order.workdir / "results.json").read_text())
+    assert {run["status"] for run in results["runs"]} == {"finished"}
