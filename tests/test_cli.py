@@ -28,6 +28,7 @@ COMMANDS = (
 )
 EXPORT = ("--workdir", "w", "--out", "o")
 PREDICT = ("--input", "i", "--out", "o")
+REAL = ("--workdir", "w")
 SEGMENT = ("--workdir", "w", "--data", "d", "--out", "o")
 MGA = "configs/classification/mga_resnet18.py"
 NARROW = Path(__file__).parent / "narrow" / "resnet18.py"
@@ -101,6 +102,9 @@ def test_the_top_help_lists_every_command(capsys: pytest.CaptureFixture[str]) ->
             ("export", *EXPORT, "--out", "o.pt", "--format", "orbax"),
             "o.pt is a file of format torch",
         ),
+        (("experiment", "table4", *REAL, "--folds", "3"), "--folds 3: an option of `mgajax"),
+        (("experiment", "real", *REAL, "--data", "d"), "--data d: real takes downloads"),
+        (("experiment", "real", *REAL, "--budget", "medium"), "--budget medium: "),
         (("predict", *PREDICT), "give --classifier RUN"),
         (("predict", *PREDICT, "--classifier", "nowhere"), "nowhere"),
         (("predict", *PREDICT, "--window", "lungs"), "did you mean 'lung'?"),

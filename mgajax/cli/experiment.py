@@ -89,8 +89,8 @@ def add_experiment(commands: Any) -> None:
         help="gets the runs; experiments that share it share equal runs (default: WORKDIR/runs)",
     )
     command.add_argument("--data", type=Path, help="a built data set; without, slices are drawn")
-    names = tuple(dict.fromkeys((*BUDGETS, *REAL_BUDGETS)))
-    command.add_argument("--budget", choices=names, help="see below")
+    sizes = tuple(dict.fromkeys((*BUDGETS, *REAL_BUDGETS)))
+    command.add_argument("--budget", choices=sizes, help="see below")
     command.add_argument("--seeds", type=int, metavar="N", help="how many; default: the budget's")
     command.add_argument(
         "--jobs", type=int, default=1, metavar="N", help="runs at a time, each on its share"

@@ -8,15 +8,15 @@ import numpy as np
 
 from mgajax.data.splits import Split
 from mgajax.data.table import SliceTable
-from mgajax.evaluation.calibration import rescaled
+from mgajax.evaluation.calibration import apply_temperature
 from mgajax.evaluation.classifier_comparison import (
-    Level,
+    JudgedUnit,
     Replicates,
     mean_replicates,
     paired_replicates,
 )
 from mgajax.evaluation.intervals import MIN_CLUSTERS
-from mgajax.evaluation.predictions import Predictions, concatenated
+from mgajax.evaluation.predictions import Predictions, concatenate
 from mgajax.experiments.calibration import METRICS as CALIBRATION
 from mgajax.experiments.calibration import fitted_temperature
 from mgajax.experiments.compare import ByArm, contrast_rows, measured, predictions_of
@@ -25,7 +25,7 @@ from mgajax.experiments.real.arms import Arm, FoldedRuns, Start
 from mgajax.experiments.real.folds import Fold
 from mgajax.experiments.study import ATTENTION, BINARY, RESAMPLING, Metrics, StudyResults
 from mgajax.reporting.figures.experiment_figures import arms_figure
-from mgajax.reporting.tables.measurements import Measurement, Scale
+from mgajax.reporting.tables.measurements import Measurement, NumberFormat
 from mgajax.schema import CLASS_NAMES, COVID
 
 SLICES, PEOPLE = "COVID-19 against the rest, slices", "COVID-19 against the rest, people"
@@ -74,17 +74,17 @@ def examine_classifiers(
     if not whole:
         return StudyResults([], notes=["No classifier finished all folds."])
     judged = {
-        arm.name: {seed: concatenated([predictions_of(r) for r in own]) for seed, own in by.items()}
+        arm.name: {seed: concatenate([predictions_of(r) for r in own]) for seed, own in by.items()}
         for arm, by in whole.items()
     }
     seeds = sorted({seed for by_seed in judged.values() for seed in by_seed})
     judged[ALONE] = dict.fromkeys(seeds, source_alone(table, folds))
     rows: list[Measurement] = []
-    levels: Mapping[str, Level] = {SLICES: "slices", PEOPLE: "patients"}
-    for heading, level in levels.items():
-        replicates = _replicates(judged, level=level)
+    units: Mapping[str, JudgedUnit] = {SLICES: "slices", PEOPLE: "patients"}
+    for heading, unit in units.items():
+        replicates = _replicates(judged, unit=unit)
         rows += _rows(replicates, table=heading, metrics=BINARY)
-        if level == "slices":
+        if unit == "slices":
             rows += _contrasts(list(whole), replicates)
             attended = {name: own for name, own in replicates.items() if _attends(own)}
             rows += _rows(attended, table=LESIONS, metrics=ATTENTION)
@@ -120,7 +120,7 @@ def source_alone(table: SliceTable, folds: Sequence[Fold]) -> Predictions:
                 split="test",
             )
         )
-    return concatenated(parts)
+    return concatenate(parts)
 
 
 def _shares(table: SliceTable, split: Split) -> np.ndarray:
@@ -134,14 +134,14 @@ def _shares(table: SliceTable, split: Split) -> np.ndarray:
     return shares
 
 
-def _replicates(judged: ByNetwork, *, level: Level = "slices") -> ByArm:
+def _replicates(judged: ByNetwork, *, unit: JudgedUnit = "slices") -> ByArm:
     flat = {f"{name}/{seed}": one for name, own in judged.items() for seed, one in own.items()}
-    found = paired_replicates(flat, settings=RESAMPLING, level=level)
+    found = paired_replicates(flat, settings=RESAMPLING, unit=unit)
     return {name: {seed: found[f"{name}/{seed}"] for seed in own} for name, own in judged.items()}
 
 
 def _rows(
-    arms: ByArm, *, table: str, metrics: Metrics, scale: Scale = "percent"
+    arms: ByArm, *, table: str, metrics: Metrics, scale: NumberFormat = "percent"
 ) -> list[Measurement]:
     return [
         row
@@ -216,12 +216,14 @@ def _calibration(runs: FoldedRuns) -> list[Measurement]:
             after = [
                 replace(
                     test,
-                    probabilities=rescaled(test.probabilities, temperature=fitted_temperature(run)),
+                    probabilities=apply_temperature(
+                        test.probabilities, temperature=fitted_temperature(run)
+                    ),
                 )
                 for run, test in zip(folds, tests, strict=True)
             ]
             for when, parts in (("before", tests), ("after", after)):
-                scaled.setdefault(f"{arm.name}, {when}", {})[seed] = concatenated(parts)
+                scaled.setdefault(f"{arm.name}, {when}", {})[seed] = concatenate(parts)
     return _rows(_replicates(scaled), table=PROBABILITIES, metrics=CALIBRATION, scale="number")
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from mgajax.errors import ConfigError
+from mgajax.evaluation.evaluation_report import results_folder
 from mgajax.evaluation.other_set import SetOptions, evaluate_data
 from mgajax.evaluation.predictions import Predictions
-from mgajax.evaluation.result import results_folder
 from mgajax.experiments.compare import predictions_of
 from mgajax.experiments.experiment import ExperimentResults, write_found
 from mgajax.experiments.plan import PlannedRun

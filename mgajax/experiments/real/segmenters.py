@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from mgajax.errors import DataError
-from mgajax.evaluation.bootstrap import make_clusters, multiplicities
+from mgajax.evaluation.bootstrap import make_clusters, prepend_original, resample
 from mgajax.evaluation.classifier_comparison import Replicates
-from mgajax.evaluation.comparison import SegmenterResults, read_evaluated
 from mgajax.evaluation.segmentation import replicate_scores
 from mgajax.evaluation.segmentation_counts import SegmentationCounts
+from mgajax.evaluation.segmenter_comparison import StoredEvaluation, read_evaluation
 from mgajax.experiments.compare import ByArm, contrast_rows, measured
 from mgajax.experiments.plan import PlannedRun
 from mgajax.experiments.real.arms import Arm, FoldedRuns, Start
@@ -82,13 +82,13 @@ def examine_segmenters(runs: FoldedRuns, *, out: Path) -> StudyResults:
     return StudyResults(rows, figures=figures)
 
 
-def joined_folds(folds: Sequence[PlannedRun]) -> SegmenterResults:
+def joined_folds(folds: Sequence[PlannedRun]) -> StoredEvaluation:
     """The evaluations of all folds as one, its slices sorted by name.
 
     Raises:
       DataError: one cannot be read, or a slice is judged in two.
     """
-    parts = [read_evaluated(run.folder, split="test") for run in folds]
+    parts = [read_evaluation(run.folder, split="test") for run in folds]
     names = np.concatenate([part.file_names for part in parts])
     if len(np.unique(names)) < len(names):
         raise DataError(
@@ -102,7 +102,7 @@ def joined_folds(folds: Sequence[PlannedRun]) -> SegmenterResults:
     whole = SegmentationCounts(
         **columns, tolerance=parts[0].counts.tolerance, unit=parts[0].counts.unit
     )
-    return SegmenterResults(
+    return StoredEvaluation(
         workdir=parts[0].workdir,
         metrics={},
         file_names=names[order],
@@ -112,7 +112,7 @@ def joined_folds(folds: Sequence[PlannedRun]) -> SegmenterResults:
     )
 
 
-def lesion_replicates(found: SegmenterResults) -> Replicates:
+def lesion_replicates(found: StoredEvaluation) -> Replicates:
     """Every score as it is and on resamples of people, each source keeping its number of them.
 
     Returns:
@@ -120,8 +120,7 @@ def lesion_replicates(found: SegmenterResults) -> Replicates:
     """
     sources, codes = np.unique(found.sources, return_inverse=True)
     clusters = make_clusters(found.patients, codes, class_names=tuple(sources.tolist()))
-    drawn = multiplicities(clusters.stratum, replicates=RESAMPLING.replicates, seed=RESAMPLING.seed)
-    drawn = np.concatenate([np.ones_like(clusters.stratum)[None], drawn])  # once as they are
+    drawn = prepend_original(resample(clusters, settings=RESAMPLING))
     groups = {"all": np.ones(len(codes), bool)}
     groups |= {source: codes == code for code, source in enumerate(sources.tolist())}
     metrics, behind = {}, {}
@@ -137,7 +136,7 @@ def lesion_replicates(found: SegmenterResults) -> Replicates:
     return Replicates(metrics, behind)
 
 
-def _check_same_slices(joined: Mapping[Arm, Mapping[int, SegmenterResults]]) -> None:
+def _check_same_slices(joined: Mapping[Arm, Mapping[int, StoredEvaluation]]) -> None:
     all_of_them = [found for by_seed in joined.values() for found in by_seed.values()]
     for other in all_of_them[1:]:
         if not np.array_equal(all_of_them[0].file_names, other.file_names):
