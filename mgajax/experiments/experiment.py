@@ -212,18 +212,18 @@ def write_results(
         "budget": order.budget_name,
         "data": str(order.data) if order.data else dict(order.settings.phantom),
     }
-    return write_found(about, found, outcomes, out=order.workdir)
+    return write_found(about, results, outcomes, out=order.workdir)
 
 
 def write_found(
-    about: Mapping[str, Any], found: StudyResults, outcomes: Sequence[RunOutcome], *, out: Path
+    about: Mapping[str, Any], results: StudyResults, outcomes: Sequence[RunOutcome], *, out: Path
 ) -> ExperimentResults:
     """Write `results.md`, `results.csv` and, last, for whoever waits for it, `results.json`.
 
     Args:
       about: what `results.json` says of the experiment: `experiment`, `title`, `source`, `command`,
         `plan`, `budget` and `data`.
-      found: numbers, figures and notes.
+      results: numbers, figures and notes.
       outcomes: of all runs.
       out: the experiment's folder.
     """

@@ -79,7 +79,7 @@ def test_a_class_of_one_person_is_left_out_and_told() -> None:
     used, notes = usable_classes(SLICES)
     assert np.array_equal(used, SLICES.labels != CAP)
     assert notes == ["CAP is no class here: 9 slices of 1 person, fewer than 5; they are left out."]
-    assert usable_classes(SLICES.only(used))[1] == []
+    assert usable_classes(SLICES.select(used))[1] == []
 
 
 def test_too_few_people_are_no_folds() -> None:

@@ -53,7 +53,7 @@ class Chain:
         """
         self.order = order
         self.budget = order.settings
-        plan = order.plan or configs.shipped(order.plan_file)
+        plan = order.plan or configs.shipped_file(order.plan_file)
         networks = read_networks(plan, budget=self.budget, overrides=order.overrides)
         self.segmenters = networks_of(networks, TaskName.SEGMENTATION)
         self.classifiers = networks_of(networks, TaskName.CLASSIFICATION)

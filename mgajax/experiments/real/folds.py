@@ -53,7 +53,7 @@ def deal_folds(
       ConfigError: fewer than two folds.
       DataError: fewer people than folds, or no row is used.
     """
-    joint = _joined({name: table.only(used[name]) for name, table in tables.items()})
+    joint = _joined({name: table.select(used[name]) for name, table in tables.items()})
     ends = np.cumsum([int(used[name].sum()) for name in tables])
     dealt = []
     for number in range(folds):

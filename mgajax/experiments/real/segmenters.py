@@ -21,8 +21,7 @@ from mgajax.experiments.study import RESAMPLING, Metrics, StudyResults
 from mgajax.paper import SEGMENTER_METRICS
 from mgajax.reporting.figures.experiment_figures import arms_figure, curves_figure
 from mgajax.reporting.tables.measurements import Measurement
-from mgajax.training.logs import FILE_NAME as METRICS_FILE
-from mgajax.training.logs import read_rows
+from mgajax.training.metrics_log import METRICS_FILE, read_rows
 
 POOLED: Metrics = {f"all.pooled.{key}": text for key, text in SEGMENTER_METRICS.items()}
 SLICES: Metrics = {
@@ -88,7 +87,7 @@ def joined_folds(folds: Sequence[PlannedRun]) -> StoredEvaluation:
     Raises:
       DataError: one cannot be read, or a slice is judged in two.
     """
-    parts = [read_evaluation(run.folder, split="test") for run in folds]
+    parts = [read_evaluation(run.folder) for run in folds]
     names = np.concatenate([part.file_names for part in parts])
     if len(np.unique(names)) < len(names):
         raise DataError(
