@@ -147,13 +147,15 @@ class FindingSummary:
 
 def joined_summaries(several: Iterable[Iterable[FindingSummary]]) -> tuple[FindingSummary, ...]:
     """The findings of several inputs as of one, in the order of `Finding`."""
-    found = [summary for summaries in several for summary in summaries]
-    by_kind = {kind: [one for one in found if one.kind is kind] for kind in Finding}
+    summaries = [summary for of_input in several for summary in of_input]
+    by_kind = {kind: [summary for summary in summaries if summary.kind is kind] for kind in Finding}
     return tuple(
         FindingSummary(
             kind=kind,
-            count=sum(one.count for one in same),
-            examples=tuple(sorted(name for one in same for name in one.examples)[:MAX_EXAMPLES]),
+            count=sum(summary.count for summary in same),
+            examples=tuple(
+                sorted(name for summary in same for name in summary.examples)[:MAX_EXAMPLES]
+            ),
         )
         for kind, same in by_kind.items()
         if same

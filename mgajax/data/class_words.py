@@ -26,10 +26,10 @@ class ClassWords:
     """Which class a word stands for: `CLASS_WORDS`, and before them what a user says.
 
     Attributes:
-      own: class codes by word as `_plain` makes it; None for what is left out.
+      users: class codes by word as `_plain` makes it; None for what is left out.
     """
 
-    own: Mapping[str, int | None] = field(default_factory=dict)
+    users: Mapping[str, int | None] = field(default_factory=dict)
 
     def code(self, word: str) -> int | None:
         """The class of a word; None if it is to be left out.
@@ -38,7 +38,7 @@ class ClassWords:
           KeyError: nobody knows it.
         """
         plain = _plain(word)
-        return self.own[plain] if plain in self.own else KNOWN[plain]
+        return self.users[plain] if plain in self.users else KNOWN[plain]
 
     def codes(self, words: Sequence[str], *, where: str, what: str) -> dict[str, int | None]:
         """The classes of all words of a set.
@@ -51,7 +51,7 @@ class ClassWords:
           DataError: words that nobody knows, all of them named.
           ConfigError: a word of the user's that is none of these.
         """
-        unused = sorted(self.own.keys() - set(map(_plain, words)))
+        unused = sorted(self.users.keys() - set(map(_plain, words)))
         if unused:
             raise ConfigError(
                 f"{OPTION} {unused[0]}=…: {where} has no {what} of this name; it has "
@@ -80,7 +80,7 @@ def read_class_words(text: str) -> ClassWords:
     Raises:
       ConfigError: not of this form, an unknown class, or one word twice.
     """
-    own: dict[str, int | None] = {}
+    codes: dict[str, int | None] = {}
     for part in text.split(","):
         word, equals, name = part.partition("=")
         plain = _plain(name)
@@ -89,10 +89,10 @@ def read_class_words(text: str) -> ClassWords:
         if plain != LEFT_OUT and plain not in KNOWN:
             valid = ", ".join((*CLASS_NAMES, LEFT_OUT))
             raise ConfigError(f"{OPTION} {part}: no class {name!r}; valid: {valid}")
-        if _plain(word) in own:
+        if _plain(word) in codes:
             raise ConfigError(f"{OPTION}: {word!r} stands there twice; keep one of them")
-        own[_plain(word)] = None if plain == LEFT_OUT else KNOWN[plain]
-    return ClassWords(own)
+        codes[_plain(word)] = None if plain == LEFT_OUT else KNOWN[plain]
+    return ClassWords(codes)
 
 
 def known_words() -> str:

@@ -79,8 +79,8 @@ def files_of_folders(top: Path, *, words: ClassWords) -> LabelledFiles:
       ConfigError: see `ClassWords.codes`.
     """
     entries = sorted(top.iterdir(), key=lambda path: natural_order(path.name))
-    kept = [path for path in entries if not is_clutter(path.name)]
-    folders = [path for path in kept if path.is_dir()]
+    visible = [path for path in entries if not is_clutter(path.name)]
+    folders = [path for path in visible if path.is_dir()]
     if not folders:
         raise DataError(
             f"{top}: neither a built data set (no dataset_info.json in or below it) nor a folder of "
@@ -89,7 +89,7 @@ def files_of_folders(top: Path, *, words: ClassWords) -> LabelledFiles:
     codes = words.codes([path.name for path in folders], where=str(top), what="folder")
     left_out = [
         f"{path}: in no folder of a class"
-        for path in kept
+        for path in visible
         if not path.is_dir() and _kind(path) is not FileKind.OTHER
     ]
     files: list[LabelledFile] = []
@@ -99,18 +99,18 @@ def files_of_folders(top: Path, *, words: ClassWords) -> LabelledFiles:
         if (label := codes[folder.name]) is None:
             notes.append(f"folder {folder.name} is left out")
             continue
-        found = [
+        slices = [
             LabelledFile(path, label)
             for path in _slices_below(folder, left_out=left_out, passed=passed)
         ]
-        if not found:
+        if not slices:
             notes.append(f"folder {folder.name} holds no slice")
-        files += found
+        files += slices
     if not files:
         raise DataError(f"{top}: no picture, DICOM or NIfTI in {', '.join(map(str, codes))}")
     if passed:
-        told = ", ".join(f"{suffix} {count}" for suffix, count in passed.most_common())
-        notes.append(f"{passed.total()} files are no picture, DICOM or NIfTI ({told})")
+        kinds = ", ".join(f"{suffix} {count}" for suffix, count in passed.most_common())
+        notes.append(f"{passed.total()} files are no picture, DICOM or NIfTI ({kinds})")
     return LabelledFiles("folder of classes", top, tuple(files), tuple(left_out), tuple(notes))
 
 

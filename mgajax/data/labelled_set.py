@@ -6,7 +6,7 @@ import json
 import struct
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ class PreparedFiles:
 
 
 @dataclass(frozen=True, eq=False)
-class _Prepared:
+class _PreparedRow:
     """One slice of a file on its way into the table."""
 
     file: LabelledFile
@@ -79,7 +79,7 @@ def prepared_files(
     read = functools.partial(_read, settings=settings)
     named = zip(files.files, files.names(), strict=True)
     jobs = sorted(named, key=lambda job: natural_order(job[1]))
-    found: list[_Prepared] = []
+    rows: list[_PreparedRow] = []
     left_out = list(files.left_out)
     with tempfile.TemporaryFile() as pixels:
         results = track(
@@ -89,20 +89,22 @@ def prepared_files(
             if isinstance(result, str):
                 left_out.append(result)
                 continue
-            for one in result:
-                pixels.write(one.slice.image.tobytes())
-                found.append(_without_pixels(one))
-        if not found:
-            told = "; ".join(left_out[:TOLD])
-            raise DataError(f"{files.place}: none of {len(files.files)} files can be read: {told}")
+            for row in result:
+                pixels.write(row.slice.image.tobytes())
+                rows.append(_without_pixels(row))
+        if not rows:
+            reasons = "; ".join(left_out[:TOLD])
+            raise DataError(
+                f"{files.place}: none of {len(files.files)} files can be read: {reasons}"
+            )
         pixels.flush()
         side = settings.image_size
-        images = np.memmap(pixels, np.uint8, "r", shape=(len(found), side, side, 1))
-    table = _table(found, place=files.place)
-    known = sum(bool(one.patient) for one in found)
+        images = np.memmap(pixels, np.uint8, "r", shape=(len(rows), side, side, 1))
+    table = _table(rows, place=files.place)
+    known = sum(bool(row.patient) for row in rows)
     notes = list(files.notes)
-    if 0 < known < len(found):
-        notes.append(f"of {known} of {len(found)} slices the patient is known: of too few to use")
+    if 0 < known < len(rows):
+        notes.append(f"of {known} of {len(rows)} slices the patient is known: of too few to use")
     nothing = np.broadcast_to(np.zeros((1, 1, 1, 1), np.uint8), images.shape)
     slices = PreparedSet(
         table=table,
@@ -110,9 +112,9 @@ def prepared_files(
         masks=nothing,
         settings=settings,
         fingerprint=table.fingerprint,
-        boxes=np.array([one.slice.box for one in found], np.int32),
-        usable=np.ones(len(found), bool),
-        notes=np.array([",".join(one.slice.flags) for one in found], np.str_),
+        boxes=np.array([row.slice.box for row in rows], np.int32),
+        usable=np.ones(len(rows), bool),
+        notes=np.array([",".join(row.slice.flags) for row in rows], np.str_),
         lungs=nothing if needs_lungs else None,
     )
     return PreparedFiles(slices, tuple(left_out), tuple(notes))
@@ -141,12 +143,12 @@ def judged_dataset(
     )
 
 
-def _read(job: tuple[LabelledFile, str], *, settings: Preparation) -> list[_Prepared] | str:
+def _read(job: tuple[LabelledFile, str], *, settings: Preparation) -> list[_PreparedRow] | str:
     """The slices of one file, or why there are none."""
     file, name = job
     try:
         slices = list(_chosen(file))
-        return [_prepared(file, name, one, settings=settings) for one in slices]
+        return [_prepared(file, name, file_slice, settings=settings) for file_slice in slices]
     except DataError as error:
         return str(error)
 
@@ -154,47 +156,51 @@ def _read(job: tuple[LabelledFile, str], *, settings: Preparation) -> list[_Prep
 def _chosen(file: LabelledFile) -> Iterator[FileSlice]:
     """The slices of a file, or the one plane of it that is meant."""
     planes = 0
-    for one in slices_of_file(file.path):
-        planes = one.plane or 1
+    for file_slice in slices_of_file(file.path):
+        planes = file_slice.plane or 1
         if file.plane in (0, planes):
-            yield one
+            yield file_slice
     if file.plane > planes:
         raise DataError(f"{file.path}: no plane {file.plane}; it has {planes}")
 
 
-def _prepared(file: LabelledFile, name: str, one: FileSlice, *, settings: Preparation) -> _Prepared:
+def _prepared(
+    file: LabelledFile, name: str, file_slice: FileSlice, *, settings: Preparation
+) -> _PreparedRow:
     """A slice ready for a model. A volume of a patient whom nobody names is a patient of its name."""
-    shape = struct.pack(">II", *one.pixels.shape)
-    return _Prepared(
+    shape = struct.pack(">II", *file_slice.pixels.shape)
+    return _PreparedRow(
         file=file,
-        name=f"{name}:{one.plane}" if one.plane else name,
-        patient=file.patient or one.patient or (name if one.plane else ""),
-        digest=hashlib.sha256(shape + one.pixels.tobytes()).hexdigest(),
-        slice=prepare(one.pixels, np.zeros_like(one.pixels), settings=settings),
+        name=f"{name}:{file_slice.plane}" if file_slice.plane else name,
+        patient=file.patient or file_slice.patient or (name if file_slice.plane else ""),
+        digest=hashlib.sha256(shape + file_slice.pixels.tobytes()).hexdigest(),
+        slice=prepare(file_slice.pixels, np.zeros_like(file_slice.pixels), settings=settings),
     )
 
 
-def _without_pixels(one: _Prepared) -> _Prepared:
+def _without_pixels(prepared: _PreparedRow) -> _PreparedRow:
     none: UInt8[np.ndarray, "0 0"] = np.zeros((0, 0), np.uint8)
-    kept = PreparedSlice(image=none, mask=none, box=one.slice.box, flags=one.slice.flags)
-    return _Prepared(one.file, one.name, one.patient, one.digest, kept)
+    slice_alone = PreparedSlice(
+        image=none, mask=none, box=prepared.slice.box, flags=prepared.slice.flags
+    )
+    return replace(prepared, slice=slice_alone)
 
 
-def _table(found: Sequence[_Prepared], *, place: Path) -> SliceTable:
-    patients = [one.patient for one in found]
+def _table(rows: Sequence[_PreparedRow], *, place: Path) -> SliceTable:
+    patients = [row.patient for row in rows]
     if not all(patients):
-        patients = [""] * len(found)
-    rows = list(zip(found, patients, strict=True))
+        patients = [""] * len(rows)
     content: list[Any] = sorted(
-        (one.file.label, patient, one.file.source, one.digest) for one, patient in rows
+        (row.file.label, patient, row.file.source, row.digest)
+        for row, patient in zip(rows, patients, strict=True)
     )
     return SliceTable(
-        labels=np.array([one.file.label for one in found], np.int32),
+        labels=np.array([row.file.label for row in rows], np.int32),
         patients=np.array(patients, np.str_),
-        sources=np.array([one.file.source for one in found], np.str_),
-        file_names=np.array([one.name for one in found], np.str_),
-        mask_origins=np.full(len(found), MASK_ORIGINS[0]),
-        built_split=np.full(len(found), SPLITS.index(PART), np.int8),
+        sources=np.array([row.file.source for row in rows], np.str_),
+        file_names=np.array([row.name for row in rows], np.str_),
+        mask_origins=np.full(len(rows), MASK_ORIGINS[0]),
+        built_split=np.full(len(rows), SPLITS.index(PART), np.int8),
         fingerprint=hashlib.sha256(json.dumps(content).encode()).hexdigest(),
         directory=place,
     )

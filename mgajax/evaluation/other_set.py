@@ -133,8 +133,8 @@ def evaluate_data(
     config = read_run(workdir, overrides=overrides)
     task = set_up(config).task
     other = _opened(data, config=config, task=task, options=options)
-    own = read_record(config, workdir=workdir).get(FINGERPRINT_KEY)
-    if other.is_built and own in (None, other.slices.fingerprint):
+    trained_on = read_record(config, workdir=workdir).get(FINGERPRINT_KEY)
+    if other.is_built and trained_on in (None, other.slices.fingerprint):
         _refuse(of_others, why=f"{data} is the run's own set")
         return own_set(overrides=[f"--config.data.dir={data}", *overrides])
     _refuse({"--split": options.split}, why=f"{data} is another set, judged as a whole")
@@ -201,14 +201,14 @@ def _opened(data: Path, *, config: ConfigDict, task: Task, options: SetOptions) 
             "set of pairs first (mgajax build covid_ct_lesions)"
         )
     name = _set_name(options.name, data.stem if data.is_file() else data.name, place=data)
-    found = prepared_files(files, settings=settings, needs_lungs=task.needs_lungs)
+    readable = prepared_files(files, settings=settings, needs_lungs=task.needs_lungs)
     return OtherSet(
         name=name,
         kind=files.kind,
         place=data,
-        slices=found.slices,
-        unreadable=found.left_out,
-        notes=found.notes,
+        slices=readable.slices,
+        unreadable=readable.left_out,
+        notes=readable.notes,
     )
 
 
@@ -224,7 +224,7 @@ def _listed(data: Path, *, classes: str | None) -> LabelledFiles:
     )
 
 
-def _set_name(name: str | None, own: str, *, place: Path) -> str:
+def _set_name(name: str | None, default: str, *, place: Path) -> str:
     """The name of a set's results: as the user says, or the set's own where that tells it apart.
 
     Raises:
@@ -237,7 +237,7 @@ def _set_name(name: str | None, own: str, *, place: Path) -> str:
                 f"--name {name}: expected letters, digits, - and _, and none of {', '.join(sorted(taken))}"
             )
         return name
-    plain = _plain(own or place.resolve().name)
+    plain = _plain(default or place.resolve().name)
     return plain if plain not in taken else _plain(f"{place.resolve().parent.name}_{plain}")
 
 

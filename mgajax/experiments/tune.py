@@ -22,7 +22,7 @@ from mgajax.experiments.tune_files import write_results
 from mgajax.experiments.tune_space import SECTION, Space, overrides, read_space
 from mgajax.experiments.tune_suggest import PriorTrial, suggest
 from mgajax.experiments.tune_trials import (
-    Start,
+    ProcessStarter,
     Trial,
     TrialInProcess,
     begin,
@@ -101,7 +101,7 @@ def tune(
     trials: int,
     jobs: int = 1,
     words: Sequence[str] = (),
-    start: Start | None = None,
+    start: ProcessStarter | None = None,
 ) -> SearchResults:
     """Search, going on where it stopped: a trial that is over is not repeated, one begun goes on.
 
@@ -172,7 +172,7 @@ def _read_trials(search: SearchPlan) -> dict[int, Trial]:
     return known
 
 
-def _run(search: SearchPlan, known: dict[int, Trial], *, starter: Start) -> None:
+def _run(search: SearchPlan, known: dict[int, Trial], *, starter: ProcessStarter) -> None:
     """Bring every trial to its end, or all to a halt on a signal; `known` is kept up to date."""
     waiting = [number for number in range(search.trials) if not _is_over(known, number)]
 
@@ -190,7 +190,7 @@ def _run(search: SearchPlan, known: dict[int, Trial], *, starter: Start) -> None
 
 
 def _begin(
-    search: SearchPlan, known: dict[int, Trial], number: int, *, starter: Start, slot: int
+    search: SearchPlan, known: dict[int, Trial], number: int, *, starter: ProcessStarter, slot: int
 ) -> TrialInProcess:
     trial = known.get(number) or _suggested(search, known, number)
     known[number] = trial.write()

@@ -72,7 +72,7 @@ class Trial:
         return self
 
 
-Start = Callable[[Sequence[str], Path, int], Process]
+ProcessStarter = Callable[[Sequence[str], Path, int], Process]
 """`start(words, output, slot)` begins `mgajax WORDS`, whose prints go to the file `output`."""
 
 
@@ -85,7 +85,7 @@ class TrialInProcess:
     since: float
 
 
-def process_starter(jobs: int) -> Start:
+def process_starter(jobs: int) -> ProcessStarter:
     """How to start `jobs` processes at a time, which share out the GPUs, or else the CPU's cores.
 
     Raises:
@@ -99,7 +99,9 @@ def process_starter(jobs: int) -> Start:
     return begin_process
 
 
-def begin(trial: Trial, words: Sequence[str], *, starter: Start, slot: int) -> TrialInProcess:
+def begin(
+    trial: Trial, words: Sequence[str], *, starter: ProcessStarter, slot: int
+) -> TrialInProcess:
     """Train a trial, or go on with it. Waits while a process of an earlier, killed search still trains it."""
     trial.run.mkdir(parents=True, exist_ok=True)
     with locked(trial.run / LOCK_FILE, guards=str(trial.run)):

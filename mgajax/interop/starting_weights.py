@@ -92,12 +92,12 @@ def start_from(
     used, adapted, fresh, mismatches = [], {}, {}, []
     merged = dict(arrays)
     for path, initial in arrays.items():
-        found = path if path in file_arrays else path.replace(f"/{LOW_SCALES}/", "/")
-        if found not in file_arrays:
+        file_path = path if path in file_arrays else path.replace(f"/{LOW_SCALES}/", "/")
+        if file_path not in file_arrays:
             fresh[path] = "not in the file"
             continue
-        array, shape = file_arrays[found], tuple(initial.shape)
-        if array.shape == shape and found != path:
+        array, shape = file_arrays[file_path], tuple(initial.shape)
+        if array.shape == shape and file_path != path:
             adapted[path] = "that of full size"
             merged[path] = array.astype(np.float32)
         elif array.shape == shape:

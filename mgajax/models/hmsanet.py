@@ -146,7 +146,7 @@ class HMSANet(nn.Module):
             HMSANet._pass,
             "batch_stats",
             trans_in_fn=lambda held: {kind: sets[LOW_SCALES] for kind, sets in held.items()},
-            trans_out_fn=lambda own: {kind: {LOW_SCALES: one} for kind, one in own.items()},
+            trans_out_fn=lambda held: {kind: {LOW_SCALES: low} for kind, low in held.items()},
             mutable=self.is_mutable_collection("batch_stats"),
         )
 

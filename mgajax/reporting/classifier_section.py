@@ -21,7 +21,7 @@ from mgajax.reporting.figures.evaluation_figures import (
     ranking_figure,
 )
 from mgajax.reporting.figures.style import label_sentence
-from mgajax.reporting.html.blocks import Block, Figure, Fold, Row, Table
+from mgajax.reporting.html.blocks import Block, Details, Figure, Row, Table
 from mgajax.reporting.html.page import Page
 from mgajax.reporting.reported_run import SplitResults
 from mgajax.reporting.split_blocks import patient_fold, source_table, split_picture
@@ -216,7 +216,7 @@ def _sources(page: Page, metrics: dict[str, Any], split: str) -> list[Block]:
     ]
 
 
-def _patients(metrics: dict[str, Any], predictions: Predictions, split: str) -> Fold:
+def _patients(metrics: dict[str, Any], predictions: Predictions, split: str) -> Details:
     names = metrics["class_names"]
     examples = ScoredExamples(
         predictions.probabilities, predictions.labels, predictions.patients, None

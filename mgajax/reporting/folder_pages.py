@@ -9,9 +9,9 @@ from mgajax.reporting.html.blocks import (
     Block,
     Cell,
     Code,
+    Details,
     Facts,
     Figure,
-    Fold,
     Link,
     Missing,
     Section,
@@ -131,7 +131,7 @@ def _facts(results: dict[str, Any]) -> dict[str, Cell]:
 def _versions(results: dict[str, Any]) -> list[Section]:
     versions = results.get("provenance")
     facts = Facts({name: str(version) for name, version in (versions or {}).items()})
-    return [Section("Where it is from", (Fold("Versions", (facts,)),))] if versions else []
+    return [Section("Where it is from", (Details("Versions", (facts,)),))] if versions else []
 
 
 def _as_text(value: Any) -> str:
@@ -190,7 +190,7 @@ def _csv_block(path: Path) -> Block:
     cells = tuple(tuple(_number_or_text(text) for text in row) for row in complete_rows)
     caption = f"{path.name}, rows: {len(complete_rows):,}"
     table = Table(tuple(heads), cells, caption=caption, name=path.stem)
-    return table if len(complete_rows) < MANY_ROWS else Fold(table.caption, (table,))
+    return table if len(complete_rows) < MANY_ROWS else Details(table.caption, (table,))
 
 
 def _number_or_text(text: str) -> Cell:

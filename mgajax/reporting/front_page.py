@@ -17,9 +17,9 @@ from mgajax.reporting.html.blocks import (
     Block,
     Cell,
     Code,
+    Details,
     Facts,
     Figure,
-    Fold,
     Row,
     Section,
     Table,
@@ -214,7 +214,7 @@ def _overview(runs: Sequence[ReportedRun]) -> Table:
     return Table(heads, rows, caption=f"{len(runs)} runs", name="runs")
 
 
-def _origins(runs: Sequence[ReportedRun]) -> Fold:
+def _origins(runs: Sequence[ReportedRun]) -> Details:
     rows = tuple(
         (
             link_to(run.folder),
@@ -226,7 +226,9 @@ def _origins(runs: Sequence[ReportedRun]) -> Fold:
     )
     caption = "The whole of it stands on each run’s page"
     heads = ("Run", "Data’s fingerprint", "mgajax", "Commit")
-    return Fold("Fingerprints and versions", (Table(heads, rows, caption=caption, name="origins"),))
+    return Details(
+        "Fingerprints and versions", (Table(heads, rows, caption=caption, name="origins"),)
+    )
 
 
 def _compare_runs(page: Page, runs: Sequence[ReportedRun], comparison: Comparison) -> list[Block]:
@@ -307,7 +309,7 @@ def _not_run(runs: Sequence[ReportedRun], comparison: Comparison) -> list[Block]
     )
     caption, name = "What would train them", f"{comparison.name}_not_run"
     table = Table(("Model", "Command"), rows, caption=caption, name=name)
-    return [Fold(title, (table,))]
+    return [Details(title, (table,))]
 
 
 def _row(run: ReportedRun, comparison: Comparison) -> Row:

@@ -13,9 +13,9 @@ from mgajax.reporting.html.blocks import (
     Block,
     Cell,
     Code,
+    Details,
     Facts,
     Figure,
-    Fold,
     Row,
     Section,
     Table,
@@ -112,14 +112,14 @@ def _counts(run: ReportedRun) -> Table:
     return Table(heads, rows, caption=caption, name="split")
 
 
-def _config(run: ReportedRun) -> Fold:
+def _config(run: ReportedRun) -> Details:
     rows = tuple((Code(key), Code(str(value))) for key, value in sorted(run.config.items()))
     caption = "Every key of the configuration"
     table = Table(("Key", "Value"), rows, caption=caption, name="config")
-    return Fold(f"{len(rows)} keys", (table,))
+    return Details(f"{len(rows)} keys", (table,))
 
 
-def _origin(run: ReportedRun) -> Fold:
+def _origin(run: ReportedRun) -> Details:
     facts: dict[str, Cell] = {
         "Folder": Code(str(run.folder.path)),
         "Data": Code(str(run.config["data.dir"]) or "–"),
@@ -129,4 +129,4 @@ def _origin(run: ReportedRun) -> Fold:
     rows = tuple((name, str(value)) for name, value in run.record.get("provenance", {}).items())
     caption = "Versions that it was trained with"
     table = Table(("What", "Version"), rows, caption=caption, name="versions")
-    return Fold("Folders, fingerprint of the data, versions", (Facts(facts), table))
+    return Details("Folders, fingerprint of the data, versions", (Facts(facts), table))

@@ -7,7 +7,7 @@ import numpy as np
 from mgajax.paper import TABLE3, TABLE3_NOTE, architecture
 from mgajax.reporting.figures.segmentation_figures import slice_dice_figure
 from mgajax.reporting.figures.style import label_sentence
-from mgajax.reporting.html.blocks import Block, Fold, Row, Table
+from mgajax.reporting.html.blocks import Block, Details, Row, Table
 from mgajax.reporting.html.page import Page
 from mgajax.reporting.reported_run import SliceScores, SplitResults
 from mgajax.reporting.split_blocks import patient_fold, source_table, split_picture
@@ -96,7 +96,7 @@ def _empty(metrics: dict[str, Any], split: str) -> Table:
     return Table(("Mask", "Slices"), rows, caption="Empty masks", name=f"{split}_empty")
 
 
-def _patients(slices: SliceScores, split: str) -> Fold:
+def _patients(slices: SliceScores, split: str) -> Details:
     names, member = np.unique(slices.patients, return_inverse=True)
     rows = []
     for code, name in enumerate(names.tolist()):

@@ -53,7 +53,7 @@ def _blocks(page: Page, run: ReportedRun, results: SplitResults) -> list[Block]:
 
 def _table(run: ReportedRun) -> Table:
     """A row a set; the run's own test split, if it was judged by it, stands first."""
-    own = [results for results in run.evaluations if results.split == "test"]
+    own_results = [results for results in run.evaluations if results.split == "test"]
     columns = COLUMNS[str(run.config["task"])]
     rows: tuple[Row, ...] = tuple(
         (
@@ -65,14 +65,16 @@ def _table(run: ReportedRun) -> Table:
             *_shares(results.metrics),
             _unit(results.metrics),
         )
-        for results in (*own, *run.other_sets)
+        for results in (*own_results, *run.other_sets)
     )
     called = [f"Called {name}" for name in run.other_sets[0].metrics.get("called", {})]
     heads = ("Set", "Kind", "Slices", "Patients", *columns.values(), *called, "Intervals over")
     positive = run.other_sets[0].metrics.get("positive")
     rest = f"; recall, specificity and ROC AUC: {positive} vs rest" if positive else ""
     caption = f"Sets that the run was not trained on, percent{rest}"
-    return Table(heads, rows, caption=caption, name="other_sets", faint=frozenset(range(len(own))))
+    return Table(
+        heads, rows, caption=caption, name="other_sets", faint=frozenset(range(len(own_results)))
+    )
 
 
 def _name(results: SplitResults) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mgajax.reporting.html.blocks import Figure, Fold, Row, Table
+from mgajax.reporting.html.blocks import Details, Figure, Row, Table
 from mgajax.reporting.html.page import Page
 from mgajax.reporting.reported_run import SplitResults
 from mgajax.reporting.tables.number import Number, percent
@@ -37,10 +37,10 @@ def source_table(
 
 def patient_fold(
     rows: Iterable[Row], *, heads: tuple[str, ...], title: str, caption: str, split: str
-) -> Fold:
+) -> Details:
     """A row for each patient, closed at first."""
     heads = ("Patient", "Slices", *heads)
-    return Fold(title, (Table(heads, tuple(rows), caption=caption, name=f"{split}_patients"),))
+    return Details(title, (Table(heads, tuple(rows), caption=caption, name=f"{split}_patients"),))
 
 
 def split_picture(page: Page, results: SplitResults) -> list[Figure]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from mgajax.data.dataset import Dataset
 from mgajax.data.loader import Batch, Examples, host_slice, prefetch, take, training_rows
-from mgajax.training.sharding import Layout, Placement
+from mgajax.training.sharding import DevicePlacement, Layout
 
 RESIDENT_SHARE = 0.25
 """A set that takes at most this share of a device's memory is kept there under `auto`."""
@@ -43,7 +43,7 @@ class Feed:
         self,
         function: Callable[[Any, Batch], Any],
         *,
-        outputs: Placement | tuple[Placement, ...],
+        outputs: DevicePlacement | tuple[DevicePlacement, ...],
         donate: bool = False,
         compiler_options: dict[str, str | bool] | None = None,
     ) -> Callable[..., Any]:

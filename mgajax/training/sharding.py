@@ -27,7 +27,7 @@ from mgajax.errors import ConfigError
 
 AXIS = "data"
 
-Placement = Literal["replicated", "sharded"]
+DevicePlacement = Literal["replicated", "sharded"]
 
 
 class Parallel(StrEnum):
@@ -74,8 +74,8 @@ class Layout:
         self,
         function: Callable[..., Any],
         *,
-        inputs: Sequence[Placement],
-        outputs: Placement | tuple[Placement, ...],
+        inputs: Sequence[DevicePlacement],
+        outputs: DevicePlacement | tuple[DevicePlacement, ...],
         donate: bool = False,
         compiler_options: dict[str, str | bool] | None = None,
     ) -> Callable[..., Any]:
@@ -168,7 +168,7 @@ class Layout:
             leaf = leaf.reshape(devices, -1, *leaf.shape[1:])
         return jax.make_array_from_process_local_data(self._sharding("sharded"), leaf)
 
-    def _sharding(self, placement: Placement) -> NamedSharding:
+    def _sharding(self, placement: DevicePlacement) -> NamedSharding:
         return NamedSharding(self.mesh, _spec(placement))
 
 
@@ -224,16 +224,17 @@ def round_up(batch_size: int, *, layout: Layout) -> int:
     return -(-batch_size // layout.num_devices) * layout.num_devices
 
 
-def _pmap_axis(placement: Placement) -> int | None:
+def _pmap_axis(placement: DevicePlacement) -> int | None:
     return 0 if placement == "sharded" else None
 
 
-def _spec(placement: Placement) -> PartitionSpec:
+def _spec(placement: DevicePlacement) -> PartitionSpec:
     return PartitionSpec(AXIS) if placement == "sharded" else PartitionSpec()
 
 
 def _map_placements(
-    convert: Callable[[Placement], Any], placements: Placement | tuple[Placement, ...]
+    convert: Callable[[DevicePlacement], Any],
+    placements: DevicePlacement | tuple[DevicePlacement, ...],
 ) -> Any:
     if isinstance(placements, tuple):
         return tuple(convert(placement) for placement in placements)

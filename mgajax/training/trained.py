@@ -16,7 +16,7 @@ from mgajax.training.batch_inference import BatchInference, make_batch_inference
 from mgajax.training.checkpoints import CheckpointName, open_checkpoints
 from mgajax.training.compilation import compiler_options
 from mgajax.training.run_folder import read_run
-from mgajax.training.sharding import Layout, Placement
+from mgajax.training.sharding import DevicePlacement, Layout
 from mgajax.training.state import TrainState
 
 
@@ -67,7 +67,7 @@ class TrainedNetwork:
             layout = self.layout
         else:
             variables = layout.replicate(jax.device_get(variables))
-        shared: list[Placement] = ["replicated"] * further
+        shared: list[DevicePlacement] = ["replicated"] * further
         program = layout.wrap(
             function,
             inputs=("replicated", "sharded", *shared),

@@ -114,7 +114,7 @@ def test_every_block_and_cell_escapes(tmp_path: Path) -> None:
         blocks.Tiles({EVIL: 1}, frozenset([EVIL])),
         blocks.Gallery((blocks.Card((EVIL,), (cells,)),)),
         blocks.Items(cells),
-        blocks.Fold(EVIL, (EVIL, table)),
+        blocks.Details(EVIL, (EVIL, table)),
         blocks.Code(EVIL),
         blocks.Note(EVIL),
         blocks.Caution(EVIL),

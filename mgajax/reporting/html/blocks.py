@@ -203,7 +203,7 @@ class Items:
 
 
 @dataclass(frozen=True)
-class Fold:
+class Details:
     """Blocks that are hidden until the reader opens them."""
 
     title: str
@@ -225,7 +225,7 @@ Block = (
     | Gallery
     | Items
     | Bars
-    | Fold
+    | Details
 )
 """A paragraph of plain text, HTML that was escaped before, or one of the above."""
 

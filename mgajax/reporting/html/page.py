@@ -15,7 +15,7 @@ from PIL import Image
 from mgajax import __version__
 from mgajax.files import write_csv, write_text
 from mgajax.reporting.figures.style import DOTS_PER_INCH, figure_files
-from mgajax.reporting.html.blocks import Block, Figure, Fold, Link, Row, Section, Table
+from mgajax.reporting.html.blocks import Block, Details, Figure, Link, Row, Section, Table
 from mgajax.reporting.tables.number import Number
 
 PAGE, TABLES, FIGURES = "index.html", "tables", "figures"
@@ -161,7 +161,7 @@ def _tables(blocks: Iterable[Block]) -> Iterator[Table]:
     for block in blocks:
         if isinstance(block, Table):
             yield block
-        elif isinstance(block, Fold):
+        elif isinstance(block, Details):
             yield from _tables(block.blocks)
 
 

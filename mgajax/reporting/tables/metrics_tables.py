@@ -93,8 +93,8 @@ def segmentation_table(metrics: dict[str, Any]) -> str:
 def _text(metrics: dict[str, Any], sections: list[tuple[str, list[tuple[str, str]]]]) -> str:
     """The headline, the sections, and what must be known of the numbers on another set."""
     lines = [line for part in sections for line in _section(*part)]
-    told = [f"  note: {remark}" for remark in metrics.get("remarks", ())]
-    return "\n".join([_headline(metrics), *lines, *told])
+    remarks = [f"  note: {remark}" for remark in metrics.get("remarks", ())]
+    return "\n".join([_headline(metrics), *lines, *remarks])
 
 
 def _without_interval(metrics: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
