@@ -78,5 +78,5 @@ def _is_rescaled(scan: DicomScan, plane: Plane) -> bool:
         warnings.simplefilter("ignore")
         data = pydicom.dcmread(plane.path, force=True)
         expected = apply_rescale(data.pixel_array, data)
-    assert plane.stored == AS_IT_IS
+    assert plane.exif_view == AS_IT_IS
     return np.array_equal(scan.view.store(plane.values), expected)
