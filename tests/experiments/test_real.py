@@ -256,6 +256,20 @@ def test_what_failed_is_left_out_and_told(
     assert names == {"HMSANet, random weights", "U-Net, random weights", "U-Net, drawn slices"}
 
 
+def test_classifiers_are_not_trained_without_their_masks(
+    pretended: Pretended, order: RealOrder, phantom: Path
+) -> None:
+    pretended.fail_at = "hmsanet from"
+    done = run_real(replace(order, seeds=1), build=lambda *_, **__: phantom)
+    assert done is not None
+    assert not any("resnet18 from" in run.title for run in pretended.done)
+    notes = json.loads((order.workdir / "results.json").read_text())["notes"]
+    assert (
+        "Seed 0: no masks, since hmsanet did not finish all folds; its classifiers were not "
+        in (" ".join(notes))
+    )
+
+
 def test_a_run_is_named_by_content_and_not_by_places(
     pretended: Pretended, order: RealOrder, phantom: Path, tmp_path: Path
 ) -> None:

@@ -129,7 +129,8 @@ class Chain:
     def guided_sets(self, segmenters: FoldedRuns) -> FoldSets:
         """The classification set of every seed and fold, with the masks that guide it.
 
-        The segmenter of a fold has never seen the people whom that fold judges.
+        The segmenter of a fold has never seen the people whom that fold judges. A seed whose segmenter
+        failed has no sets: its classifiers would learn under other masks than the others'.
 
         Raises:
           TrainingError: stopped by a signal; the same call goes on.
@@ -139,13 +140,16 @@ class Chain:
         assert place is not None, "asked for where there are slices"
         sets: dict[tuple[int, int], LearningSet] = {}
         for seed in self._seeds:
+            if segmenters and seed not in guide:
+                self.notes.append(
+                    f"Seed {seed}: no masks, since {self.order.segmenter} did not finish all folds; "
+                    "its classifiers were not trained."
+                )
+                continue
             for fold in self.folds:
-                masks = guide.get(seed, ())
                 built = place
-                if masks:
-                    run = masks[fold.number]
-                    say(f"masks by {run.title}")
-                    built = self.sets.slice_set(masks=self._predicted(run, place)) or place
+                if seed in guide:
+                    built = self._masked(guide[seed][fold.number], place)
                 sets[seed, fold.number] = self._learning_set(
                     self.sets.table(built), fold, name="slices"
                 )
@@ -160,14 +164,17 @@ class Chain:
         }
         return dict(own.get(Start.DRAWN) or own.get(Start.RANDOM) or {})
 
-    def _predicted(self, run: PlannedRun, place: Path) -> Path:
-        table = self.sets.table(place)
-        out = run.folder / f"masks-{table.fingerprint[:12]}"
+    def _masked(self, run: PlannedRun, place: Path) -> Path:
+        """The slices at `place` with the masks of a segmenter's run."""
+        say(f"masks by {run.title}")
+        out = run.folder / f"masks-{self.sets.table(place).fingerprint[:12]}"
         if not segment(run.folder, data=place, out=out).finished:
             raise TrainingError(
                 "stopped while predicting masks; give the same command again to go on"
             )
-        return out
+        masked = self.sets.slice_set(masks=out)
+        assert masked is not None, "there are slices"
+        return masked
 
     def classify(self, sets: FoldSets) -> FoldedRuns | None:
         """Train the classifiers on the folds of the slices; None when stopped."""
