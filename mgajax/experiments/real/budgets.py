@@ -82,9 +82,9 @@ BUDGETS: Mapping[str, RealBudget] = {
         meant_for="real slices on two CPU cores, a few minutes a run, one seed: a first look",
     ),
     "hours": RealBudget(
-        segmenter=_steps(1200, image_size=128, batch_size=8),
-        classifier=_steps(400, image_size=96, batch_size=16),
-        pretraining={"max_steps": 2000},
+        segmenter=_steps(900, image_size=128, batch_size=8),
+        classifier=_steps(300, image_size=96, batch_size=16),
+        pretraining={"max_steps": 1200},
         drawn={"patients": 1000, "slices_per_patient": 4, "size": 160},
         stand_in=STAND_IN,
         folds=3,

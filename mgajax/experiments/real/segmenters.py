@@ -215,7 +215,7 @@ def learning_curves(runs: FoldedRuns, *, path: Path) -> Path:
         curves,
         path=path,
         label="steps",
-        title="Validation Dice, mean over folds and seeds; dots: each seed",
+        title="Validation Dice; dots: each seed",
     )
 
 
