@@ -28,7 +28,7 @@ from mgajax.data.loader import NO_ROW, Examples, mask_to_float, take, to_float, 
 from mgajax.data.preparation import Preparation
 from mgajax.data.splits import make_split
 from mgajax.models.hmsanet import LOW_SCALES
-from mgajax.training import beginning, steps
+from mgajax.training import run_setup, steps
 from mgajax.training.segmentation_losses import IGNORE, LESION, lesion_targets
 
 MOMENTUM = 0.9
@@ -67,17 +67,17 @@ def open_subject(data_dir: str, changes: dict[str, Any], *, seed: int, total: in
             **changes,
         }
     )
-    begun = beginning.begin(config)
+    setup = run_setup.set_up(config)
     data = open_dataset(
         data_dir,
         settings=Preparation(**config.preparation),
         choose_split=lambda prepared: make_split(prepared.table, kind="built", seed=0),
         normal_mask=config.data.normal_mask,
-        mask_origins=begun.task.mask_origins,
+        mask_origins=setup.task.mask_origins,
         needs_masks=True,
     )
     examples = Examples(data.images, data.masks, data.table.labels, data.mask_weights)
-    settings = begun.step_settings(total_steps=total)
+    settings = setup.step_settings(total_steps=total)
     return Subject(config, data, jax.tree.map(jnp.asarray, examples), settings)
 
 
@@ -99,7 +99,7 @@ def merged(shared: Any, before: Any, after: Any) -> Any:
 def measure(subject: Subject, *, total: int, every: int) -> dict[str, Any]:
     """Train `total` steps; Dice of the training batches, and of unseen slices every so often."""
     settings, config = subject.settings, subject.config
-    state = beginning.fresh_state(config, settings)
+    state = run_setup.draw_state(config, settings)
     shared = state.batch_stats[LOW_SCALES]
     step = jax.jit(functools.partial(steps.train_step, settings=settings))
     look = looks(settings.model)
