@@ -2,13 +2,16 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mgajax.cli.command import add_command
 from mgajax.cli.real_slices import EPILOG, OPTIONS, add_real_options, refuse, run_real_slices
 from mgajax.experiments.budgets import BUDGETS
 from mgajax.experiments.real.budgets import BUDGETS as REAL_BUDGETS
 from mgajax.progress import say
+
+if TYPE_CHECKING:  # imports JAX
+    from mgajax.experiments.experiment import ExperimentResults
 
 NAMES = {
     "table3": "HMSANet, U-Net, SegNet and DeepLabV3 on the same slices, and Fig. 7",
@@ -108,7 +111,7 @@ def add_experiment(commands: Any) -> None:
 def experiment(arguments: argparse.Namespace, overrides: list[str]) -> int:
     """Run one experiment, or all; the exit code is 1 where a run failed."""
     if arguments.name == REAL:
-        return run_real_slices(arguments, overrides)
+        return _tell(run_real_slices(arguments, overrides))
     refuse(arguments, OPTIONS, why=f"an option of `mgajax experiment {REAL}`")
     names = [PARTS.get(arguments.name, arguments.name)]
     root, code = arguments.workdir, 0
@@ -118,18 +121,17 @@ def experiment(arguments: argparse.Namespace, overrides: list[str]) -> int:
     for number, name in enumerate(names, start=1):
         if len(names) > 1:
             say(f"experiment {number} of {len(names)}: {name}, {NAMES[name]}")
-        outcome = _one(name, arguments, overrides, workdir=root / name if len(names) > 1 else root)
-        if outcome is None:
-            print("stopped; give the same command again to go on")
+        results = _run(name, arguments, overrides, workdir=root / name if len(names) > 1 else root)
+        code = max(code, _tell(results))
+        if results is None:
             return code
-        code = max(code, outcome)
     return code
 
 
-def _one(
+def _run(
     name: str, arguments: argparse.Namespace, overrides: list[str], *, workdir: Path
-) -> int | None:
-    """Run one and print what it gives; None when stopped."""
+) -> "ExperimentResults | None":
+    """Run an experiment; None when stopped."""
     from mgajax.experiments.experiment import Order, run_experiment
 
     order = Order(
@@ -145,9 +147,14 @@ def _one(
         split=arguments.split,
         overrides=tuple(overrides),
     )
-    results = run_experiment(order, draw=_draw)
+    return run_experiment(order, draw=_draw)
+
+
+def _tell(results: "ExperimentResults | None") -> int:
+    """Print what an experiment gave; the exit code is 1 where a run failed."""
     if results is None:
-        return None
+        print("stopped; give the same command again to go on")
+        return 0
     print(results.table)
     for path in results.files:
         print(path)

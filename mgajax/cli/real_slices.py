@@ -1,12 +1,16 @@
-"""`mgajax experiment real`: its own options, and what it prints."""
+"""`mgajax experiment real`: its own options."""
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mgajax.errors import ConfigError
 from mgajax.experiments.real.budgets import BUDGETS
 from mgajax.experiments.real.order import GUIDE, RealOrder
+
+if TYPE_CHECKING:  # imports JAX
+    from mgajax.experiments.experiment import ExperimentResults
 
 DEFAULT = "hours"
 
@@ -56,8 +60,10 @@ def add_real_options(command: argparse.ArgumentParser) -> None:
     )
 
 
-def run_real_slices(arguments: argparse.Namespace, overrides: list[str]) -> int:
-    """Run the chain and print what it gives; the exit code is 1 where a run failed.
+def run_real_slices(
+    arguments: argparse.Namespace, overrides: list[str]
+) -> "ExperimentResults | None":
+    """Run the chain; None when stopped.
 
     Raises:
       ConfigError: an option of other experiments.
@@ -65,7 +71,7 @@ def run_real_slices(arguments: argparse.Namespace, overrides: list[str]) -> int:
     from mgajax.experiments.real.experiment import run_real
 
     refuse(arguments, FOREIGN, why="real takes downloads, by --slices and --lesions")
-    done = run_real(
+    return run_real(
         RealOrder(
             workdir=arguments.workdir,
             runs=arguments.runs,
@@ -82,15 +88,6 @@ def run_real_slices(arguments: argparse.Namespace, overrides: list[str]) -> int:
         ),
         build=_build,
     )
-    if done is None:
-        print("stopped; give the same command again to go on")
-        return 0
-    print(done.table)
-    for path in done.files:
-        print(path)
-    for line in done.failed:
-        print(f"failed: {line}")
-    return 1 if done.failed else 0
 
 
 def refuse(arguments: argparse.Namespace, options: Sequence[str], *, why: str) -> None:

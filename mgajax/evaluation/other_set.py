@@ -139,7 +139,13 @@ def evaluate_data(
         return own_set(overrides=[f"--config.data.dir={data}", *overrides])
     _refuse({"--split": options.split}, why=f"{data} is another set, judged as a whole")
     return _evaluate_other(
-        workdir, other, config=config, options=options, out=out, checkpoint=checkpoint
+        workdir,
+        other,
+        config=config,
+        task=task,
+        options=options,
+        out=out,
+        checkpoint=checkpoint,
     )
 
 
@@ -148,11 +154,11 @@ def _evaluate_other(
     other: OtherSet,
     *,
     config: ConfigDict,
+    task: Task,
     options: SetOptions,
     out: Path | None,
     checkpoint: CheckpointName,
 ) -> Evaluation:
-    task = set_up(config).task
     dataset = judged_dataset(
         other.slices,
         normal_mask=config.data.normal_mask if other.is_built else "unknown",

@@ -160,6 +160,17 @@ def measured(
     return rows
 
 
+def measured_arms(
+    arms: ByArm, *, table: str, metrics: Metrics, scale: NumberFormat = "percent"
+) -> list[Measurement]:
+    """`measured` of every arm, under the arm's own name."""
+    return [
+        row
+        for name, by_seed in arms.items()
+        for row in measured(by_seed, table=table, name=name, metrics=metrics, scale=scale)
+    ]
+
+
 def _row(
     by_seed: Mapping[int, Replicates], mean: Replicates, path: str, *, scale: ValueScale
 ) -> Measurement:

@@ -186,17 +186,17 @@ def finished_folds(
     runs: Iterable[FoldRun], outcomes: Sequence[RunOutcome], *, folds: int
 ) -> FoldedRuns:
     """The finished runs by arm and seed; a seed that lacks a fold is left out."""
-    done = {outcome.run.folder for outcome in outcomes if outcome.status == RunStatus.FINISHED}
-    found: dict[Arm, dict[int, dict[int, PlannedRun]]] = {}
-    for one in runs:
-        by_seed = found.setdefault(one.arm, {})
-        if one.run.folder in done:
-            by_seed.setdefault(one.seed, {})[one.fold] = one.run
+    folders = {outcome.run.folder for outcome in outcomes if outcome.status == RunStatus.FINISHED}
+    finished: dict[Arm, dict[int, dict[int, PlannedRun]]] = {}
+    for trained in runs:
+        by_seed = finished.setdefault(trained.arm, {})
+        if trained.run.folder in folders:
+            by_seed.setdefault(trained.seed, {})[trained.fold] = trained.run
     return {
         arm: {
-            seed: [own[fold] for fold in range(folds)]
-            for seed, own in by_seed.items()
-            if len(own) == folds
+            seed: [by_fold[fold] for fold in range(folds)]
+            for seed, by_fold in by_seed.items()
+            if len(by_fold) == folds
         }
-        for arm, by_seed in found.items()
+        for arm, by_seed in finished.items()
     }

@@ -86,7 +86,7 @@ class Chain:
         say("pretraining on drawn slices")
         place = self.sets.drawn_set(self.budget.drawn)
         data = LearningSet(place, self.sets.table(place).fingerprint)
-        wanted = self._wanted()
+        networks = self._learning_networks()
         planned = {
             (name, seed): pretraining_run(
                 name,
@@ -97,7 +97,7 @@ class Chain:
                 folder=self.order.folder,
             )
             for seed in range(self.budget.seeds)
-            for name, config in wanted.items()
+            for name, config in networks.items()
         }
         outcomes = self._do([*planned.values()])
         if outcomes is None:
@@ -109,10 +109,15 @@ class Chain:
         }
         return True
 
-    def _wanted(self) -> dict[str, ConfigDict]:
+    def _learning_networks(self) -> dict[str, ConfigDict]:
         """The networks that have real slices to learn from."""
         steps = {"lesions": self.segmenters, "slices": self.classifiers}
-        return {n: c for kind, own in steps.items() if kind in self.tables for n, c in own.items()}
+        return {
+            name: config
+            for kind, networks in steps.items()
+            if kind in self.tables
+            for name, config in networks.items()
+        }
 
     def segment(self) -> FoldedRuns | None:
         """Train the segmenters on the folds of the annotated slices; None when stopped."""
@@ -157,12 +162,12 @@ class Chain:
 
     def _guide(self, segmenters: FoldedRuns) -> dict[int, Sequence[PlannedRun]]:
         """By seed the folds' runs of the segmenter that writes masks, the pretrained ones if any."""
-        own = {
+        by_start = {
             arm.start: runs
             for arm, runs in segmenters.items()
             if arm.network == self.order.segmenter
         }
-        return dict(own.get(Start.DRAWN) or own.get(Start.RANDOM) or {})
+        return dict(by_start.get(Start.DRAWN) or by_start.get(Start.RANDOM) or {})
 
     def _masked(self, run: PlannedRun, place: Path) -> Path:
         """The slices at `place` with the masks of a segmenter's run."""
@@ -215,7 +220,7 @@ class Chain:
                             folder=self.order.folder,
                         )
                     )
-        outcomes = self._do([one.run for one in runs])
+        outcomes = self._do([planned.run for planned in runs])
         if outcomes is None:
             return None
         return finished_folds(runs, outcomes, folds=len(self.folds))

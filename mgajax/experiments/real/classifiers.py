@@ -19,13 +19,14 @@ from mgajax.evaluation.intervals import MIN_CLUSTERS
 from mgajax.evaluation.predictions import Predictions, concatenate
 from mgajax.experiments.calibration import METRICS as CALIBRATION
 from mgajax.experiments.calibration import fitted_temperature
-from mgajax.experiments.compare import ByArm, contrast_rows, measured, predictions_of
+from mgajax.experiments.compare import ByArm, contrast_rows, measured_arms, predictions_of
 from mgajax.experiments.plan import PlannedRun
 from mgajax.experiments.real.arms import Arm, FoldedRuns, Start
 from mgajax.experiments.real.folds import Fold
+from mgajax.experiments.real.gains import gain_rows
 from mgajax.experiments.study import ATTENTION, BINARY, RESAMPLING, Metrics, StudyResults
 from mgajax.reporting.figures.experiment_figures import arms_figure
-from mgajax.reporting.tables.measurements import Measurement, NumberFormat
+from mgajax.reporting.tables.measurements import Measurement
 from mgajax.schema import CLASS_NAMES, COVID
 
 SLICES, PEOPLE = "COVID-19 against the rest, slices", "COVID-19 against the rest, people"
@@ -74,8 +75,11 @@ def examine_classifiers(
     if not whole:
         return StudyResults([], notes=["No classifier finished all folds."])
     judged = {
-        arm.name: {seed: concatenate([predictions_of(r) for r in own]) for seed, own in by.items()}
-        for arm, by in whole.items()
+        arm.name: {
+            seed: concatenate([predictions_of(run) for run in folds_of_seed])
+            for seed, folds_of_seed in by_seed.items()
+        }
+        for arm, by_seed in whole.items()
     }
     seeds = sorted({seed for by_seed in judged.values() for seed in by_seed})
     judged[ALONE] = dict.fromkeys(seeds, source_alone(table, folds))
@@ -83,11 +87,11 @@ def examine_classifiers(
     units: Mapping[str, JudgedUnit] = {SLICES: "slices", PEOPLE: "patients"}
     for heading, unit in units.items():
         replicates = _replicates(judged, unit=unit)
-        rows += _rows(replicates, table=heading, metrics=BINARY)
+        rows += measured_arms(replicates, table=heading, metrics=BINARY)
         if unit == "slices":
             rows += _contrasts(list(whole), replicates)
-            attended = {name: own for name, own in replicates.items() if _attends(own)}
-            rows += _rows(attended, table=LESIONS, metrics=ATTENTION)
+            attended = {name: by_seed for name, by_seed in replicates.items() if _attends(by_seed)}
+            rows += measured_arms(attended, table=LESIONS, metrics=ATTENTION)
     rows += _within_sources(judged)
     rows += _calibration(whole)
     if elsewhere is not None:
@@ -135,34 +139,25 @@ def _shares(table: SliceTable, split: Split) -> np.ndarray:
 
 
 def _replicates(judged: ByNetwork, *, unit: JudgedUnit = "slices") -> ByArm:
-    flat = {f"{name}/{seed}": one for name, own in judged.items() for seed, one in own.items()}
-    found = paired_replicates(flat, settings=RESAMPLING, unit=unit)
-    return {name: {seed: found[f"{name}/{seed}"] for seed in own} for name, own in judged.items()}
-
-
-def _rows(
-    arms: ByArm, *, table: str, metrics: Metrics, scale: NumberFormat = "percent"
-) -> list[Measurement]:
-    return [
-        row
-        for name, by_seed in arms.items()
-        for row in measured(by_seed, table=table, name=name, metrics=metrics, scale=scale)
-    ]
+    flat = {
+        f"{name}/{seed}": predictions
+        for name, by_seed in judged.items()
+        for seed, predictions in by_seed.items()
+    }
+    replicates = paired_replicates(flat, settings=RESAMPLING, unit=unit)
+    return {
+        name: {seed: replicates[f"{name}/{seed}"] for seed in by_seed}
+        for name, by_seed in judged.items()
+    }
 
 
 def _attends(by_seed: Mapping[int, Replicates]) -> bool:
-    return all(set(ATTENTION) & set(one.metrics) for one in by_seed.values())
+    return all(set(ATTENTION) & set(replicates.metrics) for replicates in by_seed.values())
 
 
 def _contrasts(arms: Sequence[Arm], replicates: ByArm) -> list[Measurement]:
     """The gain of drawn slices; each network against the others that start alike, and the source."""
-    rows = []
-    for arm in arms:
-        random = replace(arm, start=Start.RANDOM)
-        if arm.start is Start.DRAWN and random in arms:
-            weights = {arm.name: 1.0, random.name: -1.0}
-            name = arm.label
-            rows += contrast_rows(replicates, weights, table=GAIN, name=name, metrics=PERFORMANCE)
+    rows = gain_rows(arms, replicates, table=GAIN, metrics=PERFORMANCE)
     for start in Start:
         alike = [arm for arm in arms if arm.start is start]
         pairs = [(a, b) for place, b in enumerate(alike) for a in alike[place + 1 :]]
@@ -181,29 +176,29 @@ def _within_sources(judged: ByNetwork) -> list[Measurement]:
     first = next(iter(next(iter(judged.values())).values()))
     rows = []
     for source in np.unique(first.sources).tolist():
-        own = first.sources == source
+        in_source = first.sources == source
         people = [
-            len(np.unique(first.patients[own & kind]))
+            len(np.unique(first.patients[in_source & kind]))
             for kind in (first.labels == COVID, first.labels != COVID)
         ]
         if min(people) < MIN_CLUSTERS:
             continue
         within = {
-            name: {seed: _of_source(one, source) for seed, one in by_seed.items()}
+            name: {seed: _of_source(predictions, source) for seed, predictions in by_seed.items()}
             for name, by_seed in judged.items()
             if name != ALONE
         }
-        rows += _rows(_replicates(within), table=BY_SOURCE, metrics={AUC: source})
+        rows += measured_arms(_replicates(within), table=BY_SOURCE, metrics={AUC: source})
     return rows
 
 
 def _of_source(predictions: Predictions, source: str) -> Predictions:
-    own = predictions.sources == source
+    in_source = predictions.sources == source
     columns = ("file_names", "labels", "probabilities", "patients", "sources")
     return replace(
         predictions,
-        **{name: getattr(predictions, name)[own] for name in columns},
-        overlap={name: column[own] for name, column in predictions.overlap.items()},
+        **{name: getattr(predictions, name)[in_source] for name in columns},
+        overlap={name: column[in_source] for name, column in predictions.overlap.items()},
     )
 
 
@@ -224,7 +219,9 @@ def _calibration(runs: FoldedRuns) -> list[Measurement]:
             ]
             for when, parts in (("before", tests), ("after", after)):
                 scaled.setdefault(f"{arm.name}, {when}", {})[seed] = concatenate(parts)
-    return _rows(_replicates(scaled), table=PROBABILITIES, metrics=CALIBRATION, scale="number")
+    return measured_arms(
+        _replicates(scaled), table=PROBABILITIES, metrics=CALIBRATION, scale="number"
+    )
 
 
 def _outside(runs: FoldedRuns, elsewhere: Elsewhere) -> list[Measurement]:
@@ -235,14 +232,14 @@ def _outside(runs: FoldedRuns, elsewhere: Elsewhere) -> list[Measurement]:
         for seed, folds in by_seed.items()
         for fold, run in enumerate(folds)
     }
-    found = paired_replicates(judged, settings=RESAMPLING)
+    replicates = paired_replicates(judged, settings=RESAMPLING)
     arms = {
         arm.name: {
             seed: mean_replicates(
-                [found[f"{arm.name}/{seed}/{fold}"] for fold in range(len(folds))]
+                [replicates[f"{arm.name}/{seed}/{fold}"] for fold in range(len(folds))]
             )
             for seed, folds in by_seed.items()
         }
         for arm, by_seed in runs.items()
     }
-    return _rows(arms, table=OUTSIDE, metrics=BINARY)
+    return measured_arms(arms, table=OUTSIDE, metrics=BINARY)

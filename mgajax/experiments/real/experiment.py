@@ -87,9 +87,10 @@ def _elsewhere(outside: Path | None) -> Elsewhere | None:
     def predicted(run: PlannedRun) -> Predictions:
         if not (results_folder(run.folder) / f"{name}_predictions.csv").is_file():
             evaluate_data(run.folder, outside, options=SetOptions(name=name))
-        found = predictions_of(run, split=name)
-        unknown = found.patients == ""
-        return replace(found, patients=np.where(unknown, found.file_names, found.patients))
+        predictions = predictions_of(run, split=name)
+        unknown = predictions.patients == ""
+        people = np.where(unknown, predictions.file_names, predictions.patients)
+        return replace(predictions, patients=people)
 
     return predicted
 
@@ -106,7 +107,7 @@ def _examine(
 ) -> StudyResults:
     """What both steps found, in one."""
     out = chain.order.workdir
-    parts = [StudyResults(cost_rows([*segmenters.items(), *classifiers.items()]))]
+    parts = []
     if segmenters:
         parts.append(examine_segmenters(segmenters, out=out))
     if classifiers:
@@ -119,9 +120,10 @@ def _examine(
                 out=out,
             )
         )
+    parts.append(StudyResults(cost_rows([*segmenters.items(), *classifiers.items()])))
     notes = [*_notes(chain), *(note for part in parts for note in part.notes)]
     return StudyResults(
-        rows=[row for part in parts[1:] for row in part.rows] + list(parts[0].rows),
+        rows=[row for part in parts for row in part.rows],
         figures=[figure for part in parts for figure in part.figures],
         notes=notes,
     )

@@ -94,12 +94,12 @@ def usable_classes(
     """The rows whose class has people enough, and a sentence for each class that has not."""
     used, notes = np.ones(len(table), bool), []
     for label, name in enumerate(CLASS_NAMES):
-        own = table.labels == label
-        people = len(np.unique(table.patients[own]))
+        of_class = table.labels == label
+        people = len(np.unique(table.patients[of_class]))
         if 0 < people < least:
-            used &= ~own
+            used &= ~of_class
             notes.append(
-                f"{name} is no class here: {int(own.sum())} slices of {people} "
+                f"{name} is no class here: {int(of_class.sum())} slices of {people} "
                 f"{'person' if people == 1 else 'people'}, fewer than {least}; they are left out."
             )
     return used, notes

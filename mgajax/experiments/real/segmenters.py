@@ -3,7 +3,6 @@
 import itertools
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +13,10 @@ from mgajax.evaluation.classifier_comparison import Replicates
 from mgajax.evaluation.segmentation import replicate_scores
 from mgajax.evaluation.segmentation_counts import SegmentationCounts
 from mgajax.evaluation.segmenter_comparison import StoredEvaluation, read_evaluation
-from mgajax.experiments.compare import ByArm, contrast_rows, measured
+from mgajax.experiments.compare import ByArm, contrast_rows, measured_arms
 from mgajax.experiments.plan import PlannedRun
 from mgajax.experiments.real.arms import Arm, FoldedRuns, Start
+from mgajax.experiments.real.gains import gain_rows
 from mgajax.experiments.study import RESAMPLING, Metrics, StudyResults
 from mgajax.paper import SEGMENTER_METRICS
 from mgajax.reporting.figures.experiment_figures import arms_figure, curves_figure
@@ -60,7 +60,7 @@ def examine_segmenters(runs: FoldedRuns, *, out: Path) -> StudyResults:
         return StudyResults([], notes=["No segmenter finished all folds."])
     _check_same_slices(joined)
     arms = {
-        arm.name: {seed: lesion_replicates(found) for seed, found in by_seed.items()}
+        arm.name: {seed: lesion_replicates(evaluation) for seed, evaluation in by_seed.items()}
         for arm, by_seed in joined.items()
     }
     sources = np.unique(next(iter(next(iter(joined.values())).values())).sources).tolist()
@@ -68,11 +68,11 @@ def examine_segmenters(runs: FoldedRuns, *, out: Path) -> StudyResults:
     rows = [
         row
         for table, metrics in ((LESIONS, POOLED), (BY_SOURCE, by_source), (BY_SLICE, SLICES))
-        for name, by_seed in arms.items()
-        for row in measured(by_seed, table=table, name=name, metrics=metrics)
+        for row in measured_arms(arms, table=table, metrics=metrics)
     ]
     dice: Metrics = {"all.pooled.dice": "all sources", **by_source}
-    rows += [*_gains(list(joined), arms, dice), *_differences(list(joined), arms, dice)]
+    rows += gain_rows(list(joined), arms, table=GAIN, metrics=dice)
+    rows += _differences(list(joined), arms, dice)
     rows += [_steps_until(arm, by_seed) for arm, by_seed in runs.items() if by_seed]
     figures = [
         arms_figure([row for row in rows if row.table == LESIONS], path=out / "segmenters.png"),
@@ -111,50 +111,38 @@ def joined_folds(folds: Sequence[PlannedRun]) -> StoredEvaluation:
     )
 
 
-def lesion_replicates(found: StoredEvaluation) -> Replicates:
+def lesion_replicates(evaluation: StoredEvaluation) -> Replicates:
     """Every score as it is and on resamples of people, each source keeping its number of them.
 
     Returns:
       Metrics by `GROUP.BLOCK.SCORE`, the group `all` or a source, as `all.pooled.dice`.
     """
-    sources, codes = np.unique(found.sources, return_inverse=True)
-    clusters = make_clusters(found.patients, codes, class_names=tuple(sources.tolist()))
+    sources, codes = np.unique(evaluation.sources, return_inverse=True)
+    clusters = make_clusters(evaluation.patients, codes, class_names=tuple(sources.tolist()))
     drawn = prepend_original(resample(clusters, settings=RESAMPLING))
     groups = {"all": np.ones(len(codes), bool)}
     groups |= {source: codes == code for code, source in enumerate(sources.tolist())}
     metrics, behind = {}, {}
     for group, rows in groups.items():
         people, member = np.unique(clusters.member[rows], return_inverse=True)
-        counts = found.counts.select(rows)
+        counts = evaluation.counts.select(rows)
         scores = replicate_scores(counts, member, drawn[:, people])
         patients = len(np.unique(member[counts.has_lesion]))
-        for block, own in scores.items():
-            for name, values in own.items():
+        for block, block_scores in scores.items():
+            for name, values in block_scores.items():
                 metrics[f"{group}.{block}.{name}"] = values
                 behind[f"{group}.{block}.{name}"] = patients
     return Replicates(metrics, behind)
 
 
 def _check_same_slices(joined: Mapping[Arm, Mapping[int, StoredEvaluation]]) -> None:
-    all_of_them = [found for by_seed in joined.values() for found in by_seed.values()]
-    for other in all_of_them[1:]:
-        if not np.array_equal(all_of_them[0].file_names, other.file_names):
+    first, *others = [evaluation for by_seed in joined.values() for evaluation in by_seed.values()]
+    for other in others:
+        if not np.array_equal(first.file_names, other.file_names):
             raise DataError(
-                f"{all_of_them[0].workdir} and {other.workdir} belong to folds of other slices; "
+                f"{first.workdir} and {other.workdir} belong to folds of other slices; "
                 "take another --runs"
             )
-
-
-def _gains(arms: Sequence[Arm], replicates: ByArm, metrics: Metrics) -> list[Measurement]:
-    """What pretraining on drawn slices is worth, a network a row."""
-    rows = []
-    for arm in arms:
-        random = replace(arm, start=Start.RANDOM)
-        if arm.start is Start.DRAWN and random in arms:
-            weights = {arm.name: 1.0, random.name: -1.0}
-            name = arm.label
-            rows += contrast_rows(replicates, weights, table=GAIN, name=name, metrics=metrics)
-    return rows
 
 
 def _differences(arms: Sequence[Arm], replicates: ByArm, metrics: Metrics) -> list[Measurement]:
@@ -172,9 +160,9 @@ def _differences(arms: Sequence[Arm], replicates: ByArm, metrics: Metrics) -> li
 def _steps_until(arm: Arm, by_seed: Mapping[int, Sequence[PlannedRun]]) -> Measurement:
     """The median over all runs of the step that reached it; no number where most never did."""
     steps = {seed: [first_step(run) for run in folds] for seed, folds in by_seed.items()}
-    every = [step for own in steps.values() for step in own]
+    every = [step for of_seed in steps.values() for step in of_seed]
     reached = sum(np.isfinite(every))
-    medians = {seed: statistics.median(own) for seed, own in steps.items()}
+    medians = {seed: statistics.median(of_seed) for seed, of_seed in steps.items()}
     middle = statistics.median(every)
     return Measurement(
         STEPS,
@@ -222,12 +210,12 @@ def learning_curves(runs: FoldedRuns, *, path: Path) -> Path:
 def _curve(by_seed: Mapping[int, Sequence[PlannedRun]]) -> dict[float, Measurement]:
     """The mean over folds, of each seed and of all, at steps that every run has reached."""
     dice = {seed: [validation_dice(run) for run in folds] for seed, folds in by_seed.items()}
-    every = [own for folds in dice.values() for own in folds]
-    first, last = max(min(own) for own in every), min(max(own) for own in every)
+    every = [curve for folds in dice.values() for curve in folds]
+    first, last = max(map(min, every)), min(map(max, every))
     points = {}
     for step in np.linspace(first, last, POINTS).round().tolist():
         seeds = {
-            seed: float(np.mean([np.interp(step, [*own], [*own.values()]) for own in folds]))
+            seed: float(np.mean([np.interp(step, [*curve], [*curve.values()]) for curve in folds]))
             for seed, folds in dice.items()
         }
         mean = statistics.mean(seeds.values())
