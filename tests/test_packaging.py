@@ -2,6 +2,8 @@
 
 import fnmatch
 import runpy
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -52,3 +54,33 @@ def test_an_installed_package_reads_its_own_files(
         (folder / "mine.py").touch()
     monkeypatch.setattr(configs.loading, "PACKAGE", tmp_path / "mgajax")
     assert configs.shipped_file("configs/mine.py") == tmp_path / "mgajax" / "configs" / "mine.py"
+
+
+OPTIONAL = (
+    *("pydicom", "nibabel", "gdcm", "highdicom", "openpyxl", "tifffile"),
+    *("onnx", "onnxruntime", "flatbuffers", "safetensors", "gcsfs"),
+)
+"""Libraries of extras, which a plain installation lacks."""
+
+WITHOUT_EXTRAS = f"""
+import sys
+sys.modules.update(dict.fromkeys({OPTIONAL}))  # None: to import one of them fails
+from mgajax.cli.command_line import main
+import mgajax.cli.quickstart
+import mgajax.explanation.explain
+import mgajax.experiments.real.experiment
+import mgajax.experiments.studies
+import mgajax.inference.segment
+import mgajax.reporting.results_report
+import mgajax.training.loop
+sys.exit(main(["evaluate", "--workdir", "nowhere", "--data", "nowhere"]))
+"""
+
+
+def test_a_plain_installation_needs_no_extra_but_where_a_command_says_so(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_EXTRAS], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 2, done.stderr
+    assert "nowhere" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,6 +1,7 @@
 """The slices of any file: upright, in eight bits, rendered like the published set."""
 
 import functools
+import importlib.util
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,16 +11,17 @@ import numpy as np
 from jaxtyping import Num, UInt8
 
 from mgajax.errors import DataError
-from mgajax.imaging.dicom import read_hounsfield, read_slice_header
 from mgajax.imaging.file_kinds import FileKind, file_kind
 from mgajax.imaging.geometry import body_axis, view_of
-from mgajax.imaging.nifti import fill_with_air, open_volume
 from mgajax.imaging.pictures import decode_picture
 from mgajax.imaging.reading import guard
 from mgajax.imaging.windows import PixelUnit, range_of, to_8_bit
 
 ALONG = 2
 """The axis of the body across which axial slices lie; see `geometry.body_axis`."""
+
+LIBRARIES = {FileKind.DICOM: "pydicom", FileKind.NIFTI: "nibabel"}
+"""What a kind is read with, of the extra `predict`: imported where such a file is read, not before."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +52,8 @@ def slices_of_file(path: Path) -> Iterator[FileSlice]:
         kind = file_kind(path)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    if (library := LIBRARIES.get(kind)) and importlib.util.find_spec(library) is None:
+        raise DataError(f"{path}: {library} is not installed; pip install 'mgajax[predict]'")
     if kind is FileKind.PICTURE:
         yield FileSlice(decode_picture(path, name=str(path)).pixels)
     elif kind is FileKind.DICOM:
@@ -61,6 +65,8 @@ def slices_of_file(path: Path) -> Iterator[FileSlice]:
 
 
 def _read_dicom_slice(path: Path) -> FileSlice:
+    from mgajax.imaging.dicom import read_hounsfield, read_slice_header
+
     header = read_slice_header(path)
     placement = header.placement
     if body_axis(placement.head) != ALONG:
@@ -71,6 +77,8 @@ def _read_dicom_slice(path: Path) -> FileSlice:
 
 
 def _read_planes(path: Path) -> Iterator[FileSlice]:
+    from mgajax.imaging.nifti import fill_with_air, open_volume
+
     with tempfile.TemporaryDirectory() as unpacked:
         volume = open_volume(path, name=str(path), unpacked=Path(unpacked))
         orientation = volume.orientation
