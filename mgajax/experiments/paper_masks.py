@@ -22,9 +22,10 @@ from mgajax.experiments.claims import (
     judged_claims,
     performance_figure,
 )
+from mgajax.experiments.claims import CLAIMS as PAPER_CLAIMS
 from mgajax.experiments.classifiers import MODELS, SECTIONS
 from mgajax.experiments.compare import measure_arms, predictions_of
-from mgajax.experiments.fractions import TASKS
+from mgajax.experiments.fractions import MORE_AT_LITTLE_DATA, TASKS, parts
 from mgajax.experiments.plan import PlannedRun
 from mgajax.experiments.study import ArmComparison, Study, StudyInput, StudyResults
 from mgajax.paper import SEGMENTER_METRICS
@@ -32,11 +33,11 @@ from mgajax.reporting.tables.measurements import Measurement
 from mgajax.schema import CLASS_NAMES
 
 PAPER, EXACT = "the paper's masks", "exact masks"
-GUIDED = {PAPER: "mga_predicted", EXACT: "mga_resnet18"}
-"""By the masks that it learns from, the proposed model."""
-
-GUIDED_AT_20 = {PAPER: "predicted_20", EXACT: "multi_20"}
-"""Likewise, the simplified model of Figure 8 on 20 % of the data."""
+PREDICTED = {
+    "mga_resnet18": "mga_predicted",
+    **{f"multi_{percent}": f"predicted_{percent}" for percent in MORE_AT_LITTLE_DATA},
+}
+"""By an arm that learns from exact masks, the same one with the paper's."""
 
 STEP1 = "Step 1 on the test slices"
 NOTE = (
@@ -45,53 +46,35 @@ NOTE = (
 )
 
 
-def _labels() -> dict[str, str]:
-    """How arms are written."""
-    labels = dict(MODELS)
-    for masks, arm in GUIDED.items():
-        labels[arm] = f"{MODELS['mga_resnet18']}, {masks}"
-    labels["single_20"] = f"{TASKS['single']}, 20 %"
-    for masks, arm in GUIDED_AT_20.items():
-        labels[arm] = f"{TASKS['multi']}, {masks}, 20 %"
-    return labels
+def _label(arm: str) -> str:
+    """How an arm is written, as `Multi-task, exact masks, 20 %`."""
+    masks = dict.fromkeys(PREDICTED, EXACT) | dict.fromkeys(PREDICTED.values(), PAPER)
+    exact = {predicted: exact for exact, predicted in PREDICTED.items()}.get(arm, arm)
+    words = [MODELS[exact]] if exact in MODELS else [TASKS[parts(exact)[0]]]
+    words += [masks[arm]] if arm in masks else []
+    words += [] if exact in MODELS else [f"{parts(exact)[1]} %"]
+    return ", ".join(words)
 
 
 def _claims() -> list[Claim]:
     """The paper's claims under either kind of masks, then what exact masks are worth."""
-    claims = [
-        Claim(
-            "CBAM is better than ResNet18 (Table 4)",
-            {"resnet18_cbam": 1.0, "resnet18": -1.0},
-            PERFORMANCE,
-        )
-    ]
+    guided = [claim for claim in PAPER_CLAIMS if set(claim.weights) & set(PREDICTED)]
+    claims = [claim for claim in PAPER_CLAIMS if claim not in guided]
     for masks in (PAPER, EXACT):
-        claims += _claims_under(masks)
-    for place, arms in (("", GUIDED), (" at 20 % of the data", GUIDED_AT_20)):
-        weights = {arms[EXACT]: 1.0, arms[PAPER]: -1.0}
+        claims += [_under(claim, masks) for claim in guided]
+    for exact, predicted in PREDICTED.items():
+        place = f" at {parts(exact)[1]} % of the data" if exact not in MODELS else ""
         text = f"Exact masks are better than the paper's{place}"
+        weights = {exact: 1.0, predicted: -1.0}
         claims += [Claim(text, weights, metrics) for metrics in (PERFORMANCE, ATTENTION)]
     return claims
 
 
-def _claims_under(masks: str) -> list[Claim]:
-    guided = GUIDED[masks]
-    above_cbam = {guided: 1.0, "resnet18_cbam": -1.0}
-    by_performance = {
-        "MGA is better than CBAM (Table 4)": above_cbam,
-        "MGA is better than ResNet18 (Table 4)": {guided: 1.0, "resnet18": -1.0},
-        "Guidance gains at 20 % of the data (Fig. 8)": {
-            GUIDED_AT_20[masks]: 1.0,
-            "single_20": -1.0,
-        },
-    }
-    return [
-        *(
-            Claim(f"{text}: {masks}", weights, PERFORMANCE)
-            for text, weights in by_performance.items()
-        ),
-        Claim(f"Guided attention lies on lesions (Fig. 9): {masks}", above_cbam, ATTENTION),
-    ]
+def _under(claim: Claim, masks: str) -> Claim:
+    """A claim about guided networks that learn from such masks."""
+    arms = PREDICTED if masks == PAPER else {}
+    weights = {arms.get(arm, arm): weight for arm, weight in claim.weights.items()}
+    return Claim(f"{claim.text}: {masks}", weights, claim.metrics)
 
 
 CLAIMS = _claims()
@@ -99,7 +82,9 @@ CLAIMS = _claims()
 
 def _examine(finished: StudyInput) -> StudyResults:
     judged, untested = judged_claims(finished, CLAIMS)
-    arms = measure_arms(finished, ArmComparison(SECTIONS, labels=_labels()))
+    arms = measure_arms(
+        finished, ArmComparison(SECTIONS, labels={arm: _label(arm) for arm in finished.configs})
+    )
     rows = [*judged, *arms, *_step1_rows(finished)]
     return StudyResults(rows, figures=[performance_figure(rows, finished)], notes=[NOTE, *untested])
 

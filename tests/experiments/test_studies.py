@@ -22,6 +22,7 @@ from mgajax.experiments import checkpoint_choice, claims
 from mgajax.experiments.execution import RunOutcome, RunStatus
 from mgajax.experiments.experiment import Order, run_experiment, write_results
 from mgajax.experiments.fractions import GAIN
+from mgajax.experiments.paper_masks import PREDICTED
 from mgajax.experiments.studies import STUDIES
 from mgajax.files import write_csv
 from mgajax.schema import SOURCES
@@ -360,6 +361,12 @@ def test_the_papers_masks_are_told_beside_exact_ones(tmp_path: Path) -> None:
     assert rows[step1, "CAP", "Dice"].value == pytest.approx(0.9)
     assert rows[step1, "Normal", "Slices with a predicted lesion"].value == 1.0
     assert "Not run: Guidance gains at 20 % of the data (Fig. 8): exact masks" in found.notes
+    assert (
+        "Not run: It gains more at 20 to 40 % than at 80 % (Fig. 8): the paper's masks"
+        in found.notes
+    )
+    arms = {row.name for row in found.rows if row.table == "Three classes"}
+    assert {"ResNet18 + CBAM", "Multi-task, the paper's masks, 20 %", "Single-task, 20 %"} <= arms
 
 
 def test_a_segmenter_that_saw_test_slices_is_refused(tmp_path: Path) -> None:
@@ -377,9 +384,7 @@ def test_every_arm_of_the_papers_masks_is_measured_by_exact_lesions() -> None:
     assert (
         round(paper.MASKS / paper.TABLE1["all"][0][1], 2) == plan.mga_predicted.data.drawn.annotated
     )
-    for guided, other in (("mga_resnet18", "mga_predicted"), ("multi_20", "predicted_20")):
-        if other not in plan:
-            continue
+    for guided, other in PREDICTED.items():
         config = plan[other].copy_and_resolve_references().unlock()
         assert config.data.drawn.exact_test
         del config.data.drawn
