@@ -119,7 +119,7 @@ MODELS: Mapping[str, Model] = {
         "HMSANet",
         "The segmenter that the paper adopts: HRNet with object context, at several scales, with an "
         "attention that says pixel by pixel how much each scale is to be trusted. Trunks: "
-        "`hrnet_w48` (the paper's), `hrnet_w32`, `hrnet_w18`, `hrnet_tiny`.",
+        "`hrnet_w48` (the paper's), `hrnet_w32`, `hrnet_w18`, `hrnet_w18_small`, `hrnet_tiny`.",
         "Tao et al. 2020, Hierarchical Multi-Scale Attention for Semantic Segmentation",
         "NVIDIA/semantic-segmentation (its licence has changed between releases) and "
         "HRNet/HRNet-Semantic-Segmentation (MIT)",

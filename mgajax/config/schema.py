@@ -58,7 +58,8 @@ class DeeplabOptions(NetworkOptions):
 class HmsanetOptions(NetworkOptions):
     """Of `hmsanet`."""
 
-    # hrnet_w48 (the paper's), hrnet_w32, hrnet_w18, or hrnet_tiny with narrow heads for a CPU.
+    # hrnet_w48 (the paper's), hrnet_w32, hrnet_w18; for a CPU, with narrow heads, hrnet_w18_small or
+    # hrnet_tiny.
     trunk: str = "hrnet_w48"
     # Scales of inference, 1.0 among them; training sees 0.5 and 1.0.
     scales: tuple[float, ...] = (0.5, 1.0)

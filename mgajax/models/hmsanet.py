@@ -33,7 +33,11 @@ STATISTICS = ("shared", "per_scale")
 LOW_SCALES = "low_scales"
 """Where `batch_stats` hold, beside the running statistics of full size, those of scales below 1."""
 
-TINY_HEAD = HeadPlan(middle=32, key=16)
+NARROW_HEADS = {
+    "hrnet_w18_small": HeadPlan(middle=64, key=32),
+    "hrnet_tiny": HeadPlan(middle=32, key=16),
+}
+"""By trunk; the others have the heads of the paper's."""
 
 HMSANET_LAWS: Laws = (
     ("*/norm*/scale", constant(1.0)),
@@ -221,7 +225,8 @@ def hmsanet(
 
     Args:
       num_classes: number of logits.
-      trunk: "hrnet_w18", "hrnet_w32", "hrnet_w48" (the paper's) or "hrnet_tiny" (narrow heads too).
+      trunk: "hrnet_w18", "hrnet_w32", "hrnet_w48" (the paper's), or with narrow heads, too,
+        "hrnet_w18_small" or "hrnet_tiny".
       modules: exchange modules in each stage from the second on; None for the trunk's own.
       scales: scales of inference, 1 among them.
       dropout: share of channels dropped before the logits in training.
@@ -236,7 +241,7 @@ def hmsanet(
     """
     if not 0.0 <= dropout < 1.0:
         raise ConfigError(f"dropout={dropout!r}: expected a share from 0 to below 1")
-    head = TINY_HEAD if trunk == "hrnet_tiny" else HeadPlan()
+    head = NARROW_HEADS.get(trunk, HeadPlan())
     if remat not in REMATERIALISATIONS:
         raise ConfigError(f"remat={remat!r}: {nearest(str(remat), REMATERIALISATIONS)}")
     if repeats not in REPEATS:

@@ -60,11 +60,15 @@ TRUNKS = {
     "hrnet_w18": TrunkPlan(18),
     "hrnet_w32": TrunkPlan(32),
     "hrnet_w48": TrunkPlan(48),
+    "hrnet_w18_small": TrunkPlan(
+        16, modules=(1, 1, 1), blocks=2, bottlenecks=1, bottleneck_width=32
+    ),
     "hrnet_tiny": TrunkPlan(
         8, modules=(1, 1), blocks=1, stem=16, bottlenecks=1, bottleneck_width=8
     ),
 }
-"""W18, W32 and W48 are the published trunks; the tiny one, with three resolutions, is for CPUs."""
+"""W18, W32, W48 and W18-Small (its first version) are published trunks; the tiny one, with three
+resolutions, is for tests and a first look on a CPU."""
 
 
 def trunk_plan(trunk: str, *, modules: Sequence[int] | None = None) -> TrunkPlan:

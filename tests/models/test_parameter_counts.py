@@ -26,6 +26,7 @@ ATTENTION_COUNTS = {
 }
 SEGMENTER_COUNTS = {
     ("hmsanet", (("trunk", "hrnet_tiny"),)): 89_036,
+    ("hmsanet", (("trunk", "hrnet_w18_small"),)): 1_722_100,
     ("hmsanet", (("trunk", "hrnet_w18"),)): 13_838_242,
     ("hmsanet", (("trunk", "hrnet_w32"),)): 34_707_748,
     ("hmsanet", (("trunk", "hrnet_w48"),)): 72_122_452,

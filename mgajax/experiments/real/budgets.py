@@ -68,7 +68,7 @@ BUDGETS: Mapping[str, RealBudget] = {
     "minutes": RealBudget(
         segmenter=_steps(300, image_size=128, batch_size=8),
         classifier=_steps(200, image_size=96, batch_size=16),
-        pretraining={"max_steps": 500},
+        pretraining={"max_steps": 300},
         drawn={"patients": 300, "slices_per_patient": 4, "size": 160},
         stand_in=STAND_IN,
         folds=3,
