@@ -108,7 +108,7 @@ def agreement(
     contrast = np.prod(np.stack(list(spread)), axis=0).reshape(len(first), -1)
     has_contrast = contrast > np.float32(EMPTY_FIELD) * contrast.mean(axis=1, keepdims=True)
     rows = zip(correlations, has_contrast, strict=True)
-    values = [np.percentile(row[here], WORSE_FIELDS) if here.any() else 0.0 for row, here in rows]
+    values = [np.percentile(row[mask], WORSE_FIELDS) if mask.any() else 0.0 for row, mask in rows]
     return np.array(values, np.float32)
 
 

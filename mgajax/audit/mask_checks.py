@@ -9,7 +9,7 @@ from jaxtyping import Int32
 from mgajax.audit.audit_result import SharedPatient
 from mgajax.audit.slices import AuditSlices
 from mgajax.curation.lesion_masks import attach_masks, find_masks
-from mgajax.curation.lesion_pairs import add_pooled
+from mgajax.curation.lesion_pairs import add_medseg_patient
 from mgajax.curation.records import SliceRecord
 from mgajax.data.patient_groups import patient_keys
 from mgajax.data.split_csv import patients_of_split
@@ -87,7 +87,7 @@ def find_shared_patients(slices: AuditSlices, trained_on: Path) -> list[SharedPa
         trained[_key(patient)] += count
     shared = []
     for patient, tested in sorted(Counter(slices.patients[slices.splits == TEST].tolist()).items()):
-        trained_slices = sum(trained[_key(identity)] for identity in add_pooled([patient]))
+        trained_slices = sum(trained[_key(identity)] for identity in add_medseg_patient([patient]))
         if trained_slices:
             shared.append(SharedPatient(patient, tested=tested, trained=trained_slices))
     return shared

@@ -159,7 +159,7 @@ def _operations(lowered: Any, *, layout: Layout) -> float:
     """
     module = read_module(lowered.as_text("hlo"))
     count = sum(
-        execution.times * products(execution, module=module) for execution in module.executed()
+        execution.times * products(execution, module=module) for execution in module.executions()
     )
     # The others lower one device's program.
     return count / layout.num_devices if layout.parallel is Parallel.JIT else count
@@ -174,7 +174,7 @@ def _program(
     instructions = price_instructions(
         module, chip=chip, dtype=dtype, model=type(setup.model).__name__
     )
-    if any(price.executed.times > 1 and price.operations for price in instructions):
+    if any(price.execution.times > 1 and price.operations for price in instructions):
         # How often a loop runs is known of the compiled program only.
         flops = max(flops, sum(price.operations for price in instructions))
     prices = None if quick or chip is None else price_list(instructions, chip=chip)

@@ -43,7 +43,7 @@ def count_collectives(module: Module) -> dict[str, dict[str, int]]:
     """
     transfers: dict[str, list[_Transfer]] = defaultdict(list)
     seen_pieces: set[str] = set()
-    for instruction, _, times in module.executed():
+    for instruction, _, times in module.executions():
         for transfer in _transfers_of(instruction, module):
             if transfer.piece in seen_pieces:
                 continue
@@ -74,7 +74,7 @@ def _transfers_of(instruction: Instruction, module: Module) -> Iterator[_Transfe
         yield _Transfer(kind, sum(shape.size.bare for shape in shapes), asynchronous)
     elif instruction.opcode in ("fusion", "async-start"):
         begins = instruction.opcode == "async-start"
-        for name in instruction.called:
+        for name in instruction.callees:
             within = module.computations.get(name, {}).values()
             begins |= any("AsyncCollectiveStart" in inner.attributes for inner in within)
             for inner in within:

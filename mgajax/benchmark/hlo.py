@@ -109,7 +109,7 @@ class Instruction:
         return tuple(word.split()[-1].removeprefix("%") for word in words if word.strip())
 
     @property
-    def called(self) -> tuple[str, ...]:
+    def callees(self) -> tuple[str, ...]:
         """Names of the computations that it runs."""
         matches = _CALLED.findall(self.attributes)
         return tuple(name.strip(" %") for names in matches for name in names.split(","))
@@ -151,7 +151,7 @@ class Module:
     computations: Mapping[str, Computation]
     entry: str
 
-    def executed(self) -> Iterator[Execution]:
+    def executions(self) -> Iterator[Execution]:
         """What a step runs: the entry's instructions, and within loops, calls and branches.
 
         A loop counts as often as the compiler knows it to run, or once; every branch counts.
@@ -162,7 +162,7 @@ class Module:
         computation = self.computations.get(name, {})
         for instruction in computation.values():
             if instruction.opcode in ("while", "call", "conditional"):
-                for callee in instruction.called:
+                for callee in instruction.callees:
                     yield from self._within(callee, times * instruction.trips)
             else:
                 yield Execution(instruction, computation, times)

@@ -38,7 +38,7 @@ class InstructionPrice:
     """An instruction of the program.
 
     Attributes:
-      executed: it, and how often it runs.
+      execution: the instruction, and how often it runs.
       name: its name in the list of instructions without a price.
       part: of the network.
       backward: whether it belongs to the backward pass.
@@ -48,7 +48,7 @@ class InstructionPrice:
       seconds: of all its runs, 0 where nothing is known of the chip.
     """
 
-    executed: Execution
+    execution: Execution
     name: str
     part: str
     backward: bool
@@ -71,13 +71,13 @@ def price_instructions(
       model: name of the network's class.
     """
     prices = []
-    for executed in module.executed():
-        instruction, _, times = executed
-        size = traffic(executed, module=module)
+    for execution in module.executions():
+        instruction, _, times = execution
+        size = traffic(execution, module=module)
         cycles = instruction.cycles
         if instruction.opcode in FREE or (size == NOTHING and cycles is None):
             continue
-        operations = times * products(executed, module=module)
+        operations = times * products(execution, module=module)
         seconds = 0.0
         if chip is not None:
             bound = max(times * size.padded / chip.bandwidth, operations / chip.peak(dtype))
@@ -86,7 +86,7 @@ def price_instructions(
         path = _path(instruction, module)
         prices.append(
             InstructionPrice(
-                executed,
+                execution,
                 name=_name(instruction, module),
                 part=part_of(path, model=model),
                 backward=is_backward(path),
@@ -136,7 +136,7 @@ def _is_unpriced(price: InstructionPrice, *, clocked: bool) -> bool:
 
 
 def _is_beside(price: InstructionPrice) -> bool:
-    opcode = price.executed.instruction.opcode
+    opcode = price.execution.instruction.opcode
     return opcode.endswith("-start") and not any(word in price.name for word in _TELLING)
 
 
@@ -153,7 +153,7 @@ def _by_name(instructions: list[InstructionPrice]) -> dict[str, dict[str, Any]]:
     )
     for price in instructions:
         row = names[price.name]
-        row["count"] += price.executed.times
+        row["count"] += price.execution.times
         row["padded_bytes"] += price.padded
         row["ms"] += 1e3 * price.seconds
     return dict(sorted(names.items(), key=lambda item: -item[1]["ms"]))
@@ -166,12 +166,12 @@ def _dearest(instructions: list[InstructionPrice]) -> list[InstructionPrice]:
 def _line(price: InstructionPrice) -> dict[str, Any]:
     return {
         "ms": 1e3 * price.seconds,
-        "name": price.executed.instruction.name,
+        "name": price.execution.instruction.name,
         "part": price.part,
         "backward": price.backward,
         "padded_bytes": price.padded,
-        "times": price.executed.times,
-        "path": price.executed.instruction.op_name,
+        "times": price.execution.times,
+        "path": price.execution.instruction.op_name,
     }
 
 
@@ -179,7 +179,7 @@ def _path(instruction: Instruction, module: Module) -> str:
     """The path of an instruction, else of a product or of the result within it."""
     if instruction.op_name:
         return instruction.op_name
-    for name in instruction.called:
+    for name in instruction.callees:
         within = list(module.computations.get(name, {}).values())
         products = [candidate for candidate in within if candidate.opcode in ("convolution", "dot")]
         for candidate in (*products, *reversed(within)):
@@ -198,12 +198,12 @@ def _name(instruction: Instruction, module: Module) -> str:
         return f"{opcode.removesuffix('-start')} (asynchronous)" if "-start" in opcode else opcode
     within = {
         inner.opcode
-        for name in instruction.called
+        for name in instruction.callees
         for inner in module.computations.get(name, {}).values()
     }
     telling = [word for word in _TELLING if word in within]
     if opcode == "async-start":
-        roots = [module.root(name) for name in instruction.called]
+        roots = [module.root(name) for name in instruction.callees]
         telling = telling or [root.opcode for root in roots if root is not None]
         return f"{' and '.join(telling) or opcode} (asynchronous)"
     return f"fusion of {' and '.join(telling)}" if telling else "fusion"

@@ -60,9 +60,9 @@ def _read_of_operand(
 ) -> Bytes:
     """What `user` reads of its operand number `index`."""
     whole = _main_memory(operand.shapes)
-    if user.opcode != "fusion" or not user.called or whole == NOTHING:
+    if user.opcode != "fusion" or not user.callees or whole == NOTHING:
         return whole
-    inner = module.computations.get(user.called[0], {})
+    inner = module.computations.get(user.callees[0], {})
     for parameter in inner.values():
         if parameter.opcode == "parameter" and parameter.arguments == str(index):
             part = _read_of_value(parameter, inner, module)
@@ -95,9 +95,9 @@ def _bytes_written(instruction: Instruction, module: Module) -> Bytes:
         return _main_memory(instruction.shapes[:1])
     if opcode.endswith("-start") and opcode != "all-reduce-start":
         return _main_memory(results_of_started(instruction.shapes))
-    if opcode == "fusion" and instruction.called:
-        inner = module.computations.get(instruction.called[0], {})
-        root = module.root(instruction.called[0])
+    if opcode == "fusion" and instruction.callees:
+        inner = module.computations.get(instruction.callees[0], {})
+        root = module.root(instruction.callees[0])
         if root is not None and root.opcode == "dynamic-update-slice":
             whole, part = _main_memory(instruction.shapes), _update(root, inner)
             return min(whole, part, key=lambda size: size.padded)
@@ -137,7 +137,7 @@ def _products(instruction: Instruction, computation: Computation, module: Module
     if instruction.opcode == "fusion" or instruction.opcode == "async-start":
         return sum(
             _products(inner, module.computations[name], module)
-            for name in instruction.called
+            for name in instruction.callees
             if name in module.computations
             for inner in module.computations[name].values()
         )

@@ -64,7 +64,7 @@ def evaluate(arguments: argparse.Namespace, overrides: list[str]) -> None:
     from mgajax.evaluation.other_set import SetOptions, SharedPeople, evaluate_data
     from mgajax.training.checkpoints import CheckpointName
 
-    done = evaluate_data(
+    evaluation = evaluate_data(
         arguments.workdir,
         arguments.data,
         options=SetOptions(
@@ -77,6 +77,6 @@ def evaluate(arguments: argparse.Namespace, overrides: list[str]) -> None:
         checkpoint=CheckpointName(arguments.checkpoint),
         overrides=overrides,
     )
-    print(done.table)
-    for path in done.files:
+    print(evaluation.table)
+    for path in evaluation.files:
         print(path)

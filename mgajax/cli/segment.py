@@ -50,7 +50,7 @@ def segment(arguments: argparse.Namespace, overrides: list[str]) -> None:
         overrides=overrides,
     )
     print(
-        f"{masks.folder}: {masks.written} masks written, {masks.kept} were there; {masks.annotated} "
+        f"{masks.folder}: {masks.written} masks written, {masks.earlier} were there; {masks.annotated} "
         f"slices have an annotated one, {len(masks.damaged)} cannot be decoded"
     )
     if not masks.finished:

@@ -102,7 +102,7 @@ def join_people(catalogue: Catalogue, *, first_ids: Mapping[str, str]) -> Catalo
     return Catalogue(records=records, report=replace(catalogue.report, patients=patients))
 
 
-def joined(first: Catalogue, second: Catalogue) -> Catalogue:
+def join_catalogues(first: Catalogue, second: Catalogue) -> Catalogue:
     """The slices of two inputs, each checked by itself, as of one; the first's stand first."""
     reports = first.report, second.report
     records = (*first.records, *second.records)

@@ -162,12 +162,12 @@ def digest_inputs(unit: Unit) -> str:
 _KINDS: dict[str, Finding] = {kind.slug: kind for kind in Finding}
 
 
-def _check_settings(before: Mapping[str, Any], asked: Mapping[str, Any], *, out: Path) -> None:
-    for key, value in asked.items():
+def _check_settings(before: Mapping[str, Any], settings: Mapping[str, Any], *, out: Path) -> None:
+    for key, value in settings.items():
         if before.get(key) != value:
             raise ConfigError(
                 f"{out}: its slices were made with {key} {before.get(key)!r}, not {value!r}; give "
                 "another --out, or delete this one"
             )
-    if len(before) != len(asked):
+    if len(before) != len(settings):
         raise DataError(f"{out}: made by another version; give another --out, or delete this one")

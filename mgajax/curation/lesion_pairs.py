@@ -188,7 +188,7 @@ def _frames_of_one_person(frames: Iterable[str], *, rows: dict[str, KaggleRow]) 
     return set() if listed == medseg else medseg
 
 
-def add_pooled(patients: Iterable[str]) -> frozenset[str]:
+def add_medseg_patient(patients: Iterable[str]) -> frozenset[str]:
     """These patients and, if MedSeg's are among them, the one that stands for all of MedSeg."""
     ids = frozenset(patients)
     if any(patient.startswith("medseg/") for patient in ids):

@@ -40,12 +40,12 @@ class ClassWords:
         plain = _plain(word)
         return self.users[plain] if plain in self.users else KNOWN[plain]
 
-    def codes(self, words: Sequence[str], *, where: str, what: str) -> dict[str, int | None]:
+    def codes(self, words: Sequence[str], *, where: str, kind: str) -> dict[str, int | None]:
         """The classes of all words of a set.
 
         Args:
           where: the folder or the table.
-          what: what the words are: "folder" or "label".
+          kind: what the words are: "folder" or "label".
 
         Raises:
           DataError: words that nobody knows, all of them named.
@@ -54,7 +54,7 @@ class ClassWords:
         unused = sorted(self.users.keys() - set(map(_plain, words)))
         if unused:
             raise ConfigError(
-                f"{OPTION} {unused[0]}=…: {where} has no {what} of this name; it has "
+                f"{OPTION} {unused[0]}=…: {where} has no {kind} of this name; it has "
                 f"{', '.join(words) or 'none'}"
             )
         codes: dict[str, int | None] = {}
@@ -67,8 +67,8 @@ class ClassWords:
         if unknown:
             listed = ", ".join(repr(word) for word in unknown)
             raise DataError(
-                f"{where}: {what} {listed}: which class is it? {known_words()}. Say it: {OPTION} "
-                f"{_quoted(unknown[0])}={CLASS_NAMES[0]} ({' or '.join(CLASS_NAMES)}, or {LEFT_OUT} to leave "
+                f"{where}: {kind} {listed}: which class is it? {known_words()}. Say it: {OPTION} "
+                f"{_quote(unknown[0])}={CLASS_NAMES[0]} ({' or '.join(CLASS_NAMES)}, or {LEFT_OUT} to leave "
                 "it out; several after commas)"
             )
         return codes
@@ -104,7 +104,7 @@ def _plain(word: str) -> str:
     return re.sub(r"[\s_-]+", "", word).casefold()
 
 
-def _quoted(word: str) -> str:
+def _quote(word: str) -> str:
     return f"'{word}'" if re.search(r"\s", word) else word
 
 

@@ -161,7 +161,7 @@ def stratified_split(
             f"fractions={fractions} must be shares >= 0 that sum to 1, for example (0.7, 0.15, 0.15)"
         )
     shares = np.tile(np.array(fractions), (len(CLASS_NAMES), 1))
-    return _stratified(
+    return _split_by_shares(
         "stratified", groups, shares=shares, seed=seed, open_parts=groups.all_parts_open()
     )
 
@@ -183,7 +183,7 @@ def _by_published_counts(
         if not split.notes:
             return split
     shares = _shares_of(counts)
-    return _stratified("default", groups, shares=shares, seed=seed, open_parts=open_parts)
+    return _split_by_shares("default", groups, shares=shares, seed=seed, open_parts=open_parts)
 
 
 def _split_by_counts(
@@ -209,7 +209,7 @@ def _split_by_counts(
     return groups.split(name, parts, notes=notes)
 
 
-def _stratified(
+def _split_by_shares(
     name: str,
     groups: PatientGroups,
     *,

@@ -14,7 +14,7 @@ def csv_records(
     *,
     required: Sequence[str],
     expected: str,
-    what: str,
+    content: str,
     key: Callable[[str], str] = str.strip,
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """Line numbers and records of a CSV, keys and cells stripped; empty rows are passed over.
@@ -24,7 +24,7 @@ def csv_records(
         header: commas, semicolons or tabs.
       required: columns that must be there.
       expected: the columns, for messages.
-      what: the table is, for messages.
+      content: what the table holds, for messages.
       key: makes a column's name of its heading.
 
     Raises:
@@ -52,4 +52,4 @@ def csv_records(
     except csv.Error as error:
         raise DataError(f"{path}: not a CSV file ({error}); save it as UTF-8 CSV") from error
     except OSError as error:
-        raise DataError(f"{path}: cannot read {what} ({error.strerror})") from error
+        raise DataError(f"{path}: cannot read {content} ({error.strerror})") from error

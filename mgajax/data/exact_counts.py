@@ -71,24 +71,24 @@ class SumTable:
 
 
 def make_sum_table(
-    sizes: Sequence[int], *, open_parts: Bool[np.ndarray, "m 3"], wanted: Int[np.ndarray, " 3"]
+    sizes: Sequence[int], *, open_parts: Bool[np.ndarray, "m 3"], goal: Int[np.ndarray, " 3"]
 ) -> SumTable:
     """The table for patients of `sizes` slices, in the order of the walk.
 
-    Sums are kept up to the wanted ones plus the largest patient, or plus all patients who may not
-    train where these have more. The pair closest to the wanted one lies within: a part that exceeds
+    Sums are kept up to the goal plus the largest patient, or plus all patients who may not
+    train where these have more. The pair closest to the goal lies within: a part that exceeds
     its count by more has a patient who can be moved to train without adding to the distance.
 
     Args:
       sizes: slices of each patient, all > 0.
       open_parts: the parts that each may go to.
-      wanted: sums of train, validation and test; negative ones count as 0.
+      goal: sums of train, validation and test; negative ones count as 0.
     """
     held_out = sum(size for size, parts in zip(sizes, open_parts, strict=True) if not parts[TRAIN])
     over = max(*sizes, held_out) if len(sizes) else 0
     total = sum(sizes)
-    height = min(max(int(wanted[VALIDATION]), 0) + over, total) + 1
-    width = min(max(int(wanted[TEST]), 0) + over, total) + 1
+    height = min(max(int(goal[VALIDATION]), 0) + over, total) + 1
+    width = min(max(int(goal[TEST]), 0) + over, total) + 1
     every = (1 << height * width) - 1
     comb = every // ((1 << width) - 1)  # bit 0 of every row
     columns = {size: (((1 << width) - 1) >> size << size) * comb for size in set(sizes)}
@@ -137,7 +137,7 @@ def assign_exactly(
     parts, tails = _place_largest(counts, need, targets=targets, open_parts=open_parts, rng=rng)
     open_targets = targets - _count_by_part(by_class, parts)
     tables = [
-        make_sum_table(sizes[tail].tolist(), open_parts=open_parts[tail], wanted=want)
+        make_sum_table(sizes[tail].tolist(), open_parts=open_parts[tail], goal=want)
         for tail, want in zip(tails, open_targets, strict=True)
     ]
     pins = _assign_spanning(
@@ -158,7 +158,7 @@ def assign_exactly(
             need,
             open_parts=open_parts[tail],
             table=table,
-            wanted=want,
+            goal=want,
             rng=rng,
             walks=walks,
         )
@@ -226,15 +226,15 @@ def _assign_spanning(
     def missing(pins: Int64[np.ndarray, " m"]) -> Int64[np.ndarray, "k 3"]:
         return targets - _count_by_part(by_class, pins)
 
-    def guided() -> Int64[np.ndarray, " m"]:
+    def walk_once() -> Int64[np.ndarray, " m"]:
         order = sort_largest_first(np.arange(len(counts)), by_class.sum(axis=1), rng=rng)
         return walk_by_need(counts, need.copy(), order=order, rng=rng, open_parts=open_parts)
 
-    first = [guided() for _ in range(GUIDED_PINS if len(counts) else 1)]
+    first = [walk_once() for _ in range(GUIDED_PINS if len(counts) else 1)]
     for pins in itertools.chain(first, _all_pins(open_parts, rng)):
-        wanted = missing(pins)
+        remaining = missing(pins)
         if all(
-            table.holds(0, int(w[1]), int(w[2])) for table, w in zip(tables, wanted, strict=True)
+            table.holds(0, int(w[1]), int(w[2])) for table, w in zip(tables, remaining, strict=True)
         ):
             return pins
     distances = [
@@ -268,12 +268,12 @@ def _best_walk(
     *,
     open_parts: Bool[np.ndarray, "m 3"],
     table: SumTable,
-    wanted: Int[np.ndarray, " 3"],
+    goal: Int[np.ndarray, " 3"],
     rng: np.random.Generator,
     walks: int,
 ) -> Int64[np.ndarray, " m"]:
     """Of `walks` exact walks the one whose strata miss their quotas least."""
-    validation, test, _ = table.closest(int(wanted[VALIDATION]), int(wanted[TEST]))
+    validation, test, _ = table.closest(int(goal[VALIDATION]), int(goal[TEST]))
     touched = (counts.sum(axis=0) > 0)[:, :, None]
     best, least = np.zeros(len(counts), np.int64), np.inf
     for _ in range(walks):

@@ -86,7 +86,7 @@ def files_of_folders(top: Path, *, words: ClassWords) -> LabelledFiles:
             f"{top}: neither a built data set (no dataset_info.json in or below it) nor a folder of "
             f"classes (no folder in it); expected one folder a class, named as: {known_words()}"
         )
-    codes = words.codes([path.name for path in folders], where=str(top), what="folder")
+    codes = words.codes([path.name for path in folders], where=str(top), kind="folder")
     left_out = [
         f"{path}: in no folder of a class"
         for path in visible
@@ -131,7 +131,7 @@ def files_of_table(path: Path, *, words: ClassWords) -> LabelledFiles:
     if not rows:
         raise DataError(f"{path}: no row below the header; expected one a slice")
     codes = words.codes(
-        list(dict.fromkeys(row["label"] for _, row in rows)), where=str(path), what="label"
+        list(dict.fromkeys(row["label"] for _, row in rows)), where=str(path), kind="label"
     )
     _check_patients(path, rows)
     has_sources = any(row.get("source") for _, row in rows)
@@ -176,7 +176,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         path,
         required=("file", "label"),
         expected="file and label, and patient, source and plane where they are known",
-        what="the table of slices",
+        content="the table of slices",
         key=key,
     )
     for line, record in records:

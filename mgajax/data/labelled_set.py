@@ -148,7 +148,7 @@ def _read(job: tuple[LabelledFile, str], *, settings: Preparation) -> list[_Prep
     file, name = job
     try:
         slices = list(_chosen(file))
-        return [_prepared(file, name, file_slice, settings=settings) for file_slice in slices]
+        return [_prepare_row(file, name, file_slice, settings=settings) for file_slice in slices]
     except DataError as error:
         return str(error)
 
@@ -164,7 +164,7 @@ def _chosen(file: LabelledFile) -> Iterator[FileSlice]:
         raise DataError(f"{file.path}: no plane {file.plane}; it has {planes}")
 
 
-def _prepared(
+def _prepare_row(
     file: LabelledFile, name: str, file_slice: FileSlice, *, settings: Preparation
 ) -> _PreparedRow:
     """A slice ready for a model. A volume of a patient whom nobody names is a patient of its name."""

@@ -195,7 +195,9 @@ def assert_patient_disjoint(split: Split, patients: np.ndarray) -> None:
     rows, is_in = _splits_of_patients(split.assignment, patients)
     if (leaking := np.flatnonzero(is_in.sum(axis=1) > 1)).size:
         first = int(leaking[0])
-        both = " and ".join(name for name, found in zip(SPLITS, is_in[first], strict=True) if found)
+        both = " and ".join(
+            name for name, is_member in zip(SPLITS, is_in[first], strict=True) if is_member
+        )
         raise LeakageError(
             f"split {split.name!r}: patient {str(patients[int(np.argmax(rows == first))])!r} is in "
             f"{both} ({leaking.size} such patients); keep all slices of a patient in one split"

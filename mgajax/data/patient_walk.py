@@ -131,12 +131,12 @@ def cover_classes(
     sizes = by_class.sum(axis=1)
     spans = (by_class > 0).sum(axis=1)
     for members, order in zip((by_class > 0).T, orders, strict=True):
-        wanted = list(order[: int(members.sum())])
-        for part in wanted:
+        targets = list(order[: int(members.sum())])
+        for part in targets:
             if (members & (parts == part)).any():
                 continue
             spare = members & ~np.isin(
-                parts, [other for other in wanted if (parts[members] == other).sum() < 2]
+                parts, [other for other in targets if (parts[members] == other).sum() < 2]
             )
             movable = np.flatnonzero(spare & open_parts[:, part])
             if not movable.size:

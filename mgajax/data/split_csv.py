@@ -162,7 +162,9 @@ def patients_of_split(path: str | os.PathLike[str], *, split: str) -> dict[str, 
 
 def _records(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """Line numbers and records of the file."""
-    return csv_records(path, required=REQUIRED, expected=", ".join(COLUMNS), what="the split CSV")
+    return csv_records(
+        path, required=REQUIRED, expected=", ".join(COLUMNS), content="the split CSV"
+    )
 
 
 def _code(split: str, *, where: str) -> int:

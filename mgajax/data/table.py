@@ -172,15 +172,15 @@ def dataset_directory(directory: Path | str) -> Path:
     top = Path(directory)
     if not top.is_dir():
         raise DataError(f"{top}: no such folder; expected a built data set (`mgajax build --help`)")
-    found = [top] if (top / "dataset_info.json").is_file() else _below(top)
-    complete = [path for path in found if INCOMPLETE not in path.name]
+    folders = [top] if (top / "dataset_info.json").is_file() else _below(top)
+    complete = [path for path in folders if INCOMPLETE not in path.name]
     if len(complete) == 1:
         return complete[0].resolve()
     if complete:
         listing = ", ".join(str(path.relative_to(top)) for path in complete)
         raise DataError(f"{top}: holds {len(complete)} data sets ({listing}); name one of them")
-    if found:
-        raise DataError(f"{top}: holds only an interrupted build ({found[0]}); build it again")
+    if folders:
+        raise DataError(f"{top}: holds only an interrupted build ({folders[0]}); build it again")
     raise DataError(f"{top}: no dataset_info.json in or below it; expected a built data set")
 
 

@@ -145,8 +145,8 @@ def weighted_sum(
       paths: which metrics; None: those that all have.
     """
     shared = set.intersection(*(set(replicates.metrics) for _, replicates in terms))
-    wanted = terms[0][1].metrics if paths is None else paths
-    summed = [path for path in wanted if path in shared]
+    metrics = terms[0][1].metrics if paths is None else paths
+    summed = [path for path in metrics if path in shared]
     return Replicates(
         {
             path: np.sum(

@@ -163,7 +163,7 @@ def _measure(
         )
     if slices.is_split:
         return report | metrics
-    report["called"] = predictions.called()
+    report["called"] = predictions.class_shares()
     return report | {"remarks": remarks(report)} | metrics
 
 

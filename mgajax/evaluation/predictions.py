@@ -87,7 +87,7 @@ class Predictions:
             for name, rows in members.items()
         }
 
-    def called(self) -> dict[str, dict[str, int | float]]:
+    def class_shares(self) -> dict[str, dict[str, int | float]]:
         """By class name, how many slices are called so, and their share of all."""
         counts = np.bincount(self.predicted, minlength=len(self.class_names)).tolist()
         return {
@@ -206,8 +206,10 @@ def _class_names(path: Path, columns: tuple[str, ...]) -> tuple[str, ...]:
     expected = (*LEADING, *(f"p_{name}" for name in names), *TRAILING)
     if len(names) < 2 or columns[: len(expected)] != expected:
         shown = ", ".join(columns) or "nothing"
-        wanted = ", ".join((*LEADING, "p_CLASS …", *TRAILING))
-        raise DataError(f"{path}: columns {shown}; expected {wanted}, then overlap columns")
+        columns_expected = ", ".join((*LEADING, "p_CLASS …", *TRAILING))
+        raise DataError(
+            f"{path}: columns {shown}; expected {columns_expected}, then overlap columns"
+        )
     return names
 
 

@@ -92,8 +92,8 @@ def check_examples(
     _check_shapes(p, y, classes)
     _check_probabilities(p := p.astype(np.float64))
     y = _check_labels(y, classes)
-    names = check_names(patients, n=len(y), what="patients")
-    origins = check_names(sources, n=len(y), what="sources")
+    names = check_names(patients, n=len(y), argument="patients")
+    origins = check_names(sources, n=len(y), argument="sources")
     keys = [*p.T[::-1], y] + [column for column in (origins, names) if column is not None]
     return ScoredExamples(p, y, names, origins).select(np.lexsort(keys))
 
@@ -136,7 +136,7 @@ def _check_labels(y: np.ndarray, classes: int) -> np.ndarray:
 
 
 def check_names(
-    names: Sequence[str] | np.ndarray | None, *, n: int, what: str
+    names: Sequence[str] | np.ndarray | None, *, n: int, argument: str
 ) -> np.ndarray | None:
     """A column of names, str [n], or None where unknown.
 
@@ -147,10 +147,12 @@ def check_names(
         return None
     column = np.asarray(names).astype(str)
     if column.shape != (n,):
-        raise DataError(f"{what}: shape {column.shape}, expected ({n},), one for each example")
+        raise DataError(f"{argument}: shape {column.shape}, expected ({n},), one for each example")
     if (column == "").any():
         row = int(np.flatnonzero(column == "")[0])
-        raise DataError(f"{what}[{row}] is empty, expected a name; pass {what}=None if unknown")
+        raise DataError(
+            f"{argument}[{row}] is empty, expected a name; pass {argument}=None if unknown"
+        )
     return column
 
 

@@ -136,8 +136,8 @@ def metrics_from_counts(
       ConfigError: an unusable argument.
     """
     settings = IntervalSettings(bootstrap, seed, confidence)
-    names = check_names(patients, n=len(counts), what="patients")
-    origins = check_names(sources, n=len(counts), what="sources")
+    names = check_names(patients, n=len(counts), argument="patients")
+    origins = check_names(sources, n=len(counts), argument="sources")
     keys = [
         *counts.columns().values(),
         *(column for column in (origins, names) if column is not None),
@@ -267,18 +267,18 @@ def _spacings(
     return [(float(height), float(width)) for height, width in np.broadcast_to(pairs, (n, 2))]
 
 
-def _binarise(masks: MaskStack, what: str) -> Iterator[Bool[np.ndarray, "_ _"]]:
+def _binarise(masks: MaskStack, argument: str) -> Iterator[Bool[np.ndarray, "_ _"]]:
     """The masks one by one as bool."""
     for row, mask in enumerate(masks):
         values = np.asarray(mask)
         if values.ndim != 2:
-            raise DataError(f"{what}[{row}]: shape {values.shape}, expected [h, w]")
+            raise DataError(f"{argument}[{row}]: shape {values.shape}, expected [h, w]")
         if values.dtype == np.bool_:
             yield values
         elif np.issubdtype(values.dtype, np.integer):
             if not (np.isin(values, (0, 1)).all() or np.isin(values, (0, 255)).all()):
                 raise DataError(
-                    f"{what}[{row}]: integers {values.min()} … {values.max()}, expected 0 and 1, "
+                    f"{argument}[{row}]: integers {values.min()} … {values.max()}, expected 0 and 1, "
                     "or 0 and 255; pass a soft mask as probabilities in [0, 1]"
                 )
             yield values > 0
@@ -286,7 +286,7 @@ def _binarise(masks: MaskStack, what: str) -> Iterator[Bool[np.ndarray, "_ _"]]:
             probabilities = values.astype(np.float64)
             if not ((probabilities >= 0) & (probabilities <= 1)).all():  # a NaN fails, too
                 raise DataError(
-                    f"{what}[{row}]: values {probabilities.min()} … {probabilities.max()}, "
+                    f"{argument}[{row}]: values {probabilities.min()} … {probabilities.max()}, "
                     "expected bool or probabilities in [0, 1]; pass the softmax of the logits"
                 )
             yield probabilities >= THRESHOLD

@@ -39,8 +39,8 @@ def _examine(finished: StudyInput) -> StudyResults:
     rows = _rows(finished.out / "explanation" / "summary.json")
     pictures = [path for path in explanation.files if path.suffix == ".png"]
     others = [path for path in explanation.files if path.suffix not in (".png", ".npz")]
-    what = f"{len(explanation.slices)} test slices, one seed; the true class is explained"
-    return StudyResults(rows, figures=pictures, files=others, notes=[f"{what}.", *notes])
+    note = f"{len(explanation.slices)} test slices, one seed; the true class is explained"
+    return StudyResults(rows, figures=pictures, files=others, notes=[f"{note}.", *notes])
 
 
 def _rows(summary: Path) -> list[Measurement]:

@@ -9,7 +9,7 @@ from mgajax.evaluation.evaluate import evaluate_run
 from mgajax.evaluation.evaluation_report import EVALUATION_FOLDER
 from mgajax.evaluation.predictions import Predictions
 from mgajax.experiments.classifiers import MODELS
-from mgajax.experiments.compare import contrast_rows, measured, predictions_of
+from mgajax.experiments.compare import contrast_rows, measure, predictions_of
 from mgajax.experiments.plan import PlannedRun
 from mgajax.experiments.study import RESAMPLING, Metrics, Study, StudyInput, StudyResults
 from mgajax.reporting.figures.experiment_figures import arms_figure
@@ -60,7 +60,7 @@ def _arm(name: str, runs: Mapping[int, PlannedRun]) -> list[Measurement]:
     rows = [
         row
         for when, by_seed in arms.items()
-        for row in measured(
+        for row in measure(
             by_seed, table=TABLE, name=f"{name}, {when}", metrics=METRICS, scale="number"
         )
     ]

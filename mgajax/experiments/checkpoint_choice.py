@@ -11,7 +11,7 @@ import numpy as np
 
 from mgajax.evaluation.evaluate import evaluate_run
 from mgajax.evaluation.evaluation_report import results_folder
-from mgajax.experiments.compare import ByArm, arm_replicates, contrast_rows, measured
+from mgajax.experiments.compare import ByArm, arm_replicates, contrast_rows, measure
 from mgajax.experiments.fractions import (
     GAIN,
     MORE_AT_LITTLE_DATA,
@@ -107,7 +107,7 @@ def _arms(finished: StudyInput, arms: ByArm, *, checkpoint: CheckpointName) -> l
         row
         for arm in finished.configs
         if arm in arms
-        for row in measured(
+        for row in measure(
             arms[arm],
             table=f"Test performance: {WRITTEN[checkpoint]}",
             name=label(arm),

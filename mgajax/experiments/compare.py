@@ -23,7 +23,7 @@ from mgajax.evaluation.intervals import (
 from mgajax.evaluation.predictions import Predictions, read_csv
 from mgajax.experiments.plan import PlannedRun
 from mgajax.experiments.study import RESAMPLING, ArmComparison, Metrics, StudyInput
-from mgajax.experiments.verdicts import judged
+from mgajax.experiments.verdicts import judge
 from mgajax.reporting.tables.measurements import Measurement, NumberFormat
 from mgajax.training.checkpoints import CheckpointName
 
@@ -123,11 +123,11 @@ def contrast_rows(
         row = replace(row, table=table, name=name, metric=heading, scale=scale)
         clusters, draws = mean.clusters[path], mean.metrics[path][1:]
         error = standard_error(draws[np.isfinite(draws)], clusters=clusters)
-        rows.append(judged(row, patient_error=error, clusters=clusters))
+        rows.append(judge(row, patient_error=error, clusters=clusters))
     return rows
 
 
-def measured(
+def measure(
     by_seed: Mapping[int, Replicates],
     *,
     table: str,
@@ -167,7 +167,7 @@ def measured_arms(
     return [
         row
         for name, by_seed in arms.items()
-        for row in measured(by_seed, table=table, name=name, metrics=metrics, scale=scale)
+        for row in measure(by_seed, table=table, name=name, metrics=metrics, scale=scale)
     ]
 
 
@@ -205,7 +205,7 @@ def _arm_rows(
 ) -> list[Measurement]:
     name, paper = comparison.label(arm), comparison.paper.get(arm, {})
     if by_seed:
-        return measured(by_seed, table=heading, name=name, metrics=metrics, paper=paper)
+        return measure(by_seed, table=heading, name=name, metrics=metrics, paper=paper)
     status, reason = finished.missing[arm]
     return [
         Measurement(

@@ -27,23 +27,23 @@ class DataSets:
     """The data sets of an experiment, each drawn and read once.
 
     Attributes:
-      given: see `__init__`.
+      built: see `__init__`.
       phantom: likewise.
       segmenters: the runs of step 1 that predicted masks of the sets placed so far.
     """
 
     def __init__(
-        self, *, given: Path | None, draw: Draw, folder: Path, phantom: Mapping[str, Any]
+        self, *, built: Path | None, draw: Draw, folder: Path, phantom: Mapping[str, Any]
     ) -> None:
         """Nothing is drawn yet.
 
         Args:
-          given: a built data set of the user's; None: all are drawn.
+          built: a built data set of the user's; None: all are drawn.
           draw: makes a phantom; the command line knows how.
           folder: where drawn ones go.
           phantom: options that all drawn ones share.
         """
-        self.given = given
+        self.built = built
         self.phantom = dict(phantom)
         self._draw, self._folder = draw, folder
         self._fingerprints: dict[Path, str] = {}
@@ -58,17 +58,17 @@ class DataSets:
         Returns:
           None where a data set was given and something special is needed: it cannot be had.
         """
-        if self.given is not None:
-            return None if options else self.given
-        asked = {**self.phantom, **options}
-        if MASKS not in asked:
-            return self._draw(self._folder, **asked)
-        kind, epochs = asked.pop(MASKS), asked.pop(STEP1_EPOCHS, None)
-        unmasked = self._draw(self._folder, **asked)
+        if self.built is not None:
+            return None if options else self.built
+        settings = {**self.phantom, **options}
+        if MASKS not in settings:
+            return self._draw(self._folder, **settings)
+        kind, epochs = settings.pop(MASKS), settings.pop(STEP1_EPOCHS, None)
+        unmasked = self._draw(self._folder, **settings)
         masks = predicted_masks(unmasked, folder=self._folder / STEP1, kind=kind, epochs=epochs)
         if masks.parent not in self.segmenters:
             self.segmenters.append(masks.parent)
-        return self._draw(self._folder, **asked, masks=str(masks))
+        return self._draw(self._folder, **settings, masks=str(masks))
 
     def fingerprint(self, place: Path) -> str:
         """The hash of a data set's content."""

@@ -94,16 +94,16 @@ def attempt(run: PlannedRun, *, execute: Execute = train_and_evaluate) -> RunOut
         return RunOutcome(run, RunStatus.FAILED, reason=reason)
 
 
-def announce(run: PlannedRun, *, number: int, of: int, done: int, since: float) -> None:
+def announce(run: PlannedRun, *, number: int, of: int, ended: int, since: float) -> None:
     """One line for a run that begins, with the time that all will take at the pace so far.
 
     Args:
       number: of the run, from 1.
       of: how many are to be done.
-      done: how many have ended.
+      ended: how many have ended.
       since: `time.monotonic()` when the first began.
     """
-    left = time_left(done=done, total=of, elapsed=time.monotonic() - since)
+    left = time_left(done=ended, total=of, elapsed=time.monotonic() - since)
     say(f"run {number} of {of}: {run.title}{left}")
 
 

@@ -15,7 +15,7 @@ from mgajax.experiments.plan import PlannedRun, RunPlan, plan_runs
 from mgajax.experiments.predictions_archive import keep_predictions
 from mgajax.experiments.results_page import results_page
 from mgajax.experiments.runner import run_all
-from mgajax.experiments.significance import given_runs
+from mgajax.experiments.significance import read_runs
 from mgajax.experiments.studies import STUDIES
 from mgajax.experiments.study import Study, StudyInput, StudyResults
 from mgajax.files import write_csv, write_json, write_text
@@ -97,11 +97,11 @@ class Order:
     def command(self) -> str:
         """The command line that asks for the same."""
         words = ["mgajax experiment", self.name, f"--workdir {self.workdir}"]
-        given: dict[str, Any] = {"runs": self.runs, "data": self.data, "plan": self.plan}
-        given |= {"compare": " ".join(map(str, self.compare)), "split": self.split}
+        options: dict[str, Any] = {"runs": self.runs, "data": self.data, "plan": self.plan}
+        options |= {"compare": " ".join(map(str, self.compare)), "split": self.split}
         if not self.compare and (self.study.plan or not self.data):
-            given |= {"budget": self.budget_name, "seeds": self.seeds}
-        words += [f"--{key} {value}" for key, value in given.items() if value]
+            options |= {"budget": self.budget_name, "seeds": self.seeds}
+        words += [f"--{key} {value}" for key, value in options.items() if value]
         return " ".join([*words, *self.overrides])
 
 
@@ -142,26 +142,24 @@ def run_experiment(order: Order, *, draw: Draw) -> ExperimentResults | None:
     if order.compare and not order.study.takes_runs:
         raise ConfigError(f"--compare is for `significance`; {order.name} makes its own runs")
     data = DataSets(
-        given=order.data,
+        built=order.data,
         draw=draw,
         folder=order.folder / "data",
         phantom=order.settings.phantom,
     )
     planned = _plan(order, data)
-    outcomes = (
-        given_runs(order.compare) if order.compare else run_all(planned.runs, jobs=order.jobs)
-    )
+    outcomes = read_runs(order.compare) if order.compare else run_all(planned.runs, jobs=order.jobs)
     if any(outcome.status == RunStatus.STOPPED for outcome in outcomes):
         return None
     order.workdir.mkdir(parents=True, exist_ok=True)
-    finished = _finished(order, planned, outcomes, data)
+    finished = _study_input(order, planned, outcomes, data)
     if finished.missing and not finished.arms:
         reasons = [f"{arm}: {status} ({why})" for arm, (status, why) in finished.missing.items()]
         results = StudyResults([], notes=reasons)
     else:
         results = order.study.examine(finished)
-        if kept := keep_predictions(finished):
-            results = replace(results, files=[*results.files, kept])
+        if archive := keep_predictions(finished):
+            results = replace(results, files=[*results.files, archive])
     return write_results(order, results, outcomes)
 
 
@@ -179,7 +177,7 @@ def _plan(order: Order, data: DataSets) -> RunPlan:
     )
 
 
-def _finished(
+def _study_input(
     order: Order, planned: RunPlan, outcomes: Sequence[RunOutcome], data: DataSets
 ) -> StudyInput:
     arms: dict[str, dict[int, PlannedRun]] = {}
@@ -212,10 +210,10 @@ def write_results(
         "budget": order.budget_name,
         "data": str(order.data) if order.data else dict(order.settings.phantom),
     }
-    return write_found(about, results, outcomes, out=order.workdir)
+    return write_files(about, results, outcomes, out=order.workdir)
 
 
-def write_found(
+def write_files(
     about: Mapping[str, Any], results: StudyResults, outcomes: Sequence[RunOutcome], *, out: Path
 ) -> ExperimentResults:
     """Write `results.md`, `results.csv` and, last, for whoever waits for it, `results.json`.

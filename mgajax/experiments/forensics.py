@@ -114,7 +114,7 @@ PROPOSED = "mga_resnet18"
 
 def _printed_rows() -> list[Measurement]:
     measured = []
-    for name, printed in _printed().items():
+    for name, printed in _paper_rows().items():
         for reading, (slices, positives) in POPULATIONS.items():
             counts = fitting_counts(printed, slices=slices, positives=positives)
             text = "; ".join(
@@ -135,7 +135,7 @@ def _printed_rows() -> list[Measurement]:
 
 def _size_rows() -> list[Measurement]:
     """Test sets, of any size up to that of Table 2, over which several rows can be."""
-    sizes = {name: fitting_sizes(printed, most=SLICES) for name, printed in _printed().items()}
+    sizes = {name: fitting_sizes(printed, most=SLICES) for name, printed in _paper_rows().items()}
     baselines = {MODELS[arm] for arm in paper.TABLE4 if arm != PROPOSED}
     groups = {
         "the four baselines": baselines,
@@ -161,7 +161,7 @@ def _size_rows() -> list[Measurement]:
     return rows
 
 
-def _printed() -> dict[str, dict[str, float]]:
+def _paper_rows() -> dict[str, dict[str, float]]:
     """Every row of Tables 4 and 5 in percent, by `COLUMNS`."""
     rows = {MODELS[arm]: row for arm, row in paper.TABLE4.items()}
     rows |= {f"Table 5, {stage}": row for stage, row in paper.TABLE5.items()}
@@ -200,7 +200,7 @@ def _shuffled_batches(predictions: Predictions) -> dict[str, float]:
     return _binary(predictions, order[: len(predictions) // paper.BATCH * paper.BATCH])
 
 
-def _exchanged(predictions: Predictions) -> dict[str, float]:
+def _exchange_scores(predictions: Predictions) -> dict[str, float]:
     scores = _as_is(predictions)
     return scores | {"recall": scores["precision"], "precision": scores["recall"]}
 
@@ -222,7 +222,7 @@ READINGS: Mapping[str, Callable[[Predictions], dict[str, float]]] = {
     "COVID-19 against the rest, every slice": _as_is,
     "last incomplete batch dropped": _full_batches,
     "last incomplete batch dropped, shuffled": _shuffled_batches,
-    "precision and recall exchanged": _exchanged,
+    "precision and recall exchanged": _exchange_scores,
     "Normal as the positive class": _normal_positive,
     "three classes, macro averages": _macro,
 }

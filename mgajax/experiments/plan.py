@@ -88,13 +88,13 @@ def plan_runs(
                 del arm_config.data[DRAWN]  # the data's content says it
             arm_config.seed, arm_config.data.dir = config.seed + seed, str(place)
             runs.append(
-                _planned(arm, arm_config.lock(), content=data.fingerprint(place), folder=folder)
+                _plan_run(arm, arm_config.lock(), content=data.fingerprint(place), folder=folder)
             )
     order = sorted(runs, key=lambda run: run.seed)  # stable: arms stay in the plan's order
     return RunPlan(tuple(order), impossible, dict(arms.items()))
 
 
-def _planned(arm: str, config: ConfigDict, *, content: str, folder: Path) -> PlannedRun:
+def _plan_run(arm: str, config: ConfigDict, *, content: str, folder: Path) -> PlannedRun:
     mark = fingerprint(config, content=content)
     place = folder / f"{config.model.name}-{mark[:12]}"
     return PlannedRun(arm, config.seed, config, place, mark)

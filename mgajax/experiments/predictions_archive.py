@@ -65,7 +65,7 @@ def _entries(finished: StudyInput) -> Iterator[tuple[str, Path]]:
                     yield f"{kind}/{folder.name}/{EVALUATION_FOLDER}/{name}", path
 
 
-def recomputed(results: Path, *, into: Path) -> StudyResults:
+def recompute(results: Path, *, into: Path) -> StudyResults:
     """A study's numbers anew, from its kept predictions alone: nothing is trained or evaluated.
 
     Args:
@@ -101,7 +101,7 @@ def _kept_input(content: dict[str, Any], *, into: Path) -> StudyInput:
         place = into / RUNS / Path(run["folder"]).name
         if run["status"] == RunStatus.FINISHED:
             arms[arm][seed] = PlannedRun(arm, seed, plan[arm], place, run["fingerprint"])
-    data = DataSets(given=None, draw=_draw_nothing, folder=into, phantom={})
+    data = DataSets(built=None, draw=_draw_nothing, folder=into, phantom={})
     data.segmenters = sorted((into / SEGMENTERS).glob("*"))
     finished = {arm: runs for arm, runs in arms.items() if runs}
     missing = {arm: failed.get(arm, ("not run", "")) for arm in plan if arm not in finished}

@@ -79,7 +79,7 @@ def _one_by_one(runs: Sequence[PlannedRun], *, execute: Execute) -> list[RunOutc
     outcomes: list[RunOutcome] = []
     since = time.monotonic()
     for number, run in enumerate(runs, start=1):
-        announce(run, number=number, of=len(runs), done=len(outcomes), since=since)
+        announce(run, number=number, of=len(runs), ended=len(outcomes), since=since)
         outcomes.append(attempt(run, execute=execute))
         jax.clear_caches()  # programs of no use to the next run, 200 MB each time
         tell(outcomes[-1])
@@ -104,8 +104,8 @@ def run_side_by_side(runs: Sequence[PlannedRun], *, jobs: int) -> list[RunOutcom
         if not waiting:
             return None
         run = waiting.pop(0)
-        number, done = len(runs) - len(waiting), len(outcomes)
-        announce(run, number=number, of=len(runs), done=done, since=since)
+        number, ended = len(runs) - len(waiting), len(outcomes)
+        announce(run, number=number, of=len(runs), ended=ended, since=since)
         return RunInProcess(run, _start(run, share=parts[slot]))
 
     def end(work: RunInProcess, code: int, stopped: bool) -> None:

@@ -12,7 +12,7 @@ from scipy.special import softmax
 
 from mgajax.evaluation.classifier_comparison import paired_replicates
 from mgajax.evaluation.predictions import Predictions
-from mgajax.experiments.compare import ByArm, arm_replicates, contrast_rows, measured
+from mgajax.experiments.compare import ByArm, arm_replicates, contrast_rows, measure
 from mgajax.experiments.plan import PlannedRun
 from mgajax.experiments.study import RESAMPLING, Metrics, Study, StudyInput, StudyResults
 from mgajax.paper import MODEL_NAMES
@@ -67,7 +67,7 @@ def _rows(arms: ByArm, table: str) -> list[Measurement]:
     return [
         row
         for arm, by_seed in arms.items()
-        for row in measured(by_seed, table=table, name=_label(arm), metrics=METRICS)
+        for row in measure(by_seed, table=table, name=_label(arm), metrics=METRICS)
     ]
 
 

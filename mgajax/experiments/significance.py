@@ -38,7 +38,7 @@ READING = (
 )
 
 
-def given_runs(folders: Sequence[Path]) -> list[RunOutcome]:
+def read_runs(folders: Sequence[Path]) -> list[RunOutcome]:
     """Finished runs from anywhere as the arms of a comparison, named by their folders.
 
     Raises:
@@ -46,9 +46,9 @@ def given_runs(folders: Sequence[Path]) -> list[RunOutcome]:
     """
     names = [folder.resolve().name for folder in folders]
     if len(names) < 2 or len(set(names)) < len(names):
-        given = " ".join(map(str, folders)) or "nothing"
+        listed = " ".join(map(str, folders)) or "nothing"
         raise ConfigError(
-            f"--compare {given}: expected two or more runs, in folders of unlike names"
+            f"--compare {listed}: expected two or more runs, in folders of unlike names"
         )
     outcomes = []
     for name, folder in zip(names, folders, strict=True):

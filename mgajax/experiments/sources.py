@@ -6,8 +6,8 @@ from mgajax.experiments.classifiers import SECTIONS
 from mgajax.experiments.compare import (
     ByArm,
     contrast_rows,
+    measure,
     measure_arms,
-    measured,
     predictions_of,
 )
 from mgajax.experiments.study import RESAMPLING, ArmComparison, Study, StudyInput, StudyResults
@@ -43,12 +43,12 @@ def _examine(finished: StudyInput) -> StudyResults:
 
 def _pooled_rows(finished: StudyInput) -> list[Measurement]:
     """Both models on the slices of all sources, and their difference; none without whole seeds."""
-    arms = _pooled(finished)
+    arms = _pool_sources(finished)
     rows = []
     for heading, metrics in SECTIONS.items():
         for model, by_seed in arms.items():
             name = f"{MODELS[model]}, {ALL_SOURCES}"
-            rows += measured(by_seed, table=heading, name=name, metrics=metrics)
+            rows += measure(by_seed, table=heading, name=name, metrics=metrics)
         if arms:
             rows += contrast_rows(
                 arms,
@@ -60,7 +60,7 @@ def _pooled_rows(finished: StudyInput) -> list[Measurement]:
     return rows
 
 
-def _pooled(finished: StudyInput) -> ByArm:
+def _pool_sources(finished: StudyInput) -> ByArm:
     """By model and seed, every metric over all sources; of seeds in which every run finished."""
     seeds = set.intersection(*(set(finished.arms.get(arm, {})) for arm in finished.configs))
     tables = {

@@ -181,18 +181,18 @@ def _run(search: SearchPlan, known: dict[int, Trial], *, starter: ProcessStarter
             return None
         return _begin(search, known, waiting.pop(0), starter=starter, slot=slot)
 
-    def end_one(work: TrialInProcess, code: int, stopped: bool) -> None:
+    def end_trial(work: TrialInProcess, code: int, stopped: bool) -> None:
         trial = _end(search, known, work, code=code, stopped=stopped)
         if not trial.is_over:  # someone stopped this process alone
             waiting.insert(0, trial.number)
 
-    run_in_slots(search.jobs, begin=begin_next, end=end_one)
+    run_in_slots(search.jobs, begin=begin_next, end=end_trial)
 
 
 def _begin(
     search: SearchPlan, known: dict[int, Trial], number: int, *, starter: ProcessStarter, slot: int
 ) -> TrialInProcess:
-    trial = known.get(number) or _suggested(search, known, number)
+    trial = known.get(number) or _suggest_trial(search, known, number)
     known[number] = trial.write()
     point = ", ".join(f"{key}={value:g}" for key, value in trial.point.items())
     say(f"trial {number} of {search.trials}: {point}")
@@ -221,22 +221,24 @@ def _may_begin(search: SearchPlan, known: dict[int, Trial], number: int) -> bool
     return all(_is_over(known, earlier) for earlier in range(number - search.jobs + 1))
 
 
-def _suggested(search: SearchPlan, known: dict[int, Trial], number: int) -> Trial:
+def _suggest_trial(search: SearchPlan, known: dict[int, Trial], number: int) -> Trial:
     folder = search.workdir / TRIALS / f"{number:03d}"
     settings = search.config[SECTION]
     if number == 0:
         flat = configs.flatten(search.config)
         point = {dimension.key: flat[dimension.key] for dimension in search.space.dimensions}
         return Trial(number, folder, point)
-    seen = [
-        _known(search, known[earlier], may_know=earlier <= number - search.jobs)
+    trials = [
+        _prior_trial(search, known[earlier], may_know=earlier <= number - search.jobs)
         for earlier in range(number)
     ]
-    point = suggest(search.space, seen, number=number, initial=settings.initial, seed=settings.seed)
+    point = suggest(
+        search.space, trials, number=number, initial=settings.initial, seed=settings.seed
+    )
     return Trial(number, folder, point)
 
 
-def _known(search: SearchPlan, trial: Trial, *, may_know: bool) -> PriorTrial:
+def _prior_trial(search: SearchPlan, trial: Trial, *, may_know: bool) -> PriorTrial:
     if not (may_know and trial.is_over):
         return PriorTrial(trial.point, gain=None)
     gain = None if trial.value is None else search.sign * trial.value

@@ -94,7 +94,7 @@ def overrides(point: Point) -> list[str]:
     return [f"--config.{key}={value!r}" for key, value in point.items()]
 
 
-def _dimension(key: str, given: object, known: Mapping[str, object]) -> Dimension:
+def _dimension(key: str, value: object, known: Mapping[str, object]) -> Dimension:
     name = f"config.search.space.{key}"
     if key not in known:
         keys = [key for key in known if not key.startswith(f"{SECTION}.")]
@@ -105,9 +105,9 @@ def _dimension(key: str, given: object, known: Mapping[str, object]) -> Dimensio
         )
     if isinstance(known[key], bool) or not isinstance(known[key], int | float):
         raise ConfigError(f"{name}: {key} is {known[key]!r}; only numbers can be searched")
-    if not isinstance(given, list) or len(given) != 3 or given[2] not in SCALES:
-        raise ConfigError(f"{name}={given!r}: expected (lowest, highest, 'linear' or 'log')")
-    low, high, scale = given
+    if not isinstance(value, list) or len(value) != 3 or value[2] not in SCALES:
+        raise ConfigError(f"{name}={value!r}: expected (lowest, highest, 'linear' or 'log')")
+    low, high, scale = value
     if not low < high or (scale == "log" and low <= 0):
-        raise ConfigError(f"{name}={given!r}: expected lowest < highest, and above 0 for 'log'")
+        raise ConfigError(f"{name}={value!r}: expected lowest < highest, and above 0 for 'log'")
     return Dimension(key, float(low), float(high), scale, whole=isinstance(known[key], int))

@@ -16,7 +16,7 @@ from mgajax.reporting.tables.measurements import Measurement
 HOLDS, FAILS, OPEN, UNDECIDED = "holds", "fails: the opposite holds", "open", "undecided"
 
 
-def judged(row: Measurement, *, patient_error: float, clusters: int) -> Measurement:
+def judge(row: Measurement, *, patient_error: float, clusters: int) -> Measurement:
     """A difference with its interval over seeds and patients, and its verdict.
 
     Args:

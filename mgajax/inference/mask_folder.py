@@ -119,9 +119,9 @@ def _check_origin(root: Path, *, made_by: Mapping[str, Any]) -> None:
             f"{path}: damaged ({error}); give another --out, or remove {root} to start anew"
         ) from error
     for key in sorted(origin.keys() | made_by.keys()):
-        present, asked = origin.get(key, "(absent)"), made_by.get(key, "(absent)")
-        if present != asked:
+        present, requested = origin.get(key, "(absent)"), made_by.get(key, "(absent)")
+        if present != requested:
             raise ConfigError(
-                f"{root} holds masks made with {key}={present!r}, asked for {asked!r}; give another "
+                f"{root} holds masks made with {key}={present!r}, asked for {requested!r}; give another "
                 "--out, or the old value to go on"
             )

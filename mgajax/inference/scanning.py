@@ -99,7 +99,9 @@ def predict_scan(
         signs: list[Sign] = []
         planes = track(scan.planes(problems), description=scan.name, total=len(scan))
         for batch in prefetch(_batches(planes, settings=settings), depth=1):
-            views = _predict_batch(batch, predictor=predictor, settings=settings, done=len(results))
+            views = _predict_batch(
+                batch, predictor=predictor, settings=settings, finished=len(results)
+            )
             for view in views:
                 if write is not None and view.lesion is not None:
                     write(view.plane, view.lesion)
@@ -142,11 +144,11 @@ def _batches(planes: Iterable[Plane], *, settings: Settings) -> Iterator[list[Sl
 
 
 def _predict_batch(
-    batch: list[SlicePicture], *, predictor: Predictor, settings: Settings, done: int
+    batch: list[SlicePicture], *, predictor: Predictor, settings: Settings, finished: int
 ) -> list[SliceView]:
     predictions = predictor([picture for _, picture in batch])
     attributions = _attribute(predictions, predictor=predictor, settings=settings)
-    numbers = itertools.count(done + 1)
+    numbers = itertools.count(finished + 1)
     slices = zip(numbers, batch, predictions, attributions, strict=False)
     return list(map_ordered(lambda slice_: _judge_slice(*slice_, settings=settings), slices))
 

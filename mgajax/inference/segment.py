@@ -54,7 +54,7 @@ class SegmentSummary:
       folder: the folder of masks.
       total: slices of the data set.
       annotated: slices without a new mask, since they have an annotated one.
-      kept: masks of earlier calls.
+      earlier: masks of earlier calls.
       written: masks written by this call.
       damaged: slices that cannot be decoded: why, by file name.
     """
@@ -62,14 +62,14 @@ class SegmentSummary:
     folder: Path
     total: int
     annotated: int
-    kept: int
+    earlier: int
     written: int = 0
     damaged: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def masks(self) -> int:
         """Masks in the folder."""
-        return self.kept + self.written
+        return self.earlier + self.written
 
     @property
     def finished(self) -> bool:
@@ -158,7 +158,7 @@ def _survey(
         folder=folder.root,
         total=len(table),
         annotated=len(table) - len(unannotated),
-        kept=len(unannotated) - len(rows),
+        earlier=len(unannotated) - len(rows),
     )
     return summary, rows
 

@@ -46,11 +46,13 @@ class StartingWeights:
         """
         parts = [
             f"init_from {self.source}: {len(self.used)} arrays used as they are",
-            *_listed("adapted", [f"{key}: {change}" for key, change in self.adapted.items()], most),
-            *_listed(
+            *_list_lines(
+                "adapted", [f"{key}: {change}" for key, change in self.adapted.items()], most
+            ),
+            *_list_lines(
                 "left as drawn", [f"{key}: {reason}" for key, reason in self.fresh.items()], most
             ),
-            *_listed("in the file, not used", self.unused, most),
+            *_list_lines("in the file, not used", self.unused, most),
         ]
         return "\n".join(parts)
 
@@ -128,7 +130,7 @@ def _is_for_colour(shape: tuple[int, ...], *, grey: tuple[int, ...]) -> bool:
     return shape[2] > 1 and shape[:2] + shape[3:] == grey[:2] + grey[3:]
 
 
-def _listed(title: str, lines: list[str], most: int | None) -> list[str]:
+def _list_lines(title: str, lines: list[str], most: int | None) -> list[str]:
     listed = lines if most is None else lines[:most]
     remainder = [f"  ... and {len(lines) - len(listed)} more"] if len(listed) < len(lines) else []
     return (

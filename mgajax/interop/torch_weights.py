@@ -115,7 +115,7 @@ def to_torch(name: str, variables: Mapping[str, Any], **options: Any) -> dict[st
     differing = sorted(set(leaves) ^ {entry.path for entry in entries})
     if differing:
         raise DataError(
-            f"variables do not fit model {name} with options {options}: {_listed(differing)} "
+            f"variables do not fit model {name} with options {options}: {_join_keys(differing)} "
             "on one side only; pass the options that the network was made with"
         )
     arrays = {
@@ -225,7 +225,7 @@ def _check_names(arrays: Mapping[str, Any], entries: list[_Entry], *, model: str
             ],
         ),
     ]
-    lines = [f"{len(keys)} {kind}: {_listed(keys)}" for kind, keys in problems if keys]
+    lines = [f"{len(keys)} {kind}: {_join_keys(keys)}" for kind, keys in problems if keys]
     if lines:
         raise DataError(
             f"state dict does not fit model {model}: {'; '.join(lines)}; "
@@ -233,6 +233,6 @@ def _check_names(arrays: Mapping[str, Any], entries: list[_Entry], *, model: str
         )
 
 
-def _listed(keys: list[str]) -> str:
+def _join_keys(keys: list[str]) -> str:
     remainder = f" and {len(keys) - LISTED} more" if len(keys) > LISTED else ""
     return ", ".join(keys[:LISTED]) + remainder

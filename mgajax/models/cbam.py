@@ -76,13 +76,13 @@ def make_attention_plan(*, placement: str, flavour: str, stages: Sequence[int]) 
     """
     _check_choice("placement", placement, PLACEMENTS)
     _check_choice("flavour", flavour, FLAVOURS)
-    given = tuple(stages)
-    if not given or not set(given) <= set(STAGES) or len(set(given)) < len(given):
+    chosen = tuple(stages)
+    if not chosen or not set(chosen) <= set(STAGES) or len(set(chosen)) < len(chosen):
         raise ConfigError(
-            f"stages={given!r}: expected one or more different stages of {STAGES}, "
+            f"stages={chosen!r}: expected one or more different stages of {STAGES}, "
             "for example (1, 2, 3)"
         )
-    return AttentionPlan(placement=placement, flavour=flavour, stages=given)
+    return AttentionPlan(placement=placement, flavour=flavour, stages=chosen)
 
 
 def _check_choice(key: str, value: str, valid: tuple[str, ...]) -> None:

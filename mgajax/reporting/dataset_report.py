@@ -123,7 +123,9 @@ def _table1(rows: Sequence[SourceRow]) -> Table:
     for row in rows:
         pairs = zip(row.slices, row.cases, strict=True)
         counts = [f"{count:,}" if count else "–" for pair in pairs for count in pair]
-        shares = [f"{number / row.total:.0%}" if number else "–" for number in _people_known(row)]
+        shares = [
+            f"{number / row.total:.0%}" if number else "–" for number in _count_known_people(row)
+        ]
         countries = ", ".join(row.countries) if len(row.countries) < 4 else f"{len(row.countries)}"
         masks = f"{row.masked:,}" if row.masked else "–"
         lines.append((row.source, countries or "–", *counts, masks, *shares, row.stored_as))
@@ -135,7 +137,7 @@ def _table(heads: tuple[str, ...], lines: Sequence[tuple[str, ...]]) -> Table:
     return Table(heads, tuple(lines), right=frozenset(range(1, len(heads))))
 
 
-def _people_known(row: SourceRow) -> tuple[int, int]:
+def _count_known_people(row: SourceRow) -> tuple[int, int]:
     return row.age_known, row.gender_known
 
 

@@ -55,7 +55,7 @@ def report_results(folders: Sequence[Path], *, out: Path) -> ResultsReport:
     pages = [write_run(_page(run.folder, out), run) for run in runs]
     pages += [WRITERS[folder.kind](_page(folder, out), folder) for folder in other_folders]
     index = write_front_page(Page(out, TITLE), runs, other_folders)
-    gaps = tuple((run.folder.name, missing.what) for run in runs for missing in run.missing)
+    gaps = tuple((run.folder.name, missing.message) for run in runs for missing in run.missing)
     return ResultsReport(index, (index, *pages), gaps)
 
 

@@ -47,7 +47,7 @@ def _blocks(page: Page, run: ReportedRun, results: SplitResults) -> list[Block]:
     blocks: list[Block] = [Caution(LEAK)] if metrics["leaks"] else []
     blocks.append(Items(tuple(metrics["remarks"])))
     if metrics.get("called"):
-        blocks.append(_called(metrics, results.split))
+        blocks.append(_confusion_table(metrics, results.split))
     return blocks + (classifier_blocks if run.classifies else segmenter_blocks)(page, results)
 
 
@@ -97,7 +97,7 @@ def _unit(metrics: Mapping[str, Any]) -> str:
     return f"{metrics['intervals']['settings']['unit']}s" if metrics["intervals"] else "–"
 
 
-def _called(metrics: Mapping[str, Any], name: str) -> Table:
+def _confusion_table(metrics: Mapping[str, Any], name: str) -> Table:
     """The confusion in words: what the slices of each class are called."""
     names, confusion = metrics["class_names"], metrics["three_class"]["confusion_matrix"]
     rows: list[Row] = [

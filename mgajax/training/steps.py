@@ -143,8 +143,8 @@ def _share_of_mean(term: Term, axis: str | None) -> _Mean:
     share = (term.values * term.weights).sum() / divisor
     if term.is_ratio:  # d(n / w) = (dn − n / w dw) / w, with n and w of the global batch
         mean = lax.stop_gradient(_sum(share, axis))
-        own = term.weights.sum()
-        share = share - mean * (own - lax.stop_gradient(own)) / divisor
+        weight = term.weights.sum()
+        share = share - mean * (weight - lax.stop_gradient(weight)) / divisor
     return _Mean(share=share, present=(count > 0).astype(jnp.float32))
 
 

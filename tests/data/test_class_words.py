@@ -26,13 +26,13 @@ def test_known_words(word: str, code: int) -> None:
 
 def test_a_users_words_come_first() -> None:
     words = read_class_words("pneumonia=COVID-19,Non COVID=Normal, masks=none")
-    codes = words.codes(["Pneumonia", "non-covid", "masks", "cap"], where="set", what="folder")
+    codes = words.codes(["Pneumonia", "non-covid", "masks", "cap"], where="set", kind="folder")
     assert codes == {"Pneumonia": 1, "non-covid": 0, "masks": None, "cap": 2}
 
 
 def test_all_unknown_words_are_named_with_the_option() -> None:
     with pytest.raises(DataError) as error:
-        ClassWords().codes(["covid", "non-covid", "b"], where="set", what="folder")
+        ClassWords().codes(["covid", "non-covid", "b"], where="set", kind="folder")
     told = str(error.value)
     assert "folder 'non-covid', 'b'" in told
     assert "--classes non-covid=Normal" in told
@@ -55,4 +55,4 @@ def test_words_that_say_nothing(text: str, message: str) -> None:
 
 def test_a_word_that_the_set_lacks_is_a_slip() -> None:
     with pytest.raises(ConfigError, match="set has no folder of this name; it has covid"):
-        read_class_words("helthy=Normal").codes(["covid"], where="set", what="folder")
+        read_class_words("helthy=Normal").codes(["covid"], where="set", kind="folder")

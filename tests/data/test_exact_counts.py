@@ -37,7 +37,7 @@ def test_table_holds_exactly_the_sums_that_brute_force_finds(seed: int):
     sizes = [int(s) for s in rng.integers(1, 8, size=6)]
     total = sum(sizes)
     open_parts = drawn_open_parts(rng, 6) if seed % 2 else np.ones((6, 3), bool)
-    table = make_sum_table(sizes, open_parts=open_parts, wanted=np.array([0, total, total]))
+    table = make_sum_table(sizes, open_parts=open_parts, goal=np.array([0, total, total]))
     sums = brute_force_sums(sizes, open_parts)
     for v in range(-1, total + 2):
         for t in range(-1, total + 2):
@@ -54,7 +54,7 @@ def test_closest_pair_is_as_close_as_the_best_of_all_assignments(seed: int):
     sums = brute_force_sums(sizes, open_parts)
     best = min(abs(a - v) + abs(b - t) + abs((a + b) - (v + t)) for a, b in sums)
     found = make_sum_table(
-        sizes, open_parts=open_parts, wanted=np.array([total - v - t, v, t])
+        sizes, open_parts=open_parts, goal=np.array([total - v - t, v, t])
     ).closest(v, t)
     assert found[2] == best
     assert abs(found[0] - v) + abs(found[1] - t) + abs(found[0] + found[1] - v - t) == best

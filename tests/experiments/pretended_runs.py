@@ -60,5 +60,5 @@ def pretended(
                 own.write_csv(place / "evaluation" / f"{split}_predictions.csv")
             runs.setdefault(arm, {})[seed] = PlannedRun(arm, seed, arms[arm], place, f"{arm}{seed}")
     missing = {arm: ("failed", "out of memory") for arm in arms if arm not in runs}
-    data = DataSets(given=None, draw=no_data, folder=folder, phantom={})
+    data = DataSets(built=None, draw=no_data, folder=folder, phantom={})
     return StudyInput(folder, runs, arms, missing, data)

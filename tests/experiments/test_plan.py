@@ -16,7 +16,7 @@ PLANS = Path("configs/experiments")
 @pytest.fixture
 def data(phantom: Path, tmp_path: Path) -> DataSets:
     """Every drawn set is the same one."""
-    return DataSets(given=None, draw=lambda *_, **__: phantom, folder=tmp_path, phantom={})
+    return DataSets(built=None, draw=lambda *_, **__: phantom, folder=tmp_path, phantom={})
 
 
 def planned(data: DataSets, folder: Path, *, plan: str = "table5", budget: str = "smoke", **more):
@@ -72,7 +72,7 @@ def test_equal_runs_of_two_plans_have_one_folder(
 
 
 def test_arms_that_need_drawn_data_are_told_apart(phantom: Path, tmp_path: Path) -> None:
-    given = DataSets(given=phantom, draw=lambda *_, **__: phantom, folder=tmp_path, phantom={})
+    given = DataSets(built=phantom, draw=lambda *_, **__: phantom, folder=tmp_path, phantom={})
     found = planned(given, tmp_path, plan="ablations")
     assert set(found.impossible) == {"masks_half", "masks_predicted", "masks_predicted_soft"}
     assert "annotated=0.5" in found.impossible["masks_half"]

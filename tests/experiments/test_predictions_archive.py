@@ -11,7 +11,7 @@ from unrendered import leave_blank
 from mgajax.errors import DataError
 from mgajax.experiments.execution import RunOutcome, RunStatus
 from mgajax.experiments.experiment import Order, write_results
-from mgajax.experiments.predictions_archive import ARCHIVE, keep_predictions, recomputed
+from mgajax.experiments.predictions_archive import ARCHIVE, keep_predictions, recompute
 from mgajax.experiments.studies import STUDIES
 from mgajax.reporting.tables.measurements import Measurement
 
@@ -51,7 +51,7 @@ def of_file(folder: Path) -> list[Measurement]:
 
 
 def test_the_same_rows_come_from_kept_predictions(done: Path, tmp_path: Path) -> None:
-    again = recomputed(done, into=tmp_path / "again")
+    again = recompute(done, into=tmp_path / "again")
     assert measured(list(again.rows)) == of_file(done)
 
 
@@ -71,14 +71,14 @@ def test_a_changed_prediction_changes_the_rows(done: Path, tmp_path: Path) -> No
     other.write_csv(own.folder / "evaluation" / "test_predictions.csv")
     keep_predictions(finished)
     shutil.copy(finished.out / ARCHIVE, done / ARCHIVE)
-    again = recomputed(done, into=tmp_path / "again")
+    again = recompute(done, into=tmp_path / "again")
     assert measured(list(again.rows)) != of_file(done)
 
 
 def test_what_is_missing_is_told(done: Path, tmp_path: Path) -> None:
     (done / ARCHIVE).write_bytes(b"no archive")
     with pytest.raises(DataError, match=ARCHIVE):
-        recomputed(done, into=tmp_path / "again")
+        recompute(done, into=tmp_path / "again")
 
 
 @pytest.mark.slow(finds="published rows that do not follow from the predictions kept beside them")
@@ -86,7 +86,7 @@ def test_what_is_missing_is_told(done: Path, tmp_path: Path) -> None:
     "name", sorted(path.parent.name for path in COMMITTED.glob(f"*/{ARCHIVE}"))
 )
 def test_published_rows_follow_from_the_kept_predictions(name: str, tmp_path: Path) -> None:
-    again = measured(list(recomputed(COMMITTED / name, into=tmp_path).rows))
+    again = measured(list(recompute(COMMITTED / name, into=tmp_path).rows))
     for row, published in zip(again, of_file(COMMITTED / name), strict=True):
         assert (row.table, row.name, row.metric) == (
             published.table,

@@ -231,7 +231,7 @@ def test_both_steps_are_judged_by_people_whom_nobody_saw(
     assert len(judged) == len(set(judged)) == 16, "outside once a network"
 
 
-SEGMENTED = SegmentSummary(Path(), total=0, annotated=0, kept=0)
+SEGMENTED = SegmentSummary(Path(), total=0, annotated=0, earlier=0)
 
 
 def test_a_stopped_stage_ends_the_call(

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mgajax.experiments.verdicts import judged, verdict
+from mgajax.experiments.verdicts import judge, verdict
 from mgajax.reporting.tables.measurements import Measurement
 
 
@@ -13,7 +13,7 @@ def difference(*seeds: float, error: float = 0.005) -> Measurement:
     values = dict(enumerate(seeds))
     row = Measurement("t", "A minus B", "Accuracy", value=float(np.mean(seeds)), seeds=values)
     row = replace(row, low=row.value - 2 * error, high=row.value + 2 * error)
-    return judged(row, patient_error=error, clusters=61)
+    return judge(row, patient_error=error, clusters=61)
 
 
 def test_what_all_seeds_and_the_patients_agree_on_holds() -> None:

@@ -57,7 +57,7 @@ def test_every_slice_without_an_annotated_mask_gets_one(
     done = run()
     rows = lacking(table)
     assert (done.total, done.annotated) == (24, 24 - len(rows))
-    assert (done.written, done.kept, done.damaged, done.finished) == (len(rows), 0, {}, True)
+    assert (done.written, done.earlier, done.damaged, done.finished) == (len(rows), 0, {}, True)
     found = masks(done.folder)
     assert set(found) == {table.file_names[row].removesuffix(".png") for row in rows}
     assert all("%" in name and " " in name for name in found)
@@ -129,7 +129,7 @@ def test_finished_slices_are_not_redone(run: Segment, tmp_path: Path) -> None:
     paths[5].write_bytes(paths[5].read_bytes()[:-20])  # cut short by a power failure
     times = {path: path.stat().st_mtime_ns for path in paths if path != paths[3]}
     again = run()
-    assert (again.written, again.kept) == (2, done.written - 2)
+    assert (again.written, again.earlier) == (2, done.written - 2)
     redone = {path for path in times if path.stat().st_mtime_ns != times[path]}
     assert redone == {paths[5]}
     assert manifest(done.folder)["counts"]["masks"] == done.written

@@ -106,7 +106,7 @@ def other_set(folder: Path, *, name: str, leaks: bool = False) -> Path:
     predictions.write_csv(folder / "evaluation" / f"{name}_predictions.csv")
     measured = classification_metrics(predictions.probabilities, labels, bootstrap=30)
     head = {"task": "classification", "model": "mga_resnet18", "set": name, "leaks": leaks}
-    head |= {"set_kind": "folder of classes", "called": predictions.called()}
+    head |= {"set_kind": "folder of classes", "called": predictions.class_shares()}
     write_json(
         head | {"remarks": [f"What must be known of <{name}>."]} | measured,
         folder / "evaluation" / f"{name}.json",

@@ -12,9 +12,14 @@ from typing import ClassVar
 
 import tensorflow_datasets as tfds
 
-from mgajax.curation.catalogue import Catalogue, files_fingerprint, joined, read_catalogue
+from mgajax.curation.catalogue import Catalogue, files_fingerprint, join_catalogues, read_catalogue
 from mgajax.curation.kaggle_layout import find_layout
-from mgajax.curation.lesion_pairs import add_pooled, find_pairs, pairs_fingerprint, read_pairs
+from mgajax.curation.lesion_pairs import (
+    add_medseg_patient,
+    find_pairs,
+    pairs_fingerprint,
+    read_pairs,
+)
 from mgajax.data.columns import SliceColumns
 from mgajax.data.splits import Split, lesion_split
 from mgajax.data.table import read_table
@@ -61,7 +66,7 @@ class CovidCtLesionsConfig(CataloguedConfig):
             return frozenset()
         table = read_table(self.test_with)
         patients = table.patients[table.built_split == SPLITS.index("test")].tolist()
-        return add_pooled(self.first_ids.get(patient, patient) for patient in patients)
+        return add_medseg_patient(self.first_ids.get(patient, patient) for patient in patients)
 
 
 class CovidCtLesions(CataloguedBuilder):
@@ -109,7 +114,7 @@ class CovidCtLesions(CataloguedBuilder):
             masks="ignore",
             labels=[NORMAL],
         )
-        return joined(healthy, pairs)
+        return join_catalogues(healthy, pairs)
 
     def split(self, table: SliceColumns) -> Split:
         """2,329/200/200 for the full set, see `mgajax.data.splits.lesion_split`."""

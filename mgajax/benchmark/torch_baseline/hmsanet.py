@@ -141,8 +141,10 @@ class TorchHMSANet(nn.Module):
         trust = {scale: scale_pass.attention for scale, scale_pass in passes.items()}
         logits = combine({scale: scale_pass.logits for scale, scale_pass in passes.items()}, trust)
         coarse = combine({scale: scale_pass.coarse for scale, scale_pass in passes.items()}, trust)
-        own = {f"scale_{scale}": scale_pass.logits for scale, scale_pass in passes.items()}
-        return Output(logits, {"ocr": coarse, **own})
+        logits_by_scale = {
+            f"scale_{scale}": scale_pass.logits for scale, scale_pass in passes.items()
+        }
+        return Output(logits, {"ocr": coarse, **logits_by_scale})
 
     def _pass(self, images: Tensor) -> TorchScalePass:
         size = size_of(images)

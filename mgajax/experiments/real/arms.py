@@ -122,7 +122,7 @@ def pretraining_run(
     changed = config.copy_and_resolve_references().unlock()
     changed.update_from_flattened_dict(dict(budget.pretraining))
     title = f"{network} on drawn slices"
-    return _planned(title, changed, seed=seed, data=data, folder=folder)
+    return _plan_run(title, changed, seed=seed, data=data, folder=folder)
 
 
 def fold_run(
@@ -150,11 +150,11 @@ def fold_run(
     """
     changed = config.copy_and_resolve_references().unlock()
     title = f"{arm.network} from {arm.start}, fold {fold + 1} of {folds}"
-    run = _planned(title, changed, seed=seed, data=data, folder=folder, pretrained=pretrained)
+    run = _plan_run(title, changed, seed=seed, data=data, folder=folder, pretrained=pretrained)
     return FoldRun(arm, seed, fold, run)
 
 
-def _planned(
+def _plan_run(
     title: str,
     config: ConfigDict,
     *,

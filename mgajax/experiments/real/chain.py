@@ -126,7 +126,7 @@ class Chain:
         say("step 1: segmenters on annotated slices")
         table = self.tables["lesions"]
         data = [self._learning_set(table, fold, name="lesions") for fold in self.folds]
-        return self._folded(
+        return self._train_folds(
             self.segmenters,
             {(seed, fold): data[fold] for seed in self._seeds for fold in range(len(data))},
         )
@@ -154,7 +154,7 @@ class Chain:
             for fold in self.folds:
                 built = place
                 if seed in guide:
-                    built = self._masked(guide[seed][fold.number], place)
+                    built = self._predict_masks(guide[seed][fold.number], place)
                 sets[seed, fold.number] = self._learning_set(
                     self.sets.table(built), fold, name="slices"
                 )
@@ -169,7 +169,7 @@ class Chain:
         }
         return dict(by_start.get(Start.DRAWN) or by_start.get(Start.RANDOM) or {})
 
-    def _masked(self, run: PlannedRun, place: Path) -> Path:
+    def _predict_masks(self, run: PlannedRun, place: Path) -> Path:
         """The slices at `place` with the masks of a segmenter's run."""
         say(f"masks by {run.title}")
         out = run.folder / f"masks-{self.sets.table(place).fingerprint[:12]}"
@@ -184,7 +184,7 @@ class Chain:
     def classify(self, sets: FoldSets) -> FoldedRuns | None:
         """Train the classifiers on the folds of the slices; None when stopped."""
         say("step 2: classifiers")
-        return self._folded(self.classifiers, sets)
+        return self._train_folds(self.classifiers, sets)
 
     @property
     def _seeds(self) -> range:
@@ -196,7 +196,7 @@ class Chain:
         )
         return LearningSet(table.directory, table.fingerprint, split)
 
-    def _folded(self, networks: Mapping[str, ConfigDict], sets: FoldSets) -> FoldedRuns | None:
+    def _train_folds(self, networks: Mapping[str, ConfigDict], sets: FoldSets) -> FoldedRuns | None:
         """Every network from both starts, by seed and fold; None when stopped.
 
         Seeds go first, so that all arms have some folds early.

@@ -12,7 +12,7 @@ from mgajax.evaluation.evaluation_report import results_folder
 from mgajax.evaluation.other_set import SetOptions, evaluate_data
 from mgajax.evaluation.predictions import Predictions
 from mgajax.experiments.compare import predictions_of
-from mgajax.experiments.experiment import ExperimentResults, write_found
+from mgajax.experiments.experiment import ExperimentResults, write_files
 from mgajax.experiments.plan import PlannedRun
 from mgajax.experiments.real.arms import FoldedRuns
 from mgajax.experiments.real.chain import Chain
@@ -67,7 +67,7 @@ def run_real(order: RealOrder, *, build: Build) -> ExperimentResults | None:
         "budget": order.budget,
         "data": _data(order, chain),
     }
-    return write_found(about, found, chain.outcomes, out=order.workdir)
+    return write_files(about, found, chain.outcomes, out=order.workdir)
 
 
 def _data(order: RealOrder, chain: Chain) -> dict[str, object]:
@@ -133,7 +133,7 @@ def _notes(chain: Chain) -> Sequence[str]:
     """Who was judged, and what these numbers cannot say."""
     budget = chain.budget
     judged = [
-        f"{_counted(chain, name)} of {len(np.unique(table.sources))} sources ({name})"
+        f"{_count_tested(chain, name)} of {len(np.unique(table.sources))} sources ({name})"
         for name, table in chain.tables.items()
     ]
     return [
@@ -147,7 +147,7 @@ def _notes(chain: Chain) -> Sequence[str]:
     ]
 
 
-def _counted(chain: Chain, name: str) -> str:
+def _count_tested(chain: Chain, name: str) -> str:
     table = chain.tables[name]
     tested = np.concatenate([fold.splits[name].indices("test") for fold in chain.folds])
     people = len(np.unique(table.patients[tested]))

@@ -53,7 +53,7 @@ def deal_folds(
       ConfigError: fewer than two folds.
       DataError: fewer people than folds, or no row is used.
     """
-    joint = _joined({name: table.select(used[name]) for name, table in tables.items()})
+    joint = _join_tables({name: table.select(used[name]) for name, table in tables.items()})
     ends = np.cumsum([int(used[name].sum()) for name in tables])
     dealt = []
     for number in range(folds):
@@ -68,7 +68,7 @@ def deal_folds(
     return dealt
 
 
-def _joined(tables: Mapping[str, SliceColumns]) -> SliceColumns:
+def _join_tables(tables: Mapping[str, SliceColumns]) -> SliceColumns:
     """One table of all; a source counts for itself in each set, so that each is dealt evenly."""
     return SliceColumns(
         labels=np.concatenate([table.labels for table in tables.values()]),

@@ -64,7 +64,7 @@ class RealOrder:
 
     def command(self) -> str:
         """The command line that asks for the same."""
-        given: dict[str, Any] = {
+        options: dict[str, Any] = {
             "slices": self.slices,
             "lesions": self.lesions,
             "outside": self.outside,
@@ -76,5 +76,5 @@ class RealOrder:
             "segmenter": None if self.segmenter == GUIDE else self.segmenter,
         }
         words = [f"mgajax experiment {NAME} --workdir {self.workdir}"]
-        words += [f"--{key} {value}" for key, value in given.items() if value is not None]
+        words += [f"--{key} {value}" for key, value in options.items() if value is not None]
         return " ".join([*words, *self.overrides])

@@ -158,9 +158,9 @@ class Facts:
 
 @dataclass(frozen=True)
 class Missing:
-    """What is not there, why, and the command that makes it (empty where there is none)."""
+    """A line that says what is missing and why, and the command that makes it (empty where there is none)."""
 
-    what: str
+    message: str
     command: str = ""
 
 

@@ -37,7 +37,7 @@ def metrics_table(metrics: dict[str, Any]) -> str:
         known = all(row["patients"] is not None for row in counts.values())
         sections.append(("slices of patients" if known else "slices", _counts(counts)))
     if "called" in metrics:
-        sections.append(("of each class's slices, called", _called(metrics)))
+        sections.append(("of each class's slices, called", _confusion_rows(metrics)))
     sections.append((f"{positive} vs rest", _rows(metrics, "covid_vs_rest", BINARY)))
     sections.append(
         (f"{len(metrics['class_names'])} classes", _rows(metrics, "three_class", THREE))
@@ -129,7 +129,7 @@ def _counts(by_class: dict[str, dict[str, int | None]]) -> list[tuple[str, str]]
     ]
 
 
-def _called(metrics: dict[str, Any]) -> list[tuple[str, str]]:
+def _confusion_rows(metrics: dict[str, Any]) -> list[tuple[str, str]]:
     """The rows of the confusion, then the share of all slices that each class is called."""
     names, confusion = metrics["class_names"], metrics["three_class"]["confusion_matrix"]
     rows = [
