@@ -24,9 +24,10 @@ from mgajax.experiments.real.classifiers import ALONE, source_alone
 from mgajax.experiments.real.experiment import run_real
 from mgajax.experiments.real.folds import deal_folds
 from mgajax.experiments.real.order import RealOrder
+from mgajax.experiments.real.sets import RealSets
 from mgajax.files import write_csv, write_json, write_text
 from mgajax.inference.segment import SegmentSummary
-from mgajax.schema import CLASS_NAMES
+from mgajax.schema import CLASS_NAMES, NORMAL
 
 PLAN = """
 from mgajax.config import classification, segmentation
@@ -89,9 +90,10 @@ class Pretended:
         rng = np.random.default_rng(run.seed)
         lines: list[list[object]] = [["file_name", "patient", "source", *PIXELS, *BOUNDARY]]
         for row in self.rows(run, "test"):
-            found = int(rng.integers(60, 80) * min(skill / 3, 1.0))
+            lesion = 80 * (self.table.labels[row] != NORMAL)
+            found = min(lesion, int(rng.integers(60, 80) * min(skill / 3, 1.0)))
             names = [getattr(self.table, key)[row] for key in ("file_names", "patients", "sources")]
-            lines.append([*names, found, 5, 80 - found, 900, 2.0, 0.5])
+            lines.append([*names, found, 5, lesion - found, 995 - lesion, 2.0, 0.5])
         folder = run.folder / "evaluation"
         write_csv(lines, folder / "test_slices.csv")
         write_json({"boundary": {"tolerance": 2.0, "unit": "px"}}, folder / "test.json")
@@ -201,6 +203,9 @@ def test_both_steps_are_judged_by_people_whom_nobody_saw(
     gain = rows["Lesions: drawn slices minus random weights", "HMSANet", "all sources"]
     assert gain["verdict"] == "holds"
     assert rows["Lesions: differences of networks", "HMSANet minus U-Net, drawn slices", "zhao"]
+    marked = "Slices without a lesion", "U-Net, drawn slices"
+    assert rows[*marked, "Slices with a predicted lesion"]["value"] == 1
+    assert rows[*marked, "Predicted share of the pixels"]["value"] == pytest.approx(5 / 1000)
     steps = "Steps until a validation Dice of 0.3"
     assert rows[steps, "HMSANet, drawn slices", "Steps"]["value"] == 10
     never = rows[steps, "HMSANet, random weights", "Steps"]
@@ -232,6 +237,21 @@ def test_both_steps_are_judged_by_people_whom_nobody_saw(
 
 
 SEGMENTED = SegmentSummary(Path(), total=0, annotated=0, earlier=0)
+
+
+def test_segmenters_see_the_normal_slices_of_the_classification_set(tmp_path: Path) -> None:
+    asked: list[dict[str, object]] = []
+
+    def build(name: str, **options: object) -> Path:
+        asked.append(options)
+        return tmp_path / name
+
+    places = {"slices": tmp_path / "slices", "lesions": tmp_path / "lesions"}
+    sets = RealSets(**places, build=build, folder=tmp_path, stand_in={})
+    assert sets.lesion_set() == tmp_path / "covid_ct_lesions"
+    assert asked[-1]["healthy"] == str(tmp_path / "slices")
+    replace(sets, slices=None).lesion_set()
+    assert "healthy" not in asked[-1]
 
 
 def test_a_stopped_stage_ends_the_call(

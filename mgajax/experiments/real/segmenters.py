@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Bool, Int
 
 from mgajax.errors import DataError
-from mgajax.evaluation.bootstrap import make_clusters, prepend_original, resample
+from mgajax.evaluation.bootstrap import make_clusters, prepend_original, ratio, resample
 from mgajax.evaluation.classifier_comparison import Replicates
 from mgajax.evaluation.segmentation import replicate_scores
 from mgajax.evaluation.segmentation_counts import SegmentationCounts
@@ -24,6 +25,10 @@ from mgajax.reporting.tables.measurements import Measurement
 from mgajax.training.metrics_log import METRICS_FILE, read_rows
 
 POOLED: Metrics = {f"all.pooled.{key}": text for key, text in SEGMENTER_METRICS.items()}
+MARKED: Metrics = {
+    "healthy.marked": "Slices with a predicted lesion",
+    "healthy.area": "Predicted share of the pixels",
+}
 SLICES: Metrics = {
     "all.per_image_with_lesion.dice": "Dice",
     "all.per_image_with_lesion.surface_dice": "Surface Dice",
@@ -31,6 +36,7 @@ SLICES: Metrics = {
 LESIONS = "Lesions: all pixels pooled"
 BY_SOURCE = "Lesions: pooled Dice by source"
 BY_SLICE = "Lesions: means over slices with a lesion"
+HEALTHY = "Slices without a lesion"
 GAIN = "Lesions: drawn slices minus random weights"
 AHEAD = "Lesions: differences of networks"
 STEPS = "Steps until a validation Dice of 0.3"
@@ -63,13 +69,16 @@ def examine_segmenters(runs: FoldedRuns, *, out: Path) -> StudyResults:
         arm.name: {seed: lesion_replicates(evaluation) for seed, evaluation in by_seed.items()}
         for arm, by_seed in joined.items()
     }
-    sources = np.unique(next(iter(next(iter(joined.values())).values())).sources).tolist()
+    judged = next(iter(next(iter(joined.values())).values()))
+    sources = np.unique(judged.sources[judged.counts.has_lesion]).tolist()
     by_source: Metrics = {f"{source}.pooled.dice": source for source in sources}
     rows = [
         row
         for table, metrics in ((LESIONS, POOLED), (BY_SOURCE, by_source), (BY_SLICE, SLICES))
         for row in measured_arms(arms, table=table, metrics=metrics)
     ]
+    if not judged.counts.has_lesion.all():
+        rows += measured_arms(arms, table=HEALTHY, metrics=MARKED)
     dice: Metrics = {"all.pooled.dice": "all sources", **by_source}
     rows += gain_rows(list(joined), arms, table=GAIN, metrics=dice)
     rows += _differences(list(joined), arms, dice)
@@ -115,15 +124,19 @@ def lesion_replicates(evaluation: StoredEvaluation) -> Replicates:
     """Every score as it is and on resamples of people, each source keeping its number of them.
 
     Returns:
-      Metrics by `GROUP.BLOCK.SCORE`, the group `all` or a source, as `all.pooled.dice`.
+      Metrics by `GROUP.BLOCK.SCORE`, the group `all` or a source, as `all.pooled.dice`, over slices
+      with a lesion; and `healthy.marked` and `healthy.area`, shares over the others.
     """
     sources, codes = np.unique(evaluation.sources, return_inverse=True)
     clusters = make_clusters(evaluation.patients, codes, class_names=tuple(sources.tolist()))
     drawn = prepend_original(resample(clusters, settings=RESAMPLING))
-    groups = {"all": np.ones(len(codes), bool)}
-    groups |= {source: codes == code for code, source in enumerate(sources.tolist())}
+    lesion = evaluation.counts.has_lesion
+    groups = {"all": lesion}
+    groups |= {source: lesion & (codes == code) for code, source in enumerate(sources.tolist())}
     metrics, behind = {}, {}
     for group, rows in groups.items():
+        if not rows.any():
+            continue
         people, member = np.unique(clusters.member[rows], return_inverse=True)
         counts = evaluation.counts.select(rows)
         scores = replicate_scores(counts, member, drawn[:, people])
@@ -132,7 +145,30 @@ def lesion_replicates(evaluation: StoredEvaluation) -> Replicates:
             for name, values in block_scores.items():
                 metrics[f"{group}.{block}.{name}"] = values
                 behind[f"{group}.{block}.{name}"] = patients
-    return Replicates(metrics, behind)
+    healthy = _healthy_replicates(evaluation, ~lesion, member=clusters.member, drawn=drawn)
+    return Replicates(metrics | healthy.metrics, behind | healthy.clusters)
+
+
+def _healthy_replicates(
+    evaluation: StoredEvaluation,
+    healthy: Bool[np.ndarray, "n"],
+    *,
+    member: Int[np.ndarray, "n"],
+    drawn: Int[np.ndarray, "r c"],
+) -> Replicates:
+    """Among slices without a lesion, the share with a predicted one, and of predicted pixels."""
+    if not healthy.any():
+        return Replicates({}, {})
+    counts, people = evaluation.counts.select(healthy), len(np.unique(member[healthy]))
+    times = drawn[:, member[healthy]]
+    predicted = times @ counts.has_prediction
+    area = times @ counts.false_positive
+    pixels = times @ (counts.false_positive + counts.true_negative)
+    metrics = {
+        "healthy.marked": ratio(predicted, times.sum(axis=1)),
+        "healthy.area": ratio(area, pixels),
+    }
+    return Replicates(metrics, dict.fromkeys(metrics, people))
 
 
 def _check_same_slices(joined: Mapping[Arm, Mapping[int, StoredEvaluation]]) -> None:

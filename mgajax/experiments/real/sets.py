@@ -10,7 +10,7 @@ from jaxtyping import Bool
 
 from mgajax.data.table import SliceTable, read_table
 from mgajax.experiments.real.folds import usable_classes
-from mgajax.schema import MASK_ORIGINS
+from mgajax.schema import MASK_ORIGINS, NORMAL
 
 SLICES, LESIONS, DRAWN = "covid_ct_slices", "covid_ct_lesions", "ct_phantom"
 
@@ -53,12 +53,13 @@ class RealSets:
         return self.build(SLICES, data_dir=self.folder, manual_dir=self.slices, **options)
 
     def lesion_set(self) -> Path | None:
-        """The annotated slices."""
+        """The annotated slices, with the Normal ones of the classification set beside them."""
         if self.are_drawn:
             return self.slice_set()
         if self.lesions is None:
             return None
-        return self.build(LESIONS, data_dir=self.folder, manual_dir=self.lesions)
+        healthy = {"healthy": str(self.slices)} if self.slices is not None else {}
+        return self.build(LESIONS, data_dir=self.folder, manual_dir=self.lesions, **healthy)
 
     def drawn_set(self, options: Mapping[str, Any]) -> Path:
         """A drawn set to be pretrained on."""
@@ -79,12 +80,15 @@ class RealSets:
 def used_rows(
     tables: Mapping[str, SliceTable],
 ) -> tuple[dict[str, Bool[np.ndarray, "_"]], list[str]]:
-    """The rows that take part: classes of people enough, annotated lesions; and why others do not."""
+    """The rows that take part, and why others do not.
+
+    Of the slices those whose class has people enough; of the lesions annotated and Normal ones.
+    """
     used: dict[str, Bool[np.ndarray, "_"]] = {}
     notes: list[str] = []
     for name, table in tables.items():
         if name == "slices":
             used[name], notes = usable_classes(table)
         else:
-            used[name] = table.mask_origins == MASK_ORIGINS[1]
+            used[name] = (table.mask_origins == MASK_ORIGINS[1]) | (table.labels == NORMAL)
     return used, notes
