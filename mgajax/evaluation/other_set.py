@@ -1,9 +1,8 @@
 """A trained run judged by a set that it was not trained on: built, a folder of classes, or a table."""
 
-import functools
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -121,32 +120,85 @@ def evaluate_data(
       CheckpointError: nothing saved yet.
     """
     options = options or SetOptions()
-    own_set = functools.partial(
-        evaluate_run, workdir, split=options.split or "test", out=out, checkpoint=checkpoint
-    )
-    of_others = {CLASSES: options.classes, "--name": options.name}
-    if data is None:
-        _refuse(of_others, why="there is no --data of another set")
-        return own_set(overrides=overrides)
-    if out is not None and not out.parent.is_dir():
-        raise ConfigError(f"--out {out}: there is no folder {out.parent}; make it first")
-    config = read_run(workdir, overrides=overrides)
-    task = set_up(config).task
-    other = _opened(data, config=config, task=task, options=options)
-    trained_on = read_record(config, workdir=workdir).get(FINGERPRINT_KEY)
-    if other.is_built and trained_on in (None, other.slices.fingerprint):
-        _refuse(of_others, why=f"{data} is the run's own set")
-        return own_set(overrides=[f"--config.data.dir={data}", *overrides])
-    _refuse({"--split": options.split}, why=f"{data} is another set, judged as a whole")
-    return _evaluate_other(
+    if data is not None:
+        return JudgingData(data, options).evaluate(
+            workdir, out=out, checkpoint=checkpoint, overrides=overrides
+        )
+    _refuse(_of_others(options), why="there is no --data of another set")
+    return evaluate_run(
         workdir,
-        other,
-        config=config,
-        task=task,
-        options=options,
+        split=options.split or "test",
         out=out,
         checkpoint=checkpoint,
+        overrides=overrides,
     )
+
+
+@dataclass(frozen=True)
+class JudgingData:
+    """The data at a place, by which runs are judged: read once for all runs that prepare alike.
+
+    What lies at the place must stay as it is while this is used.
+
+    Attributes:
+      place: a built data set, a folder of class-named folders, or a CSV.
+      options: see `SetOptions`.
+    """
+
+    place: Path
+    options: SetOptions = SetOptions()
+    _opened: dict[tuple[Any, ...], OtherSet] = field(default_factory=dict, repr=False)
+
+    def evaluate(
+        self,
+        workdir: Path,
+        *,
+        out: Path | None = None,
+        checkpoint: CheckpointName = CheckpointName.BEST,
+        overrides: Sequence[str] = (),
+    ) -> Evaluation:
+        """Judge a run; see `evaluate_data`."""
+        if out is not None and not out.parent.is_dir():
+            raise ConfigError(f"--out {out}: there is no folder {out.parent}; make it first")
+        place, options = self.place, self.options
+        config = read_run(workdir, overrides=overrides)
+        task = set_up(config).task
+        other = self._open_for(config, task)
+        trained_on = read_record(config, workdir=workdir).get(FINGERPRINT_KEY)
+        if other.is_built and trained_on in (None, other.slices.fingerprint):
+            _refuse(_of_others(options), why=f"{place} is the run's own set")
+            return evaluate_run(
+                workdir,
+                split=options.split or "test",
+                out=out,
+                checkpoint=checkpoint,
+                overrides=[f"--config.data.dir={place}", *overrides],
+            )
+        _refuse({"--split": options.split}, why=f"{place} is another set, judged as a whole")
+        return _evaluate_other(
+            workdir,
+            other,
+            config=config,
+            task=task,
+            options=options,
+            out=out,
+            checkpoint=checkpoint,
+        )
+
+    def _open_for(self, config: ConfigDict, task: Task) -> OtherSet:
+        """The set as a run needs it, from an earlier run where that needed it alike."""
+        settings = Preparation(**config.preparation)
+        needs = (settings, task.needs_lungs, task.needs_masks, config.data.cache_dir)
+        if needs not in self._opened:
+            self._opened[needs] = _opened(
+                self.place, config=config, task=task, options=self.options
+            )
+        return self._opened[needs]
+
+
+def _of_others(options: SetOptions) -> dict[str, str | None]:
+    """The options of sets that are not the run's own."""
+    return {CLASSES: options.classes, "--name": options.name}
 
 
 def _evaluate_other(

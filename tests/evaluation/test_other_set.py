@@ -13,10 +13,13 @@ from drawn_slices import build as build_slices
 from drawn_slices import draw
 from pretended import segmenter_config
 
+from mgajax.data.labelled_set import PreparedFiles, prepared_files
+from mgajax.data.preparation import Preparation
 from mgajax.errors import ConfigError, DataError, LeakageError
+from mgajax.evaluation import other_set
 from mgajax.evaluation.evaluate import evaluate_run
 from mgajax.evaluation.evaluation_report import Evaluation
-from mgajax.evaluation.other_set import SetOptions, SharedPeople, evaluate_data
+from mgajax.evaluation.other_set import JudgingData, SetOptions, SharedPeople, evaluate_data
 from mgajax.evaluation.predictions import read_csv
 from mgajax.imaging.pictures import encode_png
 from mgajax.training import run_setup
@@ -184,6 +187,31 @@ def test_damaged_files_are_named_and_take_no_others_with_them(
         other.write_bytes(b"\x89PNG no more")
     with pytest.raises(DataError, match="none of 11 files can be read"):
         judged(workdir, hospital)
+
+
+def test_runs_that_prepare_alike_share_what_was_read(
+    workdir: Path, hospital: Path, small_config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    larger = checkpointed(
+        tmp_path / "larger",
+        small_config("--config.preparation.image_size=40"),
+        {"level": np.float32(-0.35)},
+    )
+    again = Path(shutil.copytree(workdir, tmp_path / "again"))
+    read: list[int] = []
+
+    def counted(*args, settings: Preparation, **options) -> PreparedFiles:
+        read.append(settings.image_size)
+        return prepared_files(*args, settings=settings, **options)
+
+    monkeypatch.setattr(other_set, "prepared_files", counted)
+    data = JudgingData(hospital)
+    with without_figures():
+        first, other, second = (data.evaluate(run) for run in (workdir, larger, again))
+    assert len(read) == len(set(read)) == 2
+    assert second.metrics == first.metrics
+    assert other.metrics["data_fingerprint"] == first.metrics["data_fingerprint"]
+    assert judged(workdir, hospital).metrics == first.metrics, "prepared for it alone"
 
 
 def test_one_class_alone_leaves_areas_undefined(workdir: Path, hospital: Path) -> None:

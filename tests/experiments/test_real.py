@@ -13,13 +13,12 @@ from unrendered import leave_blank
 
 from mgajax.data.table import SliceTable, read_table
 from mgajax.errors import ConfigError
-from mgajax.evaluation.other_set import SetOptions
+from mgajax.evaluation.other_set import JudgingData
 from mgajax.evaluation.predictions import Predictions
 from mgajax.evaluation.segmentation_counts import BOUNDARY, PIXELS
 from mgajax.experiments.execution import RunOutcome, RunStatus
 from mgajax.experiments.plan import PlannedRun
 from mgajax.experiments.real import chain as stages
-from mgajax.experiments.real import experiment
 from mgajax.experiments.real.classifiers import ALONE, source_alone
 from mgajax.experiments.real.experiment import run_real
 from mgajax.experiments.real.folds import deal_folds
@@ -163,16 +162,17 @@ def test_both_steps_are_judged_by_people_whom_nobody_saw(
 
     judged: list[Path] = []
 
-    def evaluate_data(workdir: Path, data: Path, *, options: SetOptions) -> None:
-        assert data == tmp_path / "hospital"
-        assert options.name
+    def evaluate(data: JudgingData, workdir: Path) -> None:
+        assert data.place == tmp_path / "hospital"
+        name = data.options.name
+        assert name
         judged.append(workdir)
-        outside = predicted(skill=1.0, seed=0, split=options.name)
+        outside = predicted(skill=1.0, seed=0, split=name)
         outside = replace(outside, patients=np.full(len(outside), ""))
-        outside.write_csv(workdir / "evaluation" / f"{options.name}_predictions.csv")
+        outside.write_csv(workdir / "evaluation" / f"{name}_predictions.csv")
 
     monkeypatch.setattr(stages, "segment", segment)
-    monkeypatch.setattr(experiment, "evaluate_data", evaluate_data)
+    monkeypatch.setattr(JudgingData, "evaluate", evaluate)
     order = replace(order, outside=tmp_path / "hospital")
     done = run_real(order, build=build)
     assert done is not None

@@ -1,24 +1,17 @@
 """`mgajax experiment real` from its order to its results."""
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
 from mgajax.errors import ConfigError
-from mgajax.evaluation.evaluation_report import results_folder
-from mgajax.evaluation.other_set import SetOptions, evaluate_data
-from mgajax.evaluation.predictions import Predictions
-from mgajax.experiments.compare import predictions_of
 from mgajax.experiments.experiment import ExperimentResults, write_files
-from mgajax.experiments.plan import PlannedRun
 from mgajax.experiments.real.arms import FoldedRuns
 from mgajax.experiments.real.chain import Chain
-from mgajax.experiments.real.classifiers import Elsewhere, examine_classifiers
+from mgajax.experiments.real.classifiers import examine_classifiers
 from mgajax.experiments.real.costs import cost_rows
 from mgajax.experiments.real.order import NAME, RealOrder
+from mgajax.experiments.real.outside import OutsideSet
 from mgajax.experiments.real.segmenters import examine_segmenters
 from mgajax.experiments.real.sets import Build
 from mgajax.experiments.study import StudyResults
@@ -57,7 +50,9 @@ def run_real(order: RealOrder, *, build: Build) -> ExperimentResults | None:
     if classifiers is None:
         return None
     order.workdir.mkdir(parents=True, exist_ok=True)
-    found = _examine(chain, segmenters, classifiers, elsewhere=_elsewhere(order.outside))
+    found = _examine(
+        chain, segmenters, classifiers, outside=OutsideSet(order.outside) if order.outside else None
+    )
     about = {
         "experiment": NAME,
         "title": TITLE,
@@ -78,32 +73,8 @@ def _data(order: RealOrder, chain: Chain) -> dict[str, object]:
     return {name: str(path) for name, path in given.items() if path is not None}
 
 
-def _elsewhere(outside: Path | None) -> Elsewhere | None:
-    """A run's predictions of the outside set, made when they are not there; None without such a set."""
-    if outside is None:
-        return None
-    name = f"outside-{_digest(outside)}"
-
-    def predicted(run: PlannedRun) -> Predictions:
-        if not (results_folder(run.folder) / f"{name}_predictions.csv").is_file():
-            evaluate_data(run.folder, outside, options=SetOptions(name=name))
-        predictions = predictions_of(run, split=name)
-        unknown = predictions.patients == ""
-        people = np.where(unknown, predictions.file_names, predictions.patients)
-        return replace(predictions, patients=people)
-
-    return predicted
-
-
-def _digest(place: Path) -> str:
-    """Of where a set lies, and of its files' names and sizes: results of other files are others."""
-    paths = sorted(path for path in place.rglob("*") if path.is_file()) or [place]
-    lines = [f"{path.resolve()} {path.stat().st_size}" for path in paths if path.exists()]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
-
-
 def _examine(
-    chain: Chain, segmenters: FoldedRuns, classifiers: FoldedRuns, *, elsewhere: Elsewhere | None
+    chain: Chain, segmenters: FoldedRuns, classifiers: FoldedRuns, *, outside: OutsideSet | None
 ) -> StudyResults:
     """What both steps found, in one."""
     out = chain.order.workdir
@@ -116,7 +87,7 @@ def _examine(
                 classifiers,
                 table=chain.tables["slices"],
                 folds=chain.folds,
-                elsewhere=elsewhere,
+                elsewhere=outside.predictions if outside else None,
                 out=out,
             )
         )

@@ -1,0 +1,43 @@
+"""Another hospital's slices, by which every classifier is judged."""
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from mgajax.evaluation.evaluation_report import results_folder
+from mgajax.evaluation.other_set import JudgingData, SetOptions
+from mgajax.evaluation.predictions import Predictions
+from mgajax.experiments.compare import predictions_of
+from mgajax.experiments.plan import PlannedRun
+
+
+class OutsideSet:
+    """The set, prepared once for all runs that prepare their slices alike."""
+
+    def __init__(self, place: Path) -> None:
+        """Name the results by what lies at the place, as `mgajax evaluate --data` takes it."""
+        self.name = f"outside-{_digest(place)}"
+        self.data = JudgingData(place, SetOptions(name=self.name))
+
+    def predictions(self, run: PlannedRun) -> Predictions:
+        """A run's predictions of the set, made where they are not there.
+
+        Raises:
+          DataError: the set cannot be read.
+          LeakageError: people of the set trained the run.
+        """
+        if not (results_folder(run.folder) / f"{self.name}_predictions.csv").is_file():
+            self.data.evaluate(run.folder)
+        predictions = predictions_of(run, split=self.name)
+        unknown = predictions.patients == ""
+        people = np.where(unknown, predictions.file_names, predictions.patients)
+        return replace(predictions, patients=people)
+
+
+def _digest(place: Path) -> str:
+    """Of where a set lies, and of its files' names and sizes: results of other files are others."""
+    paths = sorted(path for path in place.rglob("*") if path.is_file()) or [place]
+    lines = [f"{path.resolve()} {path.stat().st_size}" for path in paths if path.exists()]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
