@@ -3,7 +3,7 @@
 import csv
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +71,15 @@ class Predictions:
     def known_sources(self) -> np.ndarray | None:
         """Sources, str [n]; None where nobody knows them."""
         return self.sources if (self.sources != "").any() else None
+
+    def select(self, rows: np.ndarray) -> "Predictions":
+        """The predictions of some rows: their numbers, or whether each is one of them."""
+        columns = ("file_names", "labels", "probabilities", "patients", "sources")
+        return replace(
+            self,
+            **{name: getattr(self, name)[rows] for name in columns},
+            overlap={name: column[rows] for name, column in self.overlap.items()},
+        )
 
     def class_counts(self) -> dict[str, dict[str, int | None]]:
         """Slices and patients by class name; a patient counts in each class that its slices have.

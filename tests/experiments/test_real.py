@@ -16,8 +16,10 @@ from mgajax.errors import ConfigError
 from mgajax.evaluation.other_set import JudgingData
 from mgajax.evaluation.predictions import Predictions
 from mgajax.evaluation.segmentation_counts import BOUNDARY, PIXELS
+from mgajax.experiments.compare import predictions_of
 from mgajax.experiments.execution import RunOutcome, RunStatus
 from mgajax.experiments.plan import PlannedRun
+from mgajax.experiments.real import attributions
 from mgajax.experiments.real import chain as stages
 from mgajax.experiments.real.classifiers import ALONE, source_alone
 from mgajax.experiments.real.experiment import run_real
@@ -126,11 +128,19 @@ def of_rows(
     )
 
 
+def attribute(run: PlannedRun, names: np.ndarray) -> dict[str, Predictions]:
+    """In place of attributions: as if they lay where attention lies."""
+    predictions = predictions_of(run)
+    explained = predictions.select(np.isin(predictions.file_names, names))
+    return dict.fromkeys(attributions.CHOSEN, explained)
+
+
 @pytest.fixture
 def pretended(phantom: Path, monkeypatch: pytest.MonkeyPatch) -> Pretended:
     leave_blank(monkeypatch)
     found = Pretended(read_table(phantom), done=[])
     monkeypatch.setattr(stages, "run_all", found.run_all)
+    monkeypatch.setattr(attributions, "attribute_slices", attribute)
     return found
 
 
@@ -219,6 +229,8 @@ def test_both_steps_are_judged_by_people_whom_nobody_saw(
     assert rows[
         "Attention on annotated lesions", "ResNet18 + CBAM, drawn slices", "ROC AUC of pixels"
     ]
+    explained = "ResNet18 + CBAM, drawn slices, DeepLIFT Rescale"
+    assert rows["Attributions on annotated lesions", explained, "ROC AUC of pixels"]
     assert rows["Calibration", "ResNet18 + CBAM, drawn slices, after", "Log loss"]["value"] > 0
     outside = rows["COVID-19: the outside set", "ResNet18 + CBAM, drawn slices", "ROC AUC"]
     assert 0.5 < outside["value"] < 1

@@ -86,7 +86,7 @@ def examine_classifiers(
     rows: list[Measurement] = []
     units: Mapping[str, JudgedUnit] = {SLICES: "slices", PEOPLE: "patients"}
     for heading, unit in units.items():
-        replicates = _replicates(judged, unit=unit)
+        replicates = replicates_of(judged, unit=unit)
         rows += measured_arms(replicates, table=heading, metrics=BINARY)
         if unit == "slices":
             rows += _contrasts(list(whole), replicates)
@@ -138,7 +138,8 @@ def _shares(table: SliceTable, split: Split) -> np.ndarray:
     return shares
 
 
-def _replicates(judged: ByNetwork, *, unit: JudgedUnit = "slices") -> ByArm:
+def replicates_of(judged: ByNetwork, *, unit: JudgedUnit = "slices") -> ByArm:
+    """Every metric of each table, on resamples of people that all share."""
     flat = {
         f"{name}/{seed}": predictions
         for name, by_seed in judged.items()
@@ -184,22 +185,15 @@ def _within_sources(judged: ByNetwork) -> list[Measurement]:
         if min(people) < MIN_CLUSTERS:
             continue
         within = {
-            name: {seed: _of_source(predictions, source) for seed, predictions in by_seed.items()}
+            name: {
+                seed: predictions.select(predictions.sources == source)
+                for seed, predictions in by_seed.items()
+            }
             for name, by_seed in judged.items()
             if name != ALONE
         }
-        rows += measured_arms(_replicates(within), table=BY_SOURCE, metrics={AUC: source})
+        rows += measured_arms(replicates_of(within), table=BY_SOURCE, metrics={AUC: source})
     return rows
-
-
-def _of_source(predictions: Predictions, source: str) -> Predictions:
-    in_source = predictions.sources == source
-    columns = ("file_names", "labels", "probabilities", "patients", "sources")
-    return replace(
-        predictions,
-        **{name: getattr(predictions, name)[in_source] for name in columns},
-        overlap={name: column[in_source] for name, column in predictions.overlap.items()},
-    )
 
 
 def _calibration(runs: FoldedRuns) -> list[Measurement]:
@@ -220,7 +214,7 @@ def _calibration(runs: FoldedRuns) -> list[Measurement]:
             for when, parts in (("before", tests), ("after", after)):
                 scaled.setdefault(f"{arm.name}, {when}", {})[seed] = concatenate(parts)
     return measured_arms(
-        _replicates(scaled), table=PROBABILITIES, metrics=CALIBRATION, scale="number"
+        replicates_of(scaled), table=PROBABILITIES, metrics=CALIBRATION, scale="number"
     )
 
 

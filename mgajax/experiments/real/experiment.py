@@ -7,6 +7,7 @@ import numpy as np
 from mgajax.errors import ConfigError
 from mgajax.experiments.experiment import ExperimentResults, write_files
 from mgajax.experiments.real.arms import FoldedRuns
+from mgajax.experiments.real.attributions import examine_attributions
 from mgajax.experiments.real.chain import Chain
 from mgajax.experiments.real.classifiers import examine_classifiers
 from mgajax.experiments.real.costs import cost_rows
@@ -90,6 +91,9 @@ def _examine(
                 elsewhere=outside.predictions if outside else None,
                 out=out,
             )
+        )
+        parts.append(
+            examine_attributions(classifiers, table=chain.tables["slices"], folds=chain.folds)
         )
     parts.append(StudyResults(cost_rows([*segmenters.items(), *classifiers.items()])))
     notes = [*_notes(chain), *(note for part in parts for note in part.notes)]

@@ -1,0 +1,262 @@
+"""Do the classifiers' decisions come from lesions? Attributions of a few test slices of each fold."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+import jax
+import numpy as np
+from jaxtyping import Int
+
+from mgajax.data.cache import PreparedSet, open_prepared_set
+from mgajax.data.loader import to_float
+from mgajax.data.preparation import Preparation
+from mgajax.data.table import SliceTable
+from mgajax.errors import ConfigError
+from mgajax.evaluation.evaluation_report import results_folder
+from mgajax.evaluation.overlap import lesion_overlap
+from mgajax.evaluation.predictions import Predictions, concatenate
+from mgajax.experiments.compare import measured_arms, predictions_of
+from mgajax.experiments.plan import PlannedRun
+from mgajax.experiments.real.arms import FoldedRuns
+from mgajax.experiments.real.classifiers import replicates_of
+from mgajax.experiments.real.folds import Fold
+from mgajax.experiments.study import Metrics, StudyResults
+from mgajax.explanation.baselines import black
+from mgajax.explanation.methods import METHODS, ExplanationTask, explain_slices
+from mgajax.explanation.scores import relevance
+from mgajax.progress import say
+from mgajax.schema import MASK_ORIGINS, NORMAL
+from mgajax.training.trained import load_trained
+
+CHOSEN = ("ig", "deeplift")
+"""The paper's two methods (§6.4)."""
+
+SLICES = 8
+"""Of each fold, the same for all networks and seeds."""
+
+SEED = 0
+"""Chooses them."""
+
+READING = "positive"
+"""What is scored: evidence for the true class."""
+
+TABLE = "Attributions on {} lesions"
+"""By the origin of the masks."""
+
+ATTRIBUTION: Metrics = {
+    "attention.attention_in_lesion": "Attribution on lesion",
+    "attention.cell_hit": "Highest pixel on lesion",
+    "attention.rank_auc": "ROC AUC of pixels",
+    "attention.top_area_iou": "IoU, lesion-sized area",
+}
+"""The columns of attention, here of maps as large as the slice."""
+
+
+@dataclass(frozen=True, eq=False)
+class ChosenSlices:
+    """Test slices of one fold that have a lesion under the masks of every seed.
+
+    Attributes:
+      file_names: of each.
+      origins: of each one's mask.
+    """
+
+    file_names: np.ndarray
+    origins: np.ndarray
+
+    def named(self, origin: str) -> np.ndarray:
+        """Those whose mask has that origin."""
+        return self.file_names[self.origins == origin]
+
+
+def examine_attributions(
+    runs: FoldedRuns, *, table: SliceTable, folds: Sequence[Fold]
+) -> StudyResults:
+    """Evidence for the true class against lesion masks, a table for each origin of masks.
+
+    Args:
+      runs: of classifiers, finished and evaluated.
+      table: of the slices that they judge.
+      folds: with the split `slices`.
+
+    Raises:
+      CheckpointError, DataError: a run that cannot be read.
+    """
+    whole = {arm: by_seed for arm, by_seed in runs.items() if by_seed}
+    if not whole:
+        return StudyResults([])
+    chosen = [choose_slices(_runs_of_fold(whole, fold.number), fold, table=table) for fold in folds]
+    scored: dict[str, dict[int, Predictions]] = {}
+    for _, arms in groupby(whole.items(), key=lambda item: item[0].network):
+        for arm, by_seed in arms:
+            for seed, folds_of_seed in by_seed.items():
+                for method, joined in _score_folds(folds_of_seed, chosen).items():
+                    name = f"{arm.name}, {METHODS[method].title}"
+                    scored.setdefault(name, {})[seed] = joined
+        jax.clear_caches()  # programs of no use to the next network
+    rows = []
+    for origin in MASK_ORIGINS[1:]:
+        names = np.concatenate([slices.named(origin) for slices in chosen])
+        if not len(names):
+            continue
+        of_origin = {
+            name: {
+                seed: predictions.select(np.isin(predictions.file_names, names))
+                for seed, predictions in by_seed.items()
+            }
+            for name, by_seed in scored.items()
+        }
+        heading = TABLE.format(origin)
+        rows += measured_arms(replicates_of(of_origin), table=heading, metrics=ATTRIBUTION)
+    return StudyResults(rows, notes=[_note(chosen)])
+
+
+def _runs_of_fold(runs: FoldedRuns, fold: int) -> list[PlannedRun]:
+    """A run of each seed: all networks of a seed and fold have the same slices and masks."""
+    by_seed = {seed: folds[fold] for arm in runs.values() for seed, folds in arm.items()}
+    return [by_seed[seed] for seed in sorted(by_seed)]
+
+
+def choose_slices(
+    runs: Sequence[PlannedRun], fold: Fold, *, table: SliceTable, limit: int = SLICES
+) -> ChosenSlices:
+    """The slices of a fold that are explained: annotated masks and predicted ones in turn.
+
+    Of each person one slice comes before anyone's second. A Normal slice has no lesion, whatever a
+    segmenter found in it.
+
+    Args:
+      runs: one of each seed.
+      fold: with the split `slices`.
+      table: of the slices.
+      limit: so many at most.
+    """
+    test = fold.splits["slices"].indices("test")
+    test = test[table.labels[test] != NORMAL]
+    names, origins = table.file_names[test], np.full(len(test), MASK_ORIGINS[0])
+    has_lesion = np.ones(len(test), bool)
+    for run in reversed(runs):
+        prepared = _open_slices(run)
+        rows = _find_rows(prepared, names)
+        has_lesion &= prepared.masks[rows].reshape(len(rows), -1).any(axis=1)
+        origins = prepared.table.mask_origins[rows]
+    with_lesion = np.flatnonzero(has_lesion)
+    order = np.random.default_rng([SEED, fold.number]).permutation(with_lesion)
+    people = table.patients[test]
+    of_person = [(origins[row], people[row]) for row in order]
+    order = order[np.argsort(_count_earlier(of_person), kind="stable")]
+    in_turn = order[np.argsort(_count_earlier(origins[order].tolist()), kind="stable")][:limit]
+    return ChosenSlices(names[in_turn], origins[in_turn])
+
+
+def _count_earlier(keys: Sequence[Hashable]) -> Int[np.ndarray, "n"]:
+    """How many equal ones stand before each."""
+    seen: Counter[Hashable] = Counter()
+    counts = []
+    for key in keys:
+        counts.append(seen[key])
+        seen[key] += 1
+    return np.array(counts, np.int64)
+
+
+def _score_folds(
+    folds: Sequence[PlannedRun], chosen: Sequence[ChosenSlices]
+) -> dict[str, Predictions]:
+    """By method, the chosen slices of all folds, with how their attributions lie on lesions."""
+    parts = [
+        attribute_slices(run, slices.file_names)
+        for run, slices in zip(folds, chosen, strict=True)
+        if len(slices.file_names)
+    ]
+    return {
+        method: concatenate([part[method] for part in parts])
+        for method in CHOSEN
+        if parts and all(method in part for part in parts)
+    }
+
+
+def attribute_slices(run: PlannedRun, names: np.ndarray) -> dict[str, Predictions]:
+    """By method, a run's predictions of slices, with how its attributions lie on their lesions.
+
+    They are kept beside the run's evaluation. A method that knows no rule for an operation of the
+    network is told and left out.
+
+    Args:
+      run: of a classifier.
+      names: file names of the slices.
+
+    Raises:
+      CheckpointError: nothing saved yet.
+    """
+    mark = hashlib.sha256(json.dumps([names.tolist(), READING]).encode()).hexdigest()[:12]
+    splits = {method: f"attributions-{mark}-{method}" for method in CHOSEN}
+    folder, task = results_folder(run.folder), None
+    found = {}
+    for method, split in splits.items():
+        path = folder / f"{split}_predictions.csv"
+        if not path.is_file():
+            task = task or _make_task(run, names)
+            try:
+                columns = _score_maps(run, names, method=method, task=task)
+            except ConfigError as error:
+                say(f"{run.title}: no attributions by {METHODS[method].title}: {error}")
+                continue
+            judged = predictions_of(run)
+            rows = [judged.file_names.tolist().index(name) for name in names]
+            replace(judged.select(np.array(rows)), split=split, overlap=columns).write_csv(path)
+        found[method] = predictions_of(run, split=split)
+    return found
+
+
+def _make_task(run: PlannedRun, names: np.ndarray) -> ExplanationTask:
+    """The slices, a black baseline, and their true classes."""
+    prepared, trained = _open_slices(run), load_trained(run.folder)
+    rows = _find_rows(prepared, names)
+    images = np.asarray(to_float(prepared.images[rows]))
+    targets = prepared.table.labels[rows].astype(np.int64)
+    variables = jax.device_get(trained.variables)
+    return ExplanationTask(trained.model, variables, images, black(images), targets)
+
+
+def _score_maps(
+    run: PlannedRun, names: np.ndarray, *, method: str, task: ExplanationTask
+) -> dict[str, np.ndarray]:
+    explained = explain_slices(run.title, METHODS[method], task)
+    prepared = _open_slices(run)
+    masks = prepared.masks[_find_rows(prepared, names)][..., 0]
+    return lesion_overlap(relevance(explained.maps.values, reading=READING), masks)
+
+
+def _open_slices(run: PlannedRun) -> PreparedSet:
+    """The slices of a run, with the masks of its seed and fold."""
+    return open_prepared_set(
+        run.config.data.dir,
+        settings=Preparation(**run.config.preparation),
+        cache_dir=run.config.data.cache_dir or None,
+    )
+
+
+def _find_rows(prepared: PreparedSet, names: np.ndarray) -> Int[np.ndarray, "_"]:
+    row_of: Mapping[str, int] = {
+        name: row for row, name in enumerate(prepared.table.file_names.tolist())
+    }
+    return np.array([row_of[name] for name in names.tolist()], np.int64)
+
+
+def _note(chosen: Sequence[ChosenSlices]) -> str:
+    origins = np.concatenate([slices.origins for slices in chosen])
+    if not len(origins):
+        return "Attributions: no test slice has a lesion under the masks of every seed."
+    counts = [int((origins == origin).sum()) for origin in MASK_ORIGINS[1:]]
+    titles = " and ".join(METHODS[method].title for method in CHOSEN)
+    return (
+        f"Attributions ({titles}, against a black picture): evidence for the true class on "
+        f"{len(origins)} test slices with a lesion, at most {SLICES} a fold, chosen by seed {SEED}, the "
+        f"same for all networks and seeds. {counts[0]} of their masks are annotated, {counts[1]} "
+        "predicted by step 1, in a table of their own: these are no truth, and MGA learned from "
+        "masks like them."
+    )

@@ -1,0 +1,173 @@
+"""Attributions of a few slices of each fold: which ones, their scores, and that none is made twice."""
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from drawn_runs import brightness_run
+
+from mgajax.data.cache import PreparedSet
+from mgajax.data.patient_groups import Split
+from mgajax.errors import ConfigError
+from mgajax.evaluation.predictions import Predictions
+from mgajax.experiments.plan import PlannedRun
+from mgajax.experiments.real import attributions
+from mgajax.experiments.real.arms import Arm, FoldedRuns, Start
+from mgajax.experiments.real.attributions import choose_slices, examine_attributions
+from mgajax.experiments.real.folds import Fold
+from mgajax.experiments.study import StudyResults
+from mgajax.schema import COVID, NORMAL
+
+ARM = Arm("mga_resnet18", Start.RANDOM, "MGA")
+
+
+@pytest.fixture
+def prepared(small_config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PreparedSet:
+    """The phantom with every second COVID-19 slice's mask as if a network had predicted it."""
+    whole = attributions._open_slices(planned(small_config(), tmp_path, fold=0))
+    covid = np.flatnonzero(whole.table.labels == COVID)
+    origins = whole.table.mask_origins.astype("<U9")
+    origins[covid[::2]] = "predicted"
+    found = replace(whole, table=replace(whole.table, mask_origins=origins))
+    monkeypatch.setattr(attributions, "_open_slices", lambda run: found)
+    monkeypatch.setattr(attributions, "load_trained", lambda folder: brightness_run())
+    return found
+
+
+def planned(config, folder: Path, *, fold: int) -> PlannedRun:
+    return PlannedRun("mga", 0, config, folder / f"fold{fold}", "")
+
+
+@pytest.fixture
+def folds(prepared: PreparedSet) -> list[Fold]:
+    """COVID-19 and Normal slices, every second one judged in the first fold, the others in the second."""
+    found = []
+    for number in range(2):
+        assignment = np.full(len(prepared.table), -1, np.int8)
+        used = np.flatnonzero(prepared.table.labels <= COVID)
+        assignment[used] = np.where(used // 2 % 2 == number, 2, 0)
+        found.append(Fold(number, {"slices": Split("fold", assignment)}))
+    return found
+
+
+@pytest.fixture
+def runs(prepared: PreparedSet, folds: list[Fold], small_config, tmp_path: Path) -> FoldedRuns:
+    """One seed of one network, whose predictions of both folds are there."""
+    found = []
+    for fold in folds:
+        run = planned(small_config(), tmp_path, fold=fold.number)
+        test = fold.splits["slices"].indices("test")
+        (run.folder / "evaluation").mkdir(parents=True)
+        Predictions(
+            file_names=prepared.table.file_names[test],
+            labels=prepared.table.labels[test].astype(np.int64),
+            probabilities=np.full((len(test), 3), 1 / 3),
+            patients=prepared.table.patients[test],
+            sources=prepared.table.sources[test],
+            split="test",
+        ).write_csv(run.folder / "evaluation" / "test_predictions.csv")
+        found.append(run)
+    return {ARM: {0: found}}
+
+
+def examined(runs: FoldedRuns, prepared: PreparedSet, folds: list[Fold]) -> StudyResults:
+    return examine_attributions(runs, table=prepared.table, folds=folds)
+
+
+def test_both_kinds_of_masks_take_turns_and_people_too(
+    runs: FoldedRuns, prepared: PreparedSet, folds: list[Fold]
+) -> None:
+    table = prepared.table
+    fold, run = folds[0], runs[ARM][0][0]
+    chosen = choose_slices([run], fold, table=table, limit=6)
+    assert Counter(chosen.origins.tolist()) == {"annotated": 3, "predicted": 3}
+    rows = np.flatnonzero(np.isin(table.file_names, chosen.file_names))
+    assert set(rows) <= set(fold.splits["slices"].indices("test"))
+    assert (table.labels[rows] != NORMAL).all()
+    every = choose_slices([run], fold, table=table, limit=100)
+    people = {
+        origin: len({table.patients[row] for row in _rows(prepared, every.named(origin))})
+        for origin in ("annotated", "predicted")
+    }
+    for origin, count in people.items():
+        first = every.named(origin)[:count]
+        assert len({table.patients[row] for row in _rows(prepared, first)}) == count
+    again = choose_slices([run, run], fold, table=table, limit=6)
+    assert again.file_names.tolist() == chosen.file_names.tolist()
+
+
+def _rows(prepared: PreparedSet, names: np.ndarray) -> list[int]:
+    return [prepared.table.file_names.tolist().index(name) for name in names]
+
+
+def test_a_slice_without_a_lesion_in_one_seeds_mask_is_not_explained(
+    runs: FoldedRuns,
+    prepared: PreparedSet,
+    folds: list[Fold],
+    small_config,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run, other = runs[ARM][0][0], planned(small_config(), tmp_path, fold=9)
+    every = choose_slices([run], folds[0], table=prepared.table, limit=100).file_names
+    masks = np.array(prepared.masks)
+    masks[_rows(prepared, every[:1])] = 0
+    without = replace(prepared, masks=masks)
+    monkeypatch.setattr(attributions, "_open_slices", lambda r: without if r is other else prepared)
+    rest = choose_slices([run, other], folds[0], table=prepared.table, limit=100).file_names
+    assert sorted(rest) == sorted(every[1:])
+
+
+def test_attributions_are_scored_against_lesions_once(
+    runs: FoldedRuns, prepared: PreparedSet, folds: list[Fold], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = examined(runs, prepared, folds)
+    rows = {(row.table, row.name, row.metric): row for row in found.rows}
+    for origin in ("annotated", "predicted"):
+        by_gradients, by_deeplift = (
+            rows[
+                f"Attributions on {origin} lesions",
+                f"MGA, random weights, {method}",
+                "Attribution on lesion",
+            ].value
+            for method in ("Integrated Gradients", "DeepLIFT Rescale")
+        )
+        assert by_gradients == pytest.approx(by_deeplift, rel=1e-4), "a linear network"
+        assert by_gradients == pytest.approx(_share(runs, prepared, folds, origin), rel=1e-4)
+    (note,) = found.notes
+    assert "16 test slices with a lesion, at most 8 a fold" in note
+    assert "8 of their masks are annotated, 8 predicted by step 1" in note
+    monkeypatch.setattr(attributions, "load_trained", None)
+    assert examined(runs, prepared, folds).rows == found.rows
+
+
+def _share(runs: FoldedRuns, prepared: PreparedSet, folds: list[Fold], origin: str) -> float:
+    """Of what a slice is brighter than black, the share on its lesion; the mean over chosen slices."""
+    shares = []
+    for fold, run in zip(folds, runs[ARM][0], strict=True):
+        chosen = choose_slices([run], fold, table=prepared.table)
+        for row in _rows(prepared, chosen.named(origin)):
+            grey, lesion = prepared.images[row] / 1.0, prepared.masks[row] / 255
+            shares.append(float((grey * lesion).sum() / grey.sum()))
+    return float(np.mean(shares))
+
+
+def test_a_method_without_a_rule_for_the_network_is_told_and_left_out(
+    runs: FoldedRuns,
+    prepared: PreparedSet,
+    folds: list[Fold],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def explain(title: str, method, task):
+        if method.title == "DeepLIFT Rescale":
+            raise ConfigError("sort: no rule for this operation")
+        return explained(title, method, task)
+
+    explained = attributions.explain_slices
+    monkeypatch.setattr(attributions, "explain_slices", explain)
+    found = examined(runs, prepared, folds)
+    assert {row.name for row in found.rows} == {"MGA, random weights, Integrated Gradients"}
+    assert "no attributions by DeepLIFT Rescale: sort: no rule" in capsys.readouterr().err
