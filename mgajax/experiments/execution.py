@@ -11,13 +11,14 @@ from typing import Any
 
 from mgajax.evaluation.evaluate import evaluate_run
 from mgajax.evaluation.evaluation_report import EVALUATION_FOLDER
+from mgajax.experiments.memory import forget_peak, peak_memory
 from mgajax.experiments.plan import PlannedRun
 from mgajax.files import write_json, write_text
 from mgajax.progress import say, time_left
 from mgajax.training.loop import SUMMARY_FILE, train
 
 DONE_FILE = "done.json"
-"""In a run's folder, written last: the fingerprint of what was run, and how long it took."""
+"""In a run's folder, written last: the fingerprint of what was run, how long it took, and its memory."""
 
 FAILURE_FILE = "failure.txt"
 """In a run's folder: the traceback of what went wrong."""
@@ -65,18 +66,33 @@ def seconds_of(run: PlannedRun) -> float | None:
     return seconds
 
 
+def peak_memory_of(run: PlannedRun) -> int | None:
+    """The most bytes that the process of the call had which finished the run; None if not measured.
+
+    Runs that one process does one after the other leave some memory to the next.
+    """
+    peak: int | None = _json(run.folder / DONE_FILE).get("peak_memory")
+    return peak
+
+
 def train_and_evaluate(run: PlannedRun) -> RunStatus:
     """Train to the end, or go on; evaluate; leave the mark by which the run is known as finished.
 
     Raises:
       MgajaxError: as training and evaluation do.
     """
+    forget_peak()
     start, is_new = time.monotonic(), not (run.folder / "config.json").exists()
     if not train(run.config, workdir=run.folder).finished:
         return RunStatus.STOPPED
     evaluate_run(run.folder)
     seconds = time.monotonic() - start if is_new else None
-    mark = {"fingerprint": run.fingerprint, "seed": run.seed, "seconds": seconds}
+    mark = {
+        "fingerprint": run.fingerprint,
+        "seed": run.seed,
+        "seconds": seconds,
+        "peak_memory": peak_memory(),
+    }
     write_json(mark, run.folder / DONE_FILE)
     return RunStatus.FINISHED
 

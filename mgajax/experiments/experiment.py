@@ -10,7 +10,7 @@ from mgajax import config as configs
 from mgajax.errors import ConfigError, nearest
 from mgajax.experiments.budgets import Budget, chosen_budget
 from mgajax.experiments.datasets import DataSets, Draw
-from mgajax.experiments.execution import RunOutcome, RunStatus, seconds_of
+from mgajax.experiments.execution import RunOutcome, RunStatus, peak_memory_of, seconds_of
 from mgajax.experiments.plan import PlannedRun, RunPlan, plan_runs
 from mgajax.experiments.predictions_archive import keep_predictions
 from mgajax.experiments.results_page import results_page
@@ -258,5 +258,6 @@ def _run_entry(outcome: RunOutcome, out: Path) -> dict[str, Any]:
         "status": str(outcome.status),
         "reason": outcome.reason,
         "seconds": seconds_of(run),
+        "peak_memory": peak_memory_of(run),
         "fingerprint": run.fingerprint,
     }

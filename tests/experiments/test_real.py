@@ -75,7 +75,7 @@ class Pretended:
         self.done.append(run)
         (run.folder / "evaluation").mkdir(parents=True, exist_ok=True)
         write_json({"steps": 3, "finished": True}, run.folder / "summary.json")
-        write_json({"seconds": 2.0}, run.folder / "done.json")
+        write_json({"seconds": 2.0, "peak_memory": 3 * 2**20}, run.folder / "done.json")
         write_text("head  1\n1,234 parameters, 0 running statistics", run.folder / "parameters.txt")
         if run.config.split.kind == "csv":
             skill = 1.0 + 2.0 * bool(run.config.init_from)
@@ -128,7 +128,7 @@ def of_rows(
     )
 
 
-def attribute(run: PlannedRun, names: np.ndarray) -> dict[str, Predictions]:
+def attribute(run: PlannedRun, names: np.ndarray, **_: object) -> dict[str, Predictions]:
     """In place of attributions: as if they lay where attention lies."""
     predictions = predictions_of(run)
     explained = predictions.select(np.isin(predictions.file_names, names))
@@ -161,8 +161,9 @@ def test_both_steps_are_judged_by_people_whom_nobody_saw(
     masks: list[tuple[Path, Path]] = []
 
     def segment(workdir: Path, *, data: Path, out: Path) -> object:
+        new = out not in {folder for _, folder in masks}
         masks.append((workdir, out))
-        return replace(SEGMENTED, folder=out)
+        return replace(SEGMENTED, folder=out, total=1, earlier=int(not new), written=int(new))
 
     asked: list[dict[str, object]] = []
 
@@ -236,6 +237,12 @@ def test_both_steps_are_judged_by_people_whom_nobody_saw(
     assert 0.5 < outside["value"] < 1
     cost = "What was trained, a run"
     assert rows[cost, "U-Net, random weights", "Parameters"]["value"] == 1234
+    assert rows[cost, "U-Net, random weights", "Peak memory, MiB"]["value"] == 3
+    stages_of_first = other_stages(order)
+    assert stages_of_first["one classifier on the outside set", "Times"] == 16
+    assert stages_of_first["one classifier on the outside set", "Seconds"] > 0
+    assert stages_of_first["masks of one segmenter", "Times"] == 4
+    assert stages_of_first["masks of one segmenter", "Seconds"] > 0
     assert "--budget smoke --seeds 2" in results["command"]
     assert any("each person is judged once a seed" in note for note in results["notes"])
 
@@ -246,6 +253,16 @@ def test_both_steps_are_judged_by_people_whom_nobody_saw(
         run.folder for run in pretended.done[:before]
     }, "equal orders have equal folders"
     assert len(judged) == len(set(judged)) == 16, "outside once a network"
+    assert other_stages(order) == stages_of_first, "a later call tells them, too"
+
+
+def other_stages(order: RealOrder) -> dict[tuple[str, str], float | None]:
+    rows = json.loads((order.workdir / "results.json").read_text())["rows"]
+    return {
+        (row["name"], row["metric"]): row["value"]
+        for row in rows
+        if row["table"] == "What the other stages took"
+    }
 
 
 SEGMENTED = SegmentSummary(Path(), total=0, annotated=0, earlier=0)

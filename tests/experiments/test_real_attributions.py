@@ -17,6 +17,7 @@ from mgajax.experiments.real import attributions
 from mgajax.experiments.real.arms import Arm, FoldedRuns, Start
 from mgajax.experiments.real.attributions import choose_slices, examine_attributions
 from mgajax.experiments.real.folds import Fold
+from mgajax.experiments.real.stage_times import StageTimes
 from mgajax.experiments.study import StudyResults
 from mgajax.schema import COVID, NORMAL
 
@@ -73,7 +74,7 @@ def runs(prepared: PreparedSet, folds: list[Fold], small_config, tmp_path: Path)
 
 
 def examined(runs: FoldedRuns, prepared: PreparedSet, folds: list[Fold]) -> StudyResults:
-    return examine_attributions(runs, table=prepared.table, folds=folds)
+    return examine_attributions(runs, table=prepared.table, folds=folds, times=StageTimes())
 
 
 def test_both_kinds_of_masks_take_turns_and_people_too(

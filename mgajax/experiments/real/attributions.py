@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ from mgajax.experiments.plan import PlannedRun
 from mgajax.experiments.real.arms import FoldedRuns
 from mgajax.experiments.real.classifiers import replicates_of
 from mgajax.experiments.real.folds import Fold
+from mgajax.experiments.real.stage_times import SUFFIX, StageTimes
 from mgajax.experiments.study import Metrics, StudyResults
 from mgajax.explanation.baselines import black
 from mgajax.explanation.methods import METHODS, ExplanationTask, explain_slices
@@ -43,6 +45,9 @@ SEED = 0
 
 READING = "positive"
 """What is scored: evidence for the true class."""
+
+STAGE = "attributions of one classifier"
+"""As it is told."""
 
 TABLE = "Attributions on {} lesions"
 """By the origin of the masks."""
@@ -74,7 +79,7 @@ class ChosenSlices:
 
 
 def examine_attributions(
-    runs: FoldedRuns, *, table: SliceTable, folds: Sequence[Fold]
+    runs: FoldedRuns, *, table: SliceTable, folds: Sequence[Fold], times: StageTimes
 ) -> StudyResults:
     """Evidence for the true class against lesion masks, a table for each origin of masks.
 
@@ -82,6 +87,7 @@ def examine_attributions(
       runs: of classifiers, finished and evaluated.
       table: of the slices that they judge.
       folds: with the split `slices`.
+      times: gets what explaining took.
 
     Raises:
       CheckpointError, DataError: a run that cannot be read.
@@ -94,7 +100,7 @@ def examine_attributions(
     for _, arms in groupby(whole.items(), key=lambda item: item[0].network):
         for arm, by_seed in arms:
             for seed, folds_of_seed in by_seed.items():
-                for method, joined in _score_folds(folds_of_seed, chosen).items():
+                for method, joined in _score_folds(folds_of_seed, chosen, times).items():
                     name = f"{arm.name}, {METHODS[method].title}"
                     scored.setdefault(name, {})[seed] = joined
         jax.clear_caches()  # programs of no use to the next network
@@ -164,11 +170,11 @@ def _count_earlier(keys: Sequence[Hashable]) -> Int[np.ndarray, "n"]:
 
 
 def _score_folds(
-    folds: Sequence[PlannedRun], chosen: Sequence[ChosenSlices]
+    folds: Sequence[PlannedRun], chosen: Sequence[ChosenSlices], times: StageTimes
 ) -> dict[str, Predictions]:
     """By method, the chosen slices of all folds, with how their attributions lie on lesions."""
     parts = [
-        attribute_slices(run, slices.file_names)
+        attribute_slices(run, slices.file_names, times=times)
         for run, slices in zip(folds, chosen, strict=True)
         if len(slices.file_names)
     ]
@@ -179,7 +185,9 @@ def _score_folds(
     }
 
 
-def attribute_slices(run: PlannedRun, names: np.ndarray) -> dict[str, Predictions]:
+def attribute_slices(
+    run: PlannedRun, names: np.ndarray, *, times: StageTimes
+) -> dict[str, Predictions]:
     """By method, a run's predictions of slices, with how its attributions lie on their lesions.
 
     They are kept beside the run's evaluation. A method that knows no rule for an operation of the
@@ -188,6 +196,7 @@ def attribute_slices(run: PlannedRun, names: np.ndarray) -> dict[str, Prediction
     Args:
       run: of a classifier.
       names: file names of the slices.
+      times: gets what it took.
 
     Raises:
       CheckpointError: nothing saved yet.
@@ -195,6 +204,8 @@ def attribute_slices(run: PlannedRun, names: np.ndarray) -> dict[str, Prediction
     mark = hashlib.sha256(json.dumps([names.tolist(), READING]).encode()).hexdigest()[:12]
     splits = {method: f"attributions-{mark}-{method}" for method in CHOSEN}
     folder, task = results_folder(run.folder), None
+    kept, began = run.folder / f"attributions-{mark}{SUFFIX}", time.monotonic()
+    times.count(STAGE, kept)
     found = {}
     for method, split in splits.items():
         path = folder / f"{split}_predictions.csv"
@@ -209,6 +220,8 @@ def attribute_slices(run: PlannedRun, names: np.ndarray) -> dict[str, Prediction
             rows = [judged.file_names.tolist().index(name) for name in names]
             replace(judged.select(np.array(rows)), split=split, overlap=columns).write_csv(path)
         found[method] = predictions_of(run, split=split)
+    if task is not None:
+        times.add(STAGE, kept, seconds=time.monotonic() - began)
     return found
 
 

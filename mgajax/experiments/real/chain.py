@@ -1,5 +1,6 @@
 """The stages of the chain: drawn slices, segmenters, masks, classifiers; each goes on where it stopped."""
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from mgajax.experiments.real.arms import (
 from mgajax.experiments.real.folds import Fold, deal_folds, written_split
 from mgajax.experiments.real.order import RealOrder
 from mgajax.experiments.real.sets import Build, RealSets, used_rows
+from mgajax.experiments.real.stage_times import SUFFIX, StageTimes
 from mgajax.experiments.runner import run_all
 from mgajax.inference.segment import segment
 from mgajax.progress import say
@@ -33,6 +35,9 @@ from mgajax.training.tasks import TaskName
 
 FOLD_SEED = 0
 """Folds are the same for all seeds: what differs between seeds is the training."""
+
+MASKS = "masks of one segmenter"
+"""The stage, as it is told."""
 
 FoldSets = Mapping[tuple[int, int], LearningSet]
 """By seed and fold, what a run learns from."""
@@ -60,12 +65,14 @@ class Chain:
         if self.segmenters and order.segmenter not in self.segmenters:
             known = nearest(order.segmenter, list(self.segmenters))
             raise ConfigError(f"--segmenter {order.segmenter}: {known}")
+        self.times = StageTimes()
         self.sets = RealSets(
             slices=order.slices,
             lesions=order.lesions,
             build=build,
             folder=order.folder / "data",
             stand_in=self.budget.stand_in,
+            times=self.times,
         )
         self.tables = self.sets.tables()
         used, self.notes = used_rows(self.tables)
@@ -173,7 +180,14 @@ class Chain:
         """The slices at `place` with the masks of a segmenter's run."""
         say(f"masks by {run.title}")
         out = run.folder / f"masks-{self.sets.table(place).fingerprint[:12]}"
-        if not segment(run.folder, data=place, out=out).finished:
+        began = time.monotonic()
+        done = segment(run.folder, data=place, out=out)
+        kept = run.folder / f"{out.name}{SUFFIX}"
+        self.times.count(MASKS, kept)
+        if done.written:
+            seconds = time.monotonic() - began
+            self.times.add(MASKS, kept, seconds=seconds, goes_on=done.earlier > 0)
+        if not done.finished:
             raise TrainingError(
                 "stopped while predicting masks; give the same command again to go on"
             )

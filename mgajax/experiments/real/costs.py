@@ -4,7 +4,7 @@ import json
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
-from mgajax.experiments.execution import seconds_of
+from mgajax.experiments.execution import peak_memory_of, seconds_of
 from mgajax.experiments.plan import PlannedRun
 from mgajax.experiments.real.arms import Arm
 from mgajax.reporting.tables.measurements import Measurement
@@ -16,7 +16,7 @@ TABLE = "What was trained, a run"
 def cost_rows(
     arms: Iterable[tuple[Arm, Mapping[int, Sequence[PlannedRun]]]],
 ) -> list[Measurement]:
-    """Of each arm its parameters, pixels, batch, steps and mean seconds."""
+    """Of each arm its parameters, pixels, batch, steps, mean seconds and highest memory."""
     rows = []
     for arm, by_seed in arms:
         runs = [run for folds in by_seed.values() for run in folds]
@@ -24,6 +24,7 @@ def cost_rows(
             continue
         config = runs[0].config
         seconds = [took for run in runs if (took := seconds_of(run)) is not None]
+        peaks = [peak for run in runs if (peak := peak_memory_of(run)) is not None]
         summary = json.loads((runs[0].folder / SUMMARY_FILE).read_text(encoding="utf-8"))
         values: dict[str, float | None] = {
             "Parameters": parameters(runs[0]),
@@ -31,6 +32,7 @@ def cost_rows(
             "Slices a step": config.batch_size,
             "Steps": summary["steps"],
             "Seconds": round(statistics.mean(seconds)) if seconds else None,
+            "Peak memory, MiB": round(max(peaks) / 2**20) if peaks else None,
         }
         rows += [
             Measurement(

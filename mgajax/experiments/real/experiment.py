@@ -52,7 +52,10 @@ def run_real(order: RealOrder, *, build: Build) -> ExperimentResults | None:
         return None
     order.workdir.mkdir(parents=True, exist_ok=True)
     found = _examine(
-        chain, segmenters, classifiers, outside=OutsideSet(order.outside) if order.outside else None
+        chain,
+        segmenters,
+        classifiers,
+        outside=OutsideSet(order.outside, times=chain.times) if order.outside else None,
     )
     about = {
         "experiment": NAME,
@@ -93,9 +96,12 @@ def _examine(
             )
         )
         parts.append(
-            examine_attributions(classifiers, table=chain.tables["slices"], folds=chain.folds)
+            examine_attributions(
+                classifiers, table=chain.tables["slices"], folds=chain.folds, times=chain.times
+            )
         )
-    parts.append(StudyResults(cost_rows([*segmenters.items(), *classifiers.items()])))
+    costs = cost_rows([*segmenters.items(), *classifiers.items()])
+    parts.append(StudyResults([*costs, *chain.times.rows()]))
     notes = [*_notes(chain), *(note for part in parts for note in part.notes)]
     return StudyResults(
         rows=[row for part in parts for row in part.rows],

@@ -1,9 +1,11 @@
 """Another hospital's slices, by which every classifier is judged."""
 
 import hashlib
+import time
 from dataclasses import replace
 from pathlib import Path
 
+import jax
 import numpy as np
 
 from mgajax.evaluation.evaluation_report import results_folder
@@ -11,13 +13,23 @@ from mgajax.evaluation.other_set import JudgingData, SetOptions
 from mgajax.evaluation.predictions import Predictions
 from mgajax.experiments.compare import predictions_of
 from mgajax.experiments.plan import PlannedRun
+from mgajax.experiments.real.stage_times import SUFFIX, StageTimes
+
+STAGE = "one classifier on the outside set"
+"""As it is told."""
 
 
 class OutsideSet:
     """The set, prepared once for all runs that prepare their slices alike."""
 
-    def __init__(self, place: Path) -> None:
-        """Name the results by what lies at the place, as `mgajax evaluate --data` takes it."""
+    def __init__(self, place: Path, *, times: StageTimes) -> None:
+        """Name the results by what lies at the place.
+
+        Args:
+          place: as `mgajax evaluate --data` takes it.
+          times: gets what evaluating took.
+        """
+        self.times = times
         self.name = f"outside-{_digest(place)}"
         self.data = JudgingData(place, SetOptions(name=self.name))
 
@@ -28,8 +40,13 @@ class OutsideSet:
           DataError: the set cannot be read.
           LeakageError: people of the set trained the run.
         """
+        kept = run.folder / f"{self.name}{SUFFIX}"
+        self.times.count(STAGE, kept)
         if not (results_folder(run.folder) / f"{self.name}_predictions.csv").is_file():
+            began = time.monotonic()
             self.data.evaluate(run.folder)
+            self.times.add(STAGE, kept, seconds=time.monotonic() - began)
+            jax.clear_caches()  # programs of no use to the next run
         predictions = predictions_of(run, split=self.name)
         unknown = predictions.patients == ""
         people = np.where(unknown, predictions.file_names, predictions.patients)

@@ -1,5 +1,6 @@
 """The data sets of the chain: real ones built from downloads, or drawn ones in their place."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from jaxtyping import Bool
 
 from mgajax.data.table import SliceTable, read_table
 from mgajax.experiments.real.folds import usable_classes
+from mgajax.experiments.real.stage_times import SUFFIX, StageTimes
 from mgajax.schema import MASK_ORIGINS, NORMAL
 
 SLICES, LESIONS, DRAWN = "covid_ct_slices", "covid_ct_lesions", "ct_phantom"
@@ -29,6 +31,7 @@ class RealSets:
       build: makes a data set.
       folder: gets built sets.
       stand_in: options of the drawn set that is both, where no download is given.
+      times: gets what building took.
     """
 
     slices: Path | None
@@ -36,6 +39,7 @@ class RealSets:
     build: Build
     folder: Path
     stand_in: Mapping[str, Any]
+    times: StageTimes = field(default_factory=StageTimes)
     _tables: dict[Path, SliceTable] = field(default_factory=dict, repr=False)
 
     @property
@@ -47,10 +51,10 @@ class RealSets:
         """The classification set; with the masks of a folder, for slices that have no annotated one."""
         options = {"masks": str(masks)} if masks is not None else {}
         if self.are_drawn:
-            return self.build(DRAWN, data_dir=self.folder, **self.stand_in, **options)
+            return self._build(DRAWN, **self.stand_in, **options)
         if self.slices is None:
             return None
-        return self.build(SLICES, data_dir=self.folder, manual_dir=self.slices, **options)
+        return self._build(SLICES, manual_dir=self.slices, **options)
 
     def lesion_set(self) -> Path | None:
         """The annotated slices, with the Normal ones of the classification set beside them."""
@@ -59,11 +63,22 @@ class RealSets:
         if self.lesions is None:
             return None
         healthy = {"healthy": str(self.slices)} if self.slices is not None else {}
-        return self.build(LESIONS, data_dir=self.folder, manual_dir=self.lesions, **healthy)
+        return self._build(LESIONS, manual_dir=self.lesions, **healthy)
 
     def drawn_set(self, options: Mapping[str, Any]) -> Path:
         """A drawn set to be pretrained on."""
-        return self.build(DRAWN, data_dir=self.folder, **options)
+        return self._build(DRAWN, **options)
+
+    def _build(self, name: str, **options: Any) -> Path:
+        """A data set; its files tell whether this call has made it."""
+        began = time.time()
+        place = self.build(name, data_dir=self.folder, **options)
+        stage = f"building {name}{' with predicted masks' if 'masks' in options else ''}"
+        kept = place.parent / f"{place.name}{SUFFIX}"
+        self.times.count(stage, kept)
+        if (place / "dataset_info.json").stat().st_mtime >= began:
+            self.times.add(stage, kept, seconds=time.time() - began)
+        return place
 
     def table(self, place: Path) -> SliceTable:
         """The columns of a built set, read once."""

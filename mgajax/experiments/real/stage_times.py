@@ -1,0 +1,67 @@
+"""How long the stages beside training took: kept beside what they made, so that a later call tells it."""
+
+import json
+import statistics
+from pathlib import Path
+
+from mgajax.files import write_json
+from mgajax.reporting.tables.measurements import Measurement
+
+SUFFIX = ".seconds.json"
+TABLE = "What the other stages took"
+
+
+class StageTimes:
+    """Each stage, and the files that keep its seconds."""
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        self._kept: dict[str, dict[Path, None]] = {}
+
+    def count(self, stage: str, kept: Path) -> None:
+        """Count one doing of a stage, now or in an earlier call.
+
+        Args:
+          stage: as it is told.
+          kept: the file of its seconds, if they were measured.
+        """
+        self._kept.setdefault(stage, {})[kept] = None
+
+    def add(self, stage: str, kept: Path, *, seconds: float, goes_on: bool = False) -> None:
+        """Count one doing of a stage, and keep what it took now.
+
+        Args:
+          stage, kept: see `count`.
+          seconds: of this call.
+          goes_on: an earlier call had begun it; where that was not measured, the whole is unknown.
+        """
+        self.count(stage, kept)
+        before = read_seconds(kept) if goes_on else 0.0
+        if before is not None:
+            write_json({"seconds": before + seconds}, kept)
+
+    def rows(self) -> list[Measurement]:
+        """Of each stage how often it was done, and the mean and the sum of its seconds."""
+        rows = []
+        for stage, files in self._kept.items():
+            seconds = [took for kept in files if (took := read_seconds(kept)) is not None]
+            values = {
+                "Times": float(len(files)),
+                "Seconds each": statistics.mean(seconds) if seconds else None,
+                "Seconds": sum(seconds) if len(seconds) == len(files) else None,
+            }
+            unknown = len(files) - len(seconds)
+            note = f"{unknown} of {len(files)} times not measured" if unknown else ""
+            rows += [
+                Measurement(TABLE, stage, heading, value=value, scale="number", note=note)
+                for heading, value in values.items()
+            ]
+        return rows
+
+
+def read_seconds(kept: Path) -> float | None:
+    """What a file keeps; None where there is none."""
+    try:
+        return float(json.loads(kept.read_text(encoding="utf-8"))["seconds"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
