@@ -42,11 +42,11 @@ def in_spans(text: str) -> list[str]:
 def in_notebook(path: Path) -> list[str]:
     """Command lines of a notebook's cells, of both kinds."""
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    found = []
+    commands = []
     for cell in cells:
         text = "".join(cell["source"])
-        found += in_shell(text) if cell["cell_type"] == "code" else in_blocks(text)
-    return found
+        commands += in_shell(text) if cell["cell_type"] == "code" else in_blocks(text)
+    return commands
 
 
 def in_help() -> Iterator[str]:
@@ -73,12 +73,12 @@ def bare(line: str) -> str:
 def fault(line: str) -> str | None:
     """What the real parser has against a whole command line; None where it takes it."""
     words = shlex.split(bare(line), comments=True)[1:]
-    told = io.StringIO()
+    output = io.StringIO()
     try:
-        with contextlib.redirect_stderr(told), contextlib.redirect_stdout(told):
+        with contextlib.redirect_stderr(output), contextlib.redirect_stdout(output):
             arguments, rest = make_parser().parse_known_args(words)
     except SystemExit as end:
-        return told.getvalue().splitlines()[-1] if end.code else None
+        return output.getvalue().splitlines()[-1] if end.code else None
     unknown = [word for word in rest if not re.match(r"--config\.[\w.]+=", word)]
     if unknown or (rest and not arguments.takes_overrides):
         return f"unknown: {' '.join(unknown or rest)}"
@@ -101,7 +101,9 @@ def fault_of_part(line: str) -> str | None:
         parser = inner[name]
     known = parser._option_string_actions
     options = [word.split("=")[0] for word in words if word.startswith("--")]
-    unknown = [one for one in options if one not in known and not one.startswith("--config.")]
+    unknown = [
+        option for option in options if option not in known and not option.startswith("--config.")
+    ]
     return f"unknown: {' '.join(unknown)}" if unknown else None
 
 

@@ -54,9 +54,9 @@ def changed_files(name: str) -> list[str]:
 
 def _files(folder: Path) -> dict[str, list[int]]:
     """Size and time of every file."""
-    found = {}
+    files = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             status = path.stat()
-            found[str(path.relative_to(folder))] = [status.st_size, status.st_mtime_ns]
-    return found
+            files[str(path.relative_to(folder))] = [status.st_size, status.st_mtime_ns]
+    return files

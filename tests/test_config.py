@@ -56,15 +56,15 @@ def test_the_schemas_sections_are_those_of_the_rooms_that_read_them() -> None:
     config = configs.classification("mga_resnet18")
     names = {field.name for field in dataclasses.fields(Augmentation)}
     assert set(config.augmentation) == names
-    own = dataclasses.asdict(Preparation())
-    assert {key: own[key] for key in config.preparation} == config.preparation.to_dict()
+    defaults = dataclasses.asdict(Preparation())
+    assert {key: defaults[key] for key in config.preparation} == config.preparation.to_dict()
 
 
 @pytest.mark.parametrize("network", [*schema.CLASSIFIERS, *schema.SEGMENTERS])
 def test_a_networks_options_have_the_defaults_of_the_network(network: str) -> None:
     options = dataclasses.asdict({**schema.CLASSIFIERS, **schema.SEGMENTERS}[network])
-    own = models.options(network)
-    assert options == {key: own[key] for key in options}
+    defaults = models.options(network)
+    assert options == {key: defaults[key] for key in options}
 
 
 def test_every_network_has_a_line() -> None:
@@ -82,7 +82,7 @@ def test_overrides_keep_types() -> None:
 
 
 @pytest.mark.parametrize(
-    ("override", "told"),
+    ("override", "message"),
     [
         ("--config.batchsize=64", "did you mean 'batch_size'"),
         ("--config.batch_size=many", "batch_size"),
@@ -90,8 +90,8 @@ def test_overrides_keep_types() -> None:
         ("--config.batch_size", "write --config.KEY=VALUE"),
     ],
 )
-def test_mistakes_are_told(override: str, told: str) -> None:
-    with pytest.raises(ConfigError, match=told):
+def test_mistakes_are_told(override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         configs.load(MGA, overrides=[override])
 
 
@@ -129,7 +129,7 @@ def test_an_absent_file_lists_the_shipped_ones() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("x = 1\n", "expected a function get_config"),
         ("def get_config():\n    return {}['a']\n", "KeyError: 'a'; expected a function"),
@@ -143,9 +143,11 @@ def test_an_absent_file_lists_the_shipped_ones() -> None:
         (f"{BEGIN}    config.optimiser.rate = 4.0\n    return config\n", "key optimiser.rate=4.0"),
     ],
 )
-def test_a_file_that_gives_no_configuration_is_told(tmp_path: Path, text: str, told: str) -> None:
+def test_a_file_that_gives_no_configuration_is_told(
+    tmp_path: Path, text: str, message: str
+) -> None:
     (tmp_path / "mine.py").write_text(text)
-    with pytest.raises(ConfigError, match=told):
+    with pytest.raises(ConfigError, match=message):
         configs.load(tmp_path / "mine.py", overrides=[])
 
 
@@ -157,7 +159,7 @@ def changed(**keys: object) -> str:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", "damaged"),
         ('{"config": {"seed"', "damaged"),
@@ -173,9 +175,9 @@ def changed(**keys: object) -> str:
         (changed(augmentation={"flip": float("nan")}), "augmentation.flip=nan: expected a finite"),
     ],
 )
-def test_an_unusable_record_of_a_run_is_told(tmp_path: Path, text: str, told: str) -> None:
+def test_an_unusable_record_of_a_run_is_told(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "config.json").write_text(text)
-    with pytest.raises(ConfigError, match=rf"config\.json: .*{told}"):
+    with pytest.raises(ConfigError, match=rf"config\.json: .*{message}"):
         configs.read(tmp_path / "config.json")
 
 

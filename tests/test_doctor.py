@@ -58,7 +58,7 @@ class Extras(dict):
 
 
 def names(extra: str) -> list[str]:
-    return [one.name for one in doctor.requirements("mgajax", extra=extra)]
+    return [requirement.name for requirement in doctor.requirements("mgajax", extra=extra)]
 
 
 def test_an_extra_gives_its_own_requirements_and_those_of_extras_in_it(installed) -> None:
@@ -81,7 +81,7 @@ def test_what_is_missing_is_told_with_the_fix(installed, capsys) -> None:
 
 def test_a_package_that_is_too_old_is_broken(installed) -> None:
     installed["jax"] = "0.9.1"
-    finding = next(one for one in doctor.examine() if one.subject == "mgajax")
+    finding = next(item for item in doctor.examine() if item.subject == "mgajax")
     assert finding.state == "broken"
     assert finding.text == "jax 0.9.1 (needs >=0.10)"
     assert finding.fix == "pip install 'jax>=0.10'"
@@ -89,7 +89,7 @@ def test_a_package_that_is_too_old_is_broken(installed) -> None:
 
 def test_an_extra_newer_than_the_installation_is_told(installed, monkeypatch) -> None:
     monkeypatch.setattr(doctor, "EXTRAS", {"docs": "the site"})
-    assert "the extra docs, which came after" in [one.text for one in doctor.examine()][-1]
+    assert "the extra docs, which came after" in [item.text for item in doctor.examine()][-1]
 
 
 def test_devices_that_do_not_start_are_broken(installed, monkeypatch) -> None:
@@ -97,7 +97,7 @@ def test_devices_that_do_not_start_are_broken(installed, monkeypatch) -> None:
         raise RuntimeError("Unable to initialize backend 'cuda'\nand more")
 
     monkeypatch.setattr(jax, "local_devices", none)
-    finding = next(one for one in doctor.examine() if one.subject == "devices")
+    finding = next(item for item in doctor.examine() if item.subject == "devices")
     assert (finding.state, finding.text) == ("broken", "Unable to initialize backend 'cuda'")
 
 
@@ -107,7 +107,7 @@ def test_devices_that_do_not_start_are_broken(installed, monkeypatch) -> None:
 def test_an_idle_accelerator_is_told(installed, monkeypatch, chosen: str, fix: str) -> None:
     monkeypatch.setattr(doctor, "_idle_extra", lambda: "gpu")
     monkeypatch.setenv("JAX_PLATFORMS", chosen)
-    finding = next(one for one in doctor.examine() if one.subject == "devices")
+    finding = next(item for item in doctor.examine() if item.subject == "devices")
     assert finding.state == "missing"
     assert fix in finding.fix
 

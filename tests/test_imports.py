@@ -93,8 +93,8 @@ def test_room_imports_only_what_lies_before_it(file: Path) -> None:
     allowed = ALLOWED[room]
     if allowed is None:
         return
-    found = rooms(imported(file)) - {room}
-    assert found <= allowed, f"{file.relative_to(ROOT)} imports {sorted(found - allowed)}"
+    imports = rooms(imported(file)) - {room}
+    assert imports <= allowed, f"{file.relative_to(ROOT)} imports {sorted(imports - allowed)}"
     assert not any(name.startswith("tfds_builders") for name in imported(file))
 
 
@@ -102,8 +102,8 @@ def test_room_imports_only_what_lies_before_it(file: Path) -> None:
     "file", sorted((ROOT / "tfds_builders").rglob("*.py")), ids=lambda f: str(f.relative_to(ROOT))
 )
 def test_builders_import_catalogue_and_splits_only(file: Path) -> None:
-    found = rooms(imported(file))
-    assert found <= BUILDERS_MAY, f"{file.relative_to(ROOT)} imports {sorted(found)}"
+    imports = rooms(imported(file))
+    assert imports <= BUILDERS_MAY, f"{file.relative_to(ROOT)} imports {sorted(imports)}"
 
 
 def test_configurations_are_files_that_nobody_imports() -> None:
@@ -117,12 +117,12 @@ def test_configurations_are_files_that_nobody_imports() -> None:
 
 def test_the_floors_are_in_order() -> None:
     """Each room may import only what is listed before it (or beside it, among the drawing rooms)."""
-    seen: set[str] = set()
+    lower: set[str] = set()
     for room, allowed in ALLOWED.items():
         if allowed is not None and room != "__main__":
-            assert allowed - DRAWN <= seen, f"{room} may import {sorted(allowed - seen - DRAWN)}"
-        seen.add(room)
-    assert seen >= DRAWN
+            assert allowed - DRAWN <= lower, f"{room} may import {sorted(allowed - lower - DRAWN)}"
+        lower.add(room)
+    assert lower >= DRAWN
 
 
 def test_a_wrong_arrow_is_found(tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ CITATION = (ROOT / "CITATION.cff").read_text()
 
 
 def cited(key: str) -> str:
-    found = re.search(rf'^{key}: "?([^"\n]+)"?$', CITATION, re.MULTILINE)
-    assert found is not None
-    return found[1]
+    match = re.search(rf'^{key}: "?([^"\n]+)"?$', CITATION, re.MULTILINE)
+    assert match is not None
+    return match[1]
 
 
 def test_one_licence() -> None:

@@ -36,7 +36,7 @@ def drawn_people() -> list[Drawn]:
 def execute(name: str, *, folder: Path, **parameters: str) -> NotebookNode:
     """Run a notebook in `folder` with other values in its cell of parameters."""
     notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
-    (cell,) = (one for one in notebook.cells if "parameters" in one.metadata.get("tags", ()))
+    (cell,) = (cell_ for cell_ in notebook.cells if "parameters" in cell_.metadata.get("tags", ()))
     cell.source = "\n".join(f"{key} = {value!r}" for key, value in parameters.items())
     client = NotebookClient(notebook, timeout=280, resources={"metadata": {"path": str(folder)}})
     return client.execute()
@@ -77,7 +77,7 @@ def test_kaggle_notebook_trains_on_the_set_as_kaggle_mounts_it(on_path, tmp_path
     lesions = mounted / "covid19-ct-scan-lesion-segmentation-dataset"
     lesions.mkdir()
     (slices / "masks").rename(lesions / "masks")
-    done = execute(
+    executed = execute(
         "kaggle_train",
         folder=tmp_path,
         INPUT=str(mounted),
@@ -85,7 +85,7 @@ def test_kaggle_notebook_trains_on_the_set_as_kaggle_mounts_it(on_path, tmp_path
         CONFIG=str(NARROW / "mga_resnet18.py"),
         SETTINGS=" ".join(f"--config.{key}={value}" for key, value in SMALL.items()),
     )
-    assert "COVID-19 vs rest" in printed(done)
+    assert "COVID-19 vs rest" in printed(executed)
     assert (tmp_path / "working" / "report" / "index.html").exists()
 
 
@@ -99,7 +99,7 @@ def test_tour_of_what_quickstart_makes(
     shutil.copytree(trained_segmenter, tmp_path / "quickstart" / "segmentation")
     evaluate_run(tmp_path / "quickstart" / "classification")
     monkeypatch.setenv("JAX_NUM_CPU_DEVICES", "2")  # as the runs were trained
-    done = execute("tour", folder=tmp_path, QUICKSTART=str(tmp_path / "quickstart"))
-    text = printed(done)
+    executed = execute("tour", folder=tmp_path, QUICKSTART=str(tmp_path / "quickstart"))
+    text = printed(executed)
     assert "slices of" in text
     assert float(text.split("largest gap: ")[1].split()[0]) < 0.01

@@ -16,24 +16,27 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture
-def given(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def setup_arguments(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What `setup.py` says."""
     setuptools = pytest.importorskip("setuptools", reason="setuptools is absent")
-    said: dict[str, Any] = {}
-    monkeypatch.setattr(setuptools, "setup", said.update)
+    arguments: dict[str, Any] = {}
+    monkeypatch.setattr(setuptools, "setup", arguments.update)
     monkeypatch.chdir(ROOT)
     runpy.run_path("setup.py")
-    return said
+    return arguments
 
 
-def test_configurations_are_installed_inside_the_package(given: dict[str, Any]) -> None:
-    assert {name.split(".")[0] for name in given["packages"]} == {"mgajax", "tfds_builders"}
-    assert given["package_dir"] == {"mgajax.configs": configs.loading.CONFIGS_FOLDER}
+def test_configurations_are_installed_inside_the_package(setup_arguments: dict[str, Any]) -> None:
+    assert {name.split(".")[0] for name in setup_arguments["packages"]} == {
+        "mgajax",
+        "tfds_builders",
+    }
+    assert setup_arguments["package_dir"] == {"mgajax.configs": configs.loading.CONFIGS_FOLDER}
     folders = {str(Path(name).parent).replace("/", ".") for name in configs.shipped_names()}
-    assert {f"mgajax.{name}" for name in folders} <= set(given["packages"])
+    assert {f"mgajax.{name}" for name in folders} <= set(setup_arguments["packages"])
 
 
-def test_every_file_of_the_package_is_installed(given: dict[str, Any]) -> None:
+def test_every_file_of_the_package_is_installed(setup_arguments: dict[str, Any]) -> None:
     """Templates, cards and citations, too."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
     patterns = ["*.py", *settings["package-data"]["*"]]
@@ -41,7 +44,7 @@ def test_every_file_of_the_package_is_installed(given: dict[str, Any]) -> None:
     for file in places:
         if file.is_file() and "__pycache__" not in file.parts and not file.name.startswith("."):
             package = ".".join(file.parent.relative_to(ROOT).parts)
-            assert package in given["packages"], file
+            assert package in setup_arguments["packages"], file
             assert any(fnmatch.fnmatch(file.name, pattern) for pattern in patterns), file
 
 
@@ -78,9 +81,9 @@ sys.exit(main(["evaluate", "--workdir", "nowhere", "--data", "nowhere"]))
 
 
 def test_a_plain_installation_needs_no_extra_but_where_a_command_says_so(tmp_path: Path) -> None:
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", WITHOUT_EXTRAS], cwd=tmp_path, capture_output=True, text=True
     )
-    assert done.returncode == 2, done.stderr
-    assert "nowhere" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert process.returncode == 2, process.stderr
+    assert "nowhere" in process.stderr
+    assert "Traceback" not in process.stderr

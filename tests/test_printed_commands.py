@@ -25,24 +25,24 @@ def test_texts(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     faults = {line: fault(line) for line in in_blocks(text)}
     faults |= {line: fault_of_part(line) for line in in_spans(text)}
-    assert {line: told for line, told in faults.items() if told} == {}
+    assert {line: problem for line, problem in faults.items() if problem} == {}
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=named)
 def test_notebooks(path: Path) -> None:
-    assert {line: told for line in in_notebook(path) if (told := fault(line))} == {}
+    assert {line: problem for line in in_notebook(path) if (problem := fault(line))} == {}
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=named)
 def test_configurations(path: Path) -> None:
     text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-    assert {line: told for line in in_blocks(text) if (told := fault(line))} == {}
+    assert {line: problem for line in in_blocks(text) if (problem := fault(line))} == {}
 
 
 def test_help() -> None:
     lines = list(in_help())
     assert len(lines) > 30, "every command has an example or two"
-    assert {line: told for line in lines if (told := fault(line))} == {}
+    assert {line: problem for line in lines if (problem := fault(line))} == {}
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_lines_are_found(text: str, lines: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "message"),
     [
         ("mgajax evaluate --workdir runs/mga", None),
         ("mgajax evaluate", "--workdir"),
@@ -72,9 +72,9 @@ def test_lines_are_found(text: str, lines: list[str]) -> None:
         ("mgajax judge", "judge"),
     ],
 )
-def test_faults_are_found(line: str, told: str | None) -> None:
-    found = fault(line)
-    assert found is None if told is None else told in (found or "")
+def test_faults_are_found(line: str, message: str | None) -> None:
+    problem = fault(line)
+    assert problem is None if message is None else message in (problem or "")
 
 
 def test_parts_name_commands_and_options_that_there_are() -> None:

@@ -6,7 +6,7 @@ from mgajax import progress
 
 
 @pytest.mark.parametrize(
-    ("done", "total", "elapsed", "told"),
+    ("done", "total", "elapsed", "text"),
     [
         (0, 5, 3.0, ""),
         (2, None, 3.0, ""),
@@ -16,8 +16,8 @@ from mgajax import progress
         (5, 5, 60.0, ", about 0 s left"),
     ],
 )
-def test_time_left(done: int, total: int | None, elapsed: float, told: str) -> None:
-    assert progress.time_left(done=done, total=total, elapsed=elapsed) == told
+def test_time_left(done: int, total: int | None, elapsed: float, text: str) -> None:
+    assert progress.time_left(done=done, total=total, elapsed=elapsed) == text
 
 
 def test_plain_lines_count_and_tell_what_is_left(

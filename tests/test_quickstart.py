@@ -15,27 +15,27 @@ import pytest
 def test_quickstart_learns_and_shows_what_it_made(tmp_path: Path) -> None:
     workdir = tmp_path / "quickstart"
     as_users_compile = {key: value for key, value in os.environ.items() if key != "XLA_FLAGS"}
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "mgajax", "quickstart", "--workdir", str(workdir)],
         env=as_users_compile,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    assert "COVID-19 vs rest" in done.stdout
-    pooled = done.stdout.split("all pixels pooled")[1]
+    assert process.returncode == 0, process.stderr
+    assert "COVID-19 vs rest" in process.stdout
+    pooled = process.stdout.split("all pixels pooled")[1]
     assert float(pooled.split("Dice")[1].split()[0]) > 0.4, "a mask of everything reaches 0.1"
     masks = list((workdir / "masks" / "masks").glob("*.png"))
     manifest = json.loads((workdir / "masks" / "manifest.json").read_text())
     assert manifest["finished"]
     assert len(masks) == manifest["counts"]["masks"] > 100
-    report = Path(done.stdout.split("report: ")[1].splitlines()[0])
+    report = Path(process.stdout.split("report: ")[1].splitlines()[0])
     assert "ResNet18 + CBAM + MGA" in report.read_text(encoding="utf-8")
     made = [
-        Path(line.strip()) for line in done.stdout.split("made:")[1].splitlines() if line.strip()
+        Path(line.strip()) for line in process.stdout.split("made:")[1].splitlines() if line.strip()
     ]
     assert len(made) >= 8
     assert all(path.stat().st_size > 0 for path in made)
-    accuracy = done.stdout.split("3 classes")[1].split("accuracy")[1].split()[0]
+    accuracy = process.stdout.split("3 classes")[1].split("accuracy")[1].split()[0]
     assert float(accuracy) > 0.45, "chance is a third"

@@ -40,12 +40,12 @@ def pixels(data: bytes) -> np.ndarray:
 def drawn_people(*, patients: int, slices: int, size: int = 192) -> Pictures:
     """Slices of drawn people, named as Afshar's are: `P0003_1.png`."""
     settings = PhantomSettings(patients=patients, slices_per_patient=slices, size=size, seed=3)
-    found: Pictures = {}
+    pictures: Pictures = {}
     for drawn in iter_slices(settings):
         patient = drawn.patient
         name = f"{PREFIXES[patient.label]}{patient.number:04}_{drawn.index + 1}.png"
-        found[patient.label, name] = png(drawn.image)
-    return found
+        pictures[patient.label, name] = png(drawn.image)
+    return pictures
 
 
 def patient_of(name: str) -> str:

@@ -91,10 +91,10 @@ def test_near_pairs_are_those_counted_one_by_one() -> None:
     groups = np.arange(130, dtype=np.int32)
     groups[52] = 3
     near = near_pairs(codes, codes, groups=groups, limit=30, most=1)
-    found = set(
+    pairs = set(
         zip(near.first.tolist(), near.second.tolist(), near.distances.tolist(), strict=True)
     )
-    assert found == {(3, 51, 10), (50, 51, 10), (51, 3, 10), (52, 51, 10)}
+    assert pairs == {(3, 51, 10), (50, 51, 10), (51, 3, 10), (52, 51, 10)}
 
 
 def test_hashes_of_one_picture_in_two_tones_agree() -> None:

@@ -33,12 +33,12 @@ def test_one_row_or_column_has_no_association(table: list[list[int]]) -> None:
 
 
 def test_a_person_counts_once() -> None:
-    found = associate(
+    association = associate(
         labels=np.array([0, 0, 0, 1, 1]),
         sources=["jun", "jun", "jun", "zhao", "zhao"],
         people=np.array([0, 0, 1, 2, 3]),
     )
-    assert found.sources == ("zhao", "jun")
-    assert found.slices == ((0, 2, 0), (3, 0, 0))
-    assert found.patients == ((0, 2, 0), (2, 0, 0))
-    assert found.to_json()["counts"]["patients"]["jun"]["Normal"] == 2
+    assert association.sources == ("zhao", "jun")
+    assert association.slices == ((0, 2, 0), (3, 0, 0))
+    assert association.patients == ((0, 2, 0), (2, 0, 0))
+    assert association.to_json()["counts"]["patients"]["jun"]["Normal"] == 2

@@ -51,15 +51,18 @@ def test_nothing_but_what_was_planted_is_found(bad: Bad) -> None:
     audited, planted = bad
     assert Counter(map(names, audited.result.pairs)) == Counter(planted.values())
     assert not audited.result.copies_within
-    ids = {frozenset(one.patients) for one in audited.result.identities}
+    ids = {frozenset(identity.patients) for identity in audited.result.identities}
     expected = {frozenset(f"afshar/{patient_of(n)}" for n in pair) for pair in planted.values()}
     assert ids == expected
 
 
 def test_a_patient_in_two_splits_is_found(bad: Bad, people: Pictures) -> None:
-    (found,) = bad[0].result.split_patients
+    (shared_patient,) = bad[0].result.split_patients
     patient = patient_of(next(name for label, name in people if label == 1))
-    assert (found.patient, dict(found.slices)) == (f"afshar/{patient}", {"train": 1, "test": 1})
+    assert (shared_patient.patient, dict(shared_patient.slices)) == (
+        f"afshar/{patient}",
+        {"train": 1, "test": 1},
+    )
 
 
 def test_a_picture_in_two_classes_is_a_conflict(bad: Bad) -> None:
@@ -91,9 +94,9 @@ def test_damage_is_named_and_counted(
     path.write_bytes(path.read_bytes()[:-200])
     (copy / "curated_data" / FOLDERS[gone_label] / gone).unlink()
     result = audit_folder(copy, cache=cache).result
-    found = {one.kind: one.examples for one in result.findings}
-    assert found[Finding.UNDECODABLE] == (cut,)
-    assert found[Finding.ROW_WITHOUT_FILE] == (gone,)
+    examples = {finding.kind: finding.examples for finding in result.findings}
+    assert examples[Finding.UNDECODABLE] == (cut,)
+    assert examples[Finding.ROW_WITHOUT_FILE] == (gone,)
     assert result.damaged == 2
     assert result.slices == len(people) - 2
     assert result.is_clean, "damage is no leakage"
@@ -141,10 +144,10 @@ def test_masks_are_checked(clean_copy: Path, people: Pictures, tmp_path: Path, c
     (tmp_path / second[1]).write_bytes(b"no mask")
     (tmp_path / "P7777_1.png").write_bytes(png(np.zeros(shape, np.uint8)))
     result = audit_folder(clean_copy, masks=tmp_path, cache=cache).result
-    found = {one.kind: one.examples for one in result.findings}
-    assert found[Finding.MASK_SIZE] == (first[1],)
-    assert found[Finding.MASK_UNDECODABLE] == (second[1],)
-    assert found[Finding.MASK_WITHOUT_SLICE] == ("P7777_1.png",)
+    examples = {finding.kind: finding.examples for finding in result.findings}
+    assert examples[Finding.MASK_SIZE] == (first[1],)
+    assert examples[Finding.MASK_UNDECODABLE] == (second[1],)
+    assert examples[Finding.MASK_WITHOUT_SLICE] == ("P7777_1.png",)
 
 
 def test_a_built_data_set_is_audited_by_its_own_split(phantom: Path, tmp_path: Path) -> None:
@@ -171,10 +174,11 @@ def test_drawn_people_are_not_taken_for_one_another() -> None:
     pictures = drawn_people(patients=60, slices=1, size=128)
     prints = [fingerprints.fingerprint(data, name=name) for (_, name), data in pictures.items()]
     thumbnails, anchors = (
-        np.stack([getattr(one, field) for one in prints]) for field in ("thumbnail", "anchors")
+        np.stack([getattr(slice_print, field) for slice_print in prints])
+        for field in ("thumbnail", "anchors")
     )
     assert near_copies(thumbnails, anchors, people=np.arange(60, dtype=np.int32)) == []
-    assert exact_copies([one.pixels for one in prints]) == []
+    assert exact_copies([slice_print.pixels for slice_print in prints]) == []
 
 
 def test_whoever_tests_here_may_not_train_the_segmenter(
@@ -182,14 +186,14 @@ def test_whoever_tests_here_may_not_train_the_segmenter(
 ) -> None:
     names = [name for _, name in people]
     slices = open_slices(clean_copy)
-    here, there = tmp_path / "here.csv", tmp_path / "there.csv"
-    for path, test in ((here, names[:6]), (there, names[:4])):
+    split_csv, there = tmp_path / "here.csv", tmp_path / "there.csv"
+    for path, test in ((split_csv, names[:6]), (there, names[:4])):
         codes = np.where(np.isin(slices.file_names, test), 2, 0).astype(np.int8)
         write_split_csv(path, table=slices, split=Split("given", codes))
-    apart = audit_folder(clean_copy, split=here, trained_on=here, cache=cache).result
+    apart = audit_folder(clean_copy, split=split_csv, trained_on=split_csv, cache=cache).result
     assert apart.is_clean
     assert "test, but train segmenter" in summary(apart)
-    audited = audit_folder(clean_copy, split=here, trained_on=there, cache=cache)
+    audited = audit_folder(clean_copy, split=split_csv, trained_on=there, cache=cache)
     result = audited.result
     page = audit_page(result, thumbnails=audited.thumbnails, shapes=audited.shapes)
     assert "Test patients who train the segmenter" in page

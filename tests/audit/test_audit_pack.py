@@ -34,9 +34,9 @@ def audited(pack: Path, cache: Path) -> IllustratedAudit:
 
 def test_the_documented_copy_is_found_and_nothing_false(audited: IllustratedAudit) -> None:
     result = audited.result
-    (own,) = result.copies_within
-    assert {own.first.file_name, own.second.file_name} == COPY
-    assert own.kind == "exact"
+    (copy,) = result.copies_within
+    assert {copy.first.file_name, copy.second.file_name} == COPY
+    assert copy.kind == "exact"
     assert result.pairs == ()
     assert result.identities == ()
     assert result.is_clean
@@ -65,9 +65,9 @@ def test_a_figure_printed_twice_is_one_person(pack: Path) -> None:
     paths = sorted(folder.glob("15_Cohen_*")) + sorted(folder.glob("17_Zhao_*"))[:10]
     files = [path.read_bytes() for path in paths]
     prints = [fingerprint(data, name="slice") for data in (*files, *map(reprinted, files))]
-    found = copies_of(prints, people=list(range(len(prints))))
+    copies = copies_of(prints, people=list(range(len(prints))))
     expected = {frozenset((row, row + len(files))) for row in range(len(files))}
-    assert found == expected
+    assert copies == expected
 
 
 def test_turned_slices_are_found(pack: Path) -> None:
@@ -78,14 +78,14 @@ def test_turned_slices_are_found(pack: Path) -> None:
         for at, path in enumerate(paths)
     ]
     prints = [fingerprint(data, name="slice") for data in (*files, *turned)]
-    found = copies_of(prints, people=list(range(len(prints))))
-    assert found == {frozenset((row, row + len(files))) for row in range(len(files))}
+    copies = copies_of(prints, people=list(range(len(prints))))
+    assert copies == {frozenset((row, row + len(files))) for row in range(len(files))}
 
 
 def copies_of(prints: list[Fingerprint], *, people: list[int]) -> set[frozenset[int]]:
     copies = near_copies(
-        np.stack([one.thumbnail for one in prints]),
-        np.stack([one.anchors for one in prints]),
+        np.stack([slice_print.thumbnail for slice_print in prints]),
+        np.stack([slice_print.anchors for slice_print in prints]),
         people=np.array(people, np.int32),
     )
     return {frozenset((copy.first, copy.second)) for copy in copies}
@@ -101,12 +101,12 @@ def test_the_audit_finds_the_merged_people_where_nothing_is_merged(
     expected = {tuple(f"zhao/Zhao_Patient {number}" for number in pair) for pair in pairs}
     with unchecked(), monkeypatch.context() as patch:
         patch.setattr(patient_ids, "DOUBLE_IDENTITIES", {})
-        found = audit_folder(folder, cache=tmp_path).result
-        assert {identity.patients for identity in found.identities} == expected
+        result = audit_folder(folder, cache=tmp_path).result
+        assert {identity.patients for identity in result.identities} == expected
         audit = tmp_path / "audit.json"
-        audit.write_text(json.dumps(found.to_json()))
+        audit.write_text(json.dumps(result.to_json()))
         merged = build("covid_ct_slices", manual_dir=folder, data_dir=tmp_path, merge=str(audit))
         assert audit_folder(merged.directory, cache=tmp_path).result.is_clean
     built = build("covid_ct_slices", manual_dir=folder, data_dir=tmp_path)
     assert audit_folder(built.directory, cache=tmp_path).result.is_clean
-    assert merged.record["merged"] == {second: kept for kept, second in expected}
+    assert merged.record["merged"] == {second: rows for rows, second in expected}

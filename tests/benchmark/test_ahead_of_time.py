@@ -27,25 +27,25 @@ V5E = next(chip for chip in CHIPS if chip.target == "v5e")
 @pytest.mark.parametrize("parallel", ["pmap", "shard_map", "jit"])
 def test_reports_memory_bytes_operations_and_collectives(parallel: str) -> None:
     config = configs.load(NARROW, overrides=[*SMALL, f"--config.parallel={parallel}"])
-    found = json.loads(json.dumps(measure_compile(config, target="cpu:2", parts=("eval",))))
-    assert (found["benchmark"], found["target"], found["effort"]) == ("compile", "cpu:2", "full")
-    assert (found["batch_size"], len(found["devices"])) == (4, 2)
-    row = found["eval"]
+    report = json.loads(json.dumps(measure_compile(config, target="cpu:2", parts=("eval",))))
+    assert (report["benchmark"], report["target"], report["effort"]) == ("compile", "cpu:2", "full")
+    assert (report["batch_size"], len(report["devices"])) == (4, 2)
+    row = report["eval"]
     assert row["memory"]["fits"] is None
     assert row["memory"]["arguments_bytes"] > 4 * 308_275  # the parameters
     assert row["moved"]["bytes"] > row["memory"]["arguments_bytes"]
     assert row["moved"]["padded_bytes"] == row["moved"]["bytes"]
     assert row["flops_per_device"] == pytest.approx(3.7e6, rel=0.05)
     assert (row["priced"], row["mfu_bound"], row["collectives"]) == (None, None, {})
-    assert fits(found)
+    assert fits(report)
 
 
 @pytest.mark.slow(finds="a train step whose gradients a compiled program does not exchange")
 def test_a_train_step_exchanges_its_gradients() -> None:
     config = configs.load(NARROW, overrides=SMALL)
-    found = measure_compile(config, target="cpu:2", parts=("train",), per_device=3)
-    assert found["batch_size"] == 6
-    assert found["train"]["collectives"]["all-reduce"]["largest_bytes"] > 1e6
+    report = measure_compile(config, target="cpu:2", parts=("train",), per_device=3)
+    assert report["batch_size"] == 6
+    assert report["train"]["collectives"]["all-reduce"]["largest_bytes"] > 1e6
 
 
 def test_the_command_prints_a_table_and_writes_json(tmp_path: Path, capsys) -> None:
@@ -71,7 +71,7 @@ def test_the_command_prints_a_table_and_writes_json(tmp_path: Path, capsys) -> N
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["--target", "v7:1"], "--target v7:1:"),
         (["--target", "cpu:3"], "batch_size=4 does not divide by 3 devices; use 3 or 6"),
@@ -80,9 +80,9 @@ def test_the_command_prints_a_table_and_writes_json(tmp_path: Path, capsys) -> N
         (["--target", "cpu", "--config.parallel=none"], "parallel='none'"),
     ],
 )
-def test_mistakes_are_one_line(words: list[str], told: str, capsys) -> None:
+def test_mistakes_are_one_line(words: list[str], message: str, capsys) -> None:
     assert main(["benchmark", "compile", "--config", NARROW, *SMALL, *words]) == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def device_memory(images: int) -> DeviceMemory:
@@ -99,28 +99,28 @@ def test_what_does_not_fit_says_by_how_much_and_what_would() -> None:
         generated_code_size_in_bytes=150_000_000,
         peak_memory_in_bytes=20_000_000_000,
     )
-    found = device_memory(64).from_analysis(analysis)
-    assert (found["needed_bytes"], found["fits"]) == (24_400_000_000, False)
-    assert found["over_bytes"] == 24_400_000_000 - V5E.memory_bytes
-    assert found["batch_that_fits"] == int((V5E.memory_bytes - 4e8) * 64 / 24e9)
+    memory = device_memory(64).from_analysis(analysis)
+    assert (memory["needed_bytes"], memory["fits"]) == (24_400_000_000, False)
+    assert memory["over_bytes"] == 24_400_000_000 - V5E.memory_bytes
+    assert memory["batch_that_fits"] == int((V5E.memory_bytes - 4e8) * 64 / 24e9)
     assert (
         device_memory(32).from_analysis(analysis)["batch_that_fits"]
-        == found["batch_that_fits"] // 2
+        == memory["batch_that_fits"] // 2
     )
 
 
 @pytest.mark.parametrize(
-    ("count", "told"),
+    ("count", "line"),
     [(3, "about 3 images a device would fit"), (0, "not even one image a device would fit")],
 )
-def test_the_table_says_what_would_fit(count: int, told: str) -> None:
+def test_the_table_says_what_would_fit(count: int, line: str) -> None:
     memory = {"fits": False, "over_bytes": 4_250_000_000, "batch_that_fits": count}
     memory |= {"needed_bytes": 20_000_000_000, "available_bytes": 15_750_000_000}
     seconds = {"trace_and_lower": {"wall_s": 1.0}, "compile": {"wall_s": 1.0}}
     report = {"model": "unet", "dtype": "float32", "batch_size": 4, "image_size": 512}
     report |= {"devices": ["TPU v5 lite"], "parallel": "pmap", "augmentation": "on"}
     report |= {"target": "v5e:1x1", "chip": None, "train": {**seconds, "memory": memory}}
-    assert f"train does not fit: 4.25 GB too large; {told} (an estimate)" in compile_table(report)
+    assert f"train does not fit: 4.25 GB too large; {line} (an estimate)" in compile_table(report)
 
 
 @pytest.mark.parametrize(
@@ -133,10 +133,10 @@ def test_the_table_says_what_would_fit(count: int, told: str) -> None:
     ],
 )
 def test_a_compiler_that_finds_no_room_is_understood(message: str) -> None:
-    found = device_memory(64).from_message(message)
-    assert found is not None
-    assert found["fits"] is False
-    assert found["over_bytes"] == int(4.25 * 2**30)
+    memory = device_memory(64).from_message(message)
+    assert memory is not None
+    assert memory["fits"] is False
+    assert memory["over_bytes"] == int(4.25 * 2**30)
     assert device_memory(64).from_message("INTERNAL: something else") is None
 
 
@@ -144,8 +144,8 @@ def compiled(out: Path, *words: str) -> dict:
     """The command in a process of its own, which compiles as users do."""
     environment = {key: value for key, value in os.environ.items() if key != "XLA_FLAGS"}
     command = [sys.executable, "-m", "mgajax", "benchmark", "compile", *words, "--out", str(out)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
     return json.loads(out.read_text())
 
 
@@ -167,10 +167,10 @@ ACCELERATORS = [
 @pytest.mark.parametrize("target", ACCELERATORS)
 def test_a_narrow_network_compiles_for_accelerators(target: str, tmp_path: Path) -> None:
     words = ("--config", "tests/narrow/mga_resnet18.py", "--target", target, "--per_device", "4")
-    found = compiled(tmp_path / "found.json", *words, "--config.preparation.image_size=64")
+    report = compiled(tmp_path / "found.json", *words, "--config.preparation.image_size=64")
     on_tpu = target.startswith("v5e")
-    for what in ("train", "eval"):
-        row = found[what]
+    for step in ("train", "eval"):
+        row = report[step]
         assert row["memory"]["fits"]
         assert row["memory"]["batch_that_fits"] > 100
         assert row["moved"]["padded_bytes"] >= row["moved"]["bytes"] > 1e6
@@ -179,7 +179,7 @@ def test_a_narrow_network_compiles_for_accelerators(target: str, tmp_path: Path)
         parts = sum(sum(part.values()) for part in row["priced"]["parts"].values())
         assert parts == pytest.approx(row["priced"]["ms"])
         assert 0 < row["mfu_bound"] < 0.5
-    assert {"optimiser", "augmentation", "max pool"} <= found["train"]["priced"]["parts"].keys()
+    assert {"optimiser", "augmentation", "max pool"} <= report["train"]["priced"]["parts"].keys()
     alone = target.endswith((":1", "1x1"))
-    assert bool(found["train"]["collectives"]) is not alone
-    assert "priced by" in compile_table(found)
+    assert bool(report["train"]["collectives"]) is not alone
+    assert "priced by" in compile_table(report)

@@ -45,19 +45,19 @@ def test_a_train_step_compiles_for_accelerators(name: str, target: str, tmp_path
     words += ["--only", "train", "--per_device", "2", f"--config.preparation.image_size={SIDE}"]
     command = [sys.executable, "-m", "mgajax", "benchmark", "compile", *words]
     environment = {key: value for key, value in os.environ.items() if key != "XLA_FLAGS"}
-    done = subprocess.run(
+    process = subprocess.run(
         [*command, *OPTIONS.get(name, ()), "--out", str(out)],
         env=environment,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    found = json.loads(out.read_text())
-    memory = found["train"]["memory"]
-    assert (found["model"], found["effort"]) == (name, "quick" if "v5e" in target else "full")
+    assert process.returncode == 0, process.stderr
+    report = json.loads(out.read_text())
+    memory = report["train"]["memory"]
+    assert (report["model"], report["effort"]) == (name, "quick" if "v5e" in target else "full")
     # Parameters and moments go in; gradients at least are in the way at some time.
     assert memory["needed_bytes"] > 1.2 * memory["arguments_bytes"]
     assert memory["fits"]
     assert memory["batch_that_fits"] > 2
-    assert found["train"]["moved"]["bytes"] > memory["arguments_bytes"]
+    assert report["train"]["moved"]["bytes"] > memory["arguments_bytes"]

@@ -27,12 +27,12 @@ def written(path: Path, *, p50: float = 10.0, **changes: object) -> Path:
 
 def test_ratios_are_a_over_b_and_versions_are_told(tmp_path: Path) -> None:
     a, b = written(tmp_path / "old.json", p50=12.0), written(tmp_path / "new.json", p50=10.0)
-    found = compare(a, b)
-    assert found["figures"]["train.p50_ms"] == {"a": 12.0, "b": 10.0, "ratio": 1.2}
-    assert found["figures"].keys() == {"train.p50_ms", "train.compile.wall_s", "eval.p50_ms"}
-    assert found["differences"] == {}
-    assert found["versions"] == {"git_commit": {"a": "old", "b": "new"}}
-    table = comparison_table(found)
+    comparison = compare(a, b)
+    assert comparison["figures"]["train.p50_ms"] == {"a": 12.0, "b": 10.0, "ratio": 1.2}
+    assert comparison["figures"].keys() == {"train.p50_ms", "train.compile.wall_s", "eval.p50_ms"}
+    assert comparison["differences"] == {}
+    assert comparison["versions"] == {"git_commit": {"a": "old", "b": "new"}}
+    table = comparison_table(comparison)
     assert "1.200" in table
     assert "note: git_commit: 'old' and 'new'" in table
 
@@ -45,9 +45,9 @@ def test_different_subjects_are_refused_by_name(tmp_path: Path, key: str, value:
     a, b = written(tmp_path / "a.json"), written(tmp_path / "b.json", **{key: value})
     with pytest.raises(ConfigError, match=rf"different things: {key} .*--anyway"):
         compare(a, b)
-    found = compare(a, b, differing="allowed")
-    assert found["differences"][key]["b"] == value
-    assert f"differs: {key}" in comparison_table(found)
+    comparison = compare(a, b, differing="allowed")
+    assert comparison["differences"][key]["b"] == value
+    assert f"differs: {key}" in comparison_table(comparison)
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:

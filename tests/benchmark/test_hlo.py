@@ -74,18 +74,22 @@ def test_tiles_fill_up_the_fastest_axes(text: str, bare: int, padded: int) -> No
 
 
 def executed(text: str) -> dict[str, Execution]:
-    return {one.instruction.name: one for one in read_module(text).executions()}
+    return {execution.instruction.name: execution for execution in read_module(text).executions()}
 
 
 def test_what_runs_is_found_with_its_times() -> None:
-    found = executed(TILED)
-    assert (found["sum"].times, found["taken"].times, found["put"].times) == (1, 8, 8)
-    assert "spread" not in found
-    one = found["sum"].instruction
-    assert one.operands == ("x", "near.done")
-    assert (one.cycles, one.op_name) == (1500, "jit(step)/jvp(ResNet)/stage1/add")
-    assert one.root
-    assert found["put"].instruction.cycles is None
+    executions = executed(TILED)
+    assert (executions["sum"].times, executions["taken"].times, executions["put"].times) == (
+        1,
+        8,
+        8,
+    )
+    assert "spread" not in executions
+    instruction = executions["sum"].instruction
+    assert instruction.operands == ("x", "near.done")
+    assert (instruction.cycles, instruction.op_name) == (1500, "jit(step)/jvp(ResNet)/stage1/add")
+    assert instruction.root
+    assert executions["put"].instruction.cycles is None
 
 
 @pytest.mark.parametrize(
@@ -125,8 +129,8 @@ def test_operations_are_those_that_xla_counts(function) -> None:
         function, x, kernel = jnp.matmul, jnp.ones((4, 6, 7)), jnp.ones((4, 7, 8))
     lowered = jax.jit(function).lower(x, kernel)
     module = read_module(lowered.as_text("hlo"))
-    found = sum(products(one, module=module) for one in module.executions())
-    assert found == pytest.approx(lowered.cost_analysis()["flops"], rel=0.02)
+    operations = sum(products(execution, module=module) for execution in module.executions())
+    assert operations == pytest.approx(lowered.cost_analysis()["flops"], rel=0.02)
 
 
 CUDNN = """\
@@ -144,8 +148,11 @@ ENTRY %main (g: f32[2,4,4,5], x: f32[2,8,8,3]) -> f32[3,3,3,5] {
 
 def test_calls_of_cudnn_and_cublas_are_counted() -> None:
     module = read_module(CUDNN)
-    found = {one.instruction.name: products(one, module=module) for one in module.executions()}
+    operations = {
+        execution.instruction.name: products(execution, module=module)
+        for execution in module.executions()
+    }
     # Four places of three taps reach 8 values but for the last tap, twice: 11 along each axis.
     convolution = 2 * (11 * 11) * 2 * 3 * 5
-    assert [found[name] for name in ("to_kernel", "to_x", "forward")] == [convolution] * 3
-    assert found["gemm"] == 2 * 4 * 6 * 8
+    assert [operations[name] for name in ("to_kernel", "to_x", "forward")] == [convolution] * 3
+    assert operations["gemm"] == 2 * 4 * 6 * 8

@@ -51,31 +51,31 @@ def listed(chip: Chip) -> dict:
 
 def test_cycles_are_prices_and_what_has_none_counts_its_padded_bytes() -> None:
     chip = BY_TARGET["v5e"]
-    found = listed(chip)
-    assert found["by"] == "cycles"
+    prices = listed(chip)
+    assert prices["by"] == "cycles"
     touched = 8 * (2 * 104 * 128 * 4 + 512)
     beside = 1e3 * (512 + 16 * 128 * 4) / chip.bandwidth
     loose = 1e3 * touched / chip.bandwidth + beside
-    assert found["unpriced_ms"] == pytest.approx(loose)
-    assert found["ms"] == pytest.approx(1e3 * (1500 + 8 * 70) / 1.5e9 + loose)
-    assert {name: row["count"] for name, row in found["unpriced"].items()} == {
+    assert prices["unpriced_ms"] == pytest.approx(loose)
+    assert prices["ms"] == pytest.approx(1e3 * (1500 + 8 * 70) / 1.5e9 + loose)
+    assert {name: row["count"] for name, row in prices["unpriced"].items()} == {
         "fusion": 8,
         "copy (asynchronous)": 1,
         "slice (asynchronous)": 1,
     }
-    assert found["beside_ms"] == pytest.approx(beside)
-    assert found["parts"]["stage1"] == {"forward_ms": pytest.approx(1e-3), "backward_ms": 0.0}
-    assert found["heaviest"][0]["name"] == "put"
+    assert prices["beside_ms"] == pytest.approx(beside)
+    assert prices["parts"]["stage1"] == {"forward_ms": pytest.approx(1e-3), "backward_ms": 0.0}
+    assert prices["heaviest"][0]["name"] == "put"
 
 
 def test_without_a_clock_the_roofline_is_the_price() -> None:
-    found = listed(BY_TARGET["v6e"])
+    prices = listed(BY_TARGET["v6e"])
     moved = bytes_moved(
         price_instructions(read_module(TILED), chip=None, dtype="float32", model="ResNet")
     )
-    assert found["by"] == "roofline"
-    assert found["unpriced"] == {}
-    assert found["ms"] == pytest.approx(1e3 * moved["padded_bytes"] / 1638e9)
+    assert prices["by"] == "roofline"
+    assert prices["unpriced"] == {}
+    assert prices["ms"] == pytest.approx(1e3 * moved["padded_bytes"] / 1638e9)
     assert moved["bytes"] == 2 * 100 * 64 * 4 + 256 + 16 * 64 * 4 + 16 * (2 * 100 * 64 * 4 + 4)
 
 
@@ -96,10 +96,10 @@ ENTRY %main (p: f32[16,8], i: s32[4]) -> f32[4,8] {
 
 def test_what_bytes_do_not_tell_is_named() -> None:
     chip = BY_TARGET["h100"]
-    found = price_list(
+    prices = price_list(
         price_instructions(read_module(GATHERING), chip=chip, dtype="bfloat16", model="ResNet"),
         chip=chip,
     )
-    assert found["unpriced"].keys() == {"fusion of gather"}
-    assert found["unpriced"]["fusion of gather"]["padded_bytes"] == 4 * (32 + 4 + 32)
-    assert list(found["parts"]) == ["augmentation"]
+    assert prices["unpriced"].keys() == {"fusion of gather"}
+    assert prices["unpriced"]["fusion of gather"]["padded_bytes"] == 4 * (32 + 4 + 32)
+    assert list(prices["parts"]) == ["augmentation"]

@@ -119,21 +119,21 @@ def test_collectives_of_a_compiled_sum(parallel: str) -> None:
 @pytest.mark.slow(finds="devices that reduce gradients one by one, or rows of other batches")
 def test_scales_weakly_and_strongly() -> None:
     config = configs.load(NARROW, overrides=SMALL)
-    found = measure_scaling(config, devices=(1, 2), steps=2, simulated=True)
-    found = json.loads(json.dumps(found))
-    assert [(row["devices"], row["batch_size"]) for row in found["weak"]] == [(1, 4), (2, 8)]
-    assert [(row["devices"], row["batch_size"]) for row in found["strong"]] == [(1, 4), (2, 4)]
+    report = measure_scaling(config, devices=(1, 2), steps=2, simulated=True)
+    report = json.loads(json.dumps(report))
+    assert [(row["devices"], row["batch_size"]) for row in report["weak"]] == [(1, 4), (2, 8)]
+    assert [(row["devices"], row["batch_size"]) for row in report["strong"]] == [(1, 4), (2, 4)]
     for scaling in ("weak", "strong"):
-        first, second = found[scaling]
+        first, second = report[scaling]
         assert first["efficiency"] == 1.0
         assert second["efficiency"] == pytest.approx(second["images_per_s"] / first["images_per_s"])
     # One reduction holds the gradients; XLA sends 1,395 of the 308,275 values with others.
-    reduced = found["weak"][1]["collectives"]["all-reduce"]
+    reduced = report["weak"][1]["collectives"]["all-reduce"]
     network = models.create("resnet18", num_classes=3, **config.model.options)
     parameters = models.count(models.variable_shapes(network, image_size=32, channels=1))
     assert reduced["largest_bytes"] == pytest.approx(4 * parameters, rel=5e-3)
     assert reduced["bytes"] > reduced["largest_bytes"]
-    assert "kept" in scaling_table(found)
+    assert "kept" in scaling_table(report)
 
 
 @pytest.mark.parametrize("devices", [(2, 4), (1, 4, 2), ()])

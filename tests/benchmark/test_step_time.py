@@ -42,11 +42,11 @@ PARTITIONED = pytest.mark.slow(finds="a step that XLA partitions, counted or tim
 @pytest.mark.parametrize("parallel", ["pmap", pytest.param("jit", marks=PARTITIONED)])
 def test_reports_time_memory_and_operations(parallel: str) -> None:
     config = configs.load(NARROW, overrides=[*SMALL, f"--config.parallel={parallel}"])
-    found = json.loads(json.dumps(measure_step(config, steps=4, peak_tflops=0.1)))
-    assert (found["model"], found["batch_size"], found["augmentation"]) == ("resnet18", 4, "on")
-    assert len(found["devices"]) == 2
-    for what in ("train", "eval"):
-        row = found[what]
+    report = json.loads(json.dumps(measure_step(config, steps=4, peak_tflops=0.1)))
+    assert (report["model"], report["batch_size"], report["augmentation"]) == ("resnet18", 4, "on")
+    assert len(report["devices"]) == 2
+    for part in ("train", "eval"):
+        row = report[part]
         assert row["steps"] == 4
         assert row["compile"]["cpu_s"] > 0
         assert 0 < row["fastest_ms"] <= row["p50_ms"] <= row["p90_ms"]
@@ -56,8 +56,8 @@ def test_reports_time_memory_and_operations(parallel: str) -> None:
         rate = row["flops_per_device"] / (1e-3 * row["p50_ms"])
         assert row["mfu"] == pytest.approx(rate / 0.1e12)
     # The backward pass is two convolutions for each of the forward pass.
-    assert found["train"]["flops_per_device"] > 2.5 * found["eval"]["flops_per_device"]
-    table = step_table(found)
+    assert report["train"]["flops_per_device"] > 2.5 * report["eval"]["flops_per_device"]
+    table = step_table(report)
     assert "resnet18 float32, batch 4 at 32², 2 × cpu" in table
     assert "MFU of 0.1 TFLOP/s (float32; --peak_tflops)" in table
 
@@ -69,8 +69,8 @@ def test_operations_are_those_of_one_device(parallel: str) -> None:
     left = layout.shard(np.ones((8, 64, 16), np.float32))
     right = layout.replicate(np.ones((16, 32), np.float32))
     lowered = product.lower(left, right)
-    found = operations(lowered, lowered.compile(), layout=layout)
-    assert found == pytest.approx(2 * (8 / 2) * 64 * 16 * 32, rel=0.01)
+    counted = operations(lowered, lowered.compile(), layout=layout)
+    assert counted == pytest.approx(2 * (8 / 2) * 64 * 16 * 32, rel=0.01)
 
 
 def test_needs_a_step_a_block() -> None:
@@ -86,10 +86,10 @@ def test_the_command_prints_a_table_and_writes_json(tmp_path, capsys) -> None:
     printed = capsys.readouterr().out
     assert "img/s/device" in printed
     assert "{" not in printed
-    found = json.loads(out.read_text())
-    assert found["peak"] is None
-    assert "eval" in found
-    assert "train" not in found
+    report = json.loads(out.read_text())
+    assert report["peak"] is None
+    assert "eval" in report
+    assert "train" not in report
 
 
 @pytest.mark.parametrize(

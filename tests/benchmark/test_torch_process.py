@@ -45,18 +45,18 @@ def test_a_loss_without_a_peer_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "told"),
+    ("script", "message"),
     [
         ("import sys; sys.exit('no torch here')", "ended with exit code 1"),
         (None, "No such file"),
     ],
 )
-def test_an_interpreter_that_cannot_is_one_line(script: str | None, told: str, tmp_path) -> None:
+def test_an_interpreter_that_cannot_is_one_line(script: str | None, message: str, tmp_path) -> None:
     python = tmp_path / "python"
     if script is not None:
         python.write_text(f"#!{sys.executable}\n{script}\n")
         python.chmod(python.stat().st_mode | stat.S_IXUSR)
-    with pytest.raises(ConfigError, match=told):
+    with pytest.raises(ConfigError, match=message):
         measure_step(load("mga_narrow", *ONE), steps=4, peer_python=python)
 
 

@@ -38,10 +38,12 @@ def read(
     findings = findings or Findings()
     chosen = ReadOptions(**options)
     units = READERS[source](list_files(root, findings=findings), options=chosen, findings=findings)
-    slices = [one for unit in units for one in pickle.loads(pickle.dumps(unit)).read(findings)]
-    assert all(one.source == source for one in slices)
+    slices = [
+        slice_ for unit in units for slice_ in pickle.loads(pickle.dumps(unit)).read(findings)
+    ]
+    assert all(slice_.source == source for slice_ in slices)
     assert len({unit.name for unit in units}) == len(units)
-    return {one.file_name: one for one in slices}
+    return {slice_.file_name: slice_ for slice_ in slices}
 
 
 def stored_values(plane: Num[np.ndarray, "h w"]) -> np.ndarray:
@@ -63,17 +65,22 @@ def test_afshar_labels_names_and_values(tmp_path: Path, spelling: str, form: str
     slices = read("afshar", tmp_path / "raw" if form == "zip" else root.parent, findings=findings)
     # Position q is InstanceNumber q + 1; 12 is the 4th of 1, 10, 11, 12, ... and 4 the 19th of 24.
     assert list(slices) == ["P104_19.png", "P104_4.png", "cp007_1.png", "cp007_14.png"]
-    one = slices["P104_4.png"]
-    np.testing.assert_array_equal(one.values, stored_values(volume[11]))
-    assert (one.label, one.patient_id, one.slice_index, one.position) == (COVID, "P104", 4, 11)
-    assert (one.unit, one.is_selected_by_source, one.reason) == ("HU", True, "slice label")
-    assert one.metadata["Age"] == "39"
-    assert one.metadata["mAs"] == "98.4"
-    assert one.metadata["Last Calibration"] == "2 days 00:00:00.000000000"
+    slice_ = slices["P104_4.png"]
+    np.testing.assert_array_equal(slice_.values, stored_values(volume[11]))
+    assert (slice_.label, slice_.patient_id, slice_.slice_index, slice_.position) == (
+        COVID,
+        "P104",
+        4,
+        11,
+    )
+    assert (slice_.unit, slice_.is_selected_by_source, slice_.reason) == ("HU", True, "slice label")
+    assert slice_.metadata["Age"] == "39"
+    assert slice_.metadata["mAs"] == "98.4"
+    assert slice_.metadata["Last Calibration"] == "2 days 00:00:00.000000000"
     last = slices["cp007_14.png"]
     assert last.label == CAP
     np.testing.assert_array_equal(last.values, stored_values(other[20]))
-    assert ("!" in one.origin) == (form == "zip")
+    assert ("!" in slice_.origin) == (form == "zip")
     assert not findings.damaged()
 
 
@@ -136,15 +143,15 @@ def test_afshar_normals(tmp_path: Path) -> None:
     afshar_patient(tmp_path / "Normal Cases" / "normal002", volume)
     slices = read("afshar", tmp_path)
     instances = range(7, 27, 2)
-    assert [one.slice_index for one in slices.values()] == [
+    assert [slice_.slice_index for slice_ in slices.values()] == [
         lexicographic_rank(k, length=30) for k in instances
     ]
-    assert {one.label for one in slices.values()} == {0}
+    assert {slice_.label for slice_ in slices.values()} == {0}
     (tmp_path / "meta_data_normal.csv").write_text(
         "index,File name,Patient ID\n0,normal002_3.png,normal002\n1,normal002_4.png,normal002\n"
     )
     slices = read("afshar", tmp_path)
-    assert {name: one.position for name, one in slices.items()} == {
+    assert {name: slice_.position for name, slice_ in slices.items()} == {
         "normal002_3.png": 10,
         "normal002_4.png": 11,
     }
@@ -158,9 +165,9 @@ def test_afshar_unlabelled_are_left_out_or_selected(tmp_path: Path) -> None:
     assert list(read("afshar", tmp_path, findings=findings)) == ["P001_1.png"]
     assert len(findings.names(Finding.NOT_TAKEN)) == 1
     slices = read("afshar", tmp_path, unlabelled="select")
-    assert [one.is_selected_by_source for one in slices.values()] == [True, None, None, None]
+    assert [slice_.is_selected_by_source for slice_ in slices.values()] == [True, None, None, None]
     ruled = read("afshar", tmp_path, labels={"P1060_2.png": True, "P001_1.png": False})
-    assert {name: one.is_selected_by_source for name, one in ruled.items()} == {
+    assert {name: slice_.is_selected_by_source for name, slice_ in ruled.items()} == {
         "P1060_1.png": None,
         "P1060_2.png": True,
         "P1060_3.png": None,
@@ -188,11 +195,13 @@ def test_zhao_pictures_are_the_published_files(tmp_path: Path) -> None:
     zhao_workbook(root / "COVID-CT-MetaInfo.xlsx", rows)
     findings = Findings()
     slices = read("zhao", tmp_path / "raw", findings=findings)
-    assert {name.removeprefix("17_Zhao_"): one.published for name, one in slices.items()} == kinds
-    for name, one in slices.items():
+    assert {
+        name.removeprefix("17_Zhao_"): slice_.published for name, slice_ in slices.items()
+    } == kinds
+    for name, slice_ in slices.items():
         pixels = decode_picture(kinds[name.removeprefix("17_Zhao_")], name=name).pixels
-        np.testing.assert_array_equal(one.values, pixels)
-        assert (one.label, one.unit, one.slice_index) == (COVID, "grey", None)
+        np.testing.assert_array_equal(slice_.values, pixels)
+        assert (slice_.label, slice_.unit, slice_.slice_index) == (COVID, "grey", None)
     first = slices["17_Zhao_2020.02.25.20021568-p24-111%7.png"]
     assert (first.patient_id, first.metadata["Age"]) == ("Zhao_Patient 180", "41")
     assert slices["17_Zhao_a-p1-73_2%2.png"].metadata["Country"] == "China"
@@ -229,13 +238,13 @@ def test_cohen_tables_of_three_releases(tmp_path: Path, header: str, row: str) -
     (tmp_path / "images" / "e79-l-d.jpg").write_bytes(picture("JPEG", mode="RGB"))
     (tmp_path / "metadata.csv").write_text(f"{header}\n{row.format('e79-l-d.jpg')}\n")
     slices = read("cohen", tmp_path)
-    (one,) = slices.values()
-    assert (one.file_name, one.patient_id) == ("15_Cohen_e79-l-d.png", "17")
-    assert one.metadata["Country"] == "South Korea"
-    assert one.published is not None
-    stored = decode_picture(one.published, name="")
+    (slice_,) = slices.values()
+    assert (slice_.file_name, slice_.patient_id) == ("15_Cohen_e79-l-d.png", "17")
+    assert slice_.metadata["Country"] == "South Korea"
+    assert slice_.published is not None
+    stored = decode_picture(slice_.published, name="")
     assert (stored.kind, stored.mode) == ("PNG", "RGB")
-    np.testing.assert_array_equal(stored.pixels, one.values)
+    np.testing.assert_array_equal(stored.pixels, slice_.values)
 
 
 def test_cohen_leaves_out_what_the_set_leaves_out(tmp_path: Path) -> None:
@@ -300,15 +309,20 @@ def test_rahimzadeh_comes_back_exactly(tmp_path: Path, form: str) -> None:
     covid = [f"6_Rahimzadeh_137covid_patient1_SR_4_IM000{k}.png" for k in (11, 13)]
     normal = [f"6_Rahimzadeh_normal4_patient245_SR_4_IM000{k}.png" for k in ("07", 12, 17)]
     assert list(slices) == covid + normal
-    one = slices[normal[1]]
-    np.testing.assert_array_equal(one.values, planes["IM00012"])
-    assert (one.label, one.patient_id, one.unit, one.slice_index) == (0, "patient245", "HU", 12)
-    assert (one.metadata["Age"], one.metadata["Gender"]) == ("8", "M")
+    slice_ = slices[normal[1]]
+    np.testing.assert_array_equal(slice_.values, planes["IM00012"])
+    assert (slice_.label, slice_.patient_id, slice_.unit, slice_.slice_index) == (
+        0,
+        "patient245",
+        "HU",
+        12,
+    )
+    assert (slice_.metadata["Age"], slice_.metadata["Gender"]) == ("8", "M")
     assert slices[covid[0]].label == COVID
     assert len(findings.names(Finding.MERGED_COPY)) == 3
     assert len(findings.names(Finding.NOT_TAKEN)) == 1, "cdnormal4"
-    kept = read("rahimzadeh", root, second_copies="keep")
-    assert len(kept) == len(slices) + 3
+    with_copies = read("rahimzadeh", root, second_copies="keep")
+    assert len(with_copies) == len(slices) + 3
 
 
 def test_rahimzadeh_published_normals_and_flat_names(tmp_path: Path) -> None:
@@ -322,8 +336,10 @@ def test_rahimzadeh_published_normals_and_flat_names(tmp_path: Path) -> None:
         f"index,File name,Patient ID\n0,{name},patient120"
     )
     slices = read("rahimzadeh", tmp_path)
-    assert [one.file_name for one in slices.values() if one.label == 0] == [name]
-    undecided = [one.is_selected_by_source for one in slices.values() if one.label == COVID]
+    assert [slice_.file_name for slice_ in slices.values() if slice_.label == 0] == [name]
+    undecided = [
+        slice_.is_selected_by_source for slice_ in slices.values() if slice_.label == COVID
+    ]
     assert undecided == [None] * 4, "without all.csv nobody has selected them"
 
 

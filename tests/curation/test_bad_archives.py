@@ -90,13 +90,13 @@ def test_labels_of_another_release_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"), [(b"", "no readable array"), (np.full((1, 9), 7), "expected 0 and 1")]
+    ("content", "message"), [(b"", "no readable array"), (np.full((1, 9), 7), "expected 0 and 1")]
 )
-def test_damaged_label_array(tmp_path: Path, content: object, told: str) -> None:
+def test_damaged_label_array(tmp_path: Path, content: object, message: str) -> None:
     labelled_series(tmp_path, positions=(2,))
     path = tmp_path / "Slice-level-labels.npy"
     path.write_bytes(content) if isinstance(content, bytes) else np.save(path, content)
-    with pytest.raises(DataError, match=told):
+    with pytest.raises(DataError, match=message):
         read("afshar", tmp_path)
 
 

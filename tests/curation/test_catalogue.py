@@ -37,8 +37,8 @@ def read(copy: Path, **options) -> Catalogue:
 
 
 def record(catalogue: Catalogue, name: str) -> SliceRecord:
-    (found,) = (r for r in catalogue.records if r.file_name == name)
-    return found
+    (match,) = (r for r in catalogue.records if r.file_name == name)
+    return match
 
 
 def names(catalogue: Catalogue, finding: Finding) -> tuple[str, ...]:
@@ -137,9 +137,9 @@ def test_damage_is_counted_and_left_out(copy: Path) -> None:
     ]:
         assert names(catalogue, finding) == (name,), finding
     assert catalogue.report.count(Finding.FILE_WITHOUT_ROW) == 3
-    kept = record(catalogue, "P002_1.png")
-    assert kept.patient == "afshar/P002"
-    assert kept.flags == ("file_without_row",)
+    slice_record = record(catalogue, "P002_1.png")
+    assert slice_record.patient == "afshar/P002"
+    assert slice_record.flags == ("file_without_row",)
     assert catalogue.report.slices == len(SLICES) - 2 + 1
     assert catalogue.report.damage_share == pytest.approx(5 / (len(SLICES) + 3))
 

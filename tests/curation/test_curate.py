@@ -99,11 +99,11 @@ def test_catalogue_says_how_each_slice_was_made(raw: Path, tmp_path: Path) -> No
     assert (row["rendering"], row["low"], row["high"]) == ("-600/1500", "-1350", "150")
     assert row["patient"] == "afshar/P001"
     assert json.loads(row["metadata"])["KVP"] == "110"
-    for one in stored:
-        content = (out / one["picture"]).read_bytes()
-        assert hashlib.sha256(content).hexdigest() == one["sha256"]
-        assert not one["mask"] or (out / one["mask"]).is_file()
-        assert one["class_name"] in CLASS_NAMES
+    for record in stored:
+        content = (out / record["picture"]).read_bytes()
+        assert hashlib.sha256(content).hexdigest() == record["sha256"]
+        assert not record["mask"] or (out / record["mask"]).is_file()
+        assert record["class_name"] in CLASS_NAMES
     zhao = rows["17_Zhao_a%1.png"]
     assert (zhao["rendering"], zhao["slice_index"]) == ("as published", "")
     assert zhao["origin"] == "COVID-CT/CT_COVID.zip!CT_COVID/a%1.png"

@@ -27,8 +27,8 @@ def read(copy: Path, *, max_damage_share: float = 0.0) -> Catalogue:
 
 
 def record(catalogue: Catalogue, name: str) -> SliceRecord:
-    (found,) = (r for r in catalogue.records if r.file_name == name)
-    return found
+    (match,) = (r for r in catalogue.records if r.file_name == name)
+    return match
 
 
 def found(catalogue: Catalogue) -> dict[Finding, tuple[str, ...]]:
@@ -87,11 +87,11 @@ def test_medseg_is_one_person_unless_the_table_lists_all_of_it(
 
 
 def test_masks_of_every_coding_become_lesion_or_not(copy: Path) -> None:
-    for one in read(copy).records:
+    for frame in read(copy).records:
         expected = np.zeros((SIDE, SIDE), np.uint8)
         expected[LESION] = 255
-        expected[EFFUSION] = 255 if one.source == "medseg" else 0
-        np.testing.assert_array_equal(read_mask(one), expected, err_msg=one.file_name)
+        expected[EFFUSION] = 255 if frame.source == "medseg" else 0
+        np.testing.assert_array_equal(read_mask(frame), expected, err_msg=frame.file_name)
 
 
 def photograph() -> Image.Image:
@@ -135,8 +135,8 @@ def test_every_damage_is_named_and_what_is_left_is_sound(copy: Path) -> None:
     planted = damage(copy)
     catalogue = read(copy, max_damage_share=1.0)
     assert planted.items() <= found(catalogue).items()
-    kept = {r.file_name for r in catalogue.records}
-    assert kept == {pair.name for pair in PAIRS} - {
+    names = {r.file_name for r in catalogue.records}
+    assert names == {pair.name for pair in PAIRS} - {
         f"Jun_coronacases_case1_{k}.png" for k in (100, 101, 102, 103)
     } - {"Jun_coronacases_case2_7.png", "Morozov_study_0255_13.png", "bjorke_3.png"}
     mask = read_mask(record(catalogue, "Morozov_study_0255_14.png"))
@@ -195,11 +195,11 @@ def test_missing_parts_are_named(tmp_path: Path) -> None:
 
 
 def test_the_fingerprint_sees_frames_masks_and_table(copy: Path) -> None:
-    seen = {pairs_fingerprint(find_pairs(copy))}
+    fingerprints = {pairs_fingerprint(find_pairs(copy))}
     for path in ("frames/bjorke_1.png", "masks/bjorke_2.png", "meta_data_covid.csv"):
         (copy / path).unlink()
-        seen.add(pairs_fingerprint(find_pairs(copy)))
-    assert len(seen) == 4
+        fingerprints.add(pairs_fingerprint(find_pairs(copy)))
+    assert len(fingerprints) == 4
 
 
 def test_the_pack_of_real_pairs(shared: Path) -> None:

@@ -37,7 +37,7 @@ def slices_of(pack: Path, source: str, **options: object) -> list[RawSlice]:
     findings = Findings()
     files = list_files(pack / "raw", findings=findings)
     units = READERS[source](files, options=ReadOptions(**options), findings=findings)
-    return [one for unit in units for one in unit.read(findings)]
+    return [slice_ for unit in units for slice_ in unit.read(findings)]
 
 
 def published(pack: Path, rows: list[dict[str, str]]) -> dict[str, Path]:
@@ -57,11 +57,11 @@ def test_pixels_and_classes_are_the_published_ones(
 ) -> None:
     """`least` slices are in both: the pack keeps a part of every archive's pictures."""
     rows = [row for row in catalogue(curated) if row["source"] == source]
-    found = published(pack, rows)
-    assert len(found) >= least
+    paths = published(pack, rows)
+    assert len(paths) >= least
     for row in rows:
-        if row["file_name"] in found:
-            path = found[row["file_name"]]
+        if row["file_name"] in paths:
+            path = paths[row["file_name"]]
             ours = (curated / row["picture"]).read_bytes()
             theirs = path.read_bytes()
             if source == "zhao":
@@ -96,13 +96,13 @@ def test_every_afshar_slice_bears_its_published_name(pack: Path) -> None:
         for path in (pack / "raw").rglob(f"{folder}/*.dcm")
     }
     slices = slices_of(pack, "afshar", labels=labels)
-    assert {one.file_name for one in slices} == set(labels)
+    assert {slice_.file_name for slice_ in slices} == set(labels)
     compared = 0
-    for one in slices:
-        path = pack / "curated_data" / CLASS_FOLDERS[one.label] / one.file_name
+    for slice_ in slices:
+        path = pack / "curated_data" / CLASS_FOLDERS[slice_.label] / slice_.file_name
         if path.is_file():
-            low, high = int(one.values.min()), int(one.values.max())
-            mine = np.rint((one.values - low) * (255.0 / (high - low)))
+            low, high = int(slice_.values.min()), int(slice_.values.max())
+            mine = np.rint((slice_.values - low) * (255.0 / (high - low)))
             np.testing.assert_array_equal(mine, decode_picture(path.read_bytes(), name="").pixels)
             compared += 1
     assert compared >= 3

@@ -27,18 +27,18 @@ RAMP = np.array([[-1024, -600, 0], [150, 1000, 3071]], np.int32)
 
 def test_published_stretch_is_what_sixteen_bit_pictures_get() -> None:
     """The rule by which the package turns 16-bit pictures to 8 bits, and the published one."""
-    done = render(raw(RAMP), window=None, orientation="published")
+    rendering = render(raw(RAMP), window=None, orientation="published")
     buffer = io.BytesIO()
     Image.fromarray((RAMP + 1024).astype(np.uint16)).save(buffer, format="PNG")
     expected = decode_picture(buffer.getvalue(), name="").pixels
-    np.testing.assert_array_equal(pixels(done.png), expected)
-    assert (done.rendering, done.low, done.high) == ("min-max", -1024, 3071)
+    np.testing.assert_array_equal(pixels(rendering.png), expected)
+    assert (rendering.rendering, rendering.low, rendering.high) == ("min-max", -1024, 3071)
 
 
 def test_window_clips_and_spreads() -> None:
-    done = render(raw(RAMP), window=WINDOWS["lung"], orientation="published")
-    assert pixels(done.png).tolist() == [[55, 128, 230], [255, 255, 255]]
-    assert (done.rendering, done.low, done.high) == ("-600/1500", -1350, 150)
+    rendering = render(raw(RAMP), window=WINDOWS["lung"], orientation="published")
+    assert pixels(rendering.png).tolist() == [[55, 128, 230], [255, 255, 255]]
+    assert (rendering.rendering, rendering.low, rendering.high) == ("-600/1500", -1350, 150)
 
 
 def test_flat_slice_is_black() -> None:
@@ -48,14 +48,16 @@ def test_flat_slice_is_black() -> None:
 
 def test_windows_do_not_apply_to_grey_levels() -> None:
     grey = np.array([[10, 20], [30, 40]], np.uint8)
-    done = render(raw(grey, unit="grey"), window=WINDOWS["lung"], orientation="published")
-    assert pixels(done.png).tolist() == [[0, 85], [170, 255]]
-    assert done.rendering == "min-max"
+    rendering = render(raw(grey, unit="grey"), window=WINDOWS["lung"], orientation="published")
+    assert pixels(rendering.png).tolist() == [[0, 85], [170, 255]]
+    assert rendering.rendering == "min-max"
 
 
 def test_pictures_of_the_source_stay_as_they_are() -> None:
-    done = render(raw(RAMP, unit="grey", published=b"bytes"), window=None, orientation="upright")
-    assert (done.png, done.rendering) == (b"bytes", "as published")
+    rendering = render(
+        raw(RAMP, unit="grey", published=b"bytes"), window=None, orientation="upright"
+    )
+    assert (rendering.png, rendering.rendering) == (b"bytes", "as published")
 
 
 @pytest.mark.parametrize("orientation", ["published", "upright"])
@@ -63,16 +65,16 @@ def test_upright_flips_picture_and_mask(orientation: str) -> None:
     mask = np.array([[255, 0, 0], [0, 0, 0]], np.uint8)
     turned = raw(RAMP, mask=mask, upright_turn="flip_vertical")
     plain = render(raw(RAMP, mask=mask), window=None, orientation=orientation)
-    done = render(turned, window=None, orientation=orientation)
-    assert done.is_flipped == (orientation == "upright")
-    assert done.mask_png is not None
+    rendering = render(turned, window=None, orientation=orientation)
+    assert rendering.is_flipped == (orientation == "upright")
+    assert rendering.mask_png is not None
     assert plain.mask_png is not None
     step = -1 if orientation == "upright" else 1
-    np.testing.assert_array_equal(pixels(done.png)[::step], pixels(plain.png))
-    np.testing.assert_array_equal(pixels(done.mask_png)[::step], mask)
+    np.testing.assert_array_equal(pixels(rendering.png)[::step], pixels(plain.png))
+    np.testing.assert_array_equal(pixels(rendering.mask_png)[::step], mask)
     np.testing.assert_array_equal(pixels(plain.mask_png), mask)
 
 
 def test_files_are_plain_grey_pngs() -> None:
-    done = render(raw(RAMP), window=None, orientation="published")
-    assert decode_picture(done.png, name="").is_plain_png
+    rendering = render(raw(RAMP), window=None, orientation="published")
+    assert decode_picture(rendering.png, name="").is_plain_png

@@ -26,10 +26,10 @@ from mgajax.imaging.lungs import LungRule
 def test_keeps_the_middle_and_leaves_out_apex_and_base() -> None:
     volume = chest(depth=21)
     got = select(volume, most_alike=1.1)
-    kept = np.flatnonzero(got.keep)
+    chosen = np.flatnonzero(got.keep)
     assert got.keep[10]
     assert not got.keep[[0, 1, 19, 20]].any()
-    assert (np.diff(kept) == 1).all(), "one run of slices"
+    assert (np.diff(chosen) == 1).all(), "one run of slices"
     assert set(got.reasons) == {"lung", "too little lung"}
     assert got.lung_shares[10] == pytest.approx(got.lung_shares.max(), abs=1e-3)
     assert got.lung_shares[10] > 0.3
@@ -90,14 +90,14 @@ def test_neighbours_that_look_the_same_are_thinned() -> None:
 def repeats(first: np.ndarray, second: np.ndarray, *, most_alike: float = MOST_ALIKE) -> bool:
     """Whether the second of two neighbours goes."""
     stays = np.array([True, False])
-    kept = thin([first, second], required=stays, candidate=~stays, most_alike=most_alike)
-    return not kept[1]
+    stays_on = thin([first, second], required=stays, candidate=~stays, most_alike=most_alike)
+    return not stays_on[1]
 
 
 def test_noise_does_not_hide_that_neighbours_repeat_each_other() -> None:
     plane, _ = chest_slice(openness=1.0)
     noise = np.random.default_rng(0).normal(0, 40, (2, *plane.shape))
-    first, second = (plane + one for one in noise)
+    first, second = (plane + grain for grain in noise)
     other, _ = chest_slice(openness=0.7)
     assert repeats(first, second)
     assert not repeats(first, other)
@@ -188,12 +188,14 @@ def test_bad_lists_are_refused(tmp_path: Path, text: str, message: str) -> None:
 def test_real_chest_is_cut_at_apex_and_base(shared: Path) -> None:
     raw = shared / "realdata" / "pack_dev" / "raw" / "COVID-CT-MD" / "COVID-19 subjects"
     findings = Findings()
-    files = [one for one in list_files(raw, findings=findings) if one.place.parts[0] == "P001"]
+    files = [file for file in list_files(raw, findings=findings) if file.place.parts[0] == "P001"]
     series = read_series(files, findings=findings)
     headers = sorted(series.headers, key=lambda header: header.instance)
     planes = [read_hounsfield(h.file.read(), name=h.file.origin) for h in headers]
     got = select(planes)
-    kept = [header.instance for header, keep in zip(headers, got.keep, strict=True) if keep]
-    assert kept == list(range(33, 122, 8)), "every eighth image is there; 1 is the neck, 145 below"
+    chosen = [header.instance for header, keep in zip(headers, got.keep, strict=True) if keep]
+    assert chosen == list(range(33, 122, 8)), (
+        "every eighth image is there; 1 is the neck, 145 below"
+    )
     assert 0.4 < got.lung_shares.max() < 0.5
     assert got.reasons[0] == "too little lung", "the trachea alone"

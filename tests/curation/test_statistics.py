@@ -163,17 +163,20 @@ def published_facts(shared: Path):
 def test_real_table1_is_the_papers_but_for_two_known_counts(published_facts) -> None:
     assert len(published_facts) == 17104
     assert is_whole_set(published_facts)
-    found = {
-        (one.source, one.class_name, one.quantity): (one.counted, one.paper)
-        for one in find_differences(published_facts)
+    counts = {
+        (difference.source, difference.class_name, difference.quantity): (
+            difference.counted,
+            difference.paper,
+        )
+        for difference in find_differences(published_facts)
     }
-    assert found == {
+    assert counts == {
         ("jun", "COVID-19", "cases"): (18, 20),
         ("afshar", "CAP", "cases"): (54, 60),
         ("all", "COVID-19", "cases"): (464, 466),
         ("all", "CAP", "cases"): (54, 60),
     }
-    assert all(one.reason for one in find_differences(published_facts))
+    assert all(difference.reason for difference in find_differences(published_facts))
 
 
 def test_real_table2_is_the_papers(published_facts, shared: Path) -> None:

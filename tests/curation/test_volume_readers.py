@@ -39,15 +39,17 @@ def read(
     findings = findings or Findings()
     chosen = ReadOptions(**options)
     units = READERS[source](list_files(root, findings=findings), options=chosen, findings=findings)
-    slices = [one for unit in units for one in pickle.loads(pickle.dumps(unit)).read(findings)]
-    assert all(one.source == source for one in slices)
+    slices = [
+        slice_ for unit in units for slice_ in pickle.loads(pickle.dumps(unit)).read(findings)
+    ]
+    assert all(slice_.source == source for slice_ in slices)
     assert len({unit.name for unit in units}) == len(units)
-    return {one.file_name: one for one in slices}
+    return {slice_.file_name: slice_ for slice_ in slices}
 
 
 def file(path: Path) -> SourceFile:
-    (found,) = [f for f in list_files(path.parent, findings=Findings()) if f.name == path.name]
-    return found
+    (match,) = [f for f in list_files(path.parent, findings=Findings()) if f.name == path.name]
+    return match
 
 
 # Morozov
@@ -61,17 +63,17 @@ def test_morozov_comes_back_exactly(tmp_path: Path, registry: str) -> None:
     normals = [f"16_Morozov_study_{s}_{k}.png" for s in ("0001", "0002") for k in range(3, 23)]
     lesioned = [f"16_Morozov_study_0255_{k}.png" for k in (9, 13, 14)]
     assert list(slices) == normals + lesioned
-    for name, one in slices.items():
+    for name, slice_ in slices.items():
         study, k = name.removesuffix(".png").removeprefix("16_Morozov_").rsplit("_", 1)
-        np.testing.assert_array_equal(one.values, volumes[study][:, :, int(k) - 1])
-        assert one.values.dtype == np.int16
-        assert (one.slice_index, one.position, one.unit) == (int(k), int(k), "HU")
-        assert one.is_selected_by_source
-        assert one.metadata["Country"] == "Russia"
-    one = slices["16_Morozov_study_0255_13.png"]
-    assert (one.label, one.patient_id) == (COVID, "study_id_255")
-    np.testing.assert_array_equal(one.mask, 255 * volumes["mask"][:, :, 12])
-    assert one.metadata["mask_file"] == "/masks/study_0255_mask.nii.gz"
+        np.testing.assert_array_equal(slice_.values, volumes[study][:, :, int(k) - 1])
+        assert slice_.values.dtype == np.int16
+        assert (slice_.slice_index, slice_.position, slice_.unit) == (int(k), int(k), "HU")
+        assert slice_.is_selected_by_source
+        assert slice_.metadata["Country"] == "Russia"
+    slice_ = slices["16_Morozov_study_0255_13.png"]
+    assert (slice_.label, slice_.patient_id) == (COVID, "study_id_255")
+    np.testing.assert_array_equal(slice_.mask, 255 * volumes["mask"][:, :, 12])
+    assert slice_.metadata["mask_file"] == "/masks/study_0255_mask.nii.gz"
     normal = slices["16_Morozov_study_0001_3.png"]
     assert (normal.label, normal.patient_id, normal.mask) == (0, "study_id_1", None)
     assert normal.metadata["study_file"] == "/studies/CT-0/study_0001.nii.gz"
@@ -86,7 +88,7 @@ def test_morozov_takes_the_published_run_where_its_table_is_given(tmp_path: Path
     (tmp_path / "meta_data_normal.csv").write_text(table)
     slices = read("morozov", tmp_path)
     numbers = {
-        study: [one.slice_index for name, one in slices.items() if study in name]
+        study: [slice_.slice_index for name, slice_ in slices.items() if study in name]
         for study in ("0001", "0002")
     }
     assert numbers["0001"] == list(range(2, 22))
@@ -98,10 +100,10 @@ def test_morozov_takes_the_published_run_where_its_table_is_given(tmp_path: Path
 def test_morozov_unlabelled_studies_are_read_on_request(tmp_path: Path) -> None:
     morozov_archive(tmp_path)
     slices = read("morozov", tmp_path, unlabelled="select")
-    unlabelled = [one for one in slices.values() if one.is_selected_by_source is None]
-    assert {one.patient_id for one in unlabelled} == {"study_id_256", "study_id_939"}
+    unlabelled = [slice_ for slice_ in slices.values() if slice_.is_selected_by_source is None]
+    assert {slice_.patient_id for slice_ in unlabelled} == {"study_id_256", "study_id_939"}
     assert len(unlabelled) == 48
-    assert all(one.label == COVID and one.mask is None for one in unlabelled)
+    assert all(slice_.label == COVID and slice_.mask is None for slice_ in unlabelled)
 
 
 def test_a_radiologists_labels_win(tmp_path: Path) -> None:
@@ -124,7 +126,7 @@ def test_morozov_masks_without_volumes_are_reported(tmp_path: Path) -> None:
     (tmp_path / "studies/CT-0/study_0002.nii.gz").unlink()
     findings = Findings()
     slices = read("morozov", tmp_path, findings=findings)
-    assert {one.patient_id for one in slices.values()} == {"study_id_1"}
+    assert {slice_.patient_id for slice_ in slices.values()} == {"study_id_1"}
     assert findings.names(Finding.MASK_WITHOUT_VOLUME) == ("masks/study_0255_mask.nii.gz",)
     assert findings.names(Finding.LISTED_NOT_FOUND) == ("studies/CT-0/study_0002.nii.gz",)
 
@@ -169,15 +171,17 @@ def test_jun_comes_back_exactly(tmp_path: Path, style: str) -> None:
         "14_Jun_radiopaedia_14_85914_0_case13_2.png",
         "14_Jun_radiopaedia_14_85914_0_case13_4.png",
     ]
-    for name, one in slices.items():
+    for name, slice_ in slices.items():
         stem, k = name.removesuffix(".png").removeprefix("14_Jun_").rsplit("_", 1)
         turn = np.flipud if "radiopaedia" in name else np.asarray
         for field, key in (("values", ""), ("mask", " infection"), ("lungs", " lungs")):
             upright = drawn[stem + key][:, :, int(k) - 1]
             expected = upright if field == "values" else 255 * upright
-            np.testing.assert_array_equal(turn(getattr(one, field)), expected, err_msg=name + field)
-        assert one.label == COVID
-        assert one.reason == "lesion mask"
+            np.testing.assert_array_equal(
+                turn(getattr(slice_, field)), expected, err_msg=name + field
+            )
+        assert slice_.label == COVID
+        assert slice_.reason == "lesion mask"
     hounsfield, grey = slices["14_Jun_coronacases_case3_2.png"], list(slices.values())[-1]
     assert (hounsfield.unit, hounsfield.upright_turn, hounsfield.patient_id) == (
         "HU",
@@ -204,11 +208,11 @@ def test_jun_combined_mask_stands_in_for_the_others(tmp_path: Path) -> None:
     for folder in ("Infection_Mask", "Lung_Mask"):
         for path in (tmp_path / folder).iterdir():
             path.unlink()
-    one = read("jun", tmp_path)["14_Jun_coronacases_case3_4.png"]
-    np.testing.assert_array_equal(one.mask, 255 * drawn["coronacases_case3 infection"][:, :, 3])
-    np.testing.assert_array_equal(one.lungs, 255 * drawn["coronacases_case3 lungs"][:, :, 3])
+    slice_ = read("jun", tmp_path)["14_Jun_coronacases_case3_4.png"]
+    np.testing.assert_array_equal(slice_.mask, 255 * drawn["coronacases_case3 infection"][:, :, 3])
+    np.testing.assert_array_equal(slice_.lungs, 255 * drawn["coronacases_case3 lungs"][:, :, 3])
     other = read("jun", tmp_path, jun_infection=(2, 3))
-    assert other["14_Jun_coronacases_case3_4.png"].mask.sum() > one.mask.sum()
+    assert other["14_Jun_coronacases_case3_4.png"].mask.sum() > slice_.mask.sum()
 
 
 def test_jun_without_any_infection_mask_is_left_out_or_selected(tmp_path: Path) -> None:
@@ -219,10 +223,10 @@ def test_jun_without_any_infection_mask_is_left_out_or_selected(tmp_path: Path) 
     assert all("radiopaedia" in name for name in read("jun", tmp_path, findings=findings))
     assert "coronacases_003" in findings.names(Finding.NO_LABEL_ROW)[0]
     slices = read("jun", tmp_path, unlabelled="select")
-    unmasked = [one for name, one in slices.items() if "coronacases" in name]
+    unmasked = [slice_ for name, slice_ in slices.items() if "coronacases" in name]
     assert len(unmasked) == 6
-    assert all(one.is_selected_by_source is None and one.mask is None for one in unmasked)
-    assert all(one.lungs is not None for one in unmasked)
+    assert all(slice_.is_selected_by_source is None and slice_.mask is None for slice_ in unmasked)
+    assert all(slice_.lungs is not None for slice_ in unmasked)
 
 
 def test_lung_masks_decide_where_grey_levels_cannot(tmp_path: Path) -> None:
@@ -246,9 +250,9 @@ def test_a_damaged_volume_is_reported_and_the_others_stay(tmp_path: Path) -> Non
     report = curate(raw, out=tmp_path / "out")
     assert report.by_group == {"COVID-19/morozov": 3, "Normal/morozov": 20}
     assert report.damaged == 1
-    (told,) = report.findings["damaged_source_file"]["examples"]
-    assert told.startswith("studies/CT-0/study_0001.nii.gz: no complete NIfTI volume (")
-    assert told.endswith("download it again")
+    (example,) = report.findings["damaged_source_file"]["examples"]
+    assert example.startswith("studies/CT-0/study_0001.nii.gz: no complete NIfTI volume (")
+    assert example.endswith("download it again")
 
 
 def test_scans_in_another_archives_folder_are_not_juns(tmp_path: Path) -> None:
@@ -260,7 +264,7 @@ def test_scans_in_another_archives_folder_are_not_juns(tmp_path: Path) -> None:
 
 
 def test_case_numbers_are_those_of_the_published_names() -> None:
-    stems = [jun.published_stem(f"radiopaedia_{one}.nii.gz") for one in jun.RADIOPAEDIA]
+    stems = [jun.published_stem(f"radiopaedia_{case}.nii.gz") for case in jun.RADIOPAEDIA]
     assert [int(stem.rsplit("case", 1)[1]) for stem in stems if stem] == list(range(11, 21))
     assert jun.published_stem("coronacases_010.nii.gz") == "14_Jun_coronacases_case10"
     assert jun.published_stem("coronacases_011.nii.gz") is None
@@ -270,17 +274,25 @@ def test_case_numbers_are_those_of_the_published_names() -> None:
 # MedSeg
 
 
-@pytest.mark.parametrize(("effusion", "wanted"), [("lesion", (1, 2, 3)), ("background", (1, 2))])
-def test_medseg_comes_back_exactly(tmp_path: Path, effusion: str, wanted: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(
+    ("effusion", "lesion_labels"), [("lesion", (1, 2, 3)), ("background", (1, 2))]
+)
+def test_medseg_comes_back_exactly(
+    tmp_path: Path, effusion: str, lesion_labels: tuple[int, ...]
+) -> None:
     upright, labels = medseg_archive(tmp_path)
     findings = Findings()
     slices = read("medseg", tmp_path, findings=findings, effusion=effusion)
     assert list(slices) == [f"13_Bjorke_{k}.png" for k in range(1, 6)]
-    for k, one in enumerate(slices.values()):
-        np.testing.assert_array_equal(np.flipud(one.values), upright[:, :, k])
-        expected = np.where(np.isin(labels[:, :, k], wanted), 255, 0)
-        np.testing.assert_array_equal(np.flipud(one.mask), expected)
-        assert (one.upright_turn, one.position, one.patient_id) == ("flip_vertical", None, "all")
+    for k, slice_ in enumerate(slices.values()):
+        np.testing.assert_array_equal(np.flipud(slice_.values), upright[:, :, k])
+        expected = np.where(np.isin(labels[:, :, k], lesion_labels), 255, 0)
+        np.testing.assert_array_equal(np.flipud(slice_.mask), expected)
+        assert (slice_.upright_turn, slice_.position, slice_.patient_id) == (
+            "flip_vertical",
+            None,
+            "all",
+        )
     assert findings.names(Finding.PEOPLE_POOLED) == ("tr_im.nii.gz",)
     assert findings.names(Finding.NOT_TAKEN) == ("val_im.nii.gz",)
     assert not findings.damaged()
@@ -293,7 +305,7 @@ def test_medseg_people_come_from_the_published_table(tmp_path: Path) -> None:
     (tmp_path / "meta_data_covid.csv").write_text(table, encoding="cp1252")
     findings = Findings()
     slices = read("medseg", tmp_path, findings=findings)
-    people = [one.patient_id for one in slices.values()]
+    people = [slice_.patient_id for slice_ in slices.values()]
     assert people == ["SIRM_Case_0", "SIRM_Case_1", "SIRM_Case_1", "SIRM_Case_2", "all"]
     assert slices["13_Bjorke_2.png"].metadata["Age"] == "42"
     assert "Gender" not in slices["13_Bjorke_2.png"].metadata

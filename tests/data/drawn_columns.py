@@ -87,11 +87,11 @@ def full_size_columns(seed: int) -> SliceTable:
 
 def parts_of_patients(columns: SliceTable, assignment: np.ndarray) -> dict[str, set[int]]:
     """Every patient's set of split codes, left-out rows ignored; computed the plain way."""
-    seen: dict[str, set[int]] = {}
+    parts: dict[str, set[int]] = {}
     for patient, code in zip(columns.patients.tolist(), assignment.tolist(), strict=True):
         if code >= 0:
-            seen.setdefault(patient, set()).add(code)
-    return seen
+            parts.setdefault(patient, set()).add(code)
+    return parts
 
 
 def assert_whole_patients(table: SliceTable, split: Split) -> None:
@@ -108,6 +108,12 @@ def assert_sources_balanced(table: SliceTable, split: Split, *, large: int, off:
             rows = of_class & (table.sources == source)
             for code in range(len(SPLITS)):
                 share = (split.assignment[rows] == code).mean()
-                wanted = (split.assignment[of_class] == code).mean()
+                expected_share = (split.assignment[of_class] == code).mean()
                 if rows.sum() >= large:
-                    assert abs(share - wanted) <= off, (label, source, code, share, wanted)
+                    assert abs(share - expected_share) <= off, (
+                        label,
+                        source,
+                        code,
+                        share,
+                        expected_share,
+                    )

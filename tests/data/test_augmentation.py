@@ -84,11 +84,11 @@ def test_flip_is_exact_and_as_frequent_as_asked() -> None:
     mirrored = []
     for step in range(13):
         varied, _ = augment(keys(step=step), same, jnp.zeros_like(same), settings=only(flip=0.3))
-        other, kept = (
+        other, unflipped = (
             np.abs(np.asarray(varied) - np.asarray(unvaried)).max(axis=(1, 2, 3)) < 1e-5
             for unvaried in (same[:, :, ::-1], same)
         )
-        assert (other ^ kept).all()
+        assert (other ^ unflipped).all()
         mirrored += other.tolist()
     assert 0.2 < np.mean(mirrored) < 0.4
 
@@ -170,9 +170,9 @@ def test_sampling_is_bilinear() -> None:
 def test_grey_levels_change_but_background_and_mask_do_not(name: str) -> None:
     source = pictures()
     masks = mask_to_float(source)
-    varied, kept = augment(keys(), to_float(source), masks, settings=only(**{name: 0.3}))
+    varied, varied_masks = augment(keys(), to_float(source), masks, settings=only(**{name: 0.3}))
     levels = grey(varied)
-    np.testing.assert_allclose(kept, masks, atol=1e-7)
+    np.testing.assert_allclose(varied_masks, masks, atol=1e-7)
     np.testing.assert_allclose(levels[source == 0], 0.0, atol=1e-6)
     assert levels.min() > -1e-6
     assert levels.max() < 1 + 1e-6
@@ -249,19 +249,22 @@ def pairs() -> jax.Array:
 
 def test_lines_give_the_numbers_of_neighbours_where_nothing_turns() -> None:
     settings = only(flip=0.5, scale=0.2, translate=0.1)
-    found = matrices(settings)
+    transforms = matrices(settings)
     np.testing.assert_allclose(
-        by_lines(pairs(), found, settings), BY_NEIGHBOURS(pairs(), found), rtol=0, atol=2e-5
+        by_lines(pairs(), transforms, settings),
+        BY_NEIGHBOURS(pairs(), transforms),
+        rtol=0,
+        atol=2e-5,
     )
 
 
 def exact(settings: Augmentation) -> tuple[np.ndarray, np.ndarray]:
     """Drawn matrices, and smooth pictures of known formula at the places that they name."""
-    found = np.asarray(matrices(settings), np.float64)
+    transforms = np.asarray(matrices(settings), np.float64)
     y, x = np.mgrid[:SIDE, :SIDE] - (SIDE - 1) / 2
     points = np.stack([y, x, np.ones_like(y)])
-    places = np.einsum("bij,jhw->bihw", found, points)
-    return found, waves(places[:, 0], places[:, 1])
+    places = np.einsum("bij,jhw->bihw", transforms, points)
+    return transforms, waves(places[:, 0], places[:, 1])
 
 
 def waves(y: np.ndarray, x: np.ndarray) -> np.ndarray:

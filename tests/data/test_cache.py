@@ -64,16 +64,16 @@ def assert_same(first: PreparedSet, second: PreparedSet) -> None:
 
 
 def test_rows_are_the_prepared_slices(built: Path) -> None:
-    done = open_prepared_set(built, settings=SETTINGS)
-    assert done.images.shape == done.masks.shape == (18, 32, 32, 1)
+    prepared = open_prepared_set(built, settings=SETTINGS)
+    assert prepared.images.shape == prepared.masks.shape == (18, 32, 32, 1)
     for row, image, mask in iter_encoded(built):
         pictures = [np.asarray(Image.open(io.BytesIO(data))) for data in (image, mask)]
         alone = prepare(*pictures, settings=SETTINGS)
-        np.testing.assert_array_equal(done.images[row, ..., 0], alone.image)
-        np.testing.assert_array_equal(done.masks[row, ..., 0], alone.mask)
-        assert tuple(done.boxes[row]) == alone.box
-    assert done.usable.all()
-    np.testing.assert_array_equal(done.table.file_names, read_table(built).file_names)
+        np.testing.assert_array_equal(prepared.images[row, ..., 0], alone.image)
+        np.testing.assert_array_equal(prepared.masks[row, ..., 0], alone.mask)
+        assert tuple(prepared.boxes[row]) == alone.box
+    assert prepared.usable.all()
+    np.testing.assert_array_equal(prepared.table.file_names, read_table(built).file_names)
 
 
 def test_second_opening_reuses_the_first(built: Path, builds: list[int]) -> None:
@@ -85,9 +85,9 @@ def test_second_opening_reuses_the_first(built: Path, builds: list[int]) -> None
 
 def test_opened_arrays_are_read_only_maps(built: Path) -> None:
     open_prepared_set(built, settings=SETTINGS)
-    done = open_prepared_set(built.parent, settings=SETTINGS)
-    assert isinstance(done.images, np.memmap)
-    assert not done.images.flags.writeable
+    prepared = open_prepared_set(built.parent, settings=SETTINGS)
+    assert isinstance(prepared.images, np.memmap)
+    assert not prepared.images.flags.writeable
 
 
 def test_opening_needs_no_tfds(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -261,17 +261,17 @@ def test_few_damaged_slices_are_left_out(
 ) -> None:
     built = build(tmp_path, damage=5)
     monkeypatch.setattr(cache, "MAX_DAMAGED", 0.1)
-    done = open_prepared_set(built, settings=SETTINGS)
-    (row,) = np.flatnonzero(~done.usable)
-    assert done.table.file_names[row] == "17_Zhao_5%1.png"
-    assert done.notes[row] == cache.DAMAGED
-    assert not done.images[row].any()
+    prepared = open_prepared_set(built, settings=SETTINGS)
+    (row,) = np.flatnonzero(~prepared.usable)
+    assert prepared.table.file_names[row] == "17_Zhao_5%1.png"
+    assert prepared.notes[row] == cache.DAMAGED
+    assert not prepared.images[row].any()
     message = capsys.readouterr().err
     assert "1 of 18 slices cannot be decoded: 17_Zhao_5%1.png" in message
     whole = open_prepared_set(original, settings=SETTINGS, cache_dir=tmp_path / "whole")
-    others = np.argsort(whole.table.file_names), np.argsort(done.table.file_names)
-    keep = done.usable[others[1]]
-    np.testing.assert_array_equal(whole.images[others[0]][keep], done.images[others[1]][keep])
+    others = np.argsort(whole.table.file_names), np.argsort(prepared.table.file_names)
+    keep = prepared.usable[others[1]]
+    np.testing.assert_array_equal(whole.images[others[0]][keep], prepared.images[others[1]][keep])
 
 
 def test_many_damaged_slices_are_fatal(tmp_path: Path) -> None:

@@ -33,10 +33,10 @@ def test_a_users_words_come_first() -> None:
 def test_all_unknown_words_are_named_with_the_option() -> None:
     with pytest.raises(DataError) as error:
         ClassWords().codes(["covid", "non-covid", "b"], where="set", kind="folder")
-    told = str(error.value)
-    assert "folder 'non-covid', 'b'" in told
-    assert "--classes non-covid=Normal" in told
-    assert "healthy" in told
+    message = str(error.value)
+    assert "folder 'non-covid', 'b'" in message
+    assert "--classes non-covid=Normal" in message
+    assert "healthy" in message
 
 
 @pytest.mark.parametrize(

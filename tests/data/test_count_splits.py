@@ -114,8 +114,8 @@ def test_a_set_that_lacks_a_few_slices_stays_within_a_slice_of_table_2():
     keep[np.random.default_rng(0).choice(len(keep), 9, replace=False)] = False
     table = full.select(keep)
     split = default_split(table, seed=0)
-    for part, wanted in TABLE2.items():
-        for name, count in wanted.items():
+    for part, printed in TABLE2.items():
+        for name, count in printed.items():
             assert abs(split.counts(table.labels)[part][name] - count) <= 9
     assert split.name == "default"
 

@@ -66,9 +66,9 @@ def test_whose_masks_are_known(
         [CLASS_NAMES.index("Normal"), 1, 1, 2, 1],
         ["none", "annotated", "predicted", "annotated", "none"],
     )
-    found = known_masks(table, normal_mask=normal, mask_origins=origins)
-    assert found.dtype == np.float32
-    assert found.tolist() == expected
+    known = known_masks(table, normal_mask=normal, mask_origins=origins)
+    assert known.dtype == np.float32
+    assert known.tolist() == expected
 
 
 def test_each_example_is_in_the_split_that_was_chosen(built: Path) -> None:

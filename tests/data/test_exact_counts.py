@@ -53,11 +53,11 @@ def test_closest_pair_is_as_close_as_the_best_of_all_assignments(seed: int):
     open_parts = drawn_open_parts(rng, 6) if seed % 2 else np.ones((6, 3), bool)
     sums = brute_force_sums(sizes, open_parts)
     best = min(abs(a - v) + abs(b - t) + abs((a + b) - (v + t)) for a, b in sums)
-    found = make_sum_table(
+    table = make_sum_table(
         sizes, open_parts=open_parts, goal=np.array([total - v - t, v, t])
     ).closest(v, t)
-    assert found[2] == best
-    assert abs(found[0] - v) + abs(found[1] - t) + abs(found[0] + found[1] - v - t) == best
+    assert table[2] == best
+    assert abs(table[0] - v) + abs(table[1] - t) + abs(table[0] + table[1] - v - t) == best
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -28,24 +28,24 @@ def top(tmp_path: Path) -> Path:
 
 
 def test_folders_are_classes_and_what_lies_about_is_told(top: Path) -> None:
-    found = files_of_folders(top, words=ClassWords())
-    assert [(file.path.name, file.label) for file in found.files] == [
+    files = files_of_folders(top, words=ClassWords())
+    assert [(file.path.name, file.label) for file in files.files] == [
         ("2.png", 0),
         ("10.png", 0),
         ("a.png", 1),
     ]
-    assert found.names() == ["Healthy/2.png", "Healthy/10.png", "covid/P1/a.png"]
-    assert found.left_out == (f"{top / 'x.png'}: in no folder of a class",)
-    assert found.notes == (
+    assert files.names() == ["Healthy/2.png", "Healthy/10.png", "covid/P1/a.png"]
+    assert files.left_out == (f"{top / 'x.png'}: in no folder of a class",)
+    assert files.notes == (
         "folder pneumonia holds no slice",
         "1 files are no picture, DICOM or NIfTI (.txt 1)",
     )
 
 
 def test_a_folder_can_be_left_out(top: Path) -> None:
-    found = files_of_folders(top, words=read_class_words("covid=none"))
-    assert {file.label for file in found.files} == {0}
-    assert "folder covid is left out" in found.notes
+    files = files_of_folders(top, words=read_class_words("covid=none"))
+    assert {file.label for file in files.files} == {0}
+    assert "folder covid is left out" in files.notes
 
 
 def test_folders_that_say_nothing(top: Path, tmp_path: Path) -> None:
@@ -74,12 +74,12 @@ def test_a_table_with_all_its_columns(top: Path) -> None:
         ";;;;",
         "B;healthy;Healthy/2.png;;3",
     )
-    found = files_of_table(path, words=ClassWords())
-    assert [(file.label, file.patient, file.source, file.plane) for file in found.files] == [
+    files = files_of_table(path, words=ClassWords())
+    assert [(file.label, file.patient, file.source, file.plane) for file in files.files] == [
         (1, "A", "north", 0),
         (0, "B", "unknown", 3),
     ]
-    assert found.names() == ["covid/P1/a.png", "Healthy/2.png"]
+    assert files.names() == ["covid/P1/a.png", "Healthy/2.png"]
 
 
 def test_folders_and_a_table_of_the_same_files_have_the_same_names(top: Path, tmp_path) -> None:
@@ -91,9 +91,9 @@ def test_folders_and_a_table_of_the_same_files_have_the_same_names(top: Path, tm
 
 def test_missing_files_are_named_and_take_no_others_with_them(top: Path) -> None:
     path = table(top, "file,label", "Healthy/2.png,normal", "gone.png,covid")
-    found = files_of_table(path, words=ClassWords())
-    assert len(found.files) == 1
-    assert found.left_out == (f"{top / 'gone.png'}: no such file (slices.csv, line 3)",)
+    files = files_of_table(path, words=ClassWords())
+    assert len(files.files) == 1
+    assert files.left_out == (f"{top / 'gone.png'}: no such file (slices.csv, line 3)",)
 
 
 @pytest.mark.parametrize(

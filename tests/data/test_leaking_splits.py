@@ -50,7 +50,7 @@ def test_it_has_the_built_counts_of_every_class_and_spreads_patients(seed: int):
     assert split.counts(TABLE.labels) == base.counts(TABLE.labels)
     np.testing.assert_array_equal(split.indices("unused"), range(7))
     parts = parts_of_patients(TABLE, split.assignment)
-    assert sum(len(one) > 1 for one in parts.values()) > 0.7 * len(parts)
+    assert sum(len(codes) > 1 for codes in parts.values()) > 0.7 * len(parts)
     np.testing.assert_array_equal(split.assignment, leaking(seed=seed).assignment)
     assert (split.assignment != leaking(seed=seed + 1).assignment).mean() > 0.1
 
@@ -65,7 +65,7 @@ def test_it_says_that_it_leaks():
     split = leaking()
     assert (split.name, split.leaks) == ("leaking_slices", True)
     parts = parts_of_patients(TABLE, split.assignment)
-    several = sum(len(one) > 1 for one in parts.values())
+    several = sum(len(codes) > 1 for codes in parts.values())
     (note,) = split.notes
     assert f"LEAKS: {several} of {len(parts)} patients stand in several splits" in note
 

@@ -19,8 +19,8 @@ REAL = SHARED / "extra" / "jun_clahe256"
 SMALL = Preparation(image_size=64)
 
 
-def dice(one: np.ndarray, other: np.ndarray) -> float:
-    return float(2 * (one & other).sum() / (one.sum() + other.sum()))
+def dice(first: np.ndarray, other: np.ndarray) -> float:
+    return float(2 * (first & other).sum() / (first.sum() + other.sum()))
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +39,10 @@ def test_drawn_patients_of_every_source(patients: list[PhantomSlice], side: int)
     settings = Preparation(image_size=side)
     scores = []
     for drawn in patients:
-        one = prepare(drawn.image, drawn.lesion_mask, settings=settings)
+        prepared = prepare(drawn.image, drawn.lesion_mask, settings=settings)
         truth = prepare(drawn.image, drawn.lung_mask, settings=settings).mask > 127
-        found = lungs_of(one)
-        scores.append(dice(found > 127, truth))
+        lungs = lungs_of(prepared)
+        scores.append(dice(lungs > 127, truth))
     assert np.mean(scores) > 0.97
     assert min(scores) > 0.85
 
@@ -65,8 +65,8 @@ def test_real_slices_against_outlines_by_people() -> None:
         )
         masks = (np.where(mask > 0, np.uint8(255), np.uint8(0)) for mask in (lesion, outlined))
         ill, truth = (prepare(grey, mask, settings=Preparation()) for mask in masks)
-        found = lungs_of(ill)
-        scores.append(dice(found > 127, truth.mask > 127))
+        lungs = lungs_of(ill)
+        scores.append(dice(lungs > 127, truth.mask > 127))
     assert len(scores) == 56
     # The worst are below the open lungs, where gas in the bowel is dark too; curation drops those.
     assert np.median(scores) > 0.95

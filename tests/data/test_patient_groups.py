@@ -42,7 +42,7 @@ def test_unusable_columns_are_refused(changes: dict[str, Any], message: str):
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("spelling", "other"),
     [
         ("jun/\xa074724", "jun/74724"),
         ("zhao/Zhao_Patient 180 ", "zhao/Zhao_Patient 180"),
@@ -50,8 +50,8 @@ def test_unusable_columns_are_refused(changes: dict[str, Any], message: str):
         ("jun/74724", "jun /74724"),
     ],
 )
-def test_spellings_of_one_id_are_one_patient(one: str, other: str):
-    patients = np.array([one, other, "jun/another"])
+def test_spellings_of_one_id_are_one_patient(spelling: str, other: str):
+    patients = np.array([spelling, other, "jun/another"])
     with pytest.raises(LeakageError, match="in train and validation"):
         assert_patient_disjoint(Split("bad", np.array([0, 1, 2], np.int8)), patients)
     assert_patient_disjoint(Split("good", np.array([0, 0, 2], np.int8)), patients)

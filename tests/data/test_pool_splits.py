@@ -135,11 +135,13 @@ def test_the_left_out_source_is_the_test_set_and_double_identities_do_not_leak()
     table = drawn_columns(0, patients=40)
     patients = table.patients.copy()
     zhao = np.flatnonzero(table.sources == "zhao")[0]
-    one, jun = patients[zhao], patients[np.flatnonzero(table.sources == "jun")[0]]
-    patients[patients == one] = jun
+    identity, jun = patients[zhao], patients[np.flatnonzero(table.sources == "jun")[0]]
+    patients[patients == identity] = jun
     split = leave_one_source_out(replace(table, patients=patients), source="jun", seed=0)
     np.testing.assert_array_equal(split.assignment == 2, table.sources == "jun")
-    np.testing.assert_array_equal(split.indices("unused"), np.flatnonzero(table.patients == one))
+    np.testing.assert_array_equal(
+        split.indices("unused"), np.flatnonzero(table.patients == identity)
+    )
     assert "patients in other sources are left out" in split.notes[-1]
     assert_patient_disjoint(split, patients)
 

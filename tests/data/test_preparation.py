@@ -17,33 +17,33 @@ from mgajax.errors import ConfigError, DataError
 @pytest.mark.parametrize("level", [0, 130, 255])
 def test_blank_slice_is_kept_whole_and_flagged(level: int) -> None:
     image = np.full((40, 50), level, np.uint8)
-    done = prepare(image, np.zeros_like(image), settings=Preparation(image_size=32))
-    assert done.flags == ("blank",)
-    assert done.box == (0, 0, 40, 50)
-    assert set(np.unique(done.image)) <= {0, level}
+    prepared = prepare(image, np.zeros_like(image), settings=Preparation(image_size=32))
+    assert prepared.flags == ("blank",)
+    assert prepared.box == (0, 0, 40, 50)
+    assert set(np.unique(prepared.image)) <= {0, level}
 
 
 def test_slice_without_a_body_is_kept_whole_and_flagged() -> None:
     image = np.zeros((128, 128), np.uint8)
     image[60:64, 60:64] = 200
-    done = prepare(image, image, settings=Preparation(image_size=64))
-    assert done.flags == ("whole",)
-    assert done.box == (0, 0, 128, 128)
-    assert done.image.max() > 100
+    prepared = prepare(image, image, settings=Preparation(image_size=64))
+    assert prepared.flags == ("whole",)
+    assert prepared.box == (0, 0, 128, 128)
+    assert prepared.image.max() > 100
 
 
 def test_one_pixel() -> None:
     image = np.array([[7]], np.uint8)
-    done = prepare(image, image, settings=Preparation(image_size=8))
-    assert done.flags == ("blank",)
+    prepared = prepare(image, image, settings=Preparation(image_size=8))
+    assert prepared.flags == ("blank",)
 
 
 def test_background_is_zero_and_the_box_fits() -> None:
     drawn = draw(512, rendering="table")
     settings = Preparation(image_size=512, crop="none")
-    done = prepare(drawn["image"], drawn["mask"], settings=settings)
+    prepared = prepare(drawn["image"], drawn["mask"], settings=settings)
     outside = ~drawn["body"]
-    assert (done.image[outside] == 0).mean() > 0.98
+    assert (prepared.image[outside] == 0).mean() > 0.98
     rows, columns = (np.flatnonzero(drawn["body"].any(axis=axis)) for axis in (1, 0))
     box = prepare(drawn["image"], drawn["mask"], settings=Preparation(margin=0.0)).box
     edges = (rows[0], columns[0], rows[-1] + 1, columns[-1] + 1)
@@ -53,9 +53,9 @@ def test_background_is_zero_and_the_box_fits() -> None:
 def test_kept_background_and_levels_are_the_slice_itself() -> None:
     drawn = draw(256)
     settings = Preparation(image_size=256, background="keep", crop="none", normalise="none")
-    done = prepare(drawn["image"], drawn["mask"], settings=settings)
-    np.testing.assert_array_equal(done.image, drawn["image"])
-    np.testing.assert_array_equal(done.mask, drawn["mask"])
+    prepared = prepare(drawn["image"], drawn["mask"], settings=settings)
+    np.testing.assert_array_equal(prepared.image, drawn["image"])
+    np.testing.assert_array_equal(prepared.mask, drawn["mask"])
 
 
 def test_normalisation_undoes_the_rendering() -> None:
@@ -83,8 +83,8 @@ def test_outliers_do_not_set_the_scale() -> None:
 
 def test_anatomy_keeps_its_proportions() -> None:
     drawn = draw(400)
-    done = prepare(drawn["image"], drawn["mask"], settings=Preparation(margin=0.0))
-    rows, columns = (np.flatnonzero(done.image.any(axis=axis)) for axis in (1, 0))
+    prepared = prepare(drawn["image"], drawn["mask"], settings=Preparation(margin=0.0))
+    rows, columns = (np.flatnonzero(prepared.image.any(axis=axis)) for axis in (1, 0))
     assert len(columns) == 224
     assert len(rows) / len(columns) == pytest.approx(0.3 / 0.42, abs=0.02)
     filled = prepare(
@@ -100,9 +100,9 @@ def test_mask_follows_the_picture(size: int, aspect: str) -> None:
     drawn = draw(size)
     settings = Preparation(aspect=aspect, normalise="none", background="keep")
     marked = np.where(drawn["mask"] > 0, 255, drawn["image"] // 2).astype(np.uint8)
-    done = prepare(marked, drawn["mask"], settings=settings)
-    lesion = (done.image > 137).astype(float)
-    mask = done.mask / 255.0
+    prepared = prepare(marked, drawn["mask"], settings=settings)
+    lesion = (prepared.image > 137).astype(float)
+    mask = prepared.mask / 255.0
     assert mask.sum() == pytest.approx(lesion.sum(), rel=0.06)
     grid = np.mgrid[:224, :224]
     centres = [(grid * part).sum(axis=(1, 2)) / part.sum() for part in (mask, lesion)]
@@ -112,20 +112,20 @@ def test_mask_follows_the_picture(size: int, aspect: str) -> None:
 def test_mask_is_soft_by_area() -> None:
     drawn = draw(512)
     settings = Preparation(image_size=64, crop="none", background="keep")
-    done = prepare(drawn["image"], drawn["mask"], settings=settings)
+    prepared = prepare(drawn["image"], drawn["mask"], settings=settings)
     blocks = drawn["mask"].reshape(64, 8, 64, 8).mean(axis=(1, 3))
-    np.testing.assert_allclose(done.mask, blocks, atol=1)
-    assert len(np.unique(done.mask)) > 2
+    np.testing.assert_allclose(prepared.mask, blocks, atol=1)
+    assert len(np.unique(prepared.mask)) > 2
 
 
 def test_placement_tells_where_the_box_went() -> None:
     drawn = draw(300)
     settings = Preparation(margin=0.0, background="keep", normalise="none")
-    done = prepare(np.maximum(drawn["image"], 1), drawn["mask"], settings=settings)
-    top, left, bottom, right = placement(done.box, settings=settings)
+    prepared = prepare(np.maximum(drawn["image"], 1), drawn["mask"], settings=settings)
+    top, left, bottom, right = placement(prepared.box, settings=settings)
     inside = np.zeros((224, 224), bool)
     inside[top:bottom, left:right] = True
-    np.testing.assert_array_equal(done.image > 0, inside)
+    np.testing.assert_array_equal(prepared.image > 0, inside)
 
 
 def test_lesion_outside_the_foreground_is_flagged() -> None:

@@ -20,14 +20,16 @@ def restored(
 ) -> np.ndarray:
     """Share of lesion [h, w] after the way to the prepared square and back."""
     turn = slice(None, None, -1 if flags else 1)
-    done = prepare(image[turn], mask[turn], settings=settings)
+    prepared = prepare(image[turn], mask[turn], settings=settings)
     height, width = image.shape
-    values = done.mask.astype(np.float32) / np.float32(255)
-    return restore(values, box=done.box, height=height, width=width, settings=settings, flags=flags)
+    values = prepared.mask.astype(np.float32) / np.float32(255)
+    return restore(
+        values, box=prepared.box, height=height, width=width, settings=settings, flags=flags
+    )
 
 
-def overlap(found: np.ndarray, true: np.ndarray) -> float:
-    return (found & true).sum() / (found | true).sum()
+def overlap(predicted: np.ndarray, true: np.ndarray) -> float:
+    return (predicted & true).sum() / (predicted | true).sum()
 
 
 @pytest.mark.parametrize("orientation", ["stored", "upright"])
@@ -41,9 +43,9 @@ def test_a_lesion_comes_back_to_its_place(
     drawn = {name: picture[part] for name, picture in draw(size).items()}
     settings = Preparation(aspect=aspect, orientation=orientation)
     flags = "upside_down" if orientation == "upright" else ""
-    found = restored(drawn["image"], drawn["mask"], settings=settings, flags=flags)
-    assert found.shape == drawn["image"].shape
-    assert overlap(found >= 0.5, drawn["mask"] > 0) > 0.95
+    actual = restored(drawn["image"], drawn["mask"], settings=settings, flags=flags)
+    assert actual.shape == drawn["image"].shape
+    assert overlap(actual >= 0.5, drawn["mask"] > 0) > 0.95
 
 
 @pytest.mark.parametrize("shape", [(300, 120), (90, 400), (512, 511)])
@@ -56,8 +58,8 @@ def test_any_shape_and_corner(shape: tuple[int, int], aspect: str) -> None:
     for centre in ((0.15, 0.2), (0.85, 0.2), (0.15, 0.8)):
         inside = ((y / height - centre[0]) / 0.12) ** 2 + ((x / width - centre[1]) / 0.15) ** 2 <= 1
         mask = np.where(inside, 255, 0).astype(np.uint8)
-        found = restored(np.full(shape, 90, np.uint8), mask, settings=settings)
-        assert overlap(found >= 0.5, inside) > 0.95
+        actual = restored(np.full(shape, 90, np.uint8), mask, settings=settings)
+        assert overlap(actual >= 0.5, inside) > 0.95
 
 
 def test_exact_where_nothing_is_resized() -> None:
@@ -84,10 +86,10 @@ def test_the_flag_turns_only_what_the_preparation_turned() -> None:
         ("stored", "upside_down", False),
     ):
         settings = dataclasses.replace(PLAIN, image_size=64, orientation=orientation)
-        found = restore(
+        actual = restore(
             values, box=(0, 0, 64, 64), height=64, width=64, settings=settings, flags=flags
         )
-        np.testing.assert_array_equal(found, values[::-1] if turned else values)
+        np.testing.assert_array_equal(actual, values[::-1] if turned else values)
 
 
 def test_values_stay_in_their_range() -> None:
@@ -95,15 +97,15 @@ def test_values_stay_in_their_range() -> None:
     for height, width in ((64, 64), (31, 200), (7, 3), (1, 1)):
         settings = dataclasses.replace(PLAIN, image_size=64, aspect="stretch")
         box = (0, 0, height, width)
-        found = restore(values, box=box, height=height, width=width, settings=settings)
-        np.testing.assert_array_equal(found, np.ones((height, width), np.float32))
+        actual = restore(values, box=box, height=height, width=width, settings=settings)
+        np.testing.assert_array_equal(actual, np.ones((height, width), np.float32))
 
 
 def test_enlarging_is_bilinear() -> None:
     """Doubling has the weights of half-pixel centres, 3/4 and 1/4, with edges repeated."""
     values = np.random.default_rng(2).random((8, 8), dtype=np.float32)
     settings = dataclasses.replace(PLAIN, image_size=8)
-    found = restore(values, box=(0, 0, 16, 16), height=16, width=16, settings=settings)
+    actual = restore(values, box=(0, 0, 16, 16), height=16, width=16, settings=settings)
     for axis in (0, 1):
         padded = np.pad(values, [(1, 1) if a == axis else (0, 0) for a in (0, 1)], mode="edge")
         ahead, behind = (np.roll(padded, shift, axis=axis) for shift in (1, -1))
@@ -112,7 +114,7 @@ def test_enlarging_is_bilinear() -> None:
         )
         values = pair.reshape([2 * n if a == axis else n for a, n in enumerate(padded.shape)])
         values = values.take(range(2, values.shape[axis] - 2), axis=axis)
-    np.testing.assert_allclose(found, values, atol=1e-6)
+    np.testing.assert_allclose(actual, values, atol=1e-6)
 
 
 def test_every_slice_of_a_built_set(tmp_path) -> None:
@@ -124,7 +126,7 @@ def test_every_slice_of_a_built_set(tmp_path) -> None:
         (tmp_path / "mask.png").write_bytes(encoded)
         with Image.open(tmp_path / "mask.png") as picture:
             mask = np.asarray(picture.convert("L"))
-        found = restore(
+        actual = restore(
             data.masks[row, ..., 0].astype(np.float32) / np.float32(255),
             box=data.boxes[row],
             height=mask.shape[0],
@@ -132,7 +134,7 @@ def test_every_slice_of_a_built_set(tmp_path) -> None:
             settings=settings,
             flags=str(data.table.flags[row]),
         )
-        assert overlap(found >= 0.5, mask > 127) > 0.95
+        assert overlap(actual >= 0.5, mask > 127) > 0.95
 
 
 @pytest.mark.parametrize(

@@ -28,8 +28,8 @@ def written(tmp_path: Path) -> Path:
 
 
 def edit(path: Path, pattern: str, replacement: str, *, count: int = 1) -> None:
-    text, found = re.subn(pattern, replacement, path.read_text(), count=count, flags=re.MULTILINE)
-    assert found
+    text, matches = re.subn(pattern, replacement, path.read_text(), count=count, flags=re.MULTILINE)
+    assert matches
     path.write_text(text)
 
 

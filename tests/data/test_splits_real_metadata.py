@@ -123,8 +123,8 @@ def test_the_lesion_set_gets_the_papers_counts_with_nobody_in_two_splits(real: S
     assert len(set(names)) == 2729
     assert [source_of(name) for name in names] == table.sources.tolist()
     for name, patient in zip(names, table.patients, strict=True):
-        told = patient_id_from_name(name)
-        assert told is None or patient == f"{source_of(name)}/{told}"
+        parsed = patient_id_from_name(name)
+        assert parsed is None or patient == f"{source_of(name)}/{parsed}"
     previous = None
     for seed in range(3):
         start = time.process_time()

@@ -119,8 +119,8 @@ def _differences(first: Path, second: Path) -> list[str]:
             if step is None:
                 raise RuntimeError(f"{workdir}: no checkpoint")
             like = run.state_shapes()
-            found = checkpoints.restore(like, step=step, sharding=run.layout.replicated)
-            states.append(jax.device_get(found.state))
+            restored = checkpoints.restore(like, step=step, sharding=run.layout.replicated)
+            states.append(jax.device_get(restored.state))
     leaves = zip(
         jax.tree_util.tree_leaves_with_path(states[0]), jax.tree.leaves(states[1]), strict=True
     )

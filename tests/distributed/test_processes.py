@@ -77,15 +77,17 @@ def newest(workdir: Path):
         opened = reopen_run(workdir, overrides=["--config.devices=1"])
         with Checkpoints(workdir / "checkpoints", access="read") as checkpoints:
             like, step = opened.state_shapes(), checkpoints.newest
-            found = checkpoints.restore(like, step=step, sharding=opened.layout.replicated)
-        return step, jax.device_get(jax.tree.leaves((found.state.params, found.state.batch_stats)))
+            restored = checkpoints.restore(like, step=step, sharding=opened.layout.replicated)
+        return step, jax.device_get(
+            jax.tree.leaves((restored.state.params, restored.state.batch_stats))
+        )
 
 
-def assert_same_run(found: Path, expected: Path, *, steps: int) -> None:
+def assert_same_run(actual: Path, expected: Path, *, steps: int) -> None:
     """Every step's loss, and the last weights."""
     assert len(losses(expected)) == steps
-    np.testing.assert_allclose(losses(found), losses(expected), rtol=GAP)
-    (step, ours), (_, theirs) = newest(found), newest(expected)
+    np.testing.assert_allclose(losses(actual), losses(expected), rtol=GAP)
+    (step, ours), (_, theirs) = newest(actual), newest(expected)
     assert step == steps
     for leaf, other in zip(ours, theirs, strict=True):
         assert leaf.dtype == np.float64

@@ -91,14 +91,14 @@ class Sleeper:
 
 
 def test_slots_are_filled_until_a_signal_comes_and_a_second_one_kills(tmp_path: Path) -> None:
-    begun, ended = [], []
+    started, ended = [], []
 
     def begin(slot: int) -> Sleeper:
-        log = tmp_path / str(len(begun))
-        begun.append(slot)
-        work = Sleeper(supervision.start(python(STUBBORN), log=log), len(begun))
+        log = tmp_path / str(len(started))
+        started.append(slot)
+        work = Sleeper(supervision.start(python(STUBBORN), log=log), len(started))
         await_line(log, "on")
-        if len(begun) == 2:
+        if len(started) == 2:
             os.kill(os.getpid(), signal.SIGINT)
             os.kill(os.getpid(), signal.SIGTERM)
         return work
@@ -106,7 +106,7 @@ def test_slots_are_filled_until_a_signal_comes_and_a_second_one_kills(tmp_path: 
     before = signal.getsignal(signal.SIGTERM)
     supervision.run_in_slots(2, begin=begin, end=lambda *work: ended.append(work[1:]))
     assert signal.getsignal(signal.SIGTERM) is before
-    assert begun == [0, 1]
+    assert started == [0, 1]
     assert ended[0] == (-signal.SIGKILL, True)
 
 

@@ -48,8 +48,8 @@ def test_each_replicate_equals_scikit_learn_on_the_resampled_slices():
     examples = _examples(n=120, people=14)
     clusters = bootstrap.make_clusters(examples.patients, examples.labels, class_names=CLASS_NAMES)
     drawn_counts = bootstrap.resample(clusters, settings=_settings(8, seed=3))
-    found = replicate_metrics(examples, clusters, drawn_counts, classes=CLASSES)
-    paths = list(_paths(found))
+    metrics = replicate_metrics(examples, clusters, drawn_counts, classes=CLASSES)
+    paths = list(_paths(metrics))
     assert len(paths) == 29
     for r, counts in enumerate(drawn_counts):
         resampled = examples.select(np.repeat(np.arange(120), counts[clusters.member]))
@@ -63,7 +63,9 @@ def test_each_replicate_equals_scikit_learn_on_the_resampled_slices():
             "calibration": metric_values.calibration_metrics(resampled, classes=CLASSES),
         }
         for path in paths:
-            assert _value(found, path)[r] == pytest.approx(_value(expected, path), abs=1e-12), path
+            assert _value(metrics, path)[r] == pytest.approx(_value(expected, path), abs=1e-12), (
+                path
+            )
 
 
 def test_undefined_replicates_are_nan_without_a_warning():
@@ -110,7 +112,7 @@ def test_alike_slices_of_a_patient_widen_the_interval():
     result = classification_metrics(**copies)["intervals"]
     by_slice = result["covid_vs_rest"]["accuracy"]
     assert result["settings"]["unit"] == "slice"
-    widths = [one["high"] - one["low"] for one in (by_patient, by_slice)]
+    widths = [interval["high"] - interval["low"] for interval in (by_patient, by_slice)]
     assert widths[0] == pytest.approx(3 * widths[1], rel=0.3)  # the square root of nine copies
 
 
@@ -142,8 +144,8 @@ def test_one_patient_a_class_gives_no_interval():
 
 
 def test_ratio_is_undefined_over_nothing_and_warns_of_nothing():
-    found = bootstrap.ratio(np.array([[1.0, 0.0], [3.0, 0.0]]), np.array([[2.0, 0.0], [1.0, 4.0]]))
-    np.testing.assert_array_equal(found, [[0.5, np.nan], [3.0, 0.0]])
+    ratios = bootstrap.ratio(np.array([[1.0, 0.0], [3.0, 0.0]]), np.array([[2.0, 0.0], [1.0, 4.0]]))
+    np.testing.assert_array_equal(ratios, [[0.5, np.nan], [3.0, 0.0]])
 
 
 def test_no_replicates_are_none_and_fewer_are_refused():

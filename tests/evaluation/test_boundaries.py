@@ -49,8 +49,8 @@ def test_equal_to_brute_force_on_tiny_masks(seed, tolerance):
     shape = (9 + seed, 17)
     predicted = _blobs(shape, seed=seed, cover=0.3)
     truth = _blobs(shape, seed=100 + seed, cover=0.2)
-    found = boundary_scores(predicted, truth, tolerance=tolerance)
-    assert found == pytest.approx(_brute(predicted, truth, tolerance=tolerance), abs=1e-12)
+    scores = boundary_scores(predicted, truth, tolerance=tolerance)
+    assert scores == pytest.approx(_brute(predicted, truth, tolerance=tolerance), abs=1e-12)
 
 
 SURFACE_DISTANCE = (
@@ -67,16 +67,16 @@ def test_equal_to_the_library_it_follows():
     for seed, spacing, hausdorff95, surface_dice in SURFACE_DISTANCE:
         predicted = _blobs((40, 60), seed=seed, cover=0.2)
         truth = _blobs((40, 60), seed=100 + seed, cover=0.25)
-        found = boundary_scores(predicted, truth, tolerance=2.0, spacing=spacing)
-        assert found == pytest.approx((hausdorff95, surface_dice), rel=1e-9)
+        scores = boundary_scores(predicted, truth, tolerance=2.0, spacing=spacing)
+        assert scores == pytest.approx((hausdorff95, surface_dice), rel=1e-9)
 
 
 def test_a_shifted_square_by_hand():
     truth = np.zeros((12, 12), bool)
     truth[2:6, 2:6] = True
     moved = np.roll(truth, 3, axis=1)
-    found = boundary_scores(moved, truth, tolerance=1.0)
-    assert found.hausdorff95 == 3.0
+    scores = boundary_scores(moved, truth, tolerance=1.0)
+    assert scores.hausdorff95 == 3.0
     assert boundary_scores(moved, truth, tolerance=3.0).surface_dice == 1.0
     assert boundary_scores(truth, truth, tolerance=0.0) == (0.0, 1.0)
 
@@ -111,17 +111,17 @@ def test_a_lesion_at_the_edge_of_the_frame_has_an_outline_there():
 
 def test_order_and_orientation_do_not_matter():
     predicted, truth = _blobs((30, 41), seed=1, cover=0.3), _blobs((30, 41), seed=2, cover=0.3)
-    found = boundary_scores(predicted, truth, tolerance=1.5)
-    assert boundary_scores(truth, predicted, tolerance=1.5) == pytest.approx(found)
+    scores = boundary_scores(predicted, truth, tolerance=1.5)
+    assert boundary_scores(truth, predicted, tolerance=1.5) == pytest.approx(scores)
     for turn in (np.flipud, np.fliplr, np.transpose):
         turned = boundary_scores(turn(predicted).copy(), turn(truth).copy(), tolerance=1.5)
-        assert turned == pytest.approx(found)
+        assert turned == pytest.approx(scores)
 
 
 def test_empty_masks():
     empty, lesion = np.zeros((6, 6), bool), np.eye(6, dtype=bool)
     for pair in ((empty, lesion), (lesion, empty)):
-        found = boundary_scores(*pair, tolerance=2.0)
-        assert np.isnan(found.hausdorff95)
-        assert found.surface_dice == 0.0
+        scores = boundary_scores(*pair, tolerance=2.0)
+        assert np.isnan(scores.hausdorff95)
+        assert scores.surface_dice == 0.0
     assert np.isnan(boundary_scores(empty, empty, tolerance=2.0)).all()

@@ -57,16 +57,16 @@ def honest(n: int = 4000) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("spoiled", [0.4, 1.0, 2.5])
 def test_finds_the_temperature_that_undoes_another(spoiled: float) -> None:
     chances, labels = honest()
-    found = fit_temperature(apply_temperature(chances, temperature=spoiled), labels)
-    assert found == pytest.approx(1 / spoiled, rel=0.08)
+    fitted = fit_temperature(apply_temperature(chances, temperature=spoiled), labels)
+    assert fitted == pytest.approx(1 / spoiled, rel=0.08)
 
 
 def test_keeps_decisions_and_rows_that_sum_to_one() -> None:
     chances, _ = honest(50)
-    found = apply_temperature(chances, temperature=3.0)
-    np.testing.assert_allclose(found.sum(axis=1), 1.0)
-    np.testing.assert_array_equal(found.argmax(axis=1), chances.argmax(axis=1))
-    assert (found.max(axis=1) <= chances.max(axis=1)).all()
+    scaled = apply_temperature(chances, temperature=3.0)
+    np.testing.assert_allclose(scaled.sum(axis=1), 1.0)
+    np.testing.assert_array_equal(scaled.argmax(axis=1), chances.argmax(axis=1))
+    assert (scaled.max(axis=1) <= chances.max(axis=1)).all()
     np.testing.assert_allclose(apply_temperature(chances, temperature=1.0), chances)
 
 

@@ -42,35 +42,39 @@ def predictions(skill: float = 1.2) -> Predictions:
     )
 
 
-def shuffled(one: Predictions) -> Predictions:
-    order = np.random.default_rng(0).permutation(len(one))
-    fields = {name: getattr(one, name)[order] for name in ("file_names", "labels", "patients")}
+def shuffled(predicted: Predictions) -> Predictions:
+    order = np.random.default_rng(0).permutation(len(predicted))
+    fields = {
+        name: getattr(predicted, name)[order] for name in ("file_names", "labels", "patients")
+    }
     return dataclasses.replace(
-        one,
+        predicted,
         **fields,
-        probabilities=one.probabilities[order],
-        sources=one.sources[order],
-        overlap={name: column[order] for name, column in one.overlap.items()},
+        probabilities=predicted.probabilities[order],
+        sources=predicted.sources[order],
+        overlap={name: column[order] for name, column in predicted.overlap.items()},
     )
 
 
 @pytest.mark.parametrize("unit", ["slices", "patients"])
 def test_each_has_the_values_and_intervals_of_its_own_evaluation(unit: str) -> None:
-    one = predictions()
-    found = paired_replicates({"a": one, "b": predictions(2.0)}, settings=SETTINGS, unit=unit)
+    first = predictions()
+    replicates = paired_replicates(
+        {"a": first, "b": predictions(2.0)}, settings=SETTINGS, unit=unit
+    )
     alone = classification_metrics(
-        one.probabilities, one.labels, one.patients, bootstrap=60, seed=3, confidence=0.95
+        first.probabilities, first.labels, first.patients, bootstrap=60, seed=3, confidence=0.95
     )
     block = alone if unit == "slices" else alone["per_patient"]
     for path in ("covid_vs_rest.f1", "three_class.log_loss"):
         section, metric = path.split(".")
-        values = found["a"].metrics[path]
+        values = replicates["a"].metrics[path]
         assert values.shape == (61,)
         np.testing.assert_allclose(values[0], block[section][metric], rtol=1e-12)
         span = student_interval(
             values[0],
             values[1:],
-            clusters=found["a"].clusters[path],
+            clusters=replicates["a"].clusters[path],
             confidence=0.95,
             scale=scale_of(path),
         )
@@ -80,26 +84,28 @@ def test_each_has_the_values_and_intervals_of_its_own_evaluation(unit: str) -> N
 
 
 def test_order_of_the_slices_does_not_matter_and_pairs_cancel() -> None:
-    one = predictions()
-    found = paired_replicates({"a": one, "b": shuffled(one)}, settings=SETTINGS)
-    for metric, values in found["a"].metrics.items():
-        np.testing.assert_allclose(values, found["b"].metrics[metric], rtol=1e-12, err_msg=metric)
+    first = predictions()
+    replicates = paired_replicates({"a": first, "b": shuffled(first)}, settings=SETTINGS)
+    for metric, values in replicates["a"].metrics.items():
+        np.testing.assert_allclose(
+            values, replicates["b"].metrics[metric], rtol=1e-12, err_msg=metric
+        )
 
 
 def test_attention_is_averaged_over_slices_with_a_lesion() -> None:
-    one = predictions()
-    found = paired_replicates({"a": one}, settings=SETTINGS)["a"]
-    expected = overlap_summary(one.overlap, one.patients, bootstrap=0)["cell_hit"]["mean"]
-    np.testing.assert_allclose(found.metrics["attention.cell_hit"][0], expected)
-    sick = one.patients[one.overlap["lesion_area"] > 0]
-    assert found.clusters["attention.cell_hit"] == len(np.unique(sick))
+    first = predictions()
+    replicates = paired_replicates({"a": first}, settings=SETTINGS)["a"]
+    expected = overlap_summary(first.overlap, first.patients, bootstrap=0)["cell_hit"]["mean"]
+    np.testing.assert_allclose(replicates.metrics["attention.cell_hit"][0], expected)
+    sick = first.patients[first.overlap["lesion_area"] > 0]
+    assert replicates.clusters["attention.cell_hit"] == len(np.unique(sick))
 
 
 def test_runs_on_other_slices_are_refused() -> None:
-    one = predictions()
-    other = dataclasses.replace(one, labels=(one.labels + 1) % 3)
+    first = predictions()
+    other = dataclasses.replace(first, labels=(first.labels + 1) % 3)
     with pytest.raises(DataError, match=r"a and b: labels of their test slices differ"):
-        paired_replicates({"a": one, "b": other}, settings=SETTINGS)
+        paired_replicates({"a": first, "b": other}, settings=SETTINGS)
     with pytest.raises(DataError, match="0 tables of predictions"):
         paired_replicates({}, settings=SETTINGS)
 
@@ -107,9 +113,9 @@ def test_runs_on_other_slices_are_refused() -> None:
 def test_the_mean_over_seeds_is_taken_resample_by_resample() -> None:
     a = Replicates({"x": np.array([0.0, 1.0]), "y": np.zeros(2)}, {"x": 9, "y": 9})
     b = Replicates({"x": np.array([1.0, 0.0])}, {"x": 7})
-    found = mean_replicates([a, b])
-    assert found.clusters == {"x": 7}, "the fewest patients"
-    np.testing.assert_array_equal(found.metrics["x"], [0.5, 0.5])
+    mean = mean_replicates([a, b])
+    assert mean.clusters == {"x": 7}, "the fewest patients"
+    np.testing.assert_array_equal(mean.metrics["x"], [0.5, 0.5])
     difference = weighted_sum([(1.0, a), (-1.0, b)], paths=["z", "x"])
     np.testing.assert_array_equal(difference.metrics["x"], [-1.0, 1.0])
 
@@ -120,18 +126,18 @@ def test_mcnemar_is_the_sign_test_of_what_differs() -> None:
         np.r_[np.ones(10, bool), np.zeros(2, bool), both],
         np.r_[np.zeros(10, bool), np.ones(2, bool), both],
     )
-    found = mcnemar(first, second)
-    assert (found["only_first"], found["only_second"]) == (10, 2)
+    test = mcnemar(first, second)
+    assert (test["only_first"], test["only_second"]) == (10, 2)
     # 2 (C(12,0) + C(12,1) + C(12,2)) / 2^12
-    assert found["p"] == pytest.approx(2 * (1 + 12 + 66) / 4096)
+    assert test["p"] == pytest.approx(2 * (1 + 12 + 66) / 4096)
     assert mcnemar(both, both)["p"] == 1.0
 
 
 def test_patients_are_judged_by_their_mean() -> None:
-    one = predictions()
-    right = right_patients(one)
-    names = np.unique(one.patients)
-    own = one.patients == names[0]
-    called = one.probabilities[own].mean(axis=0).argmax() == 1
-    assert right[0] == (called == (one.labels[own][0] == 1))
+    first = predictions()
+    right = right_patients(first)
+    names = np.unique(first.patients)
+    of_patient = first.patients == names[0]
+    called = first.probabilities[of_patient].mean(axis=0).argmax() == 1
+    assert right[0] == (called == (first.labels[of_patient][0] == 1))
     assert right.shape == names.shape

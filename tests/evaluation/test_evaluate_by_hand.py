@@ -81,9 +81,9 @@ def test_every_row_comes_back_once_with_its_own_answer(workdir: Path, layout: tu
     state, _ = run.restore_state()
     rows = run.data.rows("train")[:0:-1]
     assert len(rows) == 47, "a multiple of no batch size"
-    found = list(run.stream(state, rows))
-    np.testing.assert_array_equal(np.concatenate([batch for batch, _ in found]), rows)
-    logits = np.concatenate([outputs["logits"] for _, outputs in found])
+    batches = list(run.stream(state, rows))
+    np.testing.assert_array_equal(np.concatenate([batch for batch, _ in batches]), rows)
+    logits = np.concatenate([outputs["logits"] for _, outputs in batches])
     np.testing.assert_allclose(logits, logits_of(run, rows), atol=1e-5)
 
 
@@ -97,12 +97,13 @@ def test_same_metrics_on_any_devices_at_any_batch_size(
         other = evaluate_run(copy, out=out, overrides=with_layout(*layout))
     assert json.loads(out.read_text()) == json.loads(json.dumps(other.metrics))
     for block in ("three_class", "covid_vs_rest", "calibration", "attention_overlap"):
-        found, expected = (
-            jax.tree.flatten_with_path(one.metrics[block]) for one in (other, evaluated)
+        actual, expected = (
+            jax.tree.flatten_with_path(evaluation.metrics[block])
+            for evaluation in (other, evaluated)
         )
-        assert found[1] == expected[1]
-        for (path, value), (_, wanted) in zip(found[0], expected[0], strict=True):
-            assert value == pytest.approx(wanted, abs=1e-6), (block, path)
+        assert actual[1] == expected[1]
+        for (path, value), (_, expected_value) in zip(actual[0], expected[0], strict=True):
+            assert value == pytest.approx(expected_value, abs=1e-6), (block, path)
     assert other.metrics["cross_entropy"] == pytest.approx(
         evaluated.metrics["cross_entropy"], abs=1e-6
     )

@@ -50,9 +50,9 @@ def test_the_newest_checkpoint_has_results_of_its_own(copied: Path, evaluated) -
     with Checkpoints(copied / CHECKPOINT_FOLDER, access="read") as checkpoints:
         newest = checkpoints.newest
     with without_figures():
-        done = evaluate_run(copied, checkpoint=CheckpointName.NEWEST)
-    assert done.metrics["checkpoint_step"] == newest
-    assert {path.parent for path in done.files} == {copied / "evaluation" / "newest"}
+        evaluation = evaluate_run(copied, checkpoint=CheckpointName.NEWEST)
+    assert evaluation.metrics["checkpoint_step"] == newest
+    assert {path.parent for path in evaluation.files} == {copied / "evaluation" / "newest"}
     written = json.loads((copied / "evaluation" / "test.json").read_text())
     assert written == json.loads(json.dumps(evaluated.metrics)), "of the best one, as before"
 
@@ -85,18 +85,18 @@ def test_same_metrics_on_other_devices_at_another_batch_size(
     )
 
 
-def assert_close(found, expected, *, where: str) -> None:
+def assert_close(actual, expected, *, where: str) -> None:
     if isinstance(expected, dict):
-        assert found.keys() == expected.keys(), where
+        assert actual.keys() == expected.keys(), where
         for key in expected:
-            assert_close(found[key], expected[key], where=f"{where}.{key}")
+            assert_close(actual[key], expected[key], where=f"{where}.{key}")
     elif isinstance(expected, list):
-        for index, pair in enumerate(zip(found, expected, strict=True)):
+        for index, pair in enumerate(zip(actual, expected, strict=True)):
             assert_close(*pair, where=f"{where}[{index}]")
     elif isinstance(expected, float):
-        assert found == pytest.approx(expected, abs=1e-6), where
+        assert actual == pytest.approx(expected, abs=1e-6), where
     else:
-        assert found == expected, where
+        assert actual == expected, where
 
 
 def test_a_folder_without_a_run_and_a_run_without_checkpoints(

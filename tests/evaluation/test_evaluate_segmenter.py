@@ -128,8 +128,8 @@ def test_the_panel_shows_the_median_and_the_worst_of_the_largest_sources() -> No
     dice = np.array([0.9, 0.1, 0.5, 0.8, 0.2, 1.0, 0.7, 0.3, 0.6])
     sources = np.array(["a", "a", "a", "b", "b", "b", "b", "c", "d"])
     lesion = np.array([True] * 5 + [False] + [True] * 3)
-    found = panel_slices(dice, sources=sources, has_lesion=lesion)
-    assert found.tolist() == [2, 1, 6, 4, 7]
+    chosen = panel_slices(dice, sources=sources, has_lesion=lesion)
+    assert chosen.tolist() == [2, 1, 6, 4, 7]
     alone = panel_slices(dice[:3], sources=sources[:3], has_lesion=np.zeros(3, bool))
     assert alone.tolist() == [2, 1]
     many = panel_slices(

@@ -59,8 +59,8 @@ def test_only_patients_in_the_denominator_count() -> None:
 
 def test_the_standard_error_is_that_of_the_mean() -> None:
     values = np.random.default_rng(0).normal(size=30)
-    found = bootstrap((values,), np.mean, n_resamples=20_000, method="percentile", rng=1)
-    error = standard_error(found.bootstrap_distribution, clusters=30)
+    resampled = bootstrap((values,), np.mean, n_resamples=20_000, method="percentile", rng=1)
+    error = standard_error(resampled.bootstrap_distribution, clusters=30)
     assert error == pytest.approx(values.std(ddof=1) / np.sqrt(30), rel=0.02)
 
 

@@ -31,8 +31,8 @@ def test_counts_of_the_paper_give_its_percentages(row):
     result = classification_metrics(*from_confusion(confusion), bootstrap=0)
     binary = result["covid_vs_rest"]
     assert [binary[key] for key in ("tp", "fp", "fn", "tn")] == [tp, fp, fn, tn]
-    found = [100 * binary[key] for key in ("accuracy", "f1", "recall", "precision")]
-    assert found == pytest.approx(percentages, abs=6e-4)
+    actual = [100 * binary[key] for key in ("accuracy", "f1", "recall", "precision")]
+    assert actual == pytest.approx(percentages, abs=6e-4)
     assert result["three_class"]["confusion_matrix"] == confusion
     assert result["three_class"]["accuracy"] < binary["accuracy"]
 
@@ -224,5 +224,5 @@ def test_the_share_of_positive_slices_has_intervals_where_they_are_asked_for():
     )
     assert without["intervals"] is None
     for score in ("roc_auc", "average_precision"):
-        found = with_intervals["intervals"][score]
-        assert found["low"] <= with_intervals[score] <= found["high"]
+        interval = with_intervals["intervals"][score]
+        assert interval["low"] <= with_intervals[score] <= interval["high"]

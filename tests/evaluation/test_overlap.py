@@ -21,13 +21,13 @@ def _drawn(n=6, *, seed=0):
 
 def test_scores_are_those_of_the_enlarged_map():
     attention, masks = _drawn()
-    found = lesion_overlap(attention, masks)
+    scores = lesion_overlap(attention, masks)
     large = attention.repeat(4, axis=1).repeat(4, axis=2).astype(np.float64)
     for i, (a, m) in enumerate(zip(large, masks > 0, strict=True)):
-        assert found["lesion_area"][i] == pytest.approx(m.mean())
-        assert found["attention_in_lesion"][i] == pytest.approx(a[m].sum() / a.sum())
-        assert found["rank_auc"][i] == pytest.approx(roc_auc_score(m.ravel(), a.ravel()))
-        assert found["cell_hit"][i] == float(m[a == a.max()].any())
+        assert scores["lesion_area"][i] == pytest.approx(m.mean())
+        assert scores["attention_in_lesion"][i] == pytest.approx(a[m].sum() / a.sum())
+        assert scores["rank_auc"][i] == pytest.approx(roc_auc_score(m.ravel(), a.ravel()))
+        assert scores["cell_hit"][i] == float(m[a == a.max()].any())
 
 
 def test_top_area_iou_takes_as_much_as_the_lesion_has():
@@ -42,29 +42,29 @@ def test_top_area_iou_takes_as_much_as_the_lesion_has():
 
 def test_flat_attention_scores_chance():
     _, masks = _drawn(3)
-    found = lesion_overlap(np.full((3, 7, 7), 0.3, np.float32), masks)
-    area = found["lesion_area"]
-    np.testing.assert_allclose(found["attention_in_lesion"], area)
-    np.testing.assert_allclose(found["rank_auc"], 0.5)
-    np.testing.assert_allclose(found["top_area_iou"], area / (2 - area))
+    scores = lesion_overlap(np.full((3, 7, 7), 0.3, np.float32), masks)
+    area = scores["lesion_area"]
+    np.testing.assert_allclose(scores["attention_in_lesion"], area)
+    np.testing.assert_allclose(scores["rank_auc"], 0.5)
+    np.testing.assert_allclose(scores["top_area_iou"], area / (2 - area))
 
 
 def test_slice_without_lesion_is_nan_and_counted_apart():
     attention, masks = _drawn(4)
     masks[2] = 0
-    found = lesion_overlap(attention, masks)
-    unknown = {name: np.r_[column, np.nan] for name, column in found.items()}
+    scores = lesion_overlap(attention, masks)
+    unknown = {name: np.r_[column, np.nan] for name, column in scores.items()}
     people = ["a", "a", "b", "c"]
-    assert overlap_summary(unknown, [*people, "d"]) == overlap_summary(found, people)
-    assert found["lesion_area"][2] == 0
+    assert overlap_summary(unknown, [*people, "d"]) == overlap_summary(scores, people)
+    assert scores["lesion_area"][2] == 0
     for name in ("attention_in_lesion", "cell_hit", "rank_auc", "top_area_iou"):
-        assert np.isnan(found[name]).tolist() == [False, False, True, False]
-    summary = overlap_summary(found, people, bootstrap=100)
+        assert np.isnan(scores[name]).tolist() == [False, False, True, False]
+    summary = overlap_summary(scores, people, bootstrap=100)
     assert summary["slices_with_lesion"] == 3
     assert summary["slices_without_lesion"] == 1
     assert summary["patients_with_lesion"] == 2
     mean = summary["rank_auc"]
-    assert mean["mean"] == pytest.approx(np.nanmean(found["rank_auc"]))
+    assert mean["mean"] == pytest.approx(np.nanmean(scores["rank_auc"]))
     assert (mean["low"], mean["reason"]) == (None, "2 patients, fewer than 5")
     twelve = overlap_summary(lesion_overlap(*_drawn(12)), bootstrap=100)["rank_auc"]
     assert twelve["low"] < twelve["mean"] < twelve["high"]
@@ -79,11 +79,11 @@ def test_no_lesion_at_all_is_none_not_nan():
 
 
 def test_dead_attention_and_full_lesion():
-    found = lesion_overlap(np.zeros((1, 2, 2), np.float32), np.full((1, 4, 4), 255, np.uint8))
-    assert np.isnan(found["attention_in_lesion"][0])
-    assert np.isnan(found["rank_auc"][0])
-    assert found["top_area_iou"][0] == 1.0
-    assert overlap_summary(found, bootstrap=0)["attention_in_lesion"]["n"] == 0
+    scores = lesion_overlap(np.zeros((1, 2, 2), np.float32), np.full((1, 4, 4), 255, np.uint8))
+    assert np.isnan(scores["attention_in_lesion"][0])
+    assert np.isnan(scores["rank_auc"][0])
+    assert scores["top_area_iou"][0] == 1.0
+    assert overlap_summary(scores, bootstrap=0)["attention_in_lesion"]["n"] == 0
 
 
 def test_mask_forms_agree():

@@ -57,10 +57,10 @@ def test_columns_of_another_program_are_read_by_their_names(tmp_path):
     path = tmp_path / "p.csv"
     header = "file_name,split,label,predicted,p_Normal,p_COVID-19,p_CAP,patient,source"
     path.write_text(f"{header}\na.png,test,CAP,COVID-19,0.125,0.625,0.25,x/1,x\n")
-    found = read_csv(path)
-    assert found.class_names == ("Normal", "COVID-19", "CAP")
-    assert found.probabilities.tolist() == [[0.125, 0.625, 0.25]]
-    assert (found.labels.tolist(), found.predicted.tolist()) == ([2], [1])
+    table = read_csv(path)
+    assert table.class_names == ("Normal", "COVID-19", "CAP")
+    assert table.probabilities.tolist() == [[0.125, 0.625, 0.25]]
+    assert (table.labels.tolist(), table.predicted.tolist()) == ([2], [1])
 
 
 def test_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):
@@ -170,8 +170,8 @@ def test_only_overlaps_that_all_have_are_joined():
     parts = [_rows(_predictions(10), slice(0, 6)), _rows(_predictions(10), slice(6, 10))]
     for first, second in (((), ("dice",)), (("dice",), ())):
         extended = [
-            replace(one, overlap=one.overlap | dict.fromkeys(names, one.overlap["rank_auc"]))
-            for one, names in zip(parts, (first, second), strict=True)
+            replace(part, overlap=part.overlap | dict.fromkeys(names, part.overlap["rank_auc"]))
+            for part, names in zip(parts, (first, second), strict=True)
         ]
         assert set(concatenate(extended).overlap) == {"rank_auc"}
 

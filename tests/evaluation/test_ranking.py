@@ -24,21 +24,21 @@ def rankings(data: dict, *, settings: IntervalSettings = SETTINGS) -> dict[str, 
 def test_the_curves_are_those_of_scikit_learn() -> None:
     data = drawn()
     scores = data["probabilities"][:, 1].astype(np.float64)
-    one = rankings(data)["COVID-19"]
+    ranking = rankings(data)["COVID-19"]
     fpr, tpr, _ = roc_curve(data["labels"] == 1, scores, drop_intermediate=False)
-    np.testing.assert_allclose(one.roc.x, fpr)
-    np.testing.assert_allclose(one.roc.y, tpr)
+    np.testing.assert_allclose(ranking.roc.x, fpr)
+    np.testing.assert_allclose(ranking.roc.y, tpr)
     precision, recall, _ = precision_recall_curve(data["labels"] == 1, scores)
     count = int((recall == 1).sum())  # scikit-learn stops at the first threshold that finds all
-    np.testing.assert_allclose(one.precision_recall.x[: len(recall) - 1], np.sort(recall[:-1]))
-    assert one.precision_recall.y[0] == precision[-2]
+    np.testing.assert_allclose(ranking.precision_recall.x[: len(recall) - 1], np.sort(recall[:-1]))
+    assert ranking.precision_recall.y[0] == precision[-2]
     assert count >= 1
-    assert one.share == pytest.approx((data["labels"] == 1).mean())
+    assert ranking.share == pytest.approx((data["labels"] == 1).mean())
 
 
 def test_the_bands_are_quantiles_over_resampled_patients() -> None:
     data = drawn(n=90, people=12)
-    one = rankings(data)["COVID-19"]
+    ranking = rankings(data)["COVID-19"]
     labels, scores = data["labels"], data["probabilities"][:, 1].astype(np.float64)
     clusters = make_clusters(data["patients"], labels, class_names=CLASS_NAMES)
     heights, precisions = [], []
@@ -51,26 +51,28 @@ def test_the_bands_are_quantiles_over_resampled_patients() -> None:
             -1
         ]  # the strictest threshold that finds half
         precisions.append(precision[at_half])
-    np.testing.assert_allclose(one.roc.low, np.quantile(heights, 0.05, axis=0))
-    np.testing.assert_allclose(one.roc.high, np.quantile(heights, 0.95, axis=0))
-    assert one.precision_recall.low is not None
-    assert one.precision_recall.low[50] == pytest.approx(np.quantile(precisions, 0.05))
+    np.testing.assert_allclose(ranking.roc.low, np.quantile(heights, 0.05, axis=0))
+    np.testing.assert_allclose(ranking.roc.high, np.quantile(heights, 0.95, axis=0))
+    assert ranking.precision_recall.low is not None
+    assert ranking.precision_recall.low[50] == pytest.approx(np.quantile(precisions, 0.05))
 
 
 def test_a_band_goes_round_its_curve_and_inside_the_square() -> None:
-    one = rankings(drawn(), settings=IntervalSettings(200, seed=0, confidence=0.95))["Normal"]
-    height = np.interp(GRID, one.roc.x, one.roc.y)
-    assert (one.roc.low <= height + 1e-9).all()
-    assert (height <= one.roc.high + 1e-9).all()
-    assert one.roc.high.max() <= 1
-    assert auc(GRID, one.roc.low) < auc(one.roc.x, one.roc.y) < auc(GRID, one.roc.high)
+    ranking = rankings(drawn(), settings=IntervalSettings(200, seed=0, confidence=0.95))["Normal"]
+    height = np.interp(GRID, ranking.roc.x, ranking.roc.y)
+    assert (ranking.roc.low <= height + 1e-9).all()
+    assert (height <= ranking.roc.high + 1e-9).all()
+    assert ranking.roc.high.max() <= 1
+    assert (
+        auc(GRID, ranking.roc.low) < auc(ranking.roc.x, ranking.roc.y) < auc(GRID, ranking.roc.high)
+    )
 
 
 def test_without_replicates_there_is_a_curve_and_no_band() -> None:
-    one = rankings(drawn(), settings=IntervalSettings(0, seed=0, confidence=0.95))["CAP"]
-    assert one.roc.low is None
-    assert one.precision_recall.high is None
-    assert one.roc.y[-1] == 1
+    ranking = rankings(drawn(), settings=IntervalSettings(0, seed=0, confidence=0.95))["CAP"]
+    assert ranking.roc.low is None
+    assert ranking.precision_recall.high is None
+    assert ranking.roc.y[-1] == 1
 
 
 def test_a_class_that_is_absent_has_no_curve() -> None:

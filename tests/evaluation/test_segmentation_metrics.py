@@ -48,28 +48,28 @@ def test_precision_and_recall_are_the_right_way_round():
 
 def test_pooled_equals_scikit_learn_on_all_pixels():
     predictions, masks = drawn_pairs()
-    found = segmentation_metrics(predictions, masks, bootstrap=0)["pooled"]
+    metrics = segmentation_metrics(predictions, masks, bootstrap=0)["pooled"]
     predicted, truth = (np.concatenate([m.ravel() for m in some]) for some in (predictions, masks))
     for name, score in SKLEARN.items():
-        assert found[name] == pytest.approx(score(truth, predicted), abs=1e-12), name
-    assert sum(found[name] for name in found if "_" in name) == truth.size
+        assert metrics[name] == pytest.approx(score(truth, predicted), abs=1e-12), name
+    assert sum(metrics[name] for name in metrics if "_" in name) == truth.size
 
 
 def test_per_image_means_equal_scikit_learn_slice_by_slice():
     predictions, masks = drawn_pairs()
-    found = segmentation_metrics(predictions, masks, bootstrap=0)
+    metrics = segmentation_metrics(predictions, masks, bootstrap=0)
     zero_division = {"iou": 1.0, "dice": 1.0, "precision": np.nan, "recall": np.nan}
     lesion = np.array([mask.any() for mask in masks])
     for name, score in SKLEARN.items():
-        own = np.array(
+        by_slice = np.array(
             [
                 score(t.ravel(), p.ravel(), zero_division=zero_division[name])
                 for p, t in zip(predictions, masks, strict=True)
             ]
         )
-        assert found["per_image"][name] == pytest.approx(np.nanmean(own), abs=1e-12), name
-        with_lesion = np.nanmean(own[lesion])
-        assert found["per_image_with_lesion"][name] == pytest.approx(with_lesion, abs=1e-12), name
+        assert metrics["per_image"][name] == pytest.approx(np.nanmean(by_slice), abs=1e-12), name
+        with_lesion = np.nanmean(by_slice[lesion])
+        assert metrics["per_image_with_lesion"][name] == pytest.approx(with_lesion, abs=1e-12), name
 
 
 def test_empty_masks_are_read_as_stated_and_counted():
@@ -115,24 +115,24 @@ def test_empty_masks_are_read_as_stated_and_counted():
 def test_the_report_is_json_without_nan():
     predictions, masks = drawn_pairs()
     sources = ["jun", "morozov", "medseg"] * 4
-    found = segmentation_metrics(predictions, masks, PEOPLE, sources=sources, bootstrap=50)
-    assert json.loads(json.dumps(found, allow_nan=False)) == found
-    assert (found["n"], found["patients"]) == (12, 6)
-    assert found["boundary"] == {"tolerance": 2.0, "unit": "px"}
+    metrics = segmentation_metrics(predictions, masks, PEOPLE, sources=sources, bootstrap=50)
+    assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
+    assert (metrics["n"], metrics["patients"]) == (12, 6)
+    assert metrics["boundary"] == {"tolerance": 2.0, "unit": "px"}
 
 
 def test_per_source_is_the_evaluation_of_the_source_alone():
     predictions, masks = drawn_pairs()
     sources = np.array(["jun", "morozov", "medseg"] * 4)
-    found = segmentation_metrics(predictions, masks, PEOPLE, sources=sources, bootstrap=50)
-    assert list(found["per_source"]) == ["jun", "medseg", "morozov"]
+    metrics = segmentation_metrics(predictions, masks, PEOPLE, sources=sources, bootstrap=50)
+    assert list(metrics["per_source"]) == ["jun", "medseg", "morozov"]
     rows = np.flatnonzero(sources == "jun")
     alone = segmentation_metrics(
         *([some[row] for row in rows] for some in (predictions, masks)),
         [PEOPLE[row] for row in rows],
         bootstrap=50,
     )
-    assert found["per_source"]["jun"].items() <= alone.items()
+    assert metrics["per_source"]["jun"].items() <= alone.items()
 
 
 @pytest.mark.parametrize(
@@ -149,10 +149,10 @@ def test_per_source_is_the_evaluation_of_the_source_alone():
 def test_forms_of_a_mask_agree(form):
     predictions, masks = drawn_pairs()
     expected = segmentation_metrics(predictions, masks, bootstrap=20)
-    found = segmentation_metrics(
+    metrics = segmentation_metrics(
         [form(mask) for mask in predictions], [form(mask) for mask in masks], bootstrap=20
     )
-    assert found == expected
+    assert metrics == expected
 
 
 def test_arrays_and_lists_agree():
@@ -188,13 +188,13 @@ def test_each_replicate_is_the_evaluation_of_the_resampled_slices(monkeypatch):
     monkeypatch.setattr(
         "mgajax.evaluation.intervals.student_interval", lambda value, draws, **_: draws.tolist()
     )
-    found = metrics_from_counts(counts, PEOPLE, bootstrap=5)["intervals"]
+    metrics = metrics_from_counts(counts, PEOPLE, bootstrap=5)["intervals"]
     people = np.unique(PEOPLE, return_inverse=True)[1]
     for r, drawn in enumerate(draws["counts"]):
         rows = np.repeat(np.arange(12), drawn[people])
         expected = metrics_from_counts(counts.select(rows), bootstrap=0)
         for block in ("pooled", "per_image", "per_image_with_lesion"):
-            for name, values in found[block].items():
+            for name, values in metrics[block].items():
                 value = np.nan if expected[block][name] is None else expected[block][name]
                 assert values[r] == pytest.approx(value, abs=1e-12, nan_ok=True), (block, name)
 
@@ -230,9 +230,9 @@ def test_patients_alike_within_widen_the_interval():
 
 def test_one_patient_has_values_and_no_interval():
     predictions, masks = drawn_pairs(5)
-    found = segmentation_metrics(predictions, masks, ["a"] * 5, bootstrap=200)
-    assert found["pooled"]["dice"] is not None
-    spans = {path: value for path, value in _flat(found["intervals"]) if path.endswith("low")}
+    metrics = segmentation_metrics(predictions, masks, ["a"] * 5, bootstrap=200)
+    assert metrics["pooled"]["dice"] is not None
+    spans = {path: value for path, value in _flat(metrics["intervals"]) if path.endswith("low")}
     assert len(spans) == 16
     assert set(spans.values()) == {None}
     assert segmentation_metrics(predictions, masks, bootstrap=0)["intervals"] is None
@@ -247,16 +247,18 @@ def test_a_thousand_replicates_of_200_slices_take_well_under_a_second():
 
 def test_spacing_is_per_slice_or_for_all():
     predictions, masks = drawn_pairs(4)
-    found = segmentation_metrics(predictions, masks, spacing=(0.7, 0.7), tolerance=1.4, bootstrap=0)
+    metrics = segmentation_metrics(
+        predictions, masks, spacing=(0.7, 0.7), tolerance=1.4, bootstrap=0
+    )
     in_pixels = segmentation_metrics(predictions, masks, tolerance=2.0, bootstrap=0)
-    assert found["boundary"] == {"tolerance": 1.4, "unit": "mm"}
-    assert found["per_image"]["hausdorff95"] == pytest.approx(
+    assert metrics["boundary"] == {"tolerance": 1.4, "unit": "mm"}
+    assert metrics["per_image"]["hausdorff95"] == pytest.approx(
         0.7 * in_pixels["per_image"]["hausdorff95"]
     )
     each = segmentation_metrics(
         predictions, masks, spacing=[(0.7, 0.7)] * 4, tolerance=1.4, bootstrap=0
     )
-    assert each == found
+    assert each == metrics
 
 
 LESION = np.eye(4, dtype=bool)

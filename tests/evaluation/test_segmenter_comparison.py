@@ -30,23 +30,26 @@ def _counts(shift: int):
 
 def test_the_difference_is_that_of_the_two_evaluations():
     counts = {"good": _counts(0), "bad": _counts(4)}
-    found = paired_differences(counts, PATIENTS, settings=SETTINGS)
-    alone = {name: metrics_from_counts(own, PATIENTS, bootstrap=0) for name, own in counts.items()}
-    assert found["reference"] == "good"
+    report = paired_differences(counts, PATIENTS, settings=SETTINGS)
+    alone = {
+        name: metrics_from_counts(model_counts, PATIENTS, bootstrap=0)
+        for name, model_counts in counts.items()
+    }
+    assert report["reference"] == "good"
     for block in ("pooled", "per_image", "per_image_with_lesion"):
-        for key, cell in found["models"]["bad"][block].items():
+        for key, cell in report["models"]["bad"][block].items():
             expected = alone["good"][block][key] - alone["bad"][block][key]
             assert cell["value"] == pytest.approx(expected, abs=1e-12)
             assert cell["low"] <= cell["value"] <= cell["high"]
-    dice = found["models"]["bad"]["pooled"]["dice"]
+    dice = report["models"]["bad"]["pooled"]["dice"]
     assert dice["low"] > 0, "four pixels off is worse beyond doubt"
-    json.dumps(found, allow_nan=False)
+    json.dumps(report, allow_nan=False)
 
 
 def test_a_model_differs_from_itself_by_nothing_at_all():
     counts = {"one": _counts(1), "other": _counts(1)}
-    found = paired_differences(counts, PATIENTS, settings=SETTINGS)["models"]["other"]
-    for block in found.values():
+    differences = paired_differences(counts, PATIENTS, settings=SETTINGS)["models"]["other"]
+    for block in differences.values():
         for cell in block.values():
             assert (cell["value"], cell["low"], cell["high"]) == (0, None, None)
             assert cell["reason"] == "no patient makes a difference"
@@ -57,10 +60,10 @@ def test_pairing_narrows_the_interval():
     span = paired_differences(counts, PATIENTS, settings=SETTINGS)["models"]["other"]["per_image"]
     paired = span["dice"]["high"] - span["dice"]["low"]
     apart = [
-        metrics_from_counts(own, PATIENTS, bootstrap=200)["intervals"]["per_image"]["dice"]
-        for own in counts.values()
+        metrics_from_counts(model_counts, PATIENTS, bootstrap=200)["intervals"]["per_image"]["dice"]
+        for model_counts in counts.values()
     ]
-    assert paired < 0.5 * sum(one["high"] - one["low"] for one in apart)
+    assert paired < 0.5 * sum(interval["high"] - interval["low"] for interval in apart)
 
 
 @pytest.fixture(scope="module")
@@ -87,24 +90,24 @@ def evaluated(phantom: Path, tmp_path_factory: pytest.TempPathFactory):
 
 
 def test_leaves_table_differences_and_figures(evaluated, tmp_path: Path) -> None:
-    found = compare_segmenters(evaluated, out=tmp_path / "new" / "table3")
-    assert [path.name for path in found.files] == [
+    comparison = compare_segmenters(evaluated, out=tmp_path / "new" / "table3")
+    assert [path.name for path in comparison.files] == [
         "table3.md",
         "table3.json",
         "table3.png",
         "fig7.png",
     ]
-    text = found.files[0].read_text()
-    assert text == found.table + "\n"
+    text = comparison.files[0].read_text()
+    assert text == comparison.table + "\n"
     for row in ("| U-Net |", "| *SegNet in the paper* |", "| U-Net minus |"):
         assert row in text
-    written = json.loads(found.files[1].read_text())
-    assert written["differences"] == found.differences
+    written = json.loads(comparison.files[1].read_text())
+    assert written["differences"] == comparison.differences
     assert list(written["models"]) == ["unet", "segnet"]
-    for path in found.files[2:]:
+    for path in comparison.files[2:]:
         with Image.open(path) as picture:
             assert min(picture.size) > 300
-    assert found.differences["models"]["segnet"]["pooled"]["iou"]["low"] > 0
+    assert comparison.differences["models"]["segnet"]["pooled"]["iou"]["low"] > 0
 
 
 def _copy(workdir: Path, place: Path) -> Path:

@@ -56,8 +56,8 @@ def pretended(
             place = folder / "runs" / f"{arm}-{seed}"
             (place / "evaluation").mkdir(parents=True)
             for split in splits:
-                own = predicted(skill=skills[arm], seed=100 * number + seed, split=split)
-                own.write_csv(place / "evaluation" / f"{split}_predictions.csv")
+                table = predicted(skill=skills[arm], seed=100 * number + seed, split=split)
+                table.write_csv(place / "evaluation" / f"{split}_predictions.csv")
             runs.setdefault(arm, {})[seed] = PlannedRun(arm, seed, arms[arm], place, f"{arm}{seed}")
     missing = {arm: ("failed", "out of memory") for arm in arms if arm not in runs}
     data = DataSets(built=None, draw=no_data, folder=folder, phantom={})

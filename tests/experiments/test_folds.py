@@ -45,20 +45,22 @@ def test_everybody_is_judged_once_and_trains_for_nobody_who_is_judged_with_him()
         parts = np.stack([fold.splits[name].assignment for fold in dealt])
         assert ((parts == 2).sum(axis=0) == USED[name]).all()
         assert (parts[:, ~USED[name]] == -1).all()
-        assert all((own == part).any() for own in parts for part in range(3))
+        assert all(
+            (codes_of_person == part).any() for codes_of_person in parts for part in range(3)
+        )
         for patient in np.unique(table.patients):
             of_one = parts[:, table.patients == patient]
             assert (of_one == of_one[:, :1]).all(), "a person is in one part"
     for fold in dealt:
         for person in ("jun/0", "jun/1", "jun/2"):
-            (own,) = {
+            (codes_of_person,) = {
                 tuple(np.unique(fold.splits[name].assignment[table.patients == person]))
                 for name, table in TABLES.items()
             }
-            assert len(own) == 1, "in both sets alike"
-        told = fold.splits["slices"].assignment[np.isin(SLICES.patients, ["medseg/7", "medseg/8"])]
+            assert len(codes_of_person) == 1, "in both sets alike"
+        codes = fold.splits["slices"].assignment[np.isin(SLICES.patients, ["medseg/7", "medseg/8"])]
         untold = fold.splits["lesions"].assignment[PAIRS.patients == "MedSeg/all"]
-        assert len({*told.tolist(), *untold.tolist()}) == 1, "whoever may be one person is one"
+        assert len({*codes.tolist(), *untold.tolist()}) == 1, "whoever may be one person is one"
 
 
 def test_folds_follow_from_the_seed_and_are_even() -> None:
@@ -89,7 +91,7 @@ def test_too_few_people_are_no_folds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "folds", "seeds", "told"),
+    ("name", "folds", "seeds", "message"),
     [
         ("hour", None, None, "did you mean 'hours'"),
         ("hours", 1, None, "--folds 1: expected at least 2"),
@@ -97,9 +99,9 @@ def test_too_few_people_are_no_folds() -> None:
     ],
 )
 def test_impossible_sizes_are_told(
-    name: str, folds: int | None, seeds: int | None, told: str
+    name: str, folds: int | None, seeds: int | None, message: str
 ) -> None:
-    with pytest.raises(ConfigError, match=told):
+    with pytest.raises(ConfigError, match=message):
         chosen_budget(name, folds=folds, seeds=seeds)
     chosen = chosen_budget("minutes", folds=5, seeds=None)
     assert (chosen.folds, chosen.seeds) == (5, 1)

@@ -27,8 +27,8 @@ def planned(data: DataSets, folder: Path, *, plan: str = "table5", budget: str =
 
 
 def test_runs_come_seed_by_seed_with_the_budget_and_the_overrides(data: DataSets, tmp_path: Path):
-    found = planned(data, tmp_path, overrides=["--config.stage2.epochs=7"]).runs
-    assert [(run.arm, run.seed) for run in found] == [
+    plan = planned(data, tmp_path, overrides=["--config.stage2.epochs=7"]).runs
+    assert [(run.arm, run.seed) for run in plan] == [
         ("stage1", 0),
         ("stage2", 0),
         ("stage3", 0),
@@ -36,9 +36,9 @@ def test_runs_come_seed_by_seed_with_the_budget_and_the_overrides(data: DataSets
         ("stage2", 1),
         ("stage3", 1),
     ]
-    assert [run.config.epochs for run in found[:3]] == [1, 7, 1]
-    assert {run.config.preparation.image_size for run in found} == {32}
-    assert len({run.folder for run in found}) == 6
+    assert [run.config.epochs for run in plan[:3]] == [1, 7, 1]
+    assert {run.config.preparation.image_size for run in plan} == {32}
+    assert len({run.folder for run in plan}) == 6
 
 
 def test_the_full_budget_changes_nothing(data: DataSets, tmp_path: Path) -> None:
@@ -47,8 +47,8 @@ def test_the_full_budget_changes_nothing(data: DataSets, tmp_path: Path) -> None
 
 
 def test_seeds_are_added_to_the_plans_own(data: DataSets, tmp_path: Path) -> None:
-    found = planned(data, tmp_path, overrides=["--config.stage1.seed=5"]).runs
-    assert [run.seed for run in found if run.arm == "stage1"] == [5, 6]
+    plan = planned(data, tmp_path, overrides=["--config.stage1.seed=5"]).runs
+    assert [run.seed for run in plan if run.arm == "stage1"] == [5, 6]
 
 
 def test_equal_runs_of_two_plans_have_one_folder(
@@ -72,11 +72,11 @@ def test_equal_runs_of_two_plans_have_one_folder(
 
 
 def test_arms_that_need_drawn_data_are_told_apart(phantom: Path, tmp_path: Path) -> None:
-    given = DataSets(built=phantom, draw=lambda *_, **__: phantom, folder=tmp_path, phantom={})
-    found = planned(given, tmp_path, plan="ablations")
-    assert set(found.impossible) == {"masks_half", "masks_predicted", "masks_predicted_soft"}
-    assert "annotated=0.5" in found.impossible["masks_half"]
-    assert not any(run.arm in found.impossible for run in found.runs)
+    data_sets = DataSets(built=phantom, draw=lambda *_, **__: phantom, folder=tmp_path, phantom={})
+    plan = planned(data_sets, tmp_path, plan="ablations")
+    assert set(plan.impossible) == {"masks_half", "masks_predicted", "masks_predicted_soft"}
+    assert "annotated=0.5" in plan.impossible["masks_half"]
+    assert not any(run.arm in plan.impossible for run in plan.runs)
 
 
 def test_a_budgets_name_is_checked() -> None:

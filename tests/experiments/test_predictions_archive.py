@@ -26,7 +26,7 @@ def unrendered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def done(tmp_path: Path) -> Path:
+def archived(tmp_path: Path) -> Path:
     """An experiment's folder."""
     finished = pretended(STUDY.plan, folder=tmp_path / "claims", skills=SKILLS)
     outcomes = [
@@ -50,9 +50,9 @@ def of_file(folder: Path) -> list[Measurement]:
     return measured([Measurement.from_json(row) for row in content["rows"]])
 
 
-def test_the_same_rows_come_from_kept_predictions(done: Path, tmp_path: Path) -> None:
-    again = recompute(done, into=tmp_path / "again")
-    assert measured(list(again.rows)) == of_file(done)
+def test_the_same_rows_come_from_kept_predictions(archived: Path, tmp_path: Path) -> None:
+    again = recompute(archived, into=tmp_path / "again")
+    assert measured(list(again.rows)) == of_file(archived)
 
 
 def test_equal_predictions_are_equal_bytes(tmp_path: Path) -> None:
@@ -64,21 +64,21 @@ def test_equal_predictions_are_equal_bytes(tmp_path: Path) -> None:
     assert contents[0] == contents[1]
 
 
-def test_a_changed_prediction_changes_the_rows(done: Path, tmp_path: Path) -> None:
+def test_a_changed_prediction_changes_the_rows(archived: Path, tmp_path: Path) -> None:
     finished = pretended(STUDY.plan, folder=tmp_path / "other", skills=SKILLS)
-    own = next(iter(finished.arms["mga_resnet18"].values()))
+    planned = next(iter(finished.arms["mga_resnet18"].values()))
     other = predicted(skill=0.0, seed=9)
-    other.write_csv(own.folder / "evaluation" / "test_predictions.csv")
+    other.write_csv(planned.folder / "evaluation" / "test_predictions.csv")
     keep_predictions(finished)
-    shutil.copy(finished.out / ARCHIVE, done / ARCHIVE)
-    again = recompute(done, into=tmp_path / "again")
-    assert measured(list(again.rows)) != of_file(done)
+    shutil.copy(finished.out / ARCHIVE, archived / ARCHIVE)
+    again = recompute(archived, into=tmp_path / "again")
+    assert measured(list(again.rows)) != of_file(archived)
 
 
-def test_what_is_missing_is_told(done: Path, tmp_path: Path) -> None:
-    (done / ARCHIVE).write_bytes(b"no archive")
+def test_what_is_missing_is_told(archived: Path, tmp_path: Path) -> None:
+    (archived / ARCHIVE).write_bytes(b"no archive")
     with pytest.raises(DataError, match=ARCHIVE):
-        recompute(done, into=tmp_path / "again")
+        recompute(archived, into=tmp_path / "again")
 
 
 @pytest.mark.slow(finds="published rows that do not follow from the predictions kept beside them")

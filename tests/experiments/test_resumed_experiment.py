@@ -95,13 +95,13 @@ def _predicts_elsewhere_as_at_home(workdir: Path, folder: Path) -> None:
     place = folders(workdir)["short"]
     config, _ = configs.read(place / "config.json")
     run = PlannedRun("short", 0, config, place, "")
-    found = predict_elsewhere(
+    predictions = predict_elsewhere(
         run, data=Path(config.data.dir), sources=SOURCES, workdir=folder / "elsewhere"
     )
     home = predictions_of(run)
-    at = {name: row for row, name in enumerate(found.file_names.tolist())}
+    at = {name: row for row, name in enumerate(predictions.file_names.tolist())}
     chosen = [at[name] for name in home.file_names.tolist()]
-    np.testing.assert_allclose(found.probabilities[chosen], home.probabilities, atol=1e-5)
+    np.testing.assert_allclose(predictions.probabilities[chosen], home.probabilities, atol=1e-5)
 
 
 @pytest.mark.slow(finds="a worker process whose failure is not told, or that keeps others waiting")
@@ -110,7 +110,7 @@ def test_side_by_side_each_failure_is_told(tmp_path: Path) -> None:
         "configs/classification/resnet18.py", overrides=[f"--config.data.dir={tmp_path}/none"]
     )
     runs = [PlannedRun(arm, 0, config, tmp_path / arm, "f") for arm in ("a", "b", "c")]
-    found = run_side_by_side(runs, jobs=2)
-    assert sorted(one.run.arm for one in found) == ["a", "b", "c"]
-    assert all(one.status == RunStatus.FAILED for one in found)
-    assert all("none" in one.reason and "DataError" in one.reason for one in found)
+    outcomes = run_side_by_side(runs, jobs=2)
+    assert sorted(outcome.run.arm for outcome in outcomes) == ["a", "b", "c"]
+    assert all(outcome.status == RunStatus.FAILED for outcome in outcomes)
+    assert all("none" in outcome.reason and "DataError" in outcome.reason for outcome in outcomes)

@@ -23,25 +23,27 @@ class Pretender:
         self.done: list[str] = []
         self.failing, self.stopping = failing, stopping
 
-    def __call__(self, one: PlannedRun) -> RunStatus:
-        self.done.append(one.arm)
-        if one.arm == self.failing:
+    def __call__(self, planned: PlannedRun) -> RunStatus:
+        self.done.append(planned.arm)
+        if planned.arm == self.failing:
             raise MemoryError("RESOURCE_EXHAUSTED: out of\nmemory")
-        if one.arm == self.stopping:
+        if planned.arm == self.stopping:
             return RunStatus.STOPPED
-        (one.folder / "evaluation").mkdir(parents=True)
-        (one.folder / "evaluation" / "test.json").write_text("{}")
-        (one.folder / "summary.json").write_text(json.dumps({"finished": True}))
-        (one.folder / DONE_FILE).write_text(json.dumps({"fingerprint": one.fingerprint}))
+        (planned.folder / "evaluation").mkdir(parents=True)
+        (planned.folder / "evaluation" / "test.json").write_text("{}")
+        (planned.folder / "summary.json").write_text(json.dumps({"finished": True}))
+        (planned.folder / DONE_FILE).write_text(json.dumps({"fingerprint": planned.fingerprint}))
         return RunStatus.FINISHED
 
 
 def test_a_finished_run_is_not_repeated(tmp_path: Path) -> None:
     runs, pretend = [run(tmp_path, name) for name in "ab"], Pretender()
-    assert [one.status for one in run_all(runs, execute=pretend)] == [RunStatus.FINISHED] * 2
+    assert [outcome.status for outcome in run_all(runs, execute=pretend)] == [
+        RunStatus.FINISHED
+    ] * 2
     again = run_all(runs, execute=pretend)
     assert pretend.done == ["a", "b"]
-    assert [one.status for one in again] == [RunStatus.FINISHED] * 2
+    assert [outcome.status for outcome in again] == [RunStatus.FINISHED] * 2
 
 
 def test_each_run_is_announced_with_the_time_left(
@@ -57,32 +59,32 @@ def test_equal_runs_of_two_arms_are_done_once(tmp_path: Path) -> None:
     first = run(tmp_path)
     second = PlannedRun("b", 0, first.config, first.folder, first.fingerprint)
     pretend = Pretender()
-    found = run_all([first, second], execute=pretend)
+    outcomes = run_all([first, second], execute=pretend)
     assert pretend.done == ["a"]
-    assert [(one.run.arm, one.status) for one in found] == [
+    assert [(outcome.run.arm, outcome.status) for outcome in outcomes] == [
         ("a", RunStatus.FINISHED),
         ("b", RunStatus.FINISHED),
     ]
 
 
 def test_another_fingerprint_or_a_missing_mark_is_not_finished(tmp_path: Path) -> None:
-    one = run(tmp_path)
-    run_all([one], execute=Pretender())
-    assert is_finished(one)
+    planned = run(tmp_path)
+    run_all([planned], execute=Pretender())
+    assert is_finished(planned)
     assert not is_finished(run(tmp_path, mark="other"))
-    (one.folder / "summary.json").write_text('{"finished": tr')  # cut off by a kill
-    assert not is_finished(one)
+    (planned.folder / "summary.json").write_text('{"finished": tr')  # cut off by a kill
+    assert not is_finished(planned)
 
 
 def test_a_failure_is_told_and_the_others_are_done(tmp_path: Path, capsys) -> None:
     runs = [run(tmp_path, name) for name in "abc"]
-    found = run_all(runs, execute=Pretender(failing="b"))
-    assert [one.status for one in found] == [
+    outcomes = run_all(runs, execute=Pretender(failing="b"))
+    assert [outcome.status for outcome in outcomes] == [
         RunStatus.FINISHED,
         RunStatus.FAILED,
         RunStatus.FINISHED,
     ]
-    assert found[1].reason == "MemoryError: RESOURCE_EXHAUSTED: out of memory"
+    assert outcomes[1].reason == "MemoryError: RESOURCE_EXHAUSTED: out of memory"
     assert "Traceback" in (runs[1].folder / FAILURE_FILE).read_text()
     assert "b, seed 0 failed" in capsys.readouterr().err
     mended = Pretender()
@@ -93,9 +95,9 @@ def test_a_failure_is_told_and_the_others_are_done(tmp_path: Path, capsys) -> No
 
 def test_a_signal_ends_all(tmp_path: Path) -> None:
     pretend = Pretender(stopping="b")
-    found = run_all([run(tmp_path, name) for name in "abc"], execute=pretend)
+    outcomes = run_all([run(tmp_path, name) for name in "abc"], execute=pretend)
     assert pretend.done == ["a", "b"]
-    assert [one.status for one in found] == [
+    assert [outcome.status for outcome in outcomes] == [
         RunStatus.FINISHED,
         RunStatus.STOPPED,
         RunStatus.STOPPED,
@@ -103,15 +105,15 @@ def test_a_signal_ends_all(tmp_path: Path) -> None:
 
 
 def test_compiled_programs_do_not_pile_up(tmp_path: Path) -> None:
-    kept: list[int] = []
+    cache_sizes: list[int] = []
     program = jax.jit(lambda x: x + 1)
     pretend = Pretender()
 
-    def compute(one: PlannedRun) -> RunStatus:
+    def compute(planned: PlannedRun) -> RunStatus:
         program(1.0)
-        kept.append(program._cache_size())
-        return pretend(one)
+        cache_sizes.append(program._cache_size())
+        return pretend(planned)
 
     run_all([run(tmp_path, name) for name in "ab"], execute=compute)
-    assert kept == [1, 1]
+    assert cache_sizes == [1, 1]
     assert program._cache_size() == 0

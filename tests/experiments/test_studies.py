@@ -52,10 +52,10 @@ def test_every_study_is_listed_and_its_plan_loads() -> None:
 
 
 def test_table4_has_intervals_seeds_and_the_papers_numbers(rendered, tmp_path: Path) -> None:
-    found = STUDIES["table4"].examine(
+    results = STUDIES["table4"].examine(
         pretended(STUDIES["table4"].plan, folder=tmp_path, skills=TABLE4)
     )
-    rows = {(row.table, row.name, row.metric): row for row in found.rows}
+    rows = {(row.table, row.name, row.metric): row for row in results.rows}
     mga = rows["COVID-19 against the rest", "ResNet18 + CBAM + MGA", "Accuracy"]
     assert mga.paper == pytest.approx(0.9515)
     assert mga.value == pytest.approx(np.mean(list(mga.seeds.values())))
@@ -70,7 +70,7 @@ def test_table4_has_intervals_seeds_and_the_papers_numbers(rendered, tmp_path: P
         "ROC AUC",
     ]
     assert gain.low > 0, "skills 3.0 and 0.5 are told apart"
-    assert all(path.is_file() for path in found.figures)
+    assert all(path.is_file() for path in results.figures)
 
 
 def test_results_are_written_for_machines_and_people(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_results_are_written_for_machines_and_people(tmp_path: Path) -> None:
         for run in runs.values()
     ]
     order = Order(name="table5", workdir=tmp_path, budget="smoke", seeds=2)
-    done = write_results(order, STUDIES["table5"].examine(finished), outcomes)
+    results = write_results(order, STUDIES["table5"].examine(finished), outcomes)
     content = json.loads((tmp_path / "results.json").read_text())
     assert content["command"] == (
         f"mgajax experiment table5 --workdir {tmp_path} --budget smoke --seeds 2"
@@ -98,7 +98,7 @@ def test_results_are_written_for_machines_and_people(tmp_path: Path) -> None:
     page = (tmp_path / "results.md").read_text()
     assert "MGA at stage 2 | failed" in page
     assert "*in the paper*" in page
-    assert done.files[-1].name == "results.json", "whoever waits for it finds the rest"
+    assert results.files[-1].name == "results.json", "whoever waits for it finds the rest"
 
 
 def test_fig8_has_a_curve_and_a_gain_for_each_share(rendered, tmp_path: Path) -> None:
@@ -107,11 +107,13 @@ def test_fig8_has_a_curve_and_a_gain_for_each_share(rendered, tmp_path: Path) ->
         for task, bonus in (("single", 0), ("multi", 1))
         for p in (20, 80)
     }
-    found = STUDIES["fig8"].examine(pretended(STUDIES["fig8"].plan, folder=tmp_path, skills=skills))
-    gains = [row for row in found.rows if row.name.startswith("Multi-task minus")]
+    results = STUDIES["fig8"].examine(
+        pretended(STUDIES["fig8"].plan, folder=tmp_path, skills=skills)
+    )
+    gains = [row for row in results.rows if row.name.startswith("Multi-task minus")]
     assert {row.name.rpartition(", ")[2] for row in gains} == {"20 %", "80 %"}
-    assert found.figures[0].is_file()
-    assert sum(row.status == "failed" for row in found.rows) == 14 * 3
+    assert results.figures[0].is_file()
+    assert sum(row.status == "failed" for row in results.rows) == 14 * 3
 
 
 def test_the_gain_is_judged_by_best_and_newest_checkpoints(tmp_path: Path) -> None:
@@ -121,34 +123,34 @@ def test_the_gain_is_judged_by_best_and_newest_checkpoints(tmp_path: Path) -> No
     finished = pretended(study.plan, folder=tmp_path, skills=early)
     for number, (arm, runs) in enumerate(finished.arms.items()):
         for seed, run in runs.items():
-            for kept, skill, step in (
+            for checkpoint, skill, step in (
                 (CheckpointName.BEST, early[arm], 5),
                 (CheckpointName.NEWEST, late[arm], 50),
             ):
-                folder = results_folder(run.folder, checkpoint=kept)
+                folder = results_folder(run.folder, checkpoint=checkpoint)
                 folder.mkdir(exist_ok=True)
                 (folder / "test.json").write_text(json.dumps({"checkpoint_step": step}))
-                own = predicted(skill=skill, seed=100 * number + seed)
-                own.write_csv(folder / "test_predictions.csv")
-    found = study.examine(finished)
-    rows = {(row.table, row.name, row.metric): row for row in found.rows}
+                table = predicted(skill=skill, seed=100 * number + seed)
+                table.write_csv(folder / "test_predictions.csv")
+    results = study.examine(finished)
+    rows = {(row.table, row.name, row.metric): row for row in results.rows}
     assert rows[f"{GAIN}: best checkpoint", "20 %", "ROC AUC"].low > 0.1
     assert abs(rows[f"{GAIN}: newest checkpoint", "20 %", "ROC AUC"].value) < 0.05
     assert rows["Newest minus best checkpoint", "Single-task, 20 %", "ROC AUC"].low > 0.1
     assert rows[checkpoint_choice.PLACE, "Single-task, 20 %", "Place"].value == 0.1
-    assert found.figures[0].is_file()
+    assert results.figures[0].is_file()
 
 
 def test_claims_are_judged_by_their_intervals(tmp_path: Path) -> None:
     skills = {**TABLE4, "multi_20": 3.0, "single_20": 0.0}
     study, seeds = claims.STUDIES["claims"], tuple(range(5))
-    found = study.examine(pretended(study.plan, folder=tmp_path, skills=skills, seeds=seeds))
-    judged = {(row.name, row.metric): row for row in found.rows if row.table.startswith("Claims")}
+    results = study.examine(pretended(study.plan, folder=tmp_path, skills=skills, seeds=seeds))
+    judged = {(row.name, row.metric): row for row in results.rows if row.table.startswith("Claims")}
     assert judged["MGA is better than ResNet18 (Table 4)", "ROC AUC"].verdict == "holds"
     assert judged["Guidance gains at 20 % of the data (Fig. 8)", "Accuracy"].note.startswith(
         "holds: Accuracy"
     )
-    assert "Not run: Guidance gains at 40 % of the data (Fig. 8)" in found.notes
+    assert "Not run: Guidance gains at 40 % of the data (Fig. 8)" in results.notes
 
 
 def test_no_test_set_fits_all_printed_rows(tmp_path: Path) -> None:
@@ -163,8 +165,8 @@ def test_no_test_set_fits_all_printed_rows(tmp_path: Path) -> None:
         "DenseNet121": "TP 454, FP 14, FN 68, TN 702",
         "ResNet18 + CBAM": "TP 467, FP 16, FN 55, TN 700",
     }
-    for name, told in expected.items():
-        assert counts[name, every] == (1.0, f"{every}: {told}")
+    for name, message in expected.items():
+        assert counts[name, every] == (1.0, f"{every}: {message}")
         assert counts[name, batches][0] == 0
     assert counts["ResNet18 + CBAM + MGA", every][0] == 0
     assert counts["ResNet18 + CBAM + MGA", batches] == (
@@ -182,9 +184,9 @@ def test_forensics_reads_own_predictions_in_every_way(tmp_path: Path) -> None:
     study = STUDIES["forensics"]
     skills = {"resnet18_cbam": 1.0, "mga_resnet18": 2.0}
     rows = study.examine(pretended(study.plan, folder=tmp_path, skills=skills)).rows
-    own = {(r.name, r.metric): r.value for r in rows if r.table.endswith("CBAM + MGA")}
-    as_is = own["COVID-19 against the rest, every slice", "Recall"]
-    assert own["precision and recall exchanged", "Precision"] == as_is
+    values = {(r.name, r.metric): r.value for r in rows if r.table.endswith("CBAM + MGA")}
+    as_is = values["COVID-19 against the rest, every slice", "Recall"]
+    assert values["precision and recall exchanged", "Precision"] == as_is
     ratios = {(r.name, r.metric): r.value for r in rows if r.table.startswith("Two-decimal")}
     assert ratios["HMSANet", "FP / TP"] == 0.19
     assert ratios["HMSANet", "FN / TP"] == 0.15
@@ -210,11 +212,11 @@ def test_calibration_scales_by_validation_slices(tmp_path: Path) -> None:
 def test_sources_are_labelled_and_joined_only_where_all_are_there(tmp_path: Path) -> None:
     study = STUDIES["leave_one_source_out"]
     skills = {"cbam_jun": 1.0, "mga_jun": 2.0}
-    found = study.examine(pretended(study.plan, folder=tmp_path, skills=skills))
-    names = {row.name for row in found.rows}
+    results = study.examine(pretended(study.plan, folder=tmp_path, skills=skills))
+    names = {row.name for row in results.rows}
     assert "MGA, tested on jun minus CBAM, tested on jun" in names
     assert not any("all sources" in name for name in names)
-    assert found.notes == ["All sources: needs a seed without failed runs."]
+    assert results.notes == ["All sources: needs a seed without failed runs."]
 
 
 def test_all_sources_together_count_every_slice_once(tmp_path: Path) -> None:
@@ -224,8 +226,8 @@ def test_all_sources_together_count_every_slice_once(tmp_path: Path) -> None:
     for place, source in enumerate(SOURCES):
         for seed, model in itertools.product((0, 1), GUIDED):
             path = finished.arms[f"{model}_{source}"][seed].folder / "evaluation"
-            own = predicted(skill=GUIDED[model], seed=place + 10 * seed, test_set=place)
-            own.write_csv(path / "test_predictions.csv")
+            predictions = predicted(skill=GUIDED[model], seed=place + 10 * seed, test_set=place)
+            predictions.write_csv(path / "test_predictions.csv")
     rows = {(r.table, r.name, r.metric): r for r in study.examine(finished).rows}
     table = "COVID-19 against the rest"
     alone = [rows[table, f"MGA, tested on {source}", "Accuracy"] for source in SOURCES]
@@ -239,12 +241,12 @@ def test_all_sources_together_count_every_slice_once(tmp_path: Path) -> None:
 def test_ablations_are_labelled(tmp_path: Path) -> None:
     study = STUDIES["ablations"]
     skills = {"proposed": 1.0, "loss_l1": 2.0}
-    found = study.examine(pretended(study.plan, folder=tmp_path / "b", skills=skills))
-    assert "loss l1 minus proposed" in {row.name for row in found.rows}
+    results = study.examine(pretended(study.plan, folder=tmp_path / "b", skills=skills))
+    assert "loss l1 minus proposed" in {row.name for row in results.rows}
 
 
 @pytest.mark.parametrize(
-    ("name", "runs", "told"),
+    ("name", "runs", "message"),
     [
         ("significance", ["a"], "two or more runs"),
         ("significance", ["a", "b/a"], "unlike names"),
@@ -252,10 +254,10 @@ def test_ablations_are_labelled(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_compared_is_told(
-    name: str, runs: list[str], told: str, tmp_path: Path
+    name: str, runs: list[str], message: str, tmp_path: Path
 ) -> None:
     order = Order(name=name, workdir=tmp_path, compare=[tmp_path / run for run in runs])
-    with pytest.raises(ConfigError, match=told):
+    with pytest.raises(ConfigError, match=message):
         run_experiment(order, draw=no_data)
 
 
@@ -267,8 +269,8 @@ def test_any_runs_are_compared_two_by_two(tmp_path: Path, trained: Path) -> None
     for folder in folders:
         shutil.copy(trained / "config.json", folder)
     order = Order(name="significance", workdir=tmp_path / "out", compare=folders)
-    done = run_experiment(order, draw=no_data)
-    assert done is not None
+    results = run_experiment(order, draw=no_data)
+    assert results is not None
     rows = json.loads((tmp_path / "out" / "results.json").read_text())["rows"]
     p = next(row for row in rows if row["metric"] == "p")
     assert p["name"] == "resnet18-0 / mga_resnet18-0"
@@ -278,8 +280,8 @@ def test_any_runs_are_compared_two_by_two(tmp_path: Path, trained: Path) -> None
 def test_without_given_runs_table_4s_are_compared(tmp_path: Path) -> None:
     study = STUDIES["significance"]
     skills = TABLE4 | {"resnet18": 0.0}
-    found = study.examine(pretended(study.plan, folder=tmp_path, skills=skills, seeds=(0,)))
-    p = {row.name: row.value for row in found.rows if row.metric == "p"}
+    results = study.examine(pretended(study.plan, folder=tmp_path, skills=skills, seeds=(0,)))
+    p = {row.name: row.value for row in results.rows if row.metric == "p"}
     assert set(p) == {
         "ResNet18 / ResNet18 + CBAM",
         "ResNet18 / ResNet18 + CBAM + MGA",
@@ -290,15 +292,15 @@ def test_without_given_runs_table_4s_are_compared(tmp_path: Path) -> None:
 
 def test_a_drawn_set_is_counted_without_training(phantom: Path, tmp_path: Path) -> None:
     order = Order(name="dataset", workdir=tmp_path, budget="smoke")
-    asked: dict[str, object] = {}
+    requested: dict[str, object] = {}
 
     def draw(folder: Path, **options: object) -> Path:
-        asked.update(options)
+        requested.update(options)
         return phantom
 
-    done = run_experiment(order, draw=draw)
-    assert done is not None
-    assert asked == dict(order.settings.phantom)
+    results = run_experiment(order, draw=draw)
+    assert results is not None
+    assert requested == dict(order.settings.phantom)
     content = json.loads((tmp_path / "results.json").read_text())
     assert content["command"] == f"mgajax experiment dataset --workdir {tmp_path} --budget smoke"
     assert (content["runs"], content["plan"]) == ([], "")
@@ -347,8 +349,8 @@ def test_the_papers_masks_are_told_beside_exact_ones(tmp_path: Path) -> None:
     finished = pretended(study.plan, folder=tmp_path, skills=PAPER_MASKS, seeds=tuple(range(5)))
     names = predicted(skill=1, seed=0).file_names.tolist()
     finished.data.segmenters.append(segmented(tmp_path / "step1", names=names))
-    found = study.examine(finished)
-    rows = {(row.table, row.name, row.metric): row for row in found.rows}
+    results = study.examine(finished)
+    rows = {(row.table, row.name, row.metric): row for row in results.rows}
     claims_made = "Claims on performance"
     below = rows[claims_made, "MGA is better than CBAM (Table 4): the paper's masks", "ROC AUC"]
     assert below.verdict.startswith("fails")
@@ -360,12 +362,12 @@ def test_the_papers_masks_are_told_beside_exact_ones(tmp_path: Path) -> None:
     step1 = "Step 1 on the test slices"
     assert rows[step1, "CAP", "Dice"].value == pytest.approx(0.9)
     assert rows[step1, "Normal", "Slices with a predicted lesion"].value == 1.0
-    assert "Not run: Guidance gains at 20 % of the data (Fig. 8): exact masks" in found.notes
+    assert "Not run: Guidance gains at 20 % of the data (Fig. 8): exact masks" in results.notes
     assert (
         "Not run: It gains more at 20 to 40 % than at 80 % (Fig. 8): the paper's masks"
-        in found.notes
+        in results.notes
     )
-    arms = {row.name for row in found.rows if row.table == "Three classes"}
+    arms = {row.name for row in results.rows if row.table == "Three classes"}
     assert {"ResNet18 + CBAM", "Multi-task, the paper's masks, 20 %", "Single-task, 20 %"} <= arms
 
 

@@ -30,10 +30,10 @@ def test_trains_evaluates_and_compares_and_goes_on(phantom: Path, tmp_path: Path
     plan = tmp_path / "plan.py"
     plan.write_text(PLAN)
     order = Order(name="table3", data=phantom, workdir=tmp_path / "table3", plan=plan)
-    done = run_experiment(order, draw=no_data)
-    assert done is not None
-    assert not done.failed
-    assert {path.name for path in done.files} == {
+    outcome = run_experiment(order, draw=no_data)
+    assert outcome is not None
+    assert not outcome.failed
+    assert {path.name for path in outcome.files} == {
         *("table3.md", "table3.json", "table3.png", "fig7.png"),
         *("results.md", "results.csv", "results.json"),
     }
@@ -47,5 +47,5 @@ def test_trains_evaluates_and_compares_and_goes_on(phantom: Path, tmp_path: Path
     before = [place.stat().st_mtime_ns for place in places]
     again = run_experiment(order, draw=no_data)
     assert again is not None
-    assert again.table == done.table
+    assert again.table == outcome.table
     assert [place.stat().st_mtime_ns for place in places] == before

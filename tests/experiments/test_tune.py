@@ -81,10 +81,10 @@ def test_the_same_seed_gives_the_same_search(config, whole, tmp_path) -> None:
     assert_another_seed_searches_elsewhere(config, again, workdir=tmp_path / "other")
 
 
-def assert_another_seed_searches_elsewhere(config, found, *, workdir: Path, **options) -> None:
+def assert_another_seed_searches_elsewhere(config, trials, *, workdir: Path, **options) -> None:
     words = ["--config.search.seed=1"]
     tune(config, workdir=workdir, trials=5, words=words, start=Starter(bowl), **options)
-    assert points(workdir)[1:] != found[1:5]
+    assert points(workdir)[1:] != trials[1:5]
 
 
 @pytest.mark.parametrize("jobs", [2, 3])
@@ -95,8 +95,8 @@ def test_the_order_in_which_parallel_trials_end_changes_nothing(config, tmp_path
         def __call__(self, words, output, slot):
             process = super().__call__(words, output, slot)
             late = Pretended(process.code)
-            asked = iter([None, None] if len(self.started) % 2 else [])
-            late.poll = lambda: next(asked, process.code)
+            codes = iter([None, None] if len(self.started) % 2 else [])
+            late.poll = lambda: next(codes, process.code)
             return late
 
     even, late = tmp_path / "even", tmp_path / "late"
@@ -119,12 +119,12 @@ def test_taken_up_again_it_repeats_nothing_and_suggests_the_same(config, whole, 
     with pytest.raises(RuntimeError, match="power"):
         tune(config, workdir=workdir, trials=7, start=Killed(bowl))
     again = Starter(bowl)
-    done = tune(config, workdir=workdir, trials=7, start=again)
+    search = tune(config, workdir=workdir, trials=7, start=again)
     assert again.started == ["005", "006"], "the one begun goes on with its own point"
     assert points(workdir) == points(whole.search.workdir)[:7]
-    assert done.finished
+    assert search.finished
     nothing = Starter(bowl)
-    assert tune(config, workdir=workdir, trials=7, start=nothing).best == done.best
+    assert tune(config, workdir=workdir, trials=7, start=nothing).best == search.best
     assert not nothing.started
     tune(config, workdir=workdir, trials=8, start=nothing)
     assert nothing.started == ["007"]
@@ -136,8 +136,8 @@ def test_failed_trials_are_counted_told_and_avoided(config, tmp_path) -> None:
         return None if keys["optimiser.learning_rate"] > 1e-3 else bowl(keys)
 
     workdir = tmp_path / "w"
-    done = tune(config, workdir=workdir, trials=7, start=Starter(fragile))
-    failed = [trial for trial in done.trials if trial.status == "failed"]
+    search = tune(config, workdir=workdir, trials=7, start=Starter(fragile))
+    failed = [trial for trial in search.trials if trial.status == "failed"]
     assert failed
     assert failed[0].reason == "ended with exit code 1: step 3: loss is nan; training stopped"
     assert json.loads((workdir / "tuning.json").read_text())["counts"]["failed"] == len(failed)
@@ -148,10 +148,10 @@ def test_failed_trials_are_counted_told_and_avoided(config, tmp_path) -> None:
 
 def test_a_search_can_maximise_another_metric(config, tmp_path) -> None:
     words = ["--config.search.metric=accuracy", "--config.search.goal=maximise"]
-    done = tune(config, workdir=tmp_path / "w", trials=6, words=words, start=Starter(bowl))
-    assert done.best is not None
-    assert done.best.value == max(trial.value for trial in done.trials)
-    assert done.best.value <= 0.99, "at the best checkpoint, not at the last"
+    search = tune(config, workdir=tmp_path / "w", trials=6, words=words, start=Starter(bowl))
+    assert search.best is not None
+    assert search.best.value == max(trial.value for trial in search.trials)
+    assert search.best.value <= 0.99, "at the best checkpoint, not at the last"
 
 
 def test_another_search_in_the_same_folder_is_refused(config, tmp_path) -> None:
@@ -179,9 +179,9 @@ def test_stopped_by_a_signal_the_trials_save_and_go_on_later(config, tmp_path, m
                 signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr("mgajax.distributed.supervision.time", Clock)
-    done = tune(config, workdir=tmp_path / "w", trials=5, start=Endless(bowl))
-    assert not done.finished
-    assert [trial.number for trial in done.trials] == [0, 1]
+    search = tune(config, workdir=tmp_path / "w", trials=5, start=Endless(bowl))
+    assert not search.finished
+    assert [trial.number for trial in search.trials] == [0, 1]
     monkeypatch.undo()
     again = Starter(bowl)
     assert tune(config, workdir=tmp_path / "w", trials=5, start=again).finished

@@ -54,14 +54,14 @@ def test_what_was_not_measured_is_undecided() -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "told"),
+    ("row", "cell"),
     [
         (difference(0.05, 0.04, 0.06, 0.05, 0.05), "**5.0 [3.8, 6.2]** ± 0.7; networks [4.0, 6.0]"),
         (difference(0.05), "5.0; networks [4.0, 6.0]"),
     ],
 )
 def test_both_intervals_are_written_and_what_is_decided_is_bold(
-    row: Measurement, told: str
+    row: Measurement, cell: str
 ) -> None:
-    assert row.as_text() == told
+    assert row.as_text() == cell
     assert Measurement.from_json(row.to_json()) == row

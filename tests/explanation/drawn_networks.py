@@ -30,8 +30,8 @@ def golden_network(shared: Path, name: str, **options: Any) -> Network:
     if "placement" in options:
         variants = np.load(folder / "mga_variants_96.npz")
         flavour = {"paper": "eq2"}.get(options["flavour"], options["flavour"])
-        here = f"{flavour}/{options['placement']}"
-        shapes |= shapes_of(variants[f"{here}/names"], variants[f"{here}/shapes"])
+        prefix = f"{flavour}/{options['placement']}"
+        shapes |= shapes_of(variants[f"{prefix}/names"], variants[f"{prefix}/shapes"])
     return Network.drawn(name, shapes=shapes, **options)
 
 

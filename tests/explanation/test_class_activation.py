@@ -32,12 +32,12 @@ class Ends(nn.Module):
 def test_grad_cam_keeps_what_speaks_for_the_class() -> None:
     x = np.random.default_rng(0).standard_normal((3, 4, 6, 1)).astype(np.float32)
     targets = np.array([0, 1, 0])
-    found = grad_cam(Counting(), {}, x, targets, before="ends", batch_size=2)
+    maps = grad_cam(Counting(), {}, x, targets, before="ends", batch_size=2)
     means = x.reshape(3, 2, 2, 3, 2).mean(axis=(2, 4))
     signs = np.array([1, -1, 1], np.float32)[:, None, None]
     # Weights: the gradient of a mean over 6 cells.
     expected = np.maximum(signs * means, 0) / 6
-    np.testing.assert_allclose(found, enlarge(expected, size=(4, 6)), atol=1e-6)
+    np.testing.assert_allclose(maps, enlarge(expected, size=(4, 6)), atol=1e-6)
 
 
 def test_enlarging_keeps_a_constant() -> None:
@@ -74,8 +74,8 @@ def test_the_classifier_has_a_map_for_each_stage_with_attention(guided) -> None:
     x = jax.ShapeDtypeStruct((3, 32, 32, 1), jnp.float32)
     maps = jax.eval_shape(lambda x: model.apply(variables, x, train=False).attention, x)
     assert set(maps) == {"stage1", "stage2", "stage3"}
-    assert [one.shape[0] for one in maps.values()] == [3] * 3
-    assert {one.ndim for one in maps.values()} == {4}
+    assert [map_.shape[0] for map_ in maps.values()] == [3] * 3
+    assert {map_.ndim for map_ in maps.values()} == {4}
 
 
 def test_layers_in_the_order_of_the_call(guided) -> None:
@@ -95,7 +95,7 @@ def test_a_network_without_attention_is_refused() -> None:
 def test_grad_cam_of_a_classifier_sees_its_last_features(guided) -> None:
     model, variables = guided
     x = np.random.default_rng(0).standard_normal((2, 32, 32, 1)).astype(np.float32)
-    found = grad_cam(model, variables, x, np.array([1, 1]))
-    assert found.shape == (2, 32, 32)
-    assert (found >= 0).all()
-    assert jax.tree.all(jax.tree.map(np.isfinite, found.tolist()))
+    maps = grad_cam(model, variables, x, np.array([1, 1]))
+    assert maps.shape == (2, 32, 32)
+    assert (maps >= 0).all()
+    assert jax.tree.all(jax.tree.map(np.isfinite, maps.tolist()))

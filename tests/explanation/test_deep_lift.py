@@ -39,8 +39,8 @@ ALLOWED = {"float32": 1e-4, "float64": 1e-10}
 """Completeness gap, as a share of the difference of the logits."""
 
 
-def assert_adds_up(found: Attribution, *, allowed: float) -> None:
-    assert (np.abs(found.completeness_gap) <= allowed * np.abs(found.difference)).all()
+def assert_adds_up(explained: Attribution, *, allowed: float) -> None:
+    assert (np.abs(explained.completeness_gap) <= allowed * np.abs(explained.difference)).all()
 
 
 """Largest completeness gap as a share of |f(x) − f(baseline)|."""
@@ -61,9 +61,9 @@ class Minimum(nn.Module):
 )
 def test_the_worked_example(rule: str, expected: list) -> None:
     x = np.array([[3, 1], [1, 3], [2, 2]], np.float32)
-    found = deeplift(Minimum(), {}, x, np.zeros_like(x), np.zeros(3, int), nonlinear=rule)
-    np.testing.assert_allclose(found.attributions, expected, atol=1e-6)
-    np.testing.assert_allclose(found.completeness_gap, 0, atol=1e-6)
+    contributions = deeplift(Minimum(), {}, x, np.zeros_like(x), np.zeros(3, int), nonlinear=rule)
+    np.testing.assert_allclose(contributions.attributions, expected, atol=1e-6)
+    np.testing.assert_allclose(contributions.completeness_gap, 0, atol=1e-6)
 
 
 @pytest.fixture(scope="module")
@@ -73,25 +73,25 @@ def small(shared: Path):
 
 def against_each_target(model, variables, x, baseline, **options: Any) -> np.ndarray:
     """Attributions [example, target, ...]."""
-    found = [
+    contributions = [
         deeplift(model, variables, x, baseline, np.full(len(x), target), **options).attributions
         for target in range(3)
     ]
-    return np.stack(found, axis=1)
+    return np.stack(contributions, axis=1)
 
 
 @pytest.mark.parametrize("kind", ["zero", "random"])
 @pytest.mark.parametrize("rule", ["rescale", "reveal_cancel"])
 def test_mlp(small, rule: str, kind: str) -> None:
-    found = against_each_target(
+    contributions = against_each_target(
         Mlp(), small_variables(MLP), small["mlp/x"], small[f"mlp/ref_{kind}"], nonlinear=rule
     )
-    here = f"mlp/{LIBRARY[rule]}/{kind}/contributions"
-    exact = np.stack([small[f"{here}_numpy_f64_t{target}"] for target in range(3)], axis=1)
-    np.testing.assert_allclose(found, exact, atol=1e-6)
+    prefix = f"mlp/{LIBRARY[rule]}/{kind}/contributions"
+    exact = np.stack([small[f"{prefix}_numpy_f64_t{target}"] for target in range(3)], axis=1)
+    np.testing.assert_allclose(contributions, exact, atol=1e-6)
     # RevealCancel: the library adds 1e-7 to zero denominators, a difference quotient in float32.
     loose = 5e-4 if rule == "reveal_cancel" else 1e-5
-    np.testing.assert_allclose(found, small[here], atol=loose)
+    np.testing.assert_allclose(contributions, small[prefix], atol=loose)
 
 
 @pytest.mark.parametrize("kind", ["zero", "random"])
@@ -99,19 +99,21 @@ def test_mlp(small, rule: str, kind: str) -> None:
 @pytest.mark.parametrize("pool", ["avgpool", "maxpool"])
 def test_convolutional_network(small, pool: str, rule: str, kind: str) -> None:
     x, baseline = (small[f"conv/{name}"].transpose(0, 2, 3, 1) for name in ("x", f"ref_{kind}"))
-    found = against_each_target(
+    contributions = against_each_target(
         ConvNet(pool), small_variables(CONV), x, baseline, nonlinear=rule
     ).transpose(0, 1, 4, 2, 3)
     if pool == "avgpool":
         stored = small[f"conv/{pool}/{LIBRARY[rule]}/{kind}/contributions"]
-        np.testing.assert_allclose(found, stored, atol=1e-6)
+        np.testing.assert_allclose(contributions, stored, atol=1e-6)
     elif rule != "genomics_default":
         # The library takes the gradient of a max pool, which is not complete.
-        own = {"rescale": "rescale", "reveal_cancel": "reveal"}[rule]
-        names = [f"conv/own_crossmax_{own}/{kind}/t{target}" for target in range(3)]
-        np.testing.assert_allclose(found, np.stack([small[n] for n in names], axis=1), atol=1e-6)
+        library_rule = {"rescale": "rescale", "reveal_cancel": "reveal"}[rule]
+        names = [f"conv/own_crossmax_{library_rule}/{kind}/t{target}" for target in range(3)]
+        np.testing.assert_allclose(
+            contributions, np.stack([small[n] for n in names], axis=1), atol=1e-6
+        )
     logits = small[f"conv/{pool}/Rescale/{kind}/out"] - small[f"conv/{pool}/Rescale/{kind}/out_ref"]
-    np.testing.assert_allclose(found.sum(axis=(2, 3, 4)), logits, atol=1e-5)
+    np.testing.assert_allclose(contributions.sum(axis=(2, 3, 4)), logits, atol=1e-5)
 
 
 class Attended(nn.Module):
@@ -153,12 +155,12 @@ def test_attention_and_overlapping_pools_add_up(flavour: str, rule: str, dtype: 
         x, baselines = drawn_pair((3, 16, 16, 2), dtype)
         variables = randomised(model.init(jax.random.key(0), jnp.asarray(x), train=False))
         targets = np.array([0, 1, 2])
-        found = deeplift(model, variables, x, baselines, targets, nonlinear=rule, batch_size=2)
-        assert found.attributions.dtype == dtype
-        assert_adds_up(found, allowed=ALLOWED[dtype])
+        explained = deeplift(model, variables, x, baselines, targets, nonlinear=rule, batch_size=2)
+        assert explained.attributions.dtype == dtype
+        assert_adds_up(explained, allowed=ALLOWED[dtype])
         logits = [model.apply(variables, jnp.asarray(value)) for value in (x, *baselines)]
         change = logits[0] - (logits[1] + logits[2]) / 2
-        np.testing.assert_allclose(found.difference, change[np.arange(3), targets], rtol=1e-4)
+        np.testing.assert_allclose(explained.difference, change[np.arange(3), targets], rtol=1e-4)
 
 
 def drawn_pair(shape: tuple[int, ...], dtype: str) -> tuple[np.ndarray, np.ndarray]:
@@ -203,11 +205,11 @@ def test_every_classifier_adds_up(name: str, options: dict, dtype: str) -> None:
         model = models.create(name, num_classes=3, dtype=dtype, **options)
         variables = randomised(models.init_variables(model, image_size=48, channels=1, seed=0))
         images, baselines = drawn_pair((2, 48, 48, 1), dtype)
-        found = deeplift(model, variables, images, baselines, np.array([0, 1]))
+        explained = deeplift(model, variables, images, baselines, np.array([0, 1]))
         # A difference of 1e-4 between logits near 1 is itself known to few digits in float32.
         logits = np.abs(model.apply(variables, jnp.asarray(images)).logits).max(axis=1)
-        allowed = ALLOWED[dtype] * np.abs(found.difference) + 4 * np.finfo(dtype).eps * logits
-        assert (np.abs(found.completeness_gap) <= allowed).all()
+        allowed = ALLOWED[dtype] * np.abs(explained.difference) + 4 * np.finfo(dtype).eps * logits
+        assert (np.abs(explained.completeness_gap) <= allowed).all()
 
 
 @pytest.mark.slow(finds="rounding in float32 that RevealCancel makes large, block after block")
@@ -215,8 +217,8 @@ def test_reveal_cancel_adds_up_on_the_proposed_classifier() -> None:
     model = models.create("mga_resnet18", num_classes=3, **NARROW)
     variables = randomised(models.init_variables(model, image_size=48, channels=1, seed=0))
     images, baselines = drawn_pair((2, 48, 48, 1), "float32")
-    found = reveal_cancel(model, variables, images, baselines, np.array([0, 1]))
-    assert_adds_up(found, allowed=ALLOWED["float32"])
+    explained = reveal_cancel(model, variables, images, baselines, np.array([0, 1]))
+    assert_adds_up(explained, allowed=ALLOWED["float32"])
 
 
 @pytest.mark.slow(finds="attributions of a whole network that are not those of the reference")
@@ -250,11 +252,11 @@ def test_cbam_golden(shared: Path, flavour: str, stored: str, kind: str, dtype: 
 
 def assert_golden(network, target, expected, *, kind: str, dtype: str) -> None:
     pair = golden_inputs(kind, dtype=dtype)
-    found = deeplift(network.model, network.variables, *pair, target.reshape(1))
+    explained = deeplift(network.model, network.variables, *pair, target.reshape(1))
     # The references were computed in float64 and stored rounded to float32.
     tolerance = {"float32": 5e-5, "float64": 1e-7}[dtype]
-    assert relative_gap(found.attributions.transpose(0, 3, 1, 2), expected) < tolerance
-    assert_adds_up(found, allowed=ALLOWED[dtype])
+    assert relative_gap(explained.attributions.transpose(0, 3, 1, 2), expected) < tolerance
+    assert_adds_up(explained, allowed=ALLOWED[dtype])
 
 
 def test_bad_input_is_named() -> None:

@@ -39,9 +39,9 @@ def test_a_split_is_explained_scored_and_drawn(run: Path, tmp_path: Path, capsys
     out = tmp_path / "out"
     words = ["explain", "--workdir", str(run), "--out", str(out), "--limit", "4"]
     assert main([*words, "--method", "deeplift,attention"]) == 0
-    told = capsys.readouterr().out
-    assert "trained: DeepLIFT Rescale: " in told
-    assert "s a slice" in told
+    output = capsys.readouterr().out
+    assert "trained: DeepLIFT Rescale: " in output
+    assert "s a slice" in output
 
     maps = np.load(out / "trained_DeepLIFT-Rescale.npz")
     assert maps["maps"].shape == (4, 32, 32)
@@ -78,12 +78,12 @@ def test_picture_files_need_no_data(run: Path, tmp_path: Path) -> None:
     file = tmp_path / "slice.png"
     grey = np.random.default_rng(0).integers(0, 255, (40, 50), dtype=np.uint8)
     Image.fromarray(grey).save(file)
-    done = explain_runs(
+    explanation = explain_runs(
         [run], out=tmp_path / "out", images=[file], methods=["gradcam"], target="CAP"
     )
-    assert done.slices.names.tolist() == ["slice.png"]
-    assert done.targets["trained"].tolist() == [2]
-    assert done.probabilities["trained"].sum() == pytest.approx(1, abs=1e-5)
+    assert explanation.slices.names.tolist() == ["slice.png"]
+    assert explanation.targets["trained"].tolist() == [2]
+    assert explanation.probabilities["trained"].sum() == pytest.approx(1, abs=1e-5)
     assert not (tmp_path / "out" / "rank_auc.png").exists()
     with pytest.raises(ConfigError, match="--baseline normal: needs Normal training slices"):
         explain_runs([run], out=tmp_path, images=[file], baseline="normal")

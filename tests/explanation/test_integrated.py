@@ -61,7 +61,7 @@ def test_resnet18_golden(
     golden = np.load(shared / "goldens/attribution/attr_resnet18_64.npz")
     with jax.enable_x64(True):
         network = golden_network(shared, "resnet18", dtype="float64")
-        found = integrated_gradients(
+        explained = integrated_gradients(
             network.model,
             network.variables,
             *golden_inputs("black", dtype=np.float64),
@@ -69,11 +69,11 @@ def test_resnet18_golden(
             rule=rule,
             steps=steps,
         )
-    assert relative_gap(found.attributions.transpose(0, 3, 1, 2), golden[stored]) < tolerance
-    assert found.difference[0] == pytest.approx(float(golden["diff_target_f64"]), rel=1e-7)
+    assert relative_gap(explained.attributions.transpose(0, 3, 1, 2), golden[stored]) < tolerance
+    assert explained.difference[0] == pytest.approx(float(golden["diff_target_f64"]), rel=1e-7)
     delta = float(golden[f"{stored}/delta"].ravel()[0])
     allowed = 1e-6 if stored.endswith("f64") else 2e-4
-    assert found.completeness_gap[0] == pytest.approx(delta, abs=allowed)
+    assert explained.completeness_gap[0] == pytest.approx(delta, abs=allowed)
 
 
 @pytest.mark.slow(finds="rounding in float32 that a whole network's path makes large")
@@ -81,11 +81,11 @@ def test_resnet18_golden_in_float32(shared: Path) -> None:
     """Some ReLU on the path is next to its kink, and falls to either side by processor: 2e-4 here."""
     golden = np.load(shared / "goldens/attribution/attr_resnet18_64.npz")
     network = golden_network(shared, "resnet18")
-    found = integrated_gradients(
+    explained = integrated_gradients(
         network.model, network.variables, *golden_inputs("black"), golden["target"].reshape(1)
     )
     stored = golden["ig_gausslegendre_50_f32"]
-    assert relative_gap(found.attributions.transpose(0, 3, 1, 2), stored) < 1e-3
+    assert relative_gap(explained.attributions.transpose(0, 3, 1, 2), stored) < 1e-3
 
 
 @pytest.fixture
@@ -97,17 +97,17 @@ def small():
 
 @pytest.mark.parametrize("batch_size", [1, 7, 1000])
 def test_batches_do_not_change_the_result(small, batch_size: int) -> None:
-    found = integrated_gradients(*small, steps=20, batch_size=batch_size)
+    explained = integrated_gradients(*small, steps=20, batch_size=batch_size)
     whole = integrated_gradients(*small, steps=20, batch_size=100)
-    np.testing.assert_allclose(found.attributions, whole.attributions, atol=1e-6)
-    assert (np.abs(found.completeness_gap) <= 0.08 * np.abs(found.difference)).all()
+    np.testing.assert_allclose(explained.attributions, whole.attributions, atol=1e-6)
+    assert (np.abs(explained.completeness_gap) <= 0.08 * np.abs(explained.difference)).all()
 
 
 def test_several_baselines_are_averaged(small) -> None:
-    model, variables, x, one, targets = small
+    model, variables, x, first, targets = small
     other = np.zeros_like(x)
-    both = integrated_gradients(model, variables, x, np.stack([one, other]), targets)
-    apart = [integrated_gradients(model, variables, x, b, targets) for b in (one, other)]
+    both = integrated_gradients(model, variables, x, np.stack([first, other]), targets)
+    apart = [integrated_gradients(model, variables, x, b, targets) for b in (first, other)]
     mean = (apart[0].attributions + apart[1].attributions) / 2
     np.testing.assert_allclose(both.attributions, mean, atol=1e-6)
     gaps = (apart[0].completeness_gap + apart[1].completeness_gap) / 2
@@ -159,9 +159,9 @@ def test_baselines() -> None:
     np.testing.assert_allclose(mean[2], normals.mean(axis=0), atol=1e-6)
     drawn = baselines.draw_from(normals, images=images, count=4, seed=0)
     assert drawn.shape == (4, 3, 16, 16, 1)
-    own = {drawn[k, 1].tobytes() for k in range(4)}
-    assert len(own) == 4
-    assert own <= {normal.tobytes() for normal in normals}
+    patches = {drawn[k, 1].tobytes() for k in range(4)}
+    assert len(patches) == 4
+    assert patches <= {normal.tobytes() for normal in normals}
 
 
 def test_baselines_that_cannot_be() -> None:

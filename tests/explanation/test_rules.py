@@ -67,17 +67,17 @@ def test_parts_sum_to_the_difference(name: str) -> None:
 
         @jax.jit
         def run(image, baseline):
-            found = {}
+            sums = {}
             for rule in RULES:
                 parts = split_by_sign(image - baseline, count=1 if rule == "rescale" else 2)
                 out = propagate(
                     function, image=image, baseline=baseline, parts=parts, nonlinear=rule
                 )
-                found[rule] = out.change, sum(out.parts)
-            return found, function(image) - function(baseline)
+                sums[rule] = out.change, sum(out.parts)
+            return sums, function(image) - function(baseline)
 
-        found, truth = run(image, baseline)
-        for rule, (change, total) in found.items():
+        sums, truth = run(image, baseline)
+        for rule, (change, total) in sums.items():
             np.testing.assert_allclose(change, truth, atol=1e-13, err_msg=rule)
             np.testing.assert_allclose(total, truth, atol=1e-12, err_msg=rule)
 

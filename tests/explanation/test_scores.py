@@ -59,9 +59,9 @@ def test_means_have_intervals_over_patients(masks: np.ndarray) -> None:
     scores = lesion_scores(maps, masks[np.arange(12) % 3])
     summary = overlap_summary(scores, [f"p{i // 2}" for i in range(12)], bootstrap=200)
     assert (summary["slices_with_lesion"], summary["patients_with_lesion"]) == (8, 6)
-    found = summary["top_10%_iou"]
-    assert found["mean"] == pytest.approx(np.nanmean(scores["top_10%_iou"]))
-    assert found["low"] < found["mean"] < found["high"]
+    score = summary["top_10%_iou"]
+    assert score["mean"] == pytest.approx(np.nanmean(scores["top_10%_iou"]))
+    assert score["low"] < score["mean"] < score["high"]
 
 
 def test_maps_must_fit_their_masks(masks: np.ndarray) -> None:
@@ -128,8 +128,8 @@ def test_randomisation_tells_learned_maps_from_edges(weighted) -> None:
     other = np.random.default_rng(1).standard_normal((6, 6, 1)).astype(np.float32)
 
     def learned(trained):
-        found = deeplift(model, trained, x, baselines, targets)
-        return relevance(found.attributions.sum(axis=-1), reading="absolute")
+        explained = deeplift(model, trained, x, baselines, targets)
+        return relevance(explained.attributions.sum(axis=-1), reading="absolute")
 
     arguments = {"redrawn": {"params": {"weights": other}}, "layers": ("weights",)}
     assert (np.abs(randomisation_check(learned, variables, **arguments)["weights"]) < 0.6).all()
@@ -140,7 +140,9 @@ def test_randomisation_tells_learned_maps_from_edges(weighted) -> None:
 
 
 def test_rank_correlation_is_spearmans() -> None:
-    one, other = np.random.default_rng(0).random((2, 3, 4, 4)).round(1)
-    expected = [spearmanr(a.ravel(), b.ravel()).statistic for a, b in zip(one, other, strict=True)]
-    np.testing.assert_allclose(rank_correlation(one, other), expected)
-    assert np.isnan(rank_correlation(one, np.ones_like(one))).all()
+    first, other = np.random.default_rng(0).random((2, 3, 4, 4)).round(1)
+    expected = [
+        spearmanr(a.ravel(), b.ravel()).statistic for a, b in zip(first, other, strict=True)
+    ]
+    np.testing.assert_allclose(rank_correlation(first, other), expected)
+    assert np.isnan(rank_correlation(first, np.ones_like(first))).all()

@@ -20,9 +20,9 @@ def test_sixteen_bits_are_stretched_and_not_white(tmp_path: Path) -> None:
     deep = grey.astype(np.uint16) * 13 + 1000
     for name, pixels in (("grey.png", grey), ("deep.png", deep)):
         Image.fromarray(pixels).save(tmp_path / name)
-    found = slices_of_files([tmp_path / "grey.png", tmp_path / "deep.png"], settings=SMALL)
-    np.testing.assert_array_equal(found.pixels[0], found.pixels[1])
-    assert found.pixels[0].std() > 20
+    slices = slices_of_files([tmp_path / "grey.png", tmp_path / "deep.png"], settings=SMALL)
+    np.testing.assert_array_equal(slices.pixels[0], slices.pixels[1])
+    assert slices.pixels[0].std() > 20
 
 
 def test_what_is_no_picture_is_named(tmp_path: Path) -> None:

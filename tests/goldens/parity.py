@@ -134,7 +134,7 @@ EXACT = {"rtol": 1e-9, "share": 1e-12, "whole": 1e-9}
 
 
 def assert_gradient_norms(
-    found: Mapping[str, np.ndarray],
+    gradients: Mapping[str, np.ndarray],
     expected: Mapping[str, float],
     *,
     rtol: float,
@@ -151,12 +151,12 @@ def assert_gradient_norms(
     norm can move by a hundredth while all logits agree to 1e-5. The whole gradient moves by less:
     1e-6 in ResNet-18, where nothing ties, 4e-4 in U-Net and SegNet, where windows of a pooling do.
     """
-    norms = np.array([norm_of(found[key]) for key in expected])
-    wanted = np.array(list(expected.values()))
-    total, gaps = np.linalg.norm(wanted), np.abs(norms - wanted)
+    norms = np.array([norm_of(gradients[key]) for key in expected])
+    golden_norms = np.array(list(expected.values()))
+    total, gaps = np.linalg.norm(golden_norms), np.abs(norms - golden_norms)
     wrong = {
         key: (norm, gap)
-        for key, norm, gap in zip(expected, wanted, gaps, strict=True)
+        for key, norm, gap in zip(expected, golden_norms, gaps, strict=True)
         if gap > rtol * norm + share * total
     }
     assert not wrong, wrong

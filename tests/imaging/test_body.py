@@ -8,27 +8,27 @@ from PIL import Image
 from mgajax.imaging.body import _fill, _margin, foreground, otsu
 
 
-def overlap(found: np.ndarray, true: np.ndarray) -> float:
-    return (found & true).sum() / (found | true).sum()
+def overlap(predicted: np.ndarray, true: np.ndarray) -> float:
+    return (predicted & true).sum() / (predicted | true).sum()
 
 
 @pytest.mark.parametrize("size", [120, 256, 512, 700])
 @pytest.mark.parametrize("rendering", RENDERINGS)
 def test_foreground_is_the_body_with_its_lungs(rendering: str, size: int) -> None:
     drawn = draw(size, rendering=rendering)
-    found = foreground(drawn["image"])
-    assert found is not None
-    assert found.shape == drawn["image"].shape
-    assert overlap(found, drawn["body"]) > 0.93
-    assert found[drawn["lungs"]].mean() > 0.99
+    body = foreground(drawn["image"])
+    assert body is not None
+    assert body.shape == drawn["image"].shape
+    assert overlap(body, drawn["body"]) > 0.93
+    assert body[drawn["lungs"]].mean() > 0.99
 
 
 def test_foreground_ignores_the_frames_shape() -> None:
     """630 x 401, as some of the radiopaedia slices."""
     drawn = {name: picture[60:461] for name, picture in draw(630).items()}
-    found = foreground(drawn["image"])
-    assert found is not None
-    assert overlap(found, drawn["body"]) > 0.93
+    body = foreground(drawn["image"])
+    assert body is not None
+    assert overlap(body, drawn["body"]) > 0.93
 
 
 def test_otsu_splits_two_levels() -> None:
@@ -66,9 +66,9 @@ def test_real_renderings(shared) -> None:
     shares = {}
     for path in sorted(folder.rglob("*.png")):
         image = np.asarray(Image.open(path).convert("L"))
-        found = foreground(image)
-        assert found is not None, path.name
-        shares[path.name] = found.mean()
+        body = foreground(image)
+        assert body is not None, path.name
+        shares[path.name] = body.mean()
     assert len(shares) > 100
     framed = [
         share

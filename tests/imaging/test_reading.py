@@ -54,16 +54,16 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_warnings_come_back_when_the_last_of_several_threads_has_read() -> None:
     """The first to begin ends first, while the other still reads."""
     before = list(warnings.filters)
-    begun, ended = threading.Event(), threading.Event()
+    started, ended = threading.Event(), threading.Event()
 
     def slow() -> None:
-        begun.set()
+        started.set()
         assert ended.wait(10)
         warnings.warn("of a decoder", stacklevel=1)
 
     def quick() -> None:
         thread.start()
-        assert begun.wait(10)
+        assert started.wait(10)
 
     thread = threading.Thread(target=lambda: read(slow))
     read(quick)

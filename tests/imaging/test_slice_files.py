@@ -44,9 +44,9 @@ def test_planes_of_a_volume_are_numbered_as_they_are_stored(tmp_path: Path) -> N
     volume = chest(depth=5).transpose(1, 0, 2)
     affine = turned((0, 1, 2), (-1, -1, 1))
     path = write_volume(tmp_path / "v.nii.gz", volume, affine)
-    found = list(slices_of_file(path))
-    assert [one.plane for one in found] == [1, 2, 3, 4, 5]
-    np.testing.assert_array_equal(found[2].pixels, stretched(chest(depth=5)[..., 2]))
+    slices = list(slices_of_file(path))
+    assert [slice_.plane for slice_ in slices] == [1, 2, 3, 4, 5]
+    np.testing.assert_array_equal(slices[2].pixels, stretched(chest(depth=5)[..., 2]))
 
 
 def test_what_is_no_slice_is_one_line(tmp_path: Path) -> None:

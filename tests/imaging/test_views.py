@@ -45,6 +45,6 @@ def test_spacing_is_that_of_neighbours_and_gaps_are_counted() -> None:
 def test_repeats_are_told_by_the_usual_step(
     positions: list[float], step: float | None, again: list[int]
 ) -> None:
-    found = usual_step(np.array(positions))
-    assert found == (step if step is None else pytest.approx(step, rel=0.05))
+    usual = usual_step(np.array(positions))
+    assert usual == (step if step is None else pytest.approx(step, rel=0.05))
     assert np.flatnonzero(find_repeats(np.array(positions))).tolist() == again

@@ -53,26 +53,26 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
 def test_everything_at_once_is_a_line_each_and_the_rest_is_done(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = tmp_path / "given"
-    series(given / "dicom", patient="whole")
-    colour = given / "dicom" / "colour.dcm"
+    folder = tmp_path / "given"
+    series(folder / "dicom", patient="whole")
+    colour = folder / "dicom" / "colour.dcm"
     data = read_header(series(tmp_path / "spare", slices=1)[0])
     data.SamplesPerPixel, data.PhotometricInterpretation = 3, "RGB"
     data.SOPClassUID = "1.2.840.10008.5.1.4.1.1.7"
     data.save_as(colour, enforce_file_format=True)
-    cut = series(given / "cut", patient="cut")[2]
+    cut = series(folder / "cut", patient="cut")[2]
     cut.write_bytes(cut.read_bytes()[:-3000])
-    picture(given / "slices" / "a.png")
-    (given / "slices" / "b.png").write_bytes(b"")
-    (given / "slices" / "c.png").write_bytes((given / "slices" / "a.png").read_bytes()[:-40])
-    nib.save(nib.Nifti1Image(np.zeros((8, 8, 4, 3), np.int16), np.eye(4)), given / "four.nii.gz")
-    (given / "cut.nii").write_bytes(bytes(100))
-    (given / "notes.md").write_text("passed over")
+    picture(folder / "slices" / "a.png")
+    (folder / "slices" / "b.png").write_bytes(b"")
+    (folder / "slices" / "c.png").write_bytes((folder / "slices" / "a.png").read_bytes()[:-40])
+    nib.save(nib.Nifti1Image(np.zeros((8, 8, 4, 3), np.int16), np.eye(4)), folder / "four.nii.gz")
+    (folder / "cut.nii").write_bytes(bytes(100))
+    (folder / "notes.md").write_text("passed over")
     out = tmp_path / "out"
     words = ["--classifier", "classifier", "--segmenter", "finder", "--attribution", "none"]
-    words += ["--window", WINDOW, "--input", str(given), "--out", str(out)]
+    words += ["--window", WINDOW, "--input", str(folder), "--out", str(out)]
     assert main(["predict", *words]) == 3
-    told = lines(capsys)
+    messages = lines(capsys)
     for expected in (
         "colour.dcm: a colour picture (secondary capture)",
         f"{cut}: no complete DICOM slice",
@@ -81,8 +81,8 @@ def test_everything_at_once_is_a_line_each_and_the_rest_is_done(
         "four.nii.gz: dimensions 8 x 8 x 4 x 3, expected three",
         "cut.nii: no complete NIfTI volume",
     ):
-        assert sum(expected in line for line in told) == 1, expected
-    assert len(told) == 6
+        assert sum(expected in line for line in messages) == 1, expected
+    assert len(messages) == 6
     rows = (out / "slices.csv").read_text().splitlines()[1:]
     counts = {
         name: sum(row.startswith(name) for row in rows) for name in ("whole", "cut", "slices")
@@ -98,8 +98,8 @@ def test_mixed_series_are_told_and_kept_apart(run: Predict, tmp_path: Path, caps
     for path in first:
         path.rename(path.with_name(f"one_{path.name}"))
     series(tmp_path / "mixed", patient="two", slices=3)
-    done = run(tmp_path / "mixed")
-    assert {(scan.patient, len(scan.slices)) for scan in done.scans} == {("one", 5), ("two", 3)}
+    result = run(tmp_path / "mixed")
+    assert {(scan.patient, len(scan.slices)) for scan in result.scans} == {("one", 5), ("two", 3)}
     (line,) = lines(capsys)
     assert line == f"odd: {tmp_path / 'mixed'}: 2 series in one folder; each is one scan"
 
@@ -128,12 +128,12 @@ def test_missing_slices_are_counted(run: Predict, tmp_path: Path, capsys) -> Non
 def test_other_objects_are_told(run: Predict, tmp_path: Path, capsys, elements, expected) -> None:
     good = series(tmp_path / "good", patient="good")
     series(tmp_path / "other", slices=2, **elements)
-    done = run(tmp_path / "good", tmp_path / "other")
-    assert done.scans[-1].patient in ("good", "drawn")
-    assert sum(len(scan.slices) for scan in done.scans if scan.patient == "good") == len(good)
-    told = lines(capsys)
-    assert told
-    assert all(expected in line for line in told)
+    result = run(tmp_path / "good", tmp_path / "other")
+    assert result.scans[-1].patient in ("good", "drawn")
+    assert sum(len(scan.slices) for scan in result.scans if scan.patient == "good") == len(good)
+    messages = lines(capsys)
+    assert messages
+    assert all(expected in line for line in messages)
 
 
 def test_two_slices_at_one_position(run: Predict, tmp_path: Path, capsys) -> None:
@@ -153,9 +153,9 @@ def test_compressed_pixels_are_the_same_pixels(run: Predict, tmp_path: Path, syn
     plain, packed = (
         run(tmp_path / name, out=f"out_{name}").scans[0] for name in ("plain", "packed")
     )
-    for one, other in zip(plain.slices, packed.slices, strict=True):
-        np.testing.assert_array_equal(one.members, other.members)
-        assert one.lesion_pixels == other.lesion_pixels
+    for slice_, other in zip(plain.slices, packed.slices, strict=True):
+        np.testing.assert_array_equal(slice_.members, other.members)
+        assert slice_.lesion_pixels == other.lesion_pixels
     assert plain.lesion_pixels
 
 
@@ -178,8 +178,8 @@ def test_paths_without_rights(run: Predict, tmp_path: Path, capsys, monkeypatch)
 
     monkeypatch.setattr(Path, "open", opened)
     monkeypatch.setattr(os, "scandir", scanned)
-    done = run(closed, folder, good, tmp_path / "absent.png")
-    assert len(done.scans) == 1
+    result = run(closed, folder, good, tmp_path / "absent.png")
+    assert len(result.scans) == 1
     assert lines(capsys) == [
         f"left out: {closed}: cannot be read (Permission denied)",
         f"left out: {folder}: cannot be read (Permission denied)",
@@ -192,14 +192,14 @@ def test_a_list_names_files_and_patients(run: Predict, tmp_path: Path, capsys) -
         picture(tmp_path / "all" / f"{name}.png")
     listed = tmp_path / "all" / "list.txt"
     listed.write_text("a.png\tfirst\n\nb.png\tsecond\nc.png\tfirst\nnone.png\tfirst\nlist.txt\n")
-    done = run(listed)
-    assert {scan.patient: [one.name for one in scan.slices] for scan in done.scans} == {
+    result = run(listed)
+    assert {scan.patient: [slice_.name for slice_ in scan.slices] for scan in result.scans} == {
         "first": ["a.png", "c.png"],
         "second": ["b.png"],
     }
-    told = lines(capsys)
-    assert "none.png: cannot be read" in told[0]
-    assert "list.txt: a list in a list" in told[1]
+    messages = lines(capsys)
+    assert "none.png: cannot be read" in messages[0]
+    assert "list.txt: a list in a list" in messages[1]
 
 
 def test_nothing_at_all_is_an_error(run: Predict, tmp_path: Path) -> None:

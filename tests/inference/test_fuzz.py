@@ -101,11 +101,11 @@ def test_no_mutant_stops_the_good_scan(run: Predict, tmp_path: Path, write) -> N
     folder.mkdir()
     write(folder, np.random.default_rng(20))
     inputs = sorted(folder.glob("*.txt")) if write is lists else [folder]
-    done = run(good, *inputs, out="together")
+    result = run(good, *inputs, out="together")
     expected = rows(tmp_path / "alone" / "slices.csv")
     assert rows(tmp_path / "together" / "slices.csv") == expected
     assert len(expected) == VALUES.shape[2]
     assert (tmp_path / "together" / "index.html").exists()
     assert len(list(folder.iterdir())) >= FILES
-    assert done.problems
-    assert not [problem for problem in done.problems if "\n" in problem.text]
+    assert result.problems
+    assert not [problem for problem in result.problems if "\n" in problem.text]

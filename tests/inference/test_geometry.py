@@ -64,12 +64,12 @@ def test_every_way_of_storing_is_shown_front_up_and_right_at_left(
     assert all(plane.values.shape == (80, 96) for plane in planes)
     heights = [plane.position for plane in planes]
     assert heights == sorted(heights, reverse=True)
-    found = np.argwhere(np.stack([plane.values for plane in planes]) == LESION).mean(axis=0)
+    centre = np.argwhere(np.stack([plane.values for plane in planes]) == LESION).mean(axis=0)
     # 8 mm up is above the middle slice, 15 mm to the front above the middle row, right at the left.
-    np.testing.assert_allclose(found, (4 - 8 / 4, 39.5 - 15 / 1.25, 47.5 - 20 / 1.5), atol=4.5)
-    assert found[0] < 4
-    assert found[1] < 36
-    assert found[2] < 40
+    np.testing.assert_allclose(centre, (4 - 8 / 4, 39.5 - 15 / 1.25, 47.5 - 20 / 1.5), atol=4.5)
+    assert centre[0] < 4
+    assert centre[1] < 36
+    assert centre[2] < 40
     assert sum((plane.values == LESION).sum() for plane in planes) == ball.sum()
 
 
@@ -89,8 +89,8 @@ def test_nifti_masks_lie_where_the_lesion_was_drawn(
     path = tmp_path / f"volume{packed}"
     affine = turned(axes, steps, tilt=tilt)
     ball, centre = volume_with_ball(path, affine, sides(axes), off=(-14.0, 10.0, 6.0))
-    done = run(path)
-    assert not done.problems
+    result = run(path)
+    assert not result.problems
     mask = nib.load(tmp_path / "out" / "volume" / "lesion.nii.gz")
     np.testing.assert_allclose(mask.affine, affine, atol=1e-6)
     assert mask.get_data_dtype() == np.uint8
@@ -127,18 +127,22 @@ def test_dicom_segmentations_lie_where_the_lesion_was_drawn(
     paths = write_series(tmp_path / "series", values, affine)
     assert not run(tmp_path / "series").problems
     folder = tmp_path / "out" / "drawn_series4"
-    found = highdicom.seg.segread(folder / "lesion.dcm")
-    assert found.ContentDescription == RESEARCH_USE
-    assert found.SegmentSequence[0].SegmentedPropertyTypeCodeSequence[0].CodeMeaning == "Lesion"
+    segmentation = highdicom.seg.segread(folder / "lesion.dcm")
+    assert segmentation.ContentDescription == RESEARCH_USE
+    assert (
+        segmentation.SegmentSequence[0].SegmentedPropertyTypeCodeSequence[0].CodeMeaning == "Lesion"
+    )
     headers = {header.SOPInstanceUID: header for header in map(read_header, paths)}
-    points = np.concatenate([points_of(found, frame) for frame in range(found.NumberOfFrames)])
+    points = np.concatenate(
+        [points_of(segmentation, frame) for frame in range(segmentation.NumberOfFrames)]
+    )
     expected = where[ball]
     order = [np.lexsort(array.round(3).T) for array in (points, expected)]
     np.testing.assert_allclose(points[order[0]], expected[order[1]], atol=1e-3)
     np.testing.assert_allclose(points.mean(axis=0), centre, atol=0.8)
     referenced = {
-        one.ReferencedSOPInstanceUID
-        for one in found.ReferencedSeriesSequence[0].ReferencedInstanceSequence
+        reference.ReferencedSOPInstanceUID
+        for reference in segmentation.ReferencedSeriesSequence[0].ReferencedInstanceSequence
     }
     assert referenced == {
         uid for uid, header in headers.items() if ball[..., header.InstanceNumber - 1].any()
@@ -150,10 +154,10 @@ def test_dicom_segmentations_lie_where_the_lesion_was_drawn(
 def points_of(segmentation: highdicom.seg.Segmentation, frame: int) -> np.ndarray:
     """Millimetres of a frame's lesion, from the segmentation's own elements alone."""
     shared = segmentation.SharedFunctionalGroupsSequence[0]
-    own = segmentation.PerFrameFunctionalGroupsSequence[frame]
+    frame_groups = segmentation.PerFrameFunctionalGroupsSequence[frame]
     directions = shared.PlaneOrientationSequence[0].ImageOrientationPatient
     spacing = shared.PixelMeasuresSequence[0].PixelSpacing
-    position = own.PlanePositionSequence[0].ImagePositionPatient
+    position = frame_groups.PlanePositionSequence[0].ImagePositionPatient
     row, column = np.argwhere(np.atleast_3d(segmentation.pixel_array.T).T[frame]).T
     right, down = np.array(directions, float).reshape(2, 3)
     return (
@@ -226,8 +230,8 @@ def test_lesions_that_are_no_body_in_space_stay_pictures(
         for keyword, value in elements.items():
             setattr(data, keyword, value or [0, 0, 0])
         data.save_as(path)
-    done = run(tmp_path / "in")
+    result = run(tmp_path / "in")
     folder = tmp_path / "out" / "drawn_series4"
     assert not list(folder.glob("lesion.*"))
     assert len(list((folder / "lesion").iterdir())) == 9
-    assert "no lesion.dcm and no lesion.nii.gz" in str(done.problems[-1])
+    assert "no lesion.dcm and no lesion.nii.gz" in str(result.problems[-1])

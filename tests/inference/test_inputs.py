@@ -41,7 +41,7 @@ def scans_of(*inputs: Path, unpacked: Path) -> tuple[dict[str, str], list[str]]:
     problems = Problems()
     unpacked.mkdir(exist_ok=True)
     scans = find_scans(inputs, unpacked=unpacked, turn="none", problems=problems)
-    return {scan.name: scan.patient for scan in scans}, [str(one) for one in problems.noted]
+    return {scan.name: scan.patient for scan in scans}, [str(problem) for problem in problems.noted]
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -74,18 +74,18 @@ def test_a_patient_with_two_scans_has_one_row_a_patient(run: Predict, tmp_path: 
     run(tmp_path / "in")
     scans = rows(tmp_path / "out" / "scans.csv")
     assert [row["scan"] for row in scans] == ["drawn_series3", "drawn_series4", "other_series4"]
-    two, one = rows(tmp_path / "out" / "patients.csv")
+    two, single = rows(tmp_path / "out" / "patients.csv")
     assert (two["patient"], two["scans"], two["slices"]) == ("drawn", "2", "6")
     assert two["scan"] == "drawn_series3; drawn_series4"
-    assert (two["lesion_ml"], one["lesion_ml"]) == ("", scans[2]["lesion_ml"])
+    assert (two["lesion_ml"], single["lesion_ml"]) == ("", scans[2]["lesion_ml"])
     assert two["COVID-19"] == scans[0]["COVID-19"]
 
 
 def test_series_of_nobody_are_named_by_their_folders(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         write_series(tmp_path / folder, VALUES, AFFINE, PatientID=None)
-    found, _ = scans_of(tmp_path / "a", tmp_path / "b", unpacked=tmp_path / "unpacked")
-    assert found == {"a_series4": "a_series4", "b_series4": "b_series4"}
+    scans, _ = scans_of(tmp_path / "a", tmp_path / "b", unpacked=tmp_path / "unpacked")
+    assert scans == {"a_series4": "a_series4", "b_series4": "b_series4"}
 
 
 def test_links_count_as_what_they_are_called(tmp_path: Path) -> None:
@@ -103,17 +103,17 @@ def test_links_count_as_what_they_are_called(tmp_path: Path) -> None:
     elsewhere = picture(tmp_path / "elsewhere" / "p4" / "1.png").parent
     (folder / "p4").symlink_to(elsewhere)
     (folder / "p4" / "again").symlink_to(folder)
-    found, problems = scans_of(folder, folder / "p1", unpacked=tmp_path / "unpacked")
-    assert found == {name: name for name in ("p1", "p2", "p3", "p4")}
+    scans, problems = scans_of(folder, folder / "p1", unpacked=tmp_path / "unpacked")
+    assert scans == {name: name for name in ("p1", "p2", "p3", "p4")}
     assert not problems
 
 
 def test_a_link_to_itself_is_one_line(run: Predict, tmp_path: Path) -> None:
     picture(tmp_path / "in" / "a.png")
     (tmp_path / "in" / "b.png").symlink_to(tmp_path / "in" / "b.png")
-    done = run(tmp_path / "in")
-    assert [scan.name for scan in done.scans] == ["in"]
-    (problem,) = done.problems
+    result = run(tmp_path / "in")
+    assert [scan.name for scan in result.scans] == ["in"]
+    (problem,) = result.problems
     assert "b.png: cannot be read (Too many levels of symbolic links)" in problem.text
 
 
@@ -131,10 +131,10 @@ def test_a_link_to_itself_is_one_line(run: Predict, tmp_path: Path) -> None:
 def test_lists_as_they_come(run: Predict, tmp_path: Path, content: bytes, expected: str) -> None:
     picture(tmp_path / "a.png")
     (tmp_path / "list.txt").write_bytes(content)
-    done = run(tmp_path / "list.txt")
-    assert [scan.slices[0].name for scan in done.scans] == ["a.png"]
-    assert len(done.problems) == bool(expected)
-    assert all(expected in problem.text for problem in done.problems)
+    result = run(tmp_path / "list.txt")
+    assert [scan.slices[0].name for scan in result.scans] == ["a.png"]
+    assert len(result.problems) == bool(expected)
+    assert all(expected in problem.text for problem in result.problems)
 
 
 def test_names_that_are_not_utf_8(run: Predict, tmp_path: Path) -> None:
@@ -163,9 +163,9 @@ def test_names_of_results_and_of_any_length(run: Predict, tmp_path: Path) -> Non
 def test_its_own_results_are_passed_over(run: Predict, tmp_path: Path) -> None:
     picture(tmp_path / "in" / "p1" / "1.png")
     first = run(tmp_path / "in", out="in/results")
-    done = run(tmp_path / "in", out="again")
-    assert [scan.name for scan in done.scans] == [scan.name for scan in first.scans] == ["p1"]
-    assert [str(problem) for problem in done.problems] == [
+    result = run(tmp_path / "in", out="again")
+    assert [scan.name for scan in result.scans] == [scan.name for scan in first.scans] == ["p1"]
+    assert [str(problem) for problem in result.problems] == [
         f"passed over: {tmp_path / 'in' / 'results'}: the results of an earlier prediction"
     ]
     assert json.loads((tmp_path / "again" / "predict.json").read_text())["use"] == RESEARCH_USE
@@ -194,9 +194,9 @@ def test_a_fault_of_one_scan_leaves_the_others(run: Predict, tmp_path: Path, mon
         return warnings(*arguments, **options)
 
     monkeypatch.setattr(scanning, "find_oddities", failing)
-    done = run(tmp_path / "in")
-    assert [scan.name for scan in done.scans] == ["b"]
-    (problem,) = done.problems
+    result = run(tmp_path / "in")
+    assert [scan.name for scan in result.scans] == ["b"]
+    (problem,) = result.problems
     assert "in/a, scan a: ZeroDivisionError (planted)" in problem.text
     assert not (tmp_path / "out" / "a").exists()
 

@@ -16,14 +16,14 @@ from drawn_series import RADIUS, SPACING, TRUE_ML, edit, even, lesion_ml, read, 
     [
         (even(2.5), []),
         (sorted([*even(2.5), 40.1], reverse=True), ["lies 0.1 mm from"]),
-        (sorted([*even(2.5), *(one + 0.1 for one in even(2.5))]), ["and 40 more like it"]),
+        (sorted([*even(2.5), *(slice_ + 0.1 for slice_ in even(2.5))]), ["and 40 more like it"]),
         (even(2.5, last=60) + even(7.5, first=52.5), ["missing in 8 places"]),
         (even(2.5, last=60) + even(3.5, first=56.5), ["uneven in 16 places"]),
         (
             sorted(even(5, last=50) + even(5, first=62, last=2), reverse=True),
             ["uneven in 7 places"],
         ),
-        ([one for one in even(2.5) if one not in (60.0, 42.5)], ["2 slices missing in 2"]),
+        ([slice_ for slice_ in even(2.5) if slice_ not in (60.0, 42.5)], ["2 slices missing in 2"]),
     ],
     ids=["even", "one repeat", "all repeat", "coarser", "uneven", "two passes", "missing"],
 )

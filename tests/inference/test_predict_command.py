@@ -47,15 +47,15 @@ def pixels(path: Path) -> np.ndarray:
 def comment(path: Path) -> str:
     """What a picture file says of itself."""
     with Image.open(path) as image:
-        found = image.info.get("Comment") or image.info["comment"].decode()
-    return found
+        text = image.info.get("Comment") or image.info["comment"].decode()
+    return text
 
 
 def embedded(page: Path) -> dict:
     """What the page's script is given."""
-    found = re.search(r"const SCAN=(.*);\n", page.read_text("utf-8"))
-    assert found is not None
-    return json.loads(found.group(1))
+    match = re.search(r"const SCAN=(.*);\n", page.read_text("utf-8"))
+    assert match is not None
+    return json.loads(match.group(1))
 
 
 def test_a_trained_run_from_the_command_line(trained: Path, tmp_path: Path, capsys) -> None:
@@ -69,9 +69,9 @@ def test_a_trained_run_from_the_command_line(trained: Path, tmp_path: Path, caps
     table = rows(out / "slices.csv")
     assert [row["file"] for row in table] == [path.name for path in paths]
     expected = Predictor(trained, variations=3, buckets=(3,))([pixels(path) for path in paths])
-    for row, one in zip(table, expected, strict=True):
+    for row, slice_ in zip(table, expected, strict=True):
         chances = [float(row[name]) for name in CLASS_NAMES]
-        np.testing.assert_allclose(chances, one.probabilities, atol=2e-5)
+        np.testing.assert_allclose(chances, slice_.probabilities, atol=2e-5)
         assert row["predicted"] == CLASS_NAMES[int(np.argmax(chances))]
         assert all(
             float(row[f"{n}_low"]) <= float(row[n]) <= float(row[f"{n}_high"]) for n in CLASS_NAMES
@@ -98,9 +98,9 @@ def test_a_trained_run_from_the_command_line(trained: Path, tmp_path: Path, caps
 
 def test_pages_need_no_network_and_name_every_picture(run: Predict, tmp_path: Path) -> None:
     slices(tmp_path / "<b>name", 5)
-    done = run(tmp_path / "<b>name")
-    page = done.page.parent / done.scans[0].name / "index.html"
-    for path in (done.page, page):
+    result = run(tmp_path / "<b>name")
+    page = result.page.parent / result.scans[0].name / "index.html"
+    for path in (result.page, page):
         text = path.read_text("utf-8")
         assert text.count(RESEARCH_USE) >= 2
         assert "<b>name" not in text
@@ -122,8 +122,8 @@ def test_a_scan_is_the_mean_of_its_chest_slices(run: Predict, tmp_path: Path) ->
     write_series(tmp_path / "series", values, affine, patient="one")
     (scan,) = run(tmp_path / "series", window=None).scans
     assert 3 <= len(scan.counted) < 9
-    assert all(one.lung_pixels for one in scan.counted)
-    assert {one.members is None for one in scan.slices if not one.is_chest} == {True}
+    assert all(slice_.lung_pixels for slice_ in scan.counted)
+    assert {slice_.members is None for slice_ in scan.slices if not slice_.is_chest} == {True}
     table = rows(tmp_path / "out" / "slices.csv")
     chests = [row for row in table if "not a chest slice" not in row["warnings"]]
     (patient,) = rows(tmp_path / "out" / "patients.csv")
@@ -155,13 +155,13 @@ def test_the_share_of_lung_counts_lesion_as_lung(run: Predict, tmp_path: Path) -
 
 def test_an_ensemble_without_a_segmenter(tmp_path: Path) -> None:
     slices(tmp_path / "given", 2)
-    done = predict(
+    result = predict(
         [tmp_path / "given"],
         out=tmp_path / "out",
         classifiers=[Path("classifier-1"), Path("classifier2")],
         settings=Settings(attribution="none"),
     )
-    assert done.scans[0].slices[0].members.shape == (2, 3)
+    assert result.scans[0].slices[0].members.shape == (2, 3)
     (patient,) = rows(tmp_path / "out" / "patients.csv")
     assert patient["lesion_ml"] == ""
     for name in CLASS_NAMES:
@@ -177,9 +177,9 @@ def test_turned_pictures_are_upright_and_their_masks_as_given(run: Predict, tmp_
     picture = pixels(path).copy()
     picture[40:56, 12:24] = 255
     Image.fromarray(picture[::-1]).save(path)
-    done = run(path)
-    assert "upside down" in done.scans[0].slices[0].oddities
-    assert "upside down in 1 of 1 slice that could be judged" in done.problems[0].text
+    result = run(path)
+    assert "upside down" in result.scans[0].slices[0].oddities
+    assert "upside down in 1 of 1 slice that could be judged" in result.problems[0].text
     (turned,) = run(path, out="turned", turn="flip").scans
     assert turned.slices[0].oddities == ()
     masks = [pixels(tmp_path / out / "given" / "masks" / path.name) for out in ("out", "turned")]

@@ -25,22 +25,22 @@ def drawn(n: int) -> list[np.ndarray]:
     return slices
 
 
-def same(one: Prediction, other: Prediction) -> None:
+def same(first: Prediction, other: Prediction) -> None:
     for name in ("probabilities", "members", "attention", "lesion"):
-        np.testing.assert_allclose(getattr(one, name), getattr(other, name), atol=1e-6)
+        np.testing.assert_allclose(getattr(first, name), getattr(other, name), atol=1e-6)
 
 
 def test_a_classifier_and_a_segmenter_at_the_slices_own_pixels() -> None:
     slices = drawn(5)
     results = Predictor(brightness_run(image_size=64), bright_run(image_size=128))(slices)
-    for image, one in zip(slices, results, strict=True):
-        assert one.probabilities.shape == (3,)
-        assert one.probabilities.sum() == pytest.approx(1.0)
-        assert one.members.shape == (1, 3)
-        assert one.attention.shape == one.lesion.shape == image.shape
-        truth, found = image == WHITE, one.lesion >= 0.5
-        assert (truth & found).sum() / (truth | found).sum() > 0.85
-        assert one.attention[truth].mean() > one.attention[~truth].mean()
+    for image, prediction in zip(slices, results, strict=True):
+        assert prediction.probabilities.shape == (3,)
+        assert prediction.probabilities.sum() == pytest.approx(1.0)
+        assert prediction.members.shape == (1, 3)
+        assert prediction.attention.shape == prediction.lesion.shape == image.shape
+        truth, lesion = image == WHITE, prediction.lesion >= 0.5
+        assert (truth & lesion).sum() / (truth | lesion).sum() > 0.85
+        assert prediction.attention[truth].mean() > prediction.attention[~truth].mean()
 
 
 def test_networks_of_any_size_share_the_body_of_a_slice(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,8 +55,8 @@ def test_networks_of_any_size_share_the_body_of_a_slice(monkeypatch: pytest.Monk
         monkeypatch.setattr(module, "foreground", counted)
     results = Predictor(brightness_run(image_size=64), bright_run(image_size=128))(slices)
     assert sorted(looked) == sorted(image.shape for image in slices)
-    for image, one in zip(slices, results, strict=True):
-        np.testing.assert_array_equal(one.body, find(image))
+    for image, prediction in zip(slices, results, strict=True):
+        np.testing.assert_array_equal(prediction.body, find(image))
 
 
 def test_neighbours_and_filling_change_nothing() -> None:
@@ -64,8 +64,8 @@ def test_neighbours_and_filling_change_nothing() -> None:
     slices = drawn(4)
     predictor = Predictor(brightness_run(), bright_run(), buckets=(1, 4), variations=3)
     together = predictor(slices)
-    for place, one in enumerate(predictor(slices[:3])):
-        same(one, together[place])
+    for place, prediction in enumerate(predictor(slices[:3])):
+        same(prediction, together[place])
         same(predictor([slices[place]])[0], together[place])
 
 
@@ -74,10 +74,10 @@ def test_buckets_are_compiled_once_and_threads_may_share_them() -> None:
     predictor = Predictor(brightness_run(), buckets=(2, 8))
     classify = predictor.classifiers[0].apply
     alone = [predictor([image])[0] for image in slices]
-    found: dict[int, tuple[Prediction, ...]] = {}
+    by_number: dict[int, tuple[Prediction, ...]] = {}
 
     def work(number: int) -> None:
-        found[number] = predictor(slices[: 3 + number])
+        by_number[number] = predictor(slices[: 3 + number])
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
     for thread in threads:
@@ -85,25 +85,25 @@ def test_buckets_are_compiled_once_and_threads_may_share_them() -> None:
     for thread in threads:
         thread.join()
     assert classify.compiled == (2, 8)
-    assert len(found) == 8
-    for number, results in found.items():
+    assert len(by_number) == 8
+    for number, results in by_number.items():
         assert len(results) == 3 + number
-        for one, other in zip(results, alone, strict=False):
-            np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-6)
+        for prediction, other in zip(results, alone, strict=False):
+            np.testing.assert_allclose(prediction.probabilities, other.probabilities, atol=1e-6)
 
 
 def test_an_ensemble_is_the_mean_of_its_members() -> None:
     slices = drawn(3)
     runs = [brightness_run(level=level) for level in (-1.0, 0.0, 2.0)]
     alone = [Predictor(run)(slices) for run in runs]
-    for place, one in enumerate(Predictor(*runs)(slices)):
+    for place, prediction in enumerate(Predictor(*runs)(slices)):
         members = np.stack([results[place].probabilities for results in alone])
-        np.testing.assert_allclose(one.members, members, atol=1e-6)
-        np.testing.assert_allclose(one.probabilities, members.mean(axis=0), atol=1e-6)
-        np.testing.assert_allclose(one.attention, alone[0][place].attention, atol=1e-6)
-        low, high = spread(one.members)
-        assert (low < one.probabilities).all()
-        assert (one.probabilities < high).all()
+        np.testing.assert_allclose(prediction.members, members, atol=1e-6)
+        np.testing.assert_allclose(prediction.probabilities, members.mean(axis=0), atol=1e-6)
+        np.testing.assert_allclose(prediction.attention, alone[0][place].attention, atol=1e-6)
+        low, high = spread(prediction.members)
+        assert (low < prediction.probabilities).all()
+        assert (prediction.probabilities < high).all()
 
 
 def test_variations_begin_with_the_slice_as_it_is_and_are_the_same_for_all() -> None:
@@ -118,18 +118,21 @@ def test_variations_begin_with_the_slice_as_it_is_and_are_the_same_for_all() -> 
 
 
 def test_a_segmenter_alone_has_no_probabilities() -> None:
-    (one,) = Predictor(bright_run())(drawn(1))
-    assert one.probabilities is None
-    assert one.members is None
-    assert one.attention is None
-    assert one.lesion is not None
+    (prediction,) = Predictor(bright_run())(drawn(1))
+    assert prediction.probabilities is None
+    assert prediction.members is None
+    assert prediction.attention is None
+    assert prediction.lesion is not None
 
 
 def test_runs_on_disk_are_loaded(trained: Path, trained_segmenter: Path) -> None:
     predictor = Predictor(str(trained), trained_segmenter, buckets=(4,))
     results = predictor(np.stack([image[:90, :95] for image in drawn(2)])[..., None])
-    assert [one.lesion.shape for one in results] == [(90, 95)] * 2
-    assert all(one.attention.min() >= 0 and one.attention.max() <= 1 for one in results)
+    assert [prediction.lesion.shape for prediction in results] == [(90, 95)] * 2
+    assert all(
+        prediction.attention.min() >= 0 and prediction.attention.max() <= 1
+        for prediction in results
+    )
     assert predictor(()) == ()
 
 

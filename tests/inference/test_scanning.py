@@ -55,5 +55,5 @@ def test_few_planes_are_alive_at_once(tmp_path: Path) -> None:
         problems=Problems(),
     )
     assert result is not None
-    assert [one.number for one in result.slices] == list(range(1, 121))
+    assert [slice_.number for slice_ in result.slices] == list(range(1, 121))
     assert scan.most <= 4 * 4

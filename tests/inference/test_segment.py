@@ -31,8 +31,8 @@ def run(monkeypatch: pytest.MonkeyPatch, slices: Path, tmp_path: Path) -> Segmen
     """`segment` with a stand-in for the trained network; options of either."""
 
     def call(**options: Any) -> SegmentSummary:
-        own = {key: options.pop(key) for key in STAND_IN & options.keys()}
-        trained = bright_run(**own)
+        stand_in = {key: options.pop(key) for key in STAND_IN & options.keys()}
+        trained = bright_run(**stand_in)
         monkeypatch.setattr(segmenting, "load_trained", lambda workdir, overrides: trained)
         return segment(tmp_path, **{"data": slices, "out": tmp_path / "out"} | options)
 
@@ -54,17 +54,22 @@ def manifest(out: Path) -> dict:
 def test_every_slice_without_an_annotated_mask_gets_one(
     run: Segment, slices: Path, table: SliceTable
 ) -> None:
-    done = run()
+    summary = run()
     rows = lacking(table)
-    assert (done.total, done.annotated) == (24, 24 - len(rows))
-    assert (done.written, done.earlier, done.damaged, done.finished) == (len(rows), 0, {}, True)
-    found = masks(done.folder)
-    assert set(found) == {table.file_names[row].removesuffix(".png") for row in rows}
-    assert all("%" in name and " " in name for name in found)
+    assert (summary.total, summary.annotated) == (24, 24 - len(rows))
+    assert (summary.written, summary.earlier, summary.damaged, summary.finished) == (
+        len(rows),
+        0,
+        {},
+        True,
+    )
+    stored = masks(summary.folder)
+    assert set(stored) == {table.file_names[row].removesuffix(".png") for row in rows}
+    assert all("%" in name and " " in name for name in stored)
     assert {table.labels[row] for row in rows} == {0, 1, 2}
     inside = 0
     for row, image, _ in iter_encoded(slices, rows=rows):
-        mask = found[table.file_names[row].removesuffix(".png")]
+        mask = stored[table.file_names[row].removesuffix(".png")]
         lesion = pixels(image) == WHITE
         assert mask.shape == lesion.shape
         assert set(np.unique(mask)) <= {0, 255}
@@ -74,8 +79,8 @@ def test_every_slice_without_an_annotated_mask_gets_one(
 
 
 def test_the_manifest_says_what_made_the_masks(run: Segment, table: SliceTable) -> None:
-    done = run()
-    content = manifest(done.folder)
+    summary = run()
+    content = manifest(summary.folder)
     made_by = content["made_by"]
     assert content["model"] == made_by["model.name"] == "unet"
     assert made_by["checkpoint_step"] == 7
@@ -87,8 +92,8 @@ def test_the_manifest_says_what_made_the_masks(run: Segment, table: SliceTable) 
     assert content["provenance"]["jax"]
     assert content["counts"] == {
         "slices": 24,
-        "annotated": done.annotated,
-        "masks": done.written,
+        "annotated": summary.annotated,
+        "masks": summary.written,
         "damaged": 0,
     }
     assert content["finished"]
@@ -113,26 +118,26 @@ def test_pixels_of_a_mask() -> None:
 
 
 def test_masks_do_not_depend_on_devices_or_batches(run: Segment, tmp_path: Path) -> None:
-    one = run(devices=1, batch_size=5, kind="soft", out=tmp_path / "one")
+    single = run(devices=1, batch_size=5, kind="soft", out=tmp_path / "one")
     eight = run(devices=8, batch_size=8, kind="soft", out=tmp_path / "eight")
-    first, second = masks(one.folder), masks(eight.folder)
+    first, second = masks(single.folder), masks(eight.folder)
     assert first.keys() == second.keys()
     for name, mask in first.items():
         np.testing.assert_allclose(mask.astype(int), second[name].astype(int), atol=1)
 
 
 def test_finished_slices_are_not_redone(run: Segment, tmp_path: Path) -> None:
-    done = run()
-    folder = done.folder / "masks"
+    summary = run()
+    folder = summary.folder / "masks"
     paths = sorted(folder.iterdir())
     paths[3].unlink()
     paths[5].write_bytes(paths[5].read_bytes()[:-20])  # cut short by a power failure
     times = {path: path.stat().st_mtime_ns for path in paths if path != paths[3]}
     again = run()
-    assert (again.written, again.earlier) == (2, done.written - 2)
+    assert (again.written, again.earlier) == (2, summary.written - 2)
     redone = {path for path in times if path.stat().st_mtime_ns != times[path]}
     assert redone == {paths[5]}
-    assert manifest(done.folder)["counts"]["masks"] == done.written
+    assert manifest(summary.folder)["counts"]["masks"] == summary.written
     assert run().written == 0
 
 
@@ -155,11 +160,11 @@ def test_annotated_masks_are_never_touched(run: Segment, table: SliceTable, tmp_
     ],
 )
 def test_masks_of_two_origins_never_mix(run: Segment, key: str, options: dict) -> None:
-    done = run()
-    before = manifest(done.folder)
+    summary = run()
+    before = manifest(summary.folder)
     with pytest.raises(ConfigError, match=f"holds masks made with {key}="):
         run(**options)
-    assert manifest(done.folder) == before
+    assert manifest(summary.folder) == before
 
 
 def test_masks_of_two_data_sets_never_mix(run: Segment, tmp_path: Path) -> None:
@@ -174,20 +179,20 @@ def test_a_corrupt_slice_is_reported_and_the_others_are_done(
 ) -> None:
     data = build(tmp_path / "damaged", damage=lambda number: number in (1, 14))
     expected = masks(run(out=tmp_path / "whole").folder)
-    done = run(data=data)
-    assert sorted(name.split("%")[0] for name in done.damaged) == ["Case 1", "Case 14"]
-    assert done.finished
-    content = manifest(done.folder)
-    assert content["damaged"] == done.damaged
+    summary = run(data=data)
+    assert sorted(name.split("%")[0] for name in summary.damaged) == ["Case 1", "Case 14"]
+    assert summary.finished
+    content = manifest(summary.folder)
+    assert content["damaged"] == summary.damaged
     assert content["counts"]["damaged"] == 2
-    told = capsys.readouterr().err
-    for name, reason in done.damaged.items():
+    errors = capsys.readouterr().err
+    for name, reason in summary.damaged.items():
         assert reason
-        assert f"slice {name} cannot be decoded ({reason})" in told
+        assert f"slice {name} cannot be decoded ({reason})" in errors
         del expected[name.removesuffix(".png")]
-    found = masks(done.folder)
-    assert found.keys() == expected.keys()
-    for name, mask in found.items():
+    stored = masks(summary.folder)
+    assert stored.keys() == expected.keys()
+    for name, mask in stored.items():
         np.testing.assert_array_equal(mask, expected[name])
 
 

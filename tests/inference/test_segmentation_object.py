@@ -52,10 +52,10 @@ def missing(segmentation: pydicom.Dataset) -> Iterator[str]:
     frames = segmentation.PerFrameFunctionalGroupsSequence
     if len(frames) != segmentation.NumberOfFrames:
         yield "groups of frames"
-    sources = [one.DerivationImageSequence[0].SourceImageSequence[0] for one in frames]
-    if len({one.ReferencedSOPInstanceUID for one in sources}) < len(sources):
+    sources = [frame.DerivationImageSequence[0].SourceImageSequence[0] for frame in frames]
+    if len({frame.ReferencedSOPInstanceUID for frame in sources}) < len(sources):
         yield "references that differ"
-    if not all(_filled(one.PlanePositionSequence[0], "ImagePositionPatient") for one in frames):
+    if not all(_filled(frame.PlanePositionSequence[0], "ImagePositionPatient") for frame in frames):
         yield "ImagePositionPatient"
 
 
@@ -148,7 +148,7 @@ def test_uneven_slices_are_no_volume(run: Predict, tmp_path: Path) -> None:
     paths[1].unlink()
     problems = [problem.text for problem in run(tmp_path / "in").problems]
     assert (
-        sum("and no lesion.nii.gz: the slices are not evenly spaced" in one for one in problems)
+        sum("and no lesion.nii.gz: the slices are not evenly spaced" in line for line in problems)
         == 1
     )
     assert not (tmp_path / "out" / "drawn_series4" / "lesion.nii.gz").exists()

@@ -19,21 +19,21 @@ def pictures(slices: Path) -> list[StoredSlice]:
     return [StoredSlice(row, data, str(table.flags[row])) for row, data, _ in iter_encoded(slices)]
 
 
-def overlap(found: np.ndarray, true: np.ndarray) -> float:
-    union = (found | true).sum()
-    return (found & true).sum() / union if union else 1.0
+def overlap(predicted: np.ndarray, true: np.ndarray) -> float:
+    union = (predicted | true).sum()
+    return (predicted & true).sum() / union if union else 1.0
 
 
 @pytest.mark.parametrize("aspect", ["keep", "stretch"])
 def test_lesions_come_back_where_they_are(pictures: list[StoredSlice], aspect: str) -> None:
     """Of all sizes, shapes and orientations; the batch size divides nothing."""
     segmenter = make_segmenter(bright_run(batch_size=10, aspect=aspect))
-    found = list(segmenter.stream(pictures))
-    assert [one.prepared.row for one in found] == [picture.row for picture in pictures]
+    maps = list(segmenter.stream(pictures))
+    assert [lesion_map.prepared.row for lesion_map in maps] == [picture.row for picture in pictures]
     shapes = set()
-    for one, picture in zip(found, pictures, strict=True):
+    for lesion_map, picture in zip(maps, pictures, strict=True):
         lesion = pixels(picture.data) == WHITE
-        restored = one.restore()
+        restored = lesion_map.restore()
         assert restored.shape == lesion.shape
         assert overlap(restored >= 0.5, lesion) > 0.8  # some lesions are ten pixels wide
         shapes.add(lesion.shape)
@@ -45,40 +45,42 @@ def test_a_turned_slice_is_turned_back(pictures: list[StoredSlice]) -> None:
     turned = [picture for picture in pictures if picture.flags == "upside_down"]
     upright, stored = (make_segmenter(bright_run(orientation=way)) for way in ("upright", "stored"))
     pairs = zip(upright.stream(turned), stored.stream(turned), strict=True)
-    for one, other in pairs:
-        seen, unturned = (p.prepared.image.astype(int) for p in (one, other))
-        assert np.abs(seen - unturned[::-1]).mean() < 0.5 * np.abs(seen - unturned).mean()
-        assert overlap(one.restore() >= 0.5, other.restore() >= 0.5) > 0.8
+    for first, other in pairs:
+        shown, unturned = (p.prepared.image.astype(int) for p in (first, other))
+        assert np.abs(shown - unturned[::-1]).mean() < 0.5 * np.abs(shown - unturned).mean()
+        assert overlap(first.restore() >= 0.5, other.restore() >= 0.5) > 0.8
 
 
 @pytest.mark.parametrize("parallel", ["pmap", "shard_map", "jit"])
 def test_any_number_of_devices_says_the_same(pictures: list[StoredSlice], parallel: str) -> None:
-    one, eight = (
+    single, eight = (
         list(
             make_segmenter(bright_run(devices=devices, parallel=way, batch_size=3)).stream(pictures)
         )
         for devices, way in ((1, "pmap"), (8, parallel))
     )
-    for found, other in zip(one, eight, strict=True):
-        np.testing.assert_allclose(found.lesion, other.lesion, atol=1e-6)
+    for first, other in zip(single, eight, strict=True):
+        np.testing.assert_allclose(first.lesion, other.lesion, atol=1e-6)
 
 
 def test_unreadable_pictures_are_told_in_their_place(pictures: list[StoredSlice]) -> None:
     damaged = {0, 5, 6, 7, len(pictures) - 1}
-    given = [
+    stored = [
         StoredSlice(p.row, flipped(p.data) if p.row in damaged else p.data, p.flags)
         for p in pictures
     ]
     segmenter = make_segmenter(bright_run(batch_size=2))
-    found = list(segmenter.stream(given))
+    results = list(segmenter.stream(stored))
     whole = dict(enumerate(segmenter.stream(pictures)))
-    assert {row for row, one in enumerate(found) if isinstance(one, UnreadableSlice)} == damaged
-    for row, one in enumerate(found):
-        if isinstance(one, UnreadableSlice):
-            assert one.row == row
-            assert one.reason
+    assert {
+        row for row, result in enumerate(results) if isinstance(result, UnreadableSlice)
+    } == damaged
+    for row, result in enumerate(results):
+        if isinstance(result, UnreadableSlice):
+            assert result.row == row
+            assert result.reason
         else:
-            np.testing.assert_array_equal(one.lesion, whole[row].lesion)
+            np.testing.assert_array_equal(result.lesion, whole[row].lesion)
 
 
 def test_nothing_in_nothing_out() -> None:
@@ -86,12 +88,12 @@ def test_nothing_in_nothing_out() -> None:
 
 
 def test_stop_ends_after_what_was_begun(pictures: list[StoredSlice]) -> None:
-    found: list[LesionMap | UnreadableSlice] = []
+    results: list[LesionMap | UnreadableSlice] = []
     segmenter = make_segmenter(bright_run(devices=1, batch_size=2))
-    for one in segmenter.stream(pictures, stop=lambda: found):
-        found.append(one)
+    for result in segmenter.stream(pictures, stop=lambda: results):
+        results.append(result)
     # Two batches were begun before the first picture came out; the third one was not.
-    assert [one.prepared.row for one in found] == [0, 1, 2, 3]
+    assert [result.prepared.row for result in results] == [0, 1, 2, 3]
 
 
 def test_pictures_are_not_read_far_ahead(pictures: list[StoredSlice]) -> None:

@@ -46,14 +46,14 @@ def test_each_file_is_read_or_refused_in_one_line(tmp_path: Path) -> None:
     for path in shipped():
         scans, problems = read(path, unpacked=tmp_path)
         lines = [problem for problem in problems if problem.kind == "left out"]
-        assert not [str(one) for one in problems if CAUGHT.search(str(one))]
-        assert all("\n" not in str(one) and str(path) in str(one) for one in problems), path
-        planes = [plane for _, found in scans for plane in found]
+        assert not [str(item) for item in problems if CAUGHT.search(str(item))]
+        assert all("\n" not in str(item) and str(path) in str(item) for item in problems), path
+        planes = [plane for _, scan_planes in scans for plane in scan_planes]
         assert len(lines) == (not planes), (path, problems)
-        for scan, found in scans:
+        for scan, scan_planes in scans:
             if isinstance(scan, DicomScan):
-                slices += len(found)
-                assert all(_is_rescaled(scan, plane) for plane in found), path
+                slices += len(scan_planes)
+                assert all(_is_rescaled(scan, plane) for plane in scan_planes), path
     assert slices >= 3
 
 
@@ -64,12 +64,12 @@ def test_all_in_one_folder_are_read_as_one_by_one(tmp_path: Path) -> None:
         (folder / source.parent.parent.name).parent.mkdir(exist_ok=True)
         (folder / source.parent.parent.name).symlink_to(source)
     scans, problems = read(folder, unpacked=tmp_path)
-    assert not [str(one) for one in problems if CAUGHT.search(str(one))]
-    planes = sum(len(found) for _, found in scans)
+    assert not [str(problem) for problem in problems if CAUGHT.search(str(problem))]
+    planes = sum(len(scan_planes) for _, scan_planes in scans)
     assert planes >= 10
-    for scan, found in scans:
+    for scan, scan_planes in scans:
         if isinstance(scan, DicomScan):
-            assert all(_is_rescaled(scan, plane) for plane in found)
+            assert all(_is_rescaled(scan, plane) for plane in scan_planes)
 
 
 def _is_rescaled(scan: DicomScan, plane: Plane) -> bool:

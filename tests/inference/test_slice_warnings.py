@@ -43,7 +43,8 @@ def test_upside_down_is_seen_by_the_spine(openness: float, window: str, turn) ->
     picture = rendered(openness, window=window)
     turned = turn(picture) if turn is np.flipud else np.rot90(picture, 2)
     upright, mirrored = (
-        is_upside_down(one, body=foreground(one)) for one in (picture, np.ascontiguousarray(turned))
+        is_upside_down(image, body=foreground(image))
+        for image in (picture, np.ascontiguousarray(turned))
     )
     assert (upright, mirrored) == (False, True)
 
@@ -51,8 +52,8 @@ def test_upside_down_is_seen_by_the_spine(openness: float, window: str, turn) ->
 def test_a_saturated_picture_does_not_tell_what_is_up() -> None:
     picture = rendered(1.0)
     saturated = np.where(picture > 90, np.uint8(255), picture)
-    for one in (saturated, saturated[::-1].copy()):
-        assert is_upside_down(one, body=foreground(one)) is None
+    for image in (saturated, saturated[::-1].copy()):
+        assert is_upside_down(image, body=foreground(image)) is None
 
 
 def test_a_mediastinal_window_is_odd() -> None:
@@ -96,8 +97,8 @@ def test_real_slices_that_are_known_to_be_upside_down(shared: Path) -> None:
     for path in files:
         name = re.sub(r"^\d+_", "", path.name)
         picture = np.asarray(Image.open(path).convert("L"))
-        told = is_upside_down(picture, body=foreground(picture))
-        counts[names.is_upside_down(name), told] += 1
+        verdict = is_upside_down(picture, body=foreground(picture))
+        counts[names.is_upside_down(name), verdict] += 1
     assert counts[True, True] >= 0.9 * (counts[True, True] + counts[True, False])
-    assert counts[True, True] >= 0.5 * sum(counts[True, told] for told in (True, False, None))
+    assert counts[True, True] >= 0.5 * sum(counts[True, verdict] for verdict in (True, False, None))
     assert counts[False, True] <= 0.02 * (counts[False, True] + counts[False, False])

@@ -67,14 +67,18 @@ def test_a_healthy_person_has_no_lesion_in_bowel_and_shoulders(
     )
     (scan,) = run(tmp_path / "whole").scans
     numbers = range(chests.start + 1, chests.stop + 1)
-    assert [one.number for one in scan.chests] == list(numbers)
+    assert [slice_.number for slice_ in scan.chests] == list(numbers)
     (row,) = rows(tmp_path / "out" / "scans.csv")
     assert (row["slices"], row["chest_slices"]) == (str(slices), str(len(numbers)))
     assert float(row["lesion_ml"]) == float(row["lesion_share_of_lung"]) == 0.0
     assert row["predicted"]
     assert not (tmp_path / "out" / "healthy_series4" / "lesion.dcm").exists()
-    for one in rows(tmp_path / "out" / "slices.csv"):
-        assert bool(one["predicted"]) == bool(one["lesion_ml"]) == (int(one["slice"]) in numbers)
+    for slice_ in rows(tmp_path / "out" / "slices.csv"):
+        assert (
+            bool(slice_["predicted"])
+            == bool(slice_["lesion_ml"])
+            == (int(slice_["slice"]) in numbers)
+        )
 
 
 @pytest.mark.parametrize("window", ["published", "lung"])
@@ -92,8 +96,8 @@ def test_the_fat_of_a_belly_is_no_lung(run: Predict, tmp_path: Path, window: str
 def test_an_abdomen_has_no_class_and_no_lesion(run: Predict, tmp_path: Path) -> None:
     path = tmp_path / "abdomen.nii.gz"
     write_volume(path, healthy(10, chests=slice(2, 2))[..., ::-1], np.diag([1.5, 1.5, 4, 1]))
-    done = run(path)
-    (problem,) = done.problems
+    result = run(path)
+    (problem,) = result.problems
     assert str(problem) == (
         "odd: abdomen: no class: 0 of 10 slices with a chest; its lesion and lung are not measured"
     )
@@ -102,7 +106,7 @@ def test_an_abdomen_has_no_class_and_no_lesion(run: Predict, tmp_path: Path) -> 
         assert row[key] == "", key
     mask = nib.load(tmp_path / "out" / "abdomen" / "lesion.nii.gz")
     assert not np.asarray(mask.dataobj).any()
-    for page in (done.page, done.page.parent / "abdomen" / "index.html"):
+    for page in (result.page, result.page.parent / "abdomen" / "index.html"):
         assert "no class: 0 of 10 slices with a chest" in page.read_text("utf-8")
 
 
@@ -110,8 +114,8 @@ def test_few_chest_slices_are_measured_and_not_classified(run: Predict, tmp_path
     values = healthy(11, chests=slice(1, 3))
     values[46:50, 38:42, 1] = LESION
     write_series(tmp_path / "few", values, affine(11), patient="few")
-    done = run(tmp_path / "few")
-    assert "no class: 2 of 11 slices with a chest, fewer than 20%" in done.problems[0].text
+    result = run(tmp_path / "few")
+    assert "no class: 2 of 11 slices with a chest, fewer than 20%" in result.problems[0].text
     (row,) = rows(tmp_path / "out" / "patients.csv")
     assert (row["predicted"], row["chest_slices"]) == ("", "2")
     assert float(row["lesion_ml"]) == pytest.approx(16 * 1.25 * 1.5 * 4 / 1000)
@@ -129,15 +133,15 @@ def test_masks_of_pictures_count_as_the_tables_do(run: Predict, tmp_path: Path) 
     for name, pixels in (("chest", chest), ("belly", belly), ("chest2", chest)):
         Image.fromarray(pixels).save(folder / f"{name}.png")
     run(folder)
-    found = {
+    masks = {
         path.stem: np.asarray(Image.open(path)) > 0
         for path in (tmp_path / "out" / "in" / "masks").iterdir()
     }
     expected = np.zeros((64, 96), bool)
     expected[30:36, 44:52] = True
-    np.testing.assert_array_equal(found["chest"], expected)
-    np.testing.assert_array_equal(found["chest2"], expected)
-    assert not found["belly"].any()
+    np.testing.assert_array_equal(masks["chest"], expected)
+    np.testing.assert_array_equal(masks["chest2"], expected)
+    assert not masks["belly"].any()
     pixels = {row["file"]: row["lesion_pixels"] for row in rows(tmp_path / "out" / "slices.csv")}
     assert pixels == {"belly.png": "", "chest.png": "48", "chest2.png": "48"}
     overlay = [np.asarray(Image.open(tmp_path / f"out/in/lesion/{n:04}.png")) for n in (1, 2)]
@@ -156,9 +160,9 @@ def test_consolidated_lung_beside_open_lung_stays_inside() -> None:
     lesion[52:74, 22:38] = True  # from within the box to 10 pixels behind it
     lesion[86:92, 30:70] = True  # the back's skin
     lesion[10:29, 45:55] = True  # most of it before the breastbone
-    kept = keep_inside(lesion, region)
-    assert kept[52:74, 22:38].all()
-    assert kept.sum() == 22 * 16
+    inside = keep_inside(lesion, region)
+    assert inside[52:74, 22:38].all()
+    assert inside.sum() == 22 * 16
     assert not thorax_box(np.zeros_like(body), body=body).any()
 
 
@@ -180,8 +184,8 @@ def test_hounsfield_units_without_sign_are_told(run: Predict, tmp_path: Path) ->
     values, ball = drawn(where, centre=where.reshape(-1, 3).mean(axis=0), radius=8.0)
     write_volume(tmp_path / "shifted.nii", (values + 1024).clip(min=0), place)
     write_volume(tmp_path / "plain.nii", values, place)
-    done = run(tmp_path / "shifted.nii", tmp_path / "plain.nii", window=None)
-    (problem,) = done.problems
+    result = run(tmp_path / "shifted.nii", tmp_path / "plain.nii", window=None)
+    (problem,) = result.problems
     assert str(problem).startswith("odd: shifted: values look like HU + 1024")
     table = {row["scan"]: row for row in rows(tmp_path / "out" / "scans.csv")}
     assert table["shifted"]["lesion_ml"] == table["plain"]["lesion_ml"]
@@ -208,7 +212,7 @@ def test_label_maps_beside_their_volume_are_no_patients(tmp_path: Path) -> None:
         "s2/ct.nii",
         "s2/mask.nii",  # of another shape than the volume beside it
     }
-    assert [str(one) for one in problems.noted] == [
+    assert [str(problem) for problem in problems.noted] == [
         f"passed over: {folder / 's1' / name}: labels of ct.nii.gz, no patient"
         for name in ("ct_seg.nii.gz", "segmentations/lung.nii")
     ]
@@ -225,10 +229,10 @@ def test_a_scan_is_upside_down_by_the_majority_of_its_pictures(
         for place, kind in enumerate(kinds):
             pixels = {"u": upright, "d": upright[::-1], "s": saturated}[kind]
             Image.fromarray(pixels).save(tmp_path / folder / f"{place}.png")
-    done = run(tmp_path / "turned", tmp_path / "upright", tmp_path / "white", window=None)
-    called = {s.name: ["upside down" in one.oddities for one in s.slices] for s in done.scans}
+    result = run(tmp_path / "turned", tmp_path / "upright", tmp_path / "white", window=None)
+    called = {s.name: ["upside down" in item.oddities for item in s.slices] for s in result.scans}
     assert called == {"turned": [True] * 4, "upright": [False] * 4, "white": [False]}
-    assert [str(one) for one in done.problems] == [
+    assert [str(item) for item in result.problems] == [
         "odd: turned: upside down in 2 of 3 slices that could be judged; try --turn flip (or rotate)"
     ]
 

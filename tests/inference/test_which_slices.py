@@ -16,17 +16,20 @@ from mgajax.inference.scans import Plane
 UID = "1.2.826.0.1.3680043.8.498.1"
 
 
-def twice(folder: Path, *, second: str = ".", **told: Any) -> None:
+def twice(folder: Path, *, second: str = ".", **elements: Any) -> None:
     """Two reconstructions of one series UID at the same positions, the second in a folder of it."""
     for path in series(folder, even(2.5), SeriesInstanceUID=UID):
         path.rename(path.with_name(f"first_{path.name}"))
-        edit(path.with_name(f"first_{path.name}"), **{key: one for key, (one, _) in told.items()})
+        edit(
+            path.with_name(f"first_{path.name}"),
+            **{key: first for key, (first, _) in elements.items()},
+        )
     for path in series(folder / second, even(2.5), SeriesInstanceUID=UID):
-        edit(path, **{key: other for key, (_, other) in told.items()})
+        edit(path, **{key: other for key, (_, other) in elements.items()})
 
 
 @pytest.mark.parametrize(
-    ("second", "told", "by"),
+    ("second", "elements", "by"),
     [
         (".", {"AcquisitionNumber": (1, 2)}, "AcquisitionNumber"),
         (".", {"ConvolutionKernel": ("B30f", "B70f")}, "ConvolutionKernel"),
@@ -40,9 +43,9 @@ def twice(folder: Path, *, second: str = ".", **told: Any) -> None:
     ],
 )
 def test_two_reconstructions_are_two_scans(
-    tmp_path: Path, second: str, told: dict[str, Any], by: str
+    tmp_path: Path, second: str, elements: dict[str, Any], by: str
 ) -> None:
-    twice(tmp_path / "in", second=second, **told)
+    twice(tmp_path / "in", second=second, **elements)
     scans, (line,) = read(tmp_path / "in", unpacked=tmp_path)
     assert [len(planes) for planes in scans] == [41, 41]
     for planes in scans:
@@ -212,9 +215,9 @@ def test_values_that_are_no_numbers_are_air_and_said_once(tmp_path: Path) -> Non
     nib.save(nib.Nifti1Image(torn, np.diag([-1.0, -1.0, 2.0, 1.0])), tmp_path / "v.nii")
     (planes,), (line,) = read(tmp_path / "v.nii", unpacked=tmp_path)
     assert "4 of 4 planes with values that are no numbers; these count as air" in line
-    found = values(planes)
-    assert (found == -1024).sum() == 4 * (8 + 1)
-    assert np.isfinite(found).all()
+    pixels = values(planes)
+    assert (pixels == -1024).sum() == 4 * (8 + 1)
+    assert np.isfinite(pixels).all()
 
 
 def test_a_coloured_volume_is_refused_in_a_line(tmp_path: Path) -> None:

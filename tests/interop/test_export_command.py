@@ -39,18 +39,18 @@ def evaluated(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def exported(evaluated: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The run in every installed format, for tests to read, and what the command told."""
     out = tmp_path_factory.mktemp("exported") / "out"
-    with contextlib.redirect_stdout(io.StringIO()) as told:
+    with contextlib.redirect_stdout(io.StringIO()) as output:
         assert export(evaluated, out) == 0
-    return out, told.getvalue()
+    return out, output.getvalue()
 
 
 def test_a_folder_with_every_installed_format_and_a_card(exported: tuple[Path, str]) -> None:
-    out, told = exported
-    installed = [one for one in FORMATS.values() if not one.missing]
+    out, output = exported
+    installed = [form for form in FORMATS.values() if not form.missing]
     names = {f"mga_resnet18{suffix}" for suffix in (".json", ".md", *(o.suffix for o in installed))}
     assert {path.name for path in out.iterdir()} == names
-    assert "on 8 slices of the run's data set" in told
-    assert ("left out: torch" in told) == bool(FORMATS["torch"].missing)
+    assert "on 8 slices of the run's data set" in output
+    assert ("left out: torch" in output) == bool(FORMATS["torch"].missing)
     described = json.loads((out / "mga_resnet18.json").read_text())
     assert described["class_names"] == ["Normal", "COVID-19", "CAP"]
     assert described["preparation"]["image_size"] == described["input"]["shape"][1] == 32
@@ -114,8 +114,8 @@ def test_a_file_that_differs_fails_and_leaves_nothing(
     out.mkdir()
     (out / "mga_resnet18.safetensors").write_bytes(b"of yesterday")
     assert export(trained, out, "--format", "orbax,safetensors") == 1
-    told = capsys.readouterr().err.strip().splitlines()[-1]
-    assert "safetensors: the file's answer differs from the checkpoint's" in told
+    errors = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "safetensors: the file's answer differs from the checkpoint's" in errors
     assert [path.name for path in out.iterdir()] == ["mga_resnet18.safetensors"]
     assert (out / "mga_resnet18.safetensors").read_bytes() == b"of yesterday"
 
@@ -137,8 +137,8 @@ def test_a_package_that_is_not_there(
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert export(tmp_path, tmp_path / "out", "--format", "onnx") == 2
-    told = capsys.readouterr().err
-    assert "onnx and onnxruntime: pip install 'mgajax[export]'" in told
+    errors = capsys.readouterr().err
+    assert "onnx and onnxruntime: pip install 'mgajax[export]'" in errors
 
 
 def test_a_run_starts_from_an_export(

@@ -69,9 +69,9 @@ def images_for(network: Network, *, count: int = 8) -> np.ndarray:
     return np.random.default_rng(1).standard_normal(shape).astype(np.float32)
 
 
-def assert_agrees(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
-    assert {"logits", "probabilities"} <= set(found) <= set(expected)
-    for name, array in found.items():
+def assert_agrees(actual: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
+    assert {"logits", "probabilities"} <= set(actual) <= set(expected)
+    for name, array in actual.items():
         assert relative_gap(array, expected[name]) < 1e-4, name
 
 
@@ -82,15 +82,15 @@ def test_every_format_gives_the_same_numbers(case: str, tmp_path: Path) -> None:
     network = network_of(case)
     images = images_for(network)
     expected = network.answer(network.variables)(images)
-    for name, one in FORMATS.items():
-        if one.missing:
+    for name, form in FORMATS.items():
+        if form.missing:
             continue
-        path = tmp_path / f"network{one.suffix}"
-        one.write(network, path)
-        found = one.load(network, path)(images)
-        assert_agrees(found, expected)
+        path = tmp_path / f"network{form.suffix}"
+        form.write(network, path)
+        logits = form.load(network, path)(images)
+        assert_agrees(logits, expected)
         if name in ("stablehlo", "onnx"):
-            assert set(found) == set(expected)
+            assert set(logits) == set(expected)
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +104,8 @@ def test_onnx_takes_any_batch_and_carries_its_metadata(small: Network, tmp_path:
     FORMATS["onnx"].write(small, path)
     images = images_for(small)
     answer = FORMATS["onnx"].load(small, path)
-    whole, one = answer(images), answer(images[1:2])
-    assert_agrees(one, {name: array[1:2] for name, array in whole.items()})
+    whole, single = answer(images), answer(images[1:2])
+    assert_agrees(single, {name: array[1:2] for name, array in whole.items()})
     stored = {p.key: json.loads(p.value) for p in onnx.load(path).metadata_props}
     assert stored == METADATA
 
@@ -150,7 +150,7 @@ def test_stablehlo_runs_with_jax_alone(small: Network, tmp_path: Path) -> None:
     np.save(tmp_path / "images.npy", images)
     names = ("network.stablehlo", "images.npy", "found.npz")
     bare = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-P", "-c", BARE, *names],
         cwd=tmp_path,
         env=bare | {"JAX_PLATFORMS": "cpu"},
@@ -158,32 +158,32 @@ def test_stablehlo_runs_with_jax_alone(small: Network, tmp_path: Path) -> None:
         text=True,
         check=True,
     )
-    told = json.loads(done.stdout)
-    assert told == {"platforms": ["cpu", "cuda", "tpu"], "others": []}
-    with np.load(tmp_path / "found.npz") as found:
-        assert_agrees(dict(found), small.answer(small.variables)(images))
+    report = json.loads(process.stdout)
+    assert report == {"platforms": ["cpu", "cuda", "tpu"], "others": []}
+    with np.load(tmp_path / "found.npz") as stored:
+        assert_agrees(dict(stored), small.answer(small.variables)(images))
 
 
 def inside(region: Any) -> set[str]:
     """The names of all operations of a region, at any depth."""
-    found = [operation.operation for block in region for operation in block]
-    return {o.name for o in found}.union(*(inside(r) for o in found for r in o.regions))
+    operations = [operation.operation for block in region for operation in block]
+    return {o.name for o in operations}.union(*(inside(r) for o in operations for r in o.regions))
 
 
 def forms(module: str) -> list[tuple[set[str], set[str]]]:
     """What one platform runs and what all others run, of each switch between the two."""
-    found = []
+    switches = []
 
     def visit(operation: Any) -> Any:
         if operation.name == "stablehlo.case" and len(operation.regions) == 2:
-            one, others = map(inside, operation.regions)
-            if one | others != {"stablehlo.return"}:  # those choose a number
-                found.append((one, others))
+            first, others = map(inside, operation.regions)
+            if first | others != {"stablehlo.return"}:  # those choose a number
+                switches.append((first, others))
         return ir.WalkResult.ADVANCE
 
     with make_ir_context():
         ir.Module.parse(module).operation.walk(visit)
-    return found
+    return switches
 
 
 def test_stablehlo_has_a_cpus_products_and_any_others_convolutions(tmp_path: Path) -> None:
@@ -193,9 +193,9 @@ def test_stablehlo_has_a_cpus_products_and_any_others_convolutions(tmp_path: Pat
     path = tmp_path / "network.stablehlo"
     FORMATS["stablehlo"].write(network, path)
     program = jax.export.deserialize(bytearray(path.read_bytes()))
-    found = forms(program.mlir_module())
-    pools = [form for form in found if "stablehlo.reduce_window" in form[0] ^ form[1]]
-    layers = [form for form in found if "stablehlo.convolution" in form[0] | form[1]]
+    switches = forms(program.mlir_module())
+    pools = [form for form in switches if "stablehlo.reduce_window" in form[0] ^ form[1]]
+    layers = [form for form in switches if "stablehlo.convolution" in form[0] | form[1]]
     # Around some stands a switch between a TPU, which convolves pairs of rows, and all others.
     products = [form for form in layers if "stablehlo.convolution" not in form[0] & form[1]]
     assert len(pools) == 1
@@ -209,11 +209,11 @@ def test_stablehlo_has_a_cpus_products_and_any_others_convolutions(tmp_path: Pat
 def test_weights_come_back_bit_for_bit_and_by_pytorchs_names(
     small: Network, tmp_path: Path, format_name: str
 ) -> None:
-    one = FORMATS[format_name]
-    if one.missing:
-        pytest.skip(f"{one.missing} not installed")
-    path = tmp_path / f"network{one.suffix}"
-    one.write(small, path)
+    form = FORMATS[format_name]
+    if form.missing:
+        pytest.skip(f"{form.missing} not installed")
+    path = tmp_path / f"network{form.suffix}"
+    form.write(small, path)
     weights = read_weights(path)
     expected = interop.to_torch(small.name, small.variables, **small.options)
     arrays = weights.arrays
@@ -237,5 +237,5 @@ def test_the_golden_of_pytorch_holds_through_onnx(shared: Path, tmp_path: Path) 
     network = Network("resnet18", {}, 3, 96, 3, variables, {})
     FORMATS["onnx"].write(network, tmp_path / "resnet18.onnx")
     images = drawn_images((2, 3, 96, 96)).transpose(0, 2, 3, 1)
-    found = FORMATS["onnx"].load(network, tmp_path / "resnet18.onnx")(images)
-    assert relative_gap(found["logits"], golden["eval_logits"]) < 1e-4
+    logits = FORMATS["onnx"].load(network, tmp_path / "resnet18.onnx")(images)
+    assert relative_gap(logits["logits"], golden["eval_logits"]) < 1e-4

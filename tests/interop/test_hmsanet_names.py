@@ -35,13 +35,13 @@ def test_there_and_back_is_exact(state: dict[str, np.ndarray]) -> None:
 def test_published_statistics_serve_both_sets_of_a_network_with_two(
     state: dict[str, np.ndarray],
 ) -> None:
-    found = interop.from_torch("hmsanet", state, **TINY, statistics="per_scale")
+    variables = interop.from_torch("hmsanet", state, **TINY, statistics="per_scale")
     expected = interop.from_torch("hmsanet", state, **TINY)
-    low = found["batch_stats"].pop(LOW_SCALES)
-    for tree in (found["batch_stats"], low):
+    low = variables["batch_stats"].pop(LOW_SCALES)
+    for tree in (variables["batch_stats"], low):
         jax.tree.map(np.testing.assert_array_equal, tree, expected["batch_stats"])
     with pytest.raises(ConfigError, match=r"statistics='per_scale' has no PyTorch form"):
-        interop.to_torch("hmsanet", found, **TINY, statistics="per_scale")
+        interop.to_torch("hmsanet", variables, **TINY, statistics="per_scale")
 
 
 @pytest.mark.parametrize(
@@ -70,8 +70,8 @@ def test_every_published_name_and_shape(shared: Path) -> None:
     table = shared / "goldens" / "segmentation" / "hmsanet_state_dict_names.txt"
     lines = [line.split() for line in table.read_text().splitlines() if line[:1] != "#"]
     expected = {name: tuple(int(n) for n in sizes.split("x")) for name, sizes, _ in lines}
-    found = torch_shapes("hmsanet", channels=3, classes=2)
-    assert found == expected
+    shapes = torch_shapes("hmsanet", channels=3, classes=2)
+    assert shapes == expected
 
 
 @pytest.mark.parametrize("prefix", ["", "model."])

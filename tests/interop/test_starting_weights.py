@@ -57,15 +57,15 @@ def flat(variables: Any) -> dict[str, np.ndarray]:
 )
 def test_imagenet_files_of_torchvision(name: str, stem: str, head: str) -> None:
     state = published(name)
-    found = started(name, state)
-    assert found.adapted == {"params/stem/conv/kernel": "summed over 3 input channels"}
-    assert set(found.fresh) == {f"params/{head}/kernel", f"params/{head}/bias"}
-    assert set(found.fresh.values()) == {"1000 classes in the file, 2 here"}
-    assert found.unused == [key for key in state if key.endswith("num_batches_tracked")]
-    got = flat(found.variables)
-    own = flat(own_variables(name, channels=1, classes=2))
-    assert len(found.used) + 3 == len(got) == len(own)
-    np.testing.assert_array_equal(got[f"params/{head}/kernel"], own[f"params/{head}/kernel"])
+    start = started(name, state)
+    assert start.adapted == {"params/stem/conv/kernel": "summed over 3 input channels"}
+    assert set(start.fresh) == {f"params/{head}/kernel", f"params/{head}/bias"}
+    assert set(start.fresh.values()) == {"1000 classes in the file, 2 here"}
+    assert start.unused == [key for key in state if key.endswith("num_batches_tracked")]
+    got = flat(start.variables)
+    initial = flat(own_variables(name, channels=1, classes=2))
+    assert len(start.used) + 3 == len(got) == len(initial)
+    np.testing.assert_array_equal(got[f"params/{head}/kernel"], initial[f"params/{head}/kernel"])
     summed = state[f"{stem}.weight"].transpose(2, 3, 1, 0).sum(axis=2, keepdims=True)
     np.testing.assert_array_equal(got["params/stem/conv/kernel"], summed)
 
@@ -73,19 +73,19 @@ def test_imagenet_files_of_torchvision(name: str, stem: str, head: str) -> None:
 def test_the_summed_stem_answers_to_grey_as_the_file_does_to_grey_in_colour() -> None:
     shapes = torch_shapes("resnet18", channels=3, classes=3, **NARROW)
     state = drawn_state(shapes)
-    found = started("resnet18", state, classes=3, **NARROW)
+    start = started("resnet18", state, classes=3, **NARROW)
     grey = np.random.default_rng(0).standard_normal((2, 32, 32, 1)).astype(np.float32)
     answer = jax.jit(models.create("resnet18", num_classes=3, **NARROW).apply)
     theirs = answer(
         interop.from_torch("resnet18", state, **NARROW), jnp.asarray(np.repeat(grey, 3, axis=3))
     )
-    ours = answer(found.variables, jnp.asarray(grey))
+    ours = answer(start.variables, jnp.asarray(grey))
     np.testing.assert_allclose(ours.logits, theirs.logits, rtol=1e-4, atol=1e-4)
 
 
 def test_a_plain_network_for_one_with_attention() -> None:
-    found = started("mga_resnet18", published("resnet18", **NARROW), **NARROW)
-    left = [path for path, why in found.fresh.items() if why == "not in the file"]
+    start = started("mga_resnet18", published("resnet18", **NARROW), **NARROW)
+    left = [path for path, why in start.fresh.items() if why == "not in the file"]
     assert left
     assert all("/cbam/" in path for path in left)
 
@@ -103,12 +103,12 @@ def test_old_names_of_densenet() -> None:
 @pytest.mark.parametrize("prefix", ["", "module."])
 def test_nvidias_hmsanet_of_other_classes(prefix: str) -> None:
     state = {prefix + key: a for key, a in published("hmsanet", classes=19, **TINY).items()}
-    found = started("hmsanet", state, classes=2, **TINY)
-    assert {path.removeprefix("params/ocr/").split("/")[0] for path in found.fresh} == {
+    start = started("hmsanet", state, classes=2, **TINY)
+    assert {path.removeprefix("params/ocr/").split("/")[0] for path in start.fresh} == {
         "logits",
         "coarse_logits",
     }
-    assert list(found.adapted) == ["params/backbone/stem1/conv/kernel"]
+    assert list(start.adapted) == ["params/backbone/stem1/conv/kernel"]
 
 
 @pytest.mark.parametrize("naming", ["torch", "own"])
@@ -117,21 +117,21 @@ def test_statistics_of_full_size_begin_those_of_the_lower_scales(naming: str) ->
     if naming == "own":
         arrays = flat(interop.from_torch("hmsanet", arrays, **TINY))
     options = {**TINY, "statistics": "per_scale"}
-    own = own_variables("hmsanet", channels=3, classes=2, **options)
-    found = start_from(
+    initial = own_variables("hmsanet", channels=3, classes=2, **options)
+    start = start_from(
         Weights(arrays, naming),
-        variables=own,
+        variables=initial,
         source=Path("file"),
         name="hmsanet",
         num_classes=2,
         options=options,
     )
-    full = found.variables["batch_stats"]
+    full = start.variables["batch_stats"]
     low = full.pop(LOW_SCALES)
     jax.tree.map(np.testing.assert_array_equal, low, full)
-    assert set(found.adapted.values()) == {"that of full size"}
-    assert len(found.adapted) == len(jax.tree.leaves(low))
-    assert not found.fresh
+    assert set(start.adapted.values()) == {"that of full size"}
+    assert len(start.adapted) == len(jax.tree.leaves(low))
+    assert not start.fresh
 
 
 @pytest.mark.parametrize("prefix", ["", "model."])
@@ -141,56 +141,56 @@ def test_imagenet_hrnet_for_the_trunk(prefix: str) -> None:
         for key, array in published("hmsanet", **TINY).items()
         if key.startswith("backbone.")
     }
-    found = started(
+    start = started(
         "hmsanet", trunk | {"classifier.weight": np.zeros((1000, 8))}, classes=2, **TINY
     )
-    assert "classifier.weight" in found.unused
-    trained = {path for path in flat(found.variables) if "/backbone/" in path}
-    assert set(found.used) | set(found.adapted) == trained
-    assert all(path.split("/")[1] != "backbone" for path in found.fresh)
+    assert "classifier.weight" in start.unused
+    trained = {path for path in flat(start.variables) if "/backbone/" in path}
+    assert set(start.used) | set(start.adapted) == trained
+    assert all(path.split("/")[1] != "backbone" for path in start.fresh)
 
 
 def test_a_trunk_for_deeplab() -> None:
-    found = started("deeplabv3_resnet50", published("resnet50"), classes=2)
-    assert "params/backbone/stage4/block2/conv3/kernel" in found.used
-    assert {"fc.weight", "fc.bias"} < set(found.unused)
+    start = started("deeplabv3_resnet50", published("resnet50"), classes=2)
+    assert "params/backbone/stage4/block2/conv3/kernel" in start.used
+    assert {"fc.weight", "fc.bias"} < set(start.unused)
 
 
 @pytest.mark.parametrize(
-    ("name", "state", "told"),
+    ("name", "state", "message"),
     [
         ("resnet18", "resnet50", r"resnet18 .*24 arrays of other shapes \(params/"),
         ("unet", "resnet18", "unet .*nothing fits.*122 arrays, the first is .*check model.name"),
     ],
 )
-def test_the_weights_of_another_network_are_refused(name: str, state: str, told: str) -> None:
-    with pytest.raises(DataError, match=told) as caught:
+def test_the_weights_of_another_network_are_refused(name: str, state: str, message: str) -> None:
+    with pytest.raises(DataError, match=message) as caught:
         started(name, published(state))
     assert "\n" not in str(caught.value)
 
 
 def test_the_account_names_every_array() -> None:
     state = published("resnet18", **NARROW) | {"extra.weight": np.zeros(3, np.float32)}
-    found = started("resnet18", state, **NARROW)
-    text = found.account()
-    for name in (*found.adapted, *found.fresh, *found.unused):
+    start = started("resnet18", state, **NARROW)
+    text = start.account()
+    for name in (*start.adapted, *start.fresh, *start.unused):
         assert name in text
-    short = found.account(most=2)
+    short = start.account(most=2)
     assert "in the file, not used: 13" in short
     assert "... and 11 more" in short
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "message"),
     [
         ("weights.npz", b"", "expected a run's folder, .safetensors"),
         ("weights.safetensors", b"damaged", "no weights can be read"),
     ],
 )
-def test_files_that_are_no_weights(tmp_path: Path, name: str, content: bytes, told: str) -> None:
+def test_files_that_are_no_weights(tmp_path: Path, name: str, content: bytes, message: str) -> None:
     pytest.importorskip("safetensors")
     (tmp_path / name).write_bytes(content)
-    with pytest.raises((ConfigError, DataError), match=told):
+    with pytest.raises((ConfigError, DataError), match=message):
         read_weights(tmp_path / name)
 
 
@@ -214,8 +214,8 @@ def test_pytorch_files_bare_and_wrapped(tmp_path: Path, wrapper: str | None) -> 
     tensors["conv1.weight"] = tensors["conv1.weight"].bfloat16()
     path = tmp_path / "resnet18.pth"
     torch.save(tensors if wrapper is None else {wrapper: tensors, "epoch": 3}, path)
-    found = read_weights(path)
-    assert found.naming == "torch"
-    assert found.arrays.keys() == state.keys()
-    np.testing.assert_array_equal(found.arrays["layer1.0.bn1.bias"], state["layer1.0.bn1.bias"])
-    np.testing.assert_allclose(found.arrays["conv1.weight"], state["conv1.weight"], rtol=1e-2)
+    arrays = read_weights(path)
+    assert arrays.naming == "torch"
+    assert arrays.arrays.keys() == state.keys()
+    np.testing.assert_array_equal(arrays.arrays["layer1.0.bn1.bias"], state["layer1.0.bn1.bias"])
+    np.testing.assert_allclose(arrays.arrays["conv1.weight"], state["conv1.weight"], rtol=1e-2)

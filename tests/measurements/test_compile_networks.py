@@ -23,9 +23,9 @@ def test_a_rows_command_is_one_that_mgajax_knows(network: str) -> None:
 
 
 def test_a_row_that_takes_too_long_is_killed_and_said(tmp_path: Path) -> None:
-    found = script.run_row(UNET, most_s=0.0, log=tmp_path / "log")
-    assert found["failed"] == "killed after 0 s"
-    assert found["command"].startswith(
+    row = script.run_row(UNET, most_s=0.0, log=tmp_path / "log")
+    assert row["failed"] == "killed after 0 s"
+    assert row["command"].startswith(
         "mgajax benchmark compile --config configs/segmentation/unet.py"
     )
 
@@ -33,17 +33,17 @@ def test_a_row_that_takes_too_long_is_killed_and_said(tmp_path: Path) -> None:
 def test_a_row_that_fails_keeps_its_last_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said = tmp_path / "python"
-    said.write_text("#!/bin/sh\necho first\necho 'mgajax: no such extra' >&2\nexit 2\n")
-    said.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(said))
-    found = script.run_row(UNET, most_s=60.0, log=tmp_path / "log")
-    assert found["failed"] == "mgajax: no such extra"
-    assert "  unet: mgajax: no such extra" in script.lines_of({"unet": found})
+    interpreter = tmp_path / "python"
+    interpreter.write_text("#!/bin/sh\necho first\necho 'mgajax: no such extra' >&2\nexit 2\n")
+    interpreter.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(interpreter))
+    row = script.run_row(UNET, most_s=60.0, log=tmp_path / "log")
+    assert row["failed"] == "mgajax: no such extra"
+    assert "  unet: mgajax: no such extra" in script.lines_of({"unet": row})
 
 
 def test_the_batch_that_fits_is_told_for_the_other_chips_of_the_maker() -> None:
     memory = {"arguments_bytes": 2_000_000_000, "needed_bytes": 4_000_000_000, "batch_that_fits": 7}
-    told = script._that_fit(memory, images=1, target="v5e:1x1")
-    assert told.startswith("v5e 7, v6e ")
-    assert int(told.rpartition(" ")[2]) > 7
+    batches = script._that_fit(memory, images=1, target="v5e:1x1")
+    assert batches.startswith("v5e 7, v6e ")
+    assert int(batches.rpartition(" ")[2]) > 7

@@ -28,11 +28,11 @@ class Clock:
     def run(self, row: Any, limit_s: float) -> dict[str, Any]:
         """As `run_row`; 0 seconds for a row that fails."""
         self.begun.append(row.name)
-        wanted = self.seconds[row.network]
-        self.time += min(wanted, limit_s) or 1.0
-        if wanted > limit_s:
+        seconds = self.seconds[row.network]
+        self.time += min(seconds, limit_s) or 1.0
+        if seconds > limit_s:
             raise TimeoutError
-        if not wanted:
+        if not seconds:
             raise table.RowError("exit code 1: out of memory")
         return {row.step: {}}
 
@@ -86,8 +86,8 @@ def test_what_is_cut_off_keeps_its_rows_and_goes_on_later(tmp_path, capsys) -> N
     # unet in bfloat16 takes as long as in float32 and is not begun; the shorter eval step is.
     assert first.begun == [ROWS[0].name, ROWS[1].name, "unet float32 train", ROWS[4].name]
     assert "unet bfloat16 train: left out: 100 s expected, 60 s left" in capsys.readouterr().out
-    kept = json.loads(out.read_text())["rows"]
-    assert {name: row["row_s"] for name, row in kept.items()} == {
+    rows = json.loads(out.read_text())["rows"]
+    assert {name: row["row_s"] for name, row in rows.items()} == {
         name: 50.0 if "mga" in name else 100.0 for name in first.begun
     }
     second = Clock(mga_resnet18=50.0, unet=100.0)
@@ -153,7 +153,7 @@ def test_a_process_that_overruns_is_killed_with_what_it_began(tmp_path) -> None:
 
 
 def test_the_table_names_what_failed_beside_it() -> None:
-    found = {
+    results = {
         "p50_ms": 2.0,
         "ratio": 1.5,
         "block_ratios": [1.4, 1.6],
@@ -166,7 +166,7 @@ def test_the_table_names_what_failed_beside_it() -> None:
             "tried": {"cuda_graph": {"trial_ms": 3.0}, "compiled": {"failed": "no compiler"}},
         },
     }
-    report = {"batch_size": 32, "image_size": 224, "train": found}
+    report = {"batch_size": 32, "image_size": 224, "train": results}
     report |= {"peer": {"torch": "2", "device": "a GPU"}, "provenance": {"jax": "1"}}
     lines = "\n".join(table.lines_of({"rows": {"mga_resnet18 float32 train": report}}))
     assert "a GPU, jax 1, torch 2" in lines

@@ -86,9 +86,9 @@ def test_of_equal_values_the_first_peak_gets_the_whole_gradient() -> None:
 @pytest.mark.parametrize("kernel", [1, 3, 7])
 def test_a_convolution_keeps_the_size_and_has_no_bias(kernel: int) -> None:
     layer = Layers().conv(4, kernel=kernel, name="conv")
-    found = jax.eval_shape(layer.init_with_output, jax.random.key(0), normal(1, 9, 10, 3))
-    assert found[0].shape == (1, 9, 10, 4)
-    assert set(found[1]["params"]) == {"kernel"}
+    shapes = jax.eval_shape(layer.init_with_output, jax.random.key(0), normal(1, 9, 10, 3))
+    assert shapes[0].shape == (1, 9, 10, 4)
+    assert set(shapes[1]["params"]) == {"kernel"}
 
 
 @pytest.mark.parametrize(("unit", "drawn_by"), [("element", 6 * 5 * 64), ("channel", 64)])
@@ -123,9 +123,9 @@ def test_small_maps_give_the_sums_of_a_convolution(
     kernel = jnp.asarray(rng.standard_normal((taps, taps, 3, 4)), jnp.float32)
     strides, padding = (stride, stride), [(taps // 2, taps // 2)] * 2
     settings = {"dimension_numbers": ("NHWC", "HWIO", "NHWC")}
-    found, wanted = both_ways(x, kernel, strides, padding, **settings)
-    assert found.shape == wanted.shape
-    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
+    actual, expected = both_ways(x, kernel, strides, padding, **settings)
+    assert actual.shape == expected.shape
+    np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -136,6 +136,6 @@ def test_dilated_convolution_equals_that_of_lax(size: tuple[int, int], dilation:
     x, kernel = normal(2, *size, 3), normal(3, 3, 3, 4, seed=1)
     settings = {"rhs_dilation": (dilation,) * 2, "dimension_numbers": ("NHWC", "HWIO", "NHWC")}
     padding = [(dilation, dilation)] * 2
-    found, wanted = both_ways(x, kernel, (1, 1), padding, **settings)
-    assert found.shape == wanted.shape == (2, *size, 4)
-    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
+    actual, expected = both_ways(x, kernel, (1, 1), padding, **settings)
+    assert actual.shape == expected.shape == (2, *size, 4)
+    np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5)

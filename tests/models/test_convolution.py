@@ -63,8 +63,8 @@ def test_values_and_gradients(
         return jax.value_and_grad(total, argnums=(0, 1))(x, weights)
 
     same = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=2e-5)
-    found, expected = (results(way, x, weights) for way in (convolution, lax.conv_general_dilated))
-    jax.tree.map(same, found, expected)
+    actual, expected = (results(way, x, weights) for way in (convolution, lax.conv_general_dilated))
+    jax.tree.map(same, actual, expected)
 
 
 def convolutions(function: Callable, *arrays: jax.Array, platform: str) -> list[str]:
@@ -87,8 +87,8 @@ def test_a_cpus_program_has_a_product_and_any_others_a_convolution(
         return jnp.sum(convolve(x, weights, (1, 1), pads, dimension_numbers=LAYOUT))
 
     gradient = jax.value_and_grad(total, argnums=(0, 1))
-    found = {p: convolutions(gradient, x, weights, platform=p) for p in ("cpu", "cuda", "tpu")}
-    assert {p: len(lines) for p, lines in found.items()} == {"cpu": 0, "cuda": 3, "tpu": 3}
+    programs = {p: convolutions(gradient, x, weights, platform=p) for p in ("cpu", "cuda", "tpu")}
+    assert {p: len(lines) for p, lines in programs.items()} == {"cpu": 0, "cuda": 3, "tpu": 3}
 
 
 def test_the_usual_convolution_is_one_everywhere() -> None:

@@ -74,7 +74,7 @@ def combined(logits: dict, attention: dict) -> np.ndarray:
     with jax.enable_x64(True):
         return np.asarray(
             combine(
-                {scale: jnp.asarray(one) for scale, one in logits.items()},
+                {scale: jnp.asarray(scale_logits) for scale, scale_logits in logits.items()},
                 {scale: jnp.asarray(attention[scale]) for scale in used},
             )
         )
@@ -109,7 +109,7 @@ def test_scales_above_one_meet_at_the_lower_one() -> None:
 @pytest.mark.parametrize("trusted", [0.0, 1.0])
 def test_high_attention_trusts_the_low_scale(trusted: float) -> None:
     m, a = drawn_scales(16, 16, (0.5, 1.0))
-    a = {scale: np.full_like(one, trusted) for scale, one in a.items()}
+    a = {scale: np.full_like(attention, trusted) for scale, attention in a.items()}
     expected = resized(m[0.5], 16, 16) if trusted else m[1.0]
     np.testing.assert_allclose(combined(m, a), expected, atol=1e-12)
 
@@ -178,9 +178,9 @@ def test_running_statistics_take_the_low_scale_first_and_dropout_whole_channels(
     np.testing.assert_allclose(running, 0.09 * low + 0.1 * high, atol=1e-6)
 
     whole, dropped = (inside["ocr"][name]["__call__"] for name in ("joined", "dropout"))
-    kept = [np.any(np.asarray(y) != 0, axis=(1, 2), keepdims=True) for y in dropped]
-    assert 0 < np.mean(kept) < 1
-    for before, after, stays in zip(whole, dropped, kept, strict=True):
+    nonzero = [np.any(np.asarray(y) != 0, axis=(1, 2), keepdims=True) for y in dropped]
+    assert 0 < np.mean(nonzero) < 1
+    for before, after, stays in zip(whole, dropped, nonzero, strict=True):
         np.testing.assert_allclose(after, 2.0 * np.asarray(before) * stays, rtol=1e-6)
 
 
@@ -212,22 +212,22 @@ def test_each_scale_may_keep_statistics_of_its_own() -> None:
         return 0.9 * (low - 0.9 * low_before) + full - 0.9 * full_before + 0.81 * full_before
 
     before, low_before = variables()["batch_stats"], start["batch_stats"][LOW_SCALES]
-    found = jax.tree.map(moved, new["batch_stats"], low, before, low_before)
+    actual = jax.tree.map(moved, new["batch_stats"], low, before, low_before)
     same = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
-    jax.tree.map(same, found, shared["batch_stats"])
+    jax.tree.map(same, actual, shared["batch_stats"])
 
 
 def test_each_scale_is_applied_with_its_own_statistics() -> None:
     start, x = per_scale_variables(), images(1, 32, 32, 1)
     passes = functools.partial(HMSANet.passes, scales=(0.5, 1.0))
-    found = minute(statistics="per_scale").apply(start, x, method=passes)
+    actual = minute(statistics="per_scale").apply(start, x, method=passes)
     for scale, statistics in (
         (0.5, start["batch_stats"][LOW_SCALES]),
         (1.0, variables()["batch_stats"]),
     ):
         alone = {"params": start["params"], "batch_stats": statistics}
         expected = minute().apply(alone, x, method=passes)[scale]
-        np.testing.assert_allclose(found[scale].logits, expected.logits, atol=1e-6)
+        np.testing.assert_allclose(actual[scale].logits, expected.logits, atol=1e-6)
 
 
 def test_rematerialisation_changes_no_number() -> None:
@@ -243,12 +243,12 @@ def test_rematerialisation_changes_no_number() -> None:
         )
         return jnp.mean(jnp.square(features)), new
 
-    kept, again = (loss.trace(state["params"], remat=remat) for remat in ("none", "modules"))
-    assert "prevent_cse" not in str(kept.jaxpr)
+    plain, again = (loss.trace(state["params"], remat=remat) for remat in ("none", "modules"))
+    assert "prevent_cse" not in str(plain.jaxpr)
     assert "prevent_cse" in str(again.jaxpr)
-    found, expected = (one.lower().compile()(state["params"]) for one in (again, kept))
+    actual, expected = (program.lower().compile()(state["params"]) for program in (again, plain))
     same = functools.partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-5)
-    jax.tree.map(same, found, expected)
+    jax.tree.map(same, actual, expected)
 
 
 def test_rematerialisation_covers_the_whole_training_pass() -> None:
@@ -320,7 +320,7 @@ def test_one_image_on_each_of_eight_devices_is_a_batch_of_eight() -> None:
         batch = (jnp.asarray(x), jnp.asarray(uneven_targets()))
         alone = jax.jit(functools.partial(step, axis_name=None))(start["params"], *batch)
         spread = jax.pmap(share_step, axis_name="data", in_axes=(None, 0, 0), out_axes=None)
-        shared = spread(start["params"], *(one[:, None] for one in batch))
+        shared = spread(start["params"], *(array[:, None] for array in batch))
     (loss, statistics), gradients = jax.device_get(alone)
     (loss8, statistics8), gradients8 = jax.device_get(shared)
     assert float(loss8) == pytest.approx(float(loss), rel=1e-12)

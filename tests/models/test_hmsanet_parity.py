@@ -84,13 +84,13 @@ def variables(state: dict[str, np.ndarray]) -> dict:
 
 
 @pytest.fixture(scope="module")
-def seen(variables: dict) -> tuple[dict[float, ScalePass], dict]:
+def outputs(variables: dict) -> tuple[dict[float, ScalePass], dict]:
     """Every scale's pass over the goldens' image, and what the trunk's layers gave at scale 1."""
     model, x = models.create("hmsanet", num_classes=2), jnp.asarray(nhwc(drawn_images(SHAPE)))
     run = functools.partial(model.apply, variables, x, method="passes")
     passes = run(scales=(0.25, 0.5, 2.0))
-    one, inside = run(scales=(1.0,), capture_intermediates=True, mutable=["intermediates"])
-    return passes | one, inside["intermediates"]
+    full_scale, inside = run(scales=(1.0,), capture_intermediates=True, mutable=["intermediates"])
+    return passes | full_scale, inside["intermediates"]
 
 
 @pytest.mark.slow(finds="weights that are drawn otherwise than the reference drew them")
@@ -109,13 +109,13 @@ def test_resizes(goldens: Path) -> None:
     x = jnp.asarray(nhwc(golden["x"]))
     for key in set(golden.files) - {"x"}:
         expected = nhwc(golden[key])
-        found = resize_features(x, size=(expected.shape[1], expected.shape[2]))
-        assert relative_gap(found, expected) < 1e-5, key
+        actual = resize_features(x, size=(expected.shape[1], expected.shape[2]))
+        assert relative_gap(actual, expected) < 1e-5, key
 
 
 @pytest.mark.slow(finds="a module of the published trunk that is joined wrongly")
-def test_trunk(goldens: Path, seen: tuple[dict, dict]) -> None:
-    golden, trunk = np.load(goldens / "trunk_128.npz"), seen[1]["backbone"]
+def test_trunk(goldens: Path, outputs: tuple[dict, dict]) -> None:
+    golden, trunk = np.load(goldens / "trunk_128.npz"), outputs[1]["backbone"]
     features = np.asarray(trunk["__call__"][0])
     assert relative_gap(features.mean(axis=(0, 1, 2)), golden["feats_mean"]) < 1e-4
     assert relative_gap(features[:, ::4, ::4, ::8], nhwc(golden["feats_sample"])) < 1e-4
@@ -125,23 +125,23 @@ def test_trunk(goldens: Path, seen: tuple[dict, dict]) -> None:
             branches = trunk[f"stage{stage}_module{module}"]["__call__"][0]
             for index, branch in enumerate(branches):
                 key = f"tap_stage{stage}_{module}_{index}_sample"
-                found = np.asarray(branch)[:, ::4, ::4, ::16]
-                assert relative_gap(found, nhwc(golden[key])) < 1e-4, key
+                actual = np.asarray(branch)[:, ::4, ::4, ::16]
+                assert relative_gap(actual, nhwc(golden[key])) < 1e-4, key
                 compared += 1
     assert compared == 26
 
 
 @pytest.mark.slow(finds="a wrong sum in the full OCR head or the scale attention")
-def test_object_contextual_head(goldens: Path, seen: tuple[dict, dict]) -> None:
-    golden, (passes, inside) = np.load(goldens / "ocr_128.npz"), seen
+def test_object_contextual_head(goldens: Path, outputs: tuple[dict, dict]) -> None:
+    golden, (passes, inside) = np.load(goldens / "ocr_128.npz"), outputs
     segmented = inside["ocr"]["__call__"][0]
     assert relative_gap(segmented.logits, nhwc(golden["cls"])) < 1e-4
     assert relative_gap(segmented.auxiliary, nhwc(golden["aux"])) < 1e-4
     assert relative_gap(inside["scale_attention"]["__call__"][0], nhwc(golden["attn"])) < 1e-4
     sampled = np.asarray(segmented.features)[:, ::4, ::4, ::8]
     assert relative_gap(sampled, nhwc(golden["ocr_feats_sample"])) < 1e-4
-    for key, found in zip(("up_cls", "up_aux", "up_attn"), passes[1.0], strict=True):
-        assert relative_gap(found, nhwc(golden[key])) < 1e-4, key
+    for key, actual in zip(("up_cls", "up_aux", "up_attn"), passes[1.0], strict=True):
+        assert relative_gap(actual, nhwc(golden[key])) < 1e-4, key
 
 
 @pytest.mark.slow(finds="scales of the whole network that are combined wrongly")
@@ -154,28 +154,28 @@ def test_object_contextual_head(goldens: Path, seen: tuple[dict, dict]) -> None:
         ("nscale_128_0.25_0.5_1.0_2.0", SCALES),
     ],
 )
-def test_scales(goldens: Path, seen: tuple[dict, dict], file: str, scales: tuple) -> None:
-    golden, passes = np.load(goldens / f"{file}.npz"), seen[0]
+def test_scales(goldens: Path, outputs: tuple[dict, dict], file: str, scales: tuple) -> None:
+    golden, passes = np.load(goldens / f"{file}.npz"), outputs[0]
     combined = combine(
         {scale: passes[scale].logits for scale in scales},
         {scale: passes[scale].attention for scale in scales[:-1]},
     )
     assert relative_gap(combined, nhwc(golden["pred"])) < 1e-4
     for key in set(golden.files) - {"pred"}:
-        what, _, scale = key.partition("_")
-        one = passes[{"05x": 0.5, "10x": 1.0}.get(scale) or float(scale[:-1])]
-        found = one.logits if what == "pred" else one.attention
+        kind, _, scale = key.partition("_")
+        scale_pass = passes[{"05x": 0.5, "10x": 1.0}.get(scale) or float(scale[:-1])]
+        actual = scale_pass.logits if kind == "pred" else scale_pass.attention
         expected = nhwc(golden[key])
-        thinning = found.shape[1] // expected.shape[1]
-        assert relative_gap(found[:, ::thinning, ::thinning], expected) < 1e-4, key
+        thinning = actual.shape[1] // expected.shape[1]
+        assert relative_gap(actual[:, ::thinning, ::thinning], expected) < 1e-4, key
 
 
 @pytest.mark.slow(finds="a published trunk that its loops put together otherwise")
 def test_scanned_modules_give_the_same_prediction(goldens: Path, variables: dict) -> None:
     golden = np.load(goldens / "two_scale_128.npz")
     model = models.create("hmsanet", num_classes=2, repeats="scanned")
-    found = model.apply(variables, jnp.asarray(golden_images(1)))
-    assert relative_gap(found.logits, nhwc(golden["pred"])) < 1e-4
+    actual = model.apply(variables, jnp.asarray(golden_images(1)))
+    assert relative_gap(actual.logits, nhwc(golden["pred"])) < 1e-4
 
 
 def reduced(pair: tuple[jax.Array, jax.Array], *, offset: float = 0.0) -> jax.Array:
@@ -185,9 +185,9 @@ def reduced(pair: tuple[jax.Array, jax.Array], *, offset: float = 0.0) -> jax.Ar
 
 
 @pytest.mark.slow(finds="a loss that goes wrong on the logits of the whole network")
-def test_losses_of_the_prediction(goldens: Path, seen: tuple[dict, dict]) -> None:
+def test_losses_of_the_prediction(goldens: Path, outputs: tuple[dict, dict]) -> None:
     """CE, BCE and ½ BCE + ½ RMI of the two-scale prediction."""
-    golden, passes = np.load(goldens / "rmi_128.npz"), seen[0]
+    golden, passes = np.load(goldens / "rmi_128.npz"), outputs[0]
     logits = combine(
         {scale: passes[scale].logits for scale in (0.5, 1.0)}, {0.5: passes[0.5].attention}
     )
@@ -196,13 +196,13 @@ def test_losses_of_the_prediction(goldens: Path, seen: tuple[dict, dict]) -> Non
         segmentation_losses.pixel_binary_cross_entropy(logits, truth),
         offset=segmentation_losses.BINARY_OFFSET,
     )
-    found = {
+    actual = {
         "ce": reduced(segmentation_losses.pixel_cross_entropy(logits, truth)),
         "bce_only": binary,
         "rmi": 0.5 * binary + 0.5 * reduced(segmentation_losses.rmi(logits, truth)),
     }
-    assert set(found) == set(golden.files)
-    for key, value in found.items():
+    assert set(actual) == set(golden.files)
+    for key, value in actual.items():
         assert float(value) == pytest.approx(float(golden[key]), rel=1e-5), key
 
 
@@ -243,7 +243,7 @@ def loss_parts(
         capture_intermediates=lambda module, method: method == "passes",
     )
     scores = (out.auxiliary["ocr"], out.logits, *(out.auxiliary[f"scale_{s}"] for s in (0.5, 1.0)))
-    pairs = (segmentation_losses.pixel_cross_entropy(one, truth) for one in scores)
+    pairs = (segmentation_losses.pixel_cross_entropy(logits, truth) for logits in scores)
     parts = jnp.stack([reduced(pair) for pair in pairs])
     return parts, (new["intermediates"]["passes"][0], new["batch_stats"])
 
@@ -262,8 +262,8 @@ def gradients_of(variables: dict, images: jax.Array, truth: jax.Array) -> tuple:
         return (main, main + 0.05 * (parts[2] + parts[3])), (parts, *others)
 
     values, pull, others = jax.vjp(losses, variables["params"], has_aux=True)
-    zero, one = jnp.zeros((), jnp.float64), jnp.ones((), jnp.float64)
-    return values, (pull((one, zero))[0], pull((zero, one))[0]), others
+    zero, unit = jnp.zeros((), jnp.float64), jnp.ones((), jnp.float64)
+    return values, (pull((unit, zero))[0], pull((zero, unit))[0]), others
 
 
 @pytest.fixture(scope="module")
@@ -279,23 +279,23 @@ def trained(goldens: Path, variables: dict) -> Callable[[str], Trained]:
         with jax.enable_x64(True):
             double = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), variables)
             images = jnp.asarray(golden_images(len(truth)), jnp.float64)
-            found = gradients_of(double, images, jnp.asarray(truth))
+            computed = gradients_of(double, images, jnp.asarray(truth))
             del double
-            values, pulled, (parts, passes, running) = jax.device_get(found)
+            values, pulled, (parts, passes, running) = jax.device_get(computed)
         losses = dict(zip(("wt0", "wt0.05"), map(float, values), strict=True))
-        norms, kept = {}, {}
+        norms, by_weight = {}, {}
         for weight, gradients in zip(losses, pulled, strict=True):
             arrays = named({"params": gradients, "batch_stats": variables["batch_stats"]})
             learned = [name for name in arrays if ".running_" not in name]
             norms[weight] = {name: norm_of(arrays[name]) for name in learned}
-            kept[weight] = {
+            by_weight[weight] = {
                 name: arrays[name].copy()
                 for name in learned
                 if f"grad_{name}_{weight}" in golden.files
             }
         statistics = named({"params": variables["params"], "batch_stats": running})
-        means = {name: one for name, one in statistics.items() if ".running_" in name}
-        return Trained(passes, parts, losses, norms, kept, means)
+        means = {name: value for name, value in statistics.items() if ".running_" in name}
+        return Trained(passes, parts, losses, norms, by_weight, means)
 
     return run
 
@@ -304,17 +304,17 @@ def trained(goldens: Path, variables: dict) -> Callable[[str], Trained]:
 def test_training_forward(goldens: Path, trained: Callable[[str], Trained]) -> None:
     golden, passes = np.load(goldens / "train_forward_128_f64.npz"), trained("train_128_f64").passes
     for prefix, scale in (("lo", 0.5), ("hi", 1.0)):
-        for key, found in zip(("cls_out", "aux_out", "logit_attn"), passes[scale], strict=True):
-            assert relative_gap(found, nhwc(golden[f"{prefix}_{key}"])) < 1e-6, key
+        for key, actual in zip(("cls_out", "aux_out", "logit_attn"), passes[scale], strict=True):
+            assert relative_gap(actual, nhwc(golden[f"{prefix}_{key}"])) < 1e-6, key
 
 
 @pytest.mark.slow(finds="a gradient or statistic of the network that the paper trains")
 @pytest.mark.parametrize("file", ["train_128_f64", "train_128_batch2_f64"])
 def test_training(goldens: Path, trained: Callable[[str], Trained], file: str) -> None:
-    golden, found = np.load(goldens / f"{file}.npz"), trained(file)
-    np.testing.assert_allclose(found.parts, golden["parts_wt0.05"], rtol=1e-6)
-    for weight, norms in found.norms.items():
-        assert found.losses[weight] == pytest.approx(float(golden[f"loss_{weight}"]), rel=1e-6)
+    golden, actual = np.load(goldens / f"{file}.npz"), trained(file)
+    np.testing.assert_allclose(actual.parts, golden["parts_wt0.05"], rtol=1e-6)
+    for weight, norms in actual.norms.items():
+        assert actual.losses[weight] == pytest.approx(float(golden[f"loss_{weight}"]), rel=1e-6)
         listed = [norms[name] for name in golden["grad_names"]]
         assert relative_gap(listed, golden[f"gradnorm_{weight}"]) < 1e-5
         total = np.linalg.norm(list(norms.values()))
@@ -322,13 +322,13 @@ def test_training(goldens: Path, trained: Callable[[str], Trained], file: str) -
         whole = {
             key for key in golden.files if key.startswith("grad_") and key.endswith(f"_{weight}")
         }
-        assert whole == {f"grad_{name}_{weight}" for name in found.gradients[weight]}
-        for name, gradient in found.gradients[weight].items():
+        assert whole == {f"grad_{name}_{weight}" for name in actual.gradients[weight]}
+        for name, gradient in actual.gradients[weight].items():
             assert relative_gap(gradient, golden[f"grad_{name}_{weight}"]) < 1e-5, name
     for key in golden.files:
         if key.startswith("bn_"):
             name = key.removeprefix("bn_").replace("_running", ".running")
-            assert relative_gap(found.running[name], golden[key]) < 1e-6, key
+            assert relative_gap(actual.running[name], golden[key]) < 1e-6, key
 
 
 @pytest.mark.slow(finds="a loss that single precision, in which networks are trained, makes wrong")
@@ -348,7 +348,7 @@ def test_training_losses_in_float32(goldens: Path, variables: dict, file: str) -
     def losses(x: np.ndarray) -> np.ndarray:
         return np.asarray(run(variables, jnp.asarray(x, jnp.float32)), np.float64)
 
-    found = losses(images)
+    actual = losses(images)
     shifts = (2.0**-24 * rng.uniform(-1, 1, images.shape) for _ in range(6))
-    moved = max(np.max(np.abs(losses(images * (1 + shift)) / found - 1)) for shift in shifts)
-    np.testing.assert_allclose(found, golden["parts_wt0.05"], rtol=min(4 * moved + 1e-6, 3e-5))
+    moved = max(np.max(np.abs(losses(images * (1 + shift)) / actual - 1)) for shift in shifts)
+    np.testing.assert_allclose(actual, golden["parts_wt0.05"], rtol=min(4 * moved + 1e-6, 3e-5))

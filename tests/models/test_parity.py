@@ -94,7 +94,7 @@ def _assert_equals_pytorch(case: str, dtype: str, **compiling: Any) -> None:
         network = drawn_network(case, golden, dtype=dtype)
         shape = (3, int(golden["channels"]), SIZE, SIZE)
         guided = "log_variances" in golden
-        found = passes(
+        actual = passes(
             network,
             images=drawn_images(shape, seed=int(golden["seed"])).transpose(0, 2, 3, 1),
             labels=np.array([0, 1, 2], np.int32),
@@ -102,13 +102,13 @@ def _assert_equals_pytorch(case: str, dtype: str, **compiling: Any) -> None:
             log_variances=golden["log_variances"] if guided else None,
             **compiling,
         )
-        assert found.trained.logits.dtype == dtype
+        assert actual.trained.logits.dtype == dtype
         assert models.count(network.variables) == golden["parameter_count"]
-        _assert_passes(found, golden, gap=GAP[dtype])
+        _assert_passes(actual, golden, gap=GAP[dtype])
         expected = dict(zip(golden["gradient_names"], golden["gradient_norms"], strict=True))
-        assert_gradient_norms(found.gradients, expected, **GRADIENT_GAP[dtype])
+        assert_gradient_norms(actual.gradients, expected, **GRADIENT_GAP[dtype])
         if guided:
-            attention = found.trained.attention[found.trained.guided]
+            attention = actual.trained.attention[actual.trained.guided]
             _assert_attention_losses(attention, golden, gap=GAP[dtype])
 
 
@@ -118,22 +118,22 @@ def drawn_network(case: str, golden: np.lib.npyio.NpzFile, *, dtype: str) -> Net
     return Network.drawn(name, shapes=shapes, dtype=dtype, **options)
 
 
-def _assert_passes(found: Passes, golden: np.lib.npyio.NpzFile, *, gap: float) -> None:
+def _assert_passes(actual: Passes, golden: np.lib.npyio.NpzFile, *, gap: float) -> None:
     """Logits and maps in evaluation; logits, losses and new statistics in training."""
-    assert relative_gap(found.evaluated.logits, golden["eval/logits"]) < gap
+    assert relative_gap(actual.evaluated.logits, golden["eval/logits"]) < gap
     maps = {key.removeprefix("eval/") for key in golden if key.startswith("eval/stage")}
-    assert set(found.evaluated.attention) == maps
+    assert set(actual.evaluated.attention) == maps
     for key in maps:
-        attention = np.transpose(found.evaluated.attention[key], (0, 3, 1, 2))
+        attention = np.transpose(actual.evaluated.attention[key], (0, 3, 1, 2))
         assert relative_gap(attention, golden[f"eval/{key}"]) < gap
 
-    assert relative_gap(found.trained.logits, golden["train/logits"]) < gap
-    assert relative_gap(found.cross_entropy, golden["train/cross_entropy"]) < gap
-    assert found.loss == pytest.approx(float(golden["train/loss"]), rel=gap)
-    heads = [found.running[key].flatten()[:HEAD] for key in golden["running_names"]]
+    assert relative_gap(actual.trained.logits, golden["train/logits"]) < gap
+    assert relative_gap(actual.cross_entropy, golden["train/cross_entropy"]) < gap
+    assert actual.loss == pytest.approx(float(golden["train/loss"]), rel=gap)
+    heads = [actual.running[key].flatten()[:HEAD] for key in golden["running_names"]]
     assert relative_gap(np.concatenate(heads), golden["running_heads"]) < gap
     if "log_variances_gradient" in golden:
-        assert relative_gap(found.log_variances_gradient, golden["log_variances_gradient"]) < gap
+        assert relative_gap(actual.log_variances_gradient, golden["log_variances_gradient"]) < gap
 
 
 def _assert_attention_losses(

@@ -42,12 +42,12 @@ def test_max_pool_equals_a_window_reduction(size: tuple[int, int], levels: str) 
         pooled = pool(x)
         return jnp.sum(pooled * upstream), pooled
 
-    expected, wanted = gradient(x, reduced)
+    expected, expected_pooled = gradient(x, reduced)
     pools = [pool for name, pool in POOLS.items() if name != "pairs" or size[0] % 4 == 0]
     for pool in pools:
-        found, pooled = gradient(x, pool)
-        np.testing.assert_array_equal(pooled, wanted)
-        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+        actual, pooled = gradient(x, pool)
+        np.testing.assert_array_equal(pooled, expected_pooled)
+        np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("pool", POOLS.values(), ids=POOLS)

@@ -18,8 +18,8 @@ NARROW = {"width": 16}
 def traced(name: str, *, train: bool = False, dtype: str = "float32", **options):
     """Shapes of the output and of the new statistics of a network with one block a stage."""
     plain, model = (
-        models.create(name, num_classes=3, dtype=one, **options).clone(depths=(1, 1, 1, 1))
-        for one in ("float32", dtype)
+        models.create(name, num_classes=3, dtype=kind, **options).clone(depths=(1, 1, 1, 1))
+        for kind in ("float32", dtype)
     )
     variables = models.variable_shapes(plain, image_size=SIZE, channels=1)
     images = jax.ShapeDtypeStruct((2, SIZE, SIZE, 1), jnp.float32)

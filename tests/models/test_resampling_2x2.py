@@ -36,8 +36,8 @@ def test_pooling_and_its_gradient(size: tuple[int, int]) -> None:
         pooled = pool(x)
         return jnp.sum(pooled * upstream), pooled
 
-    found, expected = (gradient(x, pool) for pool in (ours, plain))
-    jax.tree.map(np.testing.assert_array_equal, found, expected)
+    actual, expected = (gradient(x, pool) for pool in (ours, plain))
+    jax.tree.map(np.testing.assert_array_equal, actual, expected)
 
 
 def test_of_equal_values_the_first_wins() -> None:
@@ -58,9 +58,9 @@ def test_unpooling_puts_values_back_where_they_were(size: tuple[int, int]) -> No
     unpool = jax.jit(functools.partial(unpool_2x2, size=size))
     spread = unpool(pooled.values, pooled.positions)
     assert spread.shape == x.shape
-    kept = np.asarray(spread) != 0
-    np.testing.assert_array_equal(np.asarray(spread)[kept], np.asarray(x)[kept])
-    assert kept.sum() == pooled.values.size
+    nonzero = np.asarray(spread) != 0
+    np.testing.assert_array_equal(np.asarray(spread)[nonzero], np.asarray(x)[nonzero])
+    assert nonzero.sum() == pooled.values.size
     again = pool(jnp.where(spread == 0, -jnp.inf, spread))
     np.testing.assert_array_equal(again.positions, pooled.positions)
 
@@ -79,5 +79,5 @@ def test_transposed_convolution_equals_that_of_lax() -> None:
     expected = jax.jit(functools.partial(lax.conv_transpose, strides=(2, 2), padding="VALID"))(
         x, turned
     )
-    found = jax.jit(module.apply)({"params": params}, x) - params["bias"][None, None, None, :]
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    actual = jax.jit(module.apply)({"params": params}, x) - params["bias"][None, None, None, :]
+    np.testing.assert_allclose(actual, expected, atol=1e-5)

@@ -64,8 +64,8 @@ def test_double_precision_stays() -> None:
     places = np.clip((np.arange(4) + 0.5) * 1.5 - 0.5, 0, 5)
     expected = np.apply_along_axis(lambda v: np.interp(places, np.arange(6), v), 1, x)
     with jax.enable_x64(True):
-        found = np.asarray(resize_features(jnp.asarray(x), size=(4, 9)))
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-15)
+        actual = np.asarray(resize_features(jnp.asarray(x), size=(4, 9)))
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-15)
 
 
 def test_one_pixel_fills_the_map() -> None:

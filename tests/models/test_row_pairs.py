@@ -28,15 +28,15 @@ def drawn(*shape: int, seed: int = 0) -> np.ndarray:
 @contextlib.contextmanager
 def as_on_a_tpu() -> Iterator[list[Any]]:
     """Every layer takes the form that it has on a TPU; these, None for a layer that has none."""
-    seen: list[Any] = []
+    forms: list[Any] = []
 
     def chosen(*operands: Any, default: Any, tpu: Any = None, **_: Any) -> Any:
-        seen.append(tpu)
+        forms.append(tpu)
         return (tpu or default)(*operands)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lax, "platform_dependent", chosen)
-        yield seen
+        yield forms
 
 
 @pytest.mark.parametrize(
@@ -122,8 +122,8 @@ def passes(images: np.ndarray) -> Any:
     variables = jax.tree.map(lambda value: jnp.asarray(value, jnp.float64), drawn_here)
 
     def loss(params: Any, images: jax.Array) -> Any:
-        given = {"params": params, "batch_stats": variables["batch_stats"]}
-        output, changed = model.apply(given, images, train=True, mutable=["batch_stats"])
+        state = {"params": params, "batch_stats": variables["batch_stats"]}
+        output, changed = model.apply(state, images, train=True, mutable=["batch_stats"])
         maps = sum(jnp.sum(jnp.square(value)) for value in output.attention.values())
         return jnp.sum(jnp.square(output.logits)) + maps, (output, changed)
 
@@ -135,13 +135,13 @@ def test_a_network_of_pairs_is_the_network() -> None:
     with jax.enable_x64(True):
         images = jnp.asarray(drawn(2, 32, 32, 1))
         single = passes(images)
-        with as_on_a_tpu() as seen:
+        with as_on_a_tpu() as forms:
             paired = passes(images)
-    assert sum(form is not None for form in seen) > 20
+    assert sum(form is not None for form in forms) > 20
 
-    def same(path: Any, one: jax.Array, other: jax.Array) -> None:
+    def same(path: Any, first: jax.Array, other: jax.Array) -> None:
         bound = 1e-11 * max(np.abs(np.asarray(other)).max(), 1.0)
-        np.testing.assert_allclose(one, other, rtol=0, atol=bound, err_msg=str(path))
+        np.testing.assert_allclose(first, other, rtol=0, atol=bound, err_msg=str(path))
 
     jax.tree.map_with_path(same, paired, single)
 

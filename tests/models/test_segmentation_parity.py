@@ -59,8 +59,8 @@ def test_training_equals_pytorch(case: str) -> None:
     """Float32 as training computes: the loss, the statistics, and no gradient far off."""
     golden, network, images = loaded(case)
     truth = np.random.default_rng(1).integers(0, 2, images.shape[:3])
-    found = network.train(images, truth)
-    _assert_trained(found, golden, loss=1e-5, running=1e-4, gradients=ROUNDED)
+    actual = network.train(images, truth)
+    _assert_trained(actual, golden, loss=1e-5, running=1e-4, gradients=ROUNDED)
 
 
 @pytest.mark.slow(finds="a gradient of one network that is wrong by less than float32 shows")
@@ -70,15 +70,15 @@ def test_training_equals_pytorch_in_double_precision(case: str) -> None:
     with jax.enable_x64(True):
         golden, network, images = loaded(case, dtype="float64")
         truth = np.random.default_rng(1).integers(0, 2, images.shape[:3])
-        found = network.train(images, truth)
-    _assert_trained(found, golden, loss=1e-9, running=1e-9, gradients=EXACT)
+        actual = network.train(images, truth)
+    _assert_trained(actual, golden, loss=1e-9, running=1e-9, gradients=EXACT)
 
 
 def _assert_trained(
-    found: TrainingPass, golden, *, loss: float, running: float, gradients: dict[str, float]
+    actual: TrainingPass, golden, *, loss: float, running: float, gradients: dict[str, float]
 ) -> None:
-    assert found.loss == pytest.approx(float(golden["train/loss"]), rel=loss)
-    heads = [found.running[key].flatten()[:HEAD] for key in golden["running_names"]]
+    assert actual.loss == pytest.approx(float(golden["train/loss"]), rel=loss)
+    heads = [actual.running[key].flatten()[:HEAD] for key in golden["running_names"]]
     assert relative_gap(np.concatenate(heads), golden["running_heads"]) < running
     expected = dict(zip(golden["gradient_names"], golden["gradient_norms"], strict=True))
-    assert_gradient_norms(found.gradients, expected, **gradients)
+    assert_gradient_norms(actual.gradients, expected, **gradients)

@@ -64,23 +64,23 @@ def test_backbone(goldens: Path, file: str, name: str, options: dict) -> None:
     shapes = shapes_of(golden["state_names"], golden["state_shapes"])
     with jax.enable_x64(True):
         network = Network.drawn(name, shapes=shapes, dtype="float64", **options)
-        found = passes(
+        actual = passes(
             network,
             images=network_images(),
             labels=golden["labels"].astype(np.int32),
             evaluation_gradients=True,
         )
     assert models.count(network.variables) == golden["param_count"]
-    assert relative_gap(found.evaluated.logits, golden["eval_logits_f64"]) < 1e-6
-    assert relative_gap(found.trained.logits, golden["train_logits_f64"]) < 1e-6
-    assert found.loss == pytest.approx(float(golden["train_loss_f64"]), rel=1e-6)
+    assert relative_gap(actual.evaluated.logits, golden["eval_logits_f64"]) < 1e-6
+    assert relative_gap(actual.trained.logits, golden["train_logits_f64"]) < 1e-6
+    assert actual.loss == pytest.approx(float(golden["train_loss_f64"]), rel=1e-6)
     expected = norms_of(golden, "train_gradnorm_f64/")
-    assert_gradient_norms(found.gradients, expected, rtol=1e-6, share=0.0, whole=1e-6)
+    assert_gradient_norms(actual.gradients, expected, rtol=1e-6, share=0.0, whole=1e-6)
     expected = norms_of(golden, "eval_gradnorm/")
-    assert_gradient_norms(found.evaluation_gradients, expected, rtol=5e-3, share=0.0, whole=5e-3)
+    assert_gradient_norms(actual.evaluation_gradients, expected, rtol=5e-3, share=0.0, whole=5e-3)
     for key in golden.files:
         if key.startswith("after_train_running/"):
-            running = found.running[key.removeprefix("after_train_running/")]
+            running = actual.running[key.removeprefix("after_train_running/")]
             assert relative_gap(running, golden[key]) < GAP, key
 
 
@@ -90,41 +90,41 @@ def test_guided_variant(goldens: Path, flavour: str, placement: str) -> None:
     """In single precision; `test_parity.py` has the same networks in double precision."""
     golden = np.load(goldens / "mga_variants_96.npz")
     base = np.load(goldens / "resnet18.npz")
-    here = f"{flavour}/{placement}"
-    prefix = f"{here}/train/eq6/mixed"
+    prefix_of_variant = f"{flavour}/{placement}"
+    prefix = f"{prefix_of_variant}/train/eq6/mixed"
     shapes = shapes_of(base["state_names"], base["state_shapes"])
-    shapes |= shapes_of(golden[f"{here}/names"], golden[f"{here}/shapes"])
+    shapes |= shapes_of(golden[f"{prefix_of_variant}/names"], golden[f"{prefix_of_variant}/shapes"])
     options = {"placement": placement, "flavour": "paper" if flavour == "eq2" else flavour}
     network = Network.drawn("mga_resnet18", shapes=shapes, **options)
-    assert models.count(network.variables) == golden[f"{here}/params"]
+    assert models.count(network.variables) == golden[f"{prefix_of_variant}/params"]
 
     masks = (golden["mask"].transpose(0, 2, 3, 1) > 0).astype(np.float32)
-    found = passes(
+    actual = passes(
         network,
         images=network_images(),
         labels=golden["labels"].astype(np.int32),
         masks=masks,
         log_variances=golden[f"{prefix}/s"],
     )
-    assert found.loss == pytest.approx(float(golden[f"{prefix}/total"]), rel=GAP)
-    assert relative_gap(found.log_variances_gradient, golden[f"{prefix}/grad_s"]) < GAP
+    assert actual.loss == pytest.approx(float(golden[f"{prefix}/total"]), rel=GAP)
+    assert relative_gap(actual.log_variances_gradient, golden[f"{prefix}/grad_s"]) < GAP
     expected = norms_of(golden, f"{prefix}/gradnorm/")
-    assert_gradient_norms(found.gradients, expected, **ROUNDED)
-    assert_outputs(found, golden, here, masks=masks)
+    assert_gradient_norms(actual.gradients, expected, **ROUNDED)
+    assert_outputs(actual, golden, prefix_of_variant, masks=masks)
 
 
-def assert_outputs(found: Passes, golden, here: str, *, masks: np.ndarray) -> None:
+def assert_outputs(actual: Passes, golden, variant: str, *, masks: np.ndarray) -> None:
     """Logits, the three maps, and Eq. 4 of each under every kind and resize, in both modes."""
-    for mode, out in (("eval", found.evaluated), ("train", found.trained)):
-        assert relative_gap(out.logits, golden[f"{here}/{mode}/logits"]) < GAP
+    for mode, out in (("eval", actual.evaluated), ("train", actual.trained)):
+        assert relative_gap(out.logits, golden[f"{variant}/{mode}/logits"]) < GAP
         for stage in ("stage1", "stage2", "stage3"):
-            stored = golden[f"{here}/{mode}/map{stage[-1]}"]
+            stored = golden[f"{variant}/{mode}/map{stage[-1]}"]
             attention = out.attention[stage]
             assert relative_gap(np.transpose(attention, (0, 3, 1, 2)), stored) < GAP
             for kind, label in zip(ATTENTION_LOSSES, ("att_mse", "att_abs"), strict=True):
                 for method in RESIZE_METHODS:
                     loss = attention_loss(attention, jnp.asarray(masks), kind=kind, resize=method)
-                    stored_loss = float(golden[f"{here}/{mode}/{label}/{method}/{stage}"])
+                    stored_loss = float(golden[f"{variant}/{mode}/{label}/{method}/{stage}"])
                     assert float(jnp.mean(loss)) == pytest.approx(stored_loss, rel=GAP)
 
 
@@ -133,8 +133,8 @@ def assert_outputs(found: Passes, golden, here: str, *, masks: np.ndarray) -> No
 def test_resized_masks(goldens: Path, method: str, side: int) -> None:
     golden = np.load(goldens / "mga_variants_96.npz")
     masks = nhwc((golden["mask"] > 0).astype(np.float32))
-    found = resize_masks(masks, size=(side, side), method=method)
-    np.testing.assert_allclose(found, nhwc(golden[f"target/{method}/{side}"]), atol=1e-6)
+    actual = resize_masks(masks, size=(side, side), method=method)
+    np.testing.assert_allclose(actual, nhwc(golden[f"target/{method}/{side}"]), atol=1e-6)
 
 
 @pytest.mark.parametrize("mode", ["eval", "train"])
@@ -154,13 +154,13 @@ def test_cbam_module(goldens: Path, mode: str) -> None:
 
     run = jax.jit(jax.value_and_grad(objective, argnums=(0, 1), has_aux=True))
     (_, (out, after)), (gradients, inward) = run(params, features)
-    here = f"CBAM/{mode}"
-    assert relative_gap(np.transpose(out.features, (0, 3, 1, 2)), golden[f"{here}/out"]) < 1e-5
+    prefix = f"CBAM/{mode}"
+    assert relative_gap(np.transpose(out.features, (0, 3, 1, 2)), golden[f"{prefix}/out"]) < 1e-5
     length = np.linalg.norm(np.asarray(inward, np.float64))
-    assert length == pytest.approx(float(golden[f"{here}/gradin_l2"]), rel=1e-5)
-    reduce = golden[f"{here}/grad/ChannelGate.mlp.1.weight"]
+    assert length == pytest.approx(float(golden[f"{prefix}/gradin_l2"]), rel=1e-5)
+    reduce = golden[f"{prefix}/grad/ChannelGate.mlp.1.weight"]
     assert relative_gap(gradients["channel"]["reduce"]["kernel"][0, 0].T, reduce) < 1e-4
-    window = golden[f"{here}/grad/SpatialGate.spatial.conv.weight"]
+    window = golden[f"{prefix}/grad/SpatialGate.spatial.conv.weight"]
     kernel = gradients["spatial"]["conv"]["kernel"]
     assert relative_gap(np.transpose(kernel, (3, 2, 0, 1)), window) < 1e-4
     if mode == "train":

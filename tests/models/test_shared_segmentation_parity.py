@@ -62,14 +62,14 @@ def test_training(goldens: Path, case: str) -> None:
     with jax.enable_x64(True):
         network = drawn_network(case, goldens, dtype="float64")
         images = channels_last((int(golden["batch"]), 3, 128, 128))
-        found = network.train(images, golden["gts"])
-    assert found.loss == pytest.approx(float(golden["loss"]), rel=1e-5)
-    assert found.main == pytest.approx(float(golden["main"]), rel=1e-5)
-    assert found.auxiliary == pytest.approx(float(golden["aux"]), rel=1e-5)
-    norms = [norm_of(found.gradients[str(name)]) for name in golden["grad_names"]]
+        actual = network.train(images, golden["gts"])
+    assert actual.loss == pytest.approx(float(golden["loss"]), rel=1e-5)
+    assert actual.main == pytest.approx(float(golden["main"]), rel=1e-5)
+    assert actual.auxiliary == pytest.approx(float(golden["aux"]), rel=1e-5)
+    norms = [norm_of(actual.gradients[str(name)]) for name in golden["grad_names"]]
     # Fifty layers of float32 under the statistics of a few values: one norm was off by 1.2e-3.
     rtol = 5e-3 if case.startswith("deeplabv3") else 1e-3
     np.testing.assert_allclose(norms, golden["gradnorm"], rtol=rtol)
-    assert found.total_norm() == pytest.approx(float(golden["gradnorm_total"]), rel=rtol)
-    last = found.gradients[str(golden["grad_names"][-1])]
+    assert actual.total_norm() == pytest.approx(float(golden["gradnorm_total"]), rel=rtol)
+    last = actual.gradients[str(golden["grad_names"][-1])]
     assert relative_gap(last, golden["last_grad"]) < 1e-4

@@ -135,12 +135,12 @@ def _caught(fault: Fault, folder: Path) -> list[str]:
     file.write_text(text.replace(fault.right, fault.wrong))
     tests = [f"tests/{name}" for name in fault.tests.split()]
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rfE", *tests]
-    done = subprocess.run(
+    process = subprocess.run(
         command, cwd=copy, env=environment_for(copy), capture_output=True, text=True
     )
-    found = re.findall(r"^(?:FAILED|ERROR) tests/(\S+)", done.stdout, re.MULTILINE)
-    print(f"{fault.name}: {len(found)} tests fail", file=sys.stderr, flush=True)
-    return sorted(set(found))
+    failures = re.findall(r"^(?:FAILED|ERROR) tests/(\S+)", process.stdout, re.MULTILINE)
+    print(f"{fault.name}: {len(failures)} tests fail", file=sys.stderr, flush=True)
+    return sorted(set(failures))
 
 
 if __name__ == "__main__":

@@ -73,11 +73,11 @@ def main() -> int:
     workdir = arguments.workdir.resolve()
     chosen = [name for name in TARGETS if arguments.only in name]
     with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
-        done = [
+        jobs = [
             pool.submit(_mutate, name, workdir, each=arguments.each, seed=arguments.seed)
             for name in chosen
         ]
-        mutants = [mutant for each in done for mutant in each.result()]
+        mutants = [mutant for each in jobs for mutant in each.result()]
     command = " ".join(["python tests/mutation/run.py", *sys.argv[1:]])
     content = {"command": command, "commit": _git("rev-parse", "HEAD"), "mutants": mutants}
     arguments.out.write_text(json.dumps(content, indent=1) + "\n")
@@ -98,8 +98,8 @@ def _mutate(name: str, workdir: Path, *, each: int, seed: int) -> list[dict[str,
     _cosmic_ray("exec", str(configuration), str(session), folder=copy)
     with use_db(str(session), WorkDB.Mode.open) as db:
         results = dict(db.results)
-        found = [_described(item.mutations[0], results[item.job_id]) for item in db.work_items]
-    return [mutant for mutant in found if mutant["outcome"] != WorkerOutcome.SKIPPED]
+        mutants = [_described(item.mutations[0], results[item.job_id]) for item in db.work_items]
+    return [mutant for mutant in mutants if mutant["outcome"] != WorkerOutcome.SKIPPED]
 
 
 def _configuration(name: str) -> str:
@@ -126,8 +126,8 @@ def _draw(session: Path, *, count: int, seed: int) -> None:
         for item in sorted(items, key=lambda i: (i.mutations[0].start_pos, str(i.mutations[0]))):
             places.setdefault(item.mutations[0].start_pos, []).append(item)
         drawn = dice.sample(sorted(places), min(count, len(places)))
-        kept = {dice.choice(places[place]).job_id for place in drawn}
-        skipped = [item.job_id for item in db.work_items if item.job_id not in kept]
+        chosen = {dice.choice(places[place]).job_id for place in drawn}
+        skipped = [item.job_id for item in db.work_items if item.job_id not in chosen]
         db.set_multiple_results(skipped, WorkResult(worker_outcome=WorkerOutcome.SKIPPED))
 
 
@@ -180,8 +180,8 @@ def _cosmic_ray(*words: str, folder: Path) -> None:
 
 
 def _git(*words: str) -> str:
-    done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
+    process = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True)
+    return process.stdout.strip()
 
 
 if __name__ == "__main__":

@@ -27,12 +27,12 @@ class Parsed(HTMLParser):
         assert not self.open_tags, self.open_tags
 
     def handle_starttag(self, tag, attrs) -> None:
-        found = dict(attrs)
+        attributes = dict(attrs)
         self.tags.append(tag)
-        self.ids += [found["id"]] if "id" in found else []
-        self.links += [found[key] for key in ("href", "src") if key in found]
+        self.ids += [attributes["id"]] if "id" in attributes else []
+        self.links += [attributes[key] for key in ("href", "src") if key in attributes]
         if tag == "img":
-            self.images.append(found)
+            self.images.append(attributes)
         if tag == "table":
             self.tables.append([])
         if tag == "tr":

@@ -79,10 +79,10 @@ def test_built_set_is_described_with_its_own_splits(
         split: int((table.built_split == code).sum()) for code, split in enumerate(SPLITS)
     }
     for number, row in enumerate(summary["table1"]):
-        own = table.sources == row["source"] if row["source"] != "all" else np.full(72, True)
-        counts = [int((table.labels[own] == label).sum()) for label in range(3)]
+        members = table.sources == row["source"] if row["source"] != "all" else np.full(72, True)
+        counts = [int((table.labels[members] == label).sum()) for label in range(3)]
         assert row["slices"] == counts, number
-        assert row["masked"] == int((table.mask_origins[own] == "annotated").sum())
+        assert row["masked"] == int((table.mask_origins[members] == "annotated").sum())
     card = (tmp_path / "card.md").read_text()
     assert "Cases are people" in card
     assert "Countries: unknown (paper: 13)" in card

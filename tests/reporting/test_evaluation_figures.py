@@ -65,13 +65,13 @@ NAMES = ("roc", "confusion", "calibration", "training", "attention")
 @pytest.fixture(scope="module")
 def drawn(evaluated, tmp_path_factory) -> dict[str, tuple[Path, Figure]]:
     """Each figure, drawn once: its file, and what is on it."""
-    top, found = tmp_path_factory.mktemp("figures"), {}
+    top, by_name = tmp_path_factory.mktemp("figures"), {}
     with pytest.MonkeyPatch.context() as patch:
         for name in NAMES:
-            seen = _watch(patch)
+            watched = _watch(patch)
             path = _draw(name, evaluated, top / name / "folder" / "first.png")
-            found[name] = (path, seen[0])
-    return found
+            by_name[name] = (path, watched[0])
+    return by_name
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -103,12 +103,12 @@ def test_roc_says_the_values_and_draws_each_class_in_its_colour(evaluated, drawn
     words = [text.get_text() for text in axes.get_legend().get_texts()]
     area = metrics["covid_vs_rest"]["roc_auc"]
     span = metrics["intervals"]["three_class"]["roc_auc"]["COVID-19"]
-    wanted = f"COVID-19 vs rest   {area:.3f} [{span['low']:.3f}, {span['high']:.3f}]"
-    assert wanted in words
+    label = f"COVID-19 vs rest   {area:.3f} [{span['low']:.3f}, {span['high']:.3f}]"
+    assert label in words
     colours = {line.get_label().split(" vs")[0]: line.get_color() for line in axes.lines}
     for name, colour in CLASS_COLOURS.items():
         assert colours[name] == colour
-    curve = next(line for line in axes.lines if line.get_label() == wanted)
+    curve = next(line for line in axes.lines if line.get_label() == label)
     x, y = curve.get_data()
     assert np.trapezoid(y, x) == pytest.approx(area)
     dot = axes.lines[-1]
@@ -129,17 +129,17 @@ def test_confusion_shows_each_count_and_share_of_its_row(evaluated, drawn):
 def test_training_curves_mark_the_best_checkpoint_and_skip_what_is_missing(
     drawn, tmp_path, monkeypatch
 ):
-    seen = _watch(monkeypatch)
+    watched = _watch(monkeypatch)
     figures.training_curves(ROWS, path=tmp_path / "a.png", checkpoint_step=2)
-    titles = [axes.get_title(loc="left") for axes in seen[0].axes]
+    titles = [axes.get_title(loc="left") for axes in watched[0].axes]
     assert titles == [
         "Cross-entropy (Eq. 5)",
         "Weighted total (Eq. 6)",
         "Weights of the losses",
         "Accuracy",
     ]
-    assert "step 2" in seen[0].get_suptitle()
-    lines = seen[0].axes[0].lines
+    assert "step 2" in watched[0].get_suptitle()
+    lines = watched[0].axes[0].lines
     assert [line.get_label() for line in lines[:2]] == ["train", "validation"]
     assert lines[2].get_xdata() == [2, 2]
     assert drawn["training"][1].get_suptitle() == "Training"
@@ -177,12 +177,12 @@ def test_failed_drawing_leaves_the_old_file(tmp_path):
 
 def _watch(monkeypatch) -> list:
     """Collects the figures that are made, to look at what is on them."""
-    seen: list = []
+    watched: list = []
 
     class Watched(Figure):
         def __init__(self, *arguments, **options):
             super().__init__(*arguments, **options)
-            seen.append(self)
+            watched.append(self)
 
     monkeypatch.setattr(style, "Figure", Watched)
-    return seen
+    return watched

@@ -121,12 +121,12 @@ def test_every_block_and_cell_escapes(tmp_path: Path) -> None:
         blocks.Bars((blocks.Bar(EVIL, 0.5, EVIL),)),
     )
     kinds = {type(item).__name__ for item in (*shown, *cells, cells[7].rows[0], shown[7].cards[0])}
-    here = {
+    tested = {
         name
         for name, kind in vars(blocks).items()
         if isinstance(kind, type) and kind.__module__ == blocks.__name__
     }
-    assert here - kinds == {"Section"}
+    assert tested - kinds == {"Section"}
     sections = [blocks.Section(EVIL, shown), blocks.Section("2", ("x",))]
     for folder in (None, tmp_path):
         page = html_page(EVIL, sections, folder=folder, trail=[blocks.Link(EVIL, "#")], banner=EVIL)
@@ -161,7 +161,7 @@ def audited() -> str:
 
 
 def scan() -> ScanResult:
-    found = SliceResult(
+    result = SliceResult(
         number=1,
         name=EVIL,
         source=Path(EVIL),
@@ -177,7 +177,7 @@ def scan() -> ScanResult:
         patient=EVIL,
         source=Path(EVIL),
         kind="pictures",
-        slices=(found,),
+        slices=(result,),
     )
 
 
@@ -199,10 +199,10 @@ def test_a_prediction_shows_names_and_its_script_gets_them_whole() -> None:
     elements = Elements(page)
     assert elements.count("script") == 1
     assert "<script>alert" in elements.text
-    given = re.search(r"const SCAN=(.*);\n", page)
-    assert given is not None
-    assert "<" not in given[1]
-    assert json.loads(given[1])["slices"][0]["text"].startswith(f"Slice 1 of 1: {EVIL}")
+    script = re.search(r"const SCAN=(.*);\n", page)
+    assert script is not None
+    assert "<" not in script[1]
+    assert json.loads(script[1])["slices"][0]["text"].startswith(f"Slice 1 of 1: {EVIL}")
 
 
 def test_a_report_shows_names_of_runs_patients_sources_and_studies(monkeypatch, tmp_path) -> None:

@@ -84,11 +84,14 @@ def test_the_first_page_puts_the_paper_beside_what_was_measured(site, folders) -
     assert ["The paper", "ResNet18 + CBAM + MGA", "paper, Table 4"] in names
     assert ["The paper", "DenseNet121", "paper, Table 4; not run"] in names
     assert ["waiting", "ResNet18", "not evaluated"] in names
-    own = next(row for row in classifiers if row[0] == "mga")
+    classifier_row = next(row for row in classifiers if row[0] == "mga")
     span = metrics["intervals"]["covid_vs_rest"]["accuracy"]
     value = metrics["covid_vs_rest"]["accuracy"]
-    assert own[3] == f"{100 * value:.1f} [{100 * span['low']:.1f}, {100 * span['high']:.1f}]"
-    assert classifiers[names.index(["mga", *own[1:3]]) + 2][3] == "95.15"
+    assert (
+        classifier_row[3]
+        == f"{100 * value:.1f} [{100 * span['low']:.1f}, {100 * span['high']:.1f}]"
+    )
+    assert classifiers[names.index(["mga", *classifier_row[1:3]]) + 2][3] == "95.15"
     assert "mgajax train --config configs/classification/densenet121.py" in top.text
     lines = draw.rows_of(site / "tables" / "classifiers.csv")
     column = lines[0].index("Accuracy")
@@ -100,8 +103,8 @@ def test_runs_on_other_slices_are_not_passed_off_as_comparable(
     unrendered, folders, spare, tmp_path
 ) -> None:
     def told(other: Path) -> bool:
-        done = report_results([folders["mga"], other], out=tmp_path / "site")
-        return "not all measured on the same slices" in Parsed(done.index).text
+        report = report_results([folders["mga"], other], out=tmp_path / "site")
+        return "not all measured on the same slices" in Parsed(report.index).text
 
     assert not told(spare)
     other = tmp_path / "other"
@@ -115,21 +118,21 @@ def test_runs_on_other_slices_are_not_passed_off_as_comparable(
 
 
 def test_a_run_tells_its_data_versions_and_every_key(site) -> None:
-    one = Parsed(site / "mga" / "index.html")
-    assert one.row("train") == ["train", "2", "1"]
-    assert one.row("optimiser.learning_rate") == ["optimiser.learning_rate", "0.0001"]
-    assert one.row("jax")[1].startswith("0.")
-    assert "f" * 64 in one.text
-    assert "finished after 4 steps (epochs)" in one.text
-    assert "60.0 images a second" in one.text
+    page = Parsed(site / "mga" / "index.html")
+    assert page.row("train") == ["train", "2", "1"]
+    assert page.row("optimiser.learning_rate") == ["optimiser.learning_rate", "0.0001"]
+    assert page.row("jax")[1].startswith("0.")
+    assert "f" * 64 in page.text
+    assert "finished after 4 steps (epochs)" in page.text
+    assert "60.0 images a second" in page.text
 
 
 def test_a_segmenter_is_shown_by_source_and_beside_table_3(site) -> None:
-    one = Parsed(site / "unet" / "index.html")
-    dice = next(row for table in one.tables for row in table if row[0] == "Dice, %")
+    page = Parsed(site / "unet" / "index.html")
+    dice = next(row for table in page.tables for row in table if row[0] == "Dice, %")
     assert dice[-1] == "70.17"
-    assert {row[0] for table in one.tables for row in table} >= {"jun", "zhao", "jun/0"}
-    assert any("test_panel.png" in link for link in one.links)
+    assert {row[0] for table in page.tables for row in table} >= {"jun", "zhao", "jun/0"}
+    assert any("test_panel.png" in link for link in page.links)
 
 
 def test_what_is_missing_is_named_with_the_command_that_makes_it(site, folders) -> None:
@@ -142,20 +145,20 @@ def test_what_is_missing_is_named_with_the_command_that_makes_it(site, folders) 
 
 
 def test_an_explanation_is_a_gallery_with_its_scores(site) -> None:
-    for one in (Parsed(site / "mga" / "index.html"), Parsed(site / "figure10" / "index.html")):
-        assert one.row("a/run")[1:4] == ["Grad-CAM", "positive", "0.400 [0.300, 0.500]"]
-        assert any("overlays.png" in image["src"] for image in one.images)
+    for page in (Parsed(site / "mga" / "index.html"), Parsed(site / "figure10" / "index.html")):
+        assert page.row("a/run")[1:4] == ["Grad-CAM", "positive", "0.400 [0.300, 0.500]"]
+        assert any("overlays.png" in image["src"] for image in page.images)
 
 
 def test_an_experiment_shows_its_words_tables_and_failures(site) -> None:
-    one = Parsed(site / "table4" / "index.html")
-    assert "mga, seed 0: failed (loss is nan)" in one.text
-    assert "Some <b>text</b>, a link inside, one outside." in one.text, "shown, not obeyed"
-    assert not any("secret" in link for link in one.links)
-    assert one.row("MGA") == ["MGA", "95"]
-    assert "drawn: patients 24, size 96" in one.text
+    page = Parsed(site / "table4" / "index.html")
+    assert "mga, seed 0: failed (loss is nan)" in page.text
+    assert "Some <b>text</b>, a link inside, one outside." in page.text, "shown, not obeyed"
+    assert not any("secret" in link for link in page.links)
+    assert page.row("MGA") == ["MGA", "95"]
+    assert "drawn: patients 24, size 96" in page.text
     assert Parsed(site / "index.html").row("table4")[1] == "Five classifiers (Paper, Table 4)"
-    assert one.tags.count("img") == 1
+    assert page.tags.count("img") == 1
 
 
 def test_the_command_gives_the_same_files_and_says_what_is_missing(
@@ -178,10 +181,10 @@ def test_a_damaged_report_is_told_and_the_rest_is_shown(
     run = tmp_path / "run"
     shutil.copytree(spare, run)
     (run / "evaluation" / "test.json").write_text(damage)
-    done = report_results([run], out=tmp_path / "site")
-    assert any("test.json" in what for _, what in done.missing)
-    one = Parsed(tmp_path / "site" / "run" / "index.html")
-    assert "Learning" in one.text
+    report = report_results([run], out=tmp_path / "site")
+    assert any("test.json" in message for _, message in report.missing)
+    page = Parsed(tmp_path / "site" / "run" / "index.html")
+    assert "Learning" in page.text
 
 
 def test_tables_that_were_not_kept_cost_their_figures_only(unrendered, spare, tmp_path) -> None:
@@ -190,10 +193,10 @@ def test_tables_that_were_not_kept_cost_their_figures_only(unrendered, spare, tm
     (run / "evaluation" / "test_predictions.csv").unlink()
     (run / "split.csv").unlink()
     report_results([run], out=tmp_path / "site")
-    one = Parsed(tmp_path / "site" / "run" / "index.html")
-    assert "No table of the test slices" in one.text
-    assert any("confusion" in link for link in one.links)
-    assert not any("test_curves" in link for link in one.links)
+    page = Parsed(tmp_path / "site" / "run" / "index.html")
+    assert "No table of the test slices" in page.text
+    assert any("confusion" in link for link in page.links)
+    assert not any("test_curves" in link for link in page.links)
 
 
 def test_scores_of_attention_that_an_older_report_lacks_are_left_out(
@@ -206,8 +209,8 @@ def test_scores_of_attention_that_an_older_report_lacks_are_left_out(
     content = json.loads(report.read_text()) | {"attention_overlap": overlap}
     report.write_text(json.dumps(content))
     report_results([run], out=tmp_path / "site")
-    one = Parsed(tmp_path / "site" / "run" / "index.html")
-    assert one.row("ROC AUC of pixels") == ["ROC AUC of pixels", "0.800"]
+    page = Parsed(tmp_path / "site" / "run" / "index.html")
+    assert page.row("ROC AUC of pixels") == ["ROC AUC of pixels", "0.800"]
 
 
 def test_the_first_page_begins_with_what_was_measured_on_which_data_and_a_picture(site) -> None:
@@ -265,9 +268,9 @@ def test_a_search_shows_its_best_trial_its_trace_and_every_trial(tmp_path) -> No
     )
     draw.picture(folder / "trace.png")
     report_results([folder], out=tmp_path / "site")
-    one = Parsed(tmp_path / "site" / "tuning" / "index.html")
-    assert_sound(one, site=tmp_path / "site")
-    assert "0.2500 (trial 2)" in one.text
-    assert "1 failed, 2 finished" in one.text
-    assert "--config.batch_size=8" in one.text
-    assert one.row("1") == ["1", "failed", ""]
+    page = Parsed(tmp_path / "site" / "tuning" / "index.html")
+    assert_sound(page, site=tmp_path / "site")
+    assert "0.2500 (trial 2)" in page.text
+    assert "1 failed, 2 finished" in page.text
+    assert "--config.batch_size=8" in page.text
+    assert page.row("1") == ["1", "failed", ""]

@@ -68,9 +68,9 @@ def test_table_has_values_and_intervals(results):
     head = "hmsanet, test split: 6 slices of 6 patients [95% intervals over patients]"
     assert lines[0] == head
     span = metrics["intervals"]["pooled"]["precision"]
-    wanted = f"{metrics['pooled']['precision']:.3f} [{span['low']:.3f}, {span['high']:.3f}]"
+    cell = f"{metrics['pooled']['precision']:.3f} [{span['low']:.3f}, {span['high']:.3f}]"
     row = next(line for line in lines if line.strip().startswith("precision"))
-    assert row.split(maxsplit=1)[1] == wanted
+    assert row.split(maxsplit=1)[1] == cell
     assert "  mean over the 5 slices with a lesion" in lines
     assert any(line.split()[:2] == ["HD95,", "px"] for line in lines)
     assert any(line.split() == ["lesion", "in", "neither", "1"] for line in lines)
@@ -119,7 +119,9 @@ def test_the_papers_rows_are_each_one_confusion():
 def _draw(name, results, path):
     images, truths = _slices()
     models = {"HMSANet": _model(truths, 1), "U-Net": _model(truths, 3)}
-    dice = {name: _counts(own, truths).scores()["dice"] for name, own in models.items()}
+    dice = {
+        name: _counts(predictions, truths).scores()["dice"] for name, predictions in models.items()
+    }
     metrics = results["hmsanet"]
     makers = {
         "panel": lambda: segmentation_panel(
@@ -181,12 +183,12 @@ def test_comparison_draws_value_interval_and_the_papers_number(results, tmp_path
         "DeepLabV3 (ResNet50)",
         "my own",
     ]
-    found = {tuple(np.round(line.get_xdata(), 6)) for line in dice.lines}
+    segments = {tuple(np.round(line.get_xdata(), 6)) for line in dice.lines}
     for name, metrics in results.items():
         span = metrics["intervals"]["pooled"]["dice"]
-        assert (round(100 * metrics["pooled"]["dice"], 6),) in found, name
-        assert (round(100 * span["low"], 6), round(100 * span["high"], 6)) in found, name
-    assert {(85.47,), (82.64,)} <= found
+        assert (round(100 * metrics["pooled"]["dice"], 6),) in segments, name
+        assert (round(100 * span["low"], 6), round(100 * span["high"], 6)) in segments, name
+    assert {(85.47,), (82.64,)} <= segments
     assert len(dice.lines) == 8
 
 
@@ -207,12 +209,12 @@ def test_segmenter_s_curves_have_their_own_titles(tmp_path, watched_figures):
 @pytest.fixture
 def watched_figures(monkeypatch) -> list:
     """Collects the figures that are made, to look at what is on them."""
-    seen: list = []
+    figures: list = []
 
     class Watched(style.Figure):
         def __init__(self, *arguments, **options):
             super().__init__(*arguments, **options)
-            seen.append(self)
+            figures.append(self)
 
     monkeypatch.setattr(style, "Figure", Watched)
-    return seen
+    return figures

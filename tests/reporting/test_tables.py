@@ -19,9 +19,9 @@ def test_table_has_values_and_intervals():
     assert lines[0] == head
     binary = metrics["covid_vs_rest"]
     span = metrics["intervals"]["covid_vs_rest"]["precision"]
-    wanted = f"{binary['precision']:.3f} [{span['low']:.3f}, {span['high']:.3f}]"
+    cell = f"{binary['precision']:.3f} [{span['low']:.3f}, {span['high']:.3f}]"
     row = next(line for line in lines if line.strip().startswith("precision"))
-    assert row.split(maxsplit=1)[1] == wanted
+    assert row.split(maxsplit=1)[1] == cell
     assert "COVID-19 vs rest, 7 patients" in table
     assert all(len(line) < 100 and line == line.rstrip() for line in lines)
 
@@ -44,8 +44,8 @@ def test_patients_of_each_class_are_told_where_known():
     counts = predictions.class_counts()
     assert counts["CAP"] == {"slices": 2, "patients": 1}
     lines = metrics_table({**_metrics(bootstrap=0), "class_counts": counts}).splitlines()
-    told = [line.split(maxsplit=1) for line in lines[2:5]]
-    assert told == [["Normal", "2 of 2"], ["COVID-19", "0 of 0"], ["CAP", "2 of 1"]]
+    cells = [line.split(maxsplit=1) for line in lines[2:5]]
+    assert cells == [["Normal", "2 of 2"], ["COVID-19", "0 of 0"], ["CAP", "2 of 1"]]
 
 
 def test_undefined_is_a_dash():

@@ -35,14 +35,14 @@ def build_pairs(copy: Path, data_dir: Path, **options) -> BuildResult:
 
 
 def test_every_pair_is_there_once_as_it_lies_on_disk(built: BuildResult) -> None:
-    found = records(built.directory)
-    assert set(found) == {pair.name for pair in PAIRS}
+    stored = records(built.directory)
+    assert set(stored) == {pair.name for pair in PAIRS}
     assert sum(built.splits.values()) == len(PAIRS)
     for pair in PAIRS:
         lesion = np.zeros((SIDE, SIDE), np.uint8)
         lesion[LESION] = 255
         lesion[EFFUSION] = 255 if pair.coding == "labels" else 0
-        record = found[pair.name]
+        record = stored[pair.name]
         frame = draw(Drawn(1, *pair.row))
         np.testing.assert_array_equal(record["image"][..., 0], frame, err_msg=pair.name)
         np.testing.assert_array_equal(record["lesion_mask"][..., 0], lesion, err_msg=pair.name)
@@ -74,9 +74,9 @@ def test_slices_of_healthy_people_join_the_pairs(
 ) -> None:
     curated = write_copy(tmp_path / "curated", nesting="single")
     result = build_pairs(copy, tmp_path / "data", healthy=str(curated), max_damage_share=1.0)
-    found, pairs = records(result.directory), records(built.directory)
-    healthy = {name: record for name, record in found.items() if name not in pairs}
-    names = {one.on_disk for one in SLICES if CLASS_NAMES[one.label] == "Normal"}
+    stored, pairs = records(result.directory), records(built.directory)
+    healthy = {name: record for name, record in stored.items() if name not in pairs}
+    names = {slice_.on_disk for slice_ in SLICES if CLASS_NAMES[slice_.label] == "Normal"}
     assert set(healthy) == names
     assert {CLASS_NAMES[record["label"]] for record in healthy.values()} == {"Normal"}
     assert {MASK_ORIGINS[record["mask_origin"]] for record in healthy.values()} == {"none"}
@@ -171,17 +171,17 @@ def test_too_few_people_and_wrong_options_are_named(copy: Path, tmp_path: Path) 
 def test_the_pack_of_real_pairs(shared: Path, tmp_path: Path) -> None:
     pack = shared / "realdata" / "pack_dev"
     result = build_pairs(pack, tmp_path)
-    found = records(result.directory)
-    assert len(found) == 49
+    stored = records(result.directory)
+    assert len(stored) == 49
     table = read_table(result.directory)
     assert_patient_disjoint(make_split(table, kind="built", seed=0), table.patients)
     for path in sorted((pack / "masks").iterdir())[::7]:
         with Image.open(io.BytesIO(path.read_bytes())) as mask:
             np.testing.assert_array_equal(
-                found[path.name]["lesion_mask"][..., 0], np.asarray(mask), err_msg=path.name
+                stored[path.name]["lesion_mask"][..., 0], np.asarray(mask), err_msg=path.name
             )
         with Image.open(io.BytesIO((pack / "frames" / path.name).read_bytes())) as frame:
-            np.testing.assert_array_equal(found[path.name]["image"][..., 0], np.asarray(frame))
+            np.testing.assert_array_equal(stored[path.name]["image"][..., 0], np.asarray(frame))
 
 
 def test_the_enhanced_real_frames(shared: Path, tmp_path: Path) -> None:

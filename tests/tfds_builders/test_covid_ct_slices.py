@@ -57,14 +57,14 @@ def build_copy(copy: Path, data_dir: Path, **options) -> BuildResult:
 
 
 def test_every_slice_is_there_once_in_a_split_of_whole_patients(built: BuildResult) -> None:
-    found = records(built.directory)
-    assert set(found) == {slice_.on_disk for slice_ in SLICES}
+    stored = records(built.directory)
+    assert set(stored) == {slice_.on_disk for slice_ in SLICES}
     assert sum(built.splits.values()) == len(SLICES)
-    places = {(record["patient"], record["split"]) for record in found.values()}
+    places = {(record["patient"], record["split"]) for record in stored.values()}
     assert len(places) == len({patient for patient, _ in places})
     table = read_table(built.directory)
     assert_patient_disjoint(make_split(table, kind="built", seed=0), table.patients)
-    assert built.splits == dict(Counter(record["split"] for record in found.values()))
+    assert built.splits == dict(Counter(record["split"] for record in stored.values()))
 
 
 def test_ids_that_an_audit_takes_for_one_person_stay_in_one_split(
@@ -88,22 +88,22 @@ def test_ids_that_an_audit_takes_for_one_person_stay_in_one_split(
 
 
 def test_records_hold_what_the_tables_and_files_say(built: BuildResult) -> None:
-    found = records(built.directory)
-    renamed = found[RENAMED_FILE]
+    stored = records(built.directory)
+    renamed = stored[RENAMED_FILE]
     assert CLASS_NAMES[renamed["label"]] == "COVID-19"
     assert SOURCES[renamed["source"]] == "zhao"
     assert renamed["patient"] == b"zhao/Zhao_Patient 7"
     assert (renamed["age"], renamed["gender"], renamed["country"]) == (36, b"F", b"China")
-    assert found["13_Bjorke_1.png"]["flags"] == b"upside_down"
-    assert found["13_Bjorke_1.png"]["age"] == -1
-    assert found[SECOND_COPY]["flags"] == b"second_copy"
-    assert found["cap001_11.png"]["flags"] == b""
+    assert stored["13_Bjorke_1.png"]["flags"] == b"upside_down"
+    assert stored["13_Bjorke_1.png"]["age"] == -1
+    assert stored[SECOND_COPY]["flags"] == b"second_copy"
+    assert stored["cap001_11.png"]["flags"] == b""
 
 
 def test_grey_pictures_come_back_pixel_for_pixel(built: BuildResult) -> None:
-    found = records(built.directory)
+    stored = records(built.directory)
     for slice_ in SLICES:
-        image = found[slice_.on_disk]["image"]
+        image = stored[slice_.on_disk]["image"]
         width, height = slice_.size
         assert image.shape == (height, width, 1)
         assert image.dtype == np.uint8
@@ -132,17 +132,17 @@ def test_masks_are_binary_of_the_pictures_size_and_say_where_they_come_from(
 
 
 def test_the_summary_is_printed_and_kept(built: BuildResult) -> None:
-    kept = json.loads((built.directory / "metadata.json").read_text())["summary"]
-    assert kept == built.record
-    assert kept["findings"]["renamed_file"] == {
+    summary = json.loads((built.directory / "metadata.json").read_text())["summary"]
+    assert summary == built.record
+    assert summary["findings"]["renamed_file"] == {
         "count": 1,
         "damage": False,
         "meaning": "rows matched to a file of another spelling",
         "examples": [RENAMED_FILE],
     }
-    assert kept["slices_by_split"]["train"]["COVID-19"] > 0
-    people = sum(sum(counts.values()) for counts in kept["patients_by_split"].values())
-    assert people == kept["patients"]
+    assert summary["slices_by_split"]["train"]["COVID-19"] > 0
+    people = sum(sum(counts.values()) for counts in summary["patients_by_split"].values())
+    assert people == summary["patients"]
     assert f"spelling: 1 (e.g. {RENAMED_FILE})" in built.summary
     assert "0.00% of the names damaged" in built.summary
 
@@ -151,18 +151,18 @@ def test_tfds_reads_it_by_name_and_by_directory(built: BuildResult) -> None:
     root = built.directory.parents[2]
     by_name = tfds.data_source("covid_ct_slices", data_dir=str(root), split="test")
     assert len(by_name) == built.splits["test"]
-    found = tfds.builder_from_directory(str(built.directory))
-    assert "maftouni2021robust" in found.info.citation
-    assert "curated" in found.info.description
+    builder = tfds.builder_from_directory(str(built.directory))
+    assert "maftouni2021robust" in builder.info.citation
+    assert "curated" in builder.info.description
 
 
 def test_tfds_alone_builds_the_same(copy: Path, built: BuildResult, tmp_path: Path) -> None:
-    own = CovidCtSlices(data_dir=str(tmp_path))
-    own.download_and_prepare(
+    builder = CovidCtSlices(data_dir=str(tmp_path))
+    builder.download_and_prepare(
         download_dir=str(tmp_path / "downloads"),
         download_config=tfds.download.DownloadConfig(manual_dir=str(copy)),
     )
-    assert_same_content(Path(own.data_dir), built.directory)
+    assert_same_content(Path(builder.data_dir), built.directory)
     assert build_copy(copy, tmp_path).status == "reused"
 
 
@@ -356,10 +356,10 @@ except DataError as error:
 
 def test_a_full_disk_is_a_clear_error(copy: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-c", FULL_DISK, str(copy), str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert "could not be written" in done.stdout
-    assert "make room" in done.stdout
-    assert done.stdout.count("\n") == 1
+    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "could not be written" in process.stdout
+    assert "make room" in process.stdout
+    assert process.stdout.count("\n") == 1
     assert not list((tmp_path / "covid_ct_slices" / "default").iterdir())
 
 
@@ -372,18 +372,18 @@ def test_an_unwritable_data_dir_is_named(copy: Path, tmp_path: Path) -> None:
 def test_the_pack_of_real_slices(shared: Path, tmp_path: Path) -> None:
     pack = shared / "realdata" / "pack_dev"
     result = build_copy(pack, tmp_path)
-    found = records(result.directory)
-    assert len(found) == 140
-    assert Counter(CLASS_NAMES[r["label"]] for r in found.values()) == {
+    stored = records(result.directory)
+    assert len(stored) == 140
+    assert Counter(CLASS_NAMES[r["label"]] for r in stored.values()) == {
         "Normal": 39,
         "COVID-19": 81,
         "CAP": 20,
     }
-    assert sum(r["mask_origin"] == 1 for r in found.values()) == 18
+    assert sum(r["mask_origin"] == 1 for r in stored.values()) == 18
     for path in sorted(pack.glob("curated_data/*/*"))[::9]:
         with Image.open(io.BytesIO(path.read_bytes())) as image:
             np.testing.assert_array_equal(
-                found[path.name]["image"][..., 0], np.asarray(image.convert("L"))
+                stored[path.name]["image"][..., 0], np.asarray(image.convert("L"))
             )
 
 

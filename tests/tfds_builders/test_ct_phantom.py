@@ -36,15 +36,18 @@ def digest(drawn: PhantomSlice) -> str:
 
 
 def of_class(drawn: list[PhantomSlice], class_name: str) -> list[PhantomSlice]:
-    return [one for one in drawn if one.patient.class_name == class_name]
+    return [slice_ for slice_ in drawn if slice_.patient.class_name == class_name]
 
 
 def share_on_worse_side(slices: list[PhantomSlice]) -> float:
     """Share of the patient's lesion pixels in the lung that has more of them."""
     sides = np.zeros(2)
-    for one in slices:
-        middle = one.image.shape[1] // 2
-        sides += (one.lesion_mask[:, :middle] > 0).sum(), (one.lesion_mask[:, middle:] > 0).sum()
+    for slice_ in slices:
+        middle = slice_.image.shape[1] // 2
+        sides += (
+            (slice_.lesion_mask[:, :middle] > 0).sum(),
+            (slice_.lesion_mask[:, middle:] > 0).sum(),
+        )
     return sides.max() / sides.sum()
 
 
@@ -78,30 +81,32 @@ def test_a_slice_is_the_same_in_another_process(drawn):
 
 
 def test_seeds_patients_and_slices_differ(drawn):
-    assert len({digest(one) for one in drawn}) == len(drawn)
+    assert len({digest(slice_) for slice_ in drawn}) == len(drawn)
     other = draw_slice(draw_patient(0, seed=12, slices=4), index=0, size=64)
     assert digest(other) != digest(drawn[0])
 
 
 def test_masks_are_binary_and_lesions_lie_in_the_lungs(drawn):
-    for one in drawn:
-        assert one.image.shape == one.lesion_mask.shape == one.lung_mask.shape
-        assert set(np.unique(one.lung_mask)) == {0, 255}
-        assert set(np.unique(one.lesion_mask)) <= {0, 255}
-        assert not ((one.lesion_mask > 0) & (one.lung_mask == 0)).any()
+    for slice_ in drawn:
+        assert slice_.image.shape == slice_.lesion_mask.shape == slice_.lung_mask.shape
+        assert set(np.unique(slice_.lung_mask)) == {0, 255}
+        assert set(np.unique(slice_.lesion_mask)) <= {0, 255}
+        assert not ((slice_.lesion_mask > 0) & (slice_.lung_mask == 0)).any()
 
 
 def test_only_the_ill_have_lesions_and_on_every_slice(drawn):
-    for one in drawn:
-        assert (one.lesion_mask > 0).any() == (one.patient.class_name != "Normal"), one.file_name
+    for slice_ in drawn:
+        assert (slice_.lesion_mask > 0).any() == (slice_.patient.class_name != "Normal"), (
+            slice_.file_name
+        )
 
 
 def test_lesions_are_denser_than_the_lung_around_them(drawn):
     brighter = []
-    for one in drawn:
-        lesion, lung = one.lesion_mask > 0, (one.lung_mask > 0) & (one.lesion_mask == 0)
+    for slice_ in drawn:
+        lesion, lung = slice_.lesion_mask > 0, (slice_.lung_mask > 0) & (slice_.lesion_mask == 0)
         if lesion.sum() > 20 and lung.any():
-            brighter.append(one.image[lesion].mean() - one.image[lung].mean())
+            brighter.append(slice_.image[lesion].mean() - slice_.image[lung].mean())
     assert len(brighter) > 60
     assert np.mean(np.array(brighter) > 0) > 0.95
 
@@ -172,30 +177,30 @@ def from_source(source: str) -> Patient:
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_each_source_renders_in_its_own_way(source):
-    one = draw_slice(from_source(source), index=4, size=96)
+    slice_ = draw_slice(from_source(source), index=4, size=96)
     style = STYLES[source]
-    height, width = one.image.shape
+    height, width = slice_.image.shape
     assert style.aspect[0] - 0.02 <= height / width <= style.aspect[1] + 0.02
-    assert one.flags == (("upside_down",) if source in ("jun", "medseg") else ())
+    assert slice_.flags == (("upside_down",) if source in ("jun", "medseg") else ())
     if style.grey == "minmax":
-        assert one.image.min() == 0
-        assert one.image.max() == 255
-    corner = one.image[0, 0]
+        assert slice_.image.min() == 0
+        assert slice_.image.max() == 255
+    corner = slice_.image[0, 0]
     if source == "morozov":
         assert corner == 0, "padding is darker than air"
-        assert one.image[5, width // 2] > 30
+        assert slice_.image[5, width // 2] > 30
 
 
 @pytest.mark.parametrize("source", ["jun", "afshar"])
 def test_the_back_is_where_the_flag_says(source):
     """Behind the lungs lies the spine, so the pixels at their back end in the middle are bone."""
-    one = draw_slice(from_source(source), index=4, size=96)
-    rows = np.flatnonzero((one.lung_mask > 0).any(axis=1))
-    middle = slice(one.image.shape[1] // 2 - 8, one.image.shape[1] // 2 + 8)
+    slice_ = draw_slice(from_source(source), index=4, size=96)
+    rows = np.flatnonzero((slice_.lung_mask > 0).any(axis=1))
+    middle = slice(slice_.image.shape[1] // 2 - 8, slice_.image.shape[1] // 2 + 8)
     depth = max(2, (rows[-1] - rows[0]) // 5)
-    upper = one.image[rows[0] : rows[0] + depth, middle].mean()
-    lower = one.image[rows[-1] - depth : rows[-1], middle].mean()
-    assert (upper > lower) == ("upside_down" in one.flags)
+    upper = slice_.image[rows[0] : rows[0] + depth, middle].mean()
+    lower = slice_.image[rows[-1] - depth : rows[-1], middle].mean()
+    assert (upper > lower) == ("upside_down" in slice_.flags)
 
 
 @pytest.mark.parametrize(

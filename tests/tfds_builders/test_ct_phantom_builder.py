@@ -39,17 +39,17 @@ def test_every_slice_is_stored_once_as_it_was_drawn(built):
     for number in (0, 1, 2, 23):
         patient = draw_patient(number, seed=0, slices=3)
         for index in range(3):
-            one = draw_slice(patient, index=index, size=96)
-            record = stored[one.file_name]
+            drawn = draw_slice(patient, index=index, size=96)
+            record = stored[drawn.file_name]
             for name in ("image", "lesion_mask", "lung_mask"):
-                np.testing.assert_array_equal(record[name][:, :, 0], getattr(one, name))
+                np.testing.assert_array_equal(record[name][:, :, 0], getattr(drawn, name))
             assert record["label"] == patient.label
             assert record["source"] == SOURCES.index(patient.source)
             assert record["patient"].decode() == patient.key
             assert record["age"] == patient.age
             assert record["gender"].decode() == patient.gender
             assert record["country"] == b""
-            assert record["flags"].decode() == ",".join(one.flags)
+            assert record["flags"].decode() == ",".join(drawn.flags)
             assert record["mask_origin"] == MASK_ORIGINS.index("annotated")
 
 
@@ -91,11 +91,11 @@ def test_dials_of_ones_own_reach_the_records(tmp_path):
 
 def origins(directory: Path) -> dict[str, set[str]]:
     """The mask origins of every patient's slices."""
-    found: dict[str, set[str]] = {}
+    by_patient: dict[str, set[str]] = {}
     for rows in records(directory).values():
         for r in rows:
-            found.setdefault(r["patient"].decode(), set()).add(MASK_ORIGINS[r["mask_origin"]])
-    return found
+            by_patient.setdefault(r["patient"].decode(), set()).add(MASK_ORIGINS[r["mask_origin"]])
+    return by_patient
 
 
 @pytest.fixture(scope="module")
@@ -143,12 +143,14 @@ def test_the_annotated_are_a_share_of_every_class_and_split(share, seed):
 def test_one_class_is_annotated_and_the_test_split_exact(built, tmp_path):
     """The annotated of that class are those of the same share in every class."""
     options = {"annotated": 0.36, "annotated_class": "COVID-19"}
-    told = build("ct_phantom", data_dir=tmp_path, builder_config="tiny", exact_test=True, **options)
+    exact_build = build(
+        "ct_phantom", data_dir=tmp_path, builder_config="tiny", exact_test=True, **options
+    )
     parts = split_patients(PhantomSettings(patients=24, slices_per_patient=3, size=96))
     chosen = annotated_patients(parts, share=0.36, seed=0, only="COVID-19")
     covid = {p.number for members in parts.values() for p in members if p.label == 1}
     assert chosen == annotated_patients(parts, share=0.36, seed=0) & covid
-    whole, stored = records(built.directory), records(told.directory)
+    whole, stored = records(built.directory), records(exact_build.directory)
     for split, rows in stored.items():
         of_patient = {p.key: p.number for p in parts[split]}
         for r, exact in zip(rows, whole[split], strict=True):
@@ -237,12 +239,12 @@ def test_shipped_configs_are_drawable_and_split():
 
 
 def test_impossible_dials_stop_the_build(tmp_path):
-    for options, found in (
+    for options, message in (
         ({"shortcut": 2.0}, "shortcut=2.0"),
         ({"patients": 2}, "patients=2"),
         ({"annotated": 1.5}, "annotated=1.5 must lie in"),
         ({"masks": "absent"}, "masks='absent': no such folder"),
     ):
-        with pytest.raises(ConfigError, match=found):
+        with pytest.raises(ConfigError, match=message):
             build("ct_phantom", data_dir=tmp_path, builder_config="tiny", **options)
     assert not list(tmp_path.glob("ct_phantom/*/1.0.0"))

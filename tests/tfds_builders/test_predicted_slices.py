@@ -60,8 +60,8 @@ def test_predicted_masks_fill_in_where_none_is_annotated(
     result = build_copy(copy, tmp_path / "data", masks=str(folder))
     digest = digest_masks(folder / "masks")
     assert result.name == f"covid_ct_slices/default-masks_{digest[:12]}"
-    before, found = records(built.directory), records(result.directory)
-    for name, record in found.items():
+    before, stored = records(built.directory), records(result.directory)
+    for name, record in stored.items():
         origin = MASK_ORIGINS[record["mask_origin"]]
         np.testing.assert_array_equal(record["image"], before[name]["image"])
         assert record["split"] == before[name]["split"]

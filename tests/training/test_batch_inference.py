@@ -47,18 +47,18 @@ def test_each_example_comes_back_once(
 ) -> None:
     infer, _ = doubling(devices=devices, parallel=parallel, sizes=sizes, padding=-1)
     examples = np.arange(100, 100 + count, dtype=np.int32)[::-1]
-    found = infer(examples, np.int32(1))
-    np.testing.assert_array_equal(found["rows"], examples)
-    np.testing.assert_array_equal(found["twice"], 2 * examples + 1)
+    results = infer(examples, np.int32(1))
+    np.testing.assert_array_equal(results["rows"], examples)
+    np.testing.assert_array_equal(results["twice"], 2 * examples + 1)
 
 
 def test_a_batch_is_filled_up_to_the_next_size() -> None:
-    seen = []
+    batches = []
     infer = BatchInference(
-        lambda rows: seen.append(rows) or jnp.asarray(rows), first_device(), (2, 4), padding=-1
+        lambda rows: batches.append(rows) or jnp.asarray(rows), first_device(), (2, 4), padding=-1
     )
     np.testing.assert_array_equal(infer(np.arange(9)), np.arange(9))
-    assert [rows.tolist() for rows in seen] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, -1]]
+    assert [rows.tolist() for rows in batches] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, -1]]
 
 
 def test_the_next_batch_is_begun_before_one_is_read_back() -> None:
@@ -90,11 +90,11 @@ def test_nothing_in_nothing_out() -> None:
 
 def test_threads_compile_each_size_once() -> None:
     infer, traced = doubling(sizes=(2, 8), parallel="jit")
-    found: dict[int, np.ndarray] = {}
+    results: dict[int, np.ndarray] = {}
 
     def work(number: int) -> None:
         examples = np.arange(1 + number, dtype=np.int32)
-        found[number] = infer(examples, np.int32(number))["twice"]
+        results[number] = infer(examples, np.int32(number))["twice"]
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(12)]
     for thread in threads:
@@ -104,7 +104,7 @@ def test_threads_compile_each_size_once() -> None:
     assert sorted(traced) == [2, 8]
     assert infer.compiled == (2, 8)
     for number in range(12):
-        np.testing.assert_array_equal(found[number], 2 * np.arange(1 + number) + number)
+        np.testing.assert_array_equal(results[number], 2 * np.arange(1 + number) + number)
 
 
 def test_sizes_divide_over_the_devices() -> None:

@@ -135,11 +135,11 @@ def test_restores_every_bit_onto_any_number_of_devices(tmp_path: Path, devices: 
     layout = make_layout(parallel="pmap", devices=devices)
     like = jax.eval_shape(lambda: draw_state(step=0))
     with Checkpoints(tmp_path) as checkpoints:
-        found = checkpoints.restore(like, step=7, sharding=layout.replicated)
-    assert found.early_stopping == STOPPING
+        restored = checkpoints.restore(like, step=7, sharding=layout.replicated)
+    assert restored.early_stopping == STOPPING
     expected = draw_state(step=7, seed=7)
-    assert jax.tree.structure(found.state) == jax.tree.structure(expected)
-    for leaf, other in zip(jax.tree.leaves(found.state), jax.tree.leaves(expected), strict=True):
+    assert jax.tree.structure(restored.state) == jax.tree.structure(expected)
+    for leaf, other in zip(jax.tree.leaves(restored.state), jax.tree.leaves(expected), strict=True):
         assert len(leaf.sharding.device_set) == devices
         np.testing.assert_array_equal(leaf, other)
 
@@ -203,8 +203,8 @@ def test_a_save_is_tried_three_times_after_longer_and_longer_pauses(
     with pytest.raises(CheckpointError, match="full"):
         training_checkpoints._attempt(save)
     assert pauses == [2.0, 4.0]
-    told = capsys.readouterr().err
-    assert all(f"trying again ({number} of 3)" in told for number in (2, 3))
+    errors = capsys.readouterr().err
+    assert all(f"trying again ({number} of 3)" in errors for number in (2, 3))
 
 
 def test_a_folder_becomes_absolute_and_a_buckets_address_stays() -> None:
@@ -218,15 +218,15 @@ def test_a_full_disk_is_told_and_older_checkpoints_stay(
 ) -> None:
     monkeypatch.setattr(training_checkpoints, "FIRST_PAUSE_S", 0.01)
     save_all(tmp_path, {1: 2.0, 2: 1.0})
-    told = r"File too large.*complete steps there: 2;.*same command"
-    with full_disk(), pytest.raises(CheckpointError, match=told):
+    message = r"File too large.*complete steps there: 2;.*same command"
+    with full_disk(), pytest.raises(CheckpointError, match=message):
         save_all(tmp_path, {3: 0.5}, width=512)
     with Checkpoints(tmp_path) as checkpoints:
         assert (checkpoints.best, checkpoints.newest) == (2, 2)
         like = jax.eval_shape(lambda: draw_state(step=0))
         layout = make_layout(parallel="jit", devices=1)
-        found = checkpoints.restore(like, step=2, sharding=layout.replicated)
-    kernel = found.state.params["model"]["layer"]["kernel"]
+        restored = checkpoints.restore(like, step=2, sharding=layout.replicated)
+    kernel = restored.state.params["model"]["layer"]["kernel"]
     np.testing.assert_array_equal(
         kernel, draw_state(step=2, seed=2).params["model"]["layer"]["kernel"]
     )

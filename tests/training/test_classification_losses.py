@@ -49,14 +49,14 @@ def test_attention_loss_is_the_mean_error_over_pixels(
     attention = golden["eval/stage3"].transpose(0, 2, 3, 1).astype(dtype)
     masks = np.asarray(discs())
     with jax.enable_x64(dtype == "float64"):
-        found = attention_loss(
+        losses = attention_loss(
             jnp.asarray(attention), jnp.asarray(masks, dtype), kind=kind, resize=method
         )
     matrix = resize_matrix(64, attention.shape[1], method=method)
     small = np.einsum("bHW,hH,wW->bhw", masks[..., 0].astype(np.float64), matrix, matrix)
     error = attention[..., 0] - small
     expected = (np.square(error) if kind == "mse" else np.abs(error)).mean((1, 2))
-    np.testing.assert_allclose(found, expected, rtol=close)
+    np.testing.assert_allclose(losses, expected, rtol=close)
 
 
 def test_attention_loss_by_hand() -> None:

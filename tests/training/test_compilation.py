@@ -24,14 +24,14 @@ print(jax.config.jax_compilation_cache_dir)
 
 def run(*words: str, environment: dict[str, str]) -> str:
     chosen_by_nobody = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", PROGRAM, *words],
         env=chosen_by_nobody | environment,
         capture_output=True,
         text=True,
         check=True,
     )
-    return done.stdout.strip()
+    return process.stdout.strip()
 
 
 def test_programs_are_kept_under_the_users_caches(tmp_path: Path) -> None:
@@ -51,6 +51,6 @@ def test_a_measurement_compiles_anew(tmp_path: Path) -> None:
 
 
 def test_each_kind_of_processor_has_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    here = cache_folder()
+    folder = cache_folder()
     monkeypatch.setattr("mgajax.training.compilation._processor", lambda: "another")
-    assert cache_folder() != here
+    assert cache_folder() != folder

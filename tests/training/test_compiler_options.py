@@ -44,14 +44,14 @@ def refused(unchecked: None, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def wrapped(unchecked: None, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The options of every step that was made; none of them is compiled."""
-    seen: list[Any] = []
+    options: list[Any] = []
 
     def wrap(layout: Layout, function: Any, *, compiler_options: Any = None, **_: Any) -> Any:
-        seen.append(compiler_options)
+        options.append(compiler_options)
         return function
 
     monkeypatch.setattr(Layout, "wrap", wrap)
-    return seen
+    return options
 
 
 def test_classifiers_and_deeplabv3_get_them_on_a_cpu(unchecked: None) -> None:
@@ -117,7 +117,7 @@ def test_pmap_over_several_processes_goes_without(monkeypatch: pytest.MonkeyPatc
 def test_a_step_with_options_is_the_same_step(parallel: Parallel) -> None:
     """Values, where they lie, and the memory that may be reused."""
     layout = make_layout(parallel=parallel, devices=2)
-    found = []
+    runs = []
     for options in (None, {"xla_cpu_enable_fast_math": False}):
         step = layout.wrap(
             lambda state, x: (state + 1, x * state.sum()),
@@ -129,10 +129,10 @@ def test_a_step_with_options_is_the_same_step(parallel: Parallel) -> None:
         state = layout.replicate(np.float32([1, 2, 3]))
         results = step(state, layout.shard(np.ones((4, 3), np.float32)))
         assert state.is_deleted()
-        found.append(results)
-    for one, other in zip(*found, strict=True):
-        assert one.sharding.is_equivalent_to(other.sharding, one.ndim)
-        np.testing.assert_array_equal(one, other)
+        runs.append(results)
+    for first, other in zip(*runs, strict=True):
+        assert first.sharding.is_equivalent_to(other.sharding, first.ndim)
+        np.testing.assert_array_equal(first, other)
 
 
 @pytest.mark.parametrize(("model", "expected"), [("resnet18", PRODUCTS_ONLY), ("hmsanet", None)])
@@ -143,8 +143,8 @@ def test_training_and_what_times_it_get_the_same(
     run = open_run(config, workdir=tmp_path)
     assert wrapped == [expected] * 2
     _make_fixed(run, run.data.rows("train")[:8].astype(np.int32))
-    for what in ("train", "eval"):
-        step_over(run.layout, what, settings=run.settings, model_name=model)
+    for kind in ("train", "eval"):
+        step_over(run.layout, kind, settings=run.settings, model_name=model)
     assert wrapped == [expected] * 6
 
 
@@ -163,8 +163,8 @@ def test_steps_for_devices_that_are_not_there_get_none(platform: str, wrapped: l
     """The platform is that of the described devices, whatever this machine has."""
     layout = Layout(Parallel.JIT, Mesh(np.asarray([described(platform)]), (AXIS,)))
     settings = run_setup.set_up(narrow(), layout=layout).step_settings(total_steps=1)
-    for what in ("train", "eval"):
-        step_over(layout, what, settings=settings, model_name="resnet18")
+    for kind in ("train", "eval"):
+        step_over(layout, kind, settings=settings, model_name="resnet18")
     assert wrapped == [None, None]
 
 
@@ -172,8 +172,8 @@ def test_a_benchmark_says_which_it_had(unchecked: None) -> None:
     config = narrow()
     for platform, expected in (("cpu", PRODUCTS_ONLY), ("gpu", None)):
         device = described(platform)
-        told = identity(config, devices=[device])["provenance"]
-        assert told["compiler_options"] == expected
+        provenance = identity(config, devices=[device])["provenance"]
+        assert provenance["compiler_options"] == expected
 
 
 def test_benchmark_step_times_a_step_with_them(refused: None) -> None:
@@ -209,13 +209,13 @@ def test_segmentation_gets_them(wrapped: list[Any]) -> None:
 def stepped(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """State and metrics after a narrow classifier's train step, with the options and without."""
     subject = make_subject(narrow())
-    found = []
+    states = []
     for names in (("resnet18",), ()):
         monkeypatch.setattr(compilation, "FASTER_WITH_PRODUCTS_ONLY", names)
         program = subject.compile("train")
         program.run(1)
-        found.append(jax.device_get((program.state, program.last)))
-    return found
+        states.append(jax.device_get((program.state, program.last)))
+    return states
 
 
 def test_a_train_step_with_them_is_the_same_up_to_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,9 +228,9 @@ def test_a_train_step_with_them_is_the_same_up_to_rounding(monkeypatch: pytest.M
     for name, value in plain_metrics.items():
         np.testing.assert_allclose(metrics[name], value, rtol=1e-5, err_msg=name)
 
-    def same(path: Any, one: np.ndarray, other: np.ndarray) -> None:
+    def same(path: Any, first: np.ndarray, other: np.ndarray) -> None:
         bound = 1e-4 * np.abs(other).max()
-        np.testing.assert_allclose(one, other, rtol=0, atol=bound, err_msg=str(path))
+        np.testing.assert_allclose(first, other, rtol=0, atol=bound, err_msg=str(path))
 
-    ours, plain = ((one.batch_stats, one.opt_state) for one in (state, plain_state))
+    ours, plain = ((first.batch_stats, first.opt_state) for first in (state, plain_state))
     jax.tree.map_with_path(same, ours, plain)

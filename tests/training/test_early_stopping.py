@@ -68,8 +68,8 @@ def test_a_segmenter_that_finds_nothing_for_long_keeps_its_later_checkpoint() ->
 
 def test_finding_nothing_is_said() -> None:
     blind = Criterion.DICE.loss({"cross_entropy": 0.25, "dice": 0.0})
-    told = "validation Dice 0, no lesion found yet (cross-entropy 0.2500)"
-    assert Criterion.DICE.describe(blind) == told
+    line = "validation Dice 0, no lesion found yet (cross-entropy 0.2500)"
+    assert Criterion.DICE.describe(blind) == line
     assert not Criterion.CROSS_ENTROPY.finds_nothing(1.5)
 
 

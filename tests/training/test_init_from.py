@@ -40,15 +40,15 @@ def test_one_checkpoint_for_a_network_without_attention(
 
 
 @pytest.mark.parametrize(
-    ("source", "error", "told"),
+    ("source", "error", "message"),
     [("nowhere", ConfigError, "nowhere: not found"), ("", DataError, "no weights can be read")],
 )
 def test_what_cannot_be_used_makes_no_run(
-    small_config, tmp_path: Path, source: str, error: type[Exception], told: str
+    small_config, tmp_path: Path, source: str, error: type[Exception], message: str
 ) -> None:
     (tmp_path / "empty").mkdir()
     path = tmp_path / (source or "empty")
-    with pytest.raises(error, match=told):
+    with pytest.raises(error, match=message):
         open_run(small_config(f"--config.init_from={path}"), workdir=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

@@ -118,9 +118,9 @@ def test_a_run_that_is_stopped_goes_on_to_the_same_end(
     assert (summary.reason, summary.steps, summary.finished) == ("SIGTERM", 3, False)
     summary = train(small_config(), workdir=workdir)
     assert (summary.reason, summary.steps, summary.finished) == ("max_steps", 6, True)
-    found, expected = last_state(workdir), last_state(trained)
-    assert found.early_stopping == expected.early_stopping
-    jax.tree.map(np.testing.assert_array_equal, found.state, expected.state)
+    actual, expected = last_state(workdir), last_state(trained)
+    assert actual.early_stopping == expected.early_stopping
+    jax.tree.map(np.testing.assert_array_equal, actual.state, expected.state)
     assert numbers(workdir) == numbers(trained)
 
 
@@ -169,11 +169,11 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(
     config = small_config("--config.optimiser.learning_rate=1e15", "--config.checkpoint_every=1")
     with pytest.raises(TrainingError, match=r"step \d+: .* last good checkpoint is kept"):
         train(config, workdir=tmp_path / "run")
-    found = last_state(tmp_path / "run")
-    assert int(found.state.step) == found.step
+    actual = last_state(tmp_path / "run")
+    assert int(actual.state.step) == actual.step
     rows = read_rows(tmp_path / "run" / "metrics.jsonl")
     assert not np.isfinite(list(rows[-1].values())).all()
-    assert rows[-1]["step"] > found.step
+    assert rows[-1]["step"] > actual.step
 
 
 def test_a_validation_loss_that_is_not_finite_stops_before_it_is_saved(
@@ -191,13 +191,13 @@ def test_a_validation_loss_that_is_not_finite_stops_before_it_is_saved(
     monkeypatch.setattr(Run, "epoch_ends", lambda run, step: step % 3 == 0)
     with pytest.raises(TrainingError, match=r"step \d+: validation cross-entropy is nan"):
         train(small_config(), workdir=tmp_path / "run")
-    found = last_state(tmp_path / "run")
+    actual = last_state(tmp_path / "run")
     with Checkpoints(tmp_path / "run" / "checkpoints", access="read") as checkpoints:
         assert checkpoints.best == checkpoints.newest == 3
     assert epochs == [3, 6]
-    assert np.isfinite(found.early_stopping.best)
+    assert np.isfinite(actual.early_stopping.best)
     run = reopen_run(tmp_path / "run")
-    assert np.isfinite(run.predict(found.state, run.data.rows("test"))["logits"]).all()
+    assert np.isfinite(run.predict(actual.state, run.data.rows("test"))["logits"]).all()
 
 
 def test_two_processes_cannot_train_in_one_workdir(copied: Path, small_config) -> None:
@@ -222,8 +222,8 @@ def test_bfloat16_trains_with_a_float32_state(small_config, tmp_path: Path) -> N
     assert run.settings.model.layers.dtype == "bfloat16"
     state = run.state_shapes()
     after, _ = jax.eval_shape(run.train_step, state, *run.feed.inputs(run.data.rows("train")[:8]))
-    for one in (state, after):
-        leaves = jax.tree.leaves((one.params, one.batch_stats))
+    for train_state in (state, after):
+        leaves = jax.tree.leaves((train_state.params, train_state.batch_stats))
         assert {str(leaf.dtype) for leaf in leaves} == {"float32"}
 
 
@@ -236,7 +236,7 @@ def test_a_batch_that_does_not_divide_is_refused_before_anything_is_written(
 
 
 @pytest.mark.parametrize(
-    ("override", "told"),
+    ("override", "message"),
     [
         ("--config.model.name=unet", "model.name='unet': valid: resnet18"),
         ("--config.loss.weighting=equal", "loss.weighting='equal'"),
@@ -254,9 +254,9 @@ def test_a_batch_that_does_not_divide_is_refused_before_anything_is_written(
     ],
 )
 def test_unusable_settings_are_refused_before_anything_is_written(
-    small_config, tmp_path: Path, override: str, told: str
+    small_config, tmp_path: Path, override: str, message: str
 ) -> None:
-    with pytest.raises(ConfigError, match=told):
+    with pytest.raises(ConfigError, match=message):
         open_run(small_config(override), workdir=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

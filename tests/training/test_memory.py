@@ -43,15 +43,17 @@ def test_memory_does_not_grow_over_epochs(phantom: Path, tmp_path: Path) -> None
         "--config.log_every=1",
     ]
     process = start(words, cache=tmp_path / "compiled")
-    seen: dict[int, list[int]] = {}
+    sizes_by_epoch: dict[int, list[int]] = {}
     end = time.monotonic() + PATIENCE_S
     while process.poll() is None:
         assert time.monotonic() < end, "too slow"
-        seen.setdefault(epochs_done(tmp_path / "run"), []).append(resident_bytes(process.pid))
+        sizes_by_epoch.setdefault(epochs_done(tmp_path / "run"), []).append(
+            resident_bytes(process.pid)
+        )
         time.sleep(0.05)
     _, err = process.communicate()
     assert process.returncode == 0, err
-    later = {epoch: np.median(sizes) for epoch, sizes in seen.items() if epoch >= SETTLED}
+    later = {epoch: np.median(sizes) for epoch, sizes in sizes_by_epoch.items() if epoch >= SETTLED}
     assert len(later) > (EPOCHS - SETTLED) / 2, "epochs went by unseen"
     slope, _ = np.polyfit(list(later), list(later.values()), deg=1)
     assert slope < LARGEST_GROWTH, f"{slope / 1024:.0f} KiB an epoch; {later}"

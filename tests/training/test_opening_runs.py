@@ -44,13 +44,13 @@ def rewrite(workdir: Path, change: Callable[[dict], object]) -> None:
 
 def test_a_run_records_what_prepared_its_slices(trained: Path) -> None:
     content = json.loads((trained / "config.json").read_text())
-    own = Preparation()
+    defaults = Preparation()
     assert content[PREPARATION_KEY] == {
-        "version": own.version,
-        "margin": own.margin,
-        "low_percentile": own.low_percentile,
-        "high_percentile": own.high_percentile,
-        "minimum_foreground": own.minimum_foreground,
+        "version": defaults.version,
+        "margin": defaults.margin,
+        "low_percentile": defaults.low_percentile,
+        "high_percentile": defaults.high_percentile,
+        "minimum_foreground": defaults.minimum_foreground,
     }
     assert set(UNRECORDED_PREPARATION) == set(content[PREPARATION_KEY])
 
@@ -63,9 +63,9 @@ def test_no_command_uses_weights_of_another_preparation(
     monkeypatch.chdir(copied.parent)
     words = [str(copied) if word == RUN else word for word in COMMANDS[command]]
     assert main([command, *words]) == 2
-    said = capsys.readouterr().err
-    assert "preparation version=1, this program prepares with 2" in said
-    assert f"--config.init_from={copied}" in said
+    errors = capsys.readouterr().err
+    assert "preparation version=1, this program prepares with 2" in errors
+    assert f"--config.init_from={copied}" in errors
     assert not (copied.parent / "o").exists()
 
 

@@ -50,8 +50,8 @@ def last_state(workdir: Path):
     run = reopen_run(workdir)
     with Checkpoints(workdir / "checkpoints") as checkpoints:
         like, step = run.state_shapes(), checkpoints.newest
-        found = checkpoints.restore(like, step=step, sharding=run.layout.replicated)
-        return checkpoints.best, found
+        restored = checkpoints.restore(like, step=step, sharding=run.layout.replicated)
+        return checkpoints.best, restored
 
 
 def without_rates(workdir: Path) -> list[dict[str, float]]:
@@ -88,8 +88,8 @@ def test_killed_and_stopped_and_resumed_equals_undisturbed(phantom: Path, tmp_pa
     assert f"{STEPS} steps, ended by max_steps" in out
 
     best, expected = last_state(undisturbed)
-    found_best, found = last_state(workdir)
-    assert (found_best, found.step) == (best, STEPS)
-    assert found.early_stopping == expected.early_stopping
-    jax.tree.map(np.testing.assert_array_equal, found.state, expected.state)
+    found_best, actual = last_state(workdir)
+    assert (found_best, actual.step) == (best, STEPS)
+    assert actual.early_stopping == expected.early_stopping
+    jax.tree.map(np.testing.assert_array_equal, actual.state, expected.state)
     assert without_rates(workdir) == without_rates(undisturbed), "each step once"

@@ -40,13 +40,13 @@ def test_a_run_leaves_what_a_classifiers_does(trained_segmenter: Path) -> None:
 
 def test_it_is_evaluated(trained_segmenter: Path, tmp_path: Path) -> None:
     workdir = Path(shutil.copytree(trained_segmenter, tmp_path / "run"))
-    done = evaluate_run(workdir)
+    evaluation = evaluate_run(workdir)
     written = json.loads((workdir / "evaluation" / "test.json").read_text())
     assert written["task"] == "segmentation"
     assert written["split_leaks"] is True
     assert written["n"] == len(reopen_run(workdir).data.rows("test"))
     assert {"iou", "dice", "precision", "recall"} <= written["pooled"].keys()
-    assert all(path.is_file() for path in done.files)
+    assert all(path.is_file() for path in evaluation.files)
 
 
 def test_only_annotated_slices_are_examples(draw, small_config, tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def rmi_by_formula(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
 
 def reduced(pair: tuple, *, offset: float = 0.0) -> float:
     """What a step makes of a term."""
-    values, weights = (np.asarray(one, np.float64) for one in pair)
+    values, weights = (np.asarray(array, np.float64) for array in pair)
     return float((values * weights).sum() / (weights.sum() + offset))
 
 
@@ -147,9 +147,11 @@ def test_rmi_is_exact_in_float32_where_covariances_would_not_be(certainty: float
     drift = np.random.default_rng(0).standard_normal(targets.shape)
     margin = certainty * (2 * targets - 1) + 0.2 * certainty * drift
     logits = np.stack((-margin, margin), axis=-1).astype(np.float32)
-    found, truth = on_device(logits, targets)
-    np.testing.assert_allclose(rmi(found, truth)[0], rmi_by_formula(logits, targets), rtol=1e-5)
-    single = np.asarray(slopes(rmi)(found, truth))
+    logits_on_device, truth = on_device(logits, targets)
+    np.testing.assert_allclose(
+        rmi(logits_on_device, truth)[0], rmi_by_formula(logits, targets), rtol=1e-5
+    )
+    single = np.asarray(slopes(rmi)(logits_on_device, truth))
     with jax.enable_x64(True):
         double = np.asarray(slopes(rmi)(jnp.asarray(logits, jnp.float64), truth))
     assert np.abs(single - double).max() < 1e-4 * np.abs(double).max()
@@ -302,8 +304,10 @@ def test_training_losses_of_the_stored_passes_are_the_references(
         logits, trust = read("cls_out"), {0.5: read("logit_attn")[0.5]}
         low = resize_features(logits[0.5], size=(128, 128))
         outputs = (combine(read("aux_out"), trust), combine(logits, trust), low, logits[1.0])
-        found = [reduced(jax.device_get(pixel_cross_entropy(one, targets))) for one in outputs]
-    np.testing.assert_allclose(found, golden["parts_wt0.05"], rtol=close)
-    assert 0.4 * found[0] + found[1] + 0.05 * (found[2] + found[3]) == pytest.approx(
+        losses = [
+            reduced(jax.device_get(pixel_cross_entropy(output, targets))) for output in outputs
+        ]
+    np.testing.assert_allclose(losses, golden["parts_wt0.05"], rtol=close)
+    assert 0.4 * losses[0] + losses[1] + 0.05 * (losses[2] + losses[3]) == pytest.approx(
         float(golden["loss_wt0.05"]), rel=close
     )

@@ -136,15 +136,15 @@ def test_soft_dice_is_differentiated_as_one_ratio_of_the_batch() -> None:
 
     def gradient(terms: tuple[str, ...]) -> dict:
         def pick(output, batch, masks):
-            found = settings.task.terms(output, batch, masks)
-            return {name: found[name] for name in terms}
+            computed = settings.task.terms(output, batch, masks)
+            return {name: computed[name] for name in terms}
 
         task = dataclasses.replace(settings.task, terms=pick)
         optimiser = make_optimiser(settings.schedule, name="sgd")
-        one = dataclasses.replace(plain, task=task, optimiser=optimiser)
-        begun = state.replace(opt_state=optimiser.init(state.params))
-        after, _ = jax.jit(functools.partial(steps.train_step, settings=one))(begun, batch)
-        return jax.tree.map(lambda new, old: (old - new) / 0.01, after.params, begun.params)
+        changed = dataclasses.replace(plain, task=task, optimiser=optimiser)
+        initial = state.replace(opt_state=optimiser.init(state.params))
+        after, _ = jax.jit(functools.partial(steps.train_step, settings=changed))(initial, batch)
+        return jax.tree.map(lambda new, old: (old - new) / 0.01, after.params, initial.params)
 
     def pooled(params: dict) -> jax.Array:
         rngs = {"dropout": jax.random.fold_in(jax.random.key(0), state.step)}
@@ -197,11 +197,13 @@ def test_prediction_counts_known_pixels_and_gives_probabilities() -> None:
         functools.partial(steps.predict_step, settings=settings), outputs="sharded"
     )
     rows = np.array([3, 0, 5, -1], np.int32)
-    found = layout.gather(predict(state, *feed.inputs(rows)))
-    assert found["lesion"].shape == (4, SIDE, SIDE)
+    predicted = layout.gather(predict(state, *feed.inputs(rows)))
+    assert predicted["lesion"].shape == (4, SIDE, SIDE)
     known = np.where(rows >= 0, examples.mask_weights[rows], 0.0)
-    np.testing.assert_array_equal(found["cross_entropy/weight"], known * SIDE**2)
+    np.testing.assert_array_equal(predicted["cross_entropy/weight"], known * SIDE**2)
     actual = examples.masks[rows, ..., 0] >= 128
-    likelihoods = np.where(actual, found["lesion"], 1.0 - found["lesion"]).astype(np.float64)
+    likelihoods = np.where(actual, predicted["lesion"], 1.0 - predicted["lesion"]).astype(
+        np.float64
+    )
     expected = -np.log(likelihoods).mean(axis=(1, 2)) * known
-    np.testing.assert_allclose(found["cross_entropy"], expected, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(predicted["cross_entropy"], expected, rtol=1e-5, atol=1e-7)

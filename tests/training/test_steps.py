@@ -49,11 +49,11 @@ def resnet_on_one_device(rows):
 
 def test_ten_steps_of_a_resnet_equal_one_device(rows, resnet_on_one_device) -> None:
     layout = make_layout(parallel="pmap", devices=4)
-    found = train_steps(
+    actual = train_steps(
         layout, draw_examples(24), rows, resident=True, make_model=small_resnet, dtype="float64"
     )
-    assert_same_training(found, resnet_on_one_device)
-    assert_equal_on_all_devices(found[0], devices=4)
+    assert_same_training(actual, resnet_on_one_device)
+    assert_equal_on_all_devices(actual[0], devices=4)
 
 
 @pytest.fixture(scope="module")
@@ -74,13 +74,13 @@ def one_device(examples, rows):
 def test_ten_steps_equal_one_device(examples, rows, one_device, parallel, devices, resident):
     """Of two layers: how a step is spread does not ask how many there are."""
     layout = make_layout(parallel=parallel, devices=devices)
-    found = train_steps(layout, examples, rows, resident=resident, dtype="float64")
-    assert_same_training(found, one_device)
-    assert_equal_on_all_devices(found[0], devices=devices)
+    actual = train_steps(layout, examples, rows, resident=resident, dtype="float64")
+    assert_same_training(actual, one_device)
+    assert_equal_on_all_devices(actual[0], devices=devices)
 
 
-def assert_same_training(found, expected) -> None:
-    (state, logged), (expected_state, expected_logged) = found, expected
+def assert_same_training(actual, expected) -> None:
+    (state, logged), (expected_state, expected_logged) = actual, expected
     for step, (row, other) in enumerate(zip(logged, expected_logged, strict=True)):
         assert row.keys() == other.keys()
         for name in other:
@@ -88,9 +88,9 @@ def assert_same_training(found, expected) -> None:
                 row[name], other[name], rtol=CLOSE, atol=CLOSE / 10, err_msg=f"{name}, step {step}"
             )
     for part in ("params", "batch_stats"):
-        one, two = flat(getattr(state, part)), flat(getattr(expected_state, part))
-        assert one.dtype == two.dtype == np.float64
-        assert np.linalg.norm(one - two) <= CLOSE * np.linalg.norm(two), part
+        first, second = flat(getattr(state, part)), flat(getattr(expected_state, part))
+        assert first.dtype == second.dtype == np.float64
+        assert np.linalg.norm(first - second) <= CLOSE * np.linalg.norm(second), part
 
 
 def flat(tree) -> np.ndarray:
@@ -219,7 +219,7 @@ def test_each_map_is_compared_with_its_own_mask(examples) -> None:
     settings = step_settings(ONE)
     state = start(ONE, settings)
     batch = jax.device_put(take(examples, np.arange(8, dtype=np.int32)))
-    found = jax.jit(functools.partial(steps.predict_step, settings=settings))(state, batch)
+    outputs = jax.jit(functools.partial(steps.predict_step, settings=settings))(state, batch)
     variables = {"params": state.params["model"], "batch_stats": state.batch_stats}
     output = jax.jit(settings.model.apply)(variables, to_float(batch.images))
     masks = batch.masks.astype(np.float32) / 255
@@ -227,8 +227,8 @@ def test_each_map_is_compared_with_its_own_mask(examples) -> None:
         side = output.attention[stage].shape[1]
         small = masks[..., channel].reshape(8, side, 32 // side, side, 32 // side).mean((2, 4))
         distance = np.square(np.asarray(output.attention[stage])[..., 0] - small)
-        np.testing.assert_allclose(found[name], distance.mean((1, 2)), rtol=1e-5)
-    known = np.asarray(found[steps.weight_name("lungs")])
+        np.testing.assert_allclose(outputs[name], distance.mean((1, 2)), rtol=1e-5)
+    known = np.asarray(outputs[steps.weight_name("lungs")])
     np.testing.assert_array_equal(known, [1, 1, 0, 1, 1, 1, 1, 1])
 
 

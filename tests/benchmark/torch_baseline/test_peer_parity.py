@@ -110,13 +110,13 @@ SGD = (
 )
 
 
-def stepper_of(subject: Subject, what: str) -> Stepper:
+def stepper_of(subject: Subject, kind: str) -> Stepper:
     batch = {key: getattr(subject.batch, key) for key in ("images", "masks", "labels")}
     return Stepper(
         make_job(subject),
         weights=torch_weights(subject),
         batch=batch,
-        kind=what,
+        kind=kind,
         mode="channels_last",
         device="cpu",
     )

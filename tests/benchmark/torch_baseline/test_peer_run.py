@@ -25,14 +25,14 @@ def test_both_sides_take_the_same_steps_in_turns() -> None:
     report = json.loads(json.dumps(report))
     assert report["augmentation"] == "off"
     assert report["peer"]["threads"] == report["cpu_threads"]
-    for what in ("train", "eval"):
-        found = report[what]
-        assert found["steps"] == 4
-        assert set(found["peer"]["tried"]) == set(modes)
-        assert found["peer"]["mode"] in modes
-        assert len(found["block_ratios"]) == 4
-        assert min(found["block_ratios"]) <= found["ratio"] <= max(found["block_ratios"])
-    losses = [found["first_loss"] for found in report["train"]["peer"]["tried"].values()]
+    for part in ("train", "eval"):
+        row = report[part]
+        assert row["steps"] == 4
+        assert set(row["peer"]["tried"]) == set(modes)
+        assert row["peer"]["mode"] in modes
+        assert len(row["block_ratios"]) == 4
+        assert min(row["block_ratios"]) <= row["ratio"] <= max(row["block_ratios"])
+    losses = [row["first_loss"] for row in report["train"]["peer"]["tried"].values()]
     assert losses == pytest.approx([report["train"]["first_loss"]] * 3, rel=1e-4)
     assert "torch / mgajax" in step_table(report)
 
