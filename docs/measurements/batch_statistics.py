@@ -15,7 +15,7 @@ import numpy as np
 
 from mgajax.data.loader import mask_to_float, take, to_float
 from mgajax.training import run_setup
-from mgajax.training.checkpoints import CHECKPOINT_FOLDER, Checkpoints
+from mgajax.training.checkpoints import CheckpointName
 from mgajax.training.run import reopen_run
 from mgajax.training.segmentation_losses import lesion_targets
 
@@ -23,9 +23,7 @@ from mgajax.training.segmentation_losses import lesion_targets
 def measure(workdir: Path, *, batch_sizes: list[int]) -> dict[str, float]:
     """Pooled Dice of the validation slices, by what normalises them."""
     run = reopen_run(workdir)
-    with Checkpoints(workdir / CHECKPOINT_FOLDER, access="read") as checkpoints:
-        shapes, sharding = run.state_shapes(), run.layout.replicated
-        state = checkpoints.restore(shapes, step=checkpoints.newest, sharding=sharding).state
+    state, _ = run.restore_state(CheckpointName.NEWEST)
     variables = {"params": state.params["model"], "batch_stats": state.batch_stats}
     model = run_setup.make_model(run.config, axis_name=None)
 

@@ -89,9 +89,9 @@ def merged(shared: Any, before: Any, after: Any) -> Any:
         {k: v for k, v in tree.items() if k != LOW_SCALES} for tree in (after, before)
     )
 
-    def both(one: Any, low: Any, low_before: Any, full: Any, full_before: Any) -> Any:
+    def both(running: Any, low: Any, low_before: Any, full: Any, full_before: Any) -> Any:
         seen_low, seen_full = low - MOMENTUM * low_before, full - MOMENTUM * full_before
-        return MOMENTUM * (MOMENTUM * one + seen_low) + seen_full
+        return MOMENTUM * (MOMENTUM * running + seen_low) + seen_full
 
     return jax.tree.map(both, shared, low, low_before, full, full_before)
 
@@ -102,14 +102,16 @@ def measure(subject: Subject, *, total: int, every: int) -> dict[str, Any]:
     state = run_setup.draw_state(config, settings)
     shared = state.batch_stats[LOW_SCALES]
     step = jax.jit(functools.partial(steps.train_step, settings=settings))
-    look = looks(settings.model)
-    seen, unseen = (
+    count_pixels = make_pixel_counter(settings.model)
+    train_rows, held_out = (
         subject.data.rows("train"),
         [subject.data.rows(s) for s in ("validation", "test")],
     )
-    judged, trained, norms, history = np.concatenate(unseen), [], [], []
+    scored, trained, norms, history = np.concatenate(held_out), [], [], []
     for number in range(total):
-        rows = training_rows(seen, step=number, batch_size=config.batch_size, seed=config.seed)
+        rows = training_rows(
+            train_rows, step=number, batch_size=config.batch_size, seed=config.seed
+        )
         before = state.batch_stats
         state, metrics = step(state, take(subject.examples, jnp.asarray(rows)))
         shared = merged(shared, before, state.batch_stats)
@@ -121,11 +123,13 @@ def measure(subject: Subject, *, total: int, every: int) -> dict[str, Any]:
                 "shared": ({**shared, LOW_SCALES: shared}, False),
                 f"own of {BATCH}": (state.batch_stats, True),
             }
-            found = {
-                name: _dice(look, state.params["model"], stats, subject, judged, train=own)
-                for name, (stats, own) in sets.items()
+            scores = {
+                name: _dice(
+                    count_pixels, state.params["model"], stats, subject, scored, train=by_batch
+                )
+                for name, (stats, by_batch) in sets.items()
             }
-            history.append({"step": number + 1, **found})
+            history.append({"step": number + 1, **scores})
             print(history[-1], flush=True)
     return {
         "steps until batches have Dice 0.3": first_above(trained, 0.3),
@@ -134,11 +138,11 @@ def measure(subject: Subject, *, total: int, every: int) -> dict[str, Any]:
     }
 
 
-def looks(model: Any) -> Any:
-    """Lesion pixels found rightly, said, and there, of a batch."""
+def make_pixel_counter(model: Any) -> Any:
+    """A function that counts the lesion pixels of a batch: found rightly, marked, annotated."""
 
     @functools.partial(jax.jit, static_argnames="train")
-    def look(params: Any, statistics: Any, batch: Any, *, train: bool) -> jax.Array:
+    def count_pixels(params: Any, statistics: Any, batch: Any, *, train: bool) -> jax.Array:
         variables = {"params": params, "batch_stats": statistics}
         rngs, mutable = {"dropout": jax.random.key(0)}, ["batch_stats"] if train else False
         output = model.apply(
@@ -146,14 +150,16 @@ def looks(model: Any) -> Any:
         )
         logits = (output[0] if train else output).logits
         targets = lesion_targets(mask_to_float(batch.masks), batch.mask_weights)
-        said = (logits[..., 1] > logits[..., 0]) & (targets != IGNORE)
+        marked = (logits[..., 1] > logits[..., 0]) & (targets != IGNORE)
         there = targets == LESION
-        return jnp.stack([jnp.sum(x) for x in (said & there, said, there)])
+        return jnp.stack([jnp.sum(x) for x in (marked & there, marked, there)])
 
-    return look
+    return count_pixels
 
 
-def _dice(look: Any, params: Any, statistics: Any, subject: Subject, rows: Any, *, train: bool):
+def _dice(
+    count_pixels: Any, params: Any, statistics: Any, subject: Subject, rows: Any, *, train: bool
+):
     """Pooled; with own statistics only whole batches count."""
     counts = np.zeros(3)
     for at in range(0, len(rows), BATCH):
@@ -162,9 +168,9 @@ def _dice(look: Any, params: Any, statistics: Any, subject: Subject, rows: Any, 
             break
         filled = np.concatenate([part, np.full(BATCH - len(part), NO_ROW)]).astype(np.int32)
         batch = take(subject.examples, jnp.asarray(filled))
-        counts += np.asarray(look(params, statistics, batch, train=train))
-    hits, said, there = counts
-    return round(float(2 * hits / max(said + there, 1)), 3)
+        counts += np.asarray(count_pixels(params, statistics, batch, train=train))
+    hits, marked, there = counts
+    return round(float(2 * hits / max(marked + there, 1)), 3)
 
 
 def first_above(values: list[float], least: float, *, window: int = 10) -> int | None:
