@@ -1,4 +1,4 @@
-"""Figure 10: which pixels five classifiers' decisions come from, and whether those are lesions."""
+"""Figure 10: which pixels five classifiers base their decisions on, and whether these are lesions."""
 
 import json
 from pathlib import Path
@@ -11,10 +11,10 @@ from mgajax.explanation.methods import METHODS
 from mgajax.reporting.tables.measurements import Measurement
 
 CHOSEN = ("deeplift", "ig")
-"""The paper's two (§6.4)."""
+"""The paper's two attribution methods (§6.4)."""
 
 SLICES = 48
-"""Evenly from the test set."""
+"""Slices that are explained, spread evenly over the test set."""
 
 SCORES = {
     "rank_auc": "ROC AUC of pixels",
@@ -25,7 +25,7 @@ SCORES = {
 
 
 def _examine(finished: StudyInput) -> StudyResults:
-    """The first seed of each arm, explained on the same slices."""
+    """Explain the first seed of each arm, all on the same slices."""
     runs = {arm: by_seed[min(by_seed)] for arm, by_seed in finished.arms.items()}
     notes = [f"{arm}: {status} ({reason})" for arm, (status, reason) in finished.missing.items()]
     explanation = explain_runs(

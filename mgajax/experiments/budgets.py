@@ -1,4 +1,4 @@
-"""How much an experiment may cost: what is drawn where no data are given, and how long a run learns."""
+"""What an experiment may cost: the phantom drawn where no data are given, and how long runs train."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ class Budget:
     """A size for all runs of an experiment.
 
     Attributes:
-      phantom: options of the drawn data set, used where no data set is given.
-      settings: keys set in every classifier's configuration; empty for the paper's.
+      phantom: options of the phantom that is drawn where no data set is given.
+      settings: keys set in every classifier's configuration; empty for the paper's own settings.
       seeds: how many seeds each arm gets.
       meant_for: a sentence for `--help`.
     """
@@ -25,7 +25,7 @@ class Budget:
 
 
 def _short(*, image_size: int, batch_size: int, epochs: int, learning_rate: float) -> dict:
-    """Every epoch, none stopped early: small validation sets are too noisy to stop by."""
+    """All epochs, no early stopping: a small validation set is too noisy to stop by."""
     return {
         "preparation.image_size": image_size,
         "batch_size": batch_size,
@@ -43,7 +43,7 @@ BUDGETS: Mapping[str, Budget] = {
         seeds=1,
         meant_for="does everything run? seconds a run, numbers mean nothing",
     ),
-    # Many patients of few slices: a test set of 60 patients, which is what intervals depend on.
+    # Many patients with few slices each: intervals depend on the 60 patients of the test set.
     "small": Budget(
         phantom={"patients": 240, "slices_per_patient": 2, "size": 128, "severity": 1.0},
         settings=_short(image_size=64, batch_size=32, epochs=25, learning_rate=1e-3),
@@ -70,7 +70,7 @@ def chosen_budget(name: str) -> Budget:
     """The budget of that name.
 
     Raises:
-      ConfigError: unknown.
+      ConfigError: no such budget.
     """
     if name not in BUDGETS:
         raise ConfigError(f"--budget {name}: {nearest(name, list(BUDGETS))}")

@@ -1,4 +1,4 @@
-"""Are probabilities honest, and does one temperature mend them?"""
+"""Calibration of the classifiers' probabilities, before and after temperature scaling."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -25,7 +25,7 @@ TABLE = "Calibration on the test slices"
 
 
 def _examine(finished: StudyInput) -> StudyResults:
-    """Each arm before and after scaling by the temperature that its own validation slices ask for."""
+    """Each arm before and after scaling by the temperature fitted on its own validation slices."""
     rows: list[Measurement] = []
     for arm, runs in finished.arms.items():
         rows += _arm(MODELS.get(arm, arm), runs)
@@ -84,7 +84,7 @@ def _replicates(by_seed: Mapping[int, Predictions]) -> dict:
 
 
 def fitted_temperature(run: PlannedRun) -> float:
-    """What a run's validation slices ask for; they are evaluated when that has not been done."""
+    """The temperature fitted on a run's validation slices, which are evaluated first if need be."""
     if not (run.folder / EVALUATION_FOLDER / "validation_predictions.csv").is_file():
         evaluate_run(run.folder, split="validation")
     known = predictions_of(run, split="validation")

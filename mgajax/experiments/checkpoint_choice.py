@@ -1,8 +1,9 @@
-"""What of Figure 8 comes from the choice of the checkpoint: the best judged beside the newest.
+"""How much of Figure 8 comes from the choice of the checkpoint: the best one against the newest.
 
-The best has the lowest validation cross-entropy. A small training set is soon known by heart, the
-network gets sure of itself, and its cross-entropy rises while its accuracy does, too: then the best
-checkpoint is one that has hardly learned, by chance of the seed.
+The best checkpoint has the lowest validation cross-entropy. A network soon memorises a small training
+set and becomes overconfident. Its validation cross-entropy then rises although its accuracy still
+rises, too. In that case the best checkpoint is an early one, hardly trained, and which one depends on
+the seed.
 """
 
 import json
@@ -67,7 +68,7 @@ def _examine(finished: StudyInput) -> StudyResults:
 
 
 def _evaluate_newest(finished: StudyInput) -> None:
-    """Of every run, once."""
+    """Evaluate the newest checkpoint of every run, once."""
     runs = [run for by_seed in finished.arms.values() for run in by_seed.values()]
     for run in track(runs, description="judging the newest checkpoints", total=len(runs)):
         if not (
@@ -92,7 +93,7 @@ def _gains(finished: StudyInput, arms: ByArm, *, checkpoint: CheckpointName) -> 
 
 
 def _more_at_little_data(arms: ByArm, *, checkpoint: CheckpointName) -> list[Measurement]:
-    """How much more guidance gains at 20 to 40 % than at 80 %, where all of these were run."""
+    """Gain of mask guidance at 20 to 40 % of the training set minus that at 80 %, if all were run."""
     return contrast_rows(
         arms,
         gain_weights(MORE_AT_LITTLE_DATA),
@@ -117,7 +118,7 @@ def _arms(finished: StudyInput, arms: ByArm, *, checkpoint: CheckpointName) -> l
 
 
 def _differences(finished: StudyInput, arms: dict[CheckpointName, ByArm]) -> list[Measurement]:
-    """What the newest checkpoint of an arm does better than the best one."""
+    """The newest checkpoint of each arm minus the best one."""
     rows = []
     for arm in finished.arms:
         both = {str(checkpoint): arms[checkpoint][arm] for checkpoint in CheckpointName}
@@ -132,7 +133,7 @@ def _differences(finished: StudyInput, arms: dict[CheckpointName, ByArm]) -> lis
 
 
 def _places(finished: StudyInput) -> list[Measurement]:
-    """How far a training was when its best checkpoint was taken."""
+    """How far training was when the best checkpoint was saved."""
     rows = []
     for arm, runs in finished.arms.items():
         places = {

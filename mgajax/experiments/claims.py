@@ -1,4 +1,4 @@
-"""The paper's claims as contrasts of arms, each with its intervals and what follows from them."""
+"""The paper's claims as contrasts of arms, each with its intervals and a verdict."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,12 +27,12 @@ ATTENTION: Metrics = {
 
 @dataclass(frozen=True)
 class Claim:
-    """Something that holds where a contrast of arms is above zero.
+    """A claim that holds if a weighted sum of arms is above zero.
 
     Attributes:
       text: the claim.
       weights: of the arms.
-      metrics: by which it is judged.
+      metrics: those that test the claim.
     """
 
     text: str
@@ -92,7 +92,7 @@ def _examine(finished: StudyInput) -> StudyResults:
 def judged_claims(
     finished: StudyInput, claims: Sequence[Claim]
 ) -> tuple[list[Measurement], list[str]]:
-    """A row for each metric of each claim, with its verdict; and a note for each not run."""
+    """A row with a verdict for each metric of each claim, and a note for each claim that was not run."""
     arms = arm_replicates(finished)
     rows_by_claim = [(claim, _judged(arms, claim)) for claim in claims]
     rows = [row for _, judged in rows_by_claim for row in judged]
@@ -101,7 +101,7 @@ def judged_claims(
 
 
 def performance_figure(rows: Sequence[Measurement], finished: StudyInput) -> Path:
-    """Draw the arms' diagnosis of COVID-19 against the rest."""
+    """Draw how the arms tell COVID-19 from the rest."""
     heading = next(section for section, metrics in SECTIONS.items() if metrics is BINARY)
     shown = [row for row in rows if row.table == heading]
     return arms_figure(shown, path=finished.out / "arms.png")

@@ -25,7 +25,7 @@ MODELS = {arm: paper.model_name(arm) for arm in paper.TABLE4}
 
 
 def _by_path(table: Mapping[str, paper.PaperRow]) -> dict[str, dict[str, float]]:
-    """A table of the paper's, its metrics by their path in a report."""
+    """A table of the paper, with each metric under its path in an evaluation's report."""
     return {
         arm: {f"covid_vs_rest.{key}": value for key, value in row.items()}
         for arm, row in table.items()
@@ -70,7 +70,7 @@ def examine(finished: StudyInput, comparison: ArmComparison) -> StudyResults:
 
 
 def _examine_ablations(finished: StudyInput) -> StudyResults:
-    """Every arm, and its difference from the proposed model."""
+    """Every arm, and how it differs from the proposed model."""
     pairs = [(arm, UNCHANGED) for arm in finished.configs if arm != UNCHANGED]
     labels = {arm: arm.replace("_", " ") for arm in finished.configs}
     return examine(finished, ArmComparison(SECTIONS, pairs=pairs, labels=labels))

@@ -1,4 +1,4 @@
-"""Arms side by side: means over seeds with intervals over patients, and paired differences."""
+"""Comparison of arms: means over seeds with intervals over patients, and paired differences."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -28,21 +28,21 @@ from mgajax.reporting.tables.measurements import Measurement, NumberFormat
 from mgajax.training.checkpoints import CheckpointName
 
 ECE = "calibration.ece."
-"""How the paths of calibration errors begin."""
+"""The start of the paths of calibration errors."""
 
 ByArm = Mapping[str, Mapping[int, Replicates]]
-"""By arm and seed, every metric on the resamples."""
+"""Every metric on the resamples, by arm and seed."""
 
 
 def measure_arms(
     finished: StudyInput, comparison: ArmComparison, *, unit: JudgedUnit = "slices"
 ) -> list[Measurement]:
-    """Each table of the comparison, and one of its pairs' differences below it.
+    """The rows of each table of the comparison, and below each table the differences of its pairs.
 
     Args:
       finished: runs whose test predictions are on disk.
       comparison: what to measure.
-      unit: judge slices, or patients by their mean probabilities.
+      unit: what is scored: slices, or patients by the mean probabilities of their slices.
 
     Raises:
       DataError: predictions that cannot be read.
@@ -66,7 +66,7 @@ def arm_replicates(
     unit: JudgedUnit = "slices",
     checkpoint: CheckpointName = CheckpointName.BEST,
 ) -> ByArm:
-    """Every metric of every run; runs that share a test set share its resamples, too."""
+    """Every metric of every run. Runs with the same test set are resampled alike."""
     predictions = {
         (arm, seed): predictions_of(run, checkpoint=checkpoint)
         for arm, runs in finished.arms.items()
@@ -88,7 +88,7 @@ def arm_replicates(
 def predictions_of(
     run: PlannedRun, *, split: str = "test", checkpoint: CheckpointName = CheckpointName.BEST
 ) -> Predictions:
-    """What evaluation wrote of a run."""
+    """The predictions that evaluation wrote for a run."""
     folder = results_folder(run.folder, checkpoint=checkpoint)
     return read_csv(folder / f"{split}_predictions.csv")
 
@@ -102,10 +102,10 @@ def contrast_rows(
     metrics: Metrics,
     scale: NumberFormat = "percent",
 ) -> list[Measurement]:
-    """A weighted sum of arms, such as `{"a": 1, "b": -1}`, over the seeds that all of them have.
+    """A weighted sum of arms, such as `{"a": 1, "b": -1}`, over the seeds that they share.
 
     Returns:
-      A row for each metric that all have, with its verdict; none where they share no seed.
+      A row with a verdict for each metric that all arms have; no rows where they share no seed.
     """
     shared = set.intersection(*(set(arms.get(arm, {})) for arm in weights))
     by_seed = {
@@ -139,7 +139,7 @@ def measure(
     """A row for each metric that every seed has: mean over seeds, interval, and each seed's value.
 
     Args:
-      paper: in percent, by path.
+      paper: the paper's values in percent, by the metric's path.
     """
     mean = mean_replicates(list(by_seed.values()))
     rows = []
@@ -163,7 +163,7 @@ def measure(
 def measured_arms(
     arms: ByArm, *, table: str, metrics: Metrics, scale: NumberFormat = "percent"
 ) -> list[Measurement]:
-    """`measured` of every arm, under the arm's own name."""
+    """`measure` of every arm, under the arm's own name."""
     return [
         row
         for name, by_seed in arms.items()
@@ -174,7 +174,7 @@ def measured_arms(
 def _row(
     by_seed: Mapping[int, Replicates], mean: Replicates, path: str, *, scale: ValueScale
 ) -> Measurement:
-    """Value, interval of these networks and each seed's value of one metric, yet without a name."""
+    """One metric: value, interval for these networks, and each seed's value; still without a name."""
     values, clusters, confidence = mean.metrics[path], mean.clusters[path], RESAMPLING.confidence
     value, draws = float(values[0]), values[1:]
     if path.startswith(ECE) and scale is not ValueScale.DIFFERENCE:

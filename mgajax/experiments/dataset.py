@@ -1,4 +1,4 @@
-"""Tables 1 and 2, Figures 3 and 4: what a curated, built or drawn set holds; nothing is trained."""
+"""Tables 1 and 2, Figures 3 and 4: the content of a curated, built or drawn set; nothing is trained."""
 
 import json
 

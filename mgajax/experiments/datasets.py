@@ -1,4 +1,4 @@
-"""Which data set an arm learns from: the one that was given, or one that is drawn for it."""
+"""The data set that an arm trains on: the user's, or a phantom drawn for it."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -27,20 +27,20 @@ class DataSets:
     """The data sets of an experiment, each drawn and read once.
 
     Attributes:
-      built: see `__init__`.
-      phantom: likewise.
-      segmenters: the runs of step 1 that predicted masks of the sets placed so far.
+      built: the user's data set; None: all are drawn.
+      phantom: options that all drawn sets share.
+      segmenters: runs of step 1 that predicted masks for the sets placed so far.
     """
 
     def __init__(
         self, *, built: Path | None, draw: Draw, folder: Path, phantom: Mapping[str, Any]
     ) -> None:
-        """Nothing is drawn yet.
+        """Store the settings; no set is drawn yet.
 
         Args:
           built: a built data set of the user's; None: all are drawn.
-          draw: makes a phantom; the command line knows how.
-          folder: where drawn ones go.
+          draw: draws a phantom; passed in by the command line.
+          folder: gets the drawn sets.
           phantom: options that all drawn ones share.
         """
         self.built = built
@@ -53,10 +53,10 @@ class DataSets:
         """The folder of the data set.
 
         Args:
-          options: of a drawn one, for arms that need something special of it.
+          options: of the phantom, for arms that need a special one.
 
         Returns:
-          None where a data set was given and something special is needed: it cannot be had.
+          None where a special phantom is needed but the user gave a data set.
         """
         if self.built is not None:
             return None if options else self.built
@@ -83,13 +83,13 @@ def predicted_masks(
     """Step 1 on drawn slices: train a small segmenter on the annotated ones, predict the others.
 
     Args:
-      data: where it learns and predicts.
+      data: the set that it trains on and predicts.
       folder: gets the segmenter's run and a folder of masks.
       kind: of masks.
       epochs: of the segmenter's training; None: the quickstart's.
 
     Raises:
-      TrainingError: stopped by a signal; the same call goes on.
+      TrainingError: stopped by a signal; the same call resumes.
     """
     again = "stopped while predicting masks; give the same command again to go on"
     config = configs.load(configs.shipped_file(SEGMENTER)).segmentation

@@ -1,4 +1,4 @@
-"""Doing one run: train, evaluate, mark it as finished; an error becomes its outcome."""
+"""One run: train, evaluate, mark as finished. An error becomes the run's outcome."""
 
 import json
 import time
@@ -25,7 +25,7 @@ FAILURE_FILE = "failure.txt"
 
 
 class RunStatus(StrEnum):
-    """How a run stands."""
+    """State of a run."""
 
     FINISHED = "finished"
     STOPPED = "stopped"
@@ -34,11 +34,11 @@ class RunStatus(StrEnum):
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """What became of a run.
+    """Result of a run.
 
     Attributes:
       run: the run.
-      status: `stopped` by a signal; the same experiment again goes on with it.
+      status: `stopped` by a signal; the same experiment again resumes it.
       reason: why it failed, in one line.
     """
 
@@ -48,7 +48,7 @@ class RunOutcome:
 
 
 Execute = Callable[[PlannedRun], RunStatus]
-"""Trains and evaluates, going on where it stopped."""
+"""Trains and evaluates a run; resumes one that was stopped."""
 
 
 def is_finished(run: PlannedRun) -> bool:
@@ -61,7 +61,7 @@ def is_finished(run: PlannedRun) -> bool:
 
 
 def seconds_of(run: PlannedRun) -> float | None:
-    """How long the call took that finished the run; None if that call was not its first."""
+    """Seconds of the call that finished the run; None if an earlier call had started it."""
     seconds: float | None = _json(run.folder / DONE_FILE).get("seconds")
     return seconds
 
@@ -76,7 +76,7 @@ def peak_memory_of(run: PlannedRun) -> int | None:
 
 
 def train_and_evaluate(run: PlannedRun) -> RunStatus:
-    """Train to the end, or go on; evaluate; leave the mark by which the run is known as finished.
+    """Train, or resume training; evaluate; then write the file that marks the run as finished.
 
     Raises:
       MgajaxError: as training and evaluation do.
@@ -98,7 +98,7 @@ def train_and_evaluate(run: PlannedRun) -> RunStatus:
 
 
 def attempt(run: PlannedRun, *, execute: Execute = train_and_evaluate) -> RunOutcome:
-    """Do one run; an error becomes its outcome and leaves its traceback in the folder."""
+    """Do one run. An error becomes its outcome; the traceback goes into the run's folder."""
     failure = run.folder / FAILURE_FILE
     failure.unlink(missing_ok=True)
     try:
@@ -111,27 +111,27 @@ def attempt(run: PlannedRun, *, execute: Execute = train_and_evaluate) -> RunOut
 
 
 def announce(run: PlannedRun, *, number: int, of: int, ended: int, since: float) -> None:
-    """One line for a run that begins, with the time that all will take at the pace so far.
+    """Print a line for a run that begins, with the time left at the pace so far.
 
     Args:
       number: of the run, from 1.
-      of: how many are to be done.
+      of: how many runs there are.
       ended: how many have ended.
-      since: `time.monotonic()` when the first began.
+      since: `time.monotonic()` when the first run began.
     """
     left = time_left(done=ended, total=of, elapsed=time.monotonic() - since)
     say(f"run {number} of {of}: {run.title}{left}")
 
 
 def tell(outcome: RunOutcome) -> None:
-    """One line for a run that failed."""
+    """Print a line for a run that failed."""
     if outcome.status == RunStatus.FAILED:
         place = outcome.run.folder / FAILURE_FILE
         say(f"{outcome.run.title} failed: {outcome.reason} ({place})")
 
 
 def _json(path: Path) -> dict[str, Any]:
-    """A JSON object; empty where there is none, or half of one."""
+    """The JSON object of a file; empty where the file is missing or incomplete."""
     try:
         content = json.loads(path.read_text())
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""An experiment from its plan to its results: runs, numbers, tables, figures."""
+"""One experiment from plan to results: runs, numbers, tables, figures."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -27,17 +27,18 @@ RESULTS = "results"
 
 @dataclass(frozen=True)
 class Order:
-    """What is asked for.
+    """The settings of an experiment.
 
     Attributes:
       name: of the study.
       workdir: gets the results.
-      runs: gets runs and drawn data; experiments that share it share equal runs. None: in `workdir`.
+      runs: gets runs and drawn data. Experiments with the same folder share equal runs. None: in
+        `workdir`.
       data: a built data set; None: slices are drawn.
       budget: one of `budgets.BUDGETS`; None: `full` with a data set, `small` without.
       seeds: how many seeds each arm gets; None: the budget's.
       jobs: runs at a time.
-      plan: another file of runs than the study's.
+      plan: a file of runs in place of the study's.
       compare: folders of finished runs, for `significance` in place of its plan.
       split: a CSV of who is in which split, for `dataset`.
       overrides: `--config.ARM.key=value`.
@@ -60,7 +61,7 @@ class Order:
         """The study of that name.
 
         Raises:
-          ConfigError: unknown.
+          ConfigError: no such study.
         """
         if self.name not in STUDIES:
             raise ConfigError(f"experiment {self.name}: {nearest(self.name, list(STUDIES))}")
@@ -68,12 +69,12 @@ class Order:
 
     @property
     def budget_name(self) -> str:
-        """The budget, chosen or not."""
+        """The name of the chosen budget, or of the default one."""
         return self.budget or ("full" if self.data else "small")
 
     @property
     def settings(self) -> Budget:
-        """What the budget says of this study."""
+        """The budget's settings for this study."""
         budget = chosen_budget(self.budget_name)
         fits = self.plan is None and self.budget_name != "full" and self.study.drawn_plan
         settings = {} if fits else budget.settings
@@ -91,11 +92,11 @@ class Order:
 
     @property
     def folder(self) -> Path:
-        """Where runs and drawn data lie."""
+        """The folder of runs and drawn data."""
         return self.runs or self.workdir / "runs"
 
     def command(self) -> str:
-        """The command line that asks for the same."""
+        """The command line with the same settings."""
         words = ["mgajax experiment", self.name, f"--workdir {self.workdir}"]
         options: dict[str, Any] = {"runs": self.runs, "data": self.data, "plan": self.plan}
         options |= {"compare": " ".join(map(str, self.compare)), "split": self.split}
@@ -107,7 +108,7 @@ class Order:
 
 @dataclass(frozen=True)
 class ExperimentResults:
-    """What an experiment gives.
+    """The results of an experiment.
 
     Attributes:
       table: its tables in Markdown.
@@ -123,11 +124,11 @@ class ExperimentResults:
 def run_experiment(order: Order, *, draw: Draw) -> ExperimentResults | None:
     """Do all runs of a study, then measure, and write the results into its folder.
 
-    The same call goes on where it was stopped, and repeats no finished run.
+    The same call resumes where it was stopped, and repeats no finished run.
 
     Args:
-      order: what is asked for.
-      draw: makes a phantom, see `datasets.Draw`.
+      order: the settings of the experiment.
+      draw: draws a phantom, see `datasets.Draw`.
 
     Returns:
       None when stopped by a signal.
@@ -164,7 +165,7 @@ def run_experiment(order: Order, *, draw: Draw) -> ExperimentResults | None:
 
 
 def _plan(order: Order, data: DataSets) -> RunPlan:
-    """The study's runs; none where it trains nothing, or finished ones are given."""
+    """The study's runs; none where it trains nothing or takes finished runs."""
     if order.compare or not order.study.plan:
         return RunPlan((), {}, {})
     return plan_runs(
@@ -199,7 +200,7 @@ def _study_input(
 def write_results(
     order: Order, results: StudyResults, outcomes: Sequence[RunOutcome]
 ) -> ExperimentResults:
-    """Write what a study found into the experiment's folder."""
+    """Write a study's results into the experiment's folder."""
     study = order.study
     about = {
         "experiment": order.name,
@@ -216,7 +217,7 @@ def write_results(
 def write_files(
     about: Mapping[str, Any], results: StudyResults, outcomes: Sequence[RunOutcome], *, out: Path
 ) -> ExperimentResults:
-    """Write `results.md`, `results.csv` and, last, for whoever waits for it, `results.json`.
+    """Write `results.md` and `results.csv`, and `results.json` last: once it is there, all files are.
 
     Args:
       about: what `results.json` says of the experiment: `experiment`, `title`, `source`, `command`,

@@ -1,7 +1,7 @@
-"""What the paper's printed numbers can be: counts that give them, and readings of our own runs.
+"""What can lie behind the paper's printed numbers: counts that give them, and readings of our runs.
 
-Whole slices leave few percentages possible: either some counts give all four of a row's numbers, or the
-reading behind those counts is wrong.
+Counts of slices are whole numbers, so only few percentages are possible. Either some counts give all
+  four numbers of a row, or the assumed reading of the row is wrong.
 """
 
 import math
@@ -25,7 +25,7 @@ Counts: TypeAlias = tuple[int, int, int, int]
 """TP, FP, FN, TN."""
 
 Size: TypeAlias = tuple[int, int]
-"""All slices, and those of the class that counts as positive."""
+"""Number of all slices, and of those of the positive class."""
 
 
 def fitting_counts(
@@ -35,8 +35,8 @@ def fitting_counts(
 
     Args:
       printed: percent: "accuracy", "f1", "recall", "precision".
-      slices: of the test set.
-      positives: how many of them may be of the positive class.
+      slices: how many the test set has.
+      positives: the possible numbers of slices of the positive class.
     """
     return [
         (tp, fp, fn, slices - tp - fp - fn)
@@ -46,7 +46,7 @@ def fitting_counts(
 
 
 def fitting_sizes(printed: Mapping[str, float], *, most: int) -> set[Size]:
-    """All sizes of a test set, of at most `most` slices, of which some counts give the percentages."""
+    """All sizes of a test set, up to `most` slices, for which some counts give the percentages."""
     sizes = set()
     for tp, fp, fn in _without_negatives(printed, positives=range(1, most + 1)):
         low, high = _bounds(printed["accuracy"])
@@ -63,7 +63,7 @@ def fitting_sizes(printed: Mapping[str, float], *, most: int) -> set[Size]:
 def _without_negatives(
     printed: Mapping[str, float], *, positives: Iterable[int]
 ) -> Iterator[tuple[int, int, int]]:
-    """(TP, FP, FN) that give recall, precision and F1; true negatives are in none of them."""
+    """All (TP, FP, FN) that give recall, precision and F1; none of these depends on true negatives."""
     least, most = _bounds(printed["precision"])
     low, high = _bounds(printed["recall"])
     for count in positives:
@@ -80,7 +80,7 @@ def _without_negatives(
 
 
 def _bounds(printed: float) -> tuple[float, float]:
-    """The shares between which a percentage was rounded or cut off, the upper one at most 1."""
+    """The lowest and highest share that is printed as this percentage, rounded or cut off; at most 1."""
     return (printed - ROUNDED) / 100, min((printed + TRUNCATED) / 100, 1.0)
 
 
@@ -92,7 +92,7 @@ COLUMNS = ("accuracy", "f1", "recall", "precision")
 HEADINGS = {name: paper.CLASSIFIER_METRICS[name] for name in COLUMNS}
 
 NEAR = 0.0101
-"""How far one of Table 3 may be: some there are rounded, some cut off, one is a digit short."""
+"""The same for Table 3, where some numbers are rounded, some cut off, and one has a digit too few."""
 
 TEST = paper.TABLE2["test"]
 SLICES = sum(TEST.values())
@@ -107,7 +107,7 @@ POPULATIONS: Mapping[str, tuple[int, Sequence[int]]] = {
     "every slice, Normal positive": (SLICES, (TEST["Normal"],)),
     "every slice, CAP positive": (SLICES, (TEST["CAP"],)),
 }
-"""What a row may be over: slices, and how many of them may be of the positive class."""
+"""Possible test sets of a row: number of slices, and possible numbers of positive ones."""
 
 PROPOSED = "mga_resnet18"
 
@@ -134,7 +134,7 @@ def _printed_rows() -> list[Measurement]:
 
 
 def _size_rows() -> list[Measurement]:
-    """Test sets, of any size up to that of Table 2, over which several rows can be."""
+    """Sizes of a test set, up to that of Table 2, that several rows can share."""
     sizes = {name: fitting_sizes(printed, most=SLICES) for name, printed in _paper_rows().items()}
     baselines = {MODELS[arm] for arm in paper.TABLE4 if arm != PROPOSED}
     groups = {
@@ -169,9 +169,9 @@ def _paper_rows() -> dict[str, dict[str, float]]:
 
 
 def _table3_rows() -> list[Measurement]:
-    """FP / TP and FN / TP of two decimals that give a printed row of Table 3.
+    """Values of FP / TP and FN / TP with two decimals that give a printed row of Table 3.
 
-    The code that the paper used prints these two, and has them the wrong way round.
+    The code that the paper used prints these two ratios, and has them exchanged.
     """
     measured = []
     for name, row in paper.TABLE3.items():

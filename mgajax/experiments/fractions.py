@@ -1,4 +1,4 @@
-"""Figures 8 and 9: what a mask's guidance is worth over the size of the training set."""
+"""Figures 8 and 9: the gain of mask guidance by the size of the training set."""
 
 from collections.abc import Mapping
 
@@ -36,7 +36,7 @@ SHOWN_SLICES = 2
 AREA = OVERLAP_COLUMNS[0]
 
 MORE_AT_LITTLE_DATA = {20: 1 / 3, 30: 1 / 3, 40: 1 / 3, 80: -1.0}
-"""Of gains, by percentage: the mean one at 20 to 40 % minus that at 80 %."""
+"""Weights of the gains by percentage: the mean gain at 20 to 40 % minus the gain at 80 %."""
 
 
 def parts(arm: str) -> tuple[str, int]:
@@ -52,7 +52,7 @@ def label(arm: str) -> str:
 
 
 def gain_weights(shares: Mapping[int, float]) -> dict[str, float]:
-    """Of arms: multi-task minus single-task, summed over percentages with these factors."""
+    """Weights of the arms: multi-task minus single-task, summed over percentages with these factors."""
     return {
         f"{task}_{percent}": sign * factor
         for percent, factor in shares.items()
@@ -85,7 +85,7 @@ def _examine_fig9(finished: StudyInput) -> StudyResults:
 
 
 def _rows(finished: StudyInput, metrics: Metrics, *, heading: str) -> list[Measurement]:
-    """Both tasks at each percentage, and the gain at each."""
+    """Single-task, multi-task and the gain at each percentage."""
     labels = {arm: label(arm) for arm in finished.configs}
     rows = measure_arms(finished, ArmComparison({heading: metrics}, labels=labels))
     arms = arm_replicates(finished)
@@ -97,7 +97,7 @@ def _rows(finished: StudyInput, metrics: Metrics, *, heading: str) -> list[Measu
 
 
 def _curves(rows: list[Measurement]) -> Curves:
-    """By metric and task, the measurement at each percentage; the gain is the last panel's curve."""
+    """The measurement at each percentage by metric and task; the last panel shows the gain."""
     curves: dict[str, dict[str, dict[float, Measurement]]] = {}
     for row in rows:
         task, _, share = row.name.rpartition(", ")
@@ -107,7 +107,7 @@ def _curves(rows: list[Measurement]) -> Curves:
 
 
 def _panels(finished: StudyInput) -> list:
-    """For a few slices: both tasks' attention at each percentage, as in Figure 9."""
+    """Attention of both tasks at each percentage for a few slices, as in Figure 9."""
     arms = {arm: runs[min(runs)] for arm, runs in finished.arms.items()}
     percentages = sorted({parts(arm)[1] for arm in arms})
     complete = [p for p in percentages if all(f"{task}_{p}" in arms for task in TASKS)]
@@ -139,7 +139,7 @@ def _panels(finished: StudyInput) -> list:
 
 
 def _largest_lesions(run: PlannedRun) -> list[str]:
-    """File names of the test slices with the largest lesions, one a patient."""
+    """File names of the test slices with the largest lesions, one slice a patient."""
     predictions = predictions_of(run)
     order = np.argsort(-np.nan_to_num(predictions.overlap[AREA]), kind="stable")
     people = dict.fromkeys(predictions.patients[order].tolist())

@@ -1,4 +1,4 @@
-"""The most memory that this process had at once."""
+"""Peak memory of this process."""
 
 import contextlib
 import resource
@@ -6,22 +6,22 @@ import sys
 from pathlib import Path
 
 STATUS, MARK = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-"""Linux tells the peak in the first, and begins anew when told so in the second."""
+"""On Linux the first file holds the peak; writing to the second one resets it."""
 
 BEGIN_ANEW = "5"
 
 
 def forget_peak() -> None:
-    """Let the peak begin at what the process has now; without effect where a system cannot do that."""
+    """Reset the peak to the present memory; no effect on systems that cannot do that."""
     with contextlib.suppress(OSError):
         MARK.write_text(BEGIN_ANEW)
 
 
 def peak_memory() -> int:
-    """Resident bytes at the peak, of this program alone.
+    """Peak resident memory of this program alone, in bytes.
 
-    The usage that every Unix tells has, in a process that another one started, that one's peak too:
-    so Linux is asked for its own figure first.
+    `getrusage`, which every Unix has, also includes the peak of the process that started this one. So
+    on Linux the kernel's own figure comes first.
     """
     with contextlib.suppress(OSError):
         for line in STATUS.read_text().splitlines():

@@ -1,7 +1,7 @@
-"""The paper's own kind of masks, few annotated and the rest predicted, against exact ones and none.
+"""Mask guidance with the paper's masks (few annotated, the rest predicted), exact masks, or no masks.
 
-Attention is measured by the exact masks of the test slices in every arm: what a network predicted
-is never the truth.
+In every arm attention is scored against the exact masks of the test slices; a predicted mask is never
+  the reference.
 """
 
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ PREDICTED = {
     "mga_resnet18": "mga_predicted",
     **{f"multi_{percent}": f"predicted_{percent}" for percent in MORE_AT_LITTLE_DATA},
 }
-"""By an arm that learns from exact masks, the same one with the paper's."""
+"""For each arm with exact masks, the same arm with the paper's masks."""
 
 STEP1 = "Step 1 on the test slices"
 NOTE = (
@@ -47,7 +47,7 @@ NOTE = (
 
 
 def _label(arm: str) -> str:
-    """How an arm is written, as `Multi-task, exact masks, 20 %`."""
+    """The label of an arm, such as `Multi-task, exact masks, 20 %`."""
     masks = dict.fromkeys(PREDICTED, EXACT) | dict.fromkeys(PREDICTED.values(), PAPER)
     exact = {predicted: exact for exact, predicted in PREDICTED.items()}.get(arm, arm)
     words = [MODELS[exact]] if exact in MODELS else [TASKS[parts(exact)[0]]]
@@ -57,7 +57,7 @@ def _label(arm: str) -> str:
 
 
 def _claims() -> list[Claim]:
-    """The paper's claims under either kind of masks, then what exact masks are worth."""
+    """The paper's claims for each kind of masks, then the gain of exact masks over the paper's."""
     guided = [claim for claim in PAPER_CLAIMS if set(claim.weights) & set(PREDICTED)]
     claims = [claim for claim in PAPER_CLAIMS if claim not in guided]
     for masks in (PAPER, EXACT):
@@ -71,7 +71,7 @@ def _claims() -> list[Claim]:
 
 
 def _under(claim: Claim, masks: str) -> Claim:
-    """A claim about guided networks that learn from such masks."""
+    """The claim for guided networks that are trained with masks of this kind."""
     arms = PREDICTED if masks == PAPER else {}
     weights = {arms.get(arm, arm): weight for arm, weight in claim.weights.items()}
     return Claim(f"{claim.text}: {masks}", weights, claim.metrics)
@@ -90,10 +90,10 @@ def _examine(finished: StudyInput) -> StudyResults:
 
 
 def _step1_rows(finished: StudyInput) -> list[Measurement]:
-    """The lesions that step 1 finds in the test slices, of all classes and of each.
+    """Scores of step 1's masks on the test slices, for all classes together and for each.
 
     Raises:
-      LeakageError: step 1 may have learned from a test slice of step 2.
+      LeakageError: step 1 may have been trained on a test slice of step 2.
     """
     classes = {
         name: label
@@ -105,13 +105,13 @@ def _step1_rows(finished: StudyInput) -> list[Measurement]:
 
 
 def _test_classes(run: PlannedRun) -> dict[str, int]:
-    """Class of each test slice by its file name."""
+    """The class of each test slice, by file name."""
     predictions = predictions_of(run)
     return dict(zip(predictions.file_names.tolist(), predictions.labels.tolist(), strict=True))
 
 
 def _segmenter_rows(workdir: Path, classes: Mapping[str, int]) -> list[Measurement]:
-    """Pooled scores by class of the slices in `classes`, all of which must be test slices of step 1."""
+    """Pooled scores of the slices in `classes`, by class. All of them must be test slices of step 1."""
     if not (workdir / EVALUATION_FOLDER / "test.json").is_file():
         evaluate_run(workdir)
     step1 = read_evaluation(workdir)

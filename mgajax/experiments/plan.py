@@ -1,4 +1,4 @@
-"""From a plan (a file of configurations, one an arm) to runs: arms × seeds, each with its folder."""
+"""From a plan (a file with a configuration for each arm) to runs: arms × seeds, each with a folder."""
 
 import hashlib
 import json
@@ -21,11 +21,12 @@ class PlannedRun:
     """One training.
 
     Attributes:
-      arm: what is compared: the name in the plan.
+      arm: its name in the plan; arms are what is compared.
       seed: of parameters, data order and augmentation (and of the split, where it is drawn).
       config: all of it, with the data set's folder.
-      folder: of the run. Equal runs of several experiments have one folder.
-      fingerprint: of the configuration (but keys that change no numbers) and the data's content.
+      folder: of the run. Equal runs of several experiments share a folder.
+      fingerprint: hash of the configuration (without keys that change no numbers) and of the data's
+        content.
     """
 
     arm: str
@@ -36,13 +37,13 @@ class PlannedRun:
 
     @property
     def title(self) -> str:
-        """For people."""
+        """The run's name in messages."""
         return f"{self.arm}, seed {self.seed}"
 
 
 @dataclass(frozen=True)
 class RunPlan:
-    """All of an experiment's runs, and the arms that cannot be run, with the reason."""
+    """All runs of an experiment, and the arms that cannot be run, each with the reason."""
 
     runs: tuple[PlannedRun, ...]
     impossible: dict[str, str]
@@ -58,7 +59,7 @@ def plan_runs(
     folder: Path,
     overrides: Sequence[str] = (),
 ) -> RunPlan:
-    """Read a plan and lay out its runs, seed by seed, so that every arm has a run early.
+    """Read a plan and list its runs seed by seed, so that every arm has a finished run early.
 
     Args:
       plan: a file whose `get_config()` gives a configuration for each arm.
@@ -101,10 +102,10 @@ def _plan_run(arm: str, config: ConfigDict, *, content: str, folder: Path) -> Pl
 
 
 def fingerprint(config: ConfigDict, *, content: str) -> str:
-    """sha256 of all that a run's numbers follow from, but software and hardware.
+    """sha256 of everything that decides a run's numbers, except software and hardware.
 
-    It names runs before they begin: unlike `config.numbers_digest`, it counts the data and the
-    weights to start from.
+    It names a run before it begins. Unlike `config.numbers_digest`, it includes the data's content and
+      the initial weights.
 
     Args:
       content: hash of the data set.

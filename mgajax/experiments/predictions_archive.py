@@ -1,8 +1,8 @@
-"""What a study's numbers are made of, in one small file beside its results.
+"""The predictions behind a study's numbers, in one small file beside its results.
 
-Every metric, interval and verdict of a study of classifiers follows from its runs' predictions: ids,
-patients, classes, probabilities, and of each slice how its attention lies on the lesion. Intervals of
-attention resample those scores, so no map is kept.
+Every metric, interval and verdict of a study of classifiers can be computed from its runs' predictions:
+file names, patients, classes, probabilities, and the scores of each slice's attention against its
+lesion. Intervals of attention resample these scores, so no attention map is stored.
 """
 
 import io
@@ -23,7 +23,7 @@ from mgajax.experiments.study import StudyInput, StudyResults
 from mgajax.files import write_bytes
 
 ARCHIVE = "predictions.tar.xz"
-"""In an experiment's folder: tables as evaluation wrote them, `RUN/evaluation/test_predictions.csv`."""
+"""In an experiment's folder; holds evaluation's tables, `RUN/evaluation/test_predictions.csv`."""
 
 RUNS, SEGMENTERS = "runs", "step1"
 """Folders of the archive."""
@@ -52,7 +52,7 @@ def keep_predictions(finished: StudyInput) -> Path | None:
 
 
 def _entries(finished: StudyInput) -> Iterator[tuple[str, Path]]:
-    """Name in the archive, and place on disk."""
+    """The name in the archive and the path of each file."""
     runs = [run.folder for by_seed in finished.arms.values() for run in by_seed.values()]
     for kind, folders, names in (
         (RUNS, runs, CLASSIFIER_FILES),
@@ -66,11 +66,11 @@ def _entries(finished: StudyInput) -> Iterator[tuple[str, Path]]:
 
 
 def recompute(results: Path, *, into: Path) -> StudyResults:
-    """A study's numbers anew, from its kept predictions alone: nothing is trained or evaluated.
+    """Compute a study's numbers again from its archived predictions; nothing is trained or evaluated.
 
     Args:
       results: the folder with `results.json` and the archive.
-      into: an empty folder; gets what is unpacked, and figures.
+      into: an empty folder; gets the unpacked files and the figures.
 
     Raises:
       DataError: one of the two is missing or damaged, or the study was done by another plan.
@@ -88,7 +88,7 @@ def recompute(results: Path, *, into: Path) -> StudyResults:
 
 
 def _kept_input(content: dict[str, Any], *, into: Path) -> StudyInput:
-    """What the study had when its runs were done."""
+    """The study's input as it was when its runs had finished."""
     plan = configs.load(configs.shipped_file(content["plan"]))
     arms: dict[str, dict[int, PlannedRun]] = {arm: {} for arm in plan}
     failed = {

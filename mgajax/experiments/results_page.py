@@ -1,4 +1,4 @@
-"""`results.md`: the page that an experiment's `results.json` gives, and nothing beside it."""
+"""`results.md`: the page of an experiment, made from its `results.json` alone."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ def results_page(content: Mapping[str, Any]) -> str:
       content: of `results.json`.
 
     Raises:
-      KeyError, TypeError: a key is missing, or no result.
+      KeyError, TypeError: a key is missing, or the content is no experiment's.
     """
     rows = [Measurement.from_json(row) for row in content["rows"]]
     source = f" ({content['source']})" if content["source"] else ""

@@ -1,7 +1,7 @@
-"""All runs of an experiment: what is finished is not repeated, what fails does not stop the rest.
+"""All runs of an experiment. Finished runs are not repeated, and a failed run does not stop the others.
 
-One after the other in this process, or several at a time, each in a process with its share of the GPUs or
-CPU cores.
+They run one after the other in this process, or several at a time, each in a process of its own with a
+share of the GPUs or CPU cores.
 """
 
 import sys
@@ -45,15 +45,15 @@ class RunInProcess:
 def run_all(
     runs: Sequence[PlannedRun], *, jobs: int = 1, execute: Execute | None = None
 ) -> list[RunOutcome]:
-    """Bring every run to its end, in order; ends early only when stopped by a signal.
+    """Do all runs, in order; returns early only when stopped by a signal.
 
     Args:
-      runs: two that are equal share a folder, and are done once.
-      jobs: so many processes at a time, which share out the GPUs or the CPU's cores.
-      execute: how a run is done, if not by training and evaluation, in this process.
+      runs: equal ones share a folder and are done once.
+      jobs: number of processes at a time; they share the GPUs or the CPU cores.
+      execute: does a run in this process; by default training and evaluation.
 
     Raises:
-      ConfigError: GPUs that cannot be shared out.
+      ConfigError: the number of GPUs is no multiple of `jobs`.
     """
     by_folder_run: dict[Path, PlannedRun] = {}
     for run in runs:
@@ -89,12 +89,12 @@ def _one_by_one(runs: Sequence[PlannedRun], *, execute: Execute) -> list[RunOutc
 
 
 def run_side_by_side(runs: Sequence[PlannedRun], *, jobs: int) -> list[RunOutcome]:
-    """Do all runs, `jobs` at a time; what each prints goes to `output.txt` in its folder.
+    """Do all runs, `jobs` at a time. The output of each goes to `output.txt` in its folder.
 
-    The first signal lets every run save and stop, a second one ends them at once.
+    At the first signal every run saves and stops; a second signal ends them at once.
 
     Raises:
-      ConfigError: GPUs that do not divide by `jobs`.
+      ConfigError: the number of GPUs is no multiple of `jobs`.
     """
     parts = shares(jobs, option="--jobs")
     waiting, since = list(runs), time.monotonic()
@@ -138,7 +138,7 @@ def _outcome(run: PlannedRun, code: int) -> RunOutcome:
 
 
 def _as(run: PlannedRun, outcome: RunOutcome | None) -> RunOutcome:
-    """The outcome of an equal run, or that none has begun."""
+    """The outcome of an equal run, for this one; `stopped` where none has begun."""
     if outcome is None:
         return RunOutcome(run, RunStatus.STOPPED)
     return RunOutcome(run, outcome.status, reason=outcome.reason)

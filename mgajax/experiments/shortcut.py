@@ -1,8 +1,8 @@
-"""Does a classifier use the source instead of the disease, and does guidance keep it from that?
+"""Does a classifier recognise the source instead of the disease, and does mask guidance prevent it?
 
-Where sources are dealt by class, a network may read the scanner instead of the lungs, and its own
-test set, dealt alike, does not tell. Slices of the same scanners whose class the source does not
-give away do.
+If each class comes from its own sources, a network may recognise the scanner instead of the lungs
+(shortcut learning). A test set with the same link between source and class does not show it. Slices of
+the same scanners without that link do.
 """
 
 from pathlib import Path
@@ -31,10 +31,10 @@ MODELS = {
     "mga": MODEL_NAMES["mga_resnet18"],
 }
 LINKED = ("morozov", "jun", "afshar")
-"""The sources that drawn classes are linked to; the only ones seen where the dial is at 100 %."""
+"""The sources that the phantom's classes are linked to; at 100 % a network sees no others."""
 
 OTHER_PEOPLE = {"shortcut": 0.0, "seed": 1000}
-"""Options of the data set that tells: nobody in it was trained on."""
+"""Options of the test set without the link; no patient in it was used in training."""
 
 OWN, HONEST = "Own test set", "Slices without the shortcut"
 PANELS = {OWN: "own test set", HONEST: "no shortcut"}
@@ -45,7 +45,7 @@ def _examine(finished: StudyInput) -> StudyResults:
     rows = [*_rows(linked, OWN), *_rows(honest, HONEST)]
     for arm in finished.arms:
         both = {OWN: linked[arm], HONEST: honest[arm]}
-        # Two test sets: their resamples are independent, and so is their difference.
+        # The two test sets are resampled independently, so the difference is unpaired.
         table = "Lost without the shortcut"
         weights = {OWN: 1.0, HONEST: -1.0}
         rows += contrast_rows(both, weights, table=table, name=_label(arm), metrics=METRICS)
@@ -90,7 +90,7 @@ def _label(arm: str) -> str:
 
 
 def _honest(finished: StudyInput) -> ByArm:
-    """Every run's metrics on the slices without the shortcut."""
+    """The metrics of every run on slices whose source does not tell the class."""
     place = finished.data.place(OTHER_PEOPLE)
     if place is None:
         return {}
@@ -111,17 +111,17 @@ def _honest(finished: StudyInput) -> ByArm:
 def predict_elsewhere(
     run: PlannedRun, *, data: Path, sources: tuple[str, ...], workdir: Path
 ) -> Predictions:
-    """A run's predictions for every slice of another data set from one of these sources.
+    """A run's predictions for all slices of another data set that come from these sources.
 
     Args:
-      run: finished.
+      run: a finished one.
       data: a built data set.
-      sources: of the slices that count.
-      workdir: gets the configuration under which they were predicted.
+      sources: whose slices are used.
+      workdir: gets the configuration of the prediction.
 
     Raises:
       DataError: the data set cannot be read.
-      CheckpointError: the run has nothing saved.
+      CheckpointError: the run has no checkpoint.
     """
     config = run.config.copy_and_resolve_references().unlock()
     config.data.dir, config.split.kind = str(data), "built"

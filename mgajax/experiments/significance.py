@@ -1,4 +1,4 @@
-"""Is one classifier better than another, or lucky? For patients as for slices, and for any two runs."""
+"""Is one classifier better than another, or is it chance? By slices and by patients, for any two runs."""
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations
@@ -39,10 +39,10 @@ READING = (
 
 
 def read_runs(folders: Sequence[Path]) -> list[RunOutcome]:
-    """Finished runs from anywhere as the arms of a comparison, named by their folders.
+    """Read finished runs from any folders; each is an arm of the comparison, named by its folder.
 
     Raises:
-      ConfigError: fewer than two, two of one name, or a folder that holds no run.
+      ConfigError: fewer than two runs, two of one name, or a folder without a run.
     """
     names = [folder.resolve().name for folder in folders]
     if len(names) < 2 or len(set(names)) < len(names):

@@ -1,4 +1,4 @@
-"""Each source in turn as the test set: one by one, and all of them together."""
+"""Leave-one-source-out: each source in turn is the test set; results by source and for all together."""
 
 from mgajax.evaluation.classifier_comparison import paired_replicates
 from mgajax.evaluation.predictions import concatenate
@@ -23,7 +23,7 @@ POOLED = (
 
 
 def _examine(finished: StudyInput) -> StudyResults:
-    """All sources together, then every source, and what guidance gains."""
+    """Results for all sources together, then for each source, and the gain of mask guidance."""
     sources = dict.fromkeys(arm.partition("_")[2] for arm in finished.configs)
     labels = {
         f"{model}_{source}": f"{name}, tested on {source}"
@@ -42,7 +42,7 @@ def _examine(finished: StudyInput) -> StudyResults:
 
 
 def _pooled_rows(finished: StudyInput) -> list[Measurement]:
-    """Both models on the slices of all sources, and their difference; none without whole seeds."""
+    """Both models on the slices of all sources, and their difference; none if no seed is complete."""
     arms = _pool_sources(finished)
     rows = []
     for heading, metrics in SECTIONS.items():
@@ -61,7 +61,7 @@ def _pooled_rows(finished: StudyInput) -> list[Measurement]:
 
 
 def _pool_sources(finished: StudyInput) -> ByArm:
-    """By model and seed, every metric over all sources; of seeds in which every run finished."""
+    """Every metric over all sources, by model and seed; only seeds in which all runs finished."""
     seeds = set.intersection(*(set(finished.arms.get(arm, {})) for arm in finished.configs))
     tables = {
         f"{model}/{seed}": concatenate(

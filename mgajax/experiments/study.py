@@ -1,4 +1,4 @@
-"""What an experiment is, what it has when its runs are done, and what it finds."""
+"""A study, its input (finished runs), and its results."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,15 +36,15 @@ ATTENTION: Metrics = {
 
 @dataclass(frozen=True)
 class StudyInput:
-    """What a study is made from.
+    """The input of a study: finished runs and data.
 
     Attributes:
       out: the experiment's folder.
-      arms: by name in the plan's order, the runs that are finished, by seed.
-      configs: of every arm, also of those without a finished run.
+      arms: the finished runs of each arm by seed; arms in the order of the plan.
+      configs: of every arm, also of arms without a finished run.
       missing: why an arm has no finished run: (status, reason).
-      data: the data set that was given, and further ones to draw.
-      split: a CSV that was given, for studies that count slices.
+      data: the user's data set, and phantoms to draw.
+      split: the user's CSV of a split, for studies that count slices.
     """
 
     out: Path
@@ -57,13 +57,13 @@ class StudyInput:
 
 @dataclass(frozen=True)
 class StudyResults:
-    """What a study found.
+    """The results of a study.
 
     Attributes:
-      rows: every number.
-      figures: PNG files that were drawn.
+      rows: all numbers.
+      figures: PNG files.
       notes: sentences for the reader.
-      files: what else was written.
+      files: other files that were written.
     """
 
     rows: Sequence[Measurement]
@@ -74,16 +74,16 @@ class StudyResults:
 
 @dataclass(frozen=True)
 class Study:
-    """A table, figure or question.
+    """A table or figure of the paper, or a question of ours.
 
     Attributes:
-      title: what it shows.
+      title: heading of its results.
       source: where the paper has it, or "" for a study that the paper lacks.
       plan: the file of its runs in `configs/experiments/`; "" for a study that trains nothing.
-      examine: from finished runs to numbers.
-      drawn_plan: the file of its runs on drawn data, where budgets do not fit it.
-      seeds: how many at most; None: as many as the budget has.
-      takes_runs: whether finished runs can be given instead of the plan's.
+      examine: computes the results from finished runs.
+      drawn_plan: the file of its runs on drawn data, where the budgets do not fit the study.
+      seeds: the most seeds that it uses; None: as many as the budget has.
+      takes_runs: whether it can compare finished runs in place of the plan's.
     """
 
     title: str
@@ -97,13 +97,13 @@ class Study:
 
 @dataclass(frozen=True)
 class ArmComparison:
-    """Which arms are compared how.
+    """Which arms are compared, and by which metrics.
 
     Attributes:
       sections: heading of each table and its metrics.
       pairs: arms whose difference is measured, first minus second, resample by resample.
       paper: the paper's numbers in percent, by arm and path of the metric.
-      labels: how an arm is written; its name by default.
+      labels: the printed name of an arm; by default its name in the plan.
     """
 
     sections: Mapping[str, Metrics]
@@ -112,5 +112,5 @@ class ArmComparison:
     labels: Mapping[str, str] = field(default_factory=dict)
 
     def label(self, arm: str) -> str:
-        """How the arm is written."""
+        """The printed name of the arm."""
         return self.labels.get(arm, arm)

@@ -1,4 +1,4 @@
-"""Table 3: the segmenters under one protocol, each trained, evaluated, and compared on one test set."""
+"""Table 3: all segmenters trained and evaluated under one protocol, and compared on one test set."""
 
 from mgajax.evaluation.segmenter_comparison import compare_segmenters, read_evaluation
 from mgajax.experiments.plan import PlannedRun
@@ -13,7 +13,7 @@ SEE = "`table3.md` has paired differences from HMSANet, means over slices, and b
 
 
 def _examine(finished: StudyInput) -> StudyResults:
-    """Rows for every segmenter, and what `compare_segmenters` writes."""
+    """Rows for every segmenter, and the files that `compare_segmenters` writes."""
     runs = {arm: by_seed[min(by_seed)] for arm, by_seed in finished.arms.items()}
     rows = [row for arm in finished.configs for row in _rows(arm, runs.get(arm), finished)]
     if PROPOSED not in runs or len(runs) < 2:

@@ -1,9 +1,9 @@
 """`mgajax tune`: Bayesian optimisation of a configuration's keys, on the validation slices alone.
 
-A trial is a training; its worth is a validation metric at its best checkpoint. Test slices are
-neither predicted nor measured: that is `mgajax evaluate`'s, once, for the configuration that is kept.
-Trial k is suggested from trials 0 … k-J, J being the trials at a time, in whatever order they end:
-the same seed and J give the same search.
+A trial is one training run; its value is a validation metric at its best checkpoint. The test set is
+not touched: `mgajax evaluate` uses it once, for the chosen configuration. Trial k is suggested from
+trials 0 … k-J, where J trials run at a time, in whatever order they end: the same seed and J give the
+same search.
 """
 
 import shlex
@@ -40,14 +40,14 @@ CONFIG_FILE, LOCK_FILE, TRIALS = "base.json", ".tuning", "trials"
 
 @dataclass(frozen=True)
 class SearchPlan:
-    """What is searched, and how.
+    """The settings of a search.
 
     Attributes:
       file: the configuration's.
       words: `--config.key=value` of every trial.
       workdir: gets the trials and the results.
       config: of trial 0.
-      space: of the others.
+      space: of the other trials.
       trials: how many in all.
       jobs: how many at a time.
     """
@@ -62,11 +62,11 @@ class SearchPlan:
 
     @property
     def sign(self) -> float:
-        """What turns the metric into a gain."""
+        """1 if the metric is to be maximised, -1 if minimised."""
         return -1.0 if self.config[SECTION].goal == "minimise" else 1.0
 
     def base(self) -> list[str]:
-        """What every trial's command has in common."""
+        """The words that the commands of all trials share."""
         return ["--config", str(self.file), *self.words]
 
     def command(self, trial: Trial, *, workdir: str) -> str:
@@ -77,14 +77,14 @@ class SearchPlan:
 
 @dataclass(frozen=True)
 class SearchResults:
-    """What a search has found so far.
+    """The results of a search so far.
 
     Attributes:
-      search: what was asked for.
+      search: its settings.
       trials: those that are over, by number.
-      best: of them; None while none is finished.
-      files: what was written.
-      finished: all trials are over.
+      best: the best of them; None while none is finished.
+      files: the files that were written.
+      finished: whether all trials are over.
     """
 
     search: SearchPlan
@@ -103,7 +103,7 @@ def tune(
     words: Sequence[str] = (),
     start: ProcessStarter | None = None,
 ) -> SearchResults:
-    """Search, going on where it stopped: a trial that is over is not repeated, one begun goes on.
+    """Search, or resume a search: trials that are over are not repeated, and started ones resume.
 
     Args:
       file: a configuration with a `search` section, as `configs/tuning/mga_resnet18.py`.
@@ -111,7 +111,7 @@ def tune(
       trials: how many in all; more than before prolong the search.
       jobs: trials at a time, which share out the GPUs or the cores.
       words: `--config.key=value` for every trial.
-      start: how a trial's process begins, if not as `mgajax train`.
+      start: starts a trial's process; by default `mgajax train`.
 
     Raises:
       ConfigError: an unusable setting or space, or `workdir` holds another search.
@@ -173,7 +173,7 @@ def _read_trials(search: SearchPlan) -> dict[int, Trial]:
 
 
 def _run(search: SearchPlan, known: dict[int, Trial], *, starter: ProcessStarter) -> None:
-    """Bring every trial to its end, or all to a halt on a signal; `known` is kept up to date."""
+    """Run all trials to the end, or stop all on a signal; `known` is kept up to date."""
     waiting = [number for number in range(search.trials) if not _is_over(known, number)]
 
     def begin_next(slot: int) -> TrialInProcess | None:
@@ -217,7 +217,7 @@ def _is_over(known: dict[int, Trial], number: int) -> bool:
 
 
 def _may_begin(search: SearchPlan, known: dict[int, Trial], number: int) -> bool:
-    """Whether the trials that this one's suggestion rests on are over."""
+    """Whether the trials that this one is suggested from are over."""
     return all(_is_over(known, earlier) for earlier in range(number - search.jobs + 1))
 
 
@@ -246,7 +246,7 @@ def _prior_trial(search: SearchPlan, trial: Trial, *, may_know: bool) -> PriorTr
 
 
 def _best(search: SearchPlan, trials: Sequence[Trial]) -> Trial | None:
-    """The best of the finished; of equals the first."""
+    """The best finished trial; of equal ones the first."""
     finished = [trial for trial in trials if trial.value is not None]
     return max(finished, key=lambda trial: search.sign * (trial.value or 0.0), default=None)
 

@@ -1,4 +1,4 @@
-"""A search space: which keys of a configuration are varied, between which bounds, on which scale."""
+"""A search space: the keys of a configuration that are varied, with bounds and scale."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from mgajax.errors import ConfigError, nearest
 SCALES = ("linear", "log")
 SECTION = "search"
 DIGITS = 4
-"""Significant digits of a suggested value, so that what is printed is what was tried."""
+"""Significant digits of a suggested value, so that the printed value is the one that was tried."""
 
 Point = Mapping[str, float | int]
 """A value for each key."""
@@ -37,7 +37,7 @@ class Dimension:
     whole: bool
 
     def value(self, place: float) -> float | int:
-        """The value at a place in [0, 1], rounded."""
+        """The value at a position in [0, 1], rounded."""
         if self.scale == "log":
             exact = math.exp(math.log(self.low) + place * math.log(self.high / self.low))
         else:
@@ -46,7 +46,7 @@ class Dimension:
         return round(bounded) if self.whole else bounded
 
     def place(self, value: float | int) -> float:
-        """Where a value lies, 0 at the low end and 1 at the high one; outside beyond them."""
+        """The position of a value: 0 at the low end, 1 at the high end, below 0 or above 1 outside."""
         if self.scale == "log":
             return (
                 math.log(value / self.low) / math.log(self.high / self.low) if value > 0 else -1.0
@@ -61,12 +61,12 @@ class Space:
     dimensions: tuple[Dimension, ...]
 
     def point(self, places: Sequence[float]) -> dict[str, float | int]:
-        """Values at places in [0, 1]."""
+        """The values at positions in [0, 1]."""
         pairs = zip(self.dimensions, places, strict=True)
         return {dimension.key: dimension.value(float(place)) for dimension, place in pairs}
 
     def places(self, point: Point) -> tuple[float, ...]:
-        """Where a point lies."""
+        """The positions of a point's values."""
         return tuple(dimension.place(point[dimension.key]) for dimension in self.dimensions)
 
     def holds(self, point: Point) -> bool:
@@ -90,7 +90,7 @@ def read_space(config: ConfigDict) -> Space:
 
 
 def overrides(point: Point) -> list[str]:
-    """The point as words of a command line."""
+    """The point as overrides of a command line."""
     return [f"--config.{key}={value!r}" for key, value in point.items()]
 
 

@@ -1,7 +1,7 @@
-"""Which point to try next: spread at first, then by a Gaussian process over what is known.
+"""The next point to try: first spread over the space, then by a Gaussian process over known trials.
 
-Nothing is kept between calls: a suggestion follows from the seed, its number and the trials that it
-may know of, so that a search taken up again suggests what it would have suggested.
+No state is kept between calls. A suggestion depends only on the seed, its number and the trials that it
+  may use, so a resumed search suggests the same points as one that was never stopped.
 """
 
 import warnings
@@ -23,12 +23,12 @@ NOISE = 1e-3
 
 @dataclass(frozen=True)
 class PriorTrial:
-    """A trial that a suggestion may know of.
+    """An earlier trial, as a suggestion may use it.
 
     Attributes:
       point: what was tried.
-      gain: what it was worth, the larger the better; None if it failed or is still under way.
-      failed: it will never have a worth.
+      gain: its value, the larger the better; None if it failed or is still running.
+      failed: whether it failed and will never have a value.
     """
 
     point: Point
@@ -41,8 +41,8 @@ def suggest(
 ) -> dict[str, float | int]:
     """The point of trial `number` (from 1; trial 0 is the configuration as it stands).
 
-    A trial that failed counts as the worst so far. One under way counts as the mean of all, so that
-    a second one is not sent to the same place (a "constant liar": Ginsbourger et al. 2010).
+    A failed trial counts as the worst so far. A running one counts as the mean of all, so that no
+    second trial tries the same point (a "constant liar": Ginsbourger et al. 2010).
 
     Args:
       space: where to search.
@@ -70,7 +70,7 @@ def suggest(
             gain = trial.gain if trial.gain is not None else (worst if trial.failed else mean)
             optimiser.register(np.clip(space.places(trial.point), 0.0, 1.0), gain)
     with warnings.catch_warnings():
-        # A length scale at the end of its range is a flat direction, not an error.
+        # A length scale at the end of its range means a flat direction; this is no error.
         warnings.simplefilter("ignore", ConvergenceWarning)
         suggestion = optimiser.suggest()
     return space.point([float(suggestion[dimension.key]) for dimension in space.dimensions])

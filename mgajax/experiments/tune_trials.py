@@ -1,7 +1,7 @@
-"""Trials of a search: each a training in a process and a folder of its own.
+"""Trials of a search: each is a training run in a process and a folder of its own.
 
-A trial's folder holds `trial.json` (what is tried, then what it was worth), `run/` (as `mgajax train`
-leaves it) and `output.txt`.
+A trial's folder holds `trial.json` (the values tried, and the result), `run/` (written by `mgajax
+train`) and `output.txt`.
 """
 
 import json
@@ -33,10 +33,10 @@ class Trial:
       number: from 0, the configuration as it stands.
       folder: of the trial.
       point: the searched keys' values.
-      status: `begun` also when stopped: the same search goes on with it.
+      status: also `begun` when stopped; the same search resumes it.
       value: the metric at the trial's best checkpoint; None unless finished.
-      steps: trained.
-      seconds: that the process took which ended the trial.
+      steps: number of training steps.
+      seconds: duration of the process that ended the trial.
       reason: why it failed, in one line.
     """
 
@@ -56,11 +56,11 @@ class Trial:
 
     @property
     def is_over(self) -> bool:
-        """Whether it is finished or failed: it will not be repeated."""
+        """Whether it is finished or failed; it will not be repeated."""
         return self.status != "begun"
 
     def to_json(self) -> dict:
-        """Plain values; the folder is known from where the record lies."""
+        """The trial as plain values; without its folder, which is that of the record."""
         content = asdict(self)
         del content["folder"]
         return content
@@ -73,12 +73,12 @@ class Trial:
 
 
 ProcessStarter = Callable[[Sequence[str], Path, int], Process]
-"""`start(words, output, slot)` begins `mgajax WORDS`, whose prints go to the file `output`."""
+"""`start(words, output, slot)` starts `mgajax WORDS`; its output goes to the file `output`."""
 
 
 @dataclass(frozen=True)
 class TrialInProcess:
-    """A trial under way."""
+    """A running trial."""
 
     trial: Trial
     process: Process
@@ -86,10 +86,10 @@ class TrialInProcess:
 
 
 def process_starter(jobs: int) -> ProcessStarter:
-    """How to start `jobs` processes at a time, which share out the GPUs, or else the CPU's cores.
+    """A function that starts trials' processes; `jobs` at a time share the GPUs, or else the CPU cores.
 
     Raises:
-      ConfigError: GPUs that do not divide by `jobs`.
+      ConfigError: the number of GPUs is no multiple of `jobs`.
     """
     parts = shares(jobs, option="--jobs")
 
@@ -102,7 +102,7 @@ def process_starter(jobs: int) -> ProcessStarter:
 def begin(
     trial: Trial, words: Sequence[str], *, starter: ProcessStarter, slot: int
 ) -> TrialInProcess:
-    """Train a trial, or go on with it. Waits while a process of an earlier, killed search still trains it."""
+    """Train a trial, or resume it. Waits while a process of an earlier, killed search still trains it."""
     trial.run.mkdir(parents=True, exist_ok=True)
     with locked(trial.run / LOCK_FILE, guards=str(trial.run)):
         pass
@@ -117,7 +117,7 @@ def end(work: TrialInProcess, *, code: int, metric: str, stopped: bool) -> Trial
       work: the trial.
       code: exit code, negative for a signal.
       metric: of the validation slices, at the best checkpoint.
-      stopped: the search was asked to stop: no end of a process is a failure then.
+      stopped: whether the search was asked to stop; then the end of a process is no failure.
     """
     trial = replace(work.trial, seconds=round(time.monotonic() - work.since, 1))
     if code != 0:
@@ -137,7 +137,7 @@ def end(work: TrialInProcess, *, code: int, metric: str, stopped: bool) -> Trial
 
 
 def read_trial(folder: Path) -> Trial | None:
-    """The trial of a folder; None without a record, or with half of one."""
+    """The trial of a folder; None if its record is missing or incomplete."""
     content = _json(folder / RECORD)
     return Trial(folder=folder, **content) if content else None
 

@@ -1,7 +1,8 @@
-"""What a difference says of two methods: decided by seeds and patients, or open.
+"""The verdict on a difference of two methods, by seeds and patients.
 
-An interval over patients alone is about the networks that happened to be trained. A sentence about
-a method needs seeds, too: the interval over both must exclude zero, and no seed may disagree.
+An interval over patients alone describes the networks that happened to be trained. A statement about a
+method needs several seeds, too: the interval over seeds and patients must exclude zero, and all seeds
+must agree in sign.
 """
 
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ def judge(row: Measurement, *, patient_error: float, clusters: int) -> Measureme
     Args:
       row: the difference, with the value of each seed and the interval of these networks.
       patient_error: standard error of the mean over seeds, over patients.
-      clusters: how many patients stand behind it.
+      clusters: number of patients.
     """
     span = over_seeds(
         np.array(list(row.seeds.values())),
@@ -45,11 +46,11 @@ def by_verdict(rows: Sequence[Measurement]) -> str:
 
 
 def verdict(row: Measurement, *, reason: str = "") -> str:
-    """What a difference says of the claim that it is above zero.
+    """The verdict on the claim that a difference is above zero.
 
     Args:
       row: with the interval over seeds and patients.
-      reason: why there is none.
+      reason: why there is no interval.
 
     Returns:
       `holds`, `fails: the opposite holds`, `open: …` or `undecided: …`.

@@ -14,7 +14,7 @@ def main(job: Path) -> int:
     """Do the run that JOB.json describes.
 
     Returns:
-      0 finished, 3 stopped by a signal, 1 failed.
+      Exit code: 0 finished, 3 stopped by a signal, 1 failed.
     """
     keep_compiled()
     config, marks = configs.read(job)
