@@ -1,1 +1,1 @@
-"""`mgajax experiment real`: both steps of the paper on few real slices, cross-validated over people."""
+"""`mgajax experiment real`: both steps of the paper on few real slices, cross-validated by patient."""

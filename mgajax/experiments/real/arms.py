@@ -1,4 +1,4 @@
-"""From the plan's networks to runs: pretraining on drawn slices, and every start, seed and fold."""
+"""The runs of the plan's networks: pretraining on drawn slices, then each start, seed and fold."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +18,7 @@ from mgajax.training.tasks import TaskName
 
 
 class Start(StrEnum):
-    """What a network begins with."""
+    """How a network is initialised."""
 
     RANDOM = "random weights"
     DRAWN = "drawn slices"
@@ -26,12 +26,12 @@ class Start(StrEnum):
 
 @dataclass(frozen=True)
 class Arm:
-    """What is compared.
+    """A network with a way to initialise it; arms are what is compared.
 
     Attributes:
       network: its name in the plan.
-      start: what it begins with.
-      label: how the network is written.
+      start: how it is initialised.
+      label: the printed name of the network.
     """
 
     network: str
@@ -40,16 +40,16 @@ class Arm:
 
     @property
     def name(self) -> str:
-        """For people."""
+        """The arm's printed name."""
         return f"{self.label}, {self.start}"
 
 
 @dataclass(frozen=True)
 class FoldRun:
-    """One training on real slices: an arm, a seed, and who is judged.
+    """One training run on real slices: an arm, a seed, and the fold whose patients are the test set.
 
     Attributes:
-      arm: what is compared.
+      arm: network and start.
       seed: from 0, added to the configuration's own.
       fold: from 0.
       run: its configuration and folder.
@@ -62,13 +62,13 @@ class FoldRun:
 
 
 FoldedRuns = Mapping[Arm, Mapping[int, Sequence[PlannedRun]]]
-"""By arm and seed the runs of all folds, in order; of seeds in which all of them finished."""
+"""The runs of all folds in order, by arm and seed; only seeds in which all folds finished."""
 
 
 def read_networks(
     plan: Path | str, *, budget: RealBudget, overrides: Sequence[str]
 ) -> dict[str, ConfigDict]:
-    """The plan's configurations with the budget's settings, then the overrides.
+    """The plan's configurations, changed by the budget's settings and then by the overrides.
 
     Raises:
       ConfigError: an unusable plan or override, or a network without a task.
@@ -83,12 +83,12 @@ def read_networks(
 
 
 def networks_of(networks: Mapping[str, ConfigDict], task: TaskName) -> dict[str, ConfigDict]:
-    """Those that learn a task, in the plan's order."""
+    """The networks of a task, in the plan's order."""
     return {name: config for name, config in networks.items() if config.task == task}
 
 
 def labels_of(networks: Mapping[str, ConfigDict]) -> dict[str, str]:
-    """How each is written: its model's name, or its own where several have one model."""
+    """The printed name of each network: its model's name, or its own where several share a model."""
     models = {name: config.model.name for name, config in networks.items()}
     shared = [model for model, count in Counter(models.values()).items() if count > 1]
     return {name: name if model in shared else model_name(model) for name, model in models.items()}
@@ -96,12 +96,12 @@ def labels_of(networks: Mapping[str, ConfigDict]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class LearningSet:
-    """What a run learns from.
+    """The data that a run is trained on.
 
     Attributes:
       place: a built data set.
-      content: hash of what is in it.
-      split: a CSV of who trains, validates and tests; None: the built one.
+      content: hash of its content.
+      split: a CSV with training, validation and test patients; None: the split of the built set.
     """
 
     place: Path
@@ -118,7 +118,7 @@ def pretraining_run(
     data: LearningSet,
     folder: Path,
 ) -> PlannedRun:
-    """The run of a network on drawn slices whose weights begin the real ones."""
+    """The run that pretrains a network on drawn slices; its weights initialise the runs on real ones."""
     changed = config.copy_and_resolve_references().unlock()
     changed.update_from_flattened_dict(dict(budget.pretraining))
     title = f"{network} on drawn slices"
@@ -136,16 +136,16 @@ def fold_run(
     pretrained: PlannedRun | None,
     folder: Path,
 ) -> FoldRun:
-    """The run of an arm on the people who are not judged in a fold.
+    """The run of an arm on a fold: trained on all patients but the fold's test patients.
 
     Args:
-      arm: what is compared.
+      arm: network and start.
       config: of its network.
       seed: added to the configuration's.
       fold: from 0.
-      folds: how many there are.
-      data: with the fold's split.
-      pretrained: the run that it starts from; None: random weights.
+      folds: number of folds.
+      data: the data set with the fold's split.
+      pretrained: the run whose weights it starts from; None: random weights.
       folder: gets the run's folder.
     """
     changed = config.copy_and_resolve_references().unlock()
@@ -163,10 +163,10 @@ def _plan_run(
     folder: Path,
     pretrained: PlannedRun | None = None,
 ) -> PlannedRun:
-    """A run in a folder named by what decides its numbers: content, not places.
+    """A run in a folder that is named by what decides the run's numbers: content, not paths.
 
-    The split counts by its file's name, which is a hash of who is where; the run that it starts from by
-    its own fingerprint.
+    For the split this is its file's name, a hash of its content; for a pretrained run, the fingerprint
+    of that run.
     """
     config.seed += seed
     content = [data.content, data.split.name if data.split else "", ""]
@@ -185,7 +185,7 @@ def _plan_run(
 def finished_folds(
     runs: Iterable[FoldRun], outcomes: Sequence[RunOutcome], *, folds: int
 ) -> FoldedRuns:
-    """The finished runs by arm and seed; a seed that lacks a fold is left out."""
+    """The finished runs by arm and seed; a seed with an unfinished fold is left out."""
     folders = {outcome.run.folder for outcome in outcomes if outcome.status == RunStatus.FINISHED}
     finished: dict[Arm, dict[int, dict[int, PlannedRun]]] = {}
     for trained in runs:

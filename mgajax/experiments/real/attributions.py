@@ -1,4 +1,4 @@
-"""Do the classifiers' decisions come from lesions? Attributions of a few test slices of each fold."""
+"""Do classifiers base their decisions on lesions? Attributions of a few test slices of each fold."""
 
 import hashlib
 import json
@@ -38,19 +38,19 @@ CHOSEN = ("ig", "deeplift")
 """The paper's two methods (§6.4)."""
 
 SLICES = 8
-"""Of each fold, the same for all networks and seeds."""
+"""Number of explained slices of each fold, the same ones for all networks and seeds."""
 
 SEED = 0
-"""Chooses them."""
+"""Of the choice of slices."""
 
 READING = "positive"
-"""What is scored: evidence for the true class."""
+"""Which part of an attribution is scored: the evidence for the true class."""
 
 STAGE = "attributions of one classifier"
-"""As it is told."""
+"""Name of the stage in the results."""
 
 TABLE = "Attributions on {} lesions"
-"""By the origin of the masks."""
+"""Heading of a table; one for each origin of masks."""
 
 ATTRIBUTION: Metrics = {
     "attention.attention_in_lesion": "Attribution on lesion",
@@ -58,36 +58,36 @@ ATTRIBUTION: Metrics = {
     "attention.rank_auc": "ROC AUC of pixels",
     "attention.top_area_iou": "IoU, lesion-sized area",
 }
-"""The columns of attention, here of maps as large as the slice."""
+"""The columns of the attention scores, here for maps of the slice's size."""
 
 
 @dataclass(frozen=True, eq=False)
 class ChosenSlices:
-    """Test slices of one fold that have a lesion under the masks of every seed.
+    """Test slices of one fold that have a lesion in the masks of every seed.
 
     Attributes:
       file_names: of each.
-      origins: of each one's mask.
+      origins: of the mask of each.
     """
 
     file_names: np.ndarray
     origins: np.ndarray
 
     def named(self, origin: str) -> np.ndarray:
-        """Those whose mask has that origin."""
+        """The slices whose mask has that origin."""
         return self.file_names[self.origins == origin]
 
 
 def examine_attributions(
     runs: FoldedRuns, *, table: SliceTable, folds: Sequence[Fold], times: StageTimes
 ) -> StudyResults:
-    """Evidence for the true class against lesion masks, a table for each origin of masks.
+    """Score the evidence for the true class against lesion masks; a table for each origin of masks.
 
     Args:
       runs: of classifiers, finished and evaluated.
-      table: of the slices that they judge.
+      table: of the slices that they classify.
       folds: with the split `slices`.
-      times: gets what explaining took.
+      times: gets the seconds of explaining.
 
     Raises:
       CheckpointError, DataError: a run that cannot be read.
@@ -122,7 +122,7 @@ def examine_attributions(
 
 
 def _runs_of_fold(runs: FoldedRuns, fold: int) -> list[PlannedRun]:
-    """A run of each seed: all networks of a seed and fold have the same slices and masks."""
+    """One run of each seed: all networks of a seed and fold have the same slices and masks."""
     by_seed = {seed: folds[fold] for arm in runs.values() for seed, folds in arm.items()}
     return [by_seed[seed] for seed in sorted(by_seed)]
 
@@ -130,16 +130,16 @@ def _runs_of_fold(runs: FoldedRuns, fold: int) -> list[PlannedRun]:
 def choose_slices(
     runs: Sequence[PlannedRun], fold: Fold, *, table: SliceTable, limit: int = SLICES
 ) -> ChosenSlices:
-    """The slices of a fold that are explained: annotated masks and predicted ones in turn.
+    """Choose the slices of a fold to explain, alternating between annotated and predicted masks.
 
-    Of each person one slice comes before anyone's second. A Normal slice has no lesion, whatever a
-    segmenter found in it.
+    Every patient gives one slice before any gives a second one. Normal slices are not used, even if a
+    segmenter marked a lesion in them.
 
     Args:
       runs: one of each seed.
       fold: with the split `slices`.
       table: of the slices.
-      limit: so many at most.
+      limit: the most slices.
     """
     test = fold.splits["slices"].indices("test")
     test = test[table.labels[test] != NORMAL]
@@ -160,19 +160,19 @@ def choose_slices(
 
 
 def _count_earlier(keys: Sequence[Hashable]) -> Int[np.ndarray, "n"]:
-    """How many equal ones stand before each."""
-    seen: Counter[Hashable] = Counter()
+    """How many equal keys come before each."""
+    counted: Counter[Hashable] = Counter()
     counts = []
     for key in keys:
-        counts.append(seen[key])
-        seen[key] += 1
+        counts.append(counted[key])
+        counted[key] += 1
     return np.array(counts, np.int64)
 
 
 def _score_folds(
     folds: Sequence[PlannedRun], chosen: Sequence[ChosenSlices], times: StageTimes
 ) -> dict[str, Predictions]:
-    """By method, the chosen slices of all folds, with how their attributions lie on lesions."""
+    """By method, predictions for the chosen slices of all folds, with scores of their attributions."""
     parts = [
         attribute_slices(run, slices.file_names, times=times)
         for run, slices in zip(folds, chosen, strict=True)
@@ -188,25 +188,25 @@ def _score_folds(
 def attribute_slices(
     run: PlannedRun, names: np.ndarray, *, times: StageTimes
 ) -> dict[str, Predictions]:
-    """By method, a run's predictions of slices, with how its attributions lie on their lesions.
+    """By method, a run's predictions for slices, with scores of its attributions against their lesions.
 
-    They are kept beside the run's evaluation. A method that knows no rule for an operation of the
-    network is told and left out.
+    They are stored beside the run's evaluation. A method without a rule for one of the network's
+    operations is left out, with a message.
 
     Args:
       run: of a classifier.
       names: file names of the slices.
-      times: gets what it took.
+      times: gets the seconds that it took.
 
     Raises:
-      CheckpointError: nothing saved yet.
+      CheckpointError: the run has no checkpoint.
     """
     mark = hashlib.sha256(json.dumps([names.tolist(), READING]).encode()).hexdigest()[:12]
     splits = {method: f"attributions-{mark}-{method}" for method in CHOSEN}
     folder, task = results_folder(run.folder), None
     kept, began = run.folder / f"attributions-{mark}{SUFFIX}", time.monotonic()
     times.count(STAGE, kept)
-    found = {}
+    by_method = {}
     for method, split in splits.items():
         path = folder / f"{split}_predictions.csv"
         if not path.is_file():
@@ -216,17 +216,19 @@ def attribute_slices(
             except ConfigError as error:
                 say(f"{run.title}: no attributions by {METHODS[method].title}: {error}")
                 continue
-            judged = predictions_of(run)
-            rows = [judged.file_names.tolist().index(name) for name in names]
-            replace(judged.select(np.array(rows)), split=split, overlap=columns).write_csv(path)
-        found[method] = predictions_of(run, split=split)
+            predictions = predictions_of(run)
+            rows = [predictions.file_names.tolist().index(name) for name in names]
+            replace(predictions.select(np.array(rows)), split=split, overlap=columns).write_csv(
+                path
+            )
+        by_method[method] = predictions_of(run, split=split)
     if task is not None:
         times.add(STAGE, kept, seconds=time.monotonic() - began)
-    return found
+    return by_method
 
 
 def _make_task(run: PlannedRun, names: np.ndarray) -> ExplanationTask:
-    """The slices, a black baseline, and their true classes."""
+    """The slices, a black baseline for each, and their true classes."""
     prepared, trained = _open_slices(run), load_trained(run.folder)
     rows = _find_rows(prepared, names)
     images = np.asarray(to_float(prepared.images[rows]))
@@ -245,7 +247,7 @@ def _score_maps(
 
 
 def _open_slices(run: PlannedRun) -> PreparedSet:
-    """The slices of a run, with the masks of its seed and fold."""
+    """The slices of a run with the masks of its seed and fold."""
     return open_prepared_set(
         run.config.data.dir,
         settings=Preparation(**run.config.preparation),

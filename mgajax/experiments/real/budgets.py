@@ -1,4 +1,4 @@
-"""What a run on few real slices may cost: pixels, steps, folds, seeds, and the drawn slices before them."""
+"""What a run on few real slices may cost: pixels, steps, folds, seeds, and pretraining on drawn slices."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -7,7 +7,7 @@ from typing import Any
 from mgajax.errors import ConfigError, nearest
 
 EPOCHS = 100_000
-"""More than any run has: steps end it, so that folds of unlike size and all networks get as many."""
+"""More epochs than any run needs: training ends by steps, as many for all folds and networks."""
 
 
 @dataclass(frozen=True)
@@ -17,11 +17,11 @@ class RealBudget:
     Attributes:
       segmenter: keys set in every segmenter's configuration.
       classifier: keys set in every classifier's.
-      pretraining: keys set beside these where a network learns from drawn slices.
-      drawn: options of the drawn set that networks are pretrained on.
-      stand_in: options of the drawn set in place of the real ones, where none are given.
+      pretraining: further keys for pretraining on drawn slices.
+      drawn: options of the drawn set for pretraining.
+      stand_in: options of the drawn set that is used where no real one is given.
       folds: how many.
-      seeds: how many each network gets.
+      seeds: how many for each network.
       meant_for: a line for `--help`.
     """
 
@@ -35,12 +35,12 @@ class RealBudget:
     meant_for: str
 
     def settings(self, task: str) -> Mapping[str, Any]:
-        """The keys of that task's configurations."""
+        """The keys set in the configurations of that task."""
         return self.segmenter if task == "segmentation" else self.classifier
 
 
 def _steps(steps: int, *, image_size: int, batch_size: int) -> dict[str, Any]:
-    """Equal steps for all, none stopped early: the validation sets are too small to stop by."""
+    """The same number of steps for all and no early stopping: the validation sets are too small for it."""
     return {
         "preparation.image_size": image_size,
         "batch_size": batch_size,
@@ -89,7 +89,7 @@ BUDGETS: Mapping[str, RealBudget] = {
 
 
 def chosen_budget(name: str, *, folds: int | None, seeds: int | None) -> RealBudget:
-    """The budget of that name, with other numbers of folds and seeds where they are given.
+    """The budget of that name, with the given numbers of folds and seeds.
 
     Raises:
       ConfigError: an unknown name, fewer than two folds, or no seed.

@@ -1,4 +1,4 @@
-"""The stages of the chain: drawn slices, segmenters, masks, classifiers; each goes on where it stopped."""
+"""The stages: pretraining on drawn slices, segmenters, masks, classifiers. Each can be resumed."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -34,27 +34,27 @@ from mgajax.progress import say
 from mgajax.training.tasks import TaskName
 
 FOLD_SEED = 0
-"""Folds are the same for all seeds: what differs between seeds is the training."""
+"""The folds are the same for all seeds; only training differs between seeds."""
 
 MASKS = "masks of one segmenter"
 """The stage, as it is told."""
 
 FoldSets = Mapping[tuple[int, int], LearningSet]
-"""By seed and fold, what a run learns from."""
+"""The data that a run is trained on, by seed and fold."""
 
 
 class Chain:
-    """The stages of an order, each of which finds what the one before has left.
+    """The stages of an experiment; each uses the results of the one before.
 
-    Every call of a stage brings its runs to their end, and repeats no finished one.
+    Each call of a stage completes its runs and repeats no finished one.
     """
 
     def __init__(self, order: RealOrder, *, build: Build) -> None:
-        """Read the plan, build the sets, deal the people.
+        """Read the plan, build the data sets, assign patients to folds.
 
         Raises:
           ConfigError: an unusable option, plan or override.
-          DataError: a download that cannot be built, or people who cannot be dealt.
+          DataError: a download that cannot be built, or too few patients for the folds.
         """
         self.order = order
         self.budget = order.settings
@@ -81,7 +81,7 @@ class Chain:
         self.pretrained: dict[tuple[str, int], PlannedRun] = {}
 
     def _do(self, runs: Sequence[PlannedRun]) -> list[RunOutcome] | None:
-        """Bring runs to their end; None when stopped by a signal."""
+        """Complete the runs; None when stopped by a signal."""
         outcomes = run_all(runs, jobs=self.order.jobs)
         if any(outcome.status == RunStatus.STOPPED for outcome in outcomes):
             return None
@@ -89,7 +89,7 @@ class Chain:
         return outcomes
 
     def pretrain(self) -> bool:
-        """Train every network on drawn slices, once a seed; False when stopped."""
+        """Pretrain every network on drawn slices, once for each seed; False when stopped."""
         say("pretraining on drawn slices")
         place = self.sets.drawn_set(self.budget.drawn)
         data = LearningSet(place, self.sets.table(place).fingerprint)
@@ -117,7 +117,7 @@ class Chain:
         return True
 
     def _learning_networks(self) -> dict[str, ConfigDict]:
-        """The networks that have real slices to learn from."""
+        """The networks for which there are real slices to train on."""
         steps = {"lesions": self.segmenters, "slices": self.classifiers}
         return {
             name: config
@@ -127,7 +127,7 @@ class Chain:
         }
 
     def segment(self) -> FoldedRuns | None:
-        """Train the segmenters on the folds of the annotated slices; None when stopped."""
+        """Train the segmenters on all folds of the annotated slices; None when stopped."""
         if "lesions" not in self.tables:
             return {}
         say("step 1: segmenters on annotated slices")
@@ -139,13 +139,13 @@ class Chain:
         )
 
     def guided_sets(self, segmenters: FoldedRuns) -> FoldSets:
-        """The classification set of every seed and fold, with the masks that guide it.
+        """The classification set of every seed and fold, with the masks for mask guidance.
 
-        The segmenter of a fold has never seen the people whom that fold judges. A seed whose segmenter
-        failed has no sets: its classifiers would learn under other masks than the others'.
+        The segmenter of a fold was not trained on the fold's test patients. A seed whose segmenter
+        failed has no sets, since its classifiers would get other masks than those of the other seeds.
 
         Raises:
-          TrainingError: stopped by a signal; the same call goes on.
+          TrainingError: stopped by a signal; the same call resumes.
         """
         guide = self._guide(segmenters)
         place = self.sets.slice_set()
@@ -168,7 +168,7 @@ class Chain:
         return sets
 
     def _guide(self, segmenters: FoldedRuns) -> dict[int, Sequence[PlannedRun]]:
-        """By seed the folds' runs of the segmenter that writes masks, the pretrained ones if any."""
+        """By seed, the folds' runs of the segmenter that predicts masks; pretrained ones if any."""
         by_start = {
             arm.start: runs
             for arm, runs in segmenters.items()
@@ -177,7 +177,7 @@ class Chain:
         return dict(by_start.get(Start.DRAWN) or by_start.get(Start.RANDOM) or {})
 
     def _predict_masks(self, run: PlannedRun, place: Path) -> Path:
-        """The slices at `place` with the masks of a segmenter's run."""
+        """The slices at `place` with masks predicted by a segmenter's run."""
         say(f"masks by {run.title}")
         out = run.folder / f"masks-{self.sets.table(place).fingerprint[:12]}"
         began = time.monotonic()
@@ -196,7 +196,7 @@ class Chain:
         return masked
 
     def classify(self, sets: FoldSets) -> FoldedRuns | None:
-        """Train the classifiers on the folds of the slices; None when stopped."""
+        """Train the classifiers on all folds of the slices; None when stopped."""
         say("step 2: classifiers")
         return self._train_folds(self.classifiers, sets)
 
@@ -211,9 +211,9 @@ class Chain:
         return LearningSet(table.directory, table.fingerprint, split)
 
     def _train_folds(self, networks: Mapping[str, ConfigDict], sets: FoldSets) -> FoldedRuns | None:
-        """Every network from both starts, by seed and fold; None when stopped.
+        """Train every network from both starts, by seed and fold; None when stopped.
 
-        Seeds go first, so that all arms have some folds early.
+        The outer loop is over seeds and folds, so that all arms have finished folds early.
         """
         labels, runs = labels_of(networks), list[FoldRun]()
         for (seed, fold), data in sets.items():

@@ -1,4 +1,4 @@
-"""Step 2 on people whom the networks never saw, beside what the source alone tells."""
+"""Step 2 on test patients: every classifier, beside a baseline that knows only the source."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -37,7 +37,7 @@ OUTSIDE = "COVID-19: the outside set"
 LESIONS = "Attention on annotated lesions"
 PROBABILITIES = "Calibration"
 ALONE = "the source alone"
-"""The baseline's name."""
+"""Name of the baseline."""
 
 PERFORMANCE: Metrics = {
     key: BINARY[key] for key in ("covid_vs_rest.accuracy", "covid_vs_rest.roc_auc")
@@ -45,10 +45,10 @@ PERFORMANCE: Metrics = {
 AUC = "covid_vs_rest.roc_auc"
 
 ByNetwork = Mapping[str, Mapping[int, Predictions]]
-"""By name of an arm and seed, one table of predictions."""
+"""A table of predictions by the arm's name and seed."""
 
 Elsewhere = Callable[[PlannedRun], Predictions]
-"""A run's predictions of the outside set."""
+"""A run's predictions for the outside set."""
 
 
 def examine_classifiers(
@@ -63,13 +63,13 @@ def examine_classifiers(
 
     Args:
       runs: of classifiers, finished and evaluated.
-      table: of the slices that they judge.
+      table: of the slices that they classify.
       folds: with the split `slices`.
-      elsewhere: gives predictions of the outside set; None where there is none.
+      elsewhere: gives a run's predictions for the outside set; None where there is no such set.
       out: gets the figures.
 
     Raises:
-      DataError: evaluations that cannot be read, or of unlike slices.
+      DataError: evaluations that cannot be read, or that cover different slices.
     """
     whole = {arm: by_seed for arm, by_seed in runs.items() if by_seed}
     if not whole:
@@ -105,10 +105,10 @@ def examine_classifiers(
 
 
 def source_alone(table: SliceTable, folds: Sequence[Fold]) -> Predictions:
-    """Each slice's class as its source's share of classes among those who are not judged with it.
+    """A baseline: predict a slice's class by the class shares of its source outside the test set.
 
-    Shares are counted with one slice of each class of the fold beside those that are there, so that no
-    source is certain.
+    One slice of each class in the fold is added to the counts of every source, so that no probability
+    is 0 or 1.
     """
     parts = []
     for fold in folds:
@@ -128,7 +128,7 @@ def source_alone(table: SliceTable, folds: Sequence[Fold]) -> Predictions:
 
 
 def _shares(table: SliceTable, split: Split) -> np.ndarray:
-    """Of every slice the share of each class in its source, over train and validation, `[n, k]`."""
+    """For every slice, the share of each class in its source in training and validation sets, `[n, k]`."""
     known = np.concatenate([split.indices("train"), split.indices("validation")])
     present = np.isin(np.arange(len(CLASS_NAMES)), table.labels[known])
     sources, codes = np.unique(table.sources, return_inverse=True)
@@ -139,7 +139,7 @@ def _shares(table: SliceTable, split: Split) -> np.ndarray:
 
 
 def replicates_of(judged: ByNetwork, *, unit: JudgedUnit = "slices") -> ByArm:
-    """Every metric of each table, on resamples of people that all share."""
+    """Every metric of each table, on the same resamples of patients for all."""
     flat = {
         f"{name}/{seed}": predictions
         for name, by_seed in judged.items()
@@ -157,7 +157,7 @@ def _attends(by_seed: Mapping[int, Replicates]) -> bool:
 
 
 def _contrasts(arms: Sequence[Arm], replicates: ByArm) -> list[Measurement]:
-    """The gain of drawn slices; each network against the others that start alike, and the source."""
+    """The gain of pretraining; each network against the others of the same start, and the source."""
     rows = gain_rows(arms, replicates, table=GAIN, metrics=PERFORMANCE)
     for start in Start:
         alike = [arm for arm in arms if arm.start is start]
@@ -173,7 +173,7 @@ def _contrasts(arms: Sequence[Arm], replicates: ByArm) -> list[Measurement]:
 
 
 def _within_sources(judged: ByNetwork) -> list[Measurement]:
-    """ROC AUC among the slices of one source, of sources with people enough of both kinds."""
+    """ROC AUC within each source that has enough patients with and without COVID-19."""
     first = next(iter(next(iter(judged.values())).values()))
     rows = []
     for source in np.unique(first.sources).tolist():
@@ -197,7 +197,7 @@ def _within_sources(judged: ByNetwork) -> list[Measurement]:
 
 
 def _calibration(runs: FoldedRuns) -> list[Measurement]:
-    """Each arm as it is, and after the temperature that its own validation people ask for."""
+    """Each arm before and after scaling by the temperature fitted on its validation patients."""
     scaled: dict[str, dict[int, Predictions]] = {}
     for arm, by_seed in runs.items():
         for seed, folds in by_seed.items():
@@ -219,7 +219,7 @@ def _calibration(runs: FoldedRuns) -> list[Measurement]:
 
 
 def _outside(runs: FoldedRuns, elsewhere: Elsewhere) -> list[Measurement]:
-    """Each arm on the outside set: the mean over the networks of its folds."""
+    """Each arm on the outside set: mean over the networks of its folds."""
     judged = {
         f"{arm.name}/{seed}/{fold}": elsewhere(run)
         for arm, by_seed in runs.items()

@@ -1,4 +1,4 @@
-"""What was trained, and what it cost."""
+"""Size and cost of the trained networks."""
 
 import json
 import statistics
@@ -16,7 +16,7 @@ TABLE = "What was trained, a run"
 def cost_rows(
     arms: Iterable[tuple[Arm, Mapping[int, Sequence[PlannedRun]]]],
 ) -> list[Measurement]:
-    """Of each arm its parameters, pixels, batch, steps, mean seconds and highest memory."""
+    """Parameters, pixels, batch size, steps, mean seconds and highest peak memory of each arm."""
     rows = []
     for arm, by_seed in arms:
         runs = [run for folds in by_seed.values() for run in folds]
@@ -48,7 +48,7 @@ def cost_rows(
 
 
 def parameters(run: PlannedRun) -> int | None:
-    """How many a run's network has, as its `parameters.txt` counts them; None where it is lost."""
+    """Number of parameters of a run's network, from its `parameters.txt`; None where that is missing."""
     try:
         last = (run.folder / PARAMETERS_FILE).read_text(encoding="utf-8").splitlines()[-1]
         return int(last.split(" ")[0].replace(",", ""))

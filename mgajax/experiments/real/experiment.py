@@ -1,4 +1,4 @@
-"""`mgajax experiment real` from its order to its results."""
+"""`mgajax experiment real` from its settings to its results."""
 
 from collections.abc import Sequence
 
@@ -23,18 +23,18 @@ TITLE = "Both steps on slices of people whom no network saw"
 def run_real(order: RealOrder, *, build: Build) -> ExperimentResults | None:
     """Do all stages, then measure, and write the results into the order's folder.
 
-    The same call goes on where it was stopped, and repeats no finished run.
+    The same call resumes where it was stopped, and repeats no finished run.
 
     Args:
-      order: what is asked for.
-      build: makes a data set, see `sets.Build`.
+      order: the settings of the experiment.
+      build: builds a data set, see `sets.Build`.
 
     Returns:
       None when stopped by a signal.
 
     Raises:
       ConfigError: an unusable option, plan or override.
-      DataError: data that cannot be built or read, or people who cannot be dealt.
+      DataError: data that cannot be built or read, or too few patients for the folds.
       TrainingError: stopped while predicting masks.
     """
     if order.jobs < 1:
@@ -80,7 +80,7 @@ def _data(order: RealOrder, chain: Chain) -> dict[str, object]:
 def _examine(
     chain: Chain, segmenters: FoldedRuns, classifiers: FoldedRuns, *, outside: OutsideSet | None
 ) -> StudyResults:
-    """What both steps found, in one."""
+    """The results of both steps together."""
     out = chain.order.workdir
     parts = []
     if segmenters:
@@ -111,7 +111,7 @@ def _examine(
 
 
 def _notes(chain: Chain) -> Sequence[str]:
-    """Who was judged, and what these numbers cannot say."""
+    """The test patients, and the limits of these numbers."""
     budget = chain.budget
     judged = [
         f"{_count_tested(chain, name)} of {len(np.unique(table.sources))} sources ({name})"

@@ -1,4 +1,4 @@
-"""People dealt into folds, in all data sets at once: whoever is judged in one trains in none."""
+"""Cross-validation over the patients of all data sets: a fold's test patients train in none of them."""
 
 import hashlib
 from collections.abc import Mapping
@@ -16,16 +16,16 @@ from mgajax.evaluation.intervals import MIN_CLUSTERS
 from mgajax.schema import CLASS_NAMES, ONE_PERSON
 
 LEAST_PEOPLE = MIN_CLUSTERS
-"""A class of fewer people is no class: there is no interval for it, and folds would lack it."""
+"""The fewest patients of a usable class: fewer give no interval, and some folds lack the class."""
 
 
 @dataclass(frozen=True)
 class Fold:
-    """Who trains, validates and is judged in one fold.
+    """The training, validation and test patients of one fold.
 
     Attributes:
       number: from 0.
-      splits: by name of a data set; a person is in the same part of all of them.
+      splits: by name of a data set; a patient is in the same part in all data sets.
     """
 
     number: int
@@ -39,19 +39,20 @@ def deal_folds(
     folds: int,
     seed: int,
 ) -> list[Fold]:
-    """Deal the people of several data sets, balanced by class and source in each of them.
+    """Assign the patients of several data sets to folds, balanced by class and source in each set.
 
-    Over all folds each person is judged once. Table 2's share of the others' slices validates.
+    Each patient is a test patient in exactly one fold. Of the other slices, the share of Table 2 is for
+    validation.
 
     Args:
       tables: by name.
-      used: the rows of each that take part; the others are in no part.
-      folds: how many.
-      seed: chooses among the ways to deal.
+      used: the rows of each table that are used; the others are in no part.
+      folds: number of folds.
+      seed: of the assignment.
 
     Raises:
       ConfigError: fewer than two folds.
-      DataError: fewer people than folds, or no row is used.
+      DataError: fewer patients than folds, or no row is used.
     """
     joint = _join_tables({name: table.select(used[name]) for name, table in tables.items()})
     ends = np.cumsum([int(used[name].sum()) for name in tables])
@@ -69,7 +70,7 @@ def deal_folds(
 
 
 def _join_tables(tables: Mapping[str, SliceColumns]) -> SliceColumns:
-    """One table of all; a source counts for itself in each set, so that each is dealt evenly."""
+    """One table of all sets. The sources of each set stay apart, so that each set is balanced."""
     return SliceColumns(
         labels=np.concatenate([table.labels for table in tables.values()]),
         patients=_people(np.concatenate([table.patients for table in tables.values()])),
@@ -81,7 +82,7 @@ def _join_tables(tables: Mapping[str, SliceColumns]) -> SliceColumns:
 
 
 def _people(patients: np.ndarray) -> np.ndarray:
-    """Patient ids; all of a source are one where one set does not tell its people apart."""
+    """Patient ids; all of a source are one if some set does not tell its patients apart."""
     keys = patient_keys(patients)
     sources = np.array([key.partition("/")[0] for key in keys], np.str_)
     untold = [key.partition("/")[0] for key in set(keys) if key.endswith(f"/{ONE_PERSON}")]
@@ -91,7 +92,7 @@ def _people(patients: np.ndarray) -> np.ndarray:
 def usable_classes(
     table: SliceColumns, *, least: int = LEAST_PEOPLE
 ) -> tuple[Bool[np.ndarray, "n"], list[str]]:
-    """The rows whose class has people enough, and a sentence for each class that has not."""
+    """The rows of classes with enough patients, and a note for each class with too few."""
     used, notes = np.ones(len(table), bool), []
     for label, name in enumerate(CLASS_NAMES):
         of_class = table.labels == label
@@ -106,7 +107,7 @@ def usable_classes(
 
 
 def written_split(table: SliceTable, split: Split, *, name: str, folder: Path) -> Path:
-    """The CSV of a split, under a name that says what is in it: equal splits are one file."""
+    """The CSV of a split. Its name contains a hash of its content, so equal splits share a file."""
     digest = hashlib.sha256(split.assignment.tobytes())
     digest.update("\n".join(table.file_names.tolist()).encode())
     path = folder / f"{name}-{digest.hexdigest()[:12]}.csv"

@@ -1,4 +1,4 @@
-"""What pretraining on drawn slices is worth."""
+"""The gain of pretraining on drawn slices."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,7 +12,7 @@ from mgajax.reporting.tables.measurements import Measurement
 def gain_rows(
     arms: Sequence[Arm], replicates: ByArm, *, table: str, metrics: Metrics
 ) -> list[Measurement]:
-    """Drawn slices minus random weights, a row a network and metric."""
+    """Pretrained on drawn slices minus random weights: a row for each network and metric."""
     rows = []
     for arm in arms:
         random = replace(arm, start=Start.RANDOM)

@@ -1,4 +1,4 @@
-"""What is asked of `mgajax experiment real`, and how the command line asks for it."""
+"""The settings of `mgajax experiment real`, and the command line that gives them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,19 +14,19 @@ GUIDE = "hmsanet"
 
 @dataclass(frozen=True, kw_only=True)
 class RealOrder:
-    """What is asked for.
+    """The settings of the experiment.
 
     Attributes:
       workdir: gets the results.
       runs: gets runs and data sets; None: `runs` in `workdir`.
-      slices: the download of the classification set; None: none.
-      lesions: the download of the annotated pairs; None: none. Where both are None, slices are drawn.
-      outside: a set of another hospital to judge the classifiers by; None: none.
+      slices: download of the classification set; None: no such set.
+      lesions: download of the annotated pairs; None: no such set. If both are None, slices are drawn.
+      outside: another hospital's set on which classifiers are evaluated; None: no such set.
       budget: one of `budgets.BUDGETS`.
       folds, seeds: how many; None: the budget's.
-      segmenter: the network whose masks guide the classifiers.
+      segmenter: the network that predicts the masks for the classifiers.
       jobs: runs at a time.
-      plan: another file of networks.
+      plan: a file of networks in place of the shipped one.
       overrides: `--config.NETWORK.key=value`.
     """
 
@@ -45,12 +45,12 @@ class RealOrder:
 
     @property
     def folder(self) -> Path:
-        """Where runs, splits and data sets lie; the same from wherever it is named."""
+        """The absolute folder of runs, splits and data sets."""
         return (self.runs or self.workdir / "runs").resolve()
 
     @property
     def settings(self) -> RealBudget:
-        """The budget, with the folds and seeds that were asked for.
+        """The budget with the chosen numbers of folds and seeds.
 
         Raises:
           ConfigError: an unknown budget, or too few folds or seeds.
@@ -63,7 +63,7 @@ class RealOrder:
         return self.plan or Path(PLAN)
 
     def command(self) -> str:
-        """The command line that asks for the same."""
+        """The command line with the same settings."""
         options: dict[str, Any] = {
             "slices": self.slices,
             "lesions": self.lesions,

@@ -1,4 +1,4 @@
-"""Another hospital's slices, by which every classifier is judged."""
+"""External test set: slices of another hospital, on which every classifier is evaluated."""
 
 import hashlib
 import time
@@ -16,29 +16,29 @@ from mgajax.experiments.plan import PlannedRun
 from mgajax.experiments.real.stage_times import SUFFIX, StageTimes
 
 STAGE = "one classifier on the outside set"
-"""As it is told."""
+"""Name of the stage in the results."""
 
 
 class OutsideSet:
-    """The set, prepared once for all runs that prepare their slices alike."""
+    """The external set, prepared once for all runs with the same preparation."""
 
     def __init__(self, place: Path, *, times: StageTimes) -> None:
-        """Name the results by what lies at the place.
+        """Name the results by a hash of the set's files.
 
         Args:
           place: as `mgajax evaluate --data` takes it.
-          times: gets what evaluating took.
+          times: gets the seconds of evaluating.
         """
         self.times = times
         self.name = f"outside-{_digest(place)}"
         self.data = JudgingData(place, SetOptions(name=self.name))
 
     def predictions(self, run: PlannedRun) -> Predictions:
-        """A run's predictions of the set, made where they are not there.
+        """A run's predictions for the set; computed if they are missing.
 
         Raises:
           DataError: the set cannot be read.
-          LeakageError: people of the set trained the run.
+          LeakageError: the run was trained on patients of the set.
         """
         kept = run.folder / f"{self.name}{SUFFIX}"
         self.times.count(STAGE, kept)
@@ -54,7 +54,7 @@ class OutsideSet:
 
 
 def _digest(place: Path) -> str:
-    """Of where a set lies, and of its files' names and sizes: results of other files are others."""
+    """Hash of the paths and sizes of a set's files, so that results of other files get another name."""
     paths = sorted(path for path in place.rglob("*") if path.is_file()) or [place]
     lines = [f"{path.resolve()} {path.stat().st_size}" for path in paths if path.exists()]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]

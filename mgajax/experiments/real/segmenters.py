@@ -1,4 +1,4 @@
-"""Step 1 on people whom the networks never saw: pooled and by source, and what drawn slices gain."""
+"""Step 1 on test patients: scores pooled, by source and by slice, and the gain of pretraining."""
 
 import itertools
 import statistics
@@ -41,10 +41,10 @@ GAIN = "Lesions: drawn slices minus random weights"
 AHEAD = "Lesions: differences of networks"
 STEPS = "Steps until a validation Dice of 0.3"
 REACHED = 0.3
-"""The validation Dice that tells when a segmenter has left "no lesion anywhere"."""
+"""The validation Dice from which on a segmenter counts as finding lesions at all."""
 
 POINTS = 12
-"""Of a learning curve."""
+"""Number of points of a learning curve."""
 
 
 def examine_segmenters(runs: FoldedRuns, *, out: Path) -> StudyResults:
@@ -55,7 +55,7 @@ def examine_segmenters(runs: FoldedRuns, *, out: Path) -> StudyResults:
       out: gets the figures.
 
     Raises:
-      DataError: evaluations that cannot be read, or of unlike slices.
+      DataError: evaluations that cannot be read, or that cover different slices.
     """
     joined = {
         arm: {seed: joined_folds(folds) for seed, folds in by_seed.items()}
@@ -91,10 +91,10 @@ def examine_segmenters(runs: FoldedRuns, *, out: Path) -> StudyResults:
 
 
 def joined_folds(folds: Sequence[PlannedRun]) -> StoredEvaluation:
-    """The evaluations of all folds as one, its slices sorted by name.
+    """The evaluations of all folds joined, with slices sorted by name.
 
     Raises:
-      DataError: one cannot be read, or a slice is judged in two.
+      DataError: one cannot be read, or two folds evaluate the same slice.
     """
     parts = [read_evaluation(run.folder) for run in folds]
     names = np.concatenate([part.file_names for part in parts])
@@ -121,11 +121,11 @@ def joined_folds(folds: Sequence[PlannedRun]) -> StoredEvaluation:
 
 
 def lesion_replicates(evaluation: StoredEvaluation) -> Replicates:
-    """Every score as it is and on resamples of people, each source keeping its number of them.
+    """Every score on the original data and on resamples of patients, stratified by source.
 
     Returns:
-      Metrics by `GROUP.BLOCK.SCORE`, the group `all` or a source, as `all.pooled.dice`, over slices
-      with a lesion; and `healthy.marked` and `healthy.area`, shares over the others.
+      Metrics by `GROUP.BLOCK.SCORE`, such as `all.pooled.dice`, over slices with a lesion; GROUP is
+      `all` or a source. For slices without a lesion, the shares `healthy.marked` and `healthy.area`.
     """
     sources, codes = np.unique(evaluation.sources, return_inverse=True)
     clusters = make_clusters(evaluation.patients, codes, class_names=tuple(sources.tolist()))
@@ -156,7 +156,7 @@ def _healthy_replicates(
     member: Int[np.ndarray, "n"],
     drawn: Int[np.ndarray, "r c"],
 ) -> Replicates:
-    """Among slices without a lesion, the share with a predicted one, and of predicted pixels."""
+    """On slices without a lesion: the share of slices and of pixels where a lesion is predicted."""
     if not healthy.any():
         return Replicates({}, {})
     counts, people = evaluation.counts.select(healthy), len(np.unique(member[healthy]))
@@ -182,7 +182,7 @@ def _check_same_slices(joined: Mapping[Arm, Mapping[int, StoredEvaluation]]) -> 
 
 
 def _differences(arms: Sequence[Arm], replicates: ByArm, metrics: Metrics) -> list[Measurement]:
-    """The first network minus each other one that starts alike."""
+    """The first network minus each other network with the same start."""
     rows = []
     for start in Start:
         alike = [arm for arm in arms if arm.start is start]
@@ -194,7 +194,7 @@ def _differences(arms: Sequence[Arm], replicates: ByArm, metrics: Metrics) -> li
 
 
 def _steps_until(arm: Arm, by_seed: Mapping[int, Sequence[PlannedRun]]) -> Measurement:
-    """The median over all runs of the step that reached it; no number where most never did."""
+    """Median over all runs of the first step with that Dice; no number if most runs never reached it."""
     steps = {seed: [first_step(run) for run in folds] for seed, folds in by_seed.items()}
     every = [step for of_seed in steps.values() for step in of_seed]
     reached = sum(np.isfinite(every))
@@ -212,7 +212,7 @@ def _steps_until(arm: Arm, by_seed: Mapping[int, Sequence[PlannedRun]]) -> Measu
 
 
 def first_step(run: PlannedRun) -> float:
-    """The first step whose validation Dice is `REACHED`; infinite where none is."""
+    """The first step with a validation Dice of at least `REACHED`; infinite if there is none."""
     reached = (step for step, dice in validation_dice(run).items() if dice >= REACHED)
     return float(next(reached, np.inf))
 
@@ -226,9 +226,9 @@ def validation_dice(run: PlannedRun) -> dict[int, float]:
 
 
 def learning_curves(runs: FoldedRuns, *, path: Path) -> Path:
-    """Validation Dice by step, a panel a network, its starts beside each other.
+    """Draw validation Dice by step: a panel for each network, a curve for each start.
 
-    Epochs of unlike folds end at unlike steps: between them a run's curve is taken as straight.
+    Folds of different size validate at different steps, so curves are interpolated linearly.
     """
     curves: dict[str, dict[str, dict[float, Measurement]]] = {}
     for arm, by_seed in runs.items():
@@ -244,7 +244,7 @@ def learning_curves(runs: FoldedRuns, *, path: Path) -> Path:
 
 
 def _curve(by_seed: Mapping[int, Sequence[PlannedRun]]) -> dict[float, Measurement]:
-    """The mean over folds, of each seed and of all, at steps that every run has reached."""
+    """Mean over folds for each seed and for all, at steps that every run reached."""
     dice = {seed: [validation_dice(run) for run in folds] for seed, folds in by_seed.items()}
     every = [curve for folds in dice.values() for curve in folds]
     first, last = max(map(min, every)), min(map(max, every))

@@ -1,4 +1,4 @@
-"""The data sets of the chain: real ones built from downloads, or drawn ones in their place."""
+"""The data sets of the experiment: real ones built from downloads, or drawn ones instead."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -17,21 +17,21 @@ from mgajax.schema import MASK_ORIGINS, NORMAL
 SLICES, LESIONS, DRAWN = "covid_ct_slices", "covid_ct_lesions", "ct_phantom"
 
 Build = Callable[..., Path]
-"""`build(name, data_dir=..., **options)`: the folder of a data set with these options, built once; real
-ones take `manual_dir`."""
+"""`build(name, data_dir=..., **options)`: builds a set once, gives its folder; real sets need
+`manual_dir`."""
 
 
 @dataclass
 class RealSets:
-    """What is learned from.
+    """The data sets that networks are trained and tested on.
 
     Attributes:
-      slices: the download of the classification set; None: step 2 has no slices.
-      lesions: the download of the annotated pairs; None: step 1 has none.
-      build: makes a data set.
+      slices: download of the classification set; None: step 2 has no slices.
+      lesions: download of the annotated pairs; None: step 1 has none.
+      build: builds a data set.
       folder: gets built sets.
-      stand_in: options of the drawn set that is both, where no download is given.
-      times: gets what building took.
+      stand_in: options of the drawn set that stands in for both where no download is given.
+      times: gets the seconds of building.
     """
 
     slices: Path | None
@@ -48,7 +48,7 @@ class RealSets:
         return self.slices is None and self.lesions is None
 
     def slice_set(self, *, masks: Path | None = None) -> Path | None:
-        """The classification set; with the masks of a folder, for slices that have no annotated one."""
+        """The classification set; `masks` is a folder of masks for slices without an annotated one."""
         options = {"masks": str(masks)} if masks is not None else {}
         if self.are_drawn:
             return self._build(DRAWN, **self.stand_in, **options)
@@ -66,11 +66,11 @@ class RealSets:
         return self._build(LESIONS, manual_dir=self.lesions, **healthy)
 
     def drawn_set(self, options: Mapping[str, Any]) -> Path:
-        """A drawn set to be pretrained on."""
+        """A drawn set for pretraining."""
         return self._build(DRAWN, **options)
 
     def _build(self, name: str, **options: Any) -> Path:
-        """A data set; its files tell whether this call has made it."""
+        """Build a data set; the date of its files tells whether this call built it."""
         began = time.time()
         place = self.build(name, data_dir=self.folder, **options)
         stage = f"building {name}{' with predicted masks' if 'masks' in options else ''}"
@@ -87,7 +87,7 @@ class RealSets:
         return self._tables[place]
 
     def tables(self) -> dict[str, SliceTable]:
-        """The columns of the sets that there are, by `slices` and `lesions`."""
+        """The columns of the available sets, by the names `slices` and `lesions`."""
         places = {"slices": self.slice_set(), "lesions": self.lesion_set()}
         return {name: self.table(place) for name, place in places.items() if place is not None}
 
@@ -95,9 +95,10 @@ class RealSets:
 def used_rows(
     tables: Mapping[str, SliceTable],
 ) -> tuple[dict[str, Bool[np.ndarray, "_"]], list[str]]:
-    """The rows that take part, and why others do not.
+    """The rows that are used, and notes on why others are not.
 
-    Of the slices those whose class has people enough; of the lesions annotated and Normal ones.
+    Of the classification set: slices of classes with enough patients. Of the lesion set: annotated and
+    Normal slices.
     """
     used: dict[str, Bool[np.ndarray, "_"]] = {}
     notes: list[str] = []

@@ -1,4 +1,4 @@
-"""How long the stages beside training took: kept beside what they made, so that a later call tells it."""
+"""Durations of the stages other than training, stored beside their results for later calls."""
 
 import json
 import statistics
@@ -12,28 +12,28 @@ TABLE = "What the other stages took"
 
 
 class StageTimes:
-    """Each stage, and the files that keep its seconds."""
+    """The stages, and the files with their seconds."""
 
     def __init__(self) -> None:
-        """Begin without any."""
+        """Start without stages."""
         self._kept: dict[str, dict[Path, None]] = {}
 
     def count(self, stage: str, kept: Path) -> None:
-        """Count one doing of a stage, now or in an earlier call.
+        """Count one execution of a stage, now or in an earlier call.
 
         Args:
-          stage: as it is told.
+          stage: its name in the results.
           kept: the file of its seconds, if they were measured.
         """
         self._kept.setdefault(stage, {})[kept] = None
 
     def add(self, stage: str, kept: Path, *, seconds: float, goes_on: bool = False) -> None:
-        """Count one doing of a stage, and keep what it took now.
+        """Count one execution of a stage, and store its seconds.
 
         Args:
           stage, kept: see `count`.
           seconds: of this call.
-          goes_on: an earlier call had begun it; where that was not measured, the whole is unknown.
+          goes_on: an earlier call started it; if that one was not measured, the total is unknown.
         """
         self.count(stage, kept)
         before = read_seconds(kept) if goes_on else 0.0
@@ -41,7 +41,7 @@ class StageTimes:
             write_json({"seconds": before + seconds}, kept)
 
     def rows(self) -> list[Measurement]:
-        """Of each stage how often it was done, and the mean and the sum of its seconds."""
+        """How often each stage was executed, with mean and sum of its seconds."""
         rows = []
         for stage, files in self._kept.items():
             seconds = [took for kept in files if (took := read_seconds(kept)) is not None]
@@ -60,7 +60,7 @@ class StageTimes:
 
 
 def read_seconds(kept: Path) -> float | None:
-    """What a file keeps; None where there is none."""
+    """The seconds in a file; None without such a file."""
     try:
         return float(json.loads(kept.read_text(encoding="utf-8"))["seconds"])
     except (OSError, ValueError, KeyError, TypeError):
