@@ -24,6 +24,7 @@ from mgajax.experiments.real import chain as stages
 from mgajax.experiments.real.classifiers import ALONE, source_alone
 from mgajax.experiments.real.experiment import run_real
 from mgajax.experiments.real.folds import deal_folds
+from mgajax.experiments.real.model_card import card_page
 from mgajax.experiments.real.order import RealOrder
 from mgajax.experiments.real.sets import RealSets
 from mgajax.files import write_csv, write_json, write_text
@@ -245,6 +246,11 @@ def test_both_steps_are_judged_by_people_whom_nobody_saw(
     assert stages_of_first["masks of one segmenter", "Seconds"] > 0
     assert "--budget smoke --seeds 2" in results["command"]
     assert any("each person is judged once a seed" in note for note in results["notes"])
+
+    card = (order.workdir / "model_card.md").read_text()
+    assert card.rstrip("\n") == card_page(results), "from what is committed, and nothing beside it"
+    assert results["sets"]["slices"]["all"]["slices"] == len(pretended.table)
+    assert not any(patient in card for patient in pretended.table.patients)
 
     before = len(pretended.done)
     again = run_real(order, build=build)

@@ -266,12 +266,17 @@ def _note(chosen: Sequence[ChosenSlices]) -> str:
     origins = np.concatenate([slices.origins for slices in chosen])
     if not len(origins):
         return "Attributions: no test slice has a lesion under the masks of every seed."
-    counts = [int((origins == origin).sum()) for origin in MASK_ORIGINS[1:]]
+    annotated, predicted = (int((origins == origin).sum()) for origin in MASK_ORIGINS[1:])
     titles = " and ".join(METHODS[method].title for method in CHOSEN)
-    return (
+    note = (
         f"Attributions ({titles}, against a black picture): evidence for the true class on "
         f"{len(origins)} test slices with a lesion, at most {SLICES} a fold, chosen by seed {SEED}, the "
-        f"same for all networks and seeds. {counts[0]} of their masks are annotated, {counts[1]} "
-        "predicted by step 1, in a table of their own: these are no truth, and MGA learned from "
-        "masks like them."
+        f"same for all networks and seeds. {annotated} of their masks are annotated, {predicted} "
+        "predicted by step 1"
+    )
+    if not predicted:
+        return f"{note}."
+    return (
+        f"{note}, which are in a table of their own: they are no truth, and MGA learned from masks "
+        "like them."
     )

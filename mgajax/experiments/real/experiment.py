@@ -1,6 +1,7 @@
 """`mgajax experiment real` from its settings to its results."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,12 +11,15 @@ from mgajax.experiments.real.arms import FoldedRuns
 from mgajax.experiments.real.attributions import examine_attributions
 from mgajax.experiments.real.chain import Chain
 from mgajax.experiments.real.classifiers import examine_classifiers
+from mgajax.experiments.real.contents import count_sets, describe_design
 from mgajax.experiments.real.costs import cost_rows
+from mgajax.experiments.real.model_card import CARD_FILE, card_page
 from mgajax.experiments.real.order import NAME, RealOrder
 from mgajax.experiments.real.outside import OutsideSet
 from mgajax.experiments.real.segmenters import examine_segmenters
 from mgajax.experiments.real.sets import Build
 from mgajax.experiments.study import StudyResults
+from mgajax.files import write_text
 
 TITLE = "Both steps on slices of people whom no network saw"
 
@@ -65,7 +69,12 @@ def run_real(order: RealOrder, *, build: Build) -> ExperimentResults | None:
         "plan": str(order.plan_file),
         "budget": order.budget,
         "data": _data(order, chain),
+        "design": describe_design(chain),
+        "sets": count_sets(chain),
     }
+    rows = [row.to_json() for row in found.rows]
+    card = card_page({**about, "rows": rows, "notes": found.notes})
+    found = replace(found, files=[write_text(card, order.workdir / CARD_FILE)])
     return write_files(about, found, chain.outcomes, out=order.workdir)
 
 

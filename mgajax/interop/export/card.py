@@ -11,11 +11,11 @@ from mgajax import models
 from mgajax.config import CONFIG_FILE
 from mgajax.evaluation.evaluation_report import EVALUATION_FOLDER
 from mgajax.interop.export.comparison import Artefact
-from mgajax.interop.export.metadata import NOTICE
 from mgajax.interop.formats import FORMATS
 from mgajax.interop.network import Network
 from mgajax.reporting.html.blocks import Block, Code, Section, Table
 from mgajax.reporting.html.markdown import as_markdown
+from mgajax.reporting.tables.limits import LIMITS, NOTICE
 from mgajax.reporting.tables.metrics_tables import metrics_table, segmentation_table
 from mgajax.schema import CLASS_NAMES, SPLITS
 from mgajax.training.tasks import TaskName
@@ -30,15 +30,6 @@ INTENDED = {
         "guide a classifier's attention."
     ),
 }
-LIMITS = (
-    "Not for diagnosis, triage or any other decision about a patient. No regulator has seen it.",
-    "It answers to every picture, also to one that is no chest CT, of another window, or of a disease "
-    "that it has never seen. Slices must be prepared exactly as described above.",
-    "The results hold for the data named above. In sets collected from several archives the archive "
-    "often goes with the class, and a network may learn the archive: expect worse elsewhere, and look "
-    "at the results by source and at mgajax audit.",
-    "Probabilities are those of the training data's mix of classes, not of a clinic's.",
-)
 
 
 def model_card(

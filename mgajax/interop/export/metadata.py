@@ -10,13 +10,13 @@ from mgajax.config import CONFIG_FILE
 from mgajax.data.loader import IMAGE_MEAN, IMAGE_STD
 from mgajax.data.preparation import Preparation
 from mgajax.interop.network import INPUT
+from mgajax.reporting.tables.limits import NOTICE
 from mgajax.schema import CLASS_NAMES
 from mgajax.training.run_folder import SPLIT_FILE
 from mgajax.training.run_setup import CHANNELS
 from mgajax.training.tasks import TaskName
 from mgajax.training.trained import TrainedNetwork
 
-NOTICE = "Research use only. Not a medical device."
 PIXEL_CLASSES = ("other", "lesion")
 
 

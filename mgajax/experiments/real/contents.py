@@ -1,0 +1,81 @@
+"""What the results say of how they came about: the design, and what was learned from, in counts."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool
+
+from mgajax.data.preparation import Preparation
+from mgajax.data.table import SliceTable
+from mgajax.experiments.real.arms import labels_of
+from mgajax.experiments.real.chain import Chain
+from mgajax.schema import CLASS_NAMES, MASK_ORIGINS
+
+EVERY = "all"
+"""In place of a source: all of them."""
+
+Counts = Mapping[str, int]
+"""Slices, people, annotated masks, and slices of each class."""
+
+
+def describe_design(chain: Chain) -> dict[str, Any]:
+    """Folds, seeds, preparation, and what the networks began with; plain values."""
+    networks = [*chain.segmenters.values(), *chain.classifiers.values()]
+    preparation = Preparation(**networks[0].preparation)
+    drawn = chain.sets.table(chain.sets.drawn_set(chain.budget.drawn))
+    present = np.unique(
+        np.concatenate(
+            [table.labels[_taking_part(chain, name)] for name, table in chain.tables.items()]
+        )
+    )
+    labels = labels_of(chain.segmenters)
+    return {
+        "folds": chain.budget.folds,
+        "seeds": chain.budget.seeds,
+        "classes": [CLASS_NAMES[label] for label in present],
+        "guide": labels.get(chain.order.segmenter, "") if "lesions" in chain.tables else "",
+        "drawn": {
+            "slices": len(drawn),
+            "people": len(np.unique(drawn.patients)),
+            "steps": sorted({run.config.max_steps for run in chain.pretrained.values()}),
+        },
+        "stands_in": chain.sets.are_drawn,
+        "preparation": {
+            key: value for key, value in networks[0].preparation.items() if key != "image_size"
+        },
+        "preparation_version": preparation.version,
+    }
+
+
+def count_sets(chain: Chain) -> dict[str, dict[str, Counts]]:
+    """By set and source, what takes part: `drawn`, `lesions` and `slices`, as far as there are any."""
+    drawn = chain.sets.table(chain.sets.drawn_set(chain.budget.drawn))
+    counts = {"drawn": _count_sources(drawn, np.ones(len(drawn), bool))}
+    for name in ("lesions", "slices"):
+        if name in chain.tables:
+            counts[name] = _count_sources(chain.tables[name], _taking_part(chain, name))
+    return counts
+
+
+def _taking_part(chain: Chain, name: str) -> Bool[np.ndarray, "n"]:
+    """Whether a row of a set is in any part of the folds."""
+    return chain.folds[0].splits[name].assignment >= 0
+
+
+def _count_sources(table: SliceTable, used: Bool[np.ndarray, "n"]) -> dict[str, Counts]:
+    sources = np.unique(table.sources[used]).tolist()
+    rows = {source: used & (table.sources == source) for source in sources}
+    if len(sources) > 1:
+        rows[EVERY] = used
+    return {source: _count(table, members) for source, members in rows.items()}
+
+
+def _count(table: SliceTable, rows: Bool[np.ndarray, "n"]) -> Counts:
+    by_class = np.bincount(table.labels[rows], minlength=len(CLASS_NAMES)).tolist()
+    return {
+        "slices": int(rows.sum()),
+        "people": len(np.unique(table.patients[rows])),
+        "annotated masks": int((table.mask_origins[rows] == MASK_ORIGINS[1]).sum()),
+        **dict(zip(CLASS_NAMES, by_class, strict=True)),
+    }
