@@ -279,6 +279,8 @@ def test_segmenters_see_the_normal_slices_of_the_classification_set(tmp_path: Pa
 
     def build(name: str, **options: object) -> Path:
         asked.append(options)
+        (tmp_path / name).mkdir(exist_ok=True)
+        (tmp_path / name / "dataset_info.json").touch()
         return tmp_path / name
 
     places = {"slices": tmp_path / "slices", "lesions": tmp_path / "lesions"}
