@@ -173,7 +173,7 @@ def small_config(phantom: Path) -> Callable[..., ConfigDict]:
 
 @pytest.fixture(scope="session")
 def trained(small_config) -> Iterator[Path]:
-    """The folder of a classifier's finished run of six steps, for everybody to read."""
+    """The folder of a classifier's finished run of six steps; read only."""
     from mgajax.training.loop import train
 
     def make(folder: Path) -> None:
@@ -184,7 +184,7 @@ def trained(small_config) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def trained_segmenter(small_config) -> Iterator[Path]:
-    """The folder of a segmenter's finished run of three steps, for everybody to read."""
+    """The folder of a segmenter's finished run of three steps; read only."""
     from mgajax.training.loop import train
 
     def make(folder: Path) -> None:
@@ -200,7 +200,7 @@ def trained_segmenter(small_config) -> Iterator[Path]:
 
 @pytest.fixture
 def unused_port() -> int:
-    """A port of this machine that nobody listens on."""
+    """A free port of this machine."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -39,7 +39,7 @@ SIXTEEN_BIT = "cp001_12.png"
 
 
 @dataclass(frozen=True)
-class Drawn:
+class DrawnSlice:
     """One slice: its row, and how its picture is stored."""
 
     label: int
@@ -61,36 +61,38 @@ class Drawn:
         return self.file_name or self.name
 
 
-def _morozov(label: int, study: int, number: int, age: str) -> Drawn:
+def _morozov(label: int, study: int, number: int, age: str) -> DrawnSlice:
     texts = {"study_file": f"/studies/CT-0/study_{study:04}.nii.gz"}
     name = f"16_Morozov_study_{study:04}_{number}.png"
-    return Drawn(label, name, f"study_id_{study}", age, "F", "Russia", texts=texts)
+    return DrawnSlice(label, name, f"study_id_{study}", age, "F", "Russia", texts=texts)
 
 
-SLICES: tuple[Drawn, ...] = (
+SLICES: tuple[DrawnSlice, ...] = (
     *(_morozov(0, study, k, str(20 + study + k)) for study in (1, 2, 3, 4) for k in (12, 13)),
-    Drawn(
+    DrawnSlice(
         0, "6_Rahimzadeh_normal4_patient245_SR_4_IM00017.png", "patient245", "44", "M", picture="c"
     ),
-    Drawn(0, SECOND_COPY, "patient245", "44", "M", picture="c"),
-    Drawn(0, "N001_121.png", "N001", "61", "F"),
-    Drawn(0, "normal037_112.png", "normal037", "30", "M"),
-    Drawn(1, "P001_69.png", "P001", "43", "M"),
-    Drawn(1, "P001_70.png", "P001", "43", "M"),
-    Drawn(1, "P104_70.png", "P104", "69", "F"),
-    Drawn(1, "14_Jun_coronacases_case1_155.png", "case1", "-", "-", "China"),
-    Drawn(1, "14_Jun_coronacases_case2_20.png", "", "-", "-", "China"),
-    Drawn(1, "14_Jun_radiopaedia_7_85703_0_case20_4.png", "\xa074724", "-", "-", "-", (40, 24)),
-    Drawn(1, "14_Jun_radiopaedia_14_85914_0_case13_9.png", "74887", "53", "M", size=(24, 40)),
-    Drawn(
+    DrawnSlice(0, SECOND_COPY, "patient245", "44", "M", picture="c"),
+    DrawnSlice(0, "N001_121.png", "N001", "61", "F"),
+    DrawnSlice(0, "normal037_112.png", "normal037", "30", "M"),
+    DrawnSlice(1, "P001_69.png", "P001", "43", "M"),
+    DrawnSlice(1, "P001_70.png", "P001", "43", "M"),
+    DrawnSlice(1, "P104_70.png", "P104", "69", "F"),
+    DrawnSlice(1, "14_Jun_coronacases_case1_155.png", "case1", "-", "-", "China"),
+    DrawnSlice(1, "14_Jun_coronacases_case2_20.png", "", "-", "-", "China"),
+    DrawnSlice(
+        1, "14_Jun_radiopaedia_7_85703_0_case20_4.png", "\xa074724", "-", "-", "-", (40, 24)
+    ),
+    DrawnSlice(1, "14_Jun_radiopaedia_14_85914_0_case13_9.png", "74887", "53", "M", size=(24, 40)),
+    DrawnSlice(
         1, "13_Bjorke_1.png", "SIRM_Case_16", "0", "-", "Italy", texts={"Severity": "20° – “mild”"}
     ),
-    Drawn(1, "13_Bjorke_2.png", "SIRM_Case_18", "66", "M", "Italy"),
-    Drawn(1, "15_Cohen_jkms-35-e79-g001-l-d.png", "66", "-", "-", "South Korea", mode="RGB"),
-    Drawn(1, "15_Cohen_kjr-21-e24-g001-l-a.png", "63", "-", "-", "South Korea", mode="RGB"),
-    Drawn(1, "17_Zhao_kjr-p2-1.png", "Zhao_Patient 193", "-", "-", "-", (37, 29), "RGBA"),
-    Drawn(1, "17_Zhao_kjr-p2-2.png", "Zhao_Patient 196 ", "-", "-", "-", (37, 29), "RGBA"),
-    Drawn(
+    DrawnSlice(1, "13_Bjorke_2.png", "SIRM_Case_18", "66", "M", "Italy"),
+    DrawnSlice(1, "15_Cohen_jkms-35-e79-g001-l-d.png", "66", "-", "-", "South Korea", mode="RGB"),
+    DrawnSlice(1, "15_Cohen_kjr-21-e24-g001-l-a.png", "63", "-", "-", "South Korea", mode="RGB"),
+    DrawnSlice(1, "17_Zhao_kjr-p2-1.png", "Zhao_Patient 193", "-", "-", "-", (37, 29), "RGBA"),
+    DrawnSlice(1, "17_Zhao_kjr-p2-2.png", "Zhao_Patient 196 ", "-", "-", "-", (37, 29), "RGBA"),
+    DrawnSlice(
         1,
         RENAMED_ROW,
         "Zhao_Patient 7",
@@ -102,15 +104,19 @@ SLICES: tuple[Drawn, ...] = (
         file_name=RENAMED_FILE,
         texts={"Presentation": 'fever,\n"dry" cough\nafter 3 days', "Severity": "same as\nabove"},
     ),
-    Drawn(1, COLOURED, "Zhao_Patient 8", "50", "M", "China", (26, 31), "RGB", picture="colour"),
-    Drawn(1, JPEG_CALLED_PNG, "Zhao_Patient 9", "51", "F", "China", (48, 40), "RGB", kind="JPEG"),
-    Drawn(1, "6_Rahimzadeh_137covid_patient101_SR_4_IM00015.png", "patient101", "51", "F"),
+    DrawnSlice(
+        1, COLOURED, "Zhao_Patient 8", "50", "M", "China", (26, 31), "RGB", picture="colour"
+    ),
+    DrawnSlice(
+        1, JPEG_CALLED_PNG, "Zhao_Patient 9", "51", "F", "China", (48, 40), "RGB", kind="JPEG"
+    ),
+    DrawnSlice(1, "6_Rahimzadeh_137covid_patient101_SR_4_IM00015.png", "patient101", "51", "F"),
     _morozov(1, 255, 13, "33"),
-    Drawn(2, "cap001_11.png", "cap001", "62", "M"),
-    Drawn(2, "cap001_12.png", "cap001", "62", "M"),
-    Drawn(2, "cap002_3.png", "cap002", "70", "F"),
-    Drawn(2, SIXTEEN_BIT, "cp001", "55", "F", mode="I;16"),
-    Drawn(2, "cp002_7.png", "cp002", "58", "M", mode="P"),
+    DrawnSlice(2, "cap001_11.png", "cap001", "62", "M"),
+    DrawnSlice(2, "cap001_12.png", "cap001", "62", "M"),
+    DrawnSlice(2, "cap002_3.png", "cap002", "70", "F"),
+    DrawnSlice(2, SIXTEEN_BIT, "cp001", "55", "F", mode="I;16"),
+    DrawnSlice(2, "cp002_7.png", "cp002", "58", "M", mode="P"),
 )
 
 MASKS: dict[str, tuple[str, str]] = {
@@ -122,7 +128,7 @@ MASKS: dict[str, tuple[str, str]] = {
 """Slice -> its mask's file name, and how that mask codes lesions."""
 
 
-def draw(slice_: Drawn) -> np.ndarray:
+def draw(slice_: DrawnSlice) -> np.ndarray:
     """The picture's grey values, uint8 `[h, w]`: the same for the same `picture` word."""
     seed = list((slice_.picture or slice_.on_disk).encode())
     rng = np.random.default_rng(seed)
@@ -133,7 +139,7 @@ def draw(slice_: Drawn) -> np.ndarray:
     return np.where(body, np.where(lungs, 60, 170), 5) + rng.integers(0, 20, body.shape)
 
 
-def draw_mask(slice_: Drawn, coding: str) -> np.ndarray:
+def draw_mask(slice_: DrawnSlice, coding: str) -> np.ndarray:
     """A mask, uint8 `[h, w]`: lesion in columns 4:8; as labels, effusion (3) in columns 8:12."""
     width, height = slice_.size
     mask = np.zeros((height, width), np.uint8)
@@ -151,7 +157,7 @@ def write_copy(
     headers: Headers = "github",
     nesting: Nesting = "doubled",
     tables: Literal["beside", "inside"] = "beside",
-    slices: Sequence[Drawn] = SLICES,
+    slices: Sequence[DrawnSlice] = SLICES,
 ) -> Path:
     """Write the whole copy under `root`, masks included, and return the manual_dir."""
     outer = root / "curated_data"
@@ -171,7 +177,7 @@ def write_copy(
     return root
 
 
-def write_picture(path: Path, slice_: Drawn) -> None:
+def write_picture(path: Path, slice_: DrawnSlice) -> None:
     """Store the drawing in the mode and format of `slice_`, whatever the path's suffix says."""
     grey = draw(slice_)
     if slice_.mode == "I;16":
@@ -184,7 +190,7 @@ def write_picture(path: Path, slice_: Drawn) -> None:
     image.save(path, format=slice_.kind, **options)
 
 
-def write_table(path: Path, slices: Sequence[Drawn], *, headers: Headers) -> None:
+def write_table(path: Path, slices: Sequence[DrawnSlice], *, headers: Headers) -> None:
     """The class's table: cp1252, LF, quotes where needed, in either header variant."""
     label = TABLES.index(path.name)
     columns = (_CAP if label == 2 else _OTHER).split(",")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from kaggle_fixture import Drawn, draw, write_table
+from kaggle_fixture import DrawnSlice, draw, write_table
 from PIL import Image
 
 SIDE = 32
@@ -68,12 +68,14 @@ def write_pairs(root: Path, *, pairs: Sequence[Pair] = PAIRS, table: str = "whol
     """Write the copy under `root`; `table` is "whole" or "none". Returns `root`."""
     for folder in ("frames", "masks"):
         (root / folder).mkdir(parents=True)
-    drawn = [Drawn(1, pair.row[0], pair.row[1], "54", "M", "Italy", (SIDE, SIDE)) for pair in pairs]
+    drawn = [
+        DrawnSlice(1, pair.row[0], pair.row[1], "54", "M", "Italy", (SIDE, SIDE)) for pair in pairs
+    ]
     for pair, slice_ in zip(pairs, drawn, strict=True):
         frame = Image.fromarray(draw(slice_).astype(np.uint8))
         frame.save(root / "frames" / pair.name)
         Image.fromarray(draw_pair_mask(pair.coding)).save(root / "masks" / pair.name)
     if table == "whole":
-        other = Drawn(1, "17_Zhao_kjr-p2-1.png", "Zhao_Patient 193")
+        other = DrawnSlice(1, "17_Zhao_kjr-p2-1.png", "Zhao_Patient 193")
         write_table(root / "meta_data_covid.csv", [*drawn, other], headers="kaggle")
     return root

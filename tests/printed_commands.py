@@ -35,7 +35,7 @@ def in_shell(text: str) -> list[str]:
 
 
 def in_spans(text: str) -> list[str]:
-    """What stands in a sentence as `mgajax COMMAND ...`; it may be a part of a command."""
+    """Commands in running text, such as `mgajax COMMAND ...`; possibly only a part of a command."""
     return SPAN.findall(FENCED.sub("", text))
 
 
@@ -65,7 +65,7 @@ def parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser
 
 
 def bare(line: str) -> str:
-    """A line without the remark beside it, `...` and words from variables; with options in brackets."""
+    """A line without its comment, `...` and shell variables, but with the options in brackets."""
     line = re.sub(r"\s{3,}.*$|\s\$\w+", "", line)
     return re.sub(r"\[(--[^\]]*)\]", r"\1", line).replace(" ...", "")
 
@@ -86,7 +86,7 @@ def fault(line: str) -> str | None:
 
 
 def fault_of_part(line: str) -> str | None:
-    """What is wrong with a part of a command line: a command or an option that there is not.
+    """The fault of a part of a command line: an unknown command or option.
 
     A command in capitals stands for any.
     """

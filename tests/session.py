@@ -29,9 +29,9 @@ NARROW = Path(__file__).parent / "narrow"
 
 
 def made_once(name: str, make: Callable[[Path], Any]) -> Path:
-    """A folder that `make` fills for the first process that asks; the others wait, then read.
+    """A folder that the first process fills with `make`; other processes wait, then read.
 
-    Nobody may change it: see `changed_files`.
+    No test may change it: see `changed_files`.
     """
     folder, listing = FOLDER / name, FOLDER / f"{name}.json"
     with (FOLDER / f"{name}.lock").open("w") as lock:

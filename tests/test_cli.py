@@ -1,4 +1,4 @@
-"""The command line: one clear line for every mistake, never a traceback unless asked for."""
+"""The command line: one clear line for every mistake, a traceback only with `--debug`."""
 
 import contextlib
 import io
@@ -130,7 +130,7 @@ def test_an_empty_folder_is_no_data_set(words: tuple[str, ...], capsys, tmp_path
     assert str(tmp_path) in line
 
 
-def test_an_empty_download_folder_is_told(capsys, tmp_path: Path) -> None:
+def test_an_empty_download_folder_is_reported(capsys, tmp_path: Path) -> None:
     (tmp_path / "manual").mkdir()
     words = ["build", "covid_ct_slices", "--manual_dir", str(tmp_path / "manual")]
     assert main([*words, "--data_dir", str(tmp_path / "data")]) == 1

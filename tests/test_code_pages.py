@@ -42,7 +42,7 @@ def test_every_command_has_its_options(folder: Path) -> None:
 @pytest.mark.parametrize(
     "settings", [config.classification("mga_resnet18"), config.segmentation("hmsanet")]
 )
-def test_every_key_stands_with_its_comment(folder: Path, settings) -> None:
+def test_every_key_is_listed_with_its_comment(folder: Path, settings) -> None:
     page = (folder / "configuration.md").read_text()
     for key in config.flatten(settings):
         rows = [line for line in page.splitlines() if line.startswith(f"| `{key}` |")]

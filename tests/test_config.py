@@ -90,12 +90,12 @@ def test_overrides_keep_types() -> None:
         ("--config.batch_size", "write --config.KEY=VALUE"),
     ],
 )
-def test_mistakes_are_told(override: str, message: str) -> None:
+def test_mistakes_are_reported(override: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         configs.load(MGA, overrides=[override])
 
 
-def test_a_missing_key_is_told() -> None:
+def test_a_missing_key_is_reported() -> None:
     config = configs.classification("resnet18")
     del config.augmentation["flip"]
     with pytest.raises(
@@ -143,7 +143,7 @@ def test_an_absent_file_lists_the_shipped_ones() -> None:
         (f"{BEGIN}    config.optimiser.rate = 4.0\n    return config\n", "key optimiser.rate=4.0"),
     ],
 )
-def test_a_file_that_gives_no_configuration_is_told(
+def test_a_file_without_a_configuration_is_reported(
     tmp_path: Path, text: str, message: str
 ) -> None:
     (tmp_path / "mine.py").write_text(text)
@@ -175,7 +175,7 @@ def changed(**keys: object) -> str:
         (changed(augmentation={"flip": float("nan")}), "augmentation.flip=nan: expected a finite"),
     ],
 )
-def test_an_unusable_record_of_a_run_is_told(tmp_path: Path, text: str, message: str) -> None:
+def test_an_unusable_record_of_a_run_is_reported(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(ConfigError, match=rf"config\.json: .*{message}"):
         configs.read(tmp_path / "config.json")

@@ -51,7 +51,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 
 class Extras(dict):
-    """As much of a distribution's metadata as is asked for."""
+    """The parts of a distribution's metadata that the command reads."""
 
     def get_all(self, key: str) -> list[str]:
         return self[key]
@@ -68,7 +68,7 @@ def test_an_extra_gives_its_own_requirements_and_those_of_extras_in_it(installed
     assert names("aot-tpu") == ["jax", "libtpu"]
 
 
-def test_what_is_missing_is_told_with_the_fix(installed, capsys) -> None:
+def test_missing_parts_are_reported_with_the_fix(installed, capsys) -> None:
     assert main(["doctor"]) == 0
     lines = capsys.readouterr().out.splitlines()
     (line,) = (line for line in lines if "mgajax predict" in line)
@@ -87,7 +87,7 @@ def test_a_package_that_is_too_old_is_broken(installed) -> None:
     assert finding.fix == "pip install 'jax>=0.10'"
 
 
-def test_an_extra_newer_than_the_installation_is_told(installed, monkeypatch) -> None:
+def test_an_extra_newer_than_the_installation_is_reported(installed, monkeypatch) -> None:
     monkeypatch.setattr(doctor, "EXTRAS", {"docs": "the site"})
     assert "the extra docs, which came after" in [item.text for item in doctor.examine()][-1]
 
@@ -104,7 +104,7 @@ def test_devices_that_do_not_start_are_broken(installed, monkeypatch) -> None:
 @pytest.mark.parametrize(
     ("chosen", "fix"), [("", "pip install 'mgajax[gpu]'"), ("cpu", "unset JAX_PLATFORMS")]
 )
-def test_an_idle_accelerator_is_told(installed, monkeypatch, chosen: str, fix: str) -> None:
+def test_an_idle_accelerator_is_reported(installed, monkeypatch, chosen: str, fix: str) -> None:
     monkeypatch.setattr(doctor, "_idle_extra", lambda: "gpu")
     monkeypatch.setenv("JAX_PLATFORMS", chosen)
     finding = next(item for item in doctor.examine() if item.subject == "devices")
@@ -112,6 +112,6 @@ def test_an_idle_accelerator_is_told(installed, monkeypatch, chosen: str, fix: s
     assert fix in finding.fix
 
 
-def test_every_extra_is_told() -> None:
+def test_every_extra_is_listed() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert set(project["optional-dependencies"]) == {*doctor.EXTRAS, *doctor.DEVICE_EXTRAS}

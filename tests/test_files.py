@@ -30,7 +30,7 @@ def test_an_error_leaves_the_older_file_and_nothing_else(tmp_path: Path) -> None
     assert names(tmp_path) == ["report.txt"]
 
 
-def test_while_it_is_written_nobody_takes_it_for_a_picture(tmp_path: Path) -> None:
+def test_an_unfinished_file_is_not_taken_for_a_picture(tmp_path: Path) -> None:
     with replacing(tmp_path / ("x" * 250 + ".png")) as partial:
         assert partial.name.startswith(PARTIAL)
         partial.write_bytes(b"1")

@@ -21,7 +21,7 @@ def found(folder: Path) -> list[str]:
     return paths
 
 
-def test_numbers_are_ordered_as_numbers_and_clutter_is_passed_over(tmp_path: Path) -> None:
+def test_numbers_are_ordered_as_numbers_and_clutter_is_skipped(tmp_path: Path) -> None:
     names = ("slice_10.png", "slice_9.png", ".DS_Store", "._slice_9.png", "Thumbs.db")
     touch(*(tmp_path / "a" / name for name in names), tmp_path / "__MACOSX" / "x.png")
     touch(tmp_path / "desktop.ini", tmp_path / "a²" / "1.png")
@@ -45,7 +45,9 @@ def test_links_that_lead_back_end(tmp_path: Path) -> None:
     assert found(tmp_path / "in") == ["a/1.png", "a/self"]
 
 
-def test_a_folder_without_rights_is_told_and_the_rest_is_done(tmp_path: Path, monkeypatch) -> None:
+def test_a_folder_without_rights_is_reported_and_the_rest_is_listed(
+    tmp_path: Path, monkeypatch
+) -> None:
     touch(tmp_path / "a" / "1.png", tmp_path / "b" / "1.png")
     scandir = os.scandir
 

@@ -21,7 +21,7 @@ def loggers_as_before() -> Iterator[None]:
         logger.handlers, logger.propagate = handlers, propagate
 
 
-def test_each_kind_is_told_once_and_counted() -> None:
+def test_each_kind_is_reported_once_and_counted() -> None:
     with counted_messages() as counter:
         for number in range(300):
             logging.getLogger("pydicom").warning("The value length (%d) exceeds 64", 65 + number)
@@ -33,7 +33,7 @@ def test_each_kind_is_told_once_and_counted() -> None:
     ]
 
 
-def test_failures_that_nobody_can_catch_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failures_that_cannot_be_caught_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     passed_on: list[object] = []
     monkeypatch.setattr(sys, "unraisablehook", passed_on.append)
     error = RuntimeError("Event loop is closed")

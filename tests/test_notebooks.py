@@ -6,7 +6,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from kaggle_fixture import Drawn, write_copy
+from kaggle_fixture import DrawnSlice, write_copy
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 from session import NARROW
@@ -23,10 +23,10 @@ SMALL = {
 }
 
 
-def drawn_people() -> list[Drawn]:
+def drawn_people() -> list[DrawnSlice]:
     """Eight people a class, two slices each, with the names of COVID-CT-MD."""
     return [
-        Drawn(label, f"{letter}{number:03}_{place}.png", f"{letter}{number:03}", "50", "F")
+        DrawnSlice(label, f"{letter}{number:03}_{place}.png", f"{letter}{number:03}", "50", "F")
         for label, letter in enumerate(("normal", "P", "cap"))
         for number in range(1, 9)
         for place in (40, 41)

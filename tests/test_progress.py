@@ -20,7 +20,7 @@ def test_time_left(done: int, total: int | None, elapsed: float, text: str) -> N
     assert progress.time_left(done=done, total=total, elapsed=elapsed) == text
 
 
-def test_plain_lines_count_and_tell_what_is_left(
+def test_plain_lines_show_the_count_and_the_time_left(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clock = iter(range(0, 1000, 30))

@@ -195,7 +195,7 @@ def _consume(items: Iterable[Prefetched], depth: int) -> Iterator[Prefetched]:
     try:
         while True:
             item, error = ready.get()
-            if isinstance(error, _Exhausted):
+            if isinstance(error, _EndOfItems):
                 return
             if error is not None:
                 raise error
@@ -205,7 +205,7 @@ def _consume(items: Iterable[Prefetched], depth: int) -> Iterator[Prefetched]:
         worker.join(timeout=PREFETCH_JOIN_S)
 
 
-class _Exhausted(Exception):
+class _EndOfItems(Exception):
     """Marks the end of the items in the queue."""
 
 
@@ -221,7 +221,7 @@ def _produce(
             except queue.Full:
                 continue
 
-    end: BaseException = _Exhausted()
+    end: BaseException = _EndOfItems()
     try:
         for item in items:
             put(item)

@@ -190,7 +190,7 @@ class JudgingData:
         settings = Preparation(**config.preparation)
         needs = (settings, task.needs_lungs, task.needs_masks, config.data.cache_dir)
         if needs not in self._opened:
-            self._opened[needs] = _opened(
+            self._opened[needs] = _open_set(
                 self.place, config=config, task=task, options=self.options
             )
         return self._opened[needs]
@@ -218,11 +218,11 @@ def _evaluate_other(
         needs_masks=task.needs_masks,
     )
     people = find_people(dataset.table, split_csv=workdir / SPLIT_FILE)
-    rows = _judged_rows(dataset, people, other=other, shared_people=options.shared_people)
+    rows = _choose_rows(dataset, people, other=other, shared_people=options.shared_people)
     results = results_folder(workdir, checkpoint=checkpoint) / f"{other.name}.json"
     _check_name(results, dataset=dataset)
     run = run_over(config, dataset, workdir=workdir)
-    slices = _judged(run, rows, other=other, people=people)
+    slices = _describe_slices(run, rows, other=other, people=people)
     return evaluate_slices(run, slices, out=out, checkpoint=checkpoint)
 
 
@@ -232,7 +232,7 @@ def _refuse(options: dict[str, str | None], *, why: str) -> None:
             raise ConfigError(f"{option} {value}: {why}; leave {option} out")
 
 
-def _opened(data: Path, *, config: ConfigDict, task: Task, options: SetOptions) -> OtherSet:
+def _open_set(data: Path, *, config: ConfigDict, task: Task, options: SetOptions) -> OtherSet:
     """The set at a place, prepared as the run's slices were."""
     settings = Preparation(**config.preparation)
     if is_built(data):
@@ -252,7 +252,7 @@ def _opened(data: Path, *, config: ConfigDict, task: Task, options: SetOptions) 
             slices=prepared,
             unreadable=tuple(f"{file}: cannot be decoded" for file in damaged.tolist()),
         )
-    files = _listed(data, classes=options.classes)
+    files = _list_files(data, classes=options.classes)
     if task.needs_masks:
         raise ConfigError(
             f"--data {data}: a {files.kind} has no lesion masks to judge a segmenter by; build it as a "
@@ -270,7 +270,7 @@ def _opened(data: Path, *, config: ConfigDict, task: Task, options: SetOptions) 
     )
 
 
-def _listed(data: Path, *, classes: str | None) -> LabelledFiles:
+def _list_files(data: Path, *, classes: str | None) -> LabelledFiles:
     words = read_class_words(classes) if classes is not None else ClassWords()
     if data.is_dir():
         return files_of_folders(data, words=words)
@@ -315,7 +315,7 @@ def _check_name(path: Path, *, dataset: Dataset) -> None:
         )
 
 
-def _judged_rows(
+def _choose_rows(
     dataset: Dataset, people: SetPeople, *, other: OtherSet, shared_people: SharedPeople
 ) -> Int[np.ndarray, "n"]:
     rows = dataset.rows(PART)
@@ -342,7 +342,7 @@ def _judged_rows(
     return rows
 
 
-def _judged(
+def _describe_slices(
     run: Run, rows: Int[np.ndarray, "n"], *, other: OtherSet, people: SetPeople
 ) -> JudgedSlices:
     examples = len(run.data.rows(PART))

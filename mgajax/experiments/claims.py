@@ -94,7 +94,7 @@ def judged_claims(
 ) -> tuple[list[Measurement], list[str]]:
     """A row with a verdict for each metric of each claim, and a note for each claim that was not run."""
     arms = arm_replicates(finished)
-    rows_by_claim = [(claim, _judged(arms, claim)) for claim in claims]
+    rows_by_claim = [(claim, _measure_claim(arms, claim)) for claim in claims]
     rows = [row for _, judged in rows_by_claim for row in judged]
     untested = dict.fromkeys(claim.text for claim, judged in rows_by_claim if not judged)
     return rows, [f"Not run: {text}" for text in untested]
@@ -107,7 +107,7 @@ def performance_figure(rows: Sequence[Measurement], finished: StudyInput) -> Pat
     return arms_figure(shown, path=finished.out / "arms.png")
 
 
-def _judged(arms: ByArm, claim: Claim) -> list[Measurement]:
+def _measure_claim(arms: ByArm, claim: Claim) -> list[Measurement]:
     table = "Claims on performance" if claim.metrics is PERFORMANCE else "Claims on attention"
     rows = contrast_rows(arms, claim.weights, table=table, name=claim.text, metrics=claim.metrics)
     return [replace(row, note=by_verdict(rows)) for row in rows]

@@ -11,7 +11,7 @@ from jax.export import is_symbolic_dim
 
 from mgajax.errors import ExportError
 from mgajax.interop.network import INPUT, Network, OutputFunction
-from mgajax.interop.onnx_graph import IR_VERSION, OPSET, Graph, Unsupported, add_traced
+from mgajax.interop.onnx_graph import IR_VERSION, OPSET, Graph, UnsupportedOperation, add_traced
 from mgajax.interop.onnx_operators import FUNCTIONS, OPERATORS
 
 
@@ -32,7 +32,7 @@ def write(network: Network, path: Path) -> None:
     graph = Graph()
     try:
         results = add_traced(graph, traced, [INPUT], operators=OPERATORS, functions=FUNCTIONS)
-    except Unsupported as error:
+    except UnsupportedOperation as error:
         raise ExportError(
             f"ONNX: {network.name} has {error}, which mgajax.interop.onnx_operators does not "
             "translate; leave onnx out of --format, or add the operation there"

@@ -29,7 +29,7 @@ A constant may lack the batch axis' length (1 stands for it): ONNX's operators b
 """
 
 
-class Unsupported(Exception):
+class UnsupportedOperation(Exception):
     """An operation, or a form of one, that has no translation."""
 
 
@@ -100,7 +100,7 @@ def add_traced(
       functions: translations of jitted functions that are taken as a whole, by name.
 
     Raises:
-      Unsupported: no translation.
+      UnsupportedOperation: no translation.
     """
     jaxpr = traced.jaxpr
     values: dict[Any, OnnxValue] = dict(
@@ -126,7 +126,7 @@ def add_traced(
         elif name in operators:
             results = [operators[name](graph, equation, *operands)]
         else:
-            raise Unsupported(f"the operation {name!r}")
+            raise UnsupportedOperation(f"the operation {name!r}")
         values |= zip(equation.outvars, results, strict=True)
     return [value_of(atom) for atom in jaxpr.outvars]
 

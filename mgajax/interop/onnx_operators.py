@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jax.export import is_symbolic_dim
 
-from mgajax.interop.onnx_graph import Graph, OnnxValue, Translation, Unsupported
+from mgajax.interop.onnx_graph import Graph, OnnxValue, Translation, UnsupportedOperation
 
 _TO_THE_END = np.iinfo(np.int64).max
 _TYPES = {"float32": "FLOAT", "bool": "BOOL", "int32": "INT32", "uint8": "INT32", "int64": "INT64"}
@@ -33,7 +33,7 @@ def _cast(graph: Graph, equation: Any, x: OnnxValue) -> OnnxValue:
 
     kind = _TYPES.get(str(equation.params["new_dtype"]))
     if kind is None:
-        raise Unsupported(f"the type {equation.params['new_dtype']}")
+        raise UnsupportedOperation(f"the type {equation.params['new_dtype']}")
     return graph.add("Cast", x, to=onnx.TensorProto.DataType.Value(kind))
 
 
@@ -94,7 +94,7 @@ def _slice(graph: Graph, equation: Any, x: OnnxValue) -> OnnxValue:
 def _pad(graph: Graph, equation: Any, x: OnnxValue, filling: OnnxValue) -> OnnxValue:
     config = equation.params["padding_config"]
     if any(between for _, _, between in config):
-        raise Unsupported("padding between elements")
+        raise UnsupportedOperation("padding between elements")
     pads = [before for before, _, _ in config] + [after for _, after, _ in config]
     return graph.add("Pad", x, np.array(pads, np.int64), filling)
 
@@ -134,7 +134,7 @@ def _convolution(graph: Graph, equation: Any, x: OnnxValue, kernel: OnnxValue) -
     """ONNX knows channels first only; runtimes remove the transposes that meet."""
     settings = equation.params
     if settings["batch_group_count"] != 1 or set(settings["lhs_dilation"]) != {1}:
-        raise Unsupported("a convolution with batch groups or a dilated input")
+        raise UnsupportedOperation("a convolution with batch groups or a dilated input")
     layout, before_after = settings["dimension_numbers"], settings["padding"]
     y = graph.add(
         "Conv",

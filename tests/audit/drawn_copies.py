@@ -5,7 +5,7 @@ import io
 from pathlib import Path
 
 import numpy as np
-from kaggle_fixture import FOLDERS, Drawn, write_copy
+from kaggle_fixture import FOLDERS, DrawnSlice, write_copy
 from PIL import Image
 
 from mgajax.schema import CLASS_NAMES
@@ -55,7 +55,7 @@ def patient_of(name: str) -> str:
 
 def write_pictures(root: Path, pictures: Pictures) -> Path:
     """Write a copy in the layout of the download, with a row for every picture."""
-    rows = [Drawn(label, name, patient_of(name), "50", "F") for label, name in pictures]
+    rows = [DrawnSlice(label, name, patient_of(name), "50", "F") for label, name in pictures]
     write_copy(root, nesting="single", slices=rows)
     for (label, name), data in pictures.items():
         (root / "curated_data" / FOLDERS[label] / name).write_bytes(data)

@@ -65,7 +65,7 @@ def test_the_page_stands_alone_and_shows_the_pairs(bad: Bad) -> None:
     assert not re.search(r"(src|href)=\"?https?:", page)
 
 
-def test_the_screen_names_what_was_found(bad: Bad) -> None:
+def test_the_screen_lists_the_findings(bad: Bad) -> None:
     text = summary(bad[0].result)
     assert re.search(r"patients in several splits +1\n", text)
     assert re.search(r"same picture, two patients +5\n", text)

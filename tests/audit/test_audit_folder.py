@@ -47,7 +47,7 @@ def test_a_planted_copy_is_found(bad: Bad, difference: str) -> None:
     assert pair.leaks == ({pair.first.split, pair.second.split} == {"train", "test"})
 
 
-def test_nothing_but_what_was_planted_is_found(bad: Bad) -> None:
+def test_only_planted_faults_are_found(bad: Bad) -> None:
     audited, planted = bad
     assert Counter(map(names, audited.result.pairs)) == Counter(planted.values())
     assert not audited.result.copies_within
@@ -181,19 +181,19 @@ def test_drawn_people_are_not_taken_for_one_another() -> None:
     assert exact_copies([slice_print.pixels for slice_print in prints]) == []
 
 
-def test_whoever_tests_here_may_not_train_the_segmenter(
+def test_a_test_patient_may_not_train_the_segmenter(
     people: Pictures, clean_copy: Path, tmp_path: Path, cache: Path
 ) -> None:
     names = [name for _, name in people]
     slices = open_slices(clean_copy)
-    split_csv, there = tmp_path / "here.csv", tmp_path / "there.csv"
-    for path, test in ((split_csv, names[:6]), (there, names[:4])):
+    split_csv, other_csv = tmp_path / "here.csv", tmp_path / "there.csv"
+    for path, test in ((split_csv, names[:6]), (other_csv, names[:4])):
         codes = np.where(np.isin(slices.file_names, test), 2, 0).astype(np.int8)
         write_split_csv(path, table=slices, split=Split("given", codes))
     apart = audit_folder(clean_copy, split=split_csv, trained_on=split_csv, cache=cache).result
     assert apart.is_clean
     assert "test, but train segmenter" in summary(apart)
-    audited = audit_folder(clean_copy, split=split_csv, trained_on=there, cache=cache)
+    audited = audit_folder(clean_copy, split=split_csv, trained_on=other_csv, cache=cache)
     result = audited.result
     page = audit_page(result, thumbnails=audited.thumbnails, shapes=audited.shapes)
     assert "Test patients who train the segmenter" in page
@@ -205,7 +205,7 @@ def test_whoever_tests_here_may_not_train_the_segmenter(
     )
     assert result.to_json()["test_patients_who_train_the_segmenter"][0] == vars(shared)
     with pytest.raises(ConfigError, match="no split of .* is known; give --split"):
-        audit_folder(clean_copy, trained_on=there, cache=cache)
+        audit_folder(clean_copy, trained_on=other_csv, cache=cache)
 
 
 def test_a_built_set_says_who_trained_the_segmenter(phantom: Path, tmp_path: Path) -> None:

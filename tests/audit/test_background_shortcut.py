@@ -65,7 +65,7 @@ def features(rng: np.random.Generator, labels: np.ndarray, *, shift: float) -> n
 
 
 @pytest.mark.parametrize(("shift", "above"), [(4.0, True), (0.0, False)])
-def test_a_shortcut_is_told_from_none(shift: float, above: bool) -> None:
+def test_a_shortcut_is_distinguished_from_none(shift: float, above: bool) -> None:
     people = np.repeat(np.arange(60), 3).astype(np.int32)
     labels = (people % 3).astype(np.int32)
     shortcut = check_shortcut(

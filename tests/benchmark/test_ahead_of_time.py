@@ -90,7 +90,7 @@ def device_memory(images: int) -> DeviceMemory:
     return DeviceMemory(V5E, state=state, images=images)
 
 
-def test_what_does_not_fit_says_by_how_much_and_what_would() -> None:
+def test_too_large_a_batch_is_reported_with_the_largest_that_fits() -> None:
     analysis = SimpleNamespace(
         argument_size_in_bytes=500_000_000,
         temp_size_in_bytes=23_700_000_000,

@@ -25,7 +25,7 @@ def written(path: Path, *, p50: float = 10.0, **changes: object) -> Path:
     return path
 
 
-def test_ratios_are_a_over_b_and_versions_are_told(tmp_path: Path) -> None:
+def test_ratios_are_a_over_b_and_versions_are_listed(tmp_path: Path) -> None:
     a, b = written(tmp_path / "old.json", p50=12.0), written(tmp_path / "new.json", p50=10.0)
     comparison = compare(a, b)
     assert comparison["figures"]["train.p50_ms"] == {"a": 12.0, "b": 10.0, "ratio": 1.2}

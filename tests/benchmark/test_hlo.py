@@ -77,7 +77,7 @@ def executed(text: str) -> dict[str, Execution]:
     return {execution.instruction.name: execution for execution in read_module(text).executions()}
 
 
-def test_what_runs_is_found_with_its_times() -> None:
+def test_executed_instructions_are_counted() -> None:
     executions = executed(TILED)
     assert (executions["sum"].times, executions["taken"].times, executions["put"].times) == (
         1,

@@ -49,7 +49,7 @@ def listed(chip: Chip) -> dict:
     )
 
 
-def test_cycles_are_prices_and_what_has_none_counts_its_padded_bytes() -> None:
+def test_cycles_are_prices_and_without_cycles_padded_bytes_count() -> None:
     chip = BY_TARGET["v5e"]
     prices = listed(chip)
     assert prices["by"] == "cycles"
@@ -94,7 +94,7 @@ ENTRY %main (p: f32[16,8], i: s32[4]) -> f32[4,8] {
 """
 
 
-def test_what_bytes_do_not_tell_is_named() -> None:
+def test_instructions_without_a_price_are_named() -> None:
     chip = BY_TARGET["h100"]
     prices = price_list(
         price_instructions(read_module(GATHERING), chip=chip, dtype="bfloat16", model="ResNet"),

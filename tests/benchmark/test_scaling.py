@@ -82,7 +82,7 @@ ENTRY %main (mean: f32[2,128], x: bf16[56,32,8,128]) -> f32[2,512] {
 """
 
 
-def test_a_collective_beside_computation_counts_once_on_a_tpu() -> None:
+def test_a_collective_that_overlaps_computation_counts_once_on_a_tpu() -> None:
     size = 4 * 2 * 512
     assert count_collectives(read_module(ON_A_TPU)) == {
         "all-gather": {"count": 1, "asynchronous": 1, "bytes": size, "largest_bytes": size},

@@ -1,4 +1,4 @@
-"""What is refused before the other side runs, and how it is told that it cannot. Needs no PyTorch."""
+"""Settings refused before PyTorch's process starts, and its error messages. Needs no PyTorch."""
 
 import stat
 import sys

@@ -220,7 +220,7 @@ def test_raw_folder_that_is_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_random_damage_is_always_told(tmp_path: Path, seed: int) -> None:
+def test_random_damage_is_always_reported(tmp_path: Path, seed: int) -> None:
     """Whatever bytes change in whatever file, a curation ends well or with an error of ours."""
     rng = np.random.default_rng(seed)
     raw = tmp_path / "raw"

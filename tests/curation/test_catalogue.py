@@ -256,7 +256,7 @@ def test_a_file_that_changes_during_the_build_is_refused(copy: Path) -> None:
         read_pixels(changed)
 
 
-def test_the_fingerprint_sees_what_would_be_read(copy: Path) -> None:
+def test_the_fingerprint_depends_on_all_files_that_are_read(copy: Path) -> None:
     before = input_fingerprint(find_layout(copy))
     assert before == input_fingerprint(find_layout(copy))
     without = input_fingerprint(find_layout(copy), masks="ignore")

@@ -1,4 +1,4 @@
-"""A whole curation on drawn archives: what it writes, how it goes on, what it refuses."""
+"""A whole curation of drawn archives: files written, resuming, errors."""
 
 import csv
 import hashlib
@@ -128,7 +128,7 @@ def test_a_finished_curation_is_not_repeated(raw: Path, tmp_path: Path) -> None:
     assert stamps == {path: path.stat().st_mtime_ns for path in stamps}
 
 
-def test_an_interrupted_curation_goes_on(
+def test_an_interrupted_curation_resumes(
     raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     curate(raw, out=tmp_path / "whole")
@@ -155,7 +155,7 @@ def test_an_interrupted_curation_goes_on(
     assert contents(out) == contents(tmp_path / "whole")
 
 
-def test_what_is_lost_or_changed_is_done_again(raw: Path, tmp_path: Path) -> None:
+def test_lost_or_changed_files_are_made_again(raw: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     curate(raw, out=out)
     (out / "curated_data" / "2COVID" / "P001_3.png").unlink()
@@ -181,7 +181,7 @@ def test_a_replaced_file_is_read_again(raw: Path, tmp_path: Path) -> None:
     assert hashlib.sha256(stored).hexdigest() == rows["P001_3.png"]["sha256"]
 
 
-def test_damage_is_skipped_counted_and_mended(raw: Path, tmp_path: Path) -> None:
+def test_damage_is_skipped_counted_and_repaired(raw: Path, tmp_path: Path) -> None:
     path = raw / "COVID-CT-MD" / "COVID-19 subjects" / "P001" / "IM0003.dcm"
     whole = path.read_bytes()
     path.write_bytes(whole[:600])

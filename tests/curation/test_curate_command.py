@@ -1,4 +1,4 @@
-"""`mgajax curate` as it is typed."""
+"""`mgajax curate` from the command line."""
 
 import argparse
 from pathlib import Path
@@ -34,7 +34,7 @@ def raw(tmp_path: Path) -> Path:
     return tmp_path / "raw"
 
 
-def test_it_says_what_was_written(
+def test_it_lists_the_written_files(
     raw: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"

@@ -187,7 +187,7 @@ def test_ids_missing_in_an_early_release_come_from_the_name(
     assert len(findings.names(Finding.PATIENT_FROM_NAME)) == 1351
 
 
-def test_what_desktops_leave_is_no_damaged_picture(tmp_path: Path) -> None:
+def test_files_left_by_desktops_are_no_damaged_pictures(tmp_path: Path) -> None:
     layout = find_layout(write_copy(tmp_path / "copy"))
     before = list_pictures(layout, findings=Findings())
     for name in ("Thumbs.db", "desktop.ini", ".DS_Store", "._cp001_1.png"):

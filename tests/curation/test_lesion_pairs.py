@@ -131,7 +131,7 @@ def damage(copy: Path) -> dict[Finding, tuple[str, ...]]:
     }
 
 
-def test_every_damage_is_named_and_what_is_left_is_sound(copy: Path) -> None:
+def test_every_damage_is_named_and_the_rest_is_sound(copy: Path) -> None:
     planted = damage(copy)
     catalogue = read(copy, max_damage_share=1.0)
     assert planted.items() <= found(catalogue).items()

@@ -87,7 +87,7 @@ def test_the_digest_and_the_name_follow_the_content(output: Path, tmp_path: Path
     assert digest_masks(output / "masks") != before
 
 
-def test_what_made_the_masks(output: Path) -> None:
+def test_the_origin_of_masks_is_read(output: Path) -> None:
     assert read_origin(output / "masks") == {"network": "unet"}
     (output / "manifest.json").write_text("[]")
     assert read_origin(output / "masks") == {}

@@ -25,7 +25,7 @@ def pixels(png: bytes) -> np.ndarray:
 RAMP = np.array([[-1024, -600, 0], [150, 1000, 3071]], np.int32)
 
 
-def test_published_stretch_is_what_sixteen_bit_pictures_get() -> None:
+def test_sixteen_bit_pictures_get_the_published_stretch() -> None:
     """The rule by which the package turns 16-bit pictures to 8 bits, and the published one."""
     rendering = render(raw(RAMP), window=None, orientation="published")
     buffer = io.BytesIO()

@@ -203,7 +203,7 @@ def pack_flat(root: Path) -> None:
         folder.rmdir()
 
 
-def test_jun_combined_mask_stands_in_for_the_others(tmp_path: Path) -> None:
+def test_jun_combined_mask_replaces_the_others(tmp_path: Path) -> None:
     drawn = jun_archive(tmp_path)
     for folder in ("Infection_Mask", "Lung_Mask"):
         for path in (tmp_path / folder).iterdir():

@@ -292,7 +292,9 @@ def test_full_disk_is_a_clear_error(built: Path, monkeypatch: pytest.MonkeyPatch
     assert open_prepared_set(built, settings=SETTINGS).usable.all()
 
 
-def test_too_little_room_is_told_beforehand(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_disk_space_is_reported_beforehand(
+    built: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     usage = shutil.disk_usage(built)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
     with pytest.raises(DataError, match=r"needs 0\.0 GB, 0\.0 GB are free"):

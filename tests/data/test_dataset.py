@@ -1,4 +1,4 @@
-"""Opening a data set: which slices are examples, whose masks are known, how it is dealt."""
+"""Opening a data set: which slices are examples, which have known masks, and the split."""
 
 from pathlib import Path
 
@@ -37,7 +37,7 @@ def table_of(labels: list[int], origins: list[str]) -> SliceTable:
 
 
 def dealt(data, *, codes=CODES, leaks: bool = False) -> Split:
-    """Rows in turn to the splits of `codes`, whoever they are of."""
+    """Assign rows in turn to the splits of `codes`, regardless of patients."""
     return Split("in turn", np.resize(np.array(codes, np.int8), len(data.table)), leaks=leaks)
 
 
@@ -59,7 +59,7 @@ def opened(built: Path, **options) -> Dataset:
         ("unknown", ("annotated",), [0, 1, 0, 1, 0]),
     ],
 )
-def test_whose_masks_are_known(
+def test_slices_with_known_masks(
     normal: str, origins: tuple[str, ...], expected: list[float]
 ) -> None:
     table = table_of(

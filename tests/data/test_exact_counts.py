@@ -103,7 +103,7 @@ def test_large_sets_stay_exact_when_the_table_covers_the_small_patients_only(
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_nobody_goes_where_he_may_not(seed: int):
+def test_patients_go_to_open_parts_only(seed: int):
     rng = np.random.default_rng(seed)
     counts = np.zeros((12, 3, 1), np.int64)
     counts[np.arange(12), np.arange(12) % 3, 0] = rng.integers(1, 12, 12)

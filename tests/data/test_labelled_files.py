@@ -15,7 +15,7 @@ PICTURE = encode_png(np.zeros((4, 4), np.uint8))
 
 @pytest.fixture
 def top(tmp_path: Path) -> Path:
-    """Three classes, one of them empty, and what lies about in folders."""
+    """Three classes, one of them empty, and stray files in the folders."""
     folder = tmp_path / "set"
     for name in ("Healthy/2.png", "Healthy/10.png", "covid/P1/a.png", "covid/notes.txt", "x.png"):
         path = folder / name
@@ -27,7 +27,7 @@ def top(tmp_path: Path) -> Path:
     return folder
 
 
-def test_folders_are_classes_and_what_lies_about_is_told(top: Path) -> None:
+def test_folders_are_classes_and_other_files_are_reported(top: Path) -> None:
     files = files_of_folders(top, words=ClassWords())
     assert [(file.path.name, file.label) for file in files.files] == [
         ("2.png", 0),

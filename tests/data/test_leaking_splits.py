@@ -1,4 +1,4 @@
-"""The one split of slices: the built counts, marked, said in words, and nothing else gets past."""
+"""The only split by slices: it has the built counts and is marked as leaking; no other may leak."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -104,7 +104,7 @@ def test_damaged_lungs_are_found_again(built: Path, capsys: pytest.CaptureFixtur
     assert "wrong checksum" in capsys.readouterr().err
 
 
-def test_a_folder_that_cannot_be_written_is_told(
+def test_a_folder_that_cannot_be_written_is_reported(
     built: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     open_prepared_set(built, settings=SMALL)

@@ -1,4 +1,4 @@
-"""Nested fractions, folds that test everybody once, left-out sources."""
+"""Nested fractions, folds that test each patient once, left-out sources."""
 
 from dataclasses import replace
 

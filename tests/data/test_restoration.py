@@ -77,7 +77,7 @@ def test_exact_where_nothing_is_resized() -> None:
     assert not cut.any()
 
 
-def test_the_flag_turns_only_what_the_preparation_turned() -> None:
+def test_the_flag_turns_only_slices_that_the_preparation_turned() -> None:
     values = np.random.default_rng(1).random((64, 64), dtype=np.float32)
     for orientation, flags, turned in (
         ("upright", "upside_down", True),

@@ -151,7 +151,7 @@ def test_columns_of_another_data_set_are_refused(tmp_path: Path):
         write_split_csv(tmp_path / "s.csv", table=TABLE, split=split)
 
 
-def test_empty_rows_of_a_spreadsheet_are_passed_over(written: Path):
+def test_empty_rows_of_a_spreadsheet_are_skipped(written: Path):
     before = read(written)
     commas = "," * written.read_text().splitlines()[0].count(",")
     with written.open("a") as file:

@@ -1,4 +1,4 @@
-"""The real metadata at full size: 17,104 rows, Table 2 exactly, nobody in two splits."""
+"""The real metadata at full size: 17,104 rows, Table 2 exactly, no patient in two splits."""
 
 import csv
 import time
@@ -78,7 +78,7 @@ def real(shared: Path) -> SliceTable:
     return table
 
 
-def test_real_metadata_gets_table_2_exactly_with_nobody_in_two_splits(real: SliceTable):
+def test_real_metadata_gets_table_2_exactly_with_no_patient_in_two_splits(real: SliceTable):
     assert len(set(real.patients.tolist())) == 455 + 604 + 54
     previous = None
     for seed in range(3):
@@ -115,7 +115,7 @@ def test_real_metadata_fractions_folds_and_sources(real: SliceTable):
     assert (np.asarray(tested) == 1).all()
 
 
-def test_the_lesion_set_gets_the_papers_counts_with_nobody_in_two_splits(real: SliceTable):
+def test_the_lesion_set_gets_the_papers_counts_with_no_patient_in_two_splits(real: SliceTable):
     """Its frames are the annotated archives' COVID-19 slices, called without their number."""
     rows = (real.labels == COVID) & np.isin(real.sources, ANNOTATED_SOURCES)
     table = real.select(rows)
@@ -143,7 +143,7 @@ def test_the_lesion_set_gets_the_papers_counts_with_nobody_in_two_splits(real: S
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_nobody_who_tests_the_classifier_trains_its_segmenter(real: SliceTable, seed: int):
+def test_a_test_patient_of_the_classifier_does_not_train_its_segmenter(real: SliceTable, seed: int):
     """Both splits have the paper's counts at the same time."""
     annotated = (real.labels == COVID) & np.isin(real.sources, ANNOTATED_SOURCES)
     start = time.process_time()

@@ -14,7 +14,7 @@ def parsed(*words: str) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def test_a_run_of_one_process_joins_nobody() -> None:
+def test_a_run_of_one_process_joins_no_other() -> None:
     arguments = parsed()
     assert not job.is_launcher(arguments)
     job.join_others(arguments)
@@ -33,6 +33,8 @@ def test_it_starts_the_others_or_is_one_of_them() -> None:
         (("--distributed", "--notice", "0"), "--notice 0: give a number of seconds above 0"),
     ],
 )
-def test_what_names_a_process_in_part_is_refused(words: tuple[str, ...], expected: str) -> None:
+def test_an_incomplete_description_of_a_process_is_refused(
+    words: tuple[str, ...], expected: str
+) -> None:
     with pytest.raises(ConfigError, match=expected):
         job.join_others(parsed(*words))

@@ -56,7 +56,7 @@ def is_running(process_id: int) -> bool:
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc to look into")
-def test_killing_a_program_ends_what_it_started(
+def test_killing_a_program_ends_its_children(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervision, "GRACE_S", 0.0)
@@ -110,7 +110,7 @@ def test_slots_are_filled_until_a_signal_comes_and_a_second_one_kills(tmp_path: 
     assert ended[0] == (-signal.SIGKILL, True)
 
 
-def test_gpus_are_dealt_out_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gpus_are_shared_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("JAX_PLATFORMS")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,2,5,7")
     assert supervision.dealt_gpus(2, option="--jobs") == ["0,2", "5,7"]
@@ -120,7 +120,7 @@ def test_gpus_are_dealt_out_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
     assert supervision.dealt_gpus(3, option="--jobs") == ["", "", ""]
 
 
-def test_cores_are_dealt_out_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cores_are_shared_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2, 5}, raising=False)
     dealt = [share.cores for share in supervision.shares(3, option="--jobs")]

@@ -32,14 +32,14 @@ def segmenter_config(phantom: Path, *overrides: str, model: str = "unet"):
 
 
 def untrained(phantom: Path, workdir: Path, *, model: str = "unet") -> Run:
-    """A run that nobody trained: data, split and settings only, and a line of its log."""
+    """An untrained run: data, split and settings only, and a line of its log."""
     run = open_run(segmenter_config(phantom, model=model), workdir=workdir)
     (workdir / METRICS_FILE).write_text('{"step": 7, "validation/dice": 0.5}\n')
     return run
 
 
 def stream_of(answers: Mapping[str, Predict]):
-    """What to put in the place of `Run.stream`: by model, what its network answers."""
+    """A replacement for `Run.stream` that gives the prepared outputs of each model."""
 
     def stream(self: Run, state, rows, *, description=None) -> Iterator[tuple[np.ndarray, dict]]:
         for chosen in filter(len, np.array_split(rows, 3)):

@@ -15,7 +15,7 @@ def _blobs(shape, *, seed, cover):
 
 
 def _corners(mask):
-    """Corner by corner: where it lies, and the outline's length there, in plain loops."""
+    """Position and length of the outline at each corner, in plain loops."""
     height, width = mask.shape
     padded = np.pad(mask, 1)
     places, lengths = [], []

@@ -133,7 +133,7 @@ def test_mcnemar_is_the_sign_test_of_what_differs() -> None:
     assert mcnemar(both, both)["p"] == 1.0
 
 
-def test_patients_are_judged_by_their_mean() -> None:
+def test_patients_are_classified_by_their_mean() -> None:
     first = predictions()
     right = right_patients(first)
     names = np.unique(first.patients)

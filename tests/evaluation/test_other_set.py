@@ -1,4 +1,4 @@
-"""A run judged by another set: by folders, by a table, by a built set; and by its own one, moved."""
+"""A run evaluated on another set: folders, a table, a built set; and on its own set, moved."""
 
 import csv
 import json

@@ -6,7 +6,7 @@ from sklearn.metrics import roc_auc_score
 from mgajax.evaluation import classification_metrics
 
 
-def test_patients_are_judged_by_their_mean_probability():
+def test_patients_are_classified_by_their_mean_probability():
     data = drawn()
     result = classification_metrics(**data, bootstrap=0)["per_patient"]
     names = np.unique(data["patients"])

@@ -41,7 +41,7 @@ def test_header_is_fixed(tmp_path):
     )
 
 
-def test_each_cell_stands_under_its_class(tmp_path):
+def test_each_cell_is_in_the_column_of_its_class(tmp_path):
     """By the columns' names: two classes exchanged in writing and in reading come back right."""
     first = _predictions()
     with first.write_csv(tmp_path / "p.csv").open(newline="", encoding="utf-8") as file:

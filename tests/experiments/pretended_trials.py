@@ -24,7 +24,7 @@ Worth = Callable[[dict[str, float]], float | None]
 
 
 @dataclass
-class Pretended:
+class FakeProcess:
     """A process that ended at once, or never ends by itself."""
 
     code: int | None
@@ -47,7 +47,7 @@ class Starter:
     worth: Worth
     started: list[str] = field(default_factory=list)
 
-    def __call__(self, words: Sequence[str], output: Path, slot: int) -> Pretended:
+    def __call__(self, words: Sequence[str], output: Path, slot: int) -> FakeProcess:
         assert words[0] == "train"
         run = Path(words[words.index("--workdir") + 1])
         self.started.append(run.parent.name)
@@ -56,7 +56,7 @@ class Starter:
         value = self.worth(searched)
         if value is None:
             output.write_text("training\nstep 3: loss is nan; training stopped\n")
-            return Pretended(1)
+            return FakeProcess(1)
         summary = {"finished": True, "steps": 8, "best_step": 4}
         rows = [
             {"step": 4, "validation/cross_entropy": value, "validation/accuracy": 1 - value / 10},
@@ -65,4 +65,4 @@ class Starter:
         run.mkdir(parents=True, exist_ok=True)
         (run / "summary.json").write_text(json.dumps(summary))
         (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-        return Pretended(0)
+        return FakeProcess(0)

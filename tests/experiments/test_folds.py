@@ -1,4 +1,4 @@
-"""People dealt into folds over two data sets at once."""
+"""Cross-validation folds over the patients of two data sets together."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ TABLES = {"slices": SLICES, "lesions": PAIRS}
 USED = {"slices": SLICES.labels != CAP, "lesions": np.ones(len(PAIRS), bool)}
 
 
-def test_everybody_is_judged_once_and_trains_for_nobody_who_is_judged_with_him() -> None:
+def test_each_patient_is_tested_once_and_never_trains_in_that_fold() -> None:
     dealt = deal_folds(TABLES, USED, folds=3, seed=0)
     for name, table in TABLES.items():
         parts = np.stack([fold.splits[name].assignment for fold in dealt])
@@ -60,7 +60,9 @@ def test_everybody_is_judged_once_and_trains_for_nobody_who_is_judged_with_him()
             assert len(codes_of_person) == 1, "in both sets alike"
         codes = fold.splits["slices"].assignment[np.isin(SLICES.patients, ["medseg/7", "medseg/8"])]
         untold = fold.splits["lesions"].assignment[PAIRS.patients == "MedSeg/all"]
-        assert len({*codes.tolist(), *untold.tolist()}) == 1, "whoever may be one person is one"
+        assert len({*codes.tolist(), *untold.tolist()}) == 1, (
+            "patients who may be the same person count as one"
+        )
 
 
 def test_folds_follow_from_the_seed_and_are_even() -> None:
@@ -77,7 +79,7 @@ def test_folds_follow_from_the_seed_and_are_even() -> None:
     assert jun == [40, 40, 40]
 
 
-def test_a_class_of_one_person_is_left_out_and_told() -> None:
+def test_a_class_of_one_patient_is_left_out_with_a_note() -> None:
     used, notes = usable_classes(SLICES)
     assert np.array_equal(used, SLICES.labels != CAP)
     assert notes == ["CAP is no class here: 9 slices of 1 person, fewer than 5; they are left out."]
@@ -98,7 +100,7 @@ def test_too_few_people_are_no_folds() -> None:
         ("hours", None, 0, "--seeds 0: expected at least 1"),
     ],
 )
-def test_impossible_sizes_are_told(
+def test_impossible_sizes_are_reported(
     name: str, folds: int | None, seeds: int | None, message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):

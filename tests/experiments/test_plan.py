@@ -71,7 +71,7 @@ def test_equal_runs_of_two_plans_have_one_folder(
     assert folder("table5", "stage1") != same
 
 
-def test_arms_that_need_drawn_data_are_told_apart(phantom: Path, tmp_path: Path) -> None:
+def test_arms_that_need_drawn_data_are_listed_apart(phantom: Path, tmp_path: Path) -> None:
     data_sets = DataSets(built=phantom, draw=lambda *_, **__: phantom, folder=tmp_path, phantom={})
     plan = planned(data_sets, tmp_path, plan="ablations")
     assert set(plan.impossible) == {"masks_half", "masks_predicted", "masks_predicted_soft"}

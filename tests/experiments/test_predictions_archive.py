@@ -75,7 +75,7 @@ def test_a_changed_prediction_changes_the_rows(archived: Path, tmp_path: Path) -
     assert measured(list(again.rows)) != of_file(archived)
 
 
-def test_what_is_missing_is_told(archived: Path, tmp_path: Path) -> None:
+def test_missing_files_are_reported(archived: Path, tmp_path: Path) -> None:
     (archived / ARCHIVE).write_bytes(b"no archive")
     with pytest.raises(DataError, match=ARCHIVE):
         recompute(archived, into=tmp_path / "again")

@@ -54,7 +54,7 @@ def folders(workdir: Path) -> dict[str, Path]:
 
 
 @pytest.mark.slow(finds="a run of an experiment that is lost or repeated after a kill")
-def test_a_killed_experiment_goes_on_and_gives_the_same_table(tmp_path: Path) -> None:
+def test_a_killed_experiment_resumes_and_gives_the_same_table(tmp_path: Path) -> None:
     plan = tmp_path / "plan.py"
     plan.write_text(PLAN)
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -105,7 +105,7 @@ def _predicts_elsewhere_as_at_home(workdir: Path, folder: Path) -> None:
 
 
 @pytest.mark.slow(finds="a worker process whose failure is not told, or that keeps others waiting")
-def test_side_by_side_each_failure_is_told(tmp_path: Path) -> None:
+def test_each_failure_of_parallel_runs_is_reported(tmp_path: Path) -> None:
     config = configs.load(
         "configs/classification/resnet18.py", overrides=[f"--config.data.dir={tmp_path}/none"]
     )

@@ -76,7 +76,7 @@ def test_another_fingerprint_or_a_missing_mark_is_not_finished(tmp_path: Path) -
     assert not is_finished(planned)
 
 
-def test_a_failure_is_told_and_the_others_are_done(tmp_path: Path, capsys) -> None:
+def test_a_failure_is_reported_and_the_others_are_done(tmp_path: Path, capsys) -> None:
     runs = [run(tmp_path, name) for name in "abc"]
     outcomes = run_all(runs, execute=Pretender(failing="b"))
     assert [outcome.status for outcome in outcomes] == [

@@ -1,4 +1,4 @@
-"""Seconds of stages: kept beside what was made, told by every later call; and peaks of memory."""
+"""Seconds of stages, stored beside their results and read by later calls; and peak memory."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def told(times: StageTimes) -> dict[tuple[str, str], float | None]:
     return {(row.name, row.metric): row.value for row in times.rows()}
 
 
-def test_a_later_call_tells_what_an_earlier_one_took(tmp_path: Path) -> None:
+def test_a_later_call_reads_the_seconds_of_an_earlier_one(tmp_path: Path) -> None:
     first = StageTimes()
     first.add("masks", tmp_path / "a.json", seconds=3.0)
     first.add("masks", tmp_path / "b.json", seconds=4.0)
@@ -30,7 +30,7 @@ def test_a_later_call_tells_what_an_earlier_one_took(tmp_path: Path) -> None:
     assert told(later) == told(first)
 
 
-def test_what_was_stopped_adds_up_and_what_was_not_measured_is_unknown(tmp_path: Path) -> None:
+def test_seconds_of_stopped_stages_add_up_and_unmeasured_ones_are_unknown(tmp_path: Path) -> None:
     kept = tmp_path / "a.json"
     times = StageTimes()
     times.add("masks", kept, seconds=3.0)
@@ -64,7 +64,9 @@ def test_building_counts_where_this_call_has_built(tmp_path: Path) -> None:
     assert drawn()["building ct_phantom", "Seconds"] is None, "built by somebody else"
 
 
-def test_the_peak_is_of_what_came_since(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_peak_is_measured_since_the_reset(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     if not memory.MARK.exists():
         pytest.skip("this system cannot forget a peak")
     forget_peak()

@@ -98,7 +98,7 @@ def test_results_are_written_for_machines_and_people(tmp_path: Path) -> None:
     page = (tmp_path / "results.md").read_text()
     assert "MGA at stage 2 | failed" in page
     assert "*in the paper*" in page
-    assert results.files[-1].name == "results.json", "whoever waits for it finds the rest"
+    assert results.files[-1].name == "results.json", "it is written last"
 
 
 def test_fig8_has_a_curve_and_a_gain_for_each_share(rendered, tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_fig8_has_a_curve_and_a_gain_for_each_share(rendered, tmp_path: Path) ->
     assert sum(row.status == "failed" for row in results.rows) == 14 * 3
 
 
-def test_the_gain_is_judged_by_best_and_newest_checkpoints(tmp_path: Path) -> None:
+def test_the_gain_is_measured_with_best_and_newest_checkpoints(tmp_path: Path) -> None:
     """At 20 % the best checkpoint of the single task is an early one, and guidance seems to gain."""
     study = STUDIES["checkpoint_choice"]
     early, late = {"multi_20": 2.0, "single_20": 0.0}, {"multi_20": 2.0, "single_20": 2.0}
@@ -141,7 +141,7 @@ def test_the_gain_is_judged_by_best_and_newest_checkpoints(tmp_path: Path) -> No
     assert results.figures[0].is_file()
 
 
-def test_claims_are_judged_by_their_intervals(tmp_path: Path) -> None:
+def test_claims_are_decided_by_their_intervals(tmp_path: Path) -> None:
     skills = {**TABLE4, "multi_20": 3.0, "single_20": 0.0}
     study, seeds = claims.STUDIES["claims"], tuple(range(5))
     results = study.examine(pretended(study.plan, folder=tmp_path, skills=skills, seeds=seeds))
@@ -253,7 +253,7 @@ def test_ablations_are_labelled(tmp_path: Path) -> None:
         ("table4", ["a", "b"], "makes its own runs"),
     ],
 )
-def test_what_cannot_be_compared_is_told(
+def test_runs_that_cannot_be_compared_are_reported(
     name: str, runs: list[str], message: str, tmp_path: Path
 ) -> None:
     order = Order(name=name, workdir=tmp_path, compare=[tmp_path / run for run in runs])
@@ -344,7 +344,7 @@ def segmented(folder: Path, *, names: list[str]) -> Path:
     return folder
 
 
-def test_the_papers_masks_are_told_beside_exact_ones(tmp_path: Path) -> None:
+def test_the_papers_masks_are_compared_with_exact_ones(tmp_path: Path) -> None:
     study = STUDIES["paper_masks"]
     finished = pretended(study.plan, folder=tmp_path, skills=PAPER_MASKS, seeds=tuple(range(5)))
     names = predicted(skill=1, seed=0).file_names.tolist()

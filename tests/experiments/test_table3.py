@@ -26,7 +26,7 @@ def get_config():
 
 
 @pytest.mark.slow(finds="segmenters whose runs do not fit together in one comparison")
-def test_trains_evaluates_and_compares_and_goes_on(phantom: Path, tmp_path: Path) -> None:
+def test_trains_evaluates_compares_and_resumes(phantom: Path, tmp_path: Path) -> None:
     plan = tmp_path / "plan.py"
     plan.write_text(PLAN)
     order = Order(name="table3", data=phantom, workdir=tmp_path / "table3", plan=plan)

@@ -1,4 +1,4 @@
-"""The search: better than the default, the same again, resumable, honest about failures."""
+"""The search: better than the default, reproducible, resumable; failures are reported."""
 
 import csv
 import json
@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from pretended_trials import CONFIG, Pretended, Starter
+from pretended_trials import CONFIG, FakeProcess, Starter
 from unrendered import leave_blank
 
 from mgajax.errors import ConfigError
@@ -94,7 +94,7 @@ def test_the_order_in_which_parallel_trials_end_changes_nothing(config, tmp_path
 
         def __call__(self, words, output, slot):
             process = super().__call__(words, output, slot)
-            late = Pretended(process.code)
+            late = FakeProcess(process.code)
             codes = iter([None, None] if len(self.started) % 2 else [])
             late.poll = lambda: next(codes, process.code)
             return late
@@ -108,8 +108,8 @@ def test_the_order_in_which_parallel_trials_end_changes_nothing(config, tmp_path
     assert_another_seed_searches_elsewhere(config, points(even), workdir=other, jobs=jobs)
 
 
-def test_taken_up_again_it_repeats_nothing_and_suggests_the_same(config, whole, tmp_path) -> None:
-    class Killed(Starter):
+def test_a_resumed_search_repeats_nothing_and_suggests_the_same(config, whole, tmp_path) -> None:
+    class FailingStarter(Starter):
         def __call__(self, words, output, slot):
             if len(self.started) == 5:
                 raise RuntimeError("the power fails")
@@ -117,7 +117,7 @@ def test_taken_up_again_it_repeats_nothing_and_suggests_the_same(config, whole, 
 
     workdir = tmp_path / "halves"
     with pytest.raises(RuntimeError, match="power"):
-        tune(config, workdir=workdir, trials=7, start=Killed(bowl))
+        tune(config, workdir=workdir, trials=7, start=FailingStarter(bowl))
     again = Starter(bowl)
     search = tune(config, workdir=workdir, trials=7, start=again)
     assert again.started == ["005", "006"], "the one begun goes on with its own point"
@@ -131,7 +131,7 @@ def test_taken_up_again_it_repeats_nothing_and_suggests_the_same(config, whole, 
     assert points(workdir) == points(whole.search.workdir)[:8]
 
 
-def test_failed_trials_are_counted_told_and_avoided(config, tmp_path) -> None:
+def test_failed_trials_are_counted_reported_and_avoided(config, tmp_path) -> None:
     def fragile(keys: dict[str, float]) -> float | None:
         return None if keys["optimiser.learning_rate"] > 1e-3 else bowl(keys)
 
@@ -168,7 +168,7 @@ def test_stopped_by_a_signal_the_trials_save_and_go_on_later(config, tmp_path, m
             if len(self.started) < 2:
                 return super().__call__(words, output, slot)
             self.started.append("third")
-            return Pretended(None)
+            return FakeProcess(None)
 
     class Clock:
         monotonic = staticmethod(time.monotonic)

@@ -24,7 +24,7 @@ SMALL = (
 )
 
 
-class Here:
+class InlineTraining:
     """Trains in this process, so that what it reads can be watched."""
 
     def __call__(self, words, output: Path, slot: int):
@@ -68,7 +68,7 @@ def test_no_test_slice_is_trained_on_predicted_or_measured(
     inputs, open_prepared_set = Feed.inputs, dataset.open_prepared_set
     monkeypatch.setattr(Feed, "inputs", lambda self, rows: fed.append(rows) or inputs(self, rows))
     words = [*SMALL, f"--config.data.dir={phantom}"]
-    tune(file, workdir=tmp_path / "plain", trials=1, words=words, start=Here())
+    tune(file, workdir=tmp_path / "plain", trials=1, words=words, start=InlineTraining())
     test = np.flatnonzero(read_table(phantom).built_split == SPLITS.index("test"))
     assert len(test)
     assert fed
@@ -85,12 +85,12 @@ def test_no_test_slice_is_trained_on_predicted_or_measured(
         return dataclasses.replace(data, images=images, table=table)
 
     monkeypatch.setattr(dataset, "open_prepared_set", spoilt)
-    tune(file, workdir=tmp_path / "spoilt", trials=1, words=words, start=Here())
+    tune(file, workdir=tmp_path / "spoilt", trials=1, words=words, start=InlineTraining())
     assert values(tmp_path / "spoilt") == values(tmp_path / "plain"), "bit for bit"
 
 
 @pytest.mark.slow(finds="trials that the command does not start, or starts again, as processes")
-def test_the_command_tunes_in_processes_and_goes_on(file, phantom, tmp_path, capsys) -> None:
+def test_the_command_tunes_in_processes_and_resumes(file, phantom, tmp_path, capsys) -> None:
     workdir = tmp_path / "w"
     words = ["tune", "--config", str(file), "--workdir", str(workdir), "--jobs", "2"]
     words += [*SMALL, f"--config.data.dir={phantom}"]

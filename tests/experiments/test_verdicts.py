@@ -16,7 +16,7 @@ def difference(*seeds: float, error: float = 0.005) -> Measurement:
     return judge(row, patient_error=error, clusters=61)
 
 
-def test_what_all_seeds_and_the_patients_agree_on_holds() -> None:
+def test_a_difference_that_seeds_and_patients_agree_on_holds() -> None:
     row = difference(0.05, 0.04, 0.06, 0.05, 0.05)
     assert row.verdict == "holds"
     assert 0 < row.method_low < row.low, "seeds add to what patients leave open"
@@ -24,7 +24,7 @@ def test_what_all_seeds_and_the_patients_agree_on_holds() -> None:
     assert difference(-0.05, -0.04, -0.06, -0.05, -0.05).verdict == "fails: the opposite holds"
 
 
-def test_a_planted_seed_of_the_other_sign_opens_what_held() -> None:
+def test_a_seed_of_the_other_sign_makes_a_verdict_open() -> None:
     """Even where the interval still excludes zero."""
     seeds = [0.05, 0.06] * 20
     assert difference(*seeds).verdict == "holds"
@@ -33,7 +33,7 @@ def test_a_planted_seed_of_the_other_sign_opens_what_held() -> None:
     assert planted.verdict == "open: seed 40 of the other sign"
 
 
-def test_three_seeds_that_spread_leave_open_what_patients_decide() -> None:
+def test_three_seeds_that_spread_leave_a_verdict_open() -> None:
     """The seeds of "guided attention at 40 % is ahead of unguided at 80 %", as once published."""
     row = difference(0.219, -0.040, -0.033, error=0.0166)
     assert row.low > 0, "these networks, over patients"
@@ -47,7 +47,7 @@ def test_one_seed_never_holds() -> None:
     assert row.verdict == "open: one seed"
 
 
-def test_what_was_not_measured_is_undecided() -> None:
+def test_a_difference_that_was_not_measured_is_undecided() -> None:
     assert verdict(Measurement("t", "n", "m")) == "undecided: undefined"
     same = difference(0.0, 0.0, error=0.0)
     assert same.verdict == "undecided: no seed and no patient makes a difference"
@@ -60,7 +60,7 @@ def test_what_was_not_measured_is_undecided() -> None:
         (difference(0.05), "5.0; networks [4.0, 6.0]"),
     ],
 )
-def test_both_intervals_are_written_and_what_is_decided_is_bold(
+def test_both_intervals_are_written_and_decided_verdicts_are_bold(
     row: Measurement, cell: str
 ) -> None:
     assert row.as_text() == cell

@@ -43,8 +43,8 @@ def golden_inputs(kind: str, *, dtype: Any = np.float32) -> tuple[np.ndarray, np
     return image.astype(dtype), baseline.astype(dtype)
 
 
-class Gated(nn.Module):
-    """All that explaining asks of a classifier, compiled at once: layers, attention, a head."""
+class GatedClassifier(nn.Module):
+    """A small classifier that can be explained and compiles fast: layers, attention, a head."""
 
     plan: AttentionPlan = make_attention_plan(placement="last_block", flavour="paper", stages=(1,))
     guided: str = "stage1"
@@ -59,15 +59,15 @@ class Gated(nn.Module):
 
 
 def gated_run(trained: Path, workdir: Path) -> Path:
-    """A copy of a classifier's run whose network is `Gated`: patch `start.make_model` to `gated`."""
+    """A copy of a classifier's run whose network is `GatedClassifier`: patch `start.make_model` to `gated`."""
     config, _ = configs.read(trained / CONFIG_FILE)
-    variables = init_variables(Gated(), image_size=32, channels=1, seed=0)
+    variables = init_variables(GatedClassifier(), image_size=32, channels=1, seed=0)
     return checkpointed(workdir, config, variables["params"])
 
 
-def gated(config: Any, *, axis_name: str | None) -> Gated:
+def gated(config: Any, *, axis_name: str | None) -> GatedClassifier:
     """In the place of `start.make_model`."""
-    return Gated()
+    return GatedClassifier()
 
 
 class Mlp(nn.Module):

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from explanation.drawn_networks import NARROW, Gated
+from explanation.drawn_networks import NARROW, GatedClassifier
 
 from mgajax import models
 from mgajax.errors import ConfigError
@@ -29,7 +29,7 @@ class Ends(nn.Module):
         return features.mean(axis=(1, 2))
 
 
-def test_grad_cam_keeps_what_speaks_for_the_class() -> None:
+def test_grad_cam_keeps_positive_evidence_for_the_class() -> None:
     x = np.random.default_rng(0).standard_normal((3, 4, 6, 1)).astype(np.float32)
     targets = np.array([0, 1, 0])
     maps = grad_cam(Counting(), {}, x, targets, before="ends", batch_size=2)
@@ -58,7 +58,7 @@ def guided():
 
 
 def test_own_attention() -> None:
-    model = Gated()
+    model = GatedClassifier()
     variables = models.init_variables(model, image_size=32, channels=1, seed=0)
     x = np.random.default_rng(0).standard_normal((3, 32, 32, 1)).astype(np.float32)
     maps = attention_maps(model, variables, x, batch_size=2)

@@ -116,7 +116,7 @@ def test_convolutional_network(small, pool: str, rule: str, kind: str) -> None:
     np.testing.assert_allclose(contributions.sum(axis=(2, 3, 4)), logits, atol=1e-5)
 
 
-class Attended(nn.Module):
+class SmallAttentionNetwork(nn.Module):
     """What our networks are made of, in little: stem pool, attention, sum, head."""
 
     flavour: str
@@ -151,7 +151,7 @@ class Attended(nn.Module):
 )
 def test_attention_and_overlapping_pools_add_up(flavour: str, rule: str, dtype: str) -> None:
     with jax.enable_x64(dtype == "float64"):
-        model = Attended(flavour, dtype)
+        model = SmallAttentionNetwork(flavour, dtype)
         x, baselines = drawn_pair((3, 16, 16, 2), dtype)
         variables = randomised(model.init(jax.random.key(0), jnp.asarray(x), train=False))
         targets = np.array([0, 1, 2])
@@ -271,11 +271,11 @@ def test_bad_input_is_named() -> None:
 
 
 def test_an_operation_without_a_rule_stops_before_anything_is_computed() -> None:
-    class Sorted(nn.Module):
+    class SortingLayer(nn.Module):
         @nn.compact
         def __call__(self, x, *, train: bool = False):
             return jnp.sort(x, axis=-1)
 
     x = np.ones((2, 3), np.float32)
     with pytest.raises(ConfigError, match="no rule for the operation 'sort'"):
-        deeplift(Sorted(), {}, x, 0 * x, np.array([0, 0]))
+        deeplift(SortingLayer(), {}, x, 0 * x, np.array([0, 0]))

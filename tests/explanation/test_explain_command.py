@@ -91,7 +91,7 @@ def test_picture_files_need_no_data(run: Path, tmp_path: Path) -> None:
         explain_runs([run], out=tmp_path, images=[file], target="label")
 
 
-def test_what_is_no_picture_is_named(run: Path, tmp_path: Path) -> None:
+def test_files_that_are_no_pictures_are_named(run: Path, tmp_path: Path) -> None:
     file = tmp_path / "text.png"
     file.write_text("no picture")
     with pytest.raises(DataError, match=r"text\.png"):
@@ -105,7 +105,7 @@ def test_one_run_twice_is_refused(trained: Path, tmp_path: Path) -> None:
         explain_runs([trained, trained], out=tmp_path)
 
 
-def test_runs_are_told_apart_by_the_end_of_their_paths() -> None:
+def test_runs_are_distinguished_by_the_end_of_their_paths() -> None:
     assert run_names([Path("a/mga"), Path("b/cbam")]) == ["mga", "cbam"]
     assert run_names([Path("a/x/mga"), Path("b/x/mga")]) == ["a/x/mga", "b/x/mga"]
 

@@ -135,7 +135,7 @@ def test_an_operation_without_a_rule_is_named(function, words) -> None:
         assert word in str(caught.value)
 
 
-def test_what_the_output_does_not_need_is_not_asked_for() -> None:
+def test_operations_that_the_output_does_not_need_require_no_rule() -> None:
     def function(x):
         jnp.sort(x)
         return 2 * x

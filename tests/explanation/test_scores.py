@@ -71,7 +71,7 @@ def test_maps_must_fit_their_masks(masks: np.ndarray) -> None:
         lesion_scores(np.ones(masks.shape), masks, top_shares=(5.0,))
 
 
-class Weighted(nn.Module):
+class WeightedSum(nn.Module):
     """Logit 1 is a weighted sum of the pixels, logit 0 is 0."""
 
     @nn.compact
@@ -86,7 +86,7 @@ def weighted():
     rng = np.random.default_rng(0)
     x = rng.random((2, 6, 6, 1)).astype(np.float32)
     weights = rng.standard_normal((6, 6, 1)).astype(np.float32)
-    return Weighted(), {"params": {"weights": weights}}, x, np.zeros_like(x), np.array([1, 1])
+    return WeightedSum(), {"params": {"weights": weights}}, x, np.zeros_like(x), np.array([1, 1])
 
 
 @pytest.mark.parametrize("batch_size", [5, 64])
@@ -115,7 +115,7 @@ def test_curves_prefer_the_attribution_to_its_reverse(weighted) -> None:
     assert (right > wrong).all()
 
 
-def test_curves_refuse_what_does_not_fit(weighted) -> None:
+def test_curves_refuse_mismatched_inputs(weighted) -> None:
     maps = np.zeros((2, 6, 6), np.float32)
     with pytest.raises(ConfigError, match="direction='up'"):
         move_pixels(*weighted, maps=maps, direction="up")

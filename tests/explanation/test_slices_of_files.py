@@ -25,7 +25,7 @@ def test_sixteen_bits_are_stretched_and_not_white(tmp_path: Path) -> None:
     assert slices.pixels[0].std() > 20
 
 
-def test_what_is_no_picture_is_named(tmp_path: Path) -> None:
+def test_files_that_are_no_pictures_are_named(tmp_path: Path) -> None:
     (tmp_path / "page.png").write_text("<html>")
     with pytest.raises(DataError, match=r"--images .*page\.png: 6 bytes that are no complete"):
         slices_of_files([tmp_path / "page.png"], settings=SMALL)

@@ -28,7 +28,7 @@ def test_whatever_goes_wrong_is_one_line_that_names_the_file() -> None:
     assert len(message) < 260
 
 
-def test_an_error_without_words_is_told_by_its_kind() -> None:
+def test_an_error_without_a_message_is_reported_by_its_kind() -> None:
     def fail() -> None:
         raise EOFError
 

@@ -30,7 +30,7 @@ def test_a_picture_is_one_slice(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("orientation", [AXIAL, UPSIDE_DOWN])
-def test_a_dicom_slice_is_turned_upright_and_says_whose_it_is(tmp_path: Path, orientation) -> None:
+def test_a_dicom_slice_is_turned_upright_and_has_its_patient(tmp_path: Path, orientation) -> None:
     upright = chest_slice(openness=1.0, padding=-1024)[0]
     stored = upright if orientation == AXIAL else upright[::-1]
     affine = series_affine(orientation, spacing=(1.0, 1.0), step=(0, 0, -5))
@@ -49,7 +49,7 @@ def test_planes_of_a_volume_are_numbered_as_they_are_stored(tmp_path: Path) -> N
     np.testing.assert_array_equal(slices[2].pixels, stretched(chest(depth=5)[..., 2]))
 
 
-def test_what_is_no_slice_is_one_line(tmp_path: Path) -> None:
+def test_files_that_are_no_slices_are_one_line_each(tmp_path: Path) -> None:
     text = tmp_path / "a.txt"
     text.write_text("words")
     with pytest.raises(DataError, match=r"a\.txt: expected a picture, DICOM or NIfTI"):

@@ -42,7 +42,7 @@ def test_spacing_is_that_of_neighbours_and_gaps_are_counted() -> None:
         ([5.0, 5.0], None, [1]),
     ],
 )
-def test_repeats_are_told_by_the_usual_step(
+def test_repeats_are_recognised_by_the_usual_step(
     positions: list[float], step: float | None, again: list[int]
 ) -> None:
     usual = usual_step(np.array(positions))

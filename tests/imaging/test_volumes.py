@@ -43,7 +43,7 @@ def test_bytes_and_paths_give_the_same_volume(tmp_path: Path, packed: bool) -> N
 
 
 @pytest.mark.parametrize(("name", "packed"), [("v.nii", False), ("v.nii.gz", True)])
-def test_only_what_is_packed_is_copied(tmp_path: Path, name: str, packed: bool) -> None:
+def test_only_packed_files_are_copied(tmp_path: Path, name: str, packed: bool) -> None:
     whole = content(VOXELS.astype(np.int16))
     (tmp_path / name).write_bytes(gzip.compress(whole) if packed else whole)
     (tmp_path / "unpacked").mkdir()
@@ -62,7 +62,7 @@ def test_only_what_is_packed_is_copied(tmp_path: Path, name: str, packed: bool) 
         (np.where(np.arange(4) == 2, 256, VOXELS).astype(np.int16), None, "HU", 3),
     ],
 )
-def test_the_unit_is_told_by_type_or_by_the_first_plane_that_tells(
+def test_the_unit_follows_from_the_type_or_the_first_clear_plane(
     monkeypatch: pytest.MonkeyPatch, voxels, scaling, unit: str, planes: int
 ) -> None:
     read: list[int] = []

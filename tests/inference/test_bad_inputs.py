@@ -93,7 +93,7 @@ def test_everything_at_once_is_a_line_each_and_the_rest_is_done(
     assert not list(out.glob(".*"))
 
 
-def test_mixed_series_are_told_and_kept_apart(run: Predict, tmp_path: Path, capsys) -> None:
+def test_mixed_series_are_reported_and_separated(run: Predict, tmp_path: Path, capsys) -> None:
     first = series(tmp_path / "mixed", patient="one")
     for path in first:
         path.rename(path.with_name(f"one_{path.name}"))
@@ -125,7 +125,9 @@ def test_missing_slices_are_counted(run: Predict, tmp_path: Path, capsys) -> Non
         ({"SliceThickness": 1.0}, "slices of 1 mm lie 4 mm apart"),
     ],
 )
-def test_other_objects_are_told(run: Predict, tmp_path: Path, capsys, elements, expected) -> None:
+def test_other_objects_are_reported(
+    run: Predict, tmp_path: Path, capsys, elements, expected
+) -> None:
     good = series(tmp_path / "good", patient="good")
     series(tmp_path / "other", slices=2, **elements)
     result = run(tmp_path / "good", tmp_path / "other")

@@ -1,4 +1,4 @@
-"""Bytes of good files changed at random: a line each at most, and the good scan stays as it is."""
+"""Files with random changed bytes: at most one line each, and the good scan's result is unchanged."""
 
 import csv
 from collections.abc import Callable

@@ -49,7 +49,9 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_volumes_of_one_name_are_told_apart_by_their_folders(run: Predict, tmp_path: Path) -> None:
+def test_volumes_of_equal_name_are_distinguished_by_their_folders(
+    run: Predict, tmp_path: Path
+) -> None:
     for patient in ("s0001", "s0002"):
         write_volume(tmp_path / "in" / patient / "ct.nii.gz", VALUES, AFFINE)
     for patient in ("P1", "P2"):
@@ -81,14 +83,14 @@ def test_a_patient_with_two_scans_has_one_row_a_patient(run: Predict, tmp_path: 
     assert two["COVID-19"] == scans[0]["COVID-19"]
 
 
-def test_series_of_nobody_are_named_by_their_folders(tmp_path: Path) -> None:
+def test_series_without_a_patient_are_named_by_their_folders(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         write_series(tmp_path / folder, VALUES, AFFINE, PatientID=None)
     scans, _ = scans_of(tmp_path / "a", tmp_path / "b", unpacked=tmp_path / "unpacked")
     assert scans == {"a_series4": "a_series4", "b_series4": "b_series4"}
 
 
-def test_links_count_as_what_they_are_called(tmp_path: Path) -> None:
+def test_links_count_by_their_own_names(tmp_path: Path) -> None:
     """As git-annex, hub caches and people make them."""
     store = [picture(tmp_path / "blobs" / f"sha{n}.png", 90 + n) for n in range(3)]
     folder = tmp_path / "in"
@@ -160,7 +162,7 @@ def test_names_of_results_and_of_any_length(run: Predict, tmp_path: Path) -> Non
     assert longest["patient"] == "7" * 300
 
 
-def test_its_own_results_are_passed_over(run: Predict, tmp_path: Path) -> None:
+def test_its_own_results_are_skipped(run: Predict, tmp_path: Path) -> None:
     picture(tmp_path / "in" / "p1" / "1.png")
     first = run(tmp_path / "in", out="in/results")
     result = run(tmp_path / "in", out="again")
@@ -206,13 +208,13 @@ def encoded(values: np.ndarray, form: str, **options: Any) -> Any:
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM"])
-def test_pictures_are_told_by_content(tmp_path: Path, form: str) -> None:
+def test_pictures_are_recognised_by_content(tmp_path: Path, form: str) -> None:
     for name in ("a", "a.img", "a.txt.png"):
         encoded(np.full((9, 9), 7, np.uint8), form)(tmp_path / name)
         assert file_kind(tmp_path / name) is FileKind.PICTURE
 
 
-def test_volumes_and_series_are_told_by_content(tmp_path: Path) -> None:
+def test_volumes_and_series_are_recognised_by_content(tmp_path: Path) -> None:
     for image in (nib.Nifti1Image(VALUES, AFFINE), nib.Nifti2Image(VALUES, AFFINE)):
         nib.save(image, tmp_path / "a.nii.gz")
         (tmp_path / "a.nii.gz").rename(tmp_path / "a.bin")

@@ -148,7 +148,7 @@ def no_size(header: nib.Nifti1Header) -> None:
     ],
 )
 @pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])
-def test_what_a_nifti_header_says_is_believed_or_told(
+def test_a_nifti_header_is_used_or_reported(
     tmp_path: Path, write, is_known: bool, expected: str, kind: type[nib.Nifti1Image]
 ) -> None:
     where = grid(TURNED, (96, 80, 32))

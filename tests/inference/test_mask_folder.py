@@ -78,7 +78,7 @@ def test_masks_of_another_origin_are_left_alone(tmp_path: Path, key: str, value:
         pass
 
 
-def test_a_folder_without_masks_may_be_taken_up_by_anything(tmp_path: Path) -> None:
+def test_a_folder_without_masks_may_be_reused_with_any_settings(tmp_path: Path) -> None:
     with claim_masks(tmp_path, made_by=MADE_BY) as folder:
         folder.describe({"made_by": MADE_BY})
     with claim_masks(tmp_path, made_by={"model.name": "segnet"}) as folder:

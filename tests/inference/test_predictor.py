@@ -1,4 +1,4 @@
-"""`Predictor`: any slices in, each one's own result out, whatever stands beside it."""
+"""`Predictor`: the result of a slice does not depend on the other slices of its batch."""
 
 import threading
 from pathlib import Path

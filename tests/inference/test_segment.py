@@ -78,7 +78,7 @@ def test_every_slice_without_an_annotated_mask_gets_one(
     assert inside > 1000
 
 
-def test_the_manifest_says_what_made_the_masks(run: Segment, table: SliceTable) -> None:
+def test_the_manifest_records_the_origin_of_the_masks(run: Segment, table: SliceTable) -> None:
     summary = run()
     content = manifest(summary.folder)
     made_by = content["made_by"]
@@ -203,7 +203,7 @@ def test_nothing_but_damage_is_an_error(run: Segment, tmp_path: Path) -> None:
     assert manifest(tmp_path / "out")["finished"]
 
 
-def test_a_signal_finishes_what_was_begun(
+def test_a_signal_finishes_started_batches(
     run: Segment, monkeypatch: pytest.MonkeyPatch, table: SliceTable
 ) -> None:
     sent: list[int] = []

@@ -103,7 +103,7 @@ def test_every_character_set_becomes_unicode(
     ],
 )
 @pytest.mark.filterwarnings("ignore")  # pydicom's, of the values drawn wrongly
-def test_what_a_header_lacks_is_filled_in_and_told(
+def test_missing_header_elements_are_filled_in_and_reported(
     run: Predict, tmp_path: Path, elements: dict[str, Any], expected: str
 ) -> None:
     write_series(tmp_path / "in", VALUES, AFFINE, **elements)

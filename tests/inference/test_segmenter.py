@@ -41,7 +41,7 @@ def test_lesions_come_back_where_they_are(pictures: list[StoredSlice], aspect: s
 
 
 def test_a_turned_slice_is_turned_back(pictures: list[StoredSlice]) -> None:
-    """The network saw it upright, its mask lies on the stored picture."""
+    """The network sees the slice upright; the mask fits the stored picture."""
     turned = [picture for picture in pictures if picture.flags == "upside_down"]
     upright, stored = (make_segmenter(bright_run(orientation=way)) for way in ("upright", "stored"))
     pairs = zip(upright.stream(turned), stored.stream(turned), strict=True)
@@ -63,7 +63,7 @@ def test_any_number_of_devices_says_the_same(pictures: list[StoredSlice], parall
         np.testing.assert_allclose(first.lesion, other.lesion, atol=1e-6)
 
 
-def test_unreadable_pictures_are_told_in_their_place(pictures: list[StoredSlice]) -> None:
+def test_unreadable_pictures_are_reported_in_their_place(pictures: list[StoredSlice]) -> None:
     damaged = {0, 5, 6, 7, len(pictures) - 1}
     stored = [
         StoredSlice(p.row, flipped(p.data) if p.row in damaged else p.data, p.flags)
@@ -87,7 +87,7 @@ def test_nothing_in_nothing_out() -> None:
     assert list(make_segmenter(bright_run()).stream([])) == []
 
 
-def test_stop_ends_after_what_was_begun(pictures: list[StoredSlice]) -> None:
+def test_stop_finishes_started_batches(pictures: list[StoredSlice]) -> None:
     results: list[LesionMap | UnreadableSlice] = []
     segmenter = make_segmenter(bright_run(devices=1, batch_size=2))
     for result in segmenter.stream(pictures, stop=lambda: results):

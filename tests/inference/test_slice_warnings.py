@@ -49,7 +49,7 @@ def test_upside_down_is_seen_by_the_spine(openness: float, window: str, turn) ->
     assert (upright, mirrored) == (False, True)
 
 
-def test_a_saturated_picture_does_not_tell_what_is_up() -> None:
+def test_a_saturated_picture_does_not_show_which_side_is_up() -> None:
     picture = rendered(1.0)
     saturated = np.where(picture > 90, np.uint8(255), picture)
     for image in (saturated, saturated[::-1].copy()):
@@ -83,7 +83,7 @@ def test_what_is_no_chest() -> None:
         assert Oddity.NOT_CHEST in seen(picture), name
 
 
-def test_every_warning_says_what_to_do() -> None:
+def test_every_warning_names_a_remedy() -> None:
     assert all(len(oddity.meaning) > 20 for oddity in Oddity)
 
 

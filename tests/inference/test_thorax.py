@@ -83,7 +83,7 @@ def test_a_healthy_person_has_no_lesion_in_bowel_and_shoulders(
 
 @pytest.mark.parametrize("window", ["published", "lung"])
 def test_the_fat_of_a_belly_is_no_lung(run: Predict, tmp_path: Path, window: str) -> None:
-    """As dark as lung beside muscle, in a picture stretched between the two."""
+    """Lung and muscle as in a picture whose contrast is stretched between the two."""
     y, x = np.mgrid[-1:1:96j, -1:1:80j]
     outline, muscle = (y**2 / ry**2 + x**2 / rx**2 < 1 for ry, rx in ((0.75, 0.95), (0.6, 0.2)))
     plane = np.where(outline, np.where(muscle, 60, -110), -150)
@@ -149,7 +149,7 @@ def test_masks_of_pictures_count_as_the_tables_do(run: Predict, tmp_path: Path) 
     np.testing.assert_array_equal(overlay[1] > 0, expected)
 
 
-def test_consolidated_lung_beside_open_lung_stays_inside() -> None:
+def test_consolidated_lung_next_to_aerated_lung_stays_inside() -> None:
     body = np.zeros((100, 100), bool)
     body[10:90, 10:90] = True
     lung, lesion = np.zeros_like(body), np.zeros_like(body)
@@ -178,7 +178,7 @@ def test_lung_is_empty_where_none_was_found(run: Predict, tmp_path: Path) -> Non
     assert (row["lung_ml"], row["lesion_share_of_lung"]) == ("", "")
 
 
-def test_hounsfield_units_without_sign_are_told(run: Predict, tmp_path: Path) -> None:
+def test_hounsfield_units_without_sign_are_reported(run: Predict, tmp_path: Path) -> None:
     place = np.diag([1.5, 1.25, 4.0, 1.0])
     where = grid(place, (96, 80, 5))
     values, ball = drawn(where, centre=where.reshape(-1, 3).mean(axis=0), radius=8.0)
@@ -195,7 +195,7 @@ def test_hounsfield_units_without_sign_are_told(run: Predict, tmp_path: Path) ->
     assert ball.any()
 
 
-def test_label_maps_beside_their_volume_are_no_patients(tmp_path: Path) -> None:
+def test_label_maps_next_to_their_volume_are_no_patients(tmp_path: Path) -> None:
     place, folder = np.diag([1.5, 1.25, 4.0, 1.0]), tmp_path / "in"
     where = grid(place, (48, 40, 5))
     values, ball = drawn(where, centre=where.reshape(-1, 3).mean(axis=0), radius=8.0)
@@ -238,7 +238,7 @@ def test_a_scan_is_upside_down_by_the_majority_of_its_pictures(
 
 
 def test_geometry_is_believed_and_not_asked(run: Predict, tmp_path: Path) -> None:
-    """A volume whose spine lies above, as in a person on the belly."""
+    """A volume of a patient in prone position: the spine is above."""
     place = np.diag([1.5, 1.25, 4.0, 1.0])
     where = grid(place, (96, 80, 3))
     values, _ = drawn(where, centre=(0, 0, -99), radius=1.0)

@@ -104,9 +104,7 @@ def test_slices_at_one_position_are_ordered_and_have_no_volume(
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_a_slice_that_lies_where_another_does_is_placed_by_its_location(
-    tmp_path: Path, sign: int
-) -> None:
+def test_slices_of_equal_position_are_ordered_by_location(tmp_path: Path, sign: int) -> None:
     heights = even(2.5)
     paths = series(tmp_path / "in", heights)
     for path, height in zip(paths, heights, strict=True):
@@ -185,7 +183,7 @@ def test_dicom_without_preamble_is_read(tmp_path: Path, name: str, has_meta: boo
     np.testing.assert_array_equal(values(planes), values(before))
 
 
-def test_an_empty_rescale_is_one_and_zero_and_said_once(tmp_path: Path) -> None:
+def test_an_empty_rescale_is_one_and_zero_and_reported_once(tmp_path: Path) -> None:
     for path in series(tmp_path / "in", even(5)):
         edit(path, RescaleSlope=None, RescaleIntercept=None)
     (planes,), (line,) = read(tmp_path / "in", unpacked=tmp_path)
@@ -209,7 +207,7 @@ def test_a_pair_of_header_and_voxels_is_one_scan(tmp_path: Path) -> None:
     assert "no v.img beside it" in line
 
 
-def test_values_that_are_no_numbers_are_air_and_said_once(tmp_path: Path) -> None:
+def test_values_that_are_no_numbers_are_air_and_reported_once(tmp_path: Path) -> None:
     torn = HU.copy()
     torn[0], torn[-1, 3] = np.nan, np.inf
     nib.save(nib.Nifti1Image(torn, np.diag([-1.0, -1.0, 2.0, 1.0])), tmp_path / "v.nii")

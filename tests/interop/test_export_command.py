@@ -37,7 +37,7 @@ def evaluated(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def exported(evaluated: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The run in every installed format, for tests to read, and what the command told."""
+    """The run exported in every installed format, and the command's output."""
     out = tmp_path_factory.mktemp("exported") / "out"
     with contextlib.redirect_stdout(io.StringIO()) as output:
         assert export(evaluated, out) == 0

@@ -1,4 +1,4 @@
-"""Weights of others as a start: what is taken, adapted and left, and that all of it is told."""
+"""Published weights as initial weights: which arrays are used, adapted or left; all are reported."""
 
 from pathlib import Path
 from typing import Any

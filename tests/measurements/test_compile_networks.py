@@ -22,7 +22,7 @@ def test_a_rows_command_is_one_that_mgajax_knows(network: str) -> None:
     assert (options.target, options.per_device, options.only) == ("h100:1", 2, "train")
 
 
-def test_a_row_that_takes_too_long_is_killed_and_said(tmp_path: Path) -> None:
+def test_a_row_that_takes_too_long_is_killed_and_reported(tmp_path: Path) -> None:
     row = script.run_row(UNET, most_s=0.0, log=tmp_path / "log")
     assert row["failed"] == "killed after 0 s"
     assert row["command"].startswith(
@@ -42,7 +42,7 @@ def test_a_row_that_fails_keeps_its_last_line(
     assert "  unet: mgajax: no such extra" in script.lines_of({"unet": row})
 
 
-def test_the_batch_that_fits_is_told_for_the_other_chips_of_the_maker() -> None:
+def test_the_batch_that_fits_is_listed_for_other_chips_of_the_maker() -> None:
     memory = {"arguments_bytes": 2_000_000_000, "needed_bytes": 4_000_000_000, "batch_that_fits": 7}
     batches = script._that_fit(memory, images=1, target="v5e:1x1")
     assert batches.startswith("v5e 7, v6e ")

@@ -19,7 +19,7 @@ SETTINGS: dict[str, Any] = {"steps": 40}
 
 
 class Clock:
-    """Rows that take what they are said to, on a clock of their own."""
+    """A fake clock and rows with fixed durations."""
 
     def __init__(self, **seconds: float) -> None:
         self.time, self.seconds = 0.0, seconds
@@ -79,7 +79,7 @@ def test_the_command_line_understands_a_row(network: str, trial: bool) -> None:
         assert (config.batch_size, config.model.options.repeats) == (4 if trial else 2, "scanned")
 
 
-def test_what_is_cut_off_keeps_its_rows_and_goes_on_later(tmp_path, capsys) -> None:
+def test_an_interrupted_table_keeps_its_rows_and_resumes(tmp_path, capsys) -> None:
     out = tmp_path / "table.json"
     first = Clock(mga_resnet18=50.0, unet=100.0)
     assert first.fill(out, limit_s=260.0) == 0
@@ -118,7 +118,7 @@ def test_rows_of_other_settings_are_not_added_to(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"rows": {}}'])
-def test_what_is_no_table_is_left_as_it_is(tmp_path, text: str) -> None:
+def test_a_file_that_is_no_table_is_left_as_it_is(tmp_path, text: str) -> None:
     out = tmp_path / "table.json"
     out.write_text(text)
     with pytest.raises(SystemExit, match="table.json is no table of this script"):
@@ -142,7 +142,7 @@ def test_a_process_gives_its_report_or_its_last_line(tmp_path) -> None:
         _run("", tmp_path)
 
 
-def test_a_process_that_overruns_is_killed_with_what_it_began(tmp_path) -> None:
+def test_a_process_that_overruns_is_killed_with_its_children(tmp_path) -> None:
     late = tmp_path / "late"
     inner = f"import time; time.sleep(0.6); open({str(late)!r}, 'w')"
     code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {inner!r}])"
@@ -152,7 +152,7 @@ def test_a_process_that_overruns_is_killed_with_what_it_began(tmp_path) -> None:
     assert not late.exists()
 
 
-def test_the_table_names_what_failed_beside_it() -> None:
+def test_the_table_names_failed_rows() -> None:
     results = {
         "p50_ms": 2.0,
         "ratio": 1.5,

@@ -7,7 +7,7 @@ from mgajax import models
 script = load_script("model_pages")
 
 
-def test_committed_pages_are_what_code_and_results_give() -> None:
+def test_committed_pages_match_code_and_results() -> None:
     made = script.pages()
     for name, text in made.items():
         committed = (script.PAGES / name).read_text(encoding="utf-8")

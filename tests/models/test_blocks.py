@@ -92,7 +92,7 @@ def test_a_convolution_keeps_the_size_and_has_no_bias(kernel: int) -> None:
 
 
 @pytest.mark.parametrize(("unit", "drawn_by"), [("element", 6 * 5 * 64), ("channel", 64)])
-def test_dropout_drops_what_it_says_and_scales_the_rest(unit: str, drawn_by: int) -> None:
+def test_dropout_drops_its_share_and_scales_the_rest(unit: str, drawn_by: int) -> None:
     x = jnp.ones((3, 6, 5, 64), jnp.float32)
     layer = Dropout(0.25, unit=unit)
     dropped = layer.apply({}, x, train=True, rngs={"dropout": jax.random.key(0)})

@@ -207,7 +207,7 @@ def test_losses_of_the_prediction(goldens: Path, outputs: tuple[dict, dict]) -> 
 
 
 @dataclasses.dataclass(frozen=True)
-class Trained:
+class TrainingResult:
     """Of one training pass, by each loss' weight where it matters.
 
     What each scale saw, losses, and by NVIDIA's names the norms of all gradients, those gradients
@@ -267,13 +267,13 @@ def gradients_of(variables: dict, images: jax.Array, truth: jax.Array) -> tuple:
 
 
 @pytest.fixture(scope="module")
-def trained(goldens: Path, variables: dict) -> Callable[[str], Trained]:
+def trained(goldens: Path, variables: dict) -> Callable[[str], TrainingResult]:
     """The training pass of a golden's images, in float64 with float64 weights."""
 
     named = functools.partial(interop.to_torch, "hmsanet")
 
     @functools.cache
-    def run(file: str) -> Trained:
+    def run(file: str) -> TrainingResult:
         golden = np.load(goldens / f"{file}.npz")
         truth = golden["gts"].astype(np.int32)
         with jax.enable_x64(True):
@@ -295,13 +295,13 @@ def trained(goldens: Path, variables: dict) -> Callable[[str], Trained]:
             }
         statistics = named({"params": variables["params"], "batch_stats": running})
         means = {name: value for name, value in statistics.items() if ".running_" in name}
-        return Trained(passes, parts, losses, norms, by_weight, means)
+        return TrainingResult(passes, parts, losses, norms, by_weight, means)
 
     return run
 
 
 @pytest.mark.slow(finds="what the scales say in training, where statistics are those of the batch")
-def test_training_forward(goldens: Path, trained: Callable[[str], Trained]) -> None:
+def test_training_forward(goldens: Path, trained: Callable[[str], TrainingResult]) -> None:
     golden, passes = np.load(goldens / "train_forward_128_f64.npz"), trained("train_128_f64").passes
     for prefix, scale in (("lo", 0.5), ("hi", 1.0)):
         for key, actual in zip(("cls_out", "aux_out", "logit_attn"), passes[scale], strict=True):
@@ -310,7 +310,7 @@ def test_training_forward(goldens: Path, trained: Callable[[str], Trained]) -> N
 
 @pytest.mark.slow(finds="a gradient or statistic of the network that the paper trains")
 @pytest.mark.parametrize("file", ["train_128_f64", "train_128_batch2_f64"])
-def test_training(goldens: Path, trained: Callable[[str], Trained], file: str) -> None:
+def test_training(goldens: Path, trained: Callable[[str], TrainingResult], file: str) -> None:
     golden, actual = np.load(goldens / f"{file}.npz"), trained(file)
     np.testing.assert_allclose(actual.parts, golden["parts_wt0.05"], rtol=1e-6)
     for weight, norms in actual.norms.items():

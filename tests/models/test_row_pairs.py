@@ -91,7 +91,7 @@ def test_convolutions_of_pairs(before: int, after: int, taps: int, stride: int) 
 
 
 def test_normalisation_of_pairs() -> None:
-    """Values, moments and gradients, in float64; a mean that is large beside the deviation, too."""
+    """Values, moments and gradients in float64, also for a mean much larger than the deviation."""
     with jax.enable_x64(True):
         x, upstream = (jnp.asarray(drawn(2, 6, 5, NARROW, seed=seed)) for seed in (0, 1))
         scale, bias = (jnp.asarray(drawn(NARROW, seed=seed)) for seed in (2, 3))

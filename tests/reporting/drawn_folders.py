@@ -37,7 +37,7 @@ SUMMARY = {
 
 
 def begun(folder: Path, *, config: str = "classification/mga_resnet18.py") -> Path:
-    """A run that has been begun and no more."""
+    """A run that has only just started."""
     folder.mkdir(parents=True)
     marks = {"data_fingerprint": "f" * 64, "split": "table2"}
     configs.write(configs.load(f"configs/{config}"), folder / "config.json", extra=marks)

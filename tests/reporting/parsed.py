@@ -9,7 +9,7 @@ VOID = {"meta", "link", "img", "br", "hr"}
 
 
 @dataclass
-class Parsed(HTMLParser):
+class ParsedPage(HTMLParser):
     """Links, ids, pictures, tables and text of a page; every tag closed in order."""
 
     path: Path
@@ -55,7 +55,7 @@ class Parsed(HTMLParser):
         return next(row for table in self.tables for row in table if row[0] == first)
 
 
-def assert_sound(page: Parsed, *, site: Path) -> None:
+def assert_sound(page: ParsedPage, *, site: Path) -> None:
     """Every link leads to a file of the site or to an id of the page; nothing from outside runs."""
     assert len(set(page.ids)) == len(page.ids), "ids are unique"
     for link in page.links:

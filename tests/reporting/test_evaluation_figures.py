@@ -179,10 +179,10 @@ def _watch(monkeypatch) -> list:
     """Collects the figures that are made, to look at what is on them."""
     watched: list = []
 
-    class Watched(Figure):
+    class WatchedFigure(Figure):
         def __init__(self, *arguments, **options):
             super().__init__(*arguments, **options)
             watched.append(self)
 
-    monkeypatch.setattr(style, "Figure", Watched)
+    monkeypatch.setattr(style, "Figure", WatchedFigure)
     return watched

@@ -1,4 +1,4 @@
-"""Pictures of explanations: drawn as asked for, the same bytes each time."""
+"""Pictures of explanations: content, options, and the same bytes each time."""
 
 import re
 from pathlib import Path

@@ -93,7 +93,7 @@ def test_the_marked_block_alone_is_written_anew(readme: Path, capsys) -> None:
     assert readme.read_text() == text
 
 
-def test_what_is_wrong_is_told(readme: Path, tmp_path: Path) -> None:
+def test_faults_are_reported(readme: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such file"):
         rewrite_file(tmp_path / "NONE.md")
     (tmp_path / "plain.md").write_text("text")
@@ -173,14 +173,14 @@ def test_a_planted_false_sentence_is_found(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_no_interval_stands_by_itself(name: str) -> None:
+def test_intervals_come_with_their_value(name: str) -> None:
     """Whoever writes one by hand is words to name its results."""
     text = (ROOT / name).read_text(encoding="utf-8")
     by_hand = SPAN.findall(STATEMENT.sub("", TABLE.sub("", text)))
     assert not by_hand, f"{name}: {by_hand} without `<!-- = FILE; TABLE; NAME; METRIC; FORM -->`"
 
 
-def test_what_the_pages_say_in_words_is_so() -> None:
+def test_sentences_of_the_pages_match_the_results() -> None:
     """Sentences without a number, held to the verdicts that they are about."""
     decided = {
         study: {

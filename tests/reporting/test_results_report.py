@@ -1,4 +1,4 @@
-"""The static site: sound pages, the numbers of the reports, and what is missing said plainly."""
+"""The static site: valid pages, the numbers of the reports, and plain notes on missing parts."""
 
 import json
 import shutil
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import drawn_folders as draw
 import pytest
-from parsed import Parsed, assert_sound
+from parsed import ParsedPage, assert_sound
 from unrendered import leave_blank
 
 from mgajax.cli import main
@@ -49,14 +49,14 @@ def test_every_folder_has_a_page_and_every_page_is_sound(site, folders) -> None:
     pages = list(site.rglob("index.html"))
     assert len(pages) == len(folders) + 1
     for path in pages:
-        assert_sound(Parsed(path), site=site)
-    top = Parsed(site / "index.html")
+        assert_sound(ParsedPage(path), site=site)
+    top = ParsedPage(site / "index.html")
     assert all(name in top.text for name in folders)
 
 
 def test_every_table_is_a_csv_of_as_many_rows(site) -> None:
     for path in site.rglob("index.html"):
-        parsed = Parsed(path)
+        parsed = ParsedPage(path)
         tables = {link for link in parsed.links if link.startswith("tables/")}
         lengths = {len(draw.rows_of(path.parent / link)) for link in tables}
         for table in parsed.tables:
@@ -75,9 +75,9 @@ def test_every_figure_is_png_and_svg_with_its_numbers(site) -> None:
     assert draw.rows_of(site / "mga" / "tables" / "metrics.csv")[0][0] == "step"
 
 
-def test_the_first_page_puts_the_paper_beside_what_was_measured(site, folders) -> None:
+def test_the_first_page_compares_measurements_with_the_paper(site, folders) -> None:
     metrics = json.loads((folders["mga"] / "evaluation" / "test.json").read_text())
-    top = Parsed(site / "index.html")
+    top = ParsedPage(site / "index.html")
     classifiers = next(table for table in top.tables if "Accuracy" in table[0])
     names = [row[:3] for row in classifiers[1:]]
     assert ["mga", "ResNet18 + CBAM + MGA", "measured"] in names
@@ -104,7 +104,7 @@ def test_runs_on_other_slices_are_not_passed_off_as_comparable(
 ) -> None:
     def told(other: Path) -> bool:
         report = report_results([folders["mga"], other], out=tmp_path / "site")
-        return "not all measured on the same slices" in Parsed(report.index).text
+        return "not all measured on the same slices" in ParsedPage(report.index).text
 
     assert not told(spare)
     other = tmp_path / "other"
@@ -118,7 +118,7 @@ def test_runs_on_other_slices_are_not_passed_off_as_comparable(
 
 
 def test_a_run_tells_its_data_versions_and_every_key(site) -> None:
-    page = Parsed(site / "mga" / "index.html")
+    page = ParsedPage(site / "mga" / "index.html")
     assert page.row("train") == ["train", "2", "1"]
     assert page.row("optimiser.learning_rate") == ["optimiser.learning_rate", "0.0001"]
     assert page.row("jax")[1].startswith("0.")
@@ -127,8 +127,8 @@ def test_a_run_tells_its_data_versions_and_every_key(site) -> None:
     assert "60.0 images a second" in page.text
 
 
-def test_a_segmenter_is_shown_by_source_and_beside_table_3(site) -> None:
-    page = Parsed(site / "unet" / "index.html")
+def test_a_segmenter_is_shown_by_source_and_compared_with_table_3(site) -> None:
+    page = ParsedPage(site / "unet" / "index.html")
     dice = next(row for table in page.tables for row in table if row[0] == "Dice, %")
     assert dice[-1] == "70.17"
     assert {row[0] for table in page.tables for row in table} >= {"jun", "zhao", "jun/0"}
@@ -136,28 +136,31 @@ def test_a_segmenter_is_shown_by_source_and_beside_table_3(site) -> None:
 
 
 def test_what_is_missing_is_named_with_the_command_that_makes_it(site, folders) -> None:
-    waiting = Parsed(site / "waiting" / "index.html").text
+    waiting = ParsedPage(site / "waiting" / "index.html").text
     assert f"mgajax evaluate --workdir {folders['waiting']} --split test" in waiting
     assert "mgajax explain --workdir" in waiting
-    new = Parsed(site / "new-&-run" / "index.html").text
+    new = ParsedPage(site / "new-&-run" / "index.html").text
     assert "Training has not ended" in new
     assert "nothing has been logged yet" in new
 
 
 def test_an_explanation_is_a_gallery_with_its_scores(site) -> None:
-    for page in (Parsed(site / "mga" / "index.html"), Parsed(site / "figure10" / "index.html")):
+    for page in (
+        ParsedPage(site / "mga" / "index.html"),
+        ParsedPage(site / "figure10" / "index.html"),
+    ):
         assert page.row("a/run")[1:4] == ["Grad-CAM", "positive", "0.400 [0.300, 0.500]"]
         assert any("overlays.png" in image["src"] for image in page.images)
 
 
 def test_an_experiment_shows_its_words_tables_and_failures(site) -> None:
-    page = Parsed(site / "table4" / "index.html")
+    page = ParsedPage(site / "table4" / "index.html")
     assert "mga, seed 0: failed (loss is nan)" in page.text
     assert "Some <b>text</b>, a link inside, one outside." in page.text, "shown, not obeyed"
     assert not any("secret" in link for link in page.links)
     assert page.row("MGA") == ["MGA", "95"]
     assert "drawn: patients 24, size 96" in page.text
-    assert Parsed(site / "index.html").row("table4")[1] == "Five classifiers (Paper, Table 4)"
+    assert ParsedPage(site / "index.html").row("table4")[1] == "Five classifiers (Paper, Table 4)"
     assert page.tags.count("img") == 1
 
 
@@ -175,7 +178,7 @@ def test_the_command_gives_the_same_files_and_says_what_is_missing(
 
 
 @pytest.mark.parametrize("damage", ["{", "[]", '{"n": 3}'])
-def test_a_damaged_report_is_told_and_the_rest_is_shown(
+def test_a_damaged_report_is_named_and_the_rest_is_shown(
     unrendered, spare, tmp_path, damage: str
 ) -> None:
     run = tmp_path / "run"
@@ -183,7 +186,7 @@ def test_a_damaged_report_is_told_and_the_rest_is_shown(
     (run / "evaluation" / "test.json").write_text(damage)
     report = report_results([run], out=tmp_path / "site")
     assert any("test.json" in message for _, message in report.missing)
-    page = Parsed(tmp_path / "site" / "run" / "index.html")
+    page = ParsedPage(tmp_path / "site" / "run" / "index.html")
     assert "Learning" in page.text
 
 
@@ -193,7 +196,7 @@ def test_tables_that_were_not_kept_cost_their_figures_only(unrendered, spare, tm
     (run / "evaluation" / "test_predictions.csv").unlink()
     (run / "split.csv").unlink()
     report_results([run], out=tmp_path / "site")
-    page = Parsed(tmp_path / "site" / "run" / "index.html")
+    page = ParsedPage(tmp_path / "site" / "run" / "index.html")
     assert "No table of the test slices" in page.text
     assert any("confusion" in link for link in page.links)
     assert not any("test_curves" in link for link in page.links)
@@ -209,16 +212,16 @@ def test_scores_of_attention_that_an_older_report_lacks_are_left_out(
     content = json.loads(report.read_text()) | {"attention_overlap": overlap}
     report.write_text(json.dumps(content))
     report_results([run], out=tmp_path / "site")
-    page = Parsed(tmp_path / "site" / "run" / "index.html")
+    page = ParsedPage(tmp_path / "site" / "run" / "index.html")
     assert page.row("ROC AUC of pixels") == ["ROC AUC of pixels", "0.800"]
 
 
-def test_the_first_page_begins_with_what_was_measured_on_which_data_and_a_picture(site) -> None:
-    text = Parsed(site / "index.html").text
+def test_the_first_page_begins_with_measurement_data_and_a_picture(site) -> None:
+    text = ParsedPage(site / "index.html").text
     begins = text[: text.index("4 runs")]
     assert "ResNet18 + CBAM + MGA: ROC AUC" in begins
     assert "test split: 90 slices of 30 patients" in begins
-    assert Parsed(site / "index.html").images[0]["src"] == "figures/mga_test_attention.png"
+    assert ParsedPage(site / "index.html").images[0]["src"] == "figures/mga_test_attention.png"
     assert text.index("Fingerprints and versions") > text.index("Segmenters")
 
 
@@ -237,10 +240,10 @@ def test_a_run_names_its_data_set(unrendered, tmp_path, folder: str, name: str) 
     config["config"]["data"]["dir"] = folder
     (run / "config.json").write_text(json.dumps(config))
     report_results([run], out=tmp_path / "site")
-    assert f"Data set{name}" in Parsed(tmp_path / "site" / "run" / "index.html").text
+    assert f"Data set{name}" in ParsedPage(tmp_path / "site" / "run" / "index.html").text
     assert (
         f"Data set{name}; nothing has been measured yet"
-        in Parsed(tmp_path / "site" / "index.html").text
+        in ParsedPage(tmp_path / "site" / "index.html").text
     )
 
 
@@ -268,7 +271,7 @@ def test_a_search_shows_its_best_trial_its_trace_and_every_trial(tmp_path) -> No
     )
     draw.picture(folder / "trace.png")
     report_results([folder], out=tmp_path / "site")
-    page = Parsed(tmp_path / "site" / "tuning" / "index.html")
+    page = ParsedPage(tmp_path / "site" / "tuning" / "index.html")
     assert_sound(page, site=tmp_path / "site")
     assert "0.2500 (trial 2)" in page.text
     assert "1 failed, 2 finished" in page.text

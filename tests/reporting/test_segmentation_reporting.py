@@ -154,7 +154,7 @@ def test_figure_is_written_readable_and_the_same_each_time(name, results, tmp_pa
     assert border.mean() < 0.05, "something runs over the edge"
 
 
-def test_panel_colours_what_was_found_missed_and_surplus(tmp_path, watched_figures):
+def test_panel_colours_hits_misses_and_false_alarms(tmp_path, watched_figures):
     truth, predicted = np.zeros((2, 8, 8), bool)
     truth[2:4] = True
     predicted[3:5] = True
@@ -211,10 +211,10 @@ def watched_figures(monkeypatch) -> list:
     """Collects the figures that are made, to look at what is on them."""
     figures: list = []
 
-    class Watched(style.Figure):
+    class WatchedFigure(style.Figure):
         def __init__(self, *arguments, **options):
             super().__init__(*arguments, **options)
             figures.append(self)
 
-    monkeypatch.setattr(style, "Figure", Watched)
+    monkeypatch.setattr(style, "Figure", WatchedFigure)
     return figures

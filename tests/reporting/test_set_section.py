@@ -5,7 +5,7 @@ from pathlib import Path
 
 import drawn_folders as draw
 import pytest
-from parsed import Parsed, assert_sound
+from parsed import ParsedPage, assert_sound
 from unrendered import leave_blank
 
 from mgajax.reporting.results_report import report_results
@@ -17,10 +17,10 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return draw.classifier(tmp_path / "mga")
 
 
-def page_of(run: Path) -> Parsed:
+def page_of(run: Path) -> ParsedPage:
     site = run.parent / "site"
     report_results([run], out=site)
-    parsed = Parsed(site / "mga" / "index.html")
+    parsed = ParsedPage(site / "mga" / "index.html")
     assert_sound(parsed, site=site)
     return parsed
 
@@ -38,7 +38,7 @@ def test_a_set_is_a_row_and_a_section(run: Path) -> None:
     assert "What must be known of <hospital>." in parsed.text
     assert "People of this set trained the run" in parsed.text
     assert any("hospital_attention.png" in link for link in parsed.links)
-    top = Parsed(run.parent / "site" / "index.html")
+    top = ParsedPage(run.parent / "site" / "index.html")
     assert any(
         "test, hospital, north" in cell for table in top.tables for row in table for cell in row
     )
@@ -49,7 +49,7 @@ def test_a_run_without_other_sets_says_nothing_of_them(run: Path) -> None:
     assert "Other sets" not in page_of(run).text
 
 
-def test_a_damaged_report_is_told_with_the_command(run: Path) -> None:
+def test_a_damaged_report_is_named_with_the_command(run: Path) -> None:
     draw.other_set(run, name="hospital")
     path = run / "evaluation" / "hospital.json"
     content = json.loads(path.read_text())

@@ -32,7 +32,7 @@ def test_table_without_patients_or_intervals_is_shorter():
     assert "[" not in table
 
 
-def test_patients_of_each_class_are_told_where_known():
+def test_patients_of_each_class_are_counted_where_known():
     predictions = Predictions(
         file_names=np.array(["a", "b", "c", "d"]),
         labels=np.array([0, 0, 2, 2]),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 from built_records import records
-from kaggle_fixture import FOLDERS, SLICES, Drawn, draw, write_copy
+from kaggle_fixture import FOLDERS, SLICES, DrawnSlice, draw, write_copy
 from pairs_fixture import EFFUSION, LESION, PAIRS, SIDE, write_pairs
 from PIL import Image
 from unchecked import unchecked
@@ -34,7 +34,7 @@ def build_pairs(copy: Path, data_dir: Path, **options) -> BuildResult:
     return build("covid_ct_lesions", manual_dir=copy, data_dir=data_dir, **options)
 
 
-def test_every_pair_is_there_once_as_it_lies_on_disk(built: BuildResult) -> None:
+def test_every_pair_is_stored_once_as_on_disk(built: BuildResult) -> None:
     stored = records(built.directory)
     assert set(stored) == {pair.name for pair in PAIRS}
     assert sum(built.splits.values()) == len(PAIRS)
@@ -43,7 +43,7 @@ def test_every_pair_is_there_once_as_it_lies_on_disk(built: BuildResult) -> None
         lesion[LESION] = 255
         lesion[EFFUSION] = 255 if pair.coding == "labels" else 0
         record = stored[pair.name]
-        frame = draw(Drawn(1, *pair.row))
+        frame = draw(DrawnSlice(1, *pair.row))
         np.testing.assert_array_equal(record["image"][..., 0], frame, err_msg=pair.name)
         np.testing.assert_array_equal(record["lesion_mask"][..., 0], lesion, err_msg=pair.name)
         assert CLASS_NAMES[record["label"]] == "COVID-19"
@@ -98,7 +98,7 @@ def people(result: BuildResult, split: str) -> set[str]:
     return set(table.patients[table.built_split == SPLITS.index(split)].tolist())
 
 
-def test_nobody_who_tests_elsewhere_trains_here(
+def test_a_test_patient_of_the_classifier_does_not_train_here(
     copy: Path, built: BuildResult, tmp_path: Path
 ) -> None:
     tested = people(built, "test")

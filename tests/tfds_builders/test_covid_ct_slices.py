@@ -87,7 +87,7 @@ def test_ids_that_an_audit_takes_for_one_person_stay_in_one_split(
         build_copy(copy, tmp_path / "data", merge=str(tmp_path / "split.csv"))
 
 
-def test_records_hold_what_the_tables_and_files_say(built: BuildResult) -> None:
+def test_records_match_the_tables_and_files(built: BuildResult) -> None:
     stored = records(built.directory)
     renamed = stored[RENAMED_FILE]
     assert CLASS_NAMES[renamed["label"]] == "COVID-19"

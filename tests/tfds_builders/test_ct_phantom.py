@@ -193,7 +193,7 @@ def test_each_source_renders_in_its_own_way(source):
 
 @pytest.mark.parametrize("source", ["jun", "afshar"])
 def test_the_back_is_where_the_flag_says(source):
-    """Behind the lungs lies the spine, so the pixels at their back end in the middle are bone."""
+    """The spine is behind the lungs, so the middle pixels at their back are bone."""
     slice_ = draw_slice(from_source(source), index=4, size=96)
     rows = np.flatnonzero((slice_.lung_mask > 0).any(axis=1))
     middle = slice(slice_.image.shape[1] // 2 - 8, slice_.image.shape[1] // 2 + 8)

@@ -1,4 +1,4 @@
-"""The curated set with predicted masks for the slices that nobody annotated."""
+"""The curated set with predicted masks for slices without annotated ones."""
 
 import json
 import shutil

@@ -99,7 +99,7 @@ def test_figures_and_predictions_of_each_split_are_there(
     assert set(predictions.file_names) == members
 
 
-def test_what_an_absent_class_leaves_undefined_is_none_with_a_reason(
+def test_metrics_undefined_for_an_absent_class_are_none_with_a_reason(
     evaluation: Evaluation,
 ) -> None:
     metrics = evaluation.metrics

@@ -61,7 +61,7 @@ def test_a_batch_is_filled_up_to_the_next_size() -> None:
     assert [rows.tolist() for rows in batches] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, -1]]
 
 
-def test_the_next_batch_is_begun_before_one_is_read_back() -> None:
+def test_the_next_batch_starts_before_one_is_read_back() -> None:
     order: list[str] = []
     infer = BatchInference(
         lambda rows: order.append(f"begin {rows[0]}") or jnp.asarray(rows), first_device(), (1,)
@@ -72,7 +72,7 @@ def test_the_next_batch_is_begun_before_one_is_read_back() -> None:
     assert order == ["begin 0", "begin 1", "read 0", "begin 2", "read 1", "read 2"]
 
 
-def test_stop_ends_with_what_was_begun() -> None:
+def test_stop_finishes_started_batches() -> None:
     infer, _ = doubling(sizes=(2,))
     keys = []
     batches = ((number, np.full(2, number, np.int32)) for number in range(9))

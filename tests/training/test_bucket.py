@@ -32,7 +32,7 @@ create_server("127.0.0.1", int(sys.argv[1]), in_memory=True, default_bucket="buc
 
 @pytest.fixture
 def store(unused_port: int) -> Iterator[dict[str, str]]:
-    """An empty bucket, and what a process must be told to find it."""
+    """An empty bucket, and the environment of a process that uses it."""
     pytest.importorskip("gcsfs", reason="needs gcsfs")
     pytest.importorskip("gcp_storage_emulator", reason="needs gcp-storage-emulator")
     server = subprocess.Popen(

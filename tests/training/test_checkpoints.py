@@ -86,7 +86,7 @@ def test_checkpoints_of_november_2026_are_still_ranked(
         assert (checkpoints.best, checkpoints.newest) == (1, 3)
 
 
-def test_another_runs_checkpoint_is_told_before_its_arrays_are_tried(tmp_path: Path) -> None:
+def test_another_runs_checkpoint_is_refused_before_its_arrays_are_read(tmp_path: Path) -> None:
     with Checkpoints(tmp_path, run="a" * 64) as checkpoints:
         checkpoints.save(draw_state(step=1), early_stopping=STOPPING)
     like = draw_state(step=0, width=32)
@@ -98,7 +98,7 @@ def test_another_runs_checkpoint_is_told_before_its_arrays_are_tried(tmp_path: P
         checkpoints.restore(like, step=1, sharding=replicated)
 
 
-def test_a_missing_client_of_buckets_is_told(
+def test_a_missing_client_of_buckets_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def missing(*_: object, **__: object) -> None:
@@ -213,7 +213,7 @@ def test_a_folder_becomes_absolute_and_a_buckets_address_stays() -> None:
 
 
 @leaves_coroutines
-def test_a_full_disk_is_told_and_older_checkpoints_stay(
+def test_a_full_disk_is_reported_and_older_checkpoints_stay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training_checkpoints, "FIRST_PAUSE_S", 0.01)

@@ -75,7 +75,7 @@ def test_no_other_platform_gets_them_or_pays_for_asking(
 
 
 @pytest.mark.parametrize("options", [UNKNOWN, dict.fromkeys(PRODUCTS_ONLY, "NO_SUCH_TYPE")])
-def test_what_this_xla_does_not_know_is_left_out_quietly(
+def test_options_unknown_to_this_xla_are_left_out_silently(
     options: dict[str, str | bool], monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
     monkeypatch.setattr(compilation, "PRODUCTS_ONLY", options)
@@ -136,7 +136,7 @@ def test_a_step_with_options_is_the_same_step(parallel: Parallel) -> None:
 
 
 @pytest.mark.parametrize(("model", "expected"), [("resnet18", PRODUCTS_ONLY), ("hmsanet", None)])
-def test_training_and_what_times_it_get_the_same(
+def test_training_and_benchmarks_get_the_same_options(
     model: str, expected: Any, wrapped: list[Any], small_config: Any, tmp_path: Path
 ) -> None:
     config = small_config("--config.split.kind=leaking_slices", model=model)

@@ -66,14 +66,14 @@ def test_a_segmenter_that_finds_nothing_for_long_keeps_its_later_checkpoint() ->
     assert stopping.update(1.0, step=7).stop, "once something is found, patience runs"
 
 
-def test_finding_nothing_is_said() -> None:
+def test_finding_no_lesion_is_reported() -> None:
     blind = Criterion.DICE.loss({"cross_entropy": 0.25, "dice": 0.0})
     line = "validation Dice 0, no lesion found yet (cross-entropy 0.2500)"
     assert Criterion.DICE.describe(blind) == line
     assert not Criterion.CROSS_ENTROPY.finds_nothing(1.5)
 
 
-def test_an_undefined_dice_counts_as_zero_and_values_are_told() -> None:
+def test_an_undefined_dice_counts_as_zero_and_values_are_reported() -> None:
     assert Criterion.DICE.loss({"cross_entropy": 0.1}) == 1.1
     assert Criterion.DICE.describe(0.65) == "validation Dice 0.3500"
     assert Criterion.CROSS_ENTROPY.describe(0.65) == "validation cross-entropy 0.6500"

@@ -43,7 +43,7 @@ def test_one_checkpoint_for_a_network_without_attention(
     ("source", "error", "message"),
     [("nowhere", ConfigError, "nowhere: not found"), ("", DataError, "no weights can be read")],
 )
-def test_what_cannot_be_used_makes_no_run(
+def test_unusable_weights_make_no_run(
     small_config, tmp_path: Path, source: str, error: type[Exception], message: str
 ) -> None:
     (tmp_path / "empty").mkdir()

@@ -1,4 +1,4 @@
-"""A run from its first step to its end: what it leaves, how it goes on, when it refuses."""
+"""A training run from start to end: its files, resuming, and errors."""
 
 import functools
 import json
@@ -31,7 +31,7 @@ def copied(trained: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(trained, tmp_path / "run"))
 
 
-def test_a_run_leaves_what_the_readme_promises(trained: Path) -> None:
+def test_a_run_leaves_the_files_that_the_readme_names(trained: Path) -> None:
     content = json.loads((trained / "config.json").read_text())
     assert content["config"]["model"]["name"] == "mga_resnet18"
     assert {"git_commit", "jax", "flax"} <= content["provenance"].keys()
@@ -100,7 +100,7 @@ def test_a_finished_run_is_left_as_it_is(copied: Path, small_config) -> None:
         assert checkpoints.newest == 6
 
 
-def test_a_run_that_is_stopped_goes_on_to_the_same_end(
+def test_a_stopped_run_resumes_to_the_same_result(
     trained: Path, small_config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Bit for bit; `test_resume.py` does it with processes, and kills one."""

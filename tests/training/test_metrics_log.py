@@ -52,7 +52,7 @@ def test_a_step_that_is_not_due_is_checked_too(tmp_path: Path) -> None:
             )
 
 
-def test_a_full_disk_is_told_with_the_file(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_with_the_file(tmp_path: Path) -> None:
     message = r"metrics\.jsonl: cannot be written at step 1 \(No space left on device\); make room"
     with pytest.raises(TrainingError, match=message):
         write_to_a_full_disk(tmp_path)

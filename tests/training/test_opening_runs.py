@@ -42,7 +42,7 @@ def rewrite(workdir: Path, change: Callable[[dict], object]) -> None:
     file.write_text(json.dumps(content))
 
 
-def test_a_run_records_what_prepared_its_slices(trained: Path) -> None:
+def test_a_run_records_its_preparation(trained: Path) -> None:
     content = json.loads((trained / "config.json").read_text())
     defaults = Preparation()
     assert content[PREPARATION_KEY] == {
@@ -80,7 +80,7 @@ def test_a_run_from_before_preparations_were_recorded_has_the_second(copied: Pat
     assert load_trained(copied).step == 6
 
 
-def test_an_unknown_key_of_a_run_is_told(copied: Path) -> None:
+def test_an_unknown_key_of_a_run_is_reported(copied: Path) -> None:
     rewrite(copied, lambda content: content["config"].update(epoch=3))
     for opened in (load_trained, reopen_run):
         with pytest.raises(ConfigError, match=r"config\.json: unknown key epoch=3; did you mean"):

@@ -1,4 +1,4 @@
-"""A run that is stopped, killed and taken up again ends as one that was left alone, bit for bit.
+"""A run that is stopped, killed and resumed ends bit for bit like an undisturbed one.
 
 `test_loop.py` does it within one process, for every commit.
 """

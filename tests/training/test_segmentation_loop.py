@@ -28,7 +28,7 @@ def draw(tmp_path: Path) -> Callable[[float], Path]:
     return build
 
 
-def test_a_run_leaves_what_a_classifiers_does(trained_segmenter: Path) -> None:
+def test_a_segmenters_run_leaves_the_same_files_as_a_classifiers(trained_segmenter: Path) -> None:
     summary = json.loads((trained_segmenter / "summary.json").read_text())
     assert (summary["steps"], summary["finished"]) == (3, True)
     assert summary["best"].startswith("validation Dice ")

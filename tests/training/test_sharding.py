@@ -1,4 +1,4 @@
-"""Layouts: what is asked for, and what is refused."""
+"""Layouts: valid and invalid settings."""
 
 import jax.numpy as jnp
 import numpy as np

@@ -72,7 +72,7 @@ def one_device(examples, rows):
     ],
 )
 def test_ten_steps_equal_one_device(examples, rows, one_device, parallel, devices, resident):
-    """Of two layers: how a step is spread does not ask how many there are."""
+    """A network of two layers: how a step is distributed does not depend on depth."""
     layout = make_layout(parallel=parallel, devices=devices)
     actual = train_steps(layout, examples, rows, resident=resident, dtype="float64")
     assert_same_training(actual, one_device)
@@ -128,7 +128,7 @@ def unvaried():
 
 
 @pytest.mark.parametrize("annotated", [5, 1])
-def test_losses_are_means_over_what_counts_by_hand(unvaried, annotated: int) -> None:
+def test_losses_are_means_over_counted_examples_by_hand(unvaried, annotated: int) -> None:
     step, settings, state = unvaried
     drawn = with_lungs(draw_examples(BATCH))
     known = (np.arange(BATCH) < annotated).astype(np.float32)

@@ -38,7 +38,7 @@ def test_both_sides_take_the_same_steps_in_turns() -> None:
 
 
 @pytest.mark.slow(finds="a mode's failure in the other process that is not told here")
-def test_a_mode_that_does_not_work_is_told() -> None:
+def test_a_mode_that_does_not_work_is_reported() -> None:
     config = configs.load("tests/narrow/resnet18.py", overrides=SMALL)
     with pytest.raises(ConfigError, match="--peer_modes cuda_graph: here contiguous"):
         measure_step(config, steps=4, peer_python=PYTHON, peer_modes=("cuda_graph",))
