@@ -82,11 +82,14 @@ def mask_names(file_names: Sequence[str]) -> list[str]:
 
 
 @contextlib.contextmanager
-def claim_masks(root: Path, *, made_by: Mapping[str, Any]) -> Iterator[MaskFolder]:
+def claim_masks(
+    root: Path, *, made_by: Mapping[str, Any], defaults: Mapping[str, Any] | None = None
+) -> Iterator[MaskFolder]:
     """Make or continue a folder of masks, and lock it for this process.
 
     Args:
       made_by: what decides the masks' content, as read back from JSON.
+      defaults: what a folder was made with that lacks a key, since it is older than the key.
 
     Raises:
       ConfigError: another process writes there, its masks were made by something else, or it
@@ -95,13 +98,13 @@ def claim_masks(root: Path, *, made_by: Mapping[str, Any]) -> Iterator[MaskFolde
     (root / MASKS).mkdir(parents=True, exist_ok=True)
     busy = f"{root}: another process is writing masks there; wait for it, or use another --out"
     with locked(root / LOCK, guards=str(root), refusal=busy):
-        _check_origin(root, made_by=made_by)
+        _check_origin(root, made_by=made_by, defaults=defaults or {})
         for leftover in (root / MASKS).glob(f"{PARTIAL}*"):
             leftover.unlink()
         yield MaskFolder(root)
 
 
-def _check_origin(root: Path, *, made_by: Mapping[str, Any]) -> None:
+def _check_origin(root: Path, *, made_by: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
     """Refuse a folder whose masks something else made."""
     path = root / MANIFEST
     masks = [p.name for p in (root / MASKS).iterdir() if not p.name.startswith(".")]
@@ -119,7 +122,8 @@ def _check_origin(root: Path, *, made_by: Mapping[str, Any]) -> None:
             f"{path}: damaged ({error}); give another --out, or remove {root} to start anew"
         ) from error
     for key in sorted(origin.keys() | made_by.keys()):
-        present, requested = origin.get(key, "(absent)"), made_by.get(key, "(absent)")
+        present = origin.get(key, defaults.get(key, "(absent)"))
+        requested = made_by.get(key, "(absent)")
         if present != requested:
             raise ConfigError(
                 f"{root} holds masks made with {key}={present!r}, asked for {requested!r}; give another "

@@ -128,7 +128,11 @@ def segment(
     names = mask_names(table.file_names.tolist())
     made_by = _made_by(segmenter, table, kind=kind, threshold=threshold)
     about = _describe_run(trained, workdir=workdir, made_by=made_by)
-    with claim_masks(out, made_by=made_by) as folder, Interruption() as interruption:
+    defaults = _defaults(trained.config.model.name)
+    with (
+        claim_masks(out, made_by=made_by, defaults=defaults) as folder,
+        Interruption() as interruption,
+    ):
         before, rows = _survey(table, names, folder=folder)
         folder.describe(about | before.to_json())
         segmented = segmenter.stream(
@@ -178,6 +182,13 @@ def _made_by(
         "data_fingerprint": table.fingerprint,
     }
     plain: dict[str, Any] = json.loads(json.dumps(decisive))
+    return plain
+
+
+def _defaults(network: str) -> dict[str, Any]:
+    """Every key's default for this network, as read back from JSON."""
+    flat = configs.flatten(configs.segmentation(network))
+    plain: dict[str, Any] = json.loads(json.dumps(flat))
     return plain
 
 

@@ -167,6 +167,15 @@ def test_masks_of_two_origins_never_mix(run: Segment, key: str, options: dict) -
     assert manifest(summary.folder) == before
 
 
+def test_a_folder_older_than_a_key_was_made_with_its_default(run: Segment) -> None:
+    folder = run().folder
+    before = manifest(folder)
+    made_by = {key: value for key, value in before["made_by"].items() if key != "model.dtype"}
+    (folder / "manifest.json").write_text(json.dumps(before | {"made_by": made_by}))
+    run()
+    assert manifest(folder)["made_by"] == before["made_by"]
+
+
 def test_masks_of_two_data_sets_never_mix(run: Segment, tmp_path: Path) -> None:
     run()
     other = build(tmp_path / "other", damage=lambda number: number == 1)
