@@ -14,11 +14,13 @@ from goldens.deterministic_weights import drawn_images, drawn_state
 from goldens.parity import relative_gap, shapes_of
 from jax.extend.mlir import ir
 from jax.interpreters.mlir import make_ir_context
+from minute_hmsanet import minute, per_scale_variables
 
 from mgajax import interop, models
 from mgajax.interop.formats import FORMATS
 from mgajax.interop.network import Network
 from mgajax.interop.weight_files import read_weights
+from mgajax.models.hmsanet import LOW_SCALES
 from mgajax.models.registry import CLASSIFIERS
 
 CASES: dict[str, tuple[str, int, dict[str, Any]]] = {
@@ -162,6 +164,23 @@ def test_stablehlo_runs_with_jax_alone(small: Network, tmp_path: Path) -> None:
     assert report == {"platforms": ["cpu", "cuda", "tpu"], "others": []}
     with np.load(tmp_path / "found.npz") as stored:
         assert_agrees(dict(stored), small.answer(small.variables)(images))
+
+
+def test_stablehlo_keeps_the_statistics_of_each_scale(tmp_path: Path) -> None:
+    pytest.importorskip("flatbuffers")
+    variables = jax.device_get(per_scale_variables())
+    network = Network("hmsanet", {"statistics": "per_scale"}, 2, 32, 1, variables, METADATA)
+    vars(network)["model"] = minute(statistics="per_scale")
+    images = images_for(network, count=3)
+    FORMATS["stablehlo"].write(network, tmp_path / "network.stablehlo")
+    actual = FORMATS["stablehlo"].load(network, tmp_path / "network.stablehlo")(images)
+    expected = network.answer(variables)(images)
+    assert set(actual) == set(expected)
+    assert_agrees(actual, expected)
+    statistics = variables["batch_stats"]
+    full = {name: tree for name, tree in statistics.items() if name != LOW_SCALES}
+    other = network.answer(variables | {"batch_stats": {**full, LOW_SCALES: full}})(images)
+    assert relative_gap(other["logits"], expected["logits"]) > 1e-2, "both sets tell"
 
 
 def inside(region: Any) -> set[str]:

@@ -9,42 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
+from minute_hmsanet import minute, per_scale_variables, variables
 
 from mgajax import models
 from mgajax.errors import ConfigError
 from mgajax.models.blocks import Layers
 from mgajax.models.hmsanet import LOW_SCALES, HMSANet, combine
-from mgajax.models.hrnet import HRNet, TrunkPlan
-from mgajax.models.ocr import HeadPlan
+from mgajax.models.hrnet import HRNet
 from mgajax.models.outputs import SegmenterOutput
 from mgajax.training import segmentation_losses
-
-FLOAT32 = Layers()
-
-
-def minute(
-    *,
-    scales: tuple[float, ...] = (0.5, 1.0),
-    dropout: float = 0.0,
-    remat: str = "none",
-    layers: Layers = FLOAT32,
-    statistics: str = "shared",
-) -> HMSANet:
-    """Two branches, one block each, a few channels: what compiles within seconds."""
-    trunk = TrunkPlan(4, modules=(1,), blocks=1, stem=4, bottlenecks=1, bottleneck_width=4)
-    head = HeadPlan(8, 4, dropout)
-    return HMSANet(2, trunk, head, layers, scales, remat, statistics=statistics)
-
-
-@functools.cache
-def variables() -> dict:
-    """The minute network's, livelier than at the start, where attention is 0.5 nearly everywhere."""
-    drawn = models.init_variables(minute(), image_size=32, channels=1, seed=1)
-    drawn["params"]["scale_attention"]["conv2"]["kernel"] *= 60.0
-    drawn["params"]["backbone"] = jax.tree.map(
-        lambda leaf: leaf * 200.0 if leaf.ndim == 4 else leaf, drawn["params"]["backbone"]
-    )
-    return jax.tree.map(jnp.asarray, drawn)
 
 
 def images(*shape: int) -> jax.Array:
@@ -182,13 +155,6 @@ def test_running_statistics_take_the_low_scale_first_and_dropout_whole_channels(
     assert 0 < np.mean(nonzero) < 1
     for before, after, stays in zip(whole, dropped, nonzero, strict=True):
         np.testing.assert_allclose(after, 2.0 * np.asarray(before) * stays, rtol=1e-6)
-
-
-def per_scale_variables() -> dict:
-    """Those of `variables`, with statistics of their own below full size."""
-    start = variables()
-    low = jax.tree.map(lambda leaf: 1.5 * leaf + 0.25, start["batch_stats"])
-    return {**start, "batch_stats": {**start["batch_stats"], LOW_SCALES: low}}
 
 
 def test_each_scale_may_keep_statistics_of_its_own() -> None:

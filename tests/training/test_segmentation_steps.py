@@ -9,12 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from drawn import SIDE, computing_in, draw_examples, start
+from drawn import SIDE, MakeModel, computing_in, draw_examples, start
+from minute_hmsanet import minute
 from ml_collections import ConfigDict
 
 from mgajax.data.augmentation import Augmentation
-from mgajax.data.loader import take, to_float, training_rows
+from mgajax.data.loader import NO_ROW, take, to_float, training_rows
 from mgajax.models.blocks import Layers
+from mgajax.models.hmsanet import LOW_SCALES, HMSANet
 from mgajax.models.initialise import RESNET_LAWS
 from mgajax.models.outputs import SegmenterOutput
 from mgajax.training import steps
@@ -61,11 +63,15 @@ def loss_settings(**changed) -> ConfigDict:
 
 
 def step_settings(
-    layout: Layout, loss: ConfigDict, *, dtype: str = "float32"
+    layout: Layout,
+    loss: ConfigDict,
+    *,
+    dtype: str = "float32",
+    make_model: MakeModel = SmallSegmenter,
 ) -> steps.StepSettings:
     schedule = optax.constant_schedule(0.01)
     return steps.StepSettings(
-        model=SmallSegmenter(Layers(dtype, layout.axis_name)),
+        model=make_model(Layers(dtype, layout.axis_name)),
         optimiser=make_optimiser(schedule, name="sgd", momentum=0.9, weight_decay=5e-4),
         schedule=schedule,
         augmentation=Augmentation(rotation_degrees=0.0, scale=0.5, translate=0.25),
@@ -92,6 +98,49 @@ def train(kind: str, *, parallel: str, devices: int) -> tuple[TrainState, list[d
             state, metrics = step(state, *feed.inputs(rows))
             logged.append({name: float(value) for name, value in metrics.items()})
     return state, logged
+
+
+def scales_apart(layers: Layers) -> HMSANet:
+    """With running statistics for each scale."""
+    return minute(layers=layers, statistics="per_scale")
+
+
+@functools.cache
+def step_and_predict(*, parallel: str, devices: int) -> tuple[TrainState, dict[str, np.ndarray]]:
+    """One step of `scales_apart` in float64, and what it then says of slices, one of them in no batch."""
+    examples = draw_examples(BATCH)
+    layout = make_layout(parallel=parallel, devices=devices)
+    feed = Feed(examples=examples, layout=layout, resident=False)
+    with computing_in("float64"):
+        settings = step_settings(layout, loss_settings(), dtype="float64", make_model=scales_apart)
+        step, predict = (
+            feed.compile_step(functools.partial(function, settings=settings), outputs=outputs)
+            for function, outputs in (
+                (steps.train_step, ("replicated", "replicated")),
+                (steps.predict_step, "sharded"),
+            )
+        )
+        rows = training_rows(np.arange(BATCH), step=0, batch_size=BATCH, seed=0)
+        state, _ = step(start(layout, settings), *feed.inputs(rows))
+        judged = np.array([*range(BATCH - 1), NO_ROW], np.int32)
+        predicted = layout.gather(predict(state, *feed.inputs(judged)))
+    return jax.device_get(state), predicted
+
+
+@pytest.mark.slow(finds="running statistics of one scale that each device keeps of its own share")
+def test_statistics_of_each_scale_are_those_of_the_whole_batch_on_eight_devices() -> None:
+    """Training and evaluation, in float64."""
+    expected, expected_outputs = step_and_predict(parallel="jit", devices=1)
+    state, outputs = step_and_predict(parallel="pmap", devices=8)
+    same = functools.partial(np.testing.assert_allclose, rtol=1e-8, atol=1e-9)
+    jax.tree.map(same, (state.params, state.batch_stats), (expected.params, expected.batch_stats))
+    assert outputs.keys() == expected_outputs.keys()
+    jax.tree.map(same, outputs, expected_outputs)
+    whole = {name: tree for name, tree in state.batch_stats.items() if name != LOW_SCALES}
+    gaps = jax.tree.map(
+        lambda low, full: np.abs(low - full).max(), state.batch_stats[LOW_SCALES], whole
+    )
+    assert max(jax.tree.leaves(gaps)) > 1e-3, "each scale has moved its own"
 
 
 @pytest.mark.parametrize(("kind", "parallel"), [("cross_entropy", "pmap"), ("rmi", "shard_map")])
