@@ -7,6 +7,7 @@ and the `results.json` of each study (what holds today).
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,8 +19,11 @@ from mgajax.reporting.tables.measurements import DECIDED, Measurement
 DOCS = Path(__file__).resolve().parents[1]
 FORMER = DOCS / "measurements" / "former_verdicts.json"
 PAGE = DOCS / "results" / "verdicts.md"
-CLAIMS = "claims"
-FIVE_SEEDS = "paper_masks"
+CLAIMS, FIVE_SEEDS = "claims", "paper_masks"
+"""Claims were published of three seeds; five of `paper_masks` replace them, exact masks among its rows."""
+
+PAPERS_MASKS = "the paper's"
+"""In the names of rows about them."""
 
 HEAD = """# Verdicts, before and now
 
@@ -28,20 +32,20 @@ HEAD = """# Verdicts, before and now
 A difference of two methods was said to hold where its interval over the test patients excluded zero, with
 the trained networks as they were. Now the interval must be over seeds and patients, and no seed may be of the
 other sign ([Intervals](../explanation/intervals.md)). In percentage points; `seeds` are the differences of each seed. The
-intervals of today are made of each seed's value and the width of the published interval over patients; those of five
-seeds of the predictions themselves.
+intervals of today are made of each seed's value and the width of the published interval over patients; those of the
+claims, which were published of three seeds and are now of five, of the predictions themselves.
 """
 
 
 def page() -> str:
     """The Markdown of docs/results/verdicts.md."""
     lines = [*_lines()]
-    claims = [line for line in lines if line["study"].startswith(f"[{CLAIMS}]")]
+    claims = [line for line in lines if line["study"].startswith(f"[{FIVE_SEEDS}]")]
     others = [line for line in lines if line not in claims and _is_decided(line["before"])]
     parts = [HEAD, "## The paper's claims", _count(claims), _table(claims)]
     parts += [
-        f"### With five seeds: [{FIVE_SEEDS}]({FIVE_SEEDS}/results.md)",
-        _table(_five_seeds()),
+        f"### With the paper's masks: [{FIVE_SEEDS}]({FIVE_SEEDS}/results.md)",
+        _table(_with_papers_masks()),
     ]
     parts += ["## Other differences"]
     standing = [line for line in others if _is_decided(line["now"])]
@@ -58,11 +62,15 @@ def page() -> str:
 
 def _count(lines: list[dict[str, str]]) -> str:
     before = [line for line in lines if _is_decided(line["before"])]
-    now = sum(_is_decided(line["now"]) for line in before)
-    new = sum(_is_decided(line["now"]) for line in lines) - now
-    fell = len(before) - now
-    summary = f"Of {len(lines)} differences {len(before)} were told from zero: **{now} are still, {fell} fell**."
-    return f"{summary} None is new." if not new else f"{summary} {new} are new."
+    decided = [line for line in before if _is_decided(line["now"])]
+    stand = sum(
+        line["now"].split(":")[0] == re.split("[:,]", line["before"])[0] for line in decided
+    )
+    new = sum(_is_decided(line["now"]) for line in lines) - len(decided)
+    parts = [f"**{stand} stand, {len(before) - len(decided)} fell**"]
+    parts += [f"{len(decided) - stand} turned into the opposite"] if len(decided) > stand else []
+    parts += [f"{new} more are told now" if new else "none is new"]
+    return f"Of {len(lines)} differences {len(before)} were told from zero: {', '.join(parts)}."
 
 
 def _is_decided(verdict: str) -> bool:
@@ -73,19 +81,22 @@ def _lines() -> Iterator[dict[str, str]]:
     """Each difference that was published with an interval."""
     results: dict[str, dict[tuple[str, ...], Measurement]] = {}
     for former in json.loads(FORMER.read_text(encoding="utf-8"))["rows"]:
-        study = former["study"]
+        study = FIVE_SEEDS if former["study"] == CLAIMS else former["study"]
         if study not in results:
-            content = json.loads((DOCS / "results" / study / "results.json").read_text())
-            rows = map(Measurement.from_json, content["rows"])
-            results[study] = {(row.table, row.name, row.metric): row for row in rows}
-        row = results[study][former["table"], former["name"], former["metric"]]
-        yield _line(former, row)
+            results[study] = {(row.table, row.name, row.metric): row for row in _rows(study)}
+        table, name, metric = former["table"], former["name"], former["metric"]
+        exact = results[study].get((table, f"{name}: exact masks", metric))
+        yield _line(former, exact or results[study][table, name, metric], study=study)
 
 
-def _five_seeds() -> list[dict[str, str]]:
-    """The claims under the paper's masks and under exact ones, from kept predictions."""
-    content = json.loads((DOCS / "results" / FIVE_SEEDS / "results.json").read_text())
-    rows = [Measurement.from_json(row) for row in content["rows"] if row["verdict"]]
+def _rows(study: str) -> Iterator[Measurement]:
+    content = json.loads((DOCS / "results" / study / "results.json").read_text(encoding="utf-8"))
+    return map(Measurement.from_json, content["rows"])
+
+
+def _with_papers_masks() -> list[dict[str, str]]:
+    """The claims under the paper's masks, and what exact ones are worth over them."""
+    rows = [row for row in _rows(FIVE_SEEDS) if row.verdict and PAPERS_MASKS in row.name]
     return [
         {
             "difference": f"{row.name}: {row.metric}",
@@ -101,9 +112,9 @@ def _points(*values: float) -> str:
     return ", ".join(f"{100 * value:.1f}" for value in values)
 
 
-def _line(former: Mapping[str, Any], row: Measurement) -> dict[str, str]:
+def _line(former: Mapping[str, Any], row: Measurement, *, study: str) -> dict[str, str]:
     return {
-        "study": f"[{former['study']}]({former['study']}/results.md)",
+        "study": f"[{study}]({study}/results.md)",
         "difference": f"{row.name}: {row.metric}" + _table_of(row),
         "seeds": _points(*row.seeds.values()),
         "before": f"{former['verdict']}, [{_points(former['low'], former['high'])}]",
