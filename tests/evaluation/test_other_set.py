@@ -62,7 +62,7 @@ def table(path: Path, top: Path, *, head: str = "file,label", further: str = "")
     return path
 
 
-def judged(
+def evaluate_set(
     workdir: Path, data: Path, *overrides: str, out: Path | None = None, **options
 ) -> Evaluation:
     with without_figures():
@@ -71,12 +71,12 @@ def judged(
         )
 
 
-def test_a_folder_of_classes_is_judged_slice_by_slice(workdir: Path, hospital: Path) -> None:
+def test_a_folder_of_classes_is_evaluated_slice_by_slice(workdir: Path, hospital: Path) -> None:
     (workdir / "evaluation").mkdir()
     (workdir / "evaluation" / "test.json").write_text("as it was")
-    done = judged(workdir, hospital)
+    evaluation = evaluate_set(workdir, hospital)
     written = json.loads((workdir / "evaluation" / "hospital.json").read_text())
-    assert written == json.loads(json.dumps(done.metrics))
+    assert written == json.loads(json.dumps(evaluation.metrics))
     assert (written["set"], written["set_kind"], written["n"]) == (
         "hospital",
         "folder of classes",
@@ -94,10 +94,13 @@ def test_a_folder_of_classes_is_judged_slice_by_slice(workdir: Path, hospital: P
         (f"{FOLDERS[n % 2]}/{n}.png" for n in range(11)),
         key=lambda name: (name[0], int(name.split("/")[1][:-4])),
     )
-    assert "set hospital: 11 slices of unknown patients [95% intervals over slices]" in done.table
-    assert "note: No patient is known" in done.table
-    assert "The set has no CAP" in done.table
-    assert {path.name for path in done.files} == {
+    assert (
+        "set hospital: 11 slices of unknown patients [95% intervals over slices]"
+        in evaluation.table
+    )
+    assert "note: No patient is known" in evaluation.table
+    assert "The set has no CAP" in evaluation.table
+    assert {path.name for path in evaluation.files} == {
         "hospital.json",
         "hospital_predictions.csv",
         "hospital_roc.png",
@@ -110,9 +113,9 @@ def test_a_folder_of_classes_is_judged_slice_by_slice(workdir: Path, hospital: P
 def test_a_table_of_the_same_files_gives_the_same_bits(
     workdir: Path, hospital: Path, tmp_path: Path
 ) -> None:
-    first = judged(workdir, hospital).metrics
+    first = evaluate_set(workdir, hospital).metrics
     before = (workdir / "evaluation" / "hospital_predictions.csv").read_bytes()
-    second = judged(workdir, table(tmp_path / "hospital.csv", hospital)).metrics
+    second = evaluate_set(workdir, table(tmp_path / "hospital.csv", hospital)).metrics
     assert {key: second[key] for key in BLOCKS} == {key: first[key] for key in BLOCKS}
     assert second["data_fingerprint"] == first["data_fingerprint"]
     assert (workdir / "evaluation" / "hospital_predictions.csv").read_bytes() == before
@@ -124,8 +127,8 @@ def test_each_slice_counts_once_on_any_devices(
 ) -> None:
     words = ("devices", "eval_batch_size", "parallel")
     overrides = [f"--config.{key}={value}" for key, value in zip(words, layout, strict=True)]
-    usual = judged(workdir, hospital).metrics
-    other = judged(workdir, hospital, *overrides, out=tmp_path / "other.json").metrics
+    usual = evaluate_set(workdir, hospital).metrics
+    other = evaluate_set(workdir, hospital, *overrides, out=tmp_path / "other.json").metrics
     assert other["three_class"]["confusion_matrix"] == usual["three_class"]["confusion_matrix"]
     assert other["n"] == 11
     assert other["cross_entropy"] == pytest.approx(usual["cross_entropy"], abs=1e-6)
@@ -137,7 +140,7 @@ def test_patients_and_sources_of_a_table_count(
     path = table(
         tmp_path / "people.csv", hospital, head="file,label,patient,source", further=",P{0},north"
     )
-    metrics = judged(workdir, path, name="north").metrics
+    metrics = evaluate_set(workdir, path, name="north").metrics
     assert (metrics["set"], metrics["patients"]) == ("north", 11)
     assert metrics["intervals"]["settings"]["unit"] == "patient"
     assert list(metrics["per_source"]) == ["north"]
@@ -161,11 +164,15 @@ def test_people_who_trained_the_run_are_refused_left_out_or_marked(
         path.read_text().replace(",P10,", f",{known.upper()},").replace(",P9,", f",{known},")
     )
     with pytest.raises(LeakageError, match=r"of its 10 people trained this run.*--shared_people"):
-        judged(workdir, path)
-    kept = judged(workdir, path, shared_people=SharedPeople.KEEP).metrics
-    assert (kept["n"], kept["leaks"], kept["left_out_slices"]) == (11, True, 0)
-    assert any(line.startswith("LEAK: ") for line in kept["remarks"])
-    rest = judged(workdir, path, shared_people=SharedPeople.LEAVE_OUT).metrics
+        evaluate_set(workdir, path)
+    metrics_with_leak = evaluate_set(workdir, path, shared_people=SharedPeople.KEEP).metrics
+    assert (
+        metrics_with_leak["n"],
+        metrics_with_leak["leaks"],
+        metrics_with_leak["left_out_slices"],
+    ) == (11, True, 0)
+    assert any(line.startswith("LEAK: ") for line in metrics_with_leak["remarks"])
+    rest = evaluate_set(workdir, path, shared_people=SharedPeople.LEAVE_OUT).metrics
     assert (rest["n"], rest["leaks"], rest["left_out_slices"]) == (9, False, 2)
     assert any("Left out: 2 slices" in line for line in rest["remarks"])
 
@@ -176,7 +183,7 @@ def test_damaged_files_are_named_and_take_no_others_with_them(
     path = hospital / "covid" / "1.png"
     path.write_bytes(path.read_bytes()[:60])
     (hospital / "covid" / "3.png").write_bytes(b"")
-    metrics = judged(workdir, hospital).metrics
+    metrics = evaluate_set(workdir, hospital).metrics
     assert (metrics["n"], metrics["unreadable_slices"]) == (9, 2)
     assert [line.partition(":")[0] for line in metrics["unreadable_files"]] == [
         str(path),
@@ -186,10 +193,10 @@ def test_damaged_files_are_named_and_take_no_others_with_them(
     for other in hospital.rglob("*.png"):
         other.write_bytes(b"\x89PNG no more")
     with pytest.raises(DataError, match="none of 11 files can be read"):
-        judged(workdir, hospital)
+        evaluate_set(workdir, hospital)
 
 
-def test_runs_that_prepare_alike_share_what_was_read(
+def test_runs_of_equal_preparation_share_the_read_set(
     workdir: Path, hospital: Path, small_config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     larger = checkpointed(
@@ -211,11 +218,11 @@ def test_runs_that_prepare_alike_share_what_was_read(
     assert len(read) == len(set(read)) == 2
     assert second.metrics == first.metrics
     assert other.metrics["data_fingerprint"] == first.metrics["data_fingerprint"]
-    assert judged(workdir, hospital).metrics == first.metrics, "prepared for it alone"
+    assert evaluate_set(workdir, hospital).metrics == first.metrics, "prepared for it alone"
 
 
 def test_one_class_alone_leaves_areas_undefined(workdir: Path, hospital: Path) -> None:
-    metrics = judged(workdir, hospital, classes="healthy=none").metrics
+    metrics = evaluate_set(workdir, hospital, classes="healthy=none").metrics
     assert metrics["covid_vs_rest"]["roc_auc"] is None
     assert metrics["covid_vs_rest"]["specificity"] is None
     assert metrics["covid_vs_rest"]["recall"] is not None
@@ -226,15 +233,15 @@ def test_one_class_alone_leaves_areas_undefined(workdir: Path, hospital: Path) -
 def test_a_run_that_tells_nothing_apart_says_so(workdir: Path, hospital: Path) -> None:
     for path in hospital.rglob("*.png"):
         path.write_bytes(encode_png(np.full((64, 64), 255, np.uint8)))
-    metrics = judged(workdir, hospital).metrics
+    metrics = evaluate_set(workdir, hospital).metrics
     assert metrics["called"]["COVID-19"] == {"slices": 11, "share": 1.0}
     assert any("Every slice is called COVID-19" in line for line in metrics["remarks"])
 
 
-def test_another_built_set_is_judged_as_a_whole(workdir: Path, tmp_path: Path) -> None:
+def test_another_built_set_is_evaluated_as_a_whole(workdir: Path, tmp_path: Path) -> None:
     place = build_slices(tmp_path / "data")
-    done = judged(workdir, tmp_path / "data")
-    metrics = done.metrics
+    evaluation = evaluate_set(workdir, tmp_path / "data")
+    metrics = evaluation.metrics
     assert (metrics["set"], metrics["set_kind"], metrics["n"]) == (
         "drawn_slices",
         "built data set",
@@ -244,53 +251,53 @@ def test_another_built_set_is_judged_as_a_whole(workdir: Path, tmp_path: Path) -
     assert metrics["patients"] == 9
     assert metrics["attention_overlap"]["slices"] == 12, "of annotated slices, and of Normal ones"
     with pytest.raises(ConfigError, match="--classes .*built data set"):
-        judged(workdir, place, classes="a=CAP")
+        evaluate_set(workdir, place, classes="a=CAP")
     with pytest.raises(ConfigError, match="--split test: .* is another set"):
-        judged(workdir, place, split="test")
+        evaluate_set(workdir, place, split="test")
 
 
-def test_the_runs_own_set_at_another_place_is_judged_as_ever(
+def test_the_runs_own_set_at_another_place_gives_the_same_results(
     workdir: Path, phantom: Path, tmp_path: Path
 ) -> None:
     with without_figures():
         expected = evaluate_run(workdir).metrics
     moved = Path(shutil.copytree(phantom, tmp_path / "moved" / "ct_phantom" / "tiny" / "1.0.0"))
-    found = judged(workdir, moved)
-    assert found.metrics == expected
-    assert {path.name for path in found.files} >= {"test.json", "test_predictions.csv"}
-    assert judged(workdir, moved, split="validation").metrics["split"] == "validation"
+    evaluation = evaluate_set(workdir, moved)
+    assert evaluation.metrics == expected
+    assert {path.name for path in evaluation.files} >= {"test.json", "test_predictions.csv"}
+    assert evaluate_set(workdir, moved, split="validation").metrics["split"] == "validation"
     with pytest.raises(ConfigError, match="--name x: .* is the run's own set"):
-        judged(workdir, moved, name="x")
+        evaluate_set(workdir, moved, name="x")
 
 
 def test_results_of_other_data_are_not_written_over(workdir: Path, hospital: Path) -> None:
-    judged(workdir, hospital)
+    evaluate_set(workdir, hospital)
     (hospital / "covid" / "1.png").unlink()
     with pytest.raises(ConfigError, match=r"hospital\.json: results of other data of this name"):
-        judged(workdir, hospital)
-    judged(workdir, hospital, name="hospital_2")
+        evaluate_set(workdir, hospital)
+    evaluate_set(workdir, hospital, name="hospital_2")
 
 
 def test_names_of_results(workdir: Path, hospital: Path) -> None:
     for name in ("test", "a/b", "newest", "v1.0"):
         with pytest.raises(ConfigError, match="expected letters, digits"):
-            judged(workdir, hospital, name=name)
+            evaluate_set(workdir, hospital, name=name)
     moved = hospital.rename(hospital.with_name("test"))
-    metrics = judged(workdir, moved).metrics
+    metrics = evaluate_set(workdir, moved).metrics
     assert metrics["set"] == f"{moved.parent.name}_test".replace(".", "_")
 
 
 def test_data_that_are_none(workdir: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such folder or file"):
-        judged(workdir, tmp_path / "gone")
+        evaluate_set(workdir, tmp_path / "gone")
     (tmp_path / "a.xlsx").write_bytes(b"PK")
     with pytest.raises(DataError, match="no table; expected a built"):
-        judged(workdir, tmp_path / "a.xlsx")
+        evaluate_set(workdir, tmp_path / "a.xlsx")
     with pytest.raises(ConfigError, match="--classes a=CAP: there is no --data"):
         evaluate_data(workdir, options=SetOptions(classes="a=CAP"))
 
 
-def test_a_segmenter_is_judged_by_another_built_set(
+def test_a_segmenter_is_evaluated_on_another_built_set(
     phantom: Path, hospital: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run_setup, "make_model", lambda config, axis_name: Bright())
@@ -300,16 +307,16 @@ def test_a_segmenter_is_judged_by_another_built_set(
         {"level": np.float32(0.2)},
     )
     build_slices(tmp_path / "data")
-    done = judged(workdir, tmp_path / "data")
-    metrics = done.metrics
+    evaluation = evaluate_set(workdir, tmp_path / "data")
+    metrics = evaluation.metrics
     assert (metrics["set"], metrics["task"]) == ("drawn_slices", "segmentation")
     assert (metrics["n"], metrics["slices_without_mask"]) == (6, 12), "annotated ones alone"
     assert metrics["remarks"]
-    assert {path.name for path in done.files} == {
+    assert {path.name for path in evaluation.files} == {
         "drawn_slices.json",
         "drawn_slices_slices.csv",
         "drawn_slices_panel.png",
         "drawn_slices_dice.png",
     }
     with pytest.raises(ConfigError, match="a folder of classes has no lesion masks"):
-        judged(workdir, hospital)
+        evaluate_set(workdir, hospital)

@@ -1,4 +1,4 @@
-"""The chain on real slices: its stages in order, its tables, and that it goes on where it stopped."""
+"""Experiment real: its stages in order, its tables, and resuming."""
 
 import csv
 import json
@@ -51,11 +51,11 @@ def get_config():
 
 
 @dataclass
-class Pretended:
-    """In place of training: every run has results at once, the better, the more it began with."""
+class FakeTraining:
+    """Replaces training: every run has results at once, better ones after pretraining."""
 
     table: SliceTable
-    done: list[PlannedRun]
+    finished: list[PlannedRun]
     stop_at: str = "nowhere"
     fail_at: str = "nowhere"
 
@@ -73,7 +73,7 @@ class Pretended:
         return outcomes
 
     def finish(self, run: PlannedRun) -> None:
-        self.done.append(run)
+        self.finished.append(run)
         (run.folder / "evaluation").mkdir(parents=True, exist_ok=True)
         write_json({"steps": 3, "finished": True}, run.folder / "summary.json")
         write_json({"seconds": 2.0, "peak_memory": 3 * 2**20}, run.folder / "done.json")
@@ -81,32 +81,32 @@ class Pretended:
         if run.config.split.kind == "csv":
             skill = 1.0 + 2.0 * bool(run.config.init_from)
             segments = run.config.task == "segmentation"
-            (self.segmented if segments else self.classified)(run, skill)
+            (self.write_segmenter if segments else self.write_classifier)(run, skill)
 
     def rows(self, run: PlannedRun, split: str) -> np.ndarray:
         with Path(run.config.split.path).open() as file:
             named = {line["file_name"] for line in csv.DictReader(file) if line["split"] == split}
         return np.flatnonzero(np.isin(self.table.file_names, list(named)))
 
-    def segmented(self, run: PlannedRun, skill: float) -> None:
+    def write_segmenter(self, run: PlannedRun, skill: float) -> None:
         rng = np.random.default_rng(run.seed)
         lines: list[list[object]] = [["file_name", "patient", "source", *PIXELS, *BOUNDARY]]
         for row in self.rows(run, "test"):
             lesion = 80 * (self.table.labels[row] != NORMAL)
-            found = min(lesion, int(rng.integers(60, 80) * min(skill / 3, 1.0)))
+            hits = min(lesion, int(rng.integers(60, 80) * min(skill / 3, 1.0)))
             names = [getattr(self.table, key)[row] for key in ("file_names", "patients", "sources")]
-            lines.append([*names, found, 5, lesion - found, 995 - lesion, 2.0, 0.5])
+            lines.append([*names, hits, 5, lesion - hits, 995 - lesion, 2.0, 0.5])
         folder = run.folder / "evaluation"
         write_csv(lines, folder / "test_slices.csv")
         write_json({"boundary": {"tolerance": 2.0, "unit": "px"}}, folder / "test.json")
         curve = [{"step": step, "validation/dice": skill * step / 60} for step in (5, 10, 15)]
         write_text("\n".join(map(json.dumps, curve)), run.folder / "metrics.jsonl")
 
-    def classified(self, run: PlannedRun, skill: float) -> None:
+    def write_classifier(self, run: PlannedRun, skill: float) -> None:
         for split in ("test", "validation"):
             rows = self.rows(run, split)
-            found = of_rows(self.table, rows, skill=skill, seed=run.seed, split=split)
-            found.write_csv(run.folder / "evaluation" / f"{split}_predictions.csv")
+            predictions = of_rows(self.table, rows, skill=skill, seed=run.seed, split=split)
+            predictions.write_csv(run.folder / "evaluation" / f"{split}_predictions.csv")
 
 
 def of_rows(
@@ -130,19 +130,19 @@ def of_rows(
 
 
 def attribute(run: PlannedRun, names: np.ndarray, **_: object) -> dict[str, Predictions]:
-    """In place of attributions: as if they lay where attention lies."""
+    """Replaces attribution by the attention maps."""
     predictions = predictions_of(run)
     explained = predictions.select(np.isin(predictions.file_names, names))
     return dict.fromkeys(attributions.CHOSEN, explained)
 
 
 @pytest.fixture
-def pretended(phantom: Path, monkeypatch: pytest.MonkeyPatch) -> Pretended:
+def training(phantom: Path, monkeypatch: pytest.MonkeyPatch) -> FakeTraining:
     leave_blank(monkeypatch)
-    found = Pretended(read_table(phantom), done=[])
-    monkeypatch.setattr(stages, "run_all", found.run_all)
+    fake = FakeTraining(read_table(phantom), finished=[])
+    monkeypatch.setattr(stages, "run_all", fake.run_all)
     monkeypatch.setattr(attributions, "attribute_slices", attribute)
-    return found
+    return fake
 
 
 @pytest.fixture
@@ -152,8 +152,8 @@ def order(tmp_path: Path) -> RealOrder:
     return RealOrder(workdir=tmp_path / "out", plan=plan, budget="smoke", seeds=2)
 
 
-def test_both_steps_are_judged_by_people_whom_nobody_saw(
-    pretended: Pretended,
+def test_both_steps_are_evaluated_on_test_patients(
+    training: FakeTraining,
     order: RealOrder,
     phantom: Path,
     tmp_path: Path,
@@ -166,10 +166,10 @@ def test_both_steps_are_judged_by_people_whom_nobody_saw(
         masks.append((workdir, out))
         return replace(SEGMENTED, folder=out, total=1, earlier=int(not new), written=int(new))
 
-    asked: list[dict[str, object]] = []
+    requests: list[dict[str, object]] = []
 
     def build(name: str, **options: object) -> Path:
-        asked.append(options)
+        requests.append(options)
         return phantom
 
     judged: list[Path] = []
@@ -186,27 +186,27 @@ def test_both_steps_are_judged_by_people_whom_nobody_saw(
     monkeypatch.setattr(stages, "segment", segment)
     monkeypatch.setattr(JudgingData, "evaluate", evaluate)
     order = replace(order, outside=tmp_path / "hospital")
-    done = run_real(order, build=build)
-    assert done is not None
-    assert not done.failed
+    experiment = run_real(order, build=build)
+    assert experiment is not None
+    assert not experiment.failed
     results = json.loads((order.workdir / "results.json").read_text())
     rows = {(row["table"], row["name"], row["metric"]): row for row in results["rows"]}
 
-    titles = [run.title for run in pretended.done]
+    titles = [run.title for run in training.finished]
     kinds = ("on drawn slices", "hmsanet from", "resnet18 from")
     first = [next(n for n, title in enumerate(titles) if kind in title) for kind in kinds]
     assert first == sorted(first), "drawn slices, then segmenters, then classifiers"
     assert len(titles) == 4 * 2 + 4 * 2 * 2 * 2, "networks, and networks × starts × seeds × folds"
-    assert len({run.folder for run in pretended.done}) == len(titles)
+    assert len({run.folder for run in training.finished}) == len(titles)
 
     assert [out.parent for _, out in masks] == [workdir for workdir, _ in masks]
-    guides = {run.folder: run.title for run in pretended.done}
+    guides = {run.folder: run.title for run in training.finished}
     assert {guides[workdir] for workdir, _ in masks} == {
         f"hmsanet from drawn slices, fold {fold} of 2, seed {seed}"
         for fold in (1, 2)
         for seed in (0, 1)
     }
-    assert {str(out) for _, out in masks} == {o["masks"] for o in asked if "masks" in o}
+    assert {str(out) for _, out in masks} == {o["masks"] for o in requests if "masks" in o}
 
     dice = rows["Lesions: all pixels pooled", "U-Net, drawn slices", "Dice"]
     assert dice["value"] > 0.8
@@ -249,14 +249,14 @@ def test_both_steps_are_judged_by_people_whom_nobody_saw(
 
     card = (order.workdir / "model_card.md").read_text()
     assert card.rstrip("\n") == card_page(results), "from what is committed, and nothing beside it"
-    assert results["sets"]["slices"]["all"]["slices"] == len(pretended.table)
-    assert not any(patient in card for patient in pretended.table.patients)
+    assert results["sets"]["slices"]["all"]["slices"] == len(training.table)
+    assert not any(patient in card for patient in training.table.patients)
 
-    before = len(pretended.done)
+    before = len(training.finished)
     again = run_real(order, build=build)
     assert again is not None
-    assert {run.folder for run in pretended.done[before:]} == {
-        run.folder for run in pretended.done[:before]
+    assert {run.folder for run in training.finished[before:]} == {
+        run.folder for run in training.finished[:before]
     }, "equal orders have equal folders"
     assert len(judged) == len(set(judged)) == 16, "outside once a network"
     assert other_stages(order) == stages_of_first, "a later call tells them, too"
@@ -275,10 +275,10 @@ SEGMENTED = SegmentSummary(Path(), total=0, annotated=0, earlier=0)
 
 
 def test_segmenters_see_the_normal_slices_of_the_classification_set(tmp_path: Path) -> None:
-    asked: list[dict[str, object]] = []
+    requests: list[dict[str, object]] = []
 
     def build(name: str, **options: object) -> Path:
-        asked.append(options)
+        requests.append(options)
         (tmp_path / name).mkdir(exist_ok=True)
         (tmp_path / name / "dataset_info.json").touch()
         return tmp_path / name
@@ -286,40 +286,40 @@ def test_segmenters_see_the_normal_slices_of_the_classification_set(tmp_path: Pa
     places = {"slices": tmp_path / "slices", "lesions": tmp_path / "lesions"}
     sets = RealSets(**places, build=build, folder=tmp_path, stand_in={})
     assert sets.lesion_set() == tmp_path / "covid_ct_lesions"
-    assert asked[-1]["healthy"] == str(tmp_path / "slices")
+    assert requests[-1]["healthy"] == str(tmp_path / "slices")
     replace(sets, slices=None).lesion_set()
-    assert "healthy" not in asked[-1]
+    assert "healthy" not in requests[-1]
 
 
 def test_a_stopped_stage_ends_the_call(
-    pretended: Pretended, order: RealOrder, phantom: Path
+    training: FakeTraining, order: RealOrder, phantom: Path
 ) -> None:
-    pretended.stop_at = "unet from random weights"
+    training.stop_at = "unet from random weights"
     assert run_real(order, build=lambda *_, **__: phantom) is None
-    assert not any("resnet18 from" in run.title for run in pretended.done)
+    assert not any("resnet18 from" in run.title for run in training.finished)
     assert not (order.workdir / "results.json").exists()
 
 
-def test_what_failed_is_left_out_and_told(
-    pretended: Pretended, order: RealOrder, phantom: Path, monkeypatch: pytest.MonkeyPatch
+def test_failed_runs_are_left_out_and_reported(
+    training: FakeTraining, order: RealOrder, phantom: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pretended.fail_at = "hmsanet on drawn slices"
+    training.fail_at = "hmsanet on drawn slices"
     monkeypatch.setattr(stages, "segment", lambda *_, **__: SEGMENTED)
-    done = run_real(replace(order, seeds=1), build=lambda *_, **__: phantom)
-    assert done is not None
-    assert len(done.failed) == 1
+    experiment = run_real(replace(order, seeds=1), build=lambda *_, **__: phantom)
+    assert experiment is not None
+    assert len(experiment.failed) == 1
     results = json.loads((order.workdir / "results.json").read_text())
     names = {row["name"] for row in results["rows"] if row["table"].endswith("pooled")}
     assert names == {"HMSANet, random weights", "U-Net, random weights", "U-Net, drawn slices"}
 
 
 def test_classifiers_are_not_trained_without_their_masks(
-    pretended: Pretended, order: RealOrder, phantom: Path
+    training: FakeTraining, order: RealOrder, phantom: Path
 ) -> None:
-    pretended.fail_at = "hmsanet from"
-    done = run_real(replace(order, seeds=1), build=lambda *_, **__: phantom)
-    assert done is not None
-    assert not any("resnet18 from" in run.title for run in pretended.done)
+    training.fail_at = "hmsanet from"
+    results = run_real(replace(order, seeds=1), build=lambda *_, **__: phantom)
+    assert results is not None
+    assert not any("resnet18 from" in run.title for run in training.finished)
     notes = json.loads((order.workdir / "results.json").read_text())["notes"]
     assert (
         "Seed 0: no masks, since hmsanet did not finish all folds; its classifiers were not "
@@ -328,18 +328,18 @@ def test_classifiers_are_not_trained_without_their_masks(
 
 
 def test_a_run_is_named_by_content_and_not_by_places(
-    pretended: Pretended, order: RealOrder, phantom: Path, tmp_path: Path
+    training: FakeTraining, order: RealOrder, phantom: Path, tmp_path: Path
 ) -> None:
     def build(*_: object, **__: object) -> Path:
         return phantom
 
     names = []
     for place in ("here", "there"):
-        pretended.done.clear()
-        one = stages.Chain(replace(order, seeds=1, runs=tmp_path / place), build=build)
-        assert one.pretrain()
-        assert one.segment()
-        names.append([run.folder.name for run in pretended.done])
+        training.finished.clear()
+        chain = stages.Chain(replace(order, seeds=1, runs=tmp_path / place), build=build)
+        assert chain.pretrain()
+        assert chain.segment()
+        names.append([run.folder.name for run in training.finished])
     assert names[0] == names[1]
     assert len(set(names[0])) == len(names[0])
 
@@ -353,14 +353,14 @@ def test_the_source_alone_is_counted_among_others(phantom: Path) -> None:
     fold = folds[0].splits["slices"]
     known = np.concatenate([fold.indices("train"), fold.indices("validation")])
     row = int(fold.indices("test")[0])
-    own = table.labels[known][table.sources[known] == table.sources[row]]
-    share = (1 + (own == 1).sum()) / (2 + len(own))
+    labels_of_source = table.labels[known][table.sources[known] == table.sources[row]]
+    share = (1 + (labels_of_source == 1).sum()) / (2 + len(labels_of_source))
     place = alone.file_names.tolist().index(table.file_names[row])
     assert alone.probabilities[place, 1] == pytest.approx(share)
     assert (alone.probabilities[:, 2] == 0).all(), "a class that is left out"
 
 
-def test_an_unknown_guide_is_told(order: RealOrder, phantom: Path) -> None:
+def test_an_unknown_segmenter_is_reported(order: RealOrder, phantom: Path) -> None:
     with pytest.raises(ConfigError, match="--segmenter unnet: did you mean 'unet'"):
         stages.Chain(replace(order, segmenter="unnet"), build=lambda *_, **__: phantom)
 
@@ -372,8 +372,8 @@ def test_the_chain_runs_on_drawn_slices(order: RealOrder) -> None:
     def build(name: str, *, data_dir: Path, **options: object) -> Path:
         return tfds_builders.build(name, data_dir=data_dir, **options).directory
 
-    done = run_real(replace(order, seeds=1), build=build)
-    assert done is not None
-    assert not done.failed
+    experiment = run_real(replace(order, seeds=1), build=build)
+    assert experiment is not None
+    assert not experiment.failed
     results = json.loads((order.workdir / "results.json").read_text())
     assert {run["status"] for run in results["runs"]} == {"finished"}

@@ -31,10 +31,10 @@ def prepared(small_config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     covid = np.flatnonzero(whole.table.labels == COVID)
     origins = whole.table.mask_origins.astype("<U9")
     origins[covid[::2]] = "predicted"
-    found = replace(whole, table=replace(whole.table, mask_origins=origins))
-    monkeypatch.setattr(attributions, "_open_slices", lambda run: found)
+    half_annotated = replace(whole, table=replace(whole.table, mask_origins=origins))
+    monkeypatch.setattr(attributions, "_open_slices", lambda run: half_annotated)
     monkeypatch.setattr(attributions, "load_trained", lambda folder: brightness_run())
-    return found
+    return half_annotated
 
 
 def planned(config, folder: Path, *, fold: int) -> PlannedRun:
@@ -44,19 +44,19 @@ def planned(config, folder: Path, *, fold: int) -> PlannedRun:
 @pytest.fixture
 def folds(prepared: PreparedSet) -> list[Fold]:
     """COVID-19 and Normal slices, every second one judged in the first fold, the others in the second."""
-    found = []
+    halves = []
     for number in range(2):
         assignment = np.full(len(prepared.table), -1, np.int8)
         used = np.flatnonzero(prepared.table.labels <= COVID)
         assignment[used] = np.where(used // 2 % 2 == number, 2, 0)
-        found.append(Fold(number, {"slices": Split("fold", assignment)}))
-    return found
+        halves.append(Fold(number, {"slices": Split("fold", assignment)}))
+    return halves
 
 
 @pytest.fixture
 def runs(prepared: PreparedSet, folds: list[Fold], small_config, tmp_path: Path) -> FoldedRuns:
     """One seed of one network, whose predictions of both folds are there."""
-    found = []
+    fold_runs = []
     for fold in folds:
         run = planned(small_config(), tmp_path, fold=fold.number)
         test = fold.splits["slices"].indices("test")
@@ -69,8 +69,8 @@ def runs(prepared: PreparedSet, folds: list[Fold], small_config, tmp_path: Path)
             sources=prepared.table.sources[test],
             split="test",
         ).write_csv(run.folder / "evaluation" / "test_predictions.csv")
-        found.append(run)
-    return {ARM: {0: found}}
+        fold_runs.append(run)
+    return {ARM: {0: fold_runs}}
 
 
 def examined(runs: FoldedRuns, prepared: PreparedSet, folds: list[Fold]) -> StudyResults:
@@ -124,8 +124,8 @@ def test_a_slice_without_a_lesion_in_one_seeds_mask_is_not_explained(
 def test_attributions_are_scored_against_lesions_once(
     runs: FoldedRuns, prepared: PreparedSet, folds: list[Fold], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = examined(runs, prepared, folds)
-    rows = {(row.table, row.name, row.metric): row for row in found.rows}
+    results = examined(runs, prepared, folds)
+    rows = {(row.table, row.name, row.metric): row for row in results.rows}
     for origin in ("annotated", "predicted"):
         by_gradients, by_deeplift = (
             rows[
@@ -137,11 +137,11 @@ def test_attributions_are_scored_against_lesions_once(
         )
         assert by_gradients == pytest.approx(by_deeplift, rel=1e-4), "a linear network"
         assert by_gradients == pytest.approx(_share(runs, prepared, folds, origin), rel=1e-4)
-    (note,) = found.notes
+    (note,) = results.notes
     assert "16 test slices with a lesion, at most 8 a fold" in note
     assert "8 of their masks are annotated, 8 predicted by step 1" in note
     monkeypatch.setattr(attributions, "load_trained", None)
-    assert examined(runs, prepared, folds).rows == found.rows
+    assert examined(runs, prepared, folds).rows == results.rows
 
 
 def _share(runs: FoldedRuns, prepared: PreparedSet, folds: list[Fold], origin: str) -> float:
@@ -155,7 +155,7 @@ def _share(runs: FoldedRuns, prepared: PreparedSet, folds: list[Fold], origin: s
     return float(np.mean(shares))
 
 
-def test_a_method_without_a_rule_for_the_network_is_told_and_left_out(
+def test_a_method_without_a_rule_for_the_network_is_reported_and_left_out(
     runs: FoldedRuns,
     prepared: PreparedSet,
     folds: list[Fold],
@@ -169,6 +169,6 @@ def test_a_method_without_a_rule_for_the_network_is_told_and_left_out(
 
     explained = attributions.explain_slices
     monkeypatch.setattr(attributions, "explain_slices", explain)
-    found = examined(runs, prepared, folds)
-    assert {row.name for row in found.rows} == {"MGA, random weights, Integrated Gradients"}
+    results = examined(runs, prepared, folds)
+    assert {row.name for row in results.rows} == {"MGA, random weights, Integrated Gradients"}
     assert "no attributions by DeepLIFT Rescale: sort: no rule" in capsys.readouterr().err

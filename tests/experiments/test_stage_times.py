@@ -31,11 +31,11 @@ def test_a_later_call_reads_the_seconds_of_an_earlier_one(tmp_path: Path) -> Non
 
 
 def test_seconds_of_stopped_stages_add_up_and_unmeasured_ones_are_unknown(tmp_path: Path) -> None:
-    kept = tmp_path / "a.json"
+    file = tmp_path / "a.json"
     times = StageTimes()
-    times.add("masks", kept, seconds=3.0)
-    times.add("masks", kept, seconds=2.0, goes_on=True)
-    assert read_seconds(kept) == 5.0
+    times.add("masks", file, seconds=3.0)
+    times.add("masks", file, seconds=2.0, goes_on=True)
+    assert read_seconds(file) == 5.0
     times.add("masks", tmp_path / "b.json", seconds=2.0, goes_on=True)
     assert read_seconds(tmp_path / "b.json") is None
     rows = {row.metric: row for row in times.rows()}

@@ -204,8 +204,8 @@ def attribute_slices(
     mark = hashlib.sha256(json.dumps([names.tolist(), READING]).encode()).hexdigest()[:12]
     splits = {method: f"attributions-{mark}-{method}" for method in CHOSEN}
     folder, task = results_folder(run.folder), None
-    kept, began = run.folder / f"attributions-{mark}{SUFFIX}", time.monotonic()
-    times.count(STAGE, kept)
+    seconds_file, began = run.folder / f"attributions-{mark}{SUFFIX}", time.monotonic()
+    times.count(STAGE, seconds_file)
     by_method = {}
     for method, split in splits.items():
         path = folder / f"{split}_predictions.csv"
@@ -223,7 +223,7 @@ def attribute_slices(
             )
         by_method[method] = predictions_of(run, split=split)
     if task is not None:
-        times.add(STAGE, kept, seconds=time.monotonic() - began)
+        times.add(STAGE, seconds_file, seconds=time.monotonic() - began)
     return by_method
 
 

@@ -181,13 +181,13 @@ class Chain:
         say(f"masks by {run.title}")
         out = run.folder / f"masks-{self.sets.table(place).fingerprint[:12]}"
         began = time.monotonic()
-        done = segment(run.folder, data=place, out=out)
-        kept = run.folder / f"{out.name}{SUFFIX}"
-        self.times.count(MASKS, kept)
-        if done.written:
+        masks = segment(run.folder, data=place, out=out)
+        seconds_file = run.folder / f"{out.name}{SUFFIX}"
+        self.times.count(MASKS, seconds_file)
+        if masks.written:
             seconds = time.monotonic() - began
-            self.times.add(MASKS, kept, seconds=seconds, goes_on=done.earlier > 0)
-        if not done.finished:
+            self.times.add(MASKS, seconds_file, seconds=seconds, goes_on=masks.earlier > 0)
+        if not masks.finished:
             raise TrainingError(
                 "stopped while predicting masks; give the same command again to go on"
             )

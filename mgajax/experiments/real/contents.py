@@ -1,4 +1,4 @@
-"""What the results say of how they came about: the design, and what was learned from, in counts."""
+"""The design of the experiment and counts of its training data, for the results."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,14 +13,14 @@ from mgajax.experiments.real.chain import Chain
 from mgajax.schema import CLASS_NAMES, MASK_ORIGINS
 
 EVERY = "all"
-"""In place of a source: all of them."""
+"""Stands for all sources together."""
 
 Counts = Mapping[str, int]
-"""Slices, people, annotated masks, and slices of each class."""
+"""Numbers of slices, patients, annotated masks, and slices of each class."""
 
 
 def describe_design(chain: Chain) -> dict[str, Any]:
-    """Folds, seeds, preparation, and what the networks began with; plain values."""
+    """Folds, seeds, preparation and initialisation of the networks, as plain values."""
     networks = [*chain.segmenters.values(), *chain.classifiers.values()]
     preparation = Preparation(**networks[0].preparation)
     drawn = chain.sets.table(chain.sets.drawn_set(chain.budget.drawn))
@@ -49,7 +49,7 @@ def describe_design(chain: Chain) -> dict[str, Any]:
 
 
 def count_sets(chain: Chain) -> dict[str, dict[str, Counts]]:
-    """By set and source, what takes part: `drawn`, `lesions` and `slices`, as far as there are any."""
+    """Counts of the used rows by set (`drawn`, `lesions`, `slices`, if present) and source."""
     drawn = chain.sets.table(chain.sets.drawn_set(chain.budget.drawn))
     counts = {"drawn": _count_sources(drawn, np.ones(len(drawn), bool))}
     for name in ("lesions", "slices"):
@@ -59,7 +59,7 @@ def count_sets(chain: Chain) -> dict[str, dict[str, Counts]]:
 
 
 def _taking_part(chain: Chain, name: str) -> Bool[np.ndarray, "n"]:
-    """Whether a row of a set is in any part of the folds."""
+    """Whether each row of a set is in any part of the folds."""
     return chain.folds[0].splits[name].assignment >= 0
 
 

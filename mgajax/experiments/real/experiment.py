@@ -55,7 +55,7 @@ def run_real(order: RealOrder, *, build: Build) -> ExperimentResults | None:
     if classifiers is None:
         return None
     order.workdir.mkdir(parents=True, exist_ok=True)
-    found = _examine(
+    results = _examine(
         chain,
         segmenters,
         classifiers,
@@ -72,18 +72,18 @@ def run_real(order: RealOrder, *, build: Build) -> ExperimentResults | None:
         "design": describe_design(chain),
         "sets": count_sets(chain),
     }
-    rows = [row.to_json() for row in found.rows]
-    card = card_page({**about, "rows": rows, "notes": found.notes})
-    found = replace(found, files=[write_text(card, order.workdir / CARD_FILE)])
-    return write_files(about, found, chain.outcomes, out=order.workdir)
+    rows = [row.to_json() for row in results.rows]
+    card = card_page({**about, "rows": rows, "notes": results.notes})
+    results = replace(results, files=[write_text(card, order.workdir / CARD_FILE)])
+    return write_files(about, results, chain.outcomes, out=order.workdir)
 
 
 def _data(order: RealOrder, chain: Chain) -> dict[str, object]:
     """The downloads, or the options of the drawn set in their place."""
     if chain.sets.are_drawn:
         return dict(chain.budget.stand_in)
-    given = {"slices": order.slices, "lesions": order.lesions, "outside": order.outside}
-    return {name: str(path) for name, path in given.items() if path is not None}
+    places = {"slices": order.slices, "lesions": order.lesions, "outside": order.outside}
+    return {name: str(path) for name, path in places.items() if path is not None}
 
 
 def _examine(

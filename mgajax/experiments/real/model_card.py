@@ -1,4 +1,4 @@
-"""`model_card.md`: what the networks of `mgajax experiment real` are, learned, can do and cannot."""
+"""`model_card.md`: the networks of `mgajax experiment real`, their training data, results and limits."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -29,24 +29,24 @@ ROLES = {
     "lesions": "step 1: annotated slices",
     "slices": "step 2: slices of the classes",
 }
-"""By a set's name in the results, what was learned from it."""
+"""The use of each set in training, by the set's name in the results."""
 
 DICE, AUC, ACCURACY = SEGMENTER_METRICS["dice"], BINARY[classifiers.AUC], "Accuracy"
 ECE = CALIBRATION["calibration.ece.covid_vs_rest"]
 CHANCE = 0.5
 
 Tables = Mapping[str, Sequence[Measurement]]
-"""The rows that have a value, by their table."""
+"""The rows with a value, by table."""
 
 
 def card_page(content: Mapping[str, Any]) -> str:
-    """The Markdown of the card, from what `results.json` holds and from nothing beside it.
+    """The Markdown of the card, made from the content of `results.json` alone.
 
     Args:
       content: of `results.json`; of its keys `title`, `command`, `design`, `sets`, `rows`, `notes`.
 
     Raises:
-      KeyError, TypeError: a key is missing, or no result.
+      KeyError, TypeError: a key is missing, or the content is no experiment's.
     """
     rows = [Measurement.from_json(row) for row in content["rows"]]
     tables: dict[str, list[Measurement]] = {}
@@ -74,7 +74,7 @@ def card_page(content: Mapping[str, Any]) -> str:
 
 
 def _networks(design: Mapping[str, Any]) -> Iterator[str]:
-    """What a row of the results stands for, and what the networks began with."""
+    """What a row of the results means, and how the networks were initialised."""
     folds, seeds = design["folds"], design["seeds"]
     yield (
         "Segmenters outline lung lesions on single axial slices of chest CT; classifiers tell "
@@ -120,7 +120,7 @@ def _sets(sets: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _failures(tables: Tables) -> Iterator[str]:
-    """Sentences on what goes wrong, worst source first, each from rows that are there."""
+    """Sentences on failures, the worst source first, each from measured rows."""
     yield from _worst_sources(tables)
     for row in _of(tables, segmenters.HEALTHY, segmenters.MARKED["healthy.marked"]):
         yield f"{row.name}: marks a lesion on {row.as_text()} % of the slices without one."
@@ -137,7 +137,7 @@ def _failures(tables: Tables) -> Iterator[str]:
 
 
 def _of(tables: Tables, table: str, metric: str) -> list[Measurement]:
-    """The rows of one column that have a value."""
+    """The rows of one column with a value."""
     rows = tables.get(table, ())
     return [row for row in rows if row.metric == metric and row.value is not None]
 
@@ -187,7 +187,7 @@ def _outside(tables: Tables) -> Iterator[str]:
 
 
 def _calibration(tables: Tables) -> Iterator[str]:
-    """The error of probabilities as they are, and after the temperature."""
+    """The calibration error before and after temperature scaling."""
     rows = {row.name: row for row in _of(tables, classifiers.PROBABILITIES, ECE)}
     for name, before in rows.items():
         arm, _, when = name.rpartition(", ")

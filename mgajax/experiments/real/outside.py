@@ -40,12 +40,12 @@ class OutsideSet:
           DataError: the set cannot be read.
           LeakageError: the run was trained on patients of the set.
         """
-        kept = run.folder / f"{self.name}{SUFFIX}"
-        self.times.count(STAGE, kept)
+        seconds_file = run.folder / f"{self.name}{SUFFIX}"
+        self.times.count(STAGE, seconds_file)
         if not (results_folder(run.folder) / f"{self.name}_predictions.csv").is_file():
             began = time.monotonic()
             self.data.evaluate(run.folder)
-            self.times.add(STAGE, kept, seconds=time.monotonic() - began)
+            self.times.add(STAGE, seconds_file, seconds=time.monotonic() - began)
             jax.clear_caches()  # programs of no use to the next run
         predictions = predictions_of(run, split=self.name)
         unknown = predictions.patients == ""

@@ -74,10 +74,10 @@ class RealSets:
         began = time.time()
         place = self.build(name, data_dir=self.folder, **options)
         stage = f"building {name}{' with predicted masks' if 'masks' in options else ''}"
-        kept = place.parent / f"{place.name}{SUFFIX}"
-        self.times.count(stage, kept)
+        seconds_file = place.parent / f"{place.name}{SUFFIX}"
+        self.times.count(stage, seconds_file)
         if (place / "dataset_info.json").stat().st_mtime >= began:
-            self.times.add(stage, kept, seconds=time.time() - began)
+            self.times.add(stage, seconds_file, seconds=time.time() - began)
         return place
 
     def table(self, place: Path) -> SliceTable:

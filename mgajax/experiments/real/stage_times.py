@@ -16,35 +16,35 @@ class StageTimes:
 
     def __init__(self) -> None:
         """Start without stages."""
-        self._kept: dict[str, dict[Path, None]] = {}
+        self._files: dict[str, dict[Path, None]] = {}
 
-    def count(self, stage: str, kept: Path) -> None:
+    def count(self, stage: str, file: Path) -> None:
         """Count one execution of a stage, now or in an earlier call.
 
         Args:
           stage: its name in the results.
-          kept: the file of its seconds, if they were measured.
+          file: that of its seconds, if they were measured.
         """
-        self._kept.setdefault(stage, {})[kept] = None
+        self._files.setdefault(stage, {})[file] = None
 
-    def add(self, stage: str, kept: Path, *, seconds: float, goes_on: bool = False) -> None:
+    def add(self, stage: str, file: Path, *, seconds: float, goes_on: bool = False) -> None:
         """Count one execution of a stage, and store its seconds.
 
         Args:
-          stage, kept: see `count`.
+          stage, file: see `count`.
           seconds: of this call.
           goes_on: an earlier call started it; if that one was not measured, the total is unknown.
         """
-        self.count(stage, kept)
-        before = read_seconds(kept) if goes_on else 0.0
+        self.count(stage, file)
+        before = read_seconds(file) if goes_on else 0.0
         if before is not None:
-            write_json({"seconds": before + seconds}, kept)
+            write_json({"seconds": before + seconds}, file)
 
     def rows(self) -> list[Measurement]:
         """How often each stage was executed, with mean and sum of its seconds."""
         rows = []
-        for stage, files in self._kept.items():
-            seconds = [took for kept in files if (took := read_seconds(kept)) is not None]
+        for stage, files in self._files.items():
+            seconds = [took for file in files if (took := read_seconds(file)) is not None]
             values = {
                 "Times": float(len(files)),
                 "Seconds each": statistics.mean(seconds) if seconds else None,
@@ -59,9 +59,9 @@ class StageTimes:
         return rows
 
 
-def read_seconds(kept: Path) -> float | None:
+def read_seconds(file: Path) -> float | None:
     """The seconds in a file; None without such a file."""
     try:
-        return float(json.loads(kept.read_text(encoding="utf-8"))["seconds"])
+        return float(json.loads(file.read_text(encoding="utf-8"))["seconds"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
