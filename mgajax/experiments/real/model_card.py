@@ -35,7 +35,7 @@ DICE, AUC, ACCURACY = SEGMENTER_METRICS["dice"], BINARY[classifiers.AUC], "Accur
 ECE = CALIBRATION["calibration.ece.covid_vs_rest"]
 CHANCE = 0.5
 
-Tables = Mapping[str, Sequence[Measurement]]
+RowsByTable = Mapping[str, Sequence[Measurement]]
 """The rows with a value, by table."""
 
 
@@ -104,7 +104,7 @@ def _networks(design: Mapping[str, Any]) -> Iterator[str]:
     )
 
 
-def _costs(tables: Tables) -> list[str]:
+def _costs(tables: RowsByTable) -> list[str]:
     return [pivot(tables[costs.TABLE])] if costs.TABLE in tables else []
 
 
@@ -119,7 +119,7 @@ def _sets(sets: Mapping[str, Mapping[str, Any]]) -> str:
     return markdown_table(heads, lines) if lines else "Nothing."
 
 
-def _failures(tables: Tables) -> Iterator[str]:
+def _failures(tables: RowsByTable) -> Iterator[str]:
     """Sentences on failures, the worst source first, each from measured rows."""
     yield from _worst_sources(tables)
     for row in _of(tables, segmenters.HEALTHY, segmenters.MARKED["healthy.marked"]):
@@ -136,13 +136,13 @@ def _failures(tables: Tables) -> Iterator[str]:
             )
 
 
-def _of(tables: Tables, table: str, metric: str) -> list[Measurement]:
+def _of(tables: RowsByTable, table: str, metric: str) -> list[Measurement]:
     """The rows of one column with a value."""
     rows = tables.get(table, ())
     return [row for row in rows if row.metric == metric and row.value is not None]
 
 
-def _worst_sources(tables: Tables) -> Iterator[str]:
+def _worst_sources(tables: RowsByTable) -> Iterator[str]:
     by_name: dict[str, list[Measurement]] = {}
     for row in tables.get(segmenters.BY_SOURCE, ()):
         if row.value is not None:
@@ -160,7 +160,7 @@ def _value(row: Measurement) -> float:
     return row.value
 
 
-def _source_alone(tables: Tables) -> Iterator[str]:
+def _source_alone(tables: RowsByTable) -> Iterator[str]:
     every = _of(tables, classifiers.SLICES, AUC)
     alone = [row for row in every if row.name == classifiers.ALONE]
     networks = [row for row in every if row.name != classifiers.ALONE]
@@ -175,7 +175,7 @@ def _source_alone(tables: Tables) -> Iterator[str]:
             yield f"{row.name}: ROC AUC {row.as_text()} ({row.verdict})."
 
 
-def _outside(tables: Tables) -> Iterator[str]:
+def _outside(tables: RowsByTable) -> Iterator[str]:
     inside = {row.name: row for row in _of(tables, classifiers.SLICES, AUC)}
     accuracy = {row.name: row for row in _of(tables, classifiers.OUTSIDE, ACCURACY)}
     for row in _of(tables, classifiers.OUTSIDE, AUC):
@@ -186,7 +186,7 @@ def _outside(tables: Tables) -> Iterator[str]:
             )
 
 
-def _calibration(tables: Tables) -> Iterator[str]:
+def _calibration(tables: RowsByTable) -> Iterator[str]:
     """The calibration error before and after temperature scaling."""
     rows = {row.name: row for row in _of(tables, classifiers.PROBABILITIES, ECE)}
     for name, before in rows.items():
