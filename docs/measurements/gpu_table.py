@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from mgajax.benchmark.tables import align
-from mgajax.distributed.supervision import how_it_ended, last_line
+from mgajax.distributed.supervision import describe_exit, last_line
 from mgajax.distributed.supervision import run as run_program
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -123,7 +123,7 @@ def run_row(words: Sequence[str], limit_s: float, *, log: Path) -> dict[str, Any
             environment={"JAX_TRACEBACK_FILTERING": "off"},  # the error comes last then
         )
         if ending.code != 0 or not out.exists():
-            raise RowError(f"{how_it_ended(ending.code)}: {last_line(log)[:200]}")
+            raise RowError(f"{describe_exit(ending.code)}: {last_line(log)[:200]}")
         report: dict[str, Any] = json.loads(out.read_text())
         return report
 

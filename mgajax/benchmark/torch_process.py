@@ -18,7 +18,7 @@ from mgajax.benchmark.compiled_step import StepKind, Subject, cpu_threads
 from mgajax.benchmark.torch_baseline.job import TorchJob, write_job
 from mgajax.config import ROOT
 from mgajax.data.loader import IMAGE_MEAN, IMAGE_STD
-from mgajax.distributed.supervision import how_it_ended, start_with_pipes
+from mgajax.distributed.supervision import describe_exit, start_with_pipes
 from mgajax.errors import ConfigError
 from mgajax.interop.torch_file import definition
 from mgajax.progress import say
@@ -195,7 +195,7 @@ class TorchProcess(contextlib.AbstractContextManager):
         line = self._process.stdout.readline()
         if not line:
             raise ConfigError(
-                f"--peer torch: {self._python} {how_it_ended(self._process.wait())} (its own "
+                f"--peer torch: {self._python} {describe_exit(self._process.wait())} (its own "
                 "message is above); it needs torch and numpy, name one that has by --peer_python"
             )
         answer: dict[str, Any] = json.loads(line)

@@ -56,13 +56,13 @@ def counted_messages() -> Iterator[MessageCounter]:
         logger.handlers, logger.propagate = [counter], False
     before = sys.unraisablehook
 
-    def counted(failure: "sys.UnraisableHookArgs") -> None:
+    def count_failure(failure: "sys.UnraisableHookArgs") -> None:
         if failure.object is None:
             logging.getLogger("asyncio").error("%r", failure.exc_value)
         else:
             before(failure)
 
-    sys.unraisablehook = counted
+    sys.unraisablehook = count_failure
     try:
         yield counter
     finally:

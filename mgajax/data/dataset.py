@@ -39,7 +39,7 @@ class Dataset(PreparedSet):
         rows = self.split.indices(split)
         return rows[self.is_example[rows]]
 
-    def rows_named(self, file_names: Sequence[str]) -> Int[np.ndarray, "_"]:
+    def find_rows(self, file_names: Sequence[str]) -> Int[np.ndarray, "_"]:
         """Rows of the slices of these file names, in the same order."""
         row_of = {name: row for row, name in enumerate(self.table.file_names.tolist())}
         return np.array([row_of[name] for name in file_names], np.int64)

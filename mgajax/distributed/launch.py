@@ -16,9 +16,9 @@ from mgajax.distributed.supervision import (
     Child,
     Share,
     dealt_gpus,
+    describe_exit,
     end_all,
     forwarding_signals,
-    how_it_ended,
     last_line,
     start,
 )
@@ -93,7 +93,7 @@ def _first_failure(members: Sequence[Member]) -> Member | None:
 def _reason(failed: Member, processes: int) -> str:
     log = f" (its log {failed.log} ends: {last_line(failed.log)})" if failed.log else ""
     return (
-        f"process {failed.process_id} of {processes} {how_it_ended(failed.process.returncode)}{log}; "
+        f"process {failed.process_id} of {processes} {describe_exit(failed.process.returncode)}{log}; "
         "the others were ended too. Give the same command again: the run goes on from its newest "
         "checkpoint"
     )

@@ -265,7 +265,7 @@ def end_all(children: Iterable[Child]) -> None:
         child.wait()
 
 
-def how_it_ended(code: int) -> str:
+def describe_exit(code: int) -> str:
     """ "ended with exit code 1", or "was ended by SIGKILL" for -9."""
     return (
         f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"

@@ -263,7 +263,7 @@ def _segment_again(
     """Picture and segmentation of each slice, in the order of `file_names`."""
     run = reopen_run(workdir)
     state, _ = run.restore_state()
-    rows = run.data.rows_named(file_names.tolist())
+    rows = run.data.find_rows(file_names.tolist())
     predictions = {slice_.row: slice_ for slice_ in segment_slices(run, state, np.sort(rows))}
     ordered = [predictions[row] for row in rows.tolist()]
     settings = run.data.settings

@@ -151,7 +151,7 @@ def _attention(planned: PlannedRun, names: list[str]) -> tuple[np.ndarray, np.nd
     """Images, masks and attention maps of the named slices."""
     run = reopen_run(planned.folder)
     state, _ = run.restore_state()
-    rows = run.data.rows_named(names)
+    rows = run.data.find_rows(names)
     maps = run.predict(state, rows)["attention_map"]
     images, masks = (array[rows][..., 0] for array in (run.data.images, run.data.masks))
     return images, masks, enlarge(maps.astype(np.float32), size=images.shape[1:])

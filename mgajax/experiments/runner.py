@@ -13,7 +13,7 @@ from pathlib import Path
 import jax
 
 from mgajax import config as configs
-from mgajax.distributed.supervision import Child, Share, how_it_ended, run_in_slots, shares, start
+from mgajax.distributed.supervision import Child, Share, describe_exit, run_in_slots, shares, start
 from mgajax.experiments.execution import (
     FAILURE_FILE,
     Execute,
@@ -131,7 +131,7 @@ def _outcome(run: PlannedRun, code: int) -> RunOutcome:
     if code == STOPPED:
         return RunOutcome(run, RunStatus.STOPPED)
     failure = run.folder / FAILURE_FILE
-    reason = f"its process {how_it_ended(code)}; see {run.folder / LOG_FILE}"
+    reason = f"its process {describe_exit(code)}; see {run.folder / LOG_FILE}"
     if failure.is_file():
         reason = failure.read_text(encoding="utf-8").strip().splitlines()[-1]
     return RunOutcome(run, RunStatus.FAILED, reason=reason)

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from mgajax.distributed.supervision import Process, how_it_ended, last_line, shares, start
+from mgajax.distributed.supervision import Process, describe_exit, last_line, shares, start
 from mgajax.experiments.tune_space import Point
 from mgajax.files import write_json
 from mgajax.locks import locked
@@ -123,7 +123,7 @@ def end(work: TrialInProcess, *, code: int, metric: str, stopped: bool) -> Trial
     if code != 0:
         if stopped:
             return work.trial
-        reason = f"{how_it_ended(code)}: {last_line(trial.folder / OUTPUT)}".removesuffix(": ")
+        reason = f"{describe_exit(code)}: {last_line(trial.folder / OUTPUT)}".removesuffix(": ")
         return replace(trial, status="failed", reason=reason).write()
     summary = _json(trial.run / SUMMARY_FILE)
     if not summary.get("finished"):

@@ -158,7 +158,7 @@ def _bars(chances: Float[np.ndarray, "k"] | None) -> Bars | None:
 
 def _why_no_class(scan: ScanResult) -> str:
     """Why a scan has no class; "" where it has one."""
-    return "" if scan.counted else explain_no_class(scan)
+    return "" if scan.deciding_slices else explain_no_class(scan)
 
 
 def _summary(scan: ScanResult) -> Facts:

@@ -98,7 +98,7 @@ class ScanResult:
         return tuple(slice_ for slice_ in self.slices if slice_.is_chest)
 
     @property
-    def counted(self) -> tuple[SliceResult, ...]:
+    def deciding_slices(self) -> tuple[SliceResult, ...]:
         """The slices that decide the class: those that show a chest, if they are enough.
 
         Classifiers are trained on slices with open lung; for shoulders and bellies they only guess.
@@ -107,8 +107,8 @@ class ScanResult:
 
     @property
     def members(self) -> Float64[np.ndarray, "m k"] | None:
-        """Each member's mean probabilities over the counted slices; None without any."""
-        members = [slice_.members for slice_ in self.counted if slice_.members is not None]
+        """Each member's mean probabilities over the deciding slices; None without any."""
+        members = [slice_.members for slice_ in self.deciding_slices if slice_.members is not None]
         return np.mean(members, axis=0) if members else None
 
     @property
@@ -191,11 +191,11 @@ class PatientResult:
 
     @property
     def members(self) -> Float64[np.ndarray, "m k"] | None:
-        """Each member's mean probabilities over the counted slices of all scans."""
+        """Each member's mean probabilities over the deciding slices of all scans."""
         members = [
             slice_.members
             for scan in self.scans
-            for slice_ in scan.counted
+            for slice_ in scan.deciding_slices
             if slice_.members is not None
         ]
         return np.mean(members, axis=0) if members else None

@@ -59,7 +59,7 @@ def mark_upside_down(scan: ScanResult, signs: Sequence[Sign]) -> ScanResult:
 
 def find_scan_oddities(scan: ScanResult, signs: Sequence[Sign]) -> Iterator[str]:
     """A line for each oddity of a scan."""
-    if not scan.counted:
+    if not scan.deciding_slices:
         yield explain_no_class(scan)
     votes = [sign.upside_down for sign in signs if sign.upside_down is not None]
     if _is_majority(votes):

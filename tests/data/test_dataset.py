@@ -77,7 +77,7 @@ def test_each_example_is_in_the_split_that_was_chosen(built: Path) -> None:
     np.testing.assert_array_equal(np.sort(np.concatenate([*rows.values()])), range(len(data.table)))
     np.testing.assert_array_equal(rows["validation"] % 4, 2)
     names = data.table.file_names[rows["test"]][::-1]
-    np.testing.assert_array_equal(data.rows_named(names.tolist()), rows["test"][::-1])
+    np.testing.assert_array_equal(data.find_rows(names.tolist()), rows["test"][::-1])
 
 
 def test_without_a_known_mask_a_slice_is_no_example_of_a_task_that_needs_one(built: Path) -> None:

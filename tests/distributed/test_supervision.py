@@ -32,7 +32,7 @@ def test_a_program_prints_to_its_log_and_sees_its_gpus(tmp_path: Path) -> None:
     log.write_text("before\n")
     code = "import os, sys; print(os.environ['CUDA_VISIBLE_DEVICES'], file=sys.stderr); sys.exit(3)"
     child = supervision.start(python(code), log=log, share=Share("2,3"))
-    assert supervision.how_it_ended(child.wait()) == "ended with exit code 3"
+    assert supervision.describe_exit(child.wait()) == "ended with exit code 3"
     assert log.read_text().split() == ["before", "2,3"]
     assert supervision.last_line(log) == "2,3"
     assert supervision.last_line(tmp_path / "none") == ""
@@ -67,7 +67,7 @@ def test_killing_a_program_ends_its_children(
     await_line(log, "on")
     assert is_running(int(number.read_text()))
     supervision.end_all([child])
-    assert supervision.how_it_ended(child.returncode) == "was ended by SIGKILL"
+    assert supervision.describe_exit(child.returncode) == "was ended by SIGKILL"
     ends = time.monotonic() + 10
     while is_running(int(number.read_text())):
         assert time.monotonic() < ends, "what it began runs on"

@@ -121,13 +121,13 @@ def test_a_scan_is_the_mean_of_its_chest_slices(run: Predict, tmp_path: Path) ->
     affine = series_affine(AXIAL, spacing=(4.0, 4.0), step=(0, 0, -4.0))
     write_series(tmp_path / "series", values, affine, patient="one")
     (scan,) = run(tmp_path / "series", window=None).scans
-    assert 3 <= len(scan.counted) < 9
-    assert all(slice_.lung_pixels for slice_ in scan.counted)
+    assert 3 <= len(scan.deciding_slices) < 9
+    assert all(slice_.lung_pixels for slice_ in scan.deciding_slices)
     assert {slice_.members is None for slice_ in scan.slices if not slice_.is_chest} == {True}
     table = rows(tmp_path / "out" / "slices.csv")
     chests = [row for row in table if "not a chest slice" not in row["warnings"]]
     (patient,) = rows(tmp_path / "out" / "patients.csv")
-    assert int(patient["chest_slices"]) == len(chests) == len(scan.counted)
+    assert int(patient["chest_slices"]) == len(chests) == len(scan.deciding_slices)
     for name in CLASS_NAMES:
         mean = np.mean([float(row[name]) for row in chests])
         assert float(patient[name]) == pytest.approx(mean, abs=1e-4)

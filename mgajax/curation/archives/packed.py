@@ -101,12 +101,12 @@ def list_files(raw: Path, *, findings: Findings) -> list[SourceFile]:
     files: dict[PurePosixPath, SourceFile] = {}
     zips = []
 
-    def refused(error: OSError) -> None:
+    def note_refusal(error: OSError) -> None:
         findings.note(
             Finding.DAMAGED_SOURCE, f"{error.filename}: cannot be read ({error.strerror})"
         )
 
-    for path in walk(raw, refused=refused):
+    for path in walk(raw, refused=note_refusal):
         place = PurePosixPath(path.relative_to(raw).as_posix())
         if not path.is_file():
             continue
