@@ -144,12 +144,16 @@ def segment(
         written = track(map_ordered(write, segmented), description="segmenting", total=len(rows))
         summary = _count(before, written, file_names=table.file_names)
         folder.describe(about | summary.to_json())
+    _check_some_decoded(summary, data=data)
+    return summary
+
+
+def _check_some_decoded(summary: SegmentSummary, *, data: Path) -> None:
     if summary.damaged and not summary.masks:
         raise DataError(
             f"{data}: none of {quantity(len(summary.damaged), 'slice')} can be decoded "
             f"(such as {': '.join(next(iter(summary.damaged.items())))}); build the data set again"
         )
-    return summary
 
 
 def _survey(
