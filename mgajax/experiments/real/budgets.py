@@ -40,8 +40,12 @@ class RealBudget:
 
 
 def _steps(steps: int, *, image_size: int, batch_size: int) -> dict[str, Any]:
-    """The same number of steps for all and no early stopping: the validation sets are too small for it."""
+    """The same number of steps for all and no early stopping: the validation sets are too small for it.
+
+    Batches are gathered on the host: a program that holds the set would be compiled anew for each fold.
+    """
     return {
+        "data.residence": "host",
         "preparation.image_size": image_size,
         "batch_size": batch_size,
         "eval_batch_size": 16,
