@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool
 
 from mgajax.errors import DataError
 from mgajax.evaluation.bootstrap import make_clusters, prepend_original, ratio, resample
@@ -145,22 +145,21 @@ def lesion_replicates(evaluation: StoredEvaluation) -> Replicates:
             for name, values in block_scores.items():
                 metrics[f"{group}.{block}.{name}"] = values
                 behind[f"{group}.{block}.{name}"] = patients
-    healthy = _healthy_replicates(evaluation, ~lesion, member=clusters.member, drawn=drawn)
+    healthy = _healthy_replicates(evaluation, ~lesion)
     return Replicates(metrics | healthy.metrics, behind | healthy.clusters)
 
 
-def _healthy_replicates(
-    evaluation: StoredEvaluation,
-    healthy: Bool[np.ndarray, "n"],
-    *,
-    member: Int[np.ndarray, "n"],
-    drawn: Int[np.ndarray, "r c"],
-) -> Replicates:
-    """On slices without a lesion: the share of slices and of pixels where a lesion is predicted."""
+def _healthy_replicates(evaluation: StoredEvaluation, healthy: Bool[np.ndarray, "n"]) -> Replicates:
+    """On slices without a lesion: the share of slices and of pixels where a lesion is predicted.
+
+    People of all sources are resampled together, since a source may have one healthy person.
+    """
     if not healthy.any():
         return Replicates({}, {})
-    counts, people = evaluation.counts.select(healthy), len(np.unique(member[healthy]))
-    times = drawn[:, member[healthy]]
+    counts, patients = evaluation.counts.select(healthy), evaluation.patients[healthy]
+    codes = np.zeros(len(patients), np.int64)
+    people = make_clusters(patients, codes, class_names=("healthy",))
+    times = prepend_original(resample(people, settings=RESAMPLING))[:, people.member]
     predicted = times @ counts.has_prediction
     area = times @ counts.false_positive
     pixels = times @ (counts.false_positive + counts.true_negative)
@@ -168,7 +167,7 @@ def _healthy_replicates(
         "healthy.marked": ratio(predicted, times.sum(axis=1)),
         "healthy.area": ratio(area, pixels),
     }
-    return Replicates(metrics, dict.fromkeys(metrics, people))
+    return Replicates(metrics, dict.fromkeys(metrics, len(people.stratum)))
 
 
 def _check_same_slices(joined: Mapping[Arm, Mapping[int, StoredEvaluation]]) -> None:
