@@ -15,7 +15,8 @@ from mgajax.data.table import SliceTable, read_table
 from mgajax.errors import ConfigError
 from mgajax.evaluation.other_set import JudgingData
 from mgajax.evaluation.predictions import Predictions
-from mgajax.evaluation.segmentation_counts import BOUNDARY, PIXELS
+from mgajax.evaluation.segmentation_counts import BOUNDARY, PIXELS, SegmentationCounts
+from mgajax.evaluation.segmenter_comparison import StoredEvaluation
 from mgajax.experiments.compare import predictions_of
 from mgajax.experiments.execution import RunOutcome, RunStatus
 from mgajax.experiments.plan import PlannedRun
@@ -26,6 +27,7 @@ from mgajax.experiments.real.experiment import run_real
 from mgajax.experiments.real.folds import deal_folds
 from mgajax.experiments.real.model_card import card_page
 from mgajax.experiments.real.order import RealOrder
+from mgajax.experiments.real.segmenters import lesion_replicates
 from mgajax.experiments.real.sets import RealSets
 from mgajax.files import write_csv, write_json, write_text
 from mgajax.inference.segment import SegmentSummary
@@ -272,6 +274,32 @@ def other_stages(order: RealOrder) -> dict[tuple[str, str], float | None]:
 
 
 SEGMENTED = SegmentSummary(Path(), total=0, annotated=0, earlier=0)
+
+
+def test_healthy_people_change_no_interval_of_lesions(tmp_path: Path) -> None:
+    """They are of the same sources, and resampled by themselves."""
+    rng, lesions = np.random.default_rng(0), np.arange(24) < 16
+    found = rng.integers(1, 40, 24) * lesions
+    columns = [found, rng.integers(0, 9, 24), 50 * lesions - found, np.full(24, 900)]
+    evaluation = StoredEvaluation(
+        workdir=tmp_path,
+        metrics={},
+        file_names=np.array([f"{number:02}.png" for number in range(24)]),
+        patients=np.array([f"p{number // 2}" for number in range(24)]),
+        sources=np.where(np.arange(24) % 4 < 2, "jun", "morozov"),
+        counts=SegmentationCounts(*columns, np.ones(24), np.ones(24), tolerance=2.0, unit="px"),
+    )
+    names = ("file_names", "patients", "sources")
+    alone = replace(
+        evaluation,
+        **{name: getattr(evaluation, name)[lesions] for name in names},
+        counts=evaluation.counts.select(lesions),
+    )
+    both, expected = lesion_replicates(evaluation), lesion_replicates(alone)
+    assert both.clusters["morozov.pooled.dice"] == 4
+    assert both.clusters["healthy.marked"] == 4
+    for path, values in expected.metrics.items():
+        np.testing.assert_array_equal(both.metrics[path], values, err_msg=path)
 
 
 def test_segmenters_see_the_normal_slices_of_the_classification_set(tmp_path: Path) -> None:

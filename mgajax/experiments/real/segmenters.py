@@ -127,24 +127,23 @@ def lesion_replicates(evaluation: StoredEvaluation) -> Replicates:
       Metrics by `GROUP.BLOCK.SCORE`, such as `all.pooled.dice`, over slices with a lesion; GROUP is
       `all` or a source. For slices without a lesion, the shares `healthy.marked` and `healthy.area`.
     """
-    sources, codes = np.unique(evaluation.sources, return_inverse=True)
-    clusters = make_clusters(evaluation.patients, codes, class_names=tuple(sources.tolist()))
-    drawn = prepend_original(resample(clusters, settings=RESAMPLING))
     lesion = evaluation.counts.has_lesion
-    groups = {"all": lesion}
-    groups |= {source: lesion & (codes == code) for code, source in enumerate(sources.tolist())}
+    counts = evaluation.counts.select(lesion)
+    sources, codes = np.unique(evaluation.sources[lesion], return_inverse=True)
+    clusters = make_clusters(
+        evaluation.patients[lesion], codes, class_names=tuple(sources.tolist())
+    )
+    drawn = prepend_original(resample(clusters, settings=RESAMPLING))
+    groups = {"all": np.ones(len(codes), bool)}
+    groups |= {source: codes == code for code, source in enumerate(sources.tolist())}
     metrics, behind = {}, {}
     for group, rows in groups.items():
-        if not rows.any():
-            continue
         people, member = np.unique(clusters.member[rows], return_inverse=True)
-        counts = evaluation.counts.select(rows)
-        scores = replicate_scores(counts, member, drawn[:, people])
-        patients = len(np.unique(member[counts.has_lesion]))
+        scores = replicate_scores(counts.select(rows), member, drawn[:, people])
         for block, block_scores in scores.items():
             for name, values in block_scores.items():
                 metrics[f"{group}.{block}.{name}"] = values
-                behind[f"{group}.{block}.{name}"] = patients
+                behind[f"{group}.{block}.{name}"] = len(people)
     healthy = _healthy_replicates(evaluation, ~lesion)
     return Replicates(metrics | healthy.metrics, behind | healthy.clusters)
 
