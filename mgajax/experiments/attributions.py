@@ -13,6 +13,8 @@ from mgajax.reporting.tables.measurements import Measurement
 CHOSEN = ("deeplift", "ig")
 """The paper's two attribution methods (§6.4)."""
 
+TITLES = " and ".join(METHODS[name].title for name in CHOSEN)
+
 SLICES = 48
 """Slices that are explained, spread evenly over the test set."""
 
@@ -63,8 +65,6 @@ def _rows(summary: Path) -> list[Measurement]:
             )
     return rows
 
-
-TITLES = " and ".join(METHODS[name].title for name in CHOSEN)
 
 STUDIES = {
     "fig10": Study(

@@ -1,7 +1,7 @@
 """What can lie behind the paper's printed numbers: counts that give them, and readings of our runs.
 
 Counts of slices are whole numbers, so only few percentages are possible. Either some counts give all
-  four numbers of a row, or the assumed reading of the row is wrong.
+four numbers of a row, or the assumed reading of the row is wrong.
 """
 
 import math

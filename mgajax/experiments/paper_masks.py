@@ -1,7 +1,7 @@
 """Mask guidance with the paper's masks (few annotated, the rest predicted), exact masks, or no masks.
 
 In every arm attention is scored against the exact masks of the test slices; a predicted mask is never
-  the reference.
+the reference.
 """
 
 from collections.abc import Mapping

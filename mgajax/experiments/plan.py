@@ -105,7 +105,7 @@ def fingerprint(config: ConfigDict, *, content: str) -> str:
     """sha256 of everything that decides a run's numbers, except software and hardware.
 
     It names a run before it begins. Unlike `config.numbers_digest`, it includes the data's content and
-      the initial weights.
+    the initial weights.
 
     Args:
       content: hash of the data set.

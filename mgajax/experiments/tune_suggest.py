@@ -1,7 +1,7 @@
 """The next point to try: first spread over the space, then by a Gaussian process over known trials.
 
 No state is kept between calls. A suggestion depends only on the seed, its number and the trials that it
-  may use, so a resumed search suggests the same points as one that was never stopped.
+may use, so a resumed search suggests the same points as one that was never stopped.
 """
 
 import warnings

@@ -128,7 +128,7 @@ def segment(
     names = mask_names(table.file_names.tolist())
     made_by = _made_by(segmenter, table, kind=kind, threshold=threshold)
     about = _describe_run(trained, workdir=workdir, made_by=made_by)
-    defaults = _defaults(trained.config.model.name)
+    defaults = configs.flatten(configs.segmentation(trained.config.model.name))
     with (
         claim_masks(out, made_by=made_by, defaults=defaults) as folder,
         Interruption() as interruption,
@@ -186,13 +186,6 @@ def _made_by(
         "data_fingerprint": table.fingerprint,
     }
     plain: dict[str, Any] = json.loads(json.dumps(decisive))
-    return plain
-
-
-def _defaults(network: str) -> dict[str, Any]:
-    """Every key's default for this network, as read back from JSON."""
-    flat = configs.flatten(configs.segmentation(network))
-    plain: dict[str, Any] = json.loads(json.dumps(flat))
     return plain
 
 

@@ -20,6 +20,7 @@ from mgajax.errors import ConfigError
 from mgajax.evaluation.evaluation_report import results_folder
 from mgajax.evaluation.overlap import lesion_overlap
 from mgajax.evaluation.predictions import Predictions, concatenate
+from mgajax.experiments.attributions import CHOSEN, TITLES
 from mgajax.experiments.compare import measured_arms, predictions_of
 from mgajax.experiments.plan import PlannedRun
 from mgajax.experiments.real.arms import FoldedRuns
@@ -33,9 +34,6 @@ from mgajax.explanation.scores import relevance
 from mgajax.progress import say
 from mgajax.schema import MASK_ORIGINS, NORMAL
 from mgajax.training.trained import load_trained
-
-CHOSEN = ("ig", "deeplift")
-"""The paper's two methods (§6.4)."""
 
 SLICES = 8
 """Number of explained slices of each fold, the same ones for all networks and seeds."""
@@ -267,9 +265,8 @@ def _note(chosen: Sequence[ChosenSlices]) -> str:
     if not len(origins):
         return "Attributions: no test slice has a lesion under the masks of every seed."
     annotated, predicted = (int((origins == origin).sum()) for origin in MASK_ORIGINS[1:])
-    titles = " and ".join(METHODS[method].title for method in CHOSEN)
     note = (
-        f"Attributions ({titles}, against a black picture): evidence for the true class on "
+        f"Attributions ({TITLES}, against a black picture): evidence for the true class on "
         f"{len(origins)} test slices with a lesion, at most {SLICES} a fold, chosen by seed {SEED}, the "
         f"same for all networks and seeds. {annotated} of their masks are annotated, {predicted} "
         "predicted by step 1"

@@ -1,5 +1,6 @@
 """The stages: pretraining on drawn slices, segmenters, masks, classifiers. Each can be resumed."""
 
+import functools
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -80,6 +81,11 @@ class Chain:
         self.outcomes: list[RunOutcome] = []
         self.pretrained: dict[tuple[str, int], PlannedRun] = {}
 
+    @functools.cached_property
+    def drawn(self) -> SliceTable:
+        """The columns of the set that networks are pretrained on."""
+        return self.sets.table(self.sets.drawn_set(self.budget.drawn))
+
     def _do(self, runs: Sequence[PlannedRun]) -> list[RunOutcome] | None:
         """Complete the runs; None when stopped by a signal."""
         outcomes = run_all(runs, jobs=self.order.jobs)
@@ -91,8 +97,7 @@ class Chain:
     def pretrain(self) -> bool:
         """Pretrain every network on drawn slices, once for each seed; False when stopped."""
         say("pretraining on drawn slices")
-        place = self.sets.drawn_set(self.budget.drawn)
-        data = LearningSet(place, self.sets.table(place).fingerprint)
+        data = LearningSet(self.drawn.directory, self.drawn.fingerprint)
         networks = self._learning_networks()
         planned = {
             (name, seed): pretraining_run(

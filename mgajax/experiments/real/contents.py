@@ -23,7 +23,6 @@ def describe_design(chain: Chain) -> dict[str, Any]:
     """Folds, seeds, preparation and initialisation of the networks, as plain values."""
     networks = [*chain.segmenters.values(), *chain.classifiers.values()]
     preparation = Preparation(**networks[0].preparation)
-    drawn = chain.sets.table(chain.sets.drawn_set(chain.budget.drawn))
     present = np.unique(
         np.concatenate(
             [table.labels[_taking_part(chain, name)] for name, table in chain.tables.items()]
@@ -36,8 +35,8 @@ def describe_design(chain: Chain) -> dict[str, Any]:
         "classes": [CLASS_NAMES[label] for label in present],
         "guide": labels.get(chain.order.segmenter, "") if "lesions" in chain.tables else "",
         "drawn": {
-            "slices": len(drawn),
-            "people": len(np.unique(drawn.patients)),
+            "slices": len(chain.drawn),
+            "people": len(np.unique(chain.drawn.patients)),
             "steps": sorted({run.config.max_steps for run in chain.pretrained.values()}),
         },
         "stands_in": chain.sets.are_drawn,
@@ -50,8 +49,7 @@ def describe_design(chain: Chain) -> dict[str, Any]:
 
 def count_sets(chain: Chain) -> dict[str, dict[str, Counts]]:
     """Counts of the used rows by set (`drawn`, `lesions`, `slices`, if present) and source."""
-    drawn = chain.sets.table(chain.sets.drawn_set(chain.budget.drawn))
-    counts = {"drawn": _count_sources(drawn, np.ones(len(drawn), bool))}
+    counts = {"drawn": _count_sources(chain.drawn, np.ones(len(chain.drawn), bool))}
     for name in ("lesions", "slices"):
         if name in chain.tables:
             counts[name] = _count_sources(chain.tables[name], _taking_part(chain, name))

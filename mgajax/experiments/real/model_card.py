@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from mgajax.errors import quantity
 from mgajax.experiments.calibration import METRICS as CALIBRATION
 from mgajax.experiments.real import attributions, classifiers, costs, segmenters
 from mgajax.experiments.real.arms import Start
@@ -79,7 +80,7 @@ def _networks(design: Mapping[str, Any]) -> Iterator[str]:
     yield (
         "Segmenters outline lung lesions on single axial slices of chest CT; classifiers tell "
         f"{' and '.join(design['classes'])} apart on them. A row stands for {folds * seeds} trained networks, "
-        f"one for each of {folds} folds of people and each of {seeds} seeds: it says how well such a "
+        f"one for each of {folds} folds of people and each of {quantity(seeds, 'seed')}: it says how well such a "
         "network does on people whom it never saw, and not how well one file of weights does."
     )
     if design["stands_in"]:
