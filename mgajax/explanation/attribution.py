@@ -4,7 +4,7 @@ import dataclasses
 import warnings
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 ROUNDING = 64.0
 """Roundings of the sum of absolute attributions that a gap may be made of without a warning."""
@@ -24,12 +24,14 @@ class Attribution:
       difference: float64 `[b]`, f(x) − f(baseline) of the target's logit; with several baselines
         the mean of it.
       completeness_gap: float64 `[b]`, Σ attributions − difference: 0 if the map adds up.
+      adds_up: bool `[b]`, whether the gap is within the tolerance; never where it is no number.
     """
 
     method: str
     attributions: Float[np.ndarray, "b *size"]
     difference: Float[np.ndarray, "b"]
     completeness_gap: Float[np.ndarray, "b"]
+    adds_up: Bool[np.ndarray, "b"]
 
 
 def make_attribution(
@@ -52,13 +54,14 @@ def make_attribution(
     gap = flat.sum(axis=1) - difference
     rounding = ROUNDING * np.finfo(attributions.dtype).eps * np.abs(flat).sum(axis=1)
     excess = np.abs(gap) - tolerance * np.abs(difference) - rounding
-    if len(gap) and not (excess <= 0).all():
+    adds_up = excess <= 0
+    if not adds_up.all():
         image = int(np.nanargmax(np.where(np.isnan(excess), np.inf, excess)))
         warnings.warn(
             f"{method}: attributions of image {image} sum to {flat[image].sum():.6g}, the logit "
             f"differs by {difference[image]:.6g} (gap {gap[image]:.3g}, tolerance {tolerance:g} of "
-            f"it); {int((~(excess <= 0)).sum())} of {len(gap)} images are beyond it",
+            f"it); {int((~adds_up).sum())} of {len(gap)} images are beyond it",
             CompletenessWarning,
             stacklevel=3,
         )
-    return Attribution(method, attributions, difference, gap)
+    return Attribution(method, attributions, difference, gap, adds_up)

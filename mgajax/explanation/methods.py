@@ -7,7 +7,7 @@ from typing import Any
 
 import flax.linen as nn
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from mgajax.errors import ConfigError, nearest
 from mgajax.explanation.attribution import Attribution
@@ -45,11 +45,13 @@ class Maps:
       values: float32 `[b, h, w]`: attributions summed over channels (signed), or heat ≥ 0.
       gap: float64 `[b]`, completeness gap; None for what is no attribution.
       difference: float64 `[b]`, what attributions should sum to.
+      adds_up: bool `[b]`, whether they do, within the method's tolerance.
     """
 
     values: Float[np.ndarray, "b h w"]
     gap: Float[np.ndarray, "b"] | None = None
     difference: Float[np.ndarray, "b"] | None = None
+    adds_up: Bool[np.ndarray, "b"] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +90,7 @@ class MethodMaps:
 
 def _attribution(attribution: Attribution) -> Maps:
     values = attribution.attributions.sum(axis=-1).astype(np.float32)
-    return Maps(values, attribution.completeness_gap, attribution.difference)
+    return Maps(values, attribution.completeness_gap, attribution.difference, attribution.adds_up)
 
 
 def _deeplift(nonlinear: str) -> Callable[[ExplanationTask], Maps]:
@@ -172,4 +174,4 @@ def join_maps(batches: Sequence[Maps], *, n: int) -> Maps:
 
     values = column("values")
     assert values is not None
-    return Maps(values, column("gap"), column("difference"))
+    return Maps(values, column("gap"), column("difference"), column("adds_up"))

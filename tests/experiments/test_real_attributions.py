@@ -1,5 +1,6 @@
 """Attributions of a few slices of each fold: which ones, their scores, and that none is made twice."""
 
+import warnings
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,8 @@ from mgajax.experiments.real.attributions import choose_slices, examine_attribut
 from mgajax.experiments.real.folds import Fold
 from mgajax.experiments.real.stage_times import StageTimes
 from mgajax.experiments.study import StudyResults
+from mgajax.explanation.attribution import CompletenessWarning
+from mgajax.explanation.methods import ExplanationTask, Method, MethodMaps
 from mgajax.schema import COVID, NORMAL
 
 ARM = Arm("mga_resnet18", Start.RANDOM, "MGA")
@@ -82,12 +85,12 @@ def test_both_kinds_of_masks_take_turns_and_people_too(
 ) -> None:
     table = prepared.table
     fold, run = folds[0], runs[ARM][0][0]
-    chosen = choose_slices([run], fold, table=table, limit=6)
+    chosen = choose_slices(run, fold, table=table, limit=6)
     assert Counter(chosen.origins.tolist()) == {"annotated": 3, "predicted": 3}
     rows = np.flatnonzero(np.isin(table.file_names, chosen.file_names))
     assert set(rows) <= set(fold.splits["slices"].indices("test"))
     assert (table.labels[rows] != NORMAL).all()
-    every = choose_slices([run], fold, table=table, limit=100)
+    every = choose_slices(run, fold, table=table, limit=100)
     people = {
         origin: len({table.patients[row] for row in _rows(prepared, every.named(origin))})
         for origin in ("annotated", "predicted")
@@ -95,30 +98,46 @@ def test_both_kinds_of_masks_take_turns_and_people_too(
     for origin, count in people.items():
         first = every.named(origin)[:count]
         assert len({table.patients[row] for row in _rows(prepared, first)}) == count
-    again = choose_slices([run, run], fold, table=table, limit=6)
-    assert again.file_names.tolist() == chosen.file_names.tolist()
 
 
 def _rows(prepared: PreparedSet, names: np.ndarray) -> list[int]:
     return [prepared.table.file_names.tolist().index(name) for name in names]
 
 
-def test_a_slice_without_a_lesion_in_one_seeds_mask_is_not_explained(
+def test_the_choice_depends_on_no_mask_and_an_empty_one_is_in_no_mean(
     runs: FoldedRuns,
     prepared: PreparedSet,
     folds: list[Fold],
-    small_config,
-    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    run, other = runs[ARM][0][0], planned(small_config(), tmp_path, fold=9)
-    every = choose_slices([run], folds[0], table=prepared.table, limit=100).file_names
+    whole = examined(runs, prepared, folds)
+    chosen = [
+        choose_slices(runs[ARM][0][fold.number], fold, table=prepared.table) for fold in folds
+    ]
+    names = chosen[0].named("predicted")
     masks = np.array(prepared.masks)
-    masks[_rows(prepared, every[:1])] = 0
-    without = replace(prepared, masks=masks)
-    monkeypatch.setattr(attributions, "_open_slices", lambda r: without if r is other else prepared)
-    rest = choose_slices([run, other], folds[0], table=prepared.table, limit=100).file_names
-    assert sorted(rest) == sorted(every[1:])
+    masks[_rows(prepared, names[:1])] = 0
+    emptied = replace(prepared, masks=masks)
+    monkeypatch.setattr(attributions, "_open_slices", lambda run: emptied)
+    again = choose_slices(runs[ARM][0][0], folds[0], table=prepared.table)
+    assert again.file_names.tolist() == chosen[0].file_names.tolist()
+    for path in runs[ARM][0][0].folder.rglob("attributions-*_predictions.csv"):
+        path.unlink()
+    measured = _measured(examined(runs, emptied, folds), "predicted")
+    assert measured != _measured(whole, "predicted")
+    assert measured == pytest.approx(_share(runs, emptied, folds, "predicted"), rel=1e-4)
+
+
+def _measured(results: StudyResults, origin: str) -> float:
+    (row,) = (
+        row
+        for row in results.rows
+        if row.table == f"Attributions on {origin} lesions"
+        and row.name == "MGA, random weights, Integrated Gradients"
+        and row.metric == "Attribution on lesion"
+    )
+    assert row.value is not None
+    return row.value
 
 
 def test_attributions_are_scored_against_lesions_once(
@@ -137,21 +156,38 @@ def test_attributions_are_scored_against_lesions_once(
         )
         assert by_gradients == pytest.approx(by_deeplift, rel=1e-4), "a linear network"
         assert by_gradients == pytest.approx(_share(runs, prepared, folds, origin), rel=1e-4)
+    assert {row.value for row in results.rows if row.metric == "Maps that add up"} == {1.0}
     (note,) = results.notes
-    assert "16 test slices with a lesion, at most 8 a fold" in note
+    assert "16 test slices, at most 8 a fold" in note
     assert "8 of their masks are annotated, 8 predicted by step 1" in note
     monkeypatch.setattr(attributions, "load_trained", None)
     assert examined(runs, prepared, folds).rows == results.rows
+
+
+def test_a_map_that_does_not_add_up_is_counted_and_stops_nothing(
+    runs: FoldedRuns, prepared: PreparedSet, folds: list[Fold], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def explain(title: str, method: Method, task: ExplanationTask) -> MethodMaps:
+        warnings.warn("half of them", CompletenessWarning, stacklevel=1)
+        maps = explained(title, method, task)
+        half = np.arange(len(task.images)) % 2 == 0
+        return replace(maps, maps=replace(maps.maps, adds_up=half))
+
+    explained = attributions.explain_slices
+    monkeypatch.setattr(attributions, "explain_slices", explain)
+    rows = [row for row in examined(runs, prepared, folds).rows if row.metric == "Maps that add up"]
+    assert sum(row.value or 0.0 for row in rows) == pytest.approx(len(rows) / 2)
 
 
 def _share(runs: FoldedRuns, prepared: PreparedSet, folds: list[Fold], origin: str) -> float:
     """Of what a slice is brighter than black, the share on its lesion; the mean over chosen slices."""
     shares = []
     for fold, run in zip(folds, runs[ARM][0], strict=True):
-        chosen = choose_slices([run], fold, table=prepared.table)
+        chosen = choose_slices(run, fold, table=prepared.table)
         for row in _rows(prepared, chosen.named(origin)):
             grey, lesion = prepared.images[row] / 1.0, prepared.masks[row] / 255
-            shares.append(float((grey * lesion).sum() / grey.sum()))
+            if lesion.any():
+                shares.append(float((grey * lesion).sum() / grey.sum()))
     return float(np.mean(shares))
 
 
