@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # imports JAX
 
 DEFAULT = "hours"
 
-OPTIONS = ("slices", "lesions", "outside", "folds", "segmenter")
+OPTIONS = ("slices", "lesions", "outside", "folds", "segmenter", "earlier")
 """Of `real` alone."""
 
 FOREIGN = ("data", "compare", "split")
@@ -58,6 +58,12 @@ def add_real_options(command: argparse.ArgumentParser) -> None:
         metavar="NETWORK",
         help=f"whose masks guide the classifiers (default {GUIDE})",
     )
+    options.add_argument(
+        "--earlier",
+        type=Path,
+        metavar="ARCHIVE",
+        help="seeds.tar.xz of earlier results, of this machine or another: its seeds are not trained again",
+    )
 
 
 def run_real_slices(
@@ -82,6 +88,7 @@ def run_real_slices(
             folds=arguments.folds,
             seeds=arguments.seeds,
             segmenter=arguments.segmenter or GUIDE,
+            earlier=arguments.earlier,
             jobs=arguments.jobs,
             plan=arguments.plan,
             overrides=tuple(overrides),

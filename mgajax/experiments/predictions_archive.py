@@ -7,8 +7,9 @@ lesion. Intervals of attention resample these scores, so no attention map is sto
 
 import io
 import json
+import lzma
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,17 +39,34 @@ def keep_predictions(finished: StudyInput) -> Path | None:
     Returns:
       None where no run has predictions of classes.
     """
-    entries = dict(_entries(finished))
+    entries = {name: path.read_bytes() for name, path in _entries(finished)}
     if not any(name.startswith(f"{RUNS}/") for name in entries):
         return None
+    return pack(entries, finished.out / ARCHIVE)
+
+
+def pack(entries: Mapping[str, bytes], path: Path) -> Path:
+    """Write an archive of files by name: equal bytes for equal content."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:xz", preset=9) as archive:
-        for name, path in sorted(entries.items()):
-            content = path.read_bytes()
+        for name, content in sorted(entries.items()):
             header = tarfile.TarInfo(name)  # its time is 0, its owner nobody
             header.size = len(content)
             archive.addfile(header, io.BytesIO(content))
-    return write_bytes(buffer.getvalue(), finished.out / ARCHIVE)
+    return write_bytes(buffer.getvalue(), path)
+
+
+def unpack(path: Path, *, into: Path) -> None:
+    """Unpack an archive.
+
+    Raises:
+      DataError: it is missing or damaged.
+    """
+    try:
+        with tarfile.open(path) as archive:
+            archive.extractall(into, filter="data")
+    except (OSError, EOFError, lzma.LZMAError, tarfile.TarError) as error:
+        raise DataError(f"{path}: cannot be read ({error})") from error
 
 
 def _entries(finished: StudyInput) -> Iterator[tuple[str, Path]]:
@@ -79,11 +97,7 @@ def recompute(results: Path, *, into: Path) -> StudyResults:
     study = STUDIES[content["experiment"]]
     if content["plan"] not in (study.plan, study.drawn_plan):
         raise DataError(f"{results}: done by {content['plan']}; expected the study's {study.plan}")
-    try:
-        with tarfile.open(results / ARCHIVE) as archive:
-            archive.extractall(into, filter="data")
-    except (OSError, tarfile.TarError) as error:
-        raise DataError(f"{results / ARCHIVE}: cannot be read ({error})") from error
+    unpack(results / ARCHIVE, into=into)
     return study.examine(_kept_input(content, into=into))
 
 

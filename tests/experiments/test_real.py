@@ -1,26 +1,19 @@
 """Experiment real: its stages in order, its tables, and resuming."""
 
-import csv
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pretended_chain import SEGMENTED, PretendedTraining
 from pretended_runs import predicted
-from unrendered import leave_blank
 
-from mgajax.data.table import SliceTable, read_table
+from mgajax.data.table import read_table
 from mgajax.errors import ConfigError
 from mgajax.evaluation.other_set import JudgingData
-from mgajax.evaluation.predictions import Predictions
-from mgajax.evaluation.segmentation_counts import BOUNDARY, PIXELS, SegmentationCounts
+from mgajax.evaluation.segmentation_counts import SegmentationCounts
 from mgajax.evaluation.segmenter_comparison import StoredEvaluation
-from mgajax.experiments.compare import predictions_of
-from mgajax.experiments.execution import RunOutcome, RunStatus
-from mgajax.experiments.plan import PlannedRun
-from mgajax.experiments.real import attributions
 from mgajax.experiments.real import chain as stages
 from mgajax.experiments.real.classifiers import ALONE, source_alone
 from mgajax.experiments.real.experiment import run_real
@@ -29,133 +22,10 @@ from mgajax.experiments.real.model_card import card_page
 from mgajax.experiments.real.order import RealOrder
 from mgajax.experiments.real.segmenters import lesion_replicates
 from mgajax.experiments.real.sets import RealSets
-from mgajax.files import write_csv, write_json, write_text
-from mgajax.inference.segment import SegmentSummary
-from mgajax.schema import CLASS_NAMES, NORMAL
-
-PLAN = """
-from mgajax.config import classification, segmentation
-from ml_collections import ConfigDict
-
-
-def get_config():
-    plan = ConfigDict(sort_keys=False)
-    plan.hmsanet = segmentation("hmsanet")
-    plan.hmsanet.model.options.trunk = "hrnet_tiny"
-    plan.unet = segmentation("unet")
-    plan.unet.model.options.width = 1
-    for name in ("resnet18_cbam", "mga_resnet18"):
-        plan[name] = classification(name)
-        plan[name].model.options.width = 16
-        plan[name].model.options.depths = (1, 1, 1, 1)
-    return plan
-"""
-
-
-@dataclass
-class FakeTraining:
-    """Replaces training: every run has results at once, better ones after pretraining."""
-
-    table: SliceTable
-    finished: list[PlannedRun]
-    stop_at: str = "nowhere"
-    fail_at: str = "nowhere"
-
-    def run_all(self, runs: Sequence[PlannedRun], *, jobs: int) -> list[RunOutcome]:
-        outcomes = []
-        for run in runs:
-            status = RunStatus.FINISHED
-            if self.fail_at in run.title:
-                status = RunStatus.FAILED
-            elif self.stop_at in run.title:
-                status = RunStatus.STOPPED
-            else:
-                self.finish(run)
-            outcomes.append(RunOutcome(run, status, reason="out of memory"))
-        return outcomes
-
-    def finish(self, run: PlannedRun) -> None:
-        self.finished.append(run)
-        (run.folder / "evaluation").mkdir(parents=True, exist_ok=True)
-        write_json({"steps": 3, "finished": True}, run.folder / "summary.json")
-        write_json({"seconds": 2.0, "peak_memory": 3 * 2**20}, run.folder / "done.json")
-        write_text("head  1\n1,234 parameters, 0 running statistics", run.folder / "parameters.txt")
-        if run.config.split.kind == "csv":
-            skill = 1.0 + 2.0 * bool(run.config.init_from)
-            segments = run.config.task == "segmentation"
-            (self.write_segmenter if segments else self.write_classifier)(run, skill)
-
-    def rows(self, run: PlannedRun, split: str) -> np.ndarray:
-        with Path(run.config.split.path).open() as file:
-            named = {line["file_name"] for line in csv.DictReader(file) if line["split"] == split}
-        return np.flatnonzero(np.isin(self.table.file_names, list(named)))
-
-    def write_segmenter(self, run: PlannedRun, skill: float) -> None:
-        rng = np.random.default_rng(run.seed)
-        lines: list[list[object]] = [["file_name", "patient", "source", *PIXELS, *BOUNDARY]]
-        for row in self.rows(run, "test"):
-            lesion = 80 * (self.table.labels[row] != NORMAL)
-            hits = min(lesion, int(rng.integers(60, 80) * min(skill / 3, 1.0)))
-            names = [getattr(self.table, key)[row] for key in ("file_names", "patients", "sources")]
-            lines.append([*names, hits, 5, lesion - hits, 995 - lesion, 2.0, 0.5])
-        folder = run.folder / "evaluation"
-        write_csv(lines, folder / "test_slices.csv")
-        write_json({"boundary": {"tolerance": 2.0, "unit": "px"}}, folder / "test.json")
-        curve = [{"step": step, "validation/dice": skill * step / 60} for step in (5, 10, 15)]
-        write_text("\n".join(map(json.dumps, curve)), run.folder / "metrics.jsonl")
-
-    def write_classifier(self, run: PlannedRun, skill: float) -> None:
-        for split in ("test", "validation"):
-            rows = self.rows(run, split)
-            predictions = of_rows(self.table, rows, skill=skill, seed=run.seed, split=split)
-            predictions.write_csv(run.folder / "evaluation" / f"{split}_predictions.csv")
-
-
-def of_rows(
-    table: SliceTable, rows: np.ndarray, *, skill: float, seed: int, split: str
-) -> Predictions:
-    rng = np.random.default_rng(seed)
-    logits = rng.normal(size=(len(rows), len(CLASS_NAMES)))
-    logits[np.arange(len(rows)), table.labels[rows]] += skill
-    chances = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    score = np.full(len(rows), skill / 4)
-    columns = ("lesion_area", "attention_in_lesion", "cell_hit", "rank_auc", "top_area_iou")
-    return Predictions(
-        file_names=table.file_names[rows],
-        labels=table.labels[rows].astype(np.int64),
-        probabilities=chances,
-        patients=table.patients[rows],
-        sources=table.sources[rows],
-        split=split,
-        overlap=dict.fromkeys(columns, score),
-    )
-
-
-def attribute(run: PlannedRun, names: np.ndarray, **_: object) -> dict[str, Predictions]:
-    """Replaces attribution by the attention maps."""
-    predictions = predictions_of(run)
-    explained = predictions.select(np.isin(predictions.file_names, names))
-    return dict.fromkeys(attributions.CHOSEN, explained)
-
-
-@pytest.fixture
-def training(phantom: Path, monkeypatch: pytest.MonkeyPatch) -> FakeTraining:
-    leave_blank(monkeypatch)
-    fake = FakeTraining(read_table(phantom), finished=[])
-    monkeypatch.setattr(stages, "run_all", fake.run_all)
-    monkeypatch.setattr(attributions, "attribute_slices", attribute)
-    return fake
-
-
-@pytest.fixture
-def order(tmp_path: Path) -> RealOrder:
-    plan = tmp_path / "plan.py"
-    plan.write_text(PLAN)
-    return RealOrder(workdir=tmp_path / "out", plan=plan, budget="smoke", seeds=2)
 
 
 def test_both_steps_are_evaluated_on_test_patients(
-    training: FakeTraining,
+    training: PretendedTraining,
     order: RealOrder,
     phantom: Path,
     tmp_path: Path,
@@ -273,9 +143,6 @@ def other_stages(order: RealOrder) -> dict[tuple[str, str], float | None]:
     }
 
 
-SEGMENTED = SegmentSummary(Path(), total=0, annotated=0, earlier=0)
-
-
 def test_healthy_people_change_no_interval_of_lesions(tmp_path: Path) -> None:
     """They are of the same sources, and resampled by themselves."""
     rng, lesions = np.random.default_rng(0), np.arange(24) < 16
@@ -320,7 +187,7 @@ def test_segmenters_see_the_normal_slices_of_the_classification_set(tmp_path: Pa
 
 
 def test_a_stopped_stage_ends_the_call(
-    training: FakeTraining, order: RealOrder, phantom: Path
+    training: PretendedTraining, order: RealOrder, phantom: Path
 ) -> None:
     training.stop_at = "unet from random weights"
     assert run_real(order, build=lambda *_, **__: phantom) is None
@@ -329,7 +196,7 @@ def test_a_stopped_stage_ends_the_call(
 
 
 def test_failed_runs_are_left_out_and_reported(
-    training: FakeTraining, order: RealOrder, phantom: Path, monkeypatch: pytest.MonkeyPatch
+    training: PretendedTraining, order: RealOrder, phantom: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     training.fail_at = "hmsanet on drawn slices"
     monkeypatch.setattr(stages, "segment", lambda *_, **__: SEGMENTED)
@@ -342,7 +209,7 @@ def test_failed_runs_are_left_out_and_reported(
 
 
 def test_classifiers_are_not_trained_without_their_masks(
-    training: FakeTraining, order: RealOrder, phantom: Path
+    training: PretendedTraining, order: RealOrder, phantom: Path
 ) -> None:
     training.fail_at = "hmsanet from"
     results = run_real(replace(order, seeds=1), build=lambda *_, **__: phantom)
@@ -356,7 +223,7 @@ def test_classifiers_are_not_trained_without_their_masks(
 
 
 def test_a_run_is_named_by_content_and_not_by_places(
-    training: FakeTraining, order: RealOrder, phantom: Path, tmp_path: Path
+    training: PretendedTraining, order: RealOrder, phantom: Path, tmp_path: Path
 ) -> None:
     def build(*_: object, **__: object) -> Path:
         return phantom

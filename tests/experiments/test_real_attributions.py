@@ -77,20 +77,24 @@ def runs(prepared: PreparedSet, folds: list[Fold], small_config, tmp_path: Path)
 
 
 def examined(runs: FoldedRuns, prepared: PreparedSet, folds: list[Fold]) -> StudyResults:
-    return examine_attributions(runs, table=prepared.table, folds=folds, times=StageTimes())
+    return examine_attributions(
+        runs, table=prepared.table, folds=folds, has_guide=True, times=StageTimes()
+    )
 
 
 def test_both_kinds_of_masks_take_turns_and_people_too(
     runs: FoldedRuns, prepared: PreparedSet, folds: list[Fold]
 ) -> None:
     table = prepared.table
-    fold, run = folds[0], runs[ARM][0][0]
-    chosen = choose_slices(run, fold, table=table, limit=6)
+    fold = folds[0]
+    chosen = choose_slices(fold, table=table, has_guide=True, limit=6)
     assert Counter(chosen.origins.tolist()) == {"annotated": 3, "predicted": 3}
     rows = np.flatnonzero(np.isin(table.file_names, chosen.file_names))
     assert set(rows) <= set(fold.splits["slices"].indices("test"))
     assert (table.labels[rows] != NORMAL).all()
-    every = choose_slices(run, fold, table=table, limit=100)
+    alone = choose_slices(fold, table=table, has_guide=False, limit=6)
+    assert set(alone.origins.tolist()) == {"annotated"}
+    every = choose_slices(fold, table=table, has_guide=True, limit=100)
     people = {
         origin: len({table.patients[row] for row in _rows(prepared, every.named(origin))})
         for origin in ("annotated", "predicted")
@@ -104,28 +108,24 @@ def _rows(prepared: PreparedSet, names: np.ndarray) -> list[int]:
     return [prepared.table.file_names.tolist().index(name) for name in names]
 
 
-def test_the_choice_depends_on_no_mask_and_an_empty_one_is_in_no_mean(
+def test_a_slice_with_an_empty_mask_is_in_no_mean(
     runs: FoldedRuns,
     prepared: PreparedSet,
     folds: list[Fold],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     whole = examined(runs, prepared, folds)
-    chosen = [
-        choose_slices(runs[ARM][0][fold.number], fold, table=prepared.table) for fold in folds
-    ]
+    chosen = [choose_slices(fold, table=prepared.table, has_guide=True) for fold in folds]
     names = chosen[0].named("predicted")
     masks = np.array(prepared.masks)
     masks[_rows(prepared, names[:1])] = 0
     emptied = replace(prepared, masks=masks)
     monkeypatch.setattr(attributions, "_open_slices", lambda run: emptied)
-    again = choose_slices(runs[ARM][0][0], folds[0], table=prepared.table)
-    assert again.file_names.tolist() == chosen[0].file_names.tolist()
     for path in runs[ARM][0][0].folder.rglob("attributions-*_predictions.csv"):
         path.unlink()
     measured = _measured(examined(runs, emptied, folds), "predicted")
     assert measured != _measured(whole, "predicted")
-    assert measured == pytest.approx(_share(runs, emptied, folds, "predicted"), rel=1e-4)
+    assert measured == pytest.approx(_share(emptied, folds, "predicted"), rel=1e-4)
 
 
 def _measured(results: StudyResults, origin: str) -> float:
@@ -155,7 +155,7 @@ def test_attributions_are_scored_against_lesions_once(
             for method in ("Integrated Gradients", "DeepLIFT Rescale")
         )
         assert by_gradients == pytest.approx(by_deeplift, rel=1e-4), "a linear network"
-        assert by_gradients == pytest.approx(_share(runs, prepared, folds, origin), rel=1e-4)
+        assert by_gradients == pytest.approx(_share(prepared, folds, origin), rel=1e-4)
     assert {row.value for row in results.rows if row.metric == "Maps that add up"} == {1.0}
     (note,) = results.notes
     assert "16 test slices, at most 8 a fold" in note
@@ -179,11 +179,11 @@ def test_a_map_that_does_not_add_up_is_counted_and_stops_nothing(
     assert sum(row.value or 0.0 for row in rows) == pytest.approx(len(rows) / 2)
 
 
-def _share(runs: FoldedRuns, prepared: PreparedSet, folds: list[Fold], origin: str) -> float:
+def _share(prepared: PreparedSet, folds: list[Fold], origin: str) -> float:
     """Of what a slice is brighter than black, the share on its lesion; the mean over chosen slices."""
     shares = []
-    for fold, run in zip(folds, runs[ARM][0], strict=True):
-        chosen = choose_slices(run, fold, table=prepared.table)
+    for fold in folds:
+        chosen = choose_slices(fold, table=prepared.table, has_guide=True)
         for row in _rows(prepared, chosen.named(origin)):
             grey, lesion = prepared.images[row] / 1.0, prepared.masks[row] / 255
             if lesion.any():

@@ -58,6 +58,10 @@ def test_a_card_says_what_the_networks_are_and_learned_from() -> None:
     drawn = card_page(content(stands_in=True, guide="", drawn={"steps": []}))
     assert "nothing below is about people" in drawn
     assert "guide classifiers are annotated." in drawn
+    assert "Segmenters" not in drawn
+    first = card_page(content(classes=[]))
+    assert "Segmenters outline" in first
+    assert "lassifiers" not in first.partition("\n## ")[2].partition("\n## ")[0]
 
 
 def test_the_worst_source_and_healthy_slices_are_told() -> None:

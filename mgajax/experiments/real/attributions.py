@@ -81,7 +81,12 @@ class ChosenSlices:
 
 
 def examine_attributions(
-    runs: FoldedRuns, *, table: SliceTable, folds: Sequence[Fold], times: StageTimes
+    runs: FoldedRuns,
+    *,
+    table: SliceTable,
+    folds: Sequence[Fold],
+    has_guide: bool,
+    times: StageTimes,
 ) -> StudyResults:
     """Score the evidence for the true class against lesion masks; a table for each origin of masks.
 
@@ -89,6 +94,7 @@ def examine_attributions(
       runs: of classifiers, finished and evaluated.
       table: of the slices that they classify.
       folds: with the split `slices`.
+      has_guide: whether a segmenter predicted masks.
       times: gets the seconds of explaining.
 
     Raises:
@@ -97,8 +103,7 @@ def examine_attributions(
     whole = {arm: by_seed for arm, by_seed in runs.items() if by_seed}
     if not whole:
         return StudyResults([])
-    first = next(iter(next(iter(whole.values())).values()))
-    chosen = [choose_slices(first[fold.number], fold, table=table) for fold in folds]
+    chosen = [choose_slices(fold, table=table, has_guide=has_guide) for fold in folds]
     scored: dict[str, dict[int, Predictions]] = {}
     for _, arms in groupby(whole.items(), key=lambda item: item[0].network):
         for arm, by_seed in arms:
@@ -125,7 +130,7 @@ def examine_attributions(
 
 
 def choose_slices(
-    run: PlannedRun, fold: Fold, *, table: SliceTable, limit: int = SLICES
+    fold: Fold, *, table: SliceTable, has_guide: bool, limit: int = SLICES
 ) -> ChosenSlices:
     """Choose the slices of a fold to explain, alternating between annotated and predicted masks.
 
@@ -134,16 +139,18 @@ def choose_slices(
     lesion in them.
 
     Args:
-      run: any; it tells which slices have a mask.
       fold: with the split `slices`.
-      table: of the slices.
+      table: of the slices, without predicted masks.
+      has_guide: whether a segmenter predicts the masks of slices without an annotated one; if none
+        does, they are not chosen.
       limit: the most slices.
     """
+    _, annotated, predicted = MASK_ORIGINS
     test = fold.splits["slices"].indices("test")
     test = test[table.labels[test] != NORMAL]
-    prepared = _open_slices(run)
-    origins = prepared.table.mask_origins[_find_rows(prepared, table.file_names[test])]
-    test, origins = (column[origins != MASK_ORIGINS[0]] for column in (test, origins))
+    if not has_guide:
+        test = test[table.mask_origins[test] == annotated]
+    origins = np.where(table.mask_origins[test] == annotated, annotated, predicted)
     names, people = table.file_names[test], table.patients[test]
     order = np.random.default_rng([SEED, fold.number]).permutation(len(test))
     of_person = [(origins[row], people[row]) for row in order]

@@ -4,12 +4,13 @@ import functools
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ml_collections import ConfigDict
 
 from mgajax import config as configs
 from mgajax.data.table import SliceTable
-from mgajax.errors import ConfigError, TrainingError, nearest
+from mgajax.errors import ConfigError, TrainingError, nearest, quantity
 from mgajax.experiments.execution import RunOutcome, RunStatus
 from mgajax.experiments.plan import PlannedRun
 from mgajax.experiments.real.arms import (
@@ -27,6 +28,7 @@ from mgajax.experiments.real.arms import (
 )
 from mgajax.experiments.real.folds import Fold, deal_folds, written_split
 from mgajax.experiments.real.order import RealOrder
+from mgajax.experiments.real.seed_archive import FinishedSeeds, read_seeds
 from mgajax.experiments.real.sets import Build, RealSets, used_rows
 from mgajax.experiments.real.stage_times import SUFFIX, StageTimes
 from mgajax.experiments.runner import run_all
@@ -54,8 +56,9 @@ class Chain:
         """Read the plan, build the data sets, assign patients to folds.
 
         Raises:
-          ConfigError: an unusable option, plan or override.
-          DataError: a download that cannot be built, or too few patients for the folds.
+          ConfigError: an unusable option, plan or override, or earlier seeds of another experiment.
+          DataError: a download that cannot be built, an archive that cannot be read, or too few
+            patients for the folds.
         """
         self.order = order
         self.budget = order.settings
@@ -78,8 +81,34 @@ class Chain:
         self.tables = self.sets.tables()
         used, self.notes = used_rows(self.tables)
         self.folds = deal_folds(self.tables, used, folds=self.budget.folds, seed=FOLD_SEED)
-        self.outcomes: list[RunOutcome] = []
+        self.earlier = FinishedSeeds()
+        if order.earlier is not None:
+            self.earlier = self._read_earlier(order.earlier, networks=networks)
+        self.outcomes = [RunOutcome(run, RunStatus.FINISHED) for run in self.earlier.runs]
         self.pretrained: dict[tuple[str, int], PlannedRun] = {}
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What is equal in two experiments whose seeds can be joined, as plain values."""
+        return {
+            "budget": self.order.budget,
+            "folds": self.budget.folds,
+            "segmenter": self.order.segmenter,
+            "pretraining": dict(self.budget.pretraining),
+            "drawn": dict(self.budget.drawn),
+            **{name: table.fingerprint for name, table in self.tables.items()},
+        }
+
+    def _read_earlier(self, archive: Path, *, networks: Mapping[str, ConfigDict]) -> FinishedSeeds:
+        """The runs of earlier seeds; the masks that their segmenters predicted are counted."""
+        earlier = read_seeds(
+            archive, identity=self.identity, networks=networks, folder=self.order.folder
+        )
+        for run in earlier.runs:
+            for file in run.folder.glob(f"masks-*{SUFFIX}"):
+                self.times.count(MASKS, file)
+        say(f"{quantity(len(earlier.seeds), 'seed')} finished earlier: {archive}")
+        return earlier
 
     @functools.cached_property
     def drawn(self) -> SliceTable:
@@ -108,7 +137,7 @@ class Chain:
                 data=data,
                 folder=self.order.folder,
             )
-            for seed in range(self.budget.seeds)
+            for seed in self._own_seeds
             for name, config in networks.items()
         }
         outcomes = self._do([*planned.values()])
@@ -140,7 +169,7 @@ class Chain:
         data = [self._learning_set(table, fold, name="lesions") for fold in self.folds]
         return self._train_folds(
             self.segmenters,
-            {(seed, fold): data[fold] for seed in self._seeds for fold in range(len(data))},
+            {(seed, fold): data[fold] for seed in self._own_seeds for fold in range(len(data))},
         )
 
     def guided_sets(self, segmenters: FoldedRuns) -> FoldSets:
@@ -156,7 +185,7 @@ class Chain:
         place = self.sets.slice_set()
         assert place is not None, "asked for where there are slices"
         sets: dict[tuple[int, int], LearningSet] = {}
-        for seed in self._seeds:
+        for seed in self._own_seeds:
             if segmenters and seed not in guide:
                 self.notes.append(
                     f"Seed {seed}: no masks, since {self.order.segmenter} did not finish all folds; "
@@ -206,8 +235,13 @@ class Chain:
         return self._train_folds(self.classifiers, sets)
 
     @property
-    def _seeds(self) -> range:
-        return range(self.budget.seeds)
+    def seeds(self) -> list[int]:
+        """The seeds that are judged, trained here or earlier."""
+        return sorted({*range(self.budget.seeds), *self.earlier.seeds})
+
+    @property
+    def _own_seeds(self) -> list[int]:
+        return [seed for seed in self.seeds if seed not in self.earlier.seeds]
 
     def _learning_set(self, table: SliceTable, fold: Fold, *, name: str) -> LearningSet:
         split = written_split(

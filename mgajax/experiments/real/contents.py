@@ -8,7 +8,7 @@ from jaxtyping import Bool
 
 from mgajax.data.preparation import Preparation
 from mgajax.data.table import SliceTable
-from mgajax.experiments.real.arms import labels_of
+from mgajax.experiments.real.arms import Start, labels_of
 from mgajax.experiments.real.chain import Chain
 from mgajax.schema import CLASS_NAMES, MASK_ORIGINS
 
@@ -20,24 +20,26 @@ Counts = Mapping[str, int]
 
 
 def describe_design(chain: Chain) -> dict[str, Any]:
-    """Folds, seeds, preparation and initialisation of the networks, as plain values."""
+    """Folds, seeds, preparation and initialisation of the networks, as plain values.
+
+    `guide` is empty where no segmenter is trained, `classes` where no classifier is.
+    """
     networks = [*chain.segmenters.values(), *chain.classifiers.values()]
     preparation = Preparation(**networks[0].preparation)
-    present = np.unique(
-        np.concatenate(
-            [table.labels[_taking_part(chain, name)] for name, table in chain.tables.items()]
-        )
-    )
-    labels = labels_of(chain.segmenters)
+    present = list[int]()
+    if chain.classifiers and "slices" in chain.tables:
+        labels = chain.tables["slices"].labels[_taking_part(chain, "slices")]
+        present = np.unique(labels).tolist()
+    names = labels_of(chain.segmenters)
     return {
         "folds": chain.budget.folds,
-        "seeds": chain.budget.seeds,
+        "seeds": len(chain.seeds),
         "classes": [CLASS_NAMES[label] for label in present],
-        "guide": labels.get(chain.order.segmenter, "") if "lesions" in chain.tables else "",
+        "guide": names.get(chain.order.segmenter, "") if "lesions" in chain.tables else "",
         "drawn": {
             "slices": len(chain.drawn),
             "people": len(np.unique(chain.drawn.patients)),
-            "steps": sorted({run.config.max_steps for run in chain.pretrained.values()}),
+            "steps": _pretraining_steps(chain),
         },
         "stands_in": chain.sets.are_drawn,
         "preparation": {
@@ -45,6 +47,14 @@ def describe_design(chain: Chain) -> dict[str, Any]:
         },
         "preparation_version": preparation.version,
     }
+
+
+def _pretraining_steps(chain: Chain) -> list[int]:
+    """Empty where no network was pretrained."""
+    earlier = [*chain.earlier.segmenters, *chain.earlier.classifiers]
+    if chain.pretrained or any(arm.start is Start.DRAWN for arm in earlier):
+        return [chain.budget.pretraining["max_steps"]]
+    return []
 
 
 def count_sets(chain: Chain) -> dict[str, dict[str, Counts]]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mgajax.errors import ConfigError
+from mgajax.errors import ConfigError, quantity
 from mgajax.experiments.experiment import ExperimentResults, write_files
 from mgajax.experiments.real.arms import FoldedRuns
 from mgajax.experiments.real.attributions import examine_attributions
@@ -16,6 +16,7 @@ from mgajax.experiments.real.costs import cost_rows
 from mgajax.experiments.real.model_card import CARD_FILE, card_page
 from mgajax.experiments.real.order import NAME, RealOrder
 from mgajax.experiments.real.outside import OutsideSet
+from mgajax.experiments.real.seed_archive import FinishedSeeds, join_seeds, keep_seeds
 from mgajax.experiments.real.segmenters import examine_segmenters
 from mgajax.experiments.real.sets import Build
 from mgajax.experiments.study import StudyResults
@@ -44,23 +45,12 @@ def run_real(order: RealOrder, *, build: Build) -> ExperimentResults | None:
     if order.jobs < 1:
         raise ConfigError(f"--jobs {order.jobs}: expected at least 1")
     chain = Chain(order, build=build)
-    if not chain.pretrain():
-        return None
-    segmenters = chain.segment()
-    if segmenters is None:
-        return None
-    classifiers: FoldedRuns | None = {}
-    if "slices" in chain.tables:
-        classifiers = chain.classify(chain.guided_sets(segmenters))
-    if classifiers is None:
+    finished = _train(chain)
+    if finished is None:
         return None
     order.workdir.mkdir(parents=True, exist_ok=True)
-    results = _examine(
-        chain,
-        segmenters,
-        classifiers,
-        outside=OutsideSet(order.outside, times=chain.times) if order.outside else None,
-    )
+    outside = OutsideSet(order.outside, times=chain.times) if order.outside else None
+    results = _examine(chain, finished, outside=outside)
     about = {
         "experiment": NAME,
         "title": TITLE,
@@ -74,8 +64,28 @@ def run_real(order: RealOrder, *, build: Build) -> ExperimentResults | None:
     }
     rows = [row.to_json() for row in results.rows]
     card = card_page({**about, "rows": rows, "notes": results.notes})
-    results = replace(results, files=[write_text(card, order.workdir / CARD_FILE)])
+    files = [write_text(card, order.workdir / CARD_FILE)]
+    archive = keep_seeds(finished, identity=chain.identity, out=order.workdir)
+    results = replace(results, files=[*files, *([archive] if archive else [])])
     return write_files(about, results, chain.outcomes, out=order.workdir)
+
+
+def _train(chain: Chain) -> FinishedSeeds | None:
+    """Complete all stages, and join them with earlier seeds; None when stopped."""
+    if not chain.pretrain():
+        return None
+    segmenters = chain.segment()
+    if segmenters is None:
+        return None
+    classifiers: FoldedRuns | None = {}
+    if "slices" in chain.tables:
+        classifiers = chain.classify(chain.guided_sets(segmenters))
+    if classifiers is None:
+        return None
+    earlier = chain.earlier
+    return FinishedSeeds(
+        join_seeds(earlier.segmenters, segmenters), join_seeds(earlier.classifiers, classifiers)
+    )
 
 
 def _data(order: RealOrder, chain: Chain) -> dict[str, object]:
@@ -86,11 +96,10 @@ def _data(order: RealOrder, chain: Chain) -> dict[str, object]:
     return {name: str(path) for name, path in places.items() if path is not None}
 
 
-def _examine(
-    chain: Chain, segmenters: FoldedRuns, classifiers: FoldedRuns, *, outside: OutsideSet | None
-) -> StudyResults:
+def _examine(chain: Chain, finished: FinishedSeeds, *, outside: OutsideSet | None) -> StudyResults:
     """The results of both steps together."""
     out = chain.order.workdir
+    segmenters, classifiers = finished.segmenters, finished.classifiers
     parts = []
     if segmenters:
         parts.append(examine_segmenters(segmenters, out=out))
@@ -106,7 +115,11 @@ def _examine(
         )
         parts.append(
             examine_attributions(
-                classifiers, table=chain.tables["slices"], folds=chain.folds, times=chain.times
+                classifiers,
+                table=chain.tables["slices"],
+                folds=chain.folds,
+                has_guide=bool(segmenters),
+                times=chain.times,
             )
         )
     costs = cost_rows([*segmenters.items(), *classifiers.items()])
@@ -121,14 +134,12 @@ def _examine(
 
 def _notes(chain: Chain) -> Sequence[str]:
     """The test patients, and the limits of these numbers."""
-    budget = chain.budget
     judged = [
         f"{_count_tested(chain, name)} of {len(np.unique(table.sources))} sources ({name})"
         for name, table in chain.tables.items()
     ]
     return [
-        f"{budget.folds} folds of people, the same for {budget.seeds} "
-        f"seed{'' if budget.seeds == 1 else 's'}: each person is judged once a seed, by networks that "
+        f"{chain.budget.folds} folds of people, the same for {quantity(len(chain.seeds), 'seed')}: each person is judged once a seed, by networks that "
         f"learned from others, with others to validate on. {'; '.join(judged)}.",
         "No person whom a classifier is judged by trained the segmenter of its masks.",
         *chain.notes,

@@ -76,10 +76,12 @@ def card_page(content: Mapping[str, Any]) -> str:
 
 def _networks(design: Mapping[str, Any]) -> Iterator[str]:
     """What a row of the results means, and how the networks were initialised."""
-    folds, seeds = design["folds"], design["seeds"]
+    folds, seeds, guide = design["folds"], design["seeds"], design["guide"]
+    tasks = ["Segmenters outline lung lesions on single axial slices of chest CT."] if guide else []
+    if design["classes"]:
+        tasks.append(f"Classifiers tell {' and '.join(design['classes'])} apart on such slices.")
     yield (
-        "Segmenters outline lung lesions on single axial slices of chest CT; classifiers tell "
-        f"{' and '.join(design['classes'])} apart on them. A row stands for {folds * seeds} trained networks, "
+        f"{' '.join(tasks)} A row stands for {folds * seeds} trained networks, "
         f"one for each of {folds} folds of people and each of {quantity(seeds, 'seed')}: it says how well such a "
         "network does on people whom it never saw, and not how well one file of weights does."
     )
@@ -93,15 +95,12 @@ def _networks(design: Mapping[str, Any]) -> Iterator[str]:
             f"{drawn['people']:,} people who do not exist, for {steps} steps; “{Start.RANDOM}” with none."
         )
     preparation = ", ".join(f"{key} {value}" for key, value in design["preparation"].items())
-    guide = design["guide"]
+    masks = "Masks that guide classifiers are annotated"
+    if guide:
+        masks += f" where there are any, and else predicted by {guide} of the same fold and seed"
     yield (
         f"A slice is prepared (version {design['preparation_version']}: {preparation}) and becomes as many "
-        "pixels as the table says. Masks that guide classifiers are annotated"
-        + (
-            f" where there are any, and else predicted by {guide} of the same fold and seed."
-            if guide
-            else "."
-        )
+        f"pixels as the table says. {f'{masks}.' if design['classes'] else ''}"
     )
 
 

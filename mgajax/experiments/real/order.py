@@ -25,6 +25,7 @@ class RealOrder:
       budget: one of `budgets.BUDGETS`.
       folds, seeds: how many; None: the budget's.
       segmenter: the network that predicts the masks for the classifiers.
+      earlier: an archive of seeds that are finished (`seed_archive`); they are not trained again.
       jobs: runs at a time.
       plan: a file of networks in place of the shipped one.
       overrides: `--config.NETWORK.key=value`.
@@ -39,6 +40,7 @@ class RealOrder:
     folds: int | None = None
     seeds: int | None = None
     segmenter: str = GUIDE
+    earlier: Path | None = None
     jobs: int = 1
     plan: Path | None = None
     overrides: Sequence[str] = ()
@@ -74,6 +76,7 @@ class RealOrder:
             "folds": self.folds,
             "seeds": self.seeds,
             "segmenter": None if self.segmenter == GUIDE else self.segmenter,
+            "earlier": self.earlier,
         }
         words = [f"mgajax experiment {NAME} --workdir {self.workdir}"]
         words += [f"--{key} {value}" for key, value in options.items() if value is not None]

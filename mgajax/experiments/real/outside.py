@@ -56,5 +56,5 @@ class OutsideSet:
 def _digest(place: Path) -> str:
     """Hash of the paths and sizes of a set's files, so that results of other files get another name."""
     paths = sorted(path for path in place.rglob("*") if path.is_file()) or [place]
-    lines = [f"{path.resolve()} {path.stat().st_size}" for path in paths if path.exists()]
+    lines = [f"{path.relative_to(place)} {path.stat().st_size}" for path in paths if path.exists()]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
