@@ -179,22 +179,6 @@ def first_above(values: list[float], least: float, *, window: int = 10) -> int |
     return next((i + 1 for i, mean in enumerate(means) if mean >= least), None)
 
 
-def levels(subject: Subject) -> dict[str, float]:
-    """By source, the mean grey level of lesions in prepared slices, of the full range."""
-    images, masks = np.asarray(subject.data.images), np.asarray(subject.data.masks) >= 128
-    sources = subject.data.table.sources
-    each = np.array(
-        [
-            image[mask].mean() if mask.any() else np.nan
-            for image, mask in zip(images, masks, strict=True)
-        ]
-    )
-    return {
-        str(name): round(float(np.nanmean(each[sources == name])) / 255, 3)
-        for name in set(sources.tolist())
-    }
-
-
 def parsed(variant: str) -> tuple[str, dict[str, Any]]:
     """`NAME:KEY=VALUE,...`."""
     name, _, text = variant.partition(":")
@@ -210,10 +194,7 @@ if __name__ == "__main__":
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--every", type=int, default=50)
-    parser.add_argument("--levels", action="store_true", help="print lesions' grey levels only")
     arguments = parser.parse_args()
-    if arguments.levels:
-        print(levels(open_subject(arguments.data, {}, seed=0, total=1)))
     results = json.loads(arguments.out.read_text()) if arguments.out.is_file() else []
     for name, changes in map(parsed, arguments.variant):
         for seed in arguments.seeds:

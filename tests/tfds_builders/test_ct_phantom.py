@@ -19,6 +19,7 @@ from tfds_builders.ct_phantom import (
     iter_patients,
     iter_slices,
 )
+from tfds_builders.ct_phantom.individual import LOOKS
 from tfds_builders.ct_phantom.rendering import STYLES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -203,8 +204,53 @@ def test_the_back_is_where_the_flag_says(source):
     assert (upper > lower) == ("upside_down" in slice_.flags)
 
 
+def covid_of(source: str, *, look: str) -> list[PhantomSlice]:
+    """The middle slices of five COVID-19 patients of the source."""
+    patients = iter_patients(PhantomSettings(patients=160, slices_per_patient=3, look=look))
+    chosen = [p for p in patients if p.source == source and p.class_name == "COVID-19"][:5]
+    return [draw_slice(patient, index=1, size=96) for patient in chosen]
+
+
+def lesion_grey(slices: list[PhantomSlice]) -> float:
+    """The mean grey of lesions, of the range from air to the whitest pixel of each slice."""
+    return float(np.mean([s.image[s.lesion_mask > 0].mean() / s.image.max() for s in slices]))
+
+
+@pytest.mark.parametrize("source", ["jun", "morozov"])
+def test_the_archive_look_has_small_faint_lesions_in_slices_of_scans(source):
+    textbook, archive = (covid_of(source, look=look) for look in LOOKS)
+    areas = [sum((s.lesion_mask > 0).mean() for s in slices) for slices in (textbook, archive)]
+    assert 0 < areas[1] < 0.6 * areas[0]
+    assert lesion_grey(archive) < lesion_grey(textbook) - 0.03
+    for one, other in zip(textbook, archive, strict=True):
+        assert one.patient.anatomy == other.patient.anatomy
+        assert one.patient.confounders == other.patient.confounders
+
+
+def test_figures_and_healthy_people_are_the_same_under_both_looks():
+    for source, label in (("medseg", 1), ("rahimzadeh", 0), ("zhao", 2)):
+        one, other = (
+            next(
+                patient
+                for patient in iter_patients(PhantomSettings(patients=160, look=look))
+                if patient.source == source and patient.label == label
+            )
+            for look in LOOKS
+        )
+        assert one.disease == other.disease
+        drawn = [draw_slice(patient, index=3, size=64).image for patient in (one, other)]
+        np.testing.assert_array_equal(*drawn)
+
+
 @pytest.mark.parametrize(
-    ("dial", "value"), [("patients", 0), ("slices_per_patient", 0), ("size", 8), ("shortcut", 1.5)]
+    ("dial", "value"),
+    [
+        ("look", "archives"),
+        ("patients", 0),
+        ("slices_per_patient", 0),
+        ("size", 8),
+        ("shortcut", 1.5),
+    ],
 )
 def test_an_impossible_dial_is_refused_by_name(dial, value):
     with pytest.raises(ConfigError, match=f"{dial}={value}"):

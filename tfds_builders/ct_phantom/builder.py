@@ -62,6 +62,7 @@ class PhantomConfig(tfds.core.BuilderConfig):
     shortcut: float = PhantomSettings.shortcut
     severity: float = PhantomSettings.severity
     seed: int = PhantomSettings.seed
+    look: str = PhantomSettings.look
     annotated: float = 1.0
     annotated_class: str = ""
     exact_test: bool = False

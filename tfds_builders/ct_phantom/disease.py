@@ -5,7 +5,7 @@ CAP: one lobe consolidated up to the fissure, or patches in one lung; often an e
 Mild, one-sided and spotted cases, which make the two hard to distinguish, are drawn too.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -65,6 +65,28 @@ class Disease:
             return level
         candidates = [float(np.clip(level, middle - half, middle + half)) for middle, half in spans]
         return min(candidates, key=lambda candidate: abs(candidate - level))
+
+
+def subdue(disease: Disease, *, rng: np.random.Generator) -> Disease:
+    """The same disease with fewer, smaller and fainter foci, as annotated slices of the archives have.
+
+    A patient keeps one focus on each side at least. The draws are this function's own, so everything
+    else about the patient stays as it is.
+    """
+    scale, share = float(rng.lognormal(-0.45, 0.3)), float(rng.uniform(0.4, 1.0))
+    fade, firmness = float(rng.uniform(0.55, 0.95)), float(rng.uniform(0.3, 1.0))
+    kept = disease.foci[: max(2, round(share * len(disease.foci)))]
+    foci = [
+        replace(
+            focus,
+            breadth=scale * focus.breadth,
+            depth=scale * focus.depth,
+            haze=fade * focus.haze,
+            solid=firmness * focus.solid,
+        )
+        for focus in kept
+    ]
+    return replace(disease, foci=tuple(foci))
 
 
 def draw_disease(rng: np.random.Generator, *, label: int, severity: float) -> Disease:

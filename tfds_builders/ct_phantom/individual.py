@@ -9,8 +9,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from mgajax.schema import CLASS_NAMES, SOURCES
-from tfds_builders.ct_phantom.disease import Disease, draw_disease
+from mgajax.schema import CLASS_NAMES, COVID, SOURCES
+from tfds_builders.ct_phantom.disease import Disease, draw_disease, subdue
 from tfds_builders.ct_phantom.vessels import Strands, draw_scars, grow_tree
 
 CLASS_CYCLE: tuple[int, ...] = (1, 0, 2, 1, 0, 1, 0, 2)
@@ -24,6 +24,12 @@ LEVELS: tuple[float, float] = (0.14, 0.93)
 
 LUNG_HEIGHT = 230.0
 """From level 0 to level 1, in mm."""
+
+LOOKS = ("textbook", "archive")
+"""How slices look: lesions that are easy to see, or as measured in annotated slices of the archives."""
+
+VOLUMES = ("afshar", "morozov", "rahimzadeh", "jun")
+"""Sources whose slices are of whole scans; the others are figures, chosen to show disease."""
 
 DEFAULT_SEVERITY = 0.6
 """Of lesions, in [0, 1]."""
@@ -75,6 +81,7 @@ class Patient:
     anatomy: Anatomy
     confounders: Confounders
     disease: Disease
+    look: str  # one of LOOKS
 
     @property
     def name(self) -> str:
@@ -117,13 +124,15 @@ def draw_patient(
     slices: int = 8,
     shortcut: float = 0.0,
     severity: float = DEFAULT_SEVERITY,
+    look: str = LOOKS[0],
 ) -> Patient:
     """Draw the person with the given `number` (from 0) of the data set `seed`.
 
     The class follows from the number alone (CLASS_CYCLE), so classes hold fixed shares. Sources
     are dealt in turn within each class; `shortcut` is the probability that a patient comes from
     the source that its class is linked to instead (0: source independent of class). `severity`
-    scales the lesions (`disease.draw_disease`).
+    scales the lesions (`disease.draw_disease`); the `archive` look subdues those of
+    COVID-19 in the sources of whole scans.
     """
     rng = np.random.default_rng([seed, number])
     label = CLASS_CYCLE[number % len(CLASS_CYCLE)]
@@ -133,17 +142,21 @@ def draw_patient(
     anatomy = _draw_anatomy(rng, gender=gender, age=age)
     confounders = _draw_confounders(rng, label=label, age=age)
     disease = draw_disease(rng, label=label, severity=severity)
+    source = LINKED_SOURCE[label] if linked else _deal_source(number, seed=seed)
+    if look == LOOKS[1] and label == COVID and source in VOLUMES:
+        disease = subdue(disease, rng=np.random.default_rng([seed, number, 0, 4]))
     return Patient(
         number=number,
         seed=seed,
         label=label,
-        source=LINKED_SOURCE[label] if linked else _deal_source(number, seed=seed),
+        source=source,
         age=age,
         gender=gender,
         levels=_draw_levels(rng, count=slices, disease=disease),
         anatomy=anatomy,
         confounders=confounders,
         disease=disease,
+        look=look,
     )
 
 

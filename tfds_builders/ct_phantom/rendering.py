@@ -5,7 +5,7 @@ maximum, archive 4 with a circle of padding below air; the others use a window; 
 are upside down; archives 1 and 3 are figures cut out of papers, of many sizes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -13,6 +13,7 @@ from jaxtyping import Bool, UInt8
 from scipy.ndimage import gaussian_filter
 
 from tfds_builders.ct_phantom.geometry import Field
+from tfds_builders.ct_phantom.individual import LOOKS
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,14 @@ class Style:
     table: Literal["shown", "none"] = "shown"
     padding: Literal["circle", "none"] = "none"
     orientation: Literal["upright", "upside_down"] = "upright"
+    bone: float = 1.0  # factor of all density above `BONE`
+    tone: tuple[
+        tuple[float, float], ...
+    ] = ()  # knots of a curve of grey values, 0..1; none: as they are
+
+
+BONE = 150.0
+"""HU."""
 
 
 STYLES: dict[str, Style] = {
@@ -107,6 +116,33 @@ STYLES: dict[str, Style] = {
 }
 
 
+ARCHIVE_STYLES: dict[str, Style] = STYLES | {
+    "jun": replace(
+        STYLES["jun"],
+        window=(-250.0, 1750.0),
+        tone=(
+            (0.07, 0.0),
+            (0.12, 0.15),
+            (0.22, 0.31),
+            (0.35, 0.41),
+            (0.66, 0.53),
+            (0.75, 0.66),
+            (0.88, 0.81),
+            (1.0, 1.0),
+        ),
+    ),
+    "morozov": replace(STYLES["morozov"], bone=3.0),
+}
+"""As the annotated slices of the archives are: those of archive 6 are equalised, which lifts air and lowers
+soft tissue; in archive 4 something is denser than drawn bone, which darkens all else, for each slice is
+stretched to its maximum."""
+
+
+def style_of(source: str, *, look: str) -> Style:
+    """How the source renders under one of `individual.LOOKS`."""
+    return (ARCHIVE_STYLES if look == LOOKS[1] else STYLES)[source]
+
+
 def grain_and_blur(
     hu: Field, style: Style, *, spacing: float, dose: float, rng: np.random.Generator
 ) -> Field:
@@ -129,6 +165,8 @@ def to_grey(
 ) -> UInt8[np.ndarray, "h w"]:
     """Grey values 0..255: the source's window (moved by `shift` HU, widened by `stretch`) or the
     slice's own range; `padded` pixels lie outside the scanner's field."""
+    if style.bone != 1.0:
+        hu = np.where(hu > BONE, np.float32(BONE) + np.float32(style.bone) * (hu - BONE), hu)
     if style.grey == "window":
         low = style.window[0] + shift - 0.5 * stretch * style.window[1]
         span = stretch * style.window[1]
@@ -139,4 +177,8 @@ def to_grey(
         hu = np.where(padded, np.float32(floor), hu) if padded.any() else hu
         low, span = float(hu.min()), float(np.ptp(hu))
     grey = (hu - np.float32(low)) * np.float32(255 / span) + np.float32(0.5)
-    return np.clip(grey, 0, 255).astype(np.uint8)
+    grey = np.clip(grey, 0, 255)
+    if style.tone:
+        before, after = np.array(style.tone).T * 255
+        grey = np.interp(grey, before, after)
+    return grey.astype(np.uint8)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from mgajax.errors import ConfigError
+from mgajax.errors import ConfigError, nearest
 from tfds_builders.ct_phantom.anatomy import (
     PhantomChest,
     body_window,
@@ -20,10 +20,10 @@ from tfds_builders.ct_phantom.anatomy import (
 )
 from tfds_builders.ct_phantom.bones import paint_bones, paint_table
 from tfds_builders.ct_phantom.geometry import Field, Grid, make_grid, part
-from tfds_builders.ct_phantom.individual import DEFAULT_SEVERITY, Patient, draw_patient
+from tfds_builders.ct_phantom.individual import DEFAULT_SEVERITY, LOOKS, Patient, draw_patient
 from tfds_builders.ct_phantom.lesions import lesions_at, paint_lesions
 from tfds_builders.ct_phantom.lungs import paint_lungs, paint_tubes
-from tfds_builders.ct_phantom.rendering import STYLES, Style, grain_and_blur, to_grey
+from tfds_builders.ct_phantom.rendering import Style, grain_and_blur, style_of, to_grey
 
 AIR = -1000.0
 """HU."""
@@ -42,6 +42,7 @@ class PhantomSettings:
     shortcut: float = 0.0  # 0: source independent of class .. 1: source determined by class
     severity: float = DEFAULT_SEVERITY  # of lesions: 0 subtle .. 1 florid
     seed: int = 0
+    look: str = LOOKS[0]  # one of LOOKS
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot be drawn."""
@@ -54,6 +55,8 @@ class PhantomSettings:
         ):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ConfigError(f"{name}={getattr(self, name)} must lie in [0, 1] ({meaning})")
+        if self.look not in LOOKS:
+            raise ConfigError(f"look={self.look}: {nearest(self.look, LOOKS)}")
         if self.seed < 0:
             raise ConfigError(f"seed={self.seed} must not be negative")
 
@@ -82,7 +85,7 @@ def slice_name(patient: Patient, *, index: int) -> str:
 
 def slice_shape(patient: Patient, *, size: int) -> tuple[int, int]:
     """Height and width of the patient's slices in pixels, without drawing one."""
-    height, width = _frame(patient, STYLES[patient.source], size=size).shape
+    height, width = _frame(patient, style_of(patient.source, look=patient.look), size=size).shape
     return height, width
 
 
@@ -95,6 +98,7 @@ def iter_patients(settings: PhantomSettings) -> Iterator[Patient]:
             slices=settings.slices_per_patient,
             shortcut=settings.shortcut,
             severity=settings.severity,
+            look=settings.look,
         )
 
 
@@ -112,7 +116,7 @@ def draw_slice(patient: Patient, *, index: int, size: int) -> PhantomSlice:
     pleural cavity of both sides: aerated and diseased lung, the vessels in it, and pleural fluid;
     so every lesion pixel is a lung pixel.
     """
-    style = STYLES[patient.source]
+    style = style_of(patient.source, look=patient.look)
     rng = np.random.default_rng([patient.seed, patient.number, 1 + index])
     grid = _frame(patient, style, size=size)
     hu, lesion, lung = _draw_hu(patient, grid, style, level=patient.levels[index], rng=rng)

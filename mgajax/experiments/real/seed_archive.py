@@ -154,9 +154,9 @@ def read_seeds(
         raise DataError(f"{archive}: no archive of finished seeds ({error!r})") from error
     finished = FinishedSeeds(steps.get("segmenters", {}), steps.get("classifiers", {}))
     _check_identity(archive, stored, identity)
-    for runs in (finished.segmenters, finished.classifiers):
-        for arm, by_seed in runs.items():
-            first = next(iter(by_seed.values()))[0]
+    for arms in (finished.segmenters, finished.classifiers):
+        for arm, runs in arms.items():
+            first = next(iter(runs.values()))[0]
             _check_network(archive, arm.network, first.config, networks)
     return finished
 
