@@ -207,6 +207,7 @@ def run_in_slots(
                 work = None if slot in busy or signals else begin(slot)
                 if work is not None:
                     busy[slot] = work
+                    _pass_on(signals, to=work.process)
             if not busy:
                 return
             for slot, work in list(busy.items()):
@@ -215,6 +216,14 @@ def run_in_slots(
                     del busy[slot]
                     end(work, code, bool(signals))
             time.sleep(POLL_S if busy else 0)
+
+
+def _pass_on(signals: Sequence[int], *, to: Process) -> None:
+    """Treat a program that was being started as those that were running when signals came."""
+    if len(signals) == 1:
+        to.send_signal(signal.SIGTERM)
+    elif signals:
+        to.kill()
 
 
 @contextlib.contextmanager
