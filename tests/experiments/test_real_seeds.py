@@ -84,6 +84,19 @@ def test_an_added_seed_gives_the_numbers_of_both_at_once(
     assert (again.workdir / ARCHIVE).read_bytes() == kept.read_bytes()
 
 
+def test_an_archive_whose_unpacking_was_cut_short_is_unpacked_again(
+    first: Path, order: RealOrder, phantom: Path
+) -> None:
+    def read() -> set[int]:
+        chain = stages.Chain(replace(order, earlier=first), build=lambda *_, **__: phantom)
+        return {run.seed for run in chain.earlier.runs if (run.folder / "done.json").is_file()}
+
+    assert read() == {0}
+    for path in (order.folder / "earlier").rglob("unet-*/*.json"):
+        path.unlink()
+    assert read() == {0}
+
+
 def test_an_archive_names_no_place_and_is_refused_where_it_does_not_fit(
     first: Path, order: RealOrder, phantom: Path, tmp_path: Path
 ) -> None:
@@ -93,7 +106,10 @@ def test_an_archive_names_no_place_and_is_refused_where_it_does_not_fit(
     assert not [name for name, content in contents.items() if str(tmp_path).encode() in content]
 
     assert order.plan is not None
-    narrow, cut, empty = (tmp_path / name for name in ("narrow.py", "cut.xz", "empty.xz"))
+    names = ("narrow.py", "wide.py", "cut.xz", "empty.xz")
+    narrow, wide, cut, empty = (tmp_path / name for name in names)
+    more = '    plan.segnet = segmentation("segnet")\n    return plan'
+    wide.write_text(order.plan.read_text().replace("    return plan", more))
     narrow.write_text(order.plan.read_text().replace("plan.mga", "plan.other"))
     cut.write_bytes(first.read_bytes()[:2000])
     with tarfile.open(empty, "w:xz"):
@@ -104,6 +120,7 @@ def test_an_archive_names_no_place_and_is_refused_where_it_does_not_fit(
         ({"budget": "minutes"}, ConfigError, "budget is smoke there and minutes here"),
         ({"overrides": (rate,)}, ConfigError, r"unet.optimiser.learning_rate is \S+ there and 0.5"),
         ({"plan": narrow}, ConfigError, "has mga, which is not in the plan"),
+        ({"plan": wide}, ConfigError, "has no segnet, which is in the plan"),
         ({"earlier": tmp_path / "no"}, DataError, "--earlier .*/no: cannot be read"),
         ({"earlier": cut}, DataError, "cut.xz: cannot be read"),
         ({"earlier": empty}, DataError, "empty.xz: no archive of finished seeds"),

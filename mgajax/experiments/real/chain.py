@@ -83,7 +83,7 @@ class Chain:
         self.folds = deal_folds(self.tables, used, folds=self.budget.folds, seed=FOLD_SEED)
         self.earlier = FinishedSeeds()
         if order.earlier is not None:
-            self.earlier = self._read_earlier(order.earlier, networks=networks)
+            self.earlier = self._read_earlier(order.earlier)
         self.outcomes = [RunOutcome(run, RunStatus.FINISHED) for run in self.earlier.runs]
         self.pretrained: dict[tuple[str, int], PlannedRun] = {}
 
@@ -99,10 +99,13 @@ class Chain:
             **{name: table.fingerprint for name, table in self.tables.items()},
         }
 
-    def _read_earlier(self, archive: Path, *, networks: Mapping[str, ConfigDict]) -> FinishedSeeds:
+    def _read_earlier(self, archive: Path) -> FinishedSeeds:
         """The runs of earlier seeds; the masks that their segmenters predicted are counted."""
         earlier = read_seeds(
-            archive, identity=self.identity, networks=networks, folder=self.order.folder
+            archive,
+            identity=self.identity,
+            networks=self._learning_networks(),
+            folder=self.order.folder,
         )
         for run in earlier.runs:
             for file in run.folder.glob(f"masks-*{SUFFIX}"):

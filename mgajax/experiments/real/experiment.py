@@ -122,7 +122,7 @@ def _examine(chain: Chain, finished: FinishedSeeds, *, outside: OutsideSet | Non
                 times=chain.times,
             )
         )
-    costs = cost_rows([*segmenters.items(), *classifiers.items()])
+    costs = cost_rows(finished.arms)
     parts.append(StudyResults([*costs, *chain.times.rows()]))
     notes = [*_notes(chain), *(note for part in parts for note in part.notes)]
     return StudyResults(
@@ -139,7 +139,8 @@ def _notes(chain: Chain) -> Sequence[str]:
         for name, table in chain.tables.items()
     ]
     return [
-        f"{chain.budget.folds} folds of people, the same for {quantity(len(chain.seeds), 'seed')}: each person is judged once a seed, by networks that "
+        f"{chain.budget.folds} folds of people, the same for {quantity(len(chain.seeds), 'seed')}: each "
+        "person is judged once a seed, by networks that "
         f"learned from others, with others to validate on. {'; '.join(judged)}.",
         "No person whom a classifier is judged by trained the segmenter of its masks.",
         *chain.notes,

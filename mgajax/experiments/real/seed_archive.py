@@ -40,10 +40,11 @@ FILES = (
 )
 """What is kept of a run, where it has it."""
 
-OF_A_RUN = ("seed", "split.kind", "split.path", "data.dir", "data.cache_dir", "init_from")
-"""Keys in which the runs of a network differ, or that name a place."""
-
 PLACES = ("data.dir", "data.cache_dir", "split.path", "init_from", "checkpoint_dir")
+"""Keys that name a place; the archive has none of them."""
+
+OF_A_RUN = (*PLACES, "seed", "split.kind")
+"""Keys in which the runs of a network differ."""
 
 
 @dataclass(frozen=True)
@@ -58,16 +59,19 @@ class FinishedSeeds:
     classifiers: FoldedRuns = field(default_factory=dict)
 
     @property
+    def arms(self) -> list[tuple[Arm, Mapping[int, Sequence[PlannedRun]]]]:
+        """Every arm of both steps with its runs by seed."""
+        return [*self.segmenters.items(), *self.classifiers.items()]
+
+    @property
     def seeds(self) -> set[int]:
         """The seeds."""
-        arms = [*self.segmenters.values(), *self.classifiers.values()]
-        return {seed for by_seed in arms for seed in by_seed}
+        return {seed for _, by_seed in self.arms for seed in by_seed}
 
     @property
     def runs(self) -> list[PlannedRun]:
         """All runs."""
-        arms = [*self.segmenters.values(), *self.classifiers.values()]
-        return [run for by_seed in arms for folds in by_seed.values() for run in folds]
+        return [run for _, by_seed in self.arms for folds in by_seed.values() for run in folds]
 
 
 def keep_seeds(finished: FinishedSeeds, *, identity: Mapping[str, Any], out: Path) -> Path | None:
@@ -78,8 +82,8 @@ def keep_seeds(finished: FinishedSeeds, *, identity: Mapping[str, Any], out: Pat
       identity: what must be equal where seeds are added, as plain values.
       out: gets the archive.
     """
-    arms = [*finished.segmenters.values(), *finished.classifiers.values()]
-    whole = set.intersection(*map(set, arms)) if arms else set()
+    seeds_of_arms = [set(by_seed) for _, by_seed in finished.arms]
+    whole = set.intersection(*seeds_of_arms) if seeds_of_arms else set()
     if not whole:
         return None
     listed, entries = list[dict[str, Any]](), dict[str, bytes]()
@@ -134,7 +138,7 @@ def read_seeds(
     Args:
       archive: written by `keep_seeds`.
       identity: that of the experiment to which they are added.
-      networks: the configurations of its plan.
+      networks: the configurations of its networks; the archive must have all of them.
       folder: gets a folder for each archive.
 
     Raises:
@@ -153,11 +157,9 @@ def read_seeds(
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{archive}: no archive of finished seeds ({error!r})") from error
     finished = FinishedSeeds(steps.get("segmenters", {}), steps.get("classifiers", {}))
-    _check_identity(archive, stored, identity)
-    for arms in (finished.segmenters, finished.classifiers):
-        for arm, runs in arms.items():
-            first = next(iter(runs.values()))[0]
-            _check_network(archive, arm.network, first.config, networks)
+    _check_equal(archive, stored, identity)
+    kept = {arm.network: next(iter(by_seed.values()))[0].config for arm, by_seed in finished.arms}
+    _check_networks(archive, kept, networks)
     return finished
 
 
@@ -168,8 +170,7 @@ def _unpacked(archive: Path, *, folder: Path) -> Path:
     except OSError as error:
         raise DataError(f"--earlier {archive}: cannot be read ({error})") from error
     place = folder / "earlier" / digest[:12]
-    if not (place / INDEX).is_file():
-        unpack(archive, into=place)
+    unpack(archive, into=place)  # each time: an earlier call may have been killed while it did
     return place
 
 
@@ -179,32 +180,38 @@ def _read_run(place: Path, entry: Mapping[str, Any]) -> PlannedRun:
     return PlannedRun(entry["title"], config.seed, config, folder, entry["fingerprint"])
 
 
-def _check_identity(archive: Path, of_archive: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+def _check_equal(archive: Path, of_archive: Mapping[str, Any], own: Mapping[str, Any]) -> None:
     for key in dict.fromkeys([*own, *of_archive]):
         there, here = of_archive.get(key), own.get(key)
         if there != here:
             raise ConfigError(
                 f"--earlier {archive}: {key} is {there} there and {here} here; expected the same "
-                "slices, plan and options"
+                "slices, plan, overrides and options"
             )
 
 
-def _check_network(
-    archive: Path, network: str, config: ConfigDict, networks: Mapping[str, ConfigDict]
+def _check_networks(
+    archive: Path, kept: Mapping[str, ConfigDict], networks: Mapping[str, ConfigDict]
 ) -> None:
-    if network not in networks:
-        raise ConfigError(
-            f"--earlier {archive}: has {network}, which is not in the plan ({', '.join(networks)})"
-        )
-    there, here = (
-        configs.deciding_keys(each, excluded=OF_A_RUN) for each in (config, networks[network])
-    )
-    for key in here:
-        if there[key] != here[key]:
+    """Both have the same networks, with equal keys but for those in which runs differ."""
+    for network in kept:
+        if network not in networks:
+            plan = ", ".join(networks)
             raise ConfigError(
-                f"--earlier {archive}: {network}.{key} is {there[key]} there and {here[key]} here; "
-                "expected the same plan and overrides"
+                f"--earlier {archive}: has {network}, which is not in the plan ({plan})"
             )
+    for network, config in networks.items():
+        if network not in kept:
+            raise ConfigError(
+                f"--earlier {archive}: has no {network}, which is in the plan; expected the same plan"
+            )
+        there, here = (
+            {f"{network}.{key}": value for key, value in keys.items()}
+            for keys in (
+                configs.deciding_keys(each, excluded=OF_A_RUN) for each in (kept[network], config)
+            )
+        )
+        _check_equal(archive, there, here)
 
 
 def join_seeds(earlier: FoldedRuns, own: FoldedRuns) -> FoldedRuns:
