@@ -219,7 +219,7 @@ def run_in_slots(
 
 
 def _pass_on(signals: Sequence[int], *, to: Process) -> None:
-    """Treat a program that was being started as those that were running when signals came."""
+    """Ask a program to save and stop where one signal has come; kill it where several have."""
     if len(signals) == 1:
         to.send_signal(signal.SIGTERM)
     elif signals:
@@ -241,17 +241,13 @@ def forwarding_signals(
     """
     signals: list[int] = []
 
-    def ask_all() -> None:
-        for process in running():
-            process.send_signal(signal.SIGTERM)
-
     def handle(number: int, frame: FrameType | None) -> None:
         signals.append(number)
-        if len(signals) == 1:
-            (ask or ask_all)()
+        if ask is not None and len(signals) == 1:
+            ask()
             return
         for process in running():
-            process.kill()
+            _pass_on(signals, to=process)
 
     previous = {number: signal.signal(number, handle) for number in SIGNALS}
     try:
