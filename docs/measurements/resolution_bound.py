@@ -21,6 +21,7 @@ from mgajax import config as configs
 from mgajax.config import segmentation
 from mgajax.data.cache import open_prepared_set
 from mgajax.data.preparation import Preparation
+from mgajax.evaluation.segmentation_counts import overlap_scores
 from mgajax.files import write_json
 from mgajax.schema import MASK_ORIGINS
 
@@ -93,10 +94,10 @@ def pooled_dice(
     truth = masks >= HALF * 255
     scores = {}
     for name in [EVERY, *np.unique(sources).tolist()]:
-        chosen = np.ones(len(sources), bool) if name == EVERY else sources == name
-        both = int((truth[chosen] & predicted[chosen]).sum())
-        either = int(truth[chosen].sum() + predicted[chosen].sum())
-        scores[name] = round(2 * both / either, 4)
+        rows = np.ones(len(sources), bool) if name == EVERY else sources == name
+        hits = np.sum(truth[rows] & predicted[rows])
+        false, missed = predicted[rows].sum() - hits, truth[rows].sum() - hits
+        scores[name] = round(float(overlap_scores(hits, false, missed)["dice"]), 4)
     return scores
 
 
