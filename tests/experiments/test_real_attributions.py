@@ -128,12 +128,12 @@ def test_a_slice_with_an_empty_mask_is_in_no_mean(
     assert measured == pytest.approx(_share(emptied, folds, "predicted"), rel=1e-4)
 
 
-def _measured(results: StudyResults, origin: str) -> float:
+def _measured(results: StudyResults, origin: str, *, method: str = "Integrated Gradients") -> float:
     (row,) = (
         row
         for row in results.rows
         if row.table == f"Attributions on {origin} lesions"
-        and row.name == "MGA, random weights, Integrated Gradients"
+        and row.name == f"MGA, random weights, {method}"
         and row.metric == "Attribution on lesion"
     )
     assert row.value is not None
@@ -144,14 +144,9 @@ def test_attributions_are_scored_against_lesions_once(
     runs: FoldedRuns, prepared: PreparedSet, folds: list[Fold], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     results = examined(runs, prepared, folds)
-    rows = {(row.table, row.name, row.metric): row for row in results.rows}
     for origin in ("annotated", "predicted"):
         by_gradients, by_deeplift = (
-            rows[
-                f"Attributions on {origin} lesions",
-                f"MGA, random weights, {method}",
-                "Attribution on lesion",
-            ].value
+            _measured(results, origin, method=method)
             for method in ("Integrated Gradients", "DeepLIFT Rescale")
         )
         assert by_gradients == pytest.approx(by_deeplift, rel=1e-4), "a linear network"

@@ -25,7 +25,7 @@ LEVELS: tuple[float, float] = (0.14, 0.93)
 LUNG_HEIGHT = 230.0
 """From level 0 to level 1, in mm."""
 
-LOOKS = ("textbook", "archive")
+LOOKS = TEXTBOOK, ARCHIVE = ("textbook", "archive")
 """How slices look: lesions that are easy to see, or as measured in annotated slices of the archives."""
 
 VOLUMES = ("afshar", "morozov", "rahimzadeh", "jun")
@@ -124,7 +124,7 @@ def draw_patient(
     slices: int = 8,
     shortcut: float = 0.0,
     severity: float = DEFAULT_SEVERITY,
-    look: str = LOOKS[0],
+    look: str = TEXTBOOK,
 ) -> Patient:
     """Draw the person with the given `number` (from 0) of the data set `seed`.
 
@@ -143,7 +143,7 @@ def draw_patient(
     confounders = _draw_confounders(rng, label=label, age=age)
     disease = draw_disease(rng, label=label, severity=severity)
     source = LINKED_SOURCE[label] if linked else _deal_source(number, seed=seed)
-    if look == LOOKS[1] and label == COVID and source in VOLUMES:
+    if look == ARCHIVE and label == COVID and source in VOLUMES:
         disease = subdue(disease, rng=np.random.default_rng([seed, number, 0, 4]))
     return Patient(
         number=number,

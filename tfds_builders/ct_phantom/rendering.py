@@ -13,7 +13,13 @@ from jaxtyping import Bool, UInt8
 from scipy.ndimage import gaussian_filter
 
 from tfds_builders.ct_phantom.geometry import Field
-from tfds_builders.ct_phantom.individual import LOOKS
+from tfds_builders.ct_phantom.individual import ARCHIVE
+
+BONE = 150.0
+"""HU from which on `Style.bone` counts."""
+
+Curve = tuple[tuple[float, float], ...]
+"""Knots of a curve, 0..1."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +39,7 @@ class Style:
     padding: Literal["circle", "none"] = "none"
     orientation: Literal["upright", "upside_down"] = "upright"
     bone: float = 1.0  # factor of all density above `BONE`
-    tone: tuple[
-        tuple[float, float], ...
-    ] = ()  # knots of a curve of grey values, 0..1; none: as they are
-
-
-BONE = 150.0
-"""HU."""
+    tone: Curve = ()  # of the grey values; empty: as they are
 
 
 STYLES: dict[str, Style] = {
@@ -140,7 +140,7 @@ stretched to its maximum."""
 
 def style_of(source: str, *, look: str) -> Style:
     """How the source renders under one of `individual.LOOKS`."""
-    return (ARCHIVE_STYLES if look == LOOKS[1] else STYLES)[source]
+    return (ARCHIVE_STYLES if look == ARCHIVE else STYLES)[source]
 
 
 def grain_and_blur(
@@ -164,7 +164,7 @@ def to_grey(
     hu: Field, style: Style, *, shift: float, stretch: float, padded: Bool[np.ndarray, "h w"]
 ) -> UInt8[np.ndarray, "h w"]:
     """Grey values 0..255: the source's window (moved by `shift` HU, widened by `stretch`) or the
-    slice's own range; `padded` pixels lie outside the scanner's field."""
+    slice's own range, then the source's curve; `padded` pixels lie outside the scanner's field."""
     if style.bone != 1.0:
         hu = np.where(hu > BONE, np.float32(BONE) + np.float32(style.bone) * (hu - BONE), hu)
     if style.grey == "window":

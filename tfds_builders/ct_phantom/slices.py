@@ -20,7 +20,13 @@ from tfds_builders.ct_phantom.anatomy import (
 )
 from tfds_builders.ct_phantom.bones import paint_bones, paint_table
 from tfds_builders.ct_phantom.geometry import Field, Grid, make_grid, part
-from tfds_builders.ct_phantom.individual import DEFAULT_SEVERITY, LOOKS, Patient, draw_patient
+from tfds_builders.ct_phantom.individual import (
+    DEFAULT_SEVERITY,
+    LOOKS,
+    TEXTBOOK,
+    Patient,
+    draw_patient,
+)
 from tfds_builders.ct_phantom.lesions import lesions_at, paint_lesions
 from tfds_builders.ct_phantom.lungs import paint_lungs, paint_tubes
 from tfds_builders.ct_phantom.rendering import Style, grain_and_blur, style_of, to_grey
@@ -42,7 +48,7 @@ class PhantomSettings:
     shortcut: float = 0.0  # 0: source independent of class .. 1: source determined by class
     severity: float = DEFAULT_SEVERITY  # of lesions: 0 subtle .. 1 florid
     seed: int = 0
-    look: str = LOOKS[0]  # one of LOOKS
+    look: str = TEXTBOOK  # one of LOOKS
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot be drawn."""

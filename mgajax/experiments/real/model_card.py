@@ -95,13 +95,18 @@ def _networks(design: Mapping[str, Any]) -> Iterator[str]:
             f"{drawn['people']:,} people who do not exist, for {steps} steps; “{Start.RANDOM}” with none."
         )
     preparation = ", ".join(f"{key} {value}" for key, value in design["preparation"].items())
-    masks = "Masks that guide classifiers are annotated"
-    if guide:
-        masks += f" where there are any, and else predicted by {guide} of the same fold and seed"
-    yield (
+    about = (
         f"A slice is prepared (version {design['preparation_version']}: {preparation}) and becomes as many "
-        f"pixels as the table says. {f'{masks}.' if design['classes'] else ''}"
+        "pixels as the table says."
     )
+    if design["classes"]:
+        about += " Masks that guide classifiers are annotated"
+        about += (
+            f" where there are any, and else predicted by {guide} of the same fold and seed."
+            if guide
+            else "."
+        )
+    yield about
 
 
 def _costs(tables: RowsByTable) -> list[str]:
