@@ -6,7 +6,7 @@ from mgajax.reporting.figures.comparison_figures import (
     ComparisonRow,
     comparison_figure,
 )
-from mgajax.reporting.figures.experiment_figures import tuning_figure
+from mgajax.reporting.figures.experiment_figures import percent_label, tuning_figure
 from mgajax.reporting.tables.number import Number, number, percent
 
 REPORT = {
@@ -40,6 +40,16 @@ def test_a_trace_is_drawn_whatever_failed(tmp_path, values) -> None:
     path = tuning_figure(values, best=best, initial=2, label="loss", path=tmp_path / "t.png")
     with Image.open(path) as image:
         assert np.asarray(image).std() > 1
+
+
+def test_neighbouring_ticks_have_different_labels() -> None:
+    assert [percent_label(share) for share in (0.515, 0.52, 0.525, 0.53)] == [
+        "51.5%",
+        "52%",
+        "52.5%",
+        "53%",
+    ]
+    assert [percent_label(share) for share in (0.0, 0.1, 0.29, 1.0)] == ["0%", "10%", "29%", "100%"]
 
 
 def test_svg_by_suffix_depends_on_the_content_alone(tmp_path) -> None:

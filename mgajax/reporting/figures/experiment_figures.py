@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from mgajax.reporting.figures.style import FAINT, INK, TRAIN, VALIDATION, drawing
 from mgajax.reporting.tables.measurements import Measurement
@@ -35,11 +35,16 @@ def arms_figure(rows: Sequence[Measurement], *, path: Path) -> Path:
             axes.grid(axis="y", visible=False)
             axes.xaxis.set_major_locator(MaxNLocator(4))
             if rows[0].scale == "percent":
-                axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+                axes.xaxis.set_major_formatter(FuncFormatter(percent_label))
         panels[0].set_yticks(range(len(names)), names)
         panels[0].set_ylim(len(names) - 0.5, -0.5)
         figure.suptitle(_legend(rows), x=0.01, ha="left", size=10)
     return path
+
+
+def percent_label(share: float, place: int | None = None) -> str:
+    """A share as a tick's label: whole percents without decimals, others with as many as they need."""
+    return f"{100 * share:.4g}%"
 
 
 def _arm(axes: Axes, position: int, row: Measurement) -> None:
@@ -86,7 +91,7 @@ def curves_figure(
                 _curve(axes, points, colour=colour, name=arm)
             axes.set_title(metric)
             axes.set_xlabel(label)
-            axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+            axes.yaxis.set_major_formatter(FuncFormatter(percent_label))
         for axes in panels[len(curves) :]:
             axes.set_visible(False)
         panels[0].legend(loc="best", handlelength=1.4)
