@@ -24,8 +24,13 @@ def get_config() -> ConfigDict:
     """A configuration for each network; its task says in which step it is."""
     plan = ConfigDict(sort_keys=False)  # rows stand in this order
     plan.hmsanet = _segmenter(
-        "hmsanet", trunk="hrnet_w18_small", repeats="scanned", statistics="per_scale"
+        "hmsanet",
+        trunk="hrnet_w18_small",
+        repeats="scanned",
+        statistics="per_scale",
+        trunk_law="he",
     )
+    plan.hmsanet.optimiser.learning_rate = 3e-3
     plan.unet = _segmenter("unet", width=16)
     plan.segnet = _segmenter("segnet", width=16)
     plan.deeplabv3 = _segmenter("deeplabv3_resnet50", width=16)

@@ -71,6 +71,8 @@ class HmsanetOptions(NetworkOptions):
     remat: str = "none"
     # Running statistics: shared by all scales (as published), or per_scale.
     statistics: str = "shared"
+    # How the trunk is drawn where no weights replace it: published (deviation 0.001), or he.
+    trunk_law: str = "published"
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from mgajax.models.hrnet import (
     rematerialise,
     trunk_plan,
 )
-from mgajax.models.initialise import Laws, constant, normal, uniform_fan_in
+from mgajax.models.initialise import Laws, constant, normal, normal_fan_out, uniform_fan_in
 from mgajax.models.ocr import HeadPlan, OcrHead, ScaleAttention
 from mgajax.models.outputs import SegmenterOutput
 from mgajax.models.resize import resize_features
@@ -39,13 +39,19 @@ NARROW_HEADS = {
 }
 """By trunk; the others have the heads of the paper's."""
 
-HMSANET_LAWS: Laws = (
-    ("*/norm*/scale", constant(1.0)),
-    ("*/norm*/bias", constant(0.0)),
-    ("backbone/*/kernel", normal(0.001)),
-    ("*", uniform_fan_in),
-)
-"""NVIDIA's, before ImageNet weights replace the trunk; the heads are PyTorch's default."""
+TRUNK_LAWS = {"published": normal(0.001), "he": normal_fan_out}
+"""How the trunk's kernels are drawn: as NVIDIA draws what ImageNet weights then replace, or for training
+from them."""
+
+
+def hmsanet_laws(trunk_law: str) -> Laws:
+    """The trunk by one of `TRUNK_LAWS`; the heads by PyTorch's default."""
+    return (
+        ("*/norm*/scale", constant(1.0)),
+        ("*/norm*/bias", constant(0.0)),
+        ("backbone/*/kernel", TRUNK_LAWS[trunk_law]),
+        ("*", uniform_fan_in),
+    )
 
 
 class ScalePass(NamedTuple):
@@ -76,6 +82,7 @@ class HMSANet(nn.Module):
       repeats: see `HRNet`.
       statistics: "shared": one set of running statistics for all scales, as published; "per_scale":
         one for the scales below 1 and one for the others, over the same parameters.
+      trunk_law: one of `TRUNK_LAWS`.
     """
 
     num_classes: int
@@ -86,6 +93,7 @@ class HMSANet(nn.Module):
     remat: str = "none"
     repeats: str = "unrolled"
     statistics: str = "shared"
+    trunk_law: str = "published"
 
     def setup(self) -> None:
         """Make the three parts."""
@@ -168,7 +176,7 @@ class HMSANet(nn.Module):
     @property
     def laws(self) -> Laws:
         """How `init_variables` draws the parameters."""
-        return HMSANET_LAWS
+        return hmsanet_laws(self.trunk_law)
 
 
 def combine(
@@ -218,6 +226,7 @@ def hmsanet(
     remat: str = "none",
     repeats: str = "unrolled",
     statistics: str = "shared",
+    trunk_law: str = "published",
     dtype: str = "float32",
     axis_name: str | None = None,
 ) -> HMSANet:
@@ -233,6 +242,7 @@ def hmsanet(
       remat: "none" or "modules".
       repeats: "unrolled", or "scanned" for a third of the compile time (see `HRNet`).
       statistics: "shared" (the paper's) or "per_scale" (see `HMSANet`).
+      trunk_law: "published" or "he" (see `TRUNK_LAWS`).
       dtype: compute type.
       axis_name: mapped axis for the normalisation's statistics.
 
@@ -248,6 +258,8 @@ def hmsanet(
         raise ConfigError(f"repeats={repeats!r}: {nearest(str(repeats), REPEATS)}")
     if statistics not in STATISTICS:
         raise ConfigError(f"statistics={statistics!r}: {nearest(str(statistics), STATISTICS)}")
+    if trunk_law not in TRUNK_LAWS:
+        raise ConfigError(f"trunk_law={trunk_law!r}: {nearest(str(trunk_law), tuple(TRUNK_LAWS))}")
     return HMSANet(
         num_classes,
         trunk_plan(trunk, modules=modules),
@@ -257,6 +269,7 @@ def hmsanet(
         remat,
         repeats,
         statistics,
+        trunk_law,
     )
 
 

@@ -341,6 +341,7 @@ def test_the_largest_network_starts_in_seconds() -> None:
         ({"scales": (math.nan, 1.0)}, ["scales=(nan, 1.0)"]),
         ({"remat": "module"}, ["remat='module'", "did you mean 'modules'", "none"]),
         ({"statistics": "per scale"}, ["statistics='per scale'", "did you mean 'per_scale'"]),
+        ({"trunk_law": "publishd"}, ["trunk_law='publishd'", "did you mean 'published'", "he"]),
         ({"repeats": "scaned"}, ["repeats='scaned'", "did you mean 'scanned'", "unrolled"]),
         ({"dropout": 1.0}, ["dropout=1.0"]),
         ({"dtype": "float16"}, ["dtype='float16'", "bfloat16"]),

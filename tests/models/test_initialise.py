@@ -66,6 +66,13 @@ def test_layers_of_one_shape_start_differently() -> None:
         ("unet", {}, "encoder3/conv2/kernel", (1 / (3 * 9 * 512)) ** 0.5),
         ("unet", {}, "decoder4/up/kernel", (1 / (3 * 4 * 64)) ** 0.5),
         ("unet", {}, "decoder4/up/bias", (1 / (3 * 4 * 64)) ** 0.5),
+        ("hmsanet", {"trunk": "hrnet_tiny"}, "backbone/stem2/conv/kernel", 0.001),
+        (
+            "hmsanet",
+            {"trunk": "hrnet_tiny", "trunk_law": "he"},
+            "backbone/stage3_module0/branch2_block0/conv1/kernel",
+            (2 / (9 * 32)) ** 0.5,
+        ),
         ("segnet", {}, "conv3_1_D/kernel", (2 / (9 * 256)) ** 0.5),
         ("deeplabv3_resnet50", {}, "backbone/stage3/block1/conv2/kernel", (2 / (9 * 256)) ** 0.5),
         ("deeplabv3_resnet50", {}, "auxiliary/hidden/conv/kernel", (1 / (27 * 1024)) ** 0.5),
