@@ -223,6 +223,16 @@ def test_a_run_refuses_other_numbers_but_not_other_devices(tmp_path: Path) -> No
         configs.assert_same_run(other, old=old, workdir=tmp_path)
 
 
+def test_a_later_key_decides_nothing_until_it_is_set(tmp_path: Path) -> None:
+    old = configs.load(MGA)
+    assert "data.sampling" not in configs.deciding_keys(old), "so earlier runs keep their names"
+    other = configs.load(MGA, overrides=["--config.data.sampling=sources"])
+    assert configs.deciding_keys(other)["data.sampling"] == "sources"
+    expected = r"a run with data\.sampling='slices', asked for 'sources'"
+    with pytest.raises(ConfigError, match=expected):
+        configs.assert_same_run(other, old=old, workdir=tmp_path)
+
+
 def test_only_keys_that_change_no_number_can_change_later() -> None:
     config = configs.load(MGA)
     assert configs.override_resumable(config, ["--config.devices=1"]).devices == 1

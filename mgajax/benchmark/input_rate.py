@@ -59,7 +59,7 @@ def measure_input(config: ConfigDict, *, steps: int) -> dict[str, Any]:
 
 
 def _time_both(run: Run, *, steps: int) -> tuple[list[list[float]], list[list[float]]]:
-    rows = run.data.rows("train")
+    rows = run.training_rows
     settings = {"batch_size": run.config.batch_size, "seed": run.config.seed}
     first_step = -(-len(rows) // run.config.batch_size)  # the second epoch
     last_step = first_step + WARM_UP_STEPS + BLOCKS * steps

@@ -46,6 +46,10 @@ RESUMABLE = frozenset(
 """Keys that may change when a run is resumed: they change its numbers by rounding at most. (Data are
 compared by their fingerprint, not by their folder.)"""
 
+LATER: dict[str, Any] = {"data.sampling": "slices", "model.options.trunk_law": "published"}
+"""Keys that came later, with the values that earlier runs had: these decide nothing, so that such runs keep
+their names."""
+
 
 def flatten(config: ConfigDict, *, prefix: str = "") -> dict[str, Any]:
     """`{"data.image_size": 224, ...}`: every leaf under its dotted name."""
@@ -59,7 +63,7 @@ def flatten(config: ConfigDict, *, prefix: str = "") -> dict[str, Any]:
 
 
 def deciding_keys(config: ConfigDict, *, excluded: Collection[str] = ()) -> dict[str, Any]:
-    """The keys that a run's numbers depend on: all but the RESUMABLE ones.
+    """The keys that a run's numbers depend on: all but the RESUMABLE ones, and LATER ones that are as ever.
 
     Args:
       config: of a run.
@@ -68,7 +72,9 @@ def deciding_keys(config: ConfigDict, *, excluded: Collection[str] = ()) -> dict
     return {
         key: value
         for key, value in flatten(config).items()
-        if key not in RESUMABLE and key not in excluded
+        if key not in RESUMABLE
+        and key not in excluded
+        and not (key in LATER and value == LATER[key])
     }
 
 
@@ -170,7 +176,8 @@ def assert_same_run(new: ConfigDict, *, old: ConfigDict, workdir: Path) -> None:
     """
     old_keys, new_keys = deciding_keys(old), deciding_keys(new)
     for key in sorted(old_keys.keys() | new_keys.keys()):
-        before, after = old_keys.get(key, "(absent)"), new_keys.get(key, "(absent)")
+        unset = LATER.get(key, "(absent)")
+        before, after = old_keys.get(key, unset), new_keys.get(key, unset)
         if before != after:
             raise ConfigError(
                 f"{workdir} holds a run with {key}={before!r}, asked for {after!r}; "

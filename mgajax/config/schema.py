@@ -100,6 +100,9 @@ class DataSettings:
     residence: str = "auto"
     # What a Normal slice without any mask says: empty (no lesion by definition) or unknown.
     normal_mask: str = "empty"
+    # How often a training slice comes in an epoch: once (slices), or those of small sources more often
+    # (sources: shares go with the square root of a source's slices).
+    sampling: str = "slices"
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 from mgajax.config import check_keys, flatten, missing_keys
 from mgajax.data.dataset import NORMAL_MASKS
 from mgajax.data.preparation import Preparation
+from mgajax.data.sampling import SAMPLINGS
 from mgajax.errors import ConfigError, nearest
 from mgajax.models.registry import CLASSIFIERS, SEGMENTERS
 from mgajax.models.resize import RESIZE_METHODS
@@ -27,6 +28,7 @@ MODELS: Mapping[str, Sequence[str]] = {
 CHOICES: Mapping[str, Sequence[str]] = {
     "data.residence": [str(residence) for residence in Residence],
     "data.normal_mask": NORMAL_MASKS,
+    "data.sampling": SAMPLINGS,
     "loss.weighting": (*map(str, Weighting), FIXED),
     "loss.attention_kind": ATTENTION_LOSSES,
     "loss.attention_resize": RESIZE_METHODS,

@@ -71,7 +71,7 @@ def train(config: ConfigDict, *, workdir: Path) -> Summary:
         first, last = int(state.step), run.total_steps
         with _log(run, first=first) as log:
             inputs = run.feed.training_batches(
-                run.data.rows("train"),
+                run.training_rows,
                 first=first,
                 last=first if stopping.stop else last,
                 batch_size=config.batch_size,
@@ -114,6 +114,8 @@ def _announce(run: Run, state: TrainState) -> None:
         f"{len(run.data.rows(name)):,} {name}" for name in ("train", "validation", "test")
     )
     say(f"data: {run.config.data.dir} ({counts} slices; split {run.data.split.name})")
+    if run.num_training > len(run.data.rows("train")):
+        say(f"epoch: {run.num_training:,} slices, those of small sources more than once")
     say(f"model: {run.config.model.name}, {models.count(variables):,} parameters")
     say(
         f"devices: {run.layout.num_devices} by {run.layout.parallel}, batch "

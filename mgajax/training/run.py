@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int
 from ml_collections import ConfigDict
 
 from mgajax.data.dataset import Dataset, open_dataset
 from mgajax.data.loader import NO_ROW
 from mgajax.data.preparation import Preparation
+from mgajax.data.sampling import sample_rows
 from mgajax.distributed import job
 from mgajax.progress import track
 from mgajax.training import init_from, run_setup, steps
@@ -56,9 +58,14 @@ class Run:
     predict_step: Callable[..., Any]
 
     @functools.cached_property
+    def training_rows(self) -> Int[np.ndarray, "n"]:
+        """Rows of an epoch."""
+        return epoch_rows(self.data, self.config)
+
+    @property
     def num_training(self) -> int:
-        """Number of training slices; needed at every step, counted once."""
-        return len(self.data.rows("train"))
+        """Number of slices that an epoch trains on."""
+        return len(self.training_rows)
 
     @property
     def total_steps(self) -> int:
@@ -152,7 +159,7 @@ def open_run(config: ConfigDict, *, workdir: Path) -> Run:
     if not record:
         init_from.check_init_from(config, model=setup.model)
     data = _open_data(config, setup.task, workdir=workdir, record=record)
-    total = total_steps(config, num_examples=len(data.rows("train")))
+    total = total_steps(config, num_examples=len(epoch_rows(data, config)))
     settings = setup.step_settings(total_steps=total)
     job.meet("run opened")  # no process writes a new run's files before all have looked for them
     if not record and job.is_first():
@@ -191,6 +198,12 @@ def run_over(config: ConfigDict, data: Dataset, *, workdir: Path) -> Run:
     feed = make_feed(data, layout=setup.layout, residence=config.data.residence)
     train, predict = compile_steps(feed, settings, model_name=config.model.name)
     return Run(config, workdir, data, setup.layout, feed, settings, train, predict)
+
+
+def epoch_rows(data: Dataset, config: ConfigDict) -> Int[np.ndarray, "n"]:
+    """Rows of an epoch of training, as `config.data.sampling` has them."""
+    rows = data.rows("train")
+    return sample_rows(rows, data.table.sources[rows], sampling=config.data.sampling)
 
 
 def total_steps(config: ConfigDict, *, num_examples: int) -> int:

@@ -56,13 +56,16 @@ def _steps(steps: int, *, image_size: int, batch_size: int) -> dict[str, Any]:
     }
 
 
+EQUAL_SOURCES = {"data.sampling": "slices"}
+"""Drawn sources are of one size."""
+
 STAND_IN = {"patients": 60, "slices_per_patient": 4, "size": 128, "annotated": 0.5, "seed": 1}
 
 BUDGETS: Mapping[str, RealBudget] = {
     "smoke": RealBudget(
         segmenter=_steps(3, image_size=32, batch_size=8),
         classifier=_steps(3, image_size=32, batch_size=8),
-        pretraining={"max_steps": 3},
+        pretraining={"max_steps": 3, **EQUAL_SOURCES},
         drawn={"patients": 24, "slices_per_patient": 3, "size": 96},
         stand_in={**STAND_IN, "patients": 30, "slices_per_patient": 2, "size": 96},
         folds=2,
@@ -72,7 +75,7 @@ BUDGETS: Mapping[str, RealBudget] = {
     "minutes": RealBudget(
         segmenter=_steps(300, image_size=128, batch_size=8),
         classifier=_steps(200, image_size=96, batch_size=16),
-        pretraining={"max_steps": 300},
+        pretraining={"max_steps": 300, **EQUAL_SOURCES},
         drawn={"patients": 300, "slices_per_patient": 4, "size": 160},
         stand_in=STAND_IN,
         folds=3,
@@ -82,7 +85,7 @@ BUDGETS: Mapping[str, RealBudget] = {
     "hours": RealBudget(
         segmenter=_steps(900, image_size=128, batch_size=8),
         classifier=_steps(300, image_size=96, batch_size=16),
-        pretraining={"max_steps": 1200},
+        pretraining={"max_steps": 1200, **EQUAL_SOURCES},
         drawn={"patients": 1000, "slices_per_patient": 4, "size": 160},
         stand_in=STAND_IN,
         folds=3,
