@@ -33,7 +33,7 @@ def get_config() -> ConfigDict:
     plan.unet = _segmenter("unet", width=16)
     plan.segnet = _segmenter("segnet", width=16)
     plan.deeplabv3 = _segmenter("deeplabv3_resnet50", width=16)
-    for network in ("hmsanet", "segnet", "deeplabv3"):
+    for network in ("hmsanet", "deeplabv3"):
         plan[network].optimiser.learning_rate = 3e-3
         plan[network].data.sampling = "sources"
     for network in ("resnet18", "resnet18_cbam", "mga_resnet18"):
