@@ -10,16 +10,16 @@ Reads finished runs, such as those that `mgajax experiment real --config.hmsanet
 
 import argparse
 import json
+import math
 import statistics
 from pathlib import Path
 
 from mgajax.errors import DataError
+from mgajax.experiments.real.segmenters import REACHED, first_step, validation_dice
 from mgajax.files import write_json
 from mgajax.reporting.tables.measurements import Measurement
-from mgajax.training.metrics_log import METRICS_FILE, read_rows
 
 TABLE = "Validation Dice by recipe"
-REACHED = 0.3
 
 
 def main() -> None:
@@ -38,7 +38,8 @@ def main() -> None:
     for row in rows:
         print(f"{row.name}: {row.metric} {row.value}")
     content = {
-        "what": "validation slices of fold 2 of the real plan, seed 0, best checkpoint of each run",
+        "what": "pooled Dice of the validation slices, best checkpoint of each run",
+        "seeds": sorted({record["config"]["seed"] for record in records}),
         "split": records[0]["split"],
         "data_fingerprint": records[0]["data_fingerprint"],
         "provenance": records[-1]["provenance"],
@@ -55,15 +56,18 @@ def measure(run: Path, *, name: str) -> list[Measurement]:
         for source, scores in found["per_source"].items()
         if scores["pooled"]["true_positive"] + scores["pooled"]["false_negative"]
     }
-    logged = [row for row in read_rows(run / METRICS_FILE) if "validation/dice" in row]
-    reached = [int(row["step"]) for row in logged if row["validation/dice"] >= REACHED]
+    reached = first_step(run)
     return [
-        Measurement(TABLE, name, "steps", float(logged[-1]["step"]), scale="number"),
+        Measurement(TABLE, name, "steps", float(max(validation_dice(run))), scale="number"),
         Measurement(TABLE, name, "all sources", found["pooled"]["dice"]),
         *(Measurement(TABLE, name, source, value) for source, value in dice.items()),
         Measurement(TABLE, name, "mean of sources", statistics.fmean(dice.values())),
         Measurement(
-            TABLE, name, "0.3 at step", float(reached[0]) if reached else None, scale="number"
+            TABLE,
+            name,
+            f"{REACHED} at step",
+            reached if math.isfinite(reached) else None,
+            scale="number",
         ),
     ]
 

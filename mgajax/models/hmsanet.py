@@ -40,8 +40,8 @@ NARROW_HEADS = {
 """By trunk; the others have the heads of the paper's."""
 
 TRUNK_LAWS = {"published": normal(0.001), "he": normal_fan_out}
-"""How the trunk's kernels are drawn: as NVIDIA draws what ImageNet weights then replace, or for training
-from them."""
+"""How the trunk's kernels are drawn: as NVIDIA draws those that ImageNet weights then replace, or by He et
+al. 2015, for a trunk that learns from what is drawn."""
 
 
 def hmsanet_laws(trunk_law: str) -> Laws:

@@ -193,7 +193,7 @@ def _differences(arms: Sequence[Arm], replicates: ByArm, metrics: Metrics) -> li
 
 def _steps_until(arm: Arm, by_seed: Mapping[int, Sequence[PlannedRun]]) -> Measurement:
     """Median over all runs of the first step with that Dice; no number if most runs never reached it."""
-    steps = {seed: [first_step(run) for run in folds] for seed, folds in by_seed.items()}
+    steps = {seed: [first_step(run.folder) for run in folds] for seed, folds in by_seed.items()}
     every = [step for of_seed in steps.values() for step in of_seed]
     reached = sum(np.isfinite(every))
     medians = {seed: statistics.median(of_seed) for seed, of_seed in steps.items()}
@@ -209,15 +209,15 @@ def _steps_until(arm: Arm, by_seed: Mapping[int, Sequence[PlannedRun]]) -> Measu
     )
 
 
-def first_step(run: PlannedRun) -> float:
-    """The first step with a validation Dice of at least `REACHED`; infinite if there is none."""
+def first_step(run: Path) -> float:
+    """The first step of a run with a validation Dice of at least `REACHED`; infinite if there is none."""
     reached = (step for step, dice in validation_dice(run).items() if dice >= REACHED)
     return float(next(reached, np.inf))
 
 
-def validation_dice(run: PlannedRun) -> dict[int, float]:
-    """The validation Dice by step."""
-    rows = read_rows(run.folder / METRICS_FILE)
+def validation_dice(run: Path) -> dict[int, float]:
+    """The validation Dice by step of the run in a folder."""
+    rows = read_rows(run / METRICS_FILE)
     return {
         int(row["step"]): float(row["validation/dice"]) for row in rows if "validation/dice" in row
     }
@@ -243,7 +243,7 @@ def learning_curves(runs: FoldedRuns, *, path: Path) -> Path:
 
 def _curve(by_seed: Mapping[int, Sequence[PlannedRun]]) -> dict[float, Measurement]:
     """Mean over folds for each seed and for all, at steps that every run reached."""
-    dice = {seed: [validation_dice(run) for run in folds] for seed, folds in by_seed.items()}
+    dice = {seed: [validation_dice(run.folder) for run in folds] for seed, folds in by_seed.items()}
     every = [curve for folds in dice.values() for curve in folds]
     first, last = max(map(min, every)), min(map(max, every))
     points = {}
