@@ -34,12 +34,21 @@ TEXTS = [
     if not {"_build", "generated", "results"} & set(path.parts) and path.name != "CHANGELOG.md"
 ]
 
+MARKED = [*TEXTS, *(str(path.relative_to(ROOT)) for path in (ROOT / "docs/results").glob("*.md"))]
+"""Texts that may have numbers which are written from results."""
+
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_every_file_that_it_names_exists(name: str) -> None:
     text = (ROOT / name).read_text()
     for place in re.findall(r"(?:configs|docs|tests|tfds_builders|mgajax)/[\w/.-]+\w", text):
         assert (ROOT / place).exists() or place in BUILT, place
+
+
+@pytest.mark.parametrize("name", MARKED)
+def test_no_line_begins_with_the_comment_of_a_number(name: str) -> None:
+    found = re.findall(r"^ {0,3}<!-- = .{60}", (ROOT / name).read_text(), flags=re.MULTILINE)
+    assert not found, "a comment at the start of a line ends the paragraph on a page"
 
 
 def test_the_readme_is_short() -> None:
