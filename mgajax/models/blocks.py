@@ -18,7 +18,7 @@ from mgajax.errors import ConfigError, nearest
 from mgajax.models import row_pairs
 from mgajax.models.batch_norm import BatchNorm
 from mgajax.models.convolution import convolve
-from mgajax.models.pooling import max_pool_3x3
+from mgajax.models.pooling import max_pool_3x3, rectified_max_pool_3x3
 from mgajax.models.precision import DTYPES, wide_type
 
 
@@ -193,6 +193,8 @@ class Stem(nn.Module):
         layers = self.layers
         x = layers.conv(self.width, kernel=7, stride=2, name="conv")(images)
         x = layers.norm(name="norm")(x, train=train)
+        if train:
+            return rectified_max_pool_3x3(x, paired=layers.paired)
         return max_pool_3x3(layers.pointwise(jax.nn.relu, x), paired=layers.paired)
 
 

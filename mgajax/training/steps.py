@@ -84,7 +84,7 @@ def train_step(
 
     gradient = jax.grad(objective, has_aux=True)
     grads, (batch_stats, means, scores) = gradient(state.params)
-    grads = _sum(grads, axis)
+    grads = in_stored_order(_sum(grads, axis))
     params, opt_state, norms = _apply_gradients(grads, state, settings=settings)
     score_means = {name: _sum(score.share, axis) for name, score in scores.items()}
     metrics = score_means | _loss_metrics(state.params["log_variances"], means, settings=settings)
@@ -210,6 +210,21 @@ def _loss_metrics(
     factors = {f"weight/{name}": weights[i] for i, name in enumerate(means)}
     present = {weight_name(name): mean.present for name, mean in means.items()}
     return values | variances | factors | present | {"loss": total}
+
+
+def in_stored_order(grads: Any) -> Any:
+    """The gradients themselves, on a GPU through a barrier as flat vectors.
+
+    cuDNN has kernels, and so their gradients, with output channels first. Without the barrier the
+    compiler computes the whole update in that order: it transposes parameters and both moments there
+    and back, a tenth of all bytes that a step moves (docs/explanation/performance.md).
+    """
+    return lax.platform_dependent(grads, cuda=_through_vectors, default=lambda grads: grads)
+
+
+def _through_vectors(tree: Any) -> Any:
+    vectors = lax.optimization_barrier(jax.tree.map(jnp.ravel, tree))
+    return jax.tree.map(lambda vector, array: vector.reshape(array.shape), vectors, tree)
 
 
 @jax.named_scope("optimiser")

@@ -247,3 +247,17 @@ def test_prediction_ignores_batch_size_and_padding(examples, devices) -> None:
     assert whole["attention_map"].shape == (8, 8, 8)
     for name in ("logits", "cross_entropy", "attention", "lungs", "attention_map"):
         np.testing.assert_allclose(part[name][:2], whole[name][[2, 5]], rtol=1e-5, atol=1e-6)
+
+
+def test_gradients_are_flat_before_the_optimiser_on_a_gpu_only() -> None:
+    kernels = {
+        "kernel": np.arange(24, dtype=np.float32).reshape(2, 3, 1, 4),
+        "bias": np.arange(4, dtype=np.float32),
+    }
+    traced = jax.jit(steps.in_stored_order).trace(kernels)
+    has_barrier = {
+        platform: "optimization_barrier" in traced.lower(lowering_platforms=(platform,)).as_text()
+        for platform in ("cpu", "cuda", "tpu")
+    }
+    assert has_barrier == {"cpu": False, "cuda": True, "tpu": False}
+    jax.tree.map(np.testing.assert_array_equal, jax.jit(steps._through_vectors)(kernels), kernels)
