@@ -25,6 +25,7 @@ def content(*rows: Measurement, **design: Any) -> dict[str, Any]:
             "stands_in": False,
             "preparation": {"crop": "foreground"},
             "preparation_version": 2,
+            "recipes": {"U-Net": {"Learning rate": "0.001", "An epoch has": "every slice once"}},
             **design,
         },
         "sets": {
@@ -51,6 +52,7 @@ def test_a_card_says_what_the_networks_are_and_learned_from() -> None:
     assert "A row stands for 6 trained networks" in card
     assert "4,000 drawn slices of 1,000 people who do not exist, for 1,200 steps" in card
     assert "predicted by HMSANet" in card
+    assert "| U-Net | 0.001 | every slice once |" in card
     assert "| step 2: slices of the classes | zhao | 257 | 150 | 0 | 257 |" in card
     assert all(limit in card for limit in LIMITS)
     assert failures(card) == ["None was measured."]

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
+from ml_collections import ConfigDict
 
 from mgajax.data.preparation import Preparation
 from mgajax.data.table import SliceTable
@@ -14,6 +15,9 @@ from mgajax.schema import CLASS_NAMES, MASK_ORIGINS
 
 EVERY = "all"
 """Stands for all sources together."""
+
+AN_EPOCH_HAS = {"slices": "every slice once", "sources": "slices of small sources more often"}
+"""By `data.sampling`."""
 
 Counts = Mapping[str, int]
 """Numbers of slices, patients, annotated masks, and slices of each class."""
@@ -46,6 +50,22 @@ def describe_design(chain: Chain) -> dict[str, Any]:
             key: value for key, value in networks[0].preparation.items() if key != "image_size"
         },
         "preparation_version": preparation.version,
+        "recipes": {
+            label: _describe_recipe(config)
+            for networks in (chain.segmenters, chain.classifiers)
+            for label, config in zip(labels_of(networks).values(), networks.values(), strict=True)
+        },
+    }
+
+
+def _describe_recipe(config: ConfigDict) -> dict[str, str]:
+    """In what the recipes of networks differ, by the heading of a column."""
+    options = ", ".join(f"{key} {value}" for key, value in config.model.options.items())
+    return {
+        "Options": options or "none",
+        "Optimiser": f"{config.optimiser.name}, {config.optimiser.schedule}",
+        "Learning rate": f"{config.optimiser.learning_rate:g}",
+        "An epoch has": AN_EPOCH_HAS.get(config.data.sampling, config.data.sampling),
     }
 
 

@@ -58,7 +58,11 @@ def card_page(content: Mapping[str, Any]) -> str:
     ]
     failures = [f"- {line}" for line in _failures(tables)]
     sections = {
-        "What the networks are": [*_networks(content["design"]), *_costs(tables)],
+        "What the networks are": [
+            *_networks(content["design"]),
+            *_costs(tables),
+            _recipes(content["design"]["recipes"]),
+        ],
         "What they learned from": [
             _sets(content["sets"]),
             "People and slices that take part in no fold are not counted.",
@@ -111,6 +115,12 @@ def _networks(design: Mapping[str, Any]) -> Iterator[str]:
 
 def _costs(tables: RowsByTable) -> list[str]:
     return [pivot(tables[costs.TABLE])] if costs.TABLE in tables else []
+
+
+def _recipes(recipes: Mapping[str, Mapping[str, str]]) -> str:
+    """A line for each network."""
+    heads = ["", *next(iter(recipes.values()))]
+    return markdown_table(heads, [[name, *recipe.values()] for name, recipe in recipes.items()])
 
 
 def _sets(sets: Mapping[str, Mapping[str, Any]]) -> str:
