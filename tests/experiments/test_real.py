@@ -15,7 +15,8 @@ from mgajax.evaluation.other_set import JudgingData
 from mgajax.evaluation.segmentation_counts import SegmentationCounts
 from mgajax.evaluation.segmenter_comparison import StoredEvaluation
 from mgajax.experiments.real import chain as stages
-from mgajax.experiments.real.classifiers import ALONE, source_alone
+from mgajax.experiments.real.arms import Arm, Start
+from mgajax.experiments.real.classifiers import ALONE, GAIN, source_alone, within_sources
 from mgajax.experiments.real.experiment import run_real
 from mgajax.experiments.real.folds import deal_folds
 from mgajax.experiments.real.model_card import card_page
@@ -108,6 +109,8 @@ def test_both_steps_are_evaluated_on_test_patients(
     assert rows["Calibration", "ResNet18 + CBAM, drawn slices, after", "Log loss"]["value"] > 0
     outside = rows["COVID-19: the outside set", "ResNet18 + CBAM, drawn slices", "ROC AUC"]
     assert 0.5 < outside["value"] < 1
+    gains = "COVID-19: drawn slices minus random weights", "ResNet18 + CBAM + MGA"
+    assert rows[*gains, "ROC AUC outside"]["value"] == 0, "as all predict alike there"
     cost = "What was trained, a run"
     assert rows[cost, "U-Net, random weights", "Parameters"]["value"] == 1234
     assert rows[cost, "U-Net, random weights", "Peak memory, MiB"]["value"] == 3
@@ -141,6 +144,27 @@ def other_stages(order: RealOrder) -> dict[tuple[str, str], float | None]:
         for row in rows
         if row["table"] == "What the other stages took"
     }
+
+
+def test_the_gain_within_a_source_is_over_its_people_alone() -> None:
+    """Drawn slices help in the one source, and other sources have no say."""
+    starts = {start: Arm("resnet18", start, "ResNet18") for start in Start}
+    judged = {
+        arm.name: {
+            seed: predicted(skill=2.0 if start is Start.DRAWN else 0.0, seed=seed)
+            for seed in (0, 1)
+        }
+        for start, arm in starts.items()
+    }
+    rows = within_sources(judged, arms=[*starts.values()])
+    (gain,) = (row for row in rows if row.table == GAIN)
+    assert (gain.name, gain.metric) == ("ResNet18", "ROC AUC within zhao")
+    drawn, random = (
+        next(row.value for row in rows if row.name == starts[start].name)
+        for start in (Start.DRAWN, Start.RANDOM)
+    )
+    assert gain.value == pytest.approx(drawn - random)
+    assert gain.low > 0
 
 
 def test_healthy_people_change_no_interval_of_lesions(tmp_path: Path) -> None:

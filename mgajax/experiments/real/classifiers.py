@@ -92,7 +92,7 @@ def examine_classifiers(
             rows += _contrasts(list(whole), replicates)
             attended = {name: by_seed for name, by_seed in replicates.items() if _attends(by_seed)}
             rows += measured_arms(attended, table=LESIONS, metrics=ATTENTION)
-    rows += _within_sources(judged)
+    rows += within_sources(judged, arms=list(whole))
     rows += _calibration(whole)
     if elsewhere is not None:
         rows += _outside(whole, elsewhere)
@@ -172,8 +172,8 @@ def _contrasts(arms: Sequence[Arm], replicates: ByArm) -> list[Measurement]:
     return rows
 
 
-def _within_sources(judged: ByNetwork) -> list[Measurement]:
-    """ROC AUC within each source that has enough patients with and without COVID-19."""
+def within_sources(judged: ByNetwork, *, arms: Sequence[Arm]) -> list[Measurement]:
+    """ROC AUC, and its gain, within each source that has enough patients with and without COVID-19."""
     first = next(iter(next(iter(judged.values())).values()))
     rows = []
     for source in np.unique(first.sources).tolist():
@@ -192,7 +192,10 @@ def _within_sources(judged: ByNetwork) -> list[Measurement]:
             for name, by_seed in judged.items()
             if name != ALONE
         }
-        rows += measured_arms(replicates_of(within), table=BY_SOURCE, metrics={AUC: source})
+        replicates = replicates_of(within)
+        gain = {AUC: f"{BINARY[AUC]} within {source}"}
+        rows += measured_arms(replicates, table=BY_SOURCE, metrics={AUC: source})
+        rows += gain_rows(arms, replicates, table=GAIN, metrics=gain)
     return rows
 
 
@@ -219,7 +222,7 @@ def _calibration(runs: FoldedRuns) -> list[Measurement]:
 
 
 def _outside(runs: FoldedRuns, elsewhere: Elsewhere) -> list[Measurement]:
-    """Each arm on the outside set: mean over the networks of its folds."""
+    """Each arm on the outside set, and the gain there: means over the networks of the folds."""
     judged = {
         f"{arm.name}/{seed}/{fold}": elsewhere(run)
         for arm, by_seed in runs.items()
@@ -236,4 +239,8 @@ def _outside(runs: FoldedRuns, elsewhere: Elsewhere) -> list[Measurement]:
         }
         for arm, by_seed in runs.items()
     }
-    return measured_arms(arms, table=OUTSIDE, metrics=BINARY)
+    gain = {AUC: f"{BINARY[AUC]} outside"}
+    return [
+        *measured_arms(arms, table=OUTSIDE, metrics=BINARY),
+        *gain_rows(list(runs), arms, table=GAIN, metrics=gain),
+    ]
