@@ -33,7 +33,7 @@ def arms_figure(rows: Sequence[Measurement], *, path: Path) -> Path:
                     _arm(axes, names.index(row.name), row)
             axes.set_title(metric)
             axes.grid(axis="y", visible=False)
-            axes.xaxis.set_major_locator(MaxNLocator(4))
+            axes.xaxis.set_major_locator(MaxNLocator(3))
             if rows[0].scale == "percent":
                 axes.xaxis.set_major_formatter(FuncFormatter(percent_label))
         panels[0].set_yticks(range(len(names)), names)
