@@ -14,6 +14,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
+from mgajax.evaluation.segmentation_counts import overlap_scores
 from mgajax.files import write_json
 from mgajax.reporting.tables.measurements import Measurement
 
@@ -72,12 +75,12 @@ def measure(runs: Sequence[Path], *, name: str) -> list[Measurement]:
 
 
 def pooled_dice(counts: Sequence[dict[str, float]]) -> float | None:
-    """2 TP / (2 TP + FP + FN) of all pixels; None where no pixel is a lesion."""
+    """Of all pixels together; None where none is a lesion."""
     hits, extra, missed = (
-        sum(count[key] for count in counts)
+        np.sum([count[key] for count in counts])
         for key in ("true_positive", "false_positive", "false_negative")
     )
-    return 2 * hits / (2 * hits + extra + missed) if hits + missed else None
+    return float(overlap_scores(hits, extra, missed)["dice"]) if hits + missed else None
 
 
 if __name__ == "__main__":
