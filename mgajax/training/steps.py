@@ -84,8 +84,8 @@ def train_step(
 
     gradient = jax.grad(objective, has_aux=True)
     grads, (batch_stats, means, scores) = gradient(state.params)
-    grads = in_stored_order(_sum(grads, axis))
-    params, opt_state, norms = _apply_gradients(grads, state, settings=settings)
+    grads = _sum(grads, axis)
+    params, opt_state, norms = _apply_gradients(in_stored_order(grads), state, settings=settings)
     score_means = {name: _sum(score.share, axis) for name, score in scores.items()}
     metrics = score_means | _loss_metrics(state.params["log_variances"], means, settings=settings)
     next_state = TrainState(
