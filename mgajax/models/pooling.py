@@ -3,7 +3,7 @@
 import functools
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -57,38 +57,10 @@ def largest_of_nine(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
     return _maxima_and_positions(x)[0]
 
 
-@largest_of_nine.defjvp
-def _differential(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    values, positions = _maxima_and_positions(primals[0])
-    return values, _chosen(tangents[0], positions)
-
-
 @jax.custom_jvp
 def largest_positive_of_nine(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
     """`largest_of_nine` of the rectified features."""
     return _rectified_maxima_and_positions(x)[0]
-
-
-@largest_positive_of_nine.defjvp
-def _rectified_differential(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    values, positions = _rectified_maxima_and_positions(primals[0])
-    return values, _chosen(tangents[0], positions)
-
-
-def _chosen(tangents: Array, positions: UInt8[Array, "b h2 w2 c"]) -> Array:
-    """The tangent of the chosen pixel; its transpose puts each cotangent at that pixel."""
-    zero = jnp.zeros((), tangents.dtype)
-    tangents_of_window = (
-        jnp.where(positions == jnp.uint8(number), window, zero)
-        for number, window in enumerate(_windows(tangents, margin=0.0))
-    )
-    return functools.reduce(jnp.add, tangents_of_window)
-
-
-def _rectified_maxima_and_positions(x: Array) -> tuple[Array, UInt8[Array, "b h2 w2 c"]]:
-    """As `_maxima_and_positions` of the rectified features; no position, 9, where none is positive."""
-    values, positions = _maxima_and_positions(x)
-    return jax.nn.relu(values), jnp.where(values > 0, positions, jnp.uint8(9))
 
 
 def _maxima_and_positions(x: Array) -> tuple[Array, UInt8[Array, "b h2 w2 c"]]:
@@ -104,6 +76,29 @@ def _maxima_and_positions(x: Array) -> tuple[Array, UInt8[Array, "b h2 w2 c"]]:
         values = jnp.where(larger, window, values)
         positions = jnp.where(larger, jnp.uint8(number), positions)
     return values, positions
+
+
+def _rectified_maxima_and_positions(x: Array) -> tuple[Array, UInt8[Array, "b h2 w2 c"]]:
+    """As `_maxima_and_positions` of the rectified features; no position, 9, where none is positive."""
+    values, positions = _maxima_and_positions(x)
+    return jax.nn.relu(values), jnp.where(values > 0, positions, jnp.uint8(9))
+
+
+def _differential(
+    find: Callable[[Array], tuple[Array, Array]], primals: tuple[Array], tangents: tuple[Array]
+) -> tuple[Array, Array]:
+    """The tangent of the chosen pixel; its transpose puts each cotangent at that pixel."""
+    values, positions = find(primals[0])
+    zero = jnp.zeros((), values.dtype)
+    tangents_of_window = (
+        jnp.where(positions == jnp.uint8(number), window, zero)
+        for number, window in enumerate(_windows(tangents[0], margin=0.0))
+    )
+    return values, functools.reduce(jnp.add, tangents_of_window)
+
+
+largest_of_nine.defjvp(functools.partial(_differential, _maxima_and_positions))
+largest_positive_of_nine.defjvp(functools.partial(_differential, _rectified_maxima_and_positions))
 
 
 def _windows(x: Array, *, margin: float) -> list[Array]:

@@ -217,7 +217,7 @@ def in_stored_order(grads: Any) -> Any:
 
     cuDNN has kernels, and so their gradients, with output channels first. Without the barrier the
     compiler computes the whole update in that order: it transposes parameters and both moments there
-    and back, a tenth of all bytes that a step moves (docs/explanation/performance.md).
+    and back, 7 % of all bytes that a step moves (docs/explanation/performance.md).
     """
     return lax.platform_dependent(grads, cuda=_through_vectors, default=lambda grads: grads)
 

@@ -105,6 +105,16 @@ def test_max_pool_reduces_windows_on_a_tpu_only(pool: Callable) -> None:
     assert reduces == {"cpu": False, "cuda": False, "tpu": True}
 
 
+def test_relu_and_pool_are_one_on_a_gpu_only() -> None:
+    traced = jax.jit(rectified_max_pool_3x3).trace(jnp.ones((1, 8, 8, 2), jnp.float32))
+    joined = {
+        platform: "largest_positive_of_nine"
+        in traced.lower(lowering_platforms=(platform,)).as_text()
+        for platform in ("cpu", "cuda", "tpu")
+    }
+    assert joined == {"cpu": False, "cuda": True, "tpu": False}
+
+
 @pytest.mark.parametrize("pool", POOLS.values(), ids=POOLS)
 def test_the_first_of_equal_values_gets_the_whole_gradient(pool: Callable) -> None:
     flat = jnp.ones((1, 4, 4, 1), jnp.float32)

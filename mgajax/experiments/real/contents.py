@@ -28,13 +28,14 @@ def describe_design(chain: Chain) -> dict[str, Any]:
 
     `guide` is empty where no segmenter is trained, `classes` where no classifier is.
     """
-    networks = [*chain.segmenters.values(), *chain.classifiers.values()]
-    preparation = Preparation(**networks[0].preparation)
+    networks = {**chain.segmenters, **chain.classifiers}
+    names = labels_of(networks)
+    settings = next(iter(networks.values())).preparation
+    preparation = Preparation(**settings)
     present = list[int]()
     if chain.classifiers and "slices" in chain.tables:
         labels = chain.tables["slices"].labels[_taking_part(chain, "slices")]
         present = np.unique(labels).tolist()
-    names = labels_of(chain.segmenters)
     return {
         "folds": chain.budget.folds,
         "seeds": len(chain.seeds),
@@ -46,15 +47,9 @@ def describe_design(chain: Chain) -> dict[str, Any]:
             "steps": _pretraining_steps(chain),
         },
         "stands_in": chain.sets.are_drawn,
-        "preparation": {
-            key: value for key, value in networks[0].preparation.items() if key != "image_size"
-        },
+        "preparation": {key: value for key, value in settings.items() if key != "image_size"},
         "preparation_version": preparation.version,
-        "recipes": {
-            label: _describe_recipe(config)
-            for networks in (chain.segmenters, chain.classifiers)
-            for label, config in zip(labels_of(networks).values(), networks.values(), strict=True)
-        },
+        "recipes": {names[name]: _describe_recipe(config) for name, config in networks.items()},
     }
 
 
@@ -65,7 +60,7 @@ def _describe_recipe(config: ConfigDict) -> dict[str, str]:
         "Options": options or "none",
         "Optimiser": f"{config.optimiser.name}, {config.optimiser.schedule}",
         "Learning rate": f"{config.optimiser.learning_rate:g}",
-        "An epoch has": AN_EPOCH_HAS.get(config.data.sampling, config.data.sampling),
+        "An epoch has": AN_EPOCH_HAS[config.data.sampling],
     }
 
 
