@@ -14,6 +14,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int, Key
 
 from mgajax.config.schema import AugmentationSettings
+from mgajax.data.line_sampling import from_centre, sample_by_lines
 from mgajax.data.loader import IMAGE_MEAN, IMAGE_STD
 from mgajax.errors import ConfigError
 
@@ -107,18 +108,18 @@ def _resample(
 
     Each point is interpolated from four gathered neighbours. On a CPU 32 pairs of 224 x 224 take about
     0.08 s of one core, a hundredth of a ResNet18 training step. A TPU gathers single pixels very
-    slowly, so it uses two passes along lines.
+    slowly, so it has `sample_by_lines`.
     """
     pairs = jnp.concatenate([grey, masks], axis=-1)
-    passes = jax.vmap(functools.partial(_sample_by_lines, settings=settings))
-    moved = lax.platform_dependent(pairs, matrices, tpu=passes, default=jax.vmap(_sample))
+    by_lines = jax.vmap(functools.partial(sample_by_lines, settings=settings))
+    moved = lax.platform_dependent(pairs, matrices, tpu=by_lines, default=jax.vmap(_sample))
     return moved[..., :1], moved[..., 1:]
 
 
 def _sample(pixels: Float[Array, "h w c"], matrix: Float[Array, "2 3"]) -> Float[Array, "h w c"]:
     height, width, channels = pixels.shape
     centre_y, centre_x = (height - 1) / 2.0, (width - 1) / 2.0
-    y, x = _from_centre(height)[:, None], _from_centre(width)[None, :]
+    y, x = from_centre(height)[:, None], from_centre(width)[None, :]
     (yy, yx, y0), (xy, xx, x0) = matrix
     # One ring of background around the frame: every clipped point lies within it.
     source_y = jnp.clip(yy * y + yx * x + (y0 + centre_y), -1.0, float(height)) + 1.0
@@ -136,82 +137,6 @@ def _sample(pixels: Float[Array, "h w c"], matrix: Float[Array, "2 3"]) -> Float
     upper = (1.0 - right) * at(0) + right * at(1)
     lower = (1.0 - right) * at(stride) + right * at(stride + 1)
     return (1.0 - down) * upper + down * lower
-
-
-def _sample_by_lines(
-    pixels: Float[Array, "h w c"], matrix: Float[Array, "2 3"], settings: Augmentation
-) -> Float[Array, "h w c"]:
-    """`_sample` by linear interpolation along every row, then along every column (Catmull and Smith
-    1980); nothing is gathered.
-
-    Without rotation the results are those of `_sample` but for rounding. With it, a point lies between
-    the same rows; in each row it is interpolated between the two pixels beside the intersection with
-    the rotated column through the point: at 10° up to a sixth of a pixel from those of `_sample`.
-
-    Args:
-      pixels: one example; a square if it may turn by more than 45°, since it is then transposed
-        where that leaves a smaller angle.
-      matrix: see `_draw_affine`.
-      settings: by which the matrix was drawn.
-    """
-    if settings.rotation_degrees > 45.0:
-        turned = jnp.abs(matrix[0, 0]) < jnp.abs(matrix[1, 0])
-        pixels = jnp.where(turned, pixels.transpose(1, 0, 2), pixels)
-        matrix = jnp.where(turned, matrix[::-1], matrix)
-    (yy, yx, y0), (xy, xx, x0) = matrix
-    y, x = _from_centre(pixels.shape[0]), _from_centre(pixels.shape[1])
-    angle = math.radians(min(settings.rotation_degrees, 45.0))
-    # Where the result's column x cuts the source's row y, in the source's columns.
-    slope = xy / yy
-    columns = (xx - slope * yx) * x + (x0 - slope * y0)
-    reach = math.ceil(math.tan(angle) * pixels.shape[0] / 2) + 1
-    pixels = _along_lines(pixels, columns, slope * y, reach=reach).transpose(1, 0, 2)
-    reach = math.ceil(math.sin(angle) / (1.0 - settings.scale) * pixels.shape[0] / 2) + 1
-    return _along_lines(pixels, yy * y + y0, yx * x, reach=reach).transpose(1, 0, 2)
-
-
-def _along_lines(
-    lines: Float[Array, "n k c"],
-    positions: Float[Array, "m"],
-    shifts: Float[Array, "n"],
-    *,
-    reach: int,
-) -> Float[Array, "n m c"]:
-    """Linear interpolation between the pixels of each line; 0 outside.
-
-    Each line is shifted by whole pixels, in steps of 1, 2, 4, …; less than a pixel remains. Then a
-    product with a matrix of zeros and ones selects the neighbours of each position, the same in all
-    lines, exactly.
-
-    Args:
-      lines: one after the other.
-      positions: pixels from a line's middle.
-      shifts: added to the positions on each line; at most `reach`.
-      reach: static.
-    """
-    whole = jnp.round(shifts)
-    bits, steps = (whole + reach).astype(jnp.int32), (2 * reach).bit_length()
-    moved = jnp.pad(lines, ((0, 0), (2 * reach, 2 * reach + 2**steps), (0, 0)))
-    for step in range(steps):
-        nearer = moved[:, 2**step :]
-        is_shifted = (bits >> step & 1).astype(bool)[:, None, None]
-        moved = jnp.where(is_shifted, nearer, moved[:, : nearer.shape[1]])
-    middle = (lines.shape[1] - 1) / 2.0 + reach
-    nearest = jnp.round(positions + middle)
-    index = jnp.arange(lines.shape[1] + 2 * reach, dtype=jnp.float32)
-    neighbours = nearest[None, :, None] + jnp.arange(-1.0, 2.0, dtype=jnp.float32)[None, None, :]
-    selection = (index[:, None, None] == neighbours).astype(lines.dtype)
-    before, at, after = jnp.moveaxis(
-        jnp.einsum("nic,imd->nmcd", moved[:, : len(index)], selection, precision="highest"), -1, 0
-    )
-    fraction = ((positions + middle - nearest)[None, :] + (shifts - whole)[:, None])[..., None]
-    slope = jnp.where(fraction > 0, after - at, at - before)
-    return at + fraction * slope
-
-
-def _from_centre(side: int) -> Float[Array, "side"]:
-    """Coordinates of pixels along one axis, from the picture's centre."""
-    return jnp.arange(side, dtype=jnp.float32) - (side - 1) / 2.0
 
 
 def _recolour(

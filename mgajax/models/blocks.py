@@ -7,6 +7,7 @@ public PyTorch definitions do, and their weights would not fit. Layout is NHWC.
 import dataclasses
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -15,10 +16,10 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from mgajax.errors import ConfigError, nearest
-from mgajax.models import row_pairs
+from mgajax.models import image_pairs
 from mgajax.models.batch_norm import BatchNorm
 from mgajax.models.convolution import convolve
-from mgajax.models.pooling import max_pool_3x3, rectified_max_pool_3x3
+from mgajax.models.pooling import max_pool_3x3
 from mgajax.models.precision import DTYPES, wide_type
 
 
@@ -60,7 +61,7 @@ class Layers:
       dtype: compute type, one of `DTYPES`; parameters and statistics stay float32.
       axis_name: see `BatchNorm`.
       convolution: the function of its convolutions, like `lax.conv_general_dilated`.
-      paired: on a TPU, maps of at most 64 channels lie in pairs of rows (`row_pairs`); faster where
+      paired: on a TPU, maps of 33 to 64 channels lie in pairs of images (`image_pairs`); faster where
         all layers between them know this form.
     """
 
@@ -85,7 +86,7 @@ class Layers:
     @property
     def in_pairs(self) -> "Layers":
         """The same layers, `paired`."""
-        return dataclasses.replace(self, convolution=row_pairs.convolve, paired=True)
+        return dataclasses.replace(self, convolution=image_pairs.convolve, paired=True)
 
     def conv(
         self,
@@ -127,13 +128,13 @@ class Layers:
             name=name,
         )
 
-    def pointwise(self, function: Callable[..., Array], x: Array, *others: Array) -> Array:
-        """`function(x, *others)` of a map, element by element (see `row_pairs.pointwise`)."""
-        return row_pairs.pointwise(function, x, *others, paired=self.paired)
+    def apply(self, function: Callable[..., Any], x: Array, *others: Array) -> Any:
+        """`function(x, *others)` of maps, image by image (see `image_pairs.apply`)."""
+        return image_pairs.apply(function, x, *others, paired=self.paired)
 
     def fork(self, x: Array) -> tuple[Array, Array]:
-        """A map for two users (see `row_pairs.fork`)."""
-        return row_pairs.fork(x, paired=self.paired)
+        """A map for two users (see `image_pairs.fork`)."""
+        return image_pairs.fork(x, paired=self.paired)
 
     def dropout(self, rate: float, *, unit: str = "element", name: str) -> Dropout:
         """A dropout (see `Dropout`)."""
@@ -192,10 +193,12 @@ class Stem(nn.Module):
         """Map images of any channel count to `width` features."""
         layers = self.layers
         x = layers.conv(self.width, kernel=7, stride=2, name="conv")(images)
-        x = layers.norm(name="norm")(x, train=train)
+        norm = layers.norm(name="norm")
+        pool = functools.partial(max_pool_3x3, paired=layers.paired)
         if train:
-            return rectified_max_pool_3x3(x, paired=layers.paired)
-        return max_pool_3x3(layers.pointwise(jax.nn.relu, x), paired=layers.paired)
+            return layers.apply(jax.nn.relu, norm(x, train=True, pool=pool))
+        # Explanations of a network follow its layers, in their order.
+        return pool(layers.apply(jax.nn.relu, norm(x, train=False)))
 
 
 class Head(nn.Module):

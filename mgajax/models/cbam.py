@@ -17,8 +17,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from mgajax.errors import ConfigError, nearest
-from mgajax.models import row_pairs
+from mgajax.models import image_pairs
 from mgajax.models.blocks import Layers, peak
+from mgajax.models.line_convolution import convolve_lines
 
 PLACEMENTS = ("last_block", "stage_end", "stage_end_residual", "every_block")
 FLAVOURS = ("paper", "official")
@@ -107,23 +108,18 @@ class ChannelGate(nn.Module):
         reduce = self.layers.conv(hidden, kernel=1, bias=bias, name="reduce")
         expand = self.layers.conv(channels, kernel=1, bias=bias, name="expand")
         wide = self.layers.wide
-        pool = functools.partial(_pool_over_space, channels=channels, wide=wide)
-        pooled = row_pairs.reduce(pool, x, paired=self.layers.paired)
+        pooled = self.layers.apply(functools.partial(_pool_over_space, wide=wide), x)
         total = sum(expand(jax.nn.relu(reduce(vector))).astype(wide) for vector in pooled)
         return jax.nn.sigmoid(total).astype(x.dtype)
 
 
-def _pool_over_space(x: Array, *, channels: int, wide: str) -> tuple[Array, Array]:
-    """Mean and maximum of each channel, `[b, 1, 1, c]`; x may be paired.
+def _pool_over_space(x: Array, *, wide: str) -> tuple[Array, Array]:
+    """Mean and maximum of each channel, `[b, 1, 1, c]`.
 
     A mean over many pixels in bfloat16 would lose digits; the maximum cannot.
     """
     mean = jnp.mean(x.astype(wide), axis=(1, 2), keepdims=True)
-    largest = peak(x.reshape(x.shape[0], -1, 1, x.shape[3]), 1)
-    if x.shape[3] > channels:
-        mean = row_pairs.split_rows(mean, channels).mean(axis=3)
-        largest = peak(row_pairs.split_rows(largest, channels), 3)[..., 0, :]
-    return mean.astype(x.dtype), largest
+    return mean.astype(x.dtype), peak(x.reshape(x.shape[0], -1, 1, x.shape[3]), 1)
 
 
 class SpatialGate(nn.Module):
@@ -137,28 +133,22 @@ class SpatialGate(nn.Module):
         """Return the map in (0, 1), float32 (float64 under that compute type)."""
         wide = self.layers.wide
         pool = functools.partial(_pool_over_channels, channels=x.shape[-1], wide=wide)
-        mean, maximum = row_pairs.reduce(pool, x, paired=self.layers.paired)
-        pair = (mean, maximum) if self.flavour == "paper" else (maximum, mean)
-        y = self.layers.conv(1, kernel=7, name="conv")(jnp.concatenate(pair, axis=-1))
+        maps = self.layers.apply(pool, x)
+        maps = maps if self.flavour == "paper" else maps[::-1]
+        layers = dataclasses.replace(self.layers, convolution=convolve_lines)
+        y = layers.conv(1, kernel=7, name="conv")(jnp.concatenate(maps, axis=-1))
         if self.flavour == "official":
             y = self.layers.norm(momentum=0.99, name="norm")(y, train=train)
         return jax.nn.sigmoid(y.astype(wide))
 
 
 def _pool_over_channels(x: Array, *, channels: int, wide: str) -> tuple[Array, Array]:
-    """Mean and maximum of each pixel, `[b, h, w, 1]` whether x is paired or not."""
-    if x.shape[-1] > channels:
-        rows = [
-            _pool_over_channels(row, channels=channels, wide=wide) for row in jnp.split(x, 2, -1)
-        ]
-        means, largest = zip(*rows, strict=True)
-        return _interleave_rows(means), _interleave_rows(largest)
-    return jnp.mean(x.astype(wide), axis=-1, keepdims=True).astype(x.dtype), peak(x, -1)
-
-
-def _interleave_rows(maps: Sequence[Array]) -> Array:
-    b, height, width, _ = maps[0].shape
-    return jnp.stack(maps, axis=2).reshape(b, len(maps) * height, width, 1)
+    """Mean and maximum of each pixel, `[b, h, w, 1]`, or 2 of a pair of images."""
+    images = image_pairs.images(x.astype(wide), channels, others=0.0)
+    sums = [jnp.sum(image, axis=-1, keepdims=True) for image in images]
+    mean = (jnp.concatenate(sums, axis=-1) / channels).astype(x.dtype)
+    images = image_pairs.images(x, channels, others=-jnp.inf)
+    return mean, jnp.concatenate([peak(image, -1) for image in images], axis=-1)
 
 
 class Cbam(nn.Module):
@@ -173,7 +163,7 @@ class Cbam(nn.Module):
         layers = self.layers
         x, gate_input = layers.fork(x)
         weights = ChannelGate(layers, self.flavour, name="channel")(gate_input)
-        x, gate_input = layers.fork(layers.pointwise(jnp.multiply, x, weights))
+        x, gate_input = layers.fork(layers.apply(jnp.multiply, x, weights))
         attention = SpatialGate(layers, self.flavour, name="spatial")(gate_input, train=train)
-        gated = layers.pointwise(jnp.multiply, x, attention.astype(x.dtype))
+        gated = layers.apply(jnp.multiply, x, attention.astype(x.dtype))
         return GatedFeatures(gated, attention)

@@ -41,7 +41,7 @@ class BasicBlock(nn.Module):
         layers = self.layers
         x, y = layers.fork(x)
         y = layers.conv(self.width, kernel=3, stride=self.stride, name="conv1")(y)
-        y = layers.pointwise(jax.nn.relu, layers.norm(name="norm1")(y, train=train))
+        y = layers.apply(jax.nn.relu, layers.norm(name="norm1")(y, train=train))
         y = layers.conv(self.width, kernel=3, name="conv2")(y)
         y = layers.norm(name="norm2")(y, train=train)
         return _join(y, x, block=self, train=train)
@@ -79,7 +79,7 @@ def _join(y: Array, x: Array, *, block: BasicBlock | BottleneckBlock, train: boo
     if x.shape != y.shape:
         x = layers.conv(y.shape[-1], kernel=1, stride=block.stride, name="shortcut_conv")(x)
         x = layers.norm(name="shortcut_norm")(x, train=train)
-    return GatedFeatures(layers.pointwise(_add_and_rectify, branch.features, x), branch.attention)
+    return GatedFeatures(layers.apply(_add_and_rectify, branch.features, x), branch.attention)
 
 
 def _add_and_rectify(x: Array, y: Array) -> Array:

@@ -14,10 +14,10 @@ from mgajax.data.augmentation import (
     Augmentation,
     _draw_affine,
     _sample,
-    _sample_by_lines,
     augment,
     example_keys,
 )
+from mgajax.data.line_sampling import sample_by_lines
 from mgajax.data.loader import IMAGE_MEAN, IMAGE_STD, mask_to_float, to_float
 from mgajax.errors import ConfigError
 
@@ -232,7 +232,7 @@ def test_pictures_turn_about_their_centre() -> None:
 
 @functools.partial(jax.jit, static_argnames="settings")
 def by_lines(pixels: jax.Array, matrices: jax.Array, settings: Augmentation) -> jax.Array:
-    return jax.vmap(functools.partial(_sample_by_lines, settings=settings))(pixels, matrices)
+    return jax.vmap(functools.partial(sample_by_lines, settings=settings))(pixels, matrices)
 
 
 BY_NEIGHBOURS = jax.jit(jax.vmap(_sample))

@@ -9,26 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mgajax.models.pooling import (
-    _largest_in_pairs,
-    _largest_on_a_tpu,
-    largest_of_nine,
-    largest_positive_of_nine,
-    max_pool_3x3,
-    rectified_max_pool_3x3,
-)
+from mgajax.models.pooling import _largest_of_windows, largest_of_nine, max_pool_3x3
 
 
 def normal(*shape: int, seed: int = 0) -> jax.Array:
     return jnp.asarray(np.random.default_rng(seed).standard_normal(shape), jnp.float32)
 
 
-POOLS = {
-    "nine": largest_of_nine,
-    "windows": functools.partial(_largest_on_a_tpu, paired=False),
-    "pairs": _largest_in_pairs,
-}
-"""By the form; pairs of rows need an even number of pairs."""
+POOLS = {"nine": largest_of_nine, "windows": _largest_of_windows}
 
 
 @pytest.mark.parametrize("levels", ["many", "few"])
@@ -49,41 +37,10 @@ def test_max_pool_equals_a_window_reduction(size: tuple[int, int], levels: str) 
         return jnp.sum(pooled * upstream), pooled
 
     expected, expected_pooled = gradient(x, reduced)
-    pools = [pool for name, pool in POOLS.items() if name != "pairs" or size[0] % 4 == 0]
-    for pool in pools:
+    for pool in POOLS.values():
         actual, pooled = gradient(x, pool)
         np.testing.assert_array_equal(pooled, expected_pooled)
         np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize("shift", [-2.0, 0.0, 2.0])
-def test_the_rectified_pool_has_the_values_and_gradients_of_two_layers(shift: float) -> None:
-    """Also where windows have no positive pixel, as all but a few below a shift of −2 have."""
-    x = jnp.round(normal(2, 7, 12, 3), 1) + shift
-    upstream = normal(2, 4, 6, 3, seed=1)
-
-    def gradient(pool: Callable) -> tuple[jax.Array, jax.Array]:
-        def loss(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-            pooled = pool(x)
-            return jnp.sum(pooled * upstream), pooled
-
-        return jax.jit(jax.grad(loss, has_aux=True))(x)
-
-    for actual, expected in zip(
-        gradient(largest_positive_of_nine),
-        gradient(lambda x: largest_of_nine(jax.nn.relu(x))),
-        strict=True,
-    ):
-        np.testing.assert_array_equal(actual, expected)
-
-
-def test_a_rectified_nan_is_passed_on_without_a_gradient() -> None:
-    x = normal(1, 8, 8, 1).at[0, 3, 3, 0].set(jnp.nan)
-    pooled, pull = jax.vjp(largest_positive_of_nine, x)
-    expected = np.zeros((4, 4), bool)
-    expected[1:3, 1:3] = True
-    np.testing.assert_array_equal(np.isnan(pooled)[0, :, :, 0], expected)
-    assert np.isfinite(pull(jnp.ones_like(pooled))[0]).all()
 
 
 @pytest.mark.parametrize("pool", POOLS.values(), ids=POOLS)
@@ -94,25 +51,14 @@ def test_a_nan_is_passed_on_to_every_window_that_it_is_in(pool: Callable) -> Non
     np.testing.assert_array_equal(np.isnan(jax.jit(pool)(x))[0, :, :, 0], expected)
 
 
-@pytest.mark.parametrize("pool", [max_pool_3x3, rectified_max_pool_3x3])
-def test_max_pool_reduces_windows_on_a_tpu_only(pool: Callable) -> None:
-    traced = jax.jit(pool).trace(jnp.ones((1, 8, 8, 2), jnp.float32))
+def test_max_pool_reduces_windows_on_a_tpu_only() -> None:
+    traced = jax.jit(max_pool_3x3).trace(jnp.ones((1, 8, 8, 2), jnp.float32))
     reduces = {
         platform: "stablehlo.reduce_window"
         in traced.lower(lowering_platforms=(platform,)).as_text()
         for platform in ("cpu", "cuda", "tpu")
     }
     assert reduces == {"cpu": False, "cuda": False, "tpu": True}
-
-
-def test_relu_and_pool_are_one_on_a_gpu_only() -> None:
-    traced = jax.jit(rectified_max_pool_3x3).trace(jnp.ones((1, 8, 8, 2), jnp.float32))
-    joined = {
-        platform: "largest_positive_of_nine"
-        in traced.lower(lowering_platforms=(platform,)).as_text()
-        for platform in ("cpu", "cuda", "tpu")
-    }
-    assert joined == {"cpu": False, "cuda": True, "tpu": False}
 
 
 @pytest.mark.parametrize("pool", POOLS.values(), ids=POOLS)

@@ -1,4 +1,4 @@
-"""Pairs of rows, a TPU's form of narrow maps: run here, on a CPU, it gives what single rows give."""
+"""Pairs of images, a TPU's form of narrow maps: run here, on a CPU, it gives what single ones give."""
 
 import contextlib
 import re
@@ -9,16 +9,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax import lax
+from jax import export, lax
 
 from mgajax import models
-from mgajax.models import row_pairs
-from mgajax.models.batch_norm import NormSettings, normalise
+from mgajax.models import image_pairs
 from mgajax.models.convolution import convolve
+from mgajax.models.normalisation import NormSettings, normalise
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 NARROW = 40
-"""Channels of which two rows fit side by side."""
+"""Channels of which two images fit side by side."""
 
 
 def drawn(*shape: int, seed: int = 0) -> np.ndarray:
@@ -40,21 +40,33 @@ def as_on_a_tpu() -> Iterator[list[Any]]:
 
 
 @pytest.mark.parametrize(
-    ("height", "channels", "rows"),
-    [(8, 64, 2), (8, 33, 2), (8, 32, 1), (8, 65, 1), (7, 64, 1), (8, 1, 1)],
+    ("shape", "fits"),
+    [
+        ((2, 8, 8, 64), True),
+        ((2, 7, 8, 33), True),
+        ((2, 8, 8, 32), False),
+        ((2, 8, 8, 65), False),
+        ((3, 8, 8, 64), False),
+        ((2, 1, 1, 64), False),
+    ],
 )
-def test_two_rows_where_they_fit_and_one_alone_would_waste_half(
-    height: int, channels: int, rows: int
+def test_two_images_where_they_fit_and_one_alone_would_waste_half(
+    shape: tuple[int, ...], fits: bool
 ) -> None:
-    assert row_pairs.rows_side_by_side(height, channels) == rows
+    assert image_pairs.fits(shape) == fits
 
 
-def test_a_pair_holds_two_rows_one_after_the_other() -> None:
-    x = jnp.asarray(drawn(2, 6, 5, 3), jnp.float32)
-    paired = row_pairs.pair(x)
-    np.testing.assert_array_equal(paired[..., :3], x[:, 0::2])
-    np.testing.assert_array_equal(paired[..., 3:], x[:, 1::2])
-    np.testing.assert_array_equal(row_pairs.unpair(paired), x)
+def test_a_batch_of_unknown_size_is_not_paired() -> None:
+    (batch,) = export.symbolic_shape("b")
+    assert not image_pairs.fits((batch, 8, 8, 64))
+
+
+def test_a_pair_holds_two_images_one_after_the_other() -> None:
+    x = jnp.asarray(drawn(4, 6, 5, 3), jnp.float32)
+    paired = image_pairs.pair(x)
+    np.testing.assert_array_equal(paired[..., :3], x[0::2])
+    np.testing.assert_array_equal(paired[..., 3:], x[1::2])
+    np.testing.assert_array_equal(image_pairs.unpair(paired), x)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +78,7 @@ def test_a_pair_holds_two_rows_one_after_the_other() -> None:
         (NARROW, 80, 3, 2),
         (NARROW, 80, 1, 2),
         (80, NARROW, 3, 1),
-        (NARROW, 80, 3, 1),  # as single rows: no kernel gives one from pairs at stride 1
+        (NARROW, 80, 3, 1),
     ],
 )
 def test_convolutions_of_pairs(before: int, after: int, taps: int, stride: int) -> None:
@@ -86,7 +98,7 @@ def test_convolutions_of_pairs(before: int, after: int, taps: int, stride: int) 
 
         single = results(convolve)
         with as_on_a_tpu():
-            paired = results(row_pairs.convolve)
+            paired = results(image_pairs.convolve)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-10), paired, single)
 
 
@@ -146,20 +158,20 @@ def test_a_network_of_pairs_is_the_network() -> None:
     jax.tree.map_with_path(same, paired, single)
 
 
-def test_other_platforms_get_single_rows() -> None:
+def test_other_platforms_get_single_images() -> None:
     """The TPU's program convolves maps of twice the channels, the others' programs none."""
     layer = models.blocks.Layers().in_pairs.conv(64, kernel=3, name="conv")
-    x = jax.ShapeDtypeStruct((1, 8, 8, 64), jnp.float32)
+    x = jax.ShapeDtypeStruct((2, 8, 8, 64), jnp.float32)
     variables = jax.eval_shape(layer.init, jax.random.key(0), x)
     traced = jax.jit(layer.apply).trace(variables, x)
     paired = {
-        platform: "tensor<1x4x8x128xf32>" in traced.lower(lowering_platforms=(platform,)).as_text()
+        platform: "tensor<1x8x8x128xf32>" in traced.lower(lowering_platforms=(platform,)).as_text()
         for platform in ("cpu", "cuda", "tpu")
     }
     assert paired == {"cpu": False, "cuda": False, "tpu": True}
 
 
-def test_no_function_of_a_tpus_program_takes_narrow_maps_as_single_rows() -> None:
+def test_no_function_of_a_tpus_program_takes_narrow_maps_as_single_images() -> None:
     """The compiler drops no change of form at the edge of a function: a step costs half as much more."""
     model = models.create("mga_resnet18", num_classes=3, width=NARROW, depths=(1, 1, 1, 1))
     variables = models.variable_shapes(model, image_size=32, channels=1)

@@ -1,0 +1,214 @@
+"""Normalisation by the moments of the global batch, with backward passes of its own."""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+from mgajax.models import image_pairs
+from mgajax.models.precision import wide_type
+
+Moments: TypeAlias = tuple[Array, Array]
+"""Mean and biased variance, each [c]."""
+
+
+@dataclasses.dataclass(frozen=True)
+class NormSettings:
+    """Of a normalisation; see `BatchNorm`."""
+
+    epsilon: float = 1e-5
+    dtype: str = "float32"
+    axis_name: str | None = None
+    paired: bool = False
+
+    @property
+    def wide(self) -> str:
+        """The type of its arithmetic."""
+        return wide_type(self.dtype)
+
+
+def normalise(
+    x: Float[Array, "*n c"],
+    scale: Float[Array, "c"],
+    bias: Float[Array, "c"],
+    settings: NormSettings,
+) -> tuple[Float[Array, "*n c"], Moments]:
+    """`x` normalised by mean and variance of the global batch, times `scale`, plus `bias`; and the moments.
+
+    The moments are for the running statistics; no gradient passes through them. The backward pass is
+    written out (Ioffe and Szegedy 2015, §3): one pass over memory for two sums and one that uses
+    them, where the derivative of the formula would need a third. It stores x in its own type and no
+    other array of that size.
+    """
+    return _normalise(x, None, scale, bias, settings)
+
+
+def normalise_largest(
+    x: Float[Array, "b h w c"],
+    pool: Callable[[Array], Array],
+    scale: Float[Array, "c"],
+    bias: Float[Array, "c"],
+    settings: NormSettings,
+) -> tuple[Float[Array, "b h2 w2 c"], Moments]:
+    """`pool(y)` for the `y` of `normalise`, and the moments, without `y`.
+
+    Normalising keeps the order of a channel's values, or reverses it where its scale is negative, rounding
+    included. So the largest are found first (the smallest, where it is negative), and they alone are
+    normalised. The two sums of the backward pass, too, are over the pooled map, since all other pixels get
+    no gradient from it. Values that differ by less than the rounding of `y` are told apart here.
+
+    Args:
+      x: features.
+      pool: maxima over windows, each channel by itself.
+      scale: see `normalise`, as the others.
+      bias: added.
+      settings: of the normalisation.
+    """
+    x, counted = image_pairs.fork(x, paired=settings.paired)
+    order = _broadcastable(jnp.where(scale < 0, -1, 1).astype(x.dtype), x)
+    turn = functools.partial(image_pairs.apply, jnp.multiply, paired=settings.paired)
+    largest = turn(pool(turn(x, order)), order)
+    return _normalise(counted, largest, scale, bias, settings)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
+def _normalise(
+    x: Array, chosen: Array | None, scale: Array, bias: Array, settings: NormSettings
+) -> tuple[Array, Moments]:
+    """`chosen`, which are some values of `x`, or all of `x`, by the moments of `x`; and the moments."""
+    return _forward(x, chosen, scale, bias, settings)[0]
+
+
+def _forward(
+    x: Array, chosen: Array | None, scale: Array, bias: Array, settings: NormSettings
+) -> tuple[tuple[Array, Moments], tuple[Array, Array | None, Array, Moments]]:
+    moments = _moments(x, settings)
+    y = affine(x if chosen is None else chosen, moments, scale, bias, settings)
+    return (y, moments), (x, chosen, scale, moments)
+
+
+def _backward(
+    settings: NormSettings,
+    residuals: tuple[Array, Array | None, Array, Moments],
+    cotangents: tuple[Array, Any],
+) -> tuple[Array, Array | None, Array, Array]:
+    (x, chosen, scale, moments), dy = residuals, cotangents[0]
+    of_map = functools.partial(image_pairs.apply, paired=settings.paired)
+
+    def whole(dy: Array, x: Array, mean: Array, mean_dy: Array, slope: Array, factor: Array):
+        dy, centred = dy.astype(settings.wide), x.astype(settings.wide) - mean
+        return ((dy - mean_dy - centred * slope) * factor).astype(x.dtype)
+
+    def by_moments(x: Array, *vectors: Array) -> Array:
+        return whole(jnp.zeros((), x.dtype), x, *vectors)
+
+    def by_choice(dy: Array, factor: Array) -> Array:
+        return (dy.astype(settings.wide) * factor).astype(x.dtype)
+
+    if chosen is None:
+        vectors, dscale, dbias = _slopes(dy, x, scale, moments, settings, of=x)
+        return of_map(whole, dy, x, *vectors), None, dscale, dbias
+    vectors, dscale, dbias = _slopes(dy, chosen, scale, moments, settings, of=x)
+    return of_map(by_moments, x, *vectors), of_map(by_choice, dy, vectors[-1]), dscale, dbias
+
+
+_normalise.defvjp(_forward, _backward)
+
+
+def _slopes(
+    dy: Array, values: Array, scale: Array, moments: Moments, settings: NormSettings, *, of: Array
+) -> tuple[list[Array], Array, Array]:
+    """Vectors of the backward pass for `values` that were normalised by the moments of the map `of`.
+
+    Returns:
+      Mean, the mean cotangent, the slope along centred values, and the factor of all three, as they
+      broadcast with a map; the gradients of scale and bias, of this device's `values`.
+    """
+    mean, variance = moments
+    wide, channels = settings.wide, values.shape[-1]
+    rate = lax.rsqrt(variance + settings.epsilon)
+
+    def sum_products(dy: Array, values: Array, mean: Array) -> Array:
+        dy, centred = dy.astype(wide), values.astype(wide) - mean
+        return jnp.stack([_sum(dy, channels), _sum(dy * centred, channels)])
+
+    operands = (dy, values, _broadcastable(mean, values))
+    sums = image_pairs.reduce(sum_products, *operands, paired=settings.paired)
+    dbias, dscale = sums[0], sums[1] * rate
+    if settings.axis_name is not None:
+        sums = lax.psum(sums, settings.axis_name)
+    mean_dy, mean_product = sums / values_per_channel(of, settings.axis_name)
+    vectors = (mean, mean_dy, mean_product * jnp.square(rate), scale * rate)
+    return [_broadcastable(vector, values) for vector in vectors], dscale, dbias
+
+
+def _moments(x: Float[Array, "*n c"], settings: NormSettings) -> Moments:
+    """Mean and biased variance over all devices, in one pass over memory.
+
+    E[x²] − E[x]² loses digits where the mean is much larger than the deviation, so x is first shifted
+    by the mean of its middle row (Chan, Golub and LeVeque 1983, §3). The moments of several devices
+    are combined exactly, from the mean and the variance of each (Chan et al. 1979).
+    """
+    moments = functools.partial(_device_moments, channels=x.shape[-1], wide=settings.wide)
+    mean, variance = image_pairs.reduce(moments, x, paired=settings.paired)
+    if settings.axis_name is None:
+        return mean, variance
+    means, variances = lax.all_gather(jnp.stack([mean, variance]), settings.axis_name, axis=1)
+    mean = jnp.mean(means, axis=0)
+    between = jnp.mean(jnp.square(means - mean[None, :]), axis=0)
+    return mean, jnp.mean(variances, axis=0) + between
+
+
+def _device_moments(x: Array, *, channels: int, wide: str) -> Moments:
+    """Of one device; `x` may be paired and has twice as many channels then."""
+    x = x.astype(wide)
+    rows = x if x.ndim < 3 else lax.index_in_dim(x, x.shape[1] // 2, axis=1)
+    shift = _mean(rows, channels)
+    shifted = x - _broadcastable(image_pairs.repeat_channels(shift, x.shape[-1]), x)
+    offset = _mean(shifted, channels)
+    variance = _mean(jnp.square(shifted), channels) - jnp.square(offset)
+    return shift + offset, jnp.maximum(variance, jnp.zeros_like(variance))
+
+
+def affine(
+    x: Float[Array, "*n c"],
+    moments: Moments,
+    scale: Float[Array, "c"],
+    bias: Float[Array, "c"],
+    settings: NormSettings,
+) -> Float[Array, "*n c"]:
+    """`x` by these moments, times `scale`, plus `bias`."""
+
+    def of_map(x: Array, mean: Array, factor: Array, bias: Array) -> Array:
+        return ((x.astype(settings.wide) - mean) * factor + bias).astype(settings.dtype)
+
+    mean, variance = moments
+    factor = scale * lax.rsqrt(variance + settings.epsilon)
+    vectors = (_broadcastable(vector, x) for vector in (mean, factor, bias))
+    return image_pairs.apply(of_map, x, *vectors, paired=settings.paired)
+
+
+def _mean(x: Array, channels: int) -> Array:
+    means = jnp.mean(x, axis=tuple(range(x.ndim - 1)))
+    return means if len(means) == channels else image_pairs.split(means, channels).mean(0)
+
+
+def _sum(x: Array, channels: int) -> Array:
+    sums = jnp.sum(x, axis=tuple(range(x.ndim - 1)))
+    return sums if len(sums) == channels else image_pairs.split(sums, channels).sum(0)
+
+
+def values_per_channel(x: Float[Array, "*n c"], axis_name: str | None) -> int:
+    """How many there are over all devices."""
+    devices = 1 if axis_name is None else int(lax.axis_size(axis_name))
+    return math.prod(x.shape[:-1]) * devices
+
+
+def _broadcastable(vector: Float[Array, "c"], like: Array) -> Array:
+    return vector.reshape((1,) * (like.ndim - 1) + vector.shape)
