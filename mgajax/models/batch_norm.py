@@ -73,9 +73,9 @@ class BatchNorm(nn.Module):
             return y if pool is None else pool(y)
         n = self._values_per_channel(x)
         if pool is None:
-            y, (new_mean, new_variance) = normalise(x, scale, bias, settings)
+            y, (new_mean, new_variance) = normalise(x, scale, bias, mean, settings)
         else:
-            y, (new_mean, new_variance) = normalise_largest(x, pool, scale, bias, settings)
+            y, (new_mean, new_variance) = normalise_largest(x, pool, scale, bias, mean, settings)
         if not self.is_initializing():
             unbiased = new_variance * (n / (n - 1))
             for variable, old, new in (

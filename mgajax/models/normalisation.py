@@ -37,6 +37,7 @@ def normalise(
     x: Float[Array, "*n c"],
     scale: Float[Array, "c"],
     bias: Float[Array, "c"],
+    expected: Float[Array, "c"],
     settings: NormSettings,
 ) -> tuple[Float[Array, "*n c"], Moments]:
     """`x` normalised by mean and variance of the global batch, times `scale`, plus `bias`; and the moments.
@@ -45,8 +46,15 @@ def normalise(
     written out (Ioffe and Szegedy 2015, §3): one pass over memory for two sums and one that uses
     them, where the derivative of the formula would need a third. It stores x in its own type and no
     other array of that size.
+
+    Args:
+      x: features.
+      scale: factor of each channel.
+      bias: added to each channel.
+      expected: about the mean of each channel (`_moments`); no result depends on it but by rounding.
+      settings: of the normalisation.
     """
-    return _normalise(x, None, scale, bias, settings)
+    return _normalise(x, None, scale, bias, expected, settings)
 
 
 def normalise_largest(
@@ -54,41 +62,57 @@ def normalise_largest(
     pool: Callable[[Array], Array],
     scale: Float[Array, "c"],
     bias: Float[Array, "c"],
+    expected: Float[Array, "c"],
     settings: NormSettings,
 ) -> tuple[Float[Array, "b h2 w2 c"], Moments]:
     """`pool(y)` for the `y` of `normalise`, and the moments, without `y`.
 
     Normalising keeps the order of a channel's values, or reverses it where its scale is negative, rounding
-    included. So the largest are found first (the smallest, where it is negative), and they alone are
-    normalised. The two sums of the backward pass, too, are over the pooled map, since all other pixels get
+    included. So the largest are found first, where the scale is negative of the negative features, and they
+    alone are normalised. The two sums of the backward pass, too, are over the pooled map, since all other pixels get
     no gradient from it. Values that differ by less than the rounding of `y` are told apart here.
 
     Args:
       x: features.
       pool: maxima over windows, each channel by itself.
       scale: see `normalise`, as the others.
-      bias: added.
+      bias: added to each channel.
+      expected: about the mean of each channel.
       settings: of the normalisation.
     """
-    x, counted = image_pairs.fork(x, paired=settings.paired)
-    order = _broadcastable(jnp.where(scale < 0, -1, 1).astype(x.dtype), x)
-    turn = functools.partial(image_pairs.apply, jnp.multiply, paired=settings.paired)
-    largest = turn(pool(turn(x, order)), order)
-    return _normalise(counted, largest, scale, bias, settings)
+    order = jnp.where(scale < 0, -1, 1).astype(scale.dtype)
+    turned = image_pairs.apply(
+        jnp.multiply, x, _broadcastable(order.astype(x.dtype), x), paired=settings.paired
+    )
+    turned, counted = image_pairs.fork(turned, paired=settings.paired)
+    y, (mean, variance) = _normalise(
+        counted, pool(turned), order * scale, bias, order * expected, settings
+    )
+    return y, (order * mean, variance)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
+@functools.partial(jax.custom_vjp, nondiff_argnums=(5,))
 def _normalise(
-    x: Array, chosen: Array | None, scale: Array, bias: Array, settings: NormSettings
+    x: Array,
+    chosen: Array | None,
+    scale: Array,
+    bias: Array,
+    expected: Array,
+    settings: NormSettings,
 ) -> tuple[Array, Moments]:
     """`chosen`, which are some values of `x`, or all of `x`, by the moments of `x`; and the moments."""
-    return _forward(x, chosen, scale, bias, settings)[0]
+    return _forward(x, chosen, scale, bias, expected, settings)[0]
 
 
 def _forward(
-    x: Array, chosen: Array | None, scale: Array, bias: Array, settings: NormSettings
+    x: Array,
+    chosen: Array | None,
+    scale: Array,
+    bias: Array,
+    expected: Array,
+    settings: NormSettings,
 ) -> tuple[tuple[Array, Moments], tuple[Array, Array | None, Array, Moments]]:
-    moments = _moments(x, settings)
+    moments = _moments(x, expected, settings)
     y = affine(x if chosen is None else chosen, moments, scale, bias, settings)
     return (y, moments), (x, chosen, scale, moments)
 
@@ -97,7 +121,7 @@ def _backward(
     settings: NormSettings,
     residuals: tuple[Array, Array | None, Array, Moments],
     cotangents: tuple[Array, Any],
-) -> tuple[Array, Array | None, Array, Array]:
+) -> tuple[Array, Array | None, Array, Array, None]:
     (x, chosen, scale, moments), dy = residuals, cotangents[0]
     of_map = functools.partial(image_pairs.apply, paired=settings.paired)
 
@@ -113,9 +137,10 @@ def _backward(
 
     if chosen is None:
         vectors, dscale, dbias = _slopes(dy, x, scale, moments, settings, of=x)
-        return of_map(whole, dy, x, *vectors), None, dscale, dbias
+        return of_map(whole, dy, x, *vectors), None, dscale, dbias, None
     vectors, dscale, dbias = _slopes(dy, chosen, scale, moments, settings, of=x)
-    return of_map(by_moments, x, *vectors), of_map(by_choice, dy, vectors[-1]), dscale, dbias
+    dx, dchosen = of_map(by_moments, x, *vectors), of_map(by_choice, dy, vectors[-1])
+    return dx, dchosen, dscale, dbias, None
 
 
 _normalise.defvjp(_forward, _backward)
@@ -148,15 +173,28 @@ def _slopes(
     return [_broadcastable(vector, values) for vector in vectors], dscale, dbias
 
 
-def _moments(x: Float[Array, "*n c"], settings: NormSettings) -> Moments:
+def _moments(
+    x: Float[Array, "*n c"], expected: Float[Array, "c"], settings: NormSettings
+) -> Moments:
     """Mean and biased variance over all devices, in one pass over memory.
 
     E[x²] − E[x]² loses digits where the mean is much larger than the deviation, so x is first shifted
-    by the mean of its middle row (Chan, Golub and LeVeque 1983, §3). The moments of several devices
-    are combined exactly, from the mean and the variance of each (Chan et al. 1979).
+    by the mean of its middle row (Chan, Golub and LeVeque 1983, §3). On a TPU it is shifted by the mean
+    that is expected, the running one: sums that wait for no other are part of the convolution before
+    them there. While it is d deviations off, d² units in the last place are lost. The moments of several
+    devices are combined exactly, from the mean and the variance of each (Chan et al. 1979).
     """
-    moments = functools.partial(_device_moments, channels=x.shape[-1], wide=settings.wide)
-    mean, variance = image_pairs.reduce(moments, x, paired=settings.paired)
+    about = functools.partial(_moments_about, wide=settings.wide)
+    paired = settings.paired and image_pairs.fits(x.shape)
+
+    def by_expected(x: Array, expected: Array) -> Moments:
+        return about(image_pairs.pair(x) if paired else x, expected)
+
+    def by_middle_row(x: Array, _: Array) -> Moments:
+        rows = x if x.ndim < 3 else lax.index_in_dim(x, x.shape[1] // 2, axis=1)
+        return about(x, _mean(rows.astype(settings.wide), x.shape[-1]))
+
+    mean, variance = lax.platform_dependent(x, expected, tpu=by_expected, default=by_middle_row)
     if settings.axis_name is None:
         return mean, variance
     means, variances = lax.all_gather(jnp.stack([mean, variance]), settings.axis_name, axis=1)
@@ -165,14 +203,12 @@ def _moments(x: Float[Array, "*n c"], settings: NormSettings) -> Moments:
     return mean, jnp.mean(variances, axis=0) + between
 
 
-def _device_moments(x: Array, *, channels: int, wide: str) -> Moments:
+def _moments_about(x: Array, shift: Float[Array, "c"], *, wide: str) -> Moments:
     """Of one device; `x` may be paired and has twice as many channels then."""
-    x = x.astype(wide)
-    rows = x if x.ndim < 3 else lax.index_in_dim(x, x.shape[1] // 2, axis=1)
-    shift = _mean(rows, channels)
-    shifted = x - _broadcastable(image_pairs.repeat_channels(shift, x.shape[-1]), x)
-    offset = _mean(shifted, channels)
-    variance = _mean(jnp.square(shifted), channels) - jnp.square(offset)
+    repeated = image_pairs.repeat_channels(shift, x.shape[-1])
+    shifted = x.astype(wide) - _broadcastable(repeated, x)
+    offset = _mean(shifted, len(shift))
+    variance = _mean(jnp.square(shifted), len(shift)) - jnp.square(offset)
     return shift + offset, jnp.maximum(variance, jnp.zeros_like(variance))
 
 

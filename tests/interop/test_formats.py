@@ -215,7 +215,7 @@ def test_stablehlo_has_a_cpus_products_and_any_others_convolutions(tmp_path: Pat
     switches = forms(program.mlir_module())
     pools = [form for form in switches if "stablehlo.reduce_window" in form[0] ^ form[1]]
     layers = [form for form in switches if "stablehlo.convolution" in form[0] | form[1]]
-    # Around some stands a switch between a TPU, which convolves pairs of rows, and all others.
+    # Around some stands a switch between a TPU, which convolves pairs of images, and all others.
     products = [form for form in layers if "stablehlo.convolution" not in form[0] & form[1]]
     assert len(pools) == 1
     assert len(products) >= 5

@@ -112,7 +112,7 @@ def test_normalisation_of_pairs() -> None:
             settings = NormSettings(dtype="float64", paired=paired)
 
             def total(x: jax.Array, scale: jax.Array, bias: jax.Array) -> Any:
-                y, moments = normalise(x, scale, bias, settings)
+                y, moments = normalise(x, scale, bias, jnp.zeros_like(bias), settings)
                 return jnp.sum(y * upstream), (y, moments)
 
             return jax.value_and_grad(total, (0, 1, 2), has_aux=True)(100 + x, scale, bias)

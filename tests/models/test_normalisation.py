@@ -29,10 +29,10 @@ def passes(x: np.ndarray, dtype: str, *, scales: tuple[float, ...] = SCALES) -> 
     )
 
     def before(x: jax.Array, scale: jax.Array, bias: jax.Array) -> Any:
-        return normalise_largest(x, max_pool_3x3, scale, bias, settings)
+        return normalise_largest(x, max_pool_3x3, scale, bias, jnp.zeros_like(bias), settings)
 
     def after(x: jax.Array, scale: jax.Array, bias: jax.Array) -> Any:
-        y, moments = normalise(x, scale, bias, settings)
+        y, moments = normalise(x, scale, bias, jnp.zeros_like(bias), settings)
         return max_pool_3x3(y), moments
 
     def results(function: Any) -> Any:

@@ -32,7 +32,7 @@ class Fault:
 FAULTS = (
     Fault(
         "batch statistics are each device's own",
-        "models/batch_norm.py",
+        "models/normalisation.py",
         "    if settings.axis_name is None:\n        return mean, variance",
         "    return mean, variance",
         "models/test_devices.py training/test_steps.py",

@@ -44,6 +44,7 @@ TARGETS = {
     "training/weighting": "training/test_weighting.py",
     "models/blocks": "models/test_blocks.py models/test_resampling_2x2.py",
     "models/batch_norm": "models/test_blocks.py models/test_devices.py",
+    "models/normalisation": "models/test_normalisation.py models/test_devices.py",
     "models/cbam": "models/test_registry.py models/test_blocks.py models/test_parity.py",
     "evaluation/evaluate": "evaluation/test_evaluate_by_hand.py evaluation/test_evaluate_run.py",
     "training/steps": "training/test_steps.py training/test_segmentation_steps.py",
