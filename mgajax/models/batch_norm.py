@@ -3,16 +3,18 @@
 from collections.abc import Callable
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
 from mgajax.errors import ConfigError
+from mgajax.models import image_pairs
 from mgajax.models.normalisation import (
     NormSettings,
     affine,
     normalise,
-    normalise_largest,
+    normalise_and_pool,
     values_per_channel,
 )
 
@@ -54,8 +56,8 @@ class BatchNorm(nn.Module):
         Args:
           x: features.
           train: see above.
-          pool: maxima over windows of `x`, each channel by itself, that are to follow: `pool(norm(x))`
-            is returned. In training the order is changed (`normalise_largest`).
+          pool: maxima over windows, each channel by itself, that are to follow together with ReLU:
+            `pool(relu(norm(x)))` is returned (`normalise_and_pool`).
         """
         channels = (x.shape[-1],)
         scale = self.param("scale", nn.initializers.ones, channels, jnp.float32)
@@ -70,12 +72,14 @@ class BatchNorm(nn.Module):
         mean, variance = jnp.asarray(running_mean.value, wide), jnp.asarray(running_var.value, wide)
         if not train:
             y = affine(x, (mean, variance), scale, bias, settings)
-            return y if pool is None else pool(y)
+            return (
+                y if pool is None else pool(image_pairs.apply(jax.nn.relu, y, paired=self.paired))
+            )
         n = self._values_per_channel(x)
         if pool is None:
             y, (new_mean, new_variance) = normalise(x, scale, bias, mean, settings)
         else:
-            y, (new_mean, new_variance) = normalise_largest(x, pool, scale, bias, mean, settings)
+            y, (new_mean, new_variance) = normalise_and_pool(x, pool, scale, bias, mean, settings)
         if not self.is_initializing():
             unbiased = new_variance * (n / (n - 1))
             for variable, old, new in (

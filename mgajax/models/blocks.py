@@ -193,12 +193,8 @@ class Stem(nn.Module):
         """Map images of any channel count to `width` features."""
         layers = self.layers
         x = layers.conv(self.width, kernel=7, stride=2, name="conv")(images)
-        norm = layers.norm(name="norm")
         pool = functools.partial(max_pool_3x3, paired=layers.paired)
-        if train:
-            return layers.apply(jax.nn.relu, norm(x, train=True, pool=pool))
-        # Explanations of a network follow its layers, in their order.
-        return pool(layers.apply(jax.nn.relu, norm(x, train=False)))
+        return layers.norm(name="norm")(x, train=train, pool=pool)
 
 
 class Head(nn.Module):

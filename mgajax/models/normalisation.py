@@ -57,7 +57,7 @@ def normalise(
     return _normalise(x, None, scale, bias, expected, settings)
 
 
-def normalise_largest(
+def normalise_and_pool(
     x: Float[Array, "b h w c"],
     pool: Callable[[Array], Array],
     scale: Float[Array, "c"],
@@ -65,12 +65,14 @@ def normalise_largest(
     expected: Float[Array, "c"],
     settings: NormSettings,
 ) -> tuple[Float[Array, "b h2 w2 c"], Moments]:
-    """`pool(y)` for the `y` of `normalise`, and the moments, without `y`.
+    """`pool(relu(y))` for the `y` of `normalise`, and the moments; on accelerators without storing `y`.
 
     Normalising keeps the order of a channel's values, or reverses it where its scale is negative, rounding
-    included. So the largest are found first, where the scale is negative of the negative features, and they
-    alone are normalised. The two sums of the backward pass, too, are over the pooled map, since all other pixels get
-    no gradient from it. Values that differ by less than the rounding of `y` are told apart here.
+    included. So there the largest are found first, where the scale is negative of the negative features,
+    and they alone are normalised and rectified. The two sums of the backward pass, too, are over the
+    pooled map, since all other pixels get no gradient from it. Values that differ by less than the
+    rounding of `y` are told apart then. XLA's CPU compiler would find the largest again in every
+    operation that follows.
 
     Args:
       x: features.
@@ -80,15 +82,39 @@ def normalise_largest(
       expected: about the mean of each channel.
       settings: of the normalisation.
     """
-    order = jnp.where(scale < 0, -1, 1).astype(scale.dtype)
-    turned = image_pairs.apply(
-        jnp.multiply, x, _broadcastable(order.astype(x.dtype), x), paired=settings.paired
+
+    def pool_last(x: Array, scale: Array, bias: Array, expected: Array) -> tuple[Array, Moments]:
+        y, moments = normalise(x, scale, bias, expected, settings)
+        return pool(jax.nn.relu(y)), moments
+
+    def pool_first(
+        x: Array, scale: Array, bias: Array, expected: Array, *, stores_turned: bool
+    ) -> tuple[Array, Moments]:
+        order = jnp.where(scale < 0, -1, 1).astype(scale.dtype)
+        turn = functools.partial(_times, order, paired=settings.paired)
+        turned, counted = image_pairs.fork(turn(x), paired=settings.paired)
+        if stores_turned:
+            vectors = order * scale, bias, order * expected
+            y, (mean, variance) = _normalise(counted, pool(turned), *vectors, settings)
+            moments = order * mean, variance
+        else:
+            largest = turn(pool(turned))
+            y, moments = _normalise(x, largest, scale, bias, expected, settings)
+        return image_pairs.apply(jax.nn.relu, y, paired=settings.paired), moments
+
+    # A TPU's convolution yields the turned features, and nothing else is stored. A GPU's yields them as
+    # they are, and turning is part of what reads them.
+    return lax.platform_dependent(
+        *(x, scale, bias, expected),
+        cpu=pool_last,
+        tpu=functools.partial(pool_first, stores_turned=True),
+        default=functools.partial(pool_first, stores_turned=False),
     )
-    turned, counted = image_pairs.fork(turned, paired=settings.paired)
-    y, (mean, variance) = _normalise(
-        counted, pool(turned), order * scale, bias, order * expected, settings
-    )
-    return y, (order * mean, variance)
+
+
+def _times(order: Array, x: Array, *, paired: bool) -> Array:
+    factors = _broadcastable(order.astype(x.dtype), x)
+    return image_pairs.apply(jnp.multiply, x, factors, paired=paired)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(5,))
