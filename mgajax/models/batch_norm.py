@@ -1,7 +1,5 @@
 """Batch normalisation over the global batch, with PyTorch's running statistics."""
 
-from collections.abc import Callable
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -12,6 +10,7 @@ from mgajax.errors import ConfigError
 from mgajax.models import image_pairs
 from mgajax.models.normalisation import (
     NormSettings,
+    Pool,
     affine,
     normalise,
     normalise_and_pool,
@@ -49,15 +48,15 @@ class BatchNorm(nn.Module):
         x: Float[Array, "*n c"],
         *,
         train: bool,
-        pool: Callable[[Array], Array] | None = None,
+        pool: Pool | None = None,
     ) -> Float[Array, "*m c"]:
         """Normalise `x`; with `train` by the batch's statistics, which update the running ones.
 
         Args:
           x: features.
           train: see above.
-          pool: maxima over windows, each channel by itself, that are to follow together with ReLU:
-            `pool(relu(norm(x)))` is returned (`normalise_and_pool`).
+          pool: maxima over windows that are to follow, after ReLU: `pool(relu(norm(x)))` is returned
+            (`normalise_and_pool`).
         """
         channels = (x.shape[-1],)
         scale = self.param("scale", nn.initializers.ones, channels, jnp.float32)
@@ -72,9 +71,9 @@ class BatchNorm(nn.Module):
         mean, variance = jnp.asarray(running_mean.value, wide), jnp.asarray(running_var.value, wide)
         if not train:
             y = affine(x, (mean, variance), scale, bias, settings)
-            return (
-                y if pool is None else pool(image_pairs.apply(jax.nn.relu, y, paired=self.paired))
-            )
+            if pool is None:
+                return y
+            return pool(image_pairs.apply(jax.nn.relu, y, paired=self.paired))
         n = self._values_per_channel(x)
         if pool is None:
             y, (new_mean, new_variance) = normalise(x, scale, bias, mean, settings)

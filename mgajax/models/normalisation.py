@@ -16,6 +16,8 @@ from mgajax.models.precision import wide_type
 
 Moments: TypeAlias = tuple[Array, Array]
 """Mean and biased variance, each [c]."""
+Pool: TypeAlias = Callable[[Array], Array]
+"""Maxima over windows of a map, each channel by itself."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +61,7 @@ def normalise(
 
 def normalise_and_pool(
     x: Float[Array, "b h w c"],
-    pool: Callable[[Array], Array],
+    pool: Pool,
     scale: Float[Array, "c"],
     bias: Float[Array, "c"],
     expected: Float[Array, "c"],
@@ -76,45 +78,56 @@ def normalise_and_pool(
 
     Args:
       x: features.
-      pool: maxima over windows, each channel by itself.
+      pool: see `Pool`.
       scale: see `normalise`, as the others.
       bias: added to each channel.
       expected: about the mean of each channel.
       settings: of the normalisation.
     """
 
-    def pool_last(x: Array, scale: Array, bias: Array, expected: Array) -> tuple[Array, Moments]:
-        y, moments = normalise(x, scale, bias, expected, settings)
-        return pool(jax.nn.relu(y)), moments
-
-    def pool_first(
-        x: Array, scale: Array, bias: Array, expected: Array, *, stores_turned: bool
-    ) -> tuple[Array, Moments]:
-        order = jnp.where(scale < 0, -1, 1).astype(scale.dtype)
-        turn = functools.partial(_times, order, paired=settings.paired)
-        turned, counted = image_pairs.fork(turn(x), paired=settings.paired)
-        if stores_turned:
-            vectors = order * scale, bias, order * expected
-            y, (mean, variance) = _normalise(counted, pool(turned), *vectors, settings)
-            moments = order * mean, variance
-        else:
-            largest = turn(pool(turned))
-            y, moments = _normalise(x, largest, scale, bias, expected, settings)
-        return image_pairs.apply(jax.nn.relu, y, paired=settings.paired), moments
-
-    # A TPU's convolution yields the turned features, and nothing else is stored. A GPU's yields them as
-    # they are, and turning is part of what reads them.
-    return lax.platform_dependent(
-        *(x, scale, bias, expected),
-        cpu=pool_last,
-        tpu=functools.partial(pool_first, stores_turned=True),
-        default=functools.partial(pool_first, stores_turned=False),
+    cpu, tpu, default = (
+        functools.partial(form, pool=pool, settings=settings)
+        for form in (_pool_last, _pool_turned, _pool_first)
     )
+    return lax.platform_dependent(x, scale, bias, expected, cpu=cpu, tpu=tpu, default=default)
 
 
-def _times(order: Array, x: Array, *, paired: bool) -> Array:
+def _pool_last(
+    x: Array, scale: Array, bias: Array, expected: Array, *, pool: Pool, settings: NormSettings
+) -> tuple[Array, Moments]:
+    y, moments = normalise(x, scale, bias, expected, settings)
+    return pool(jax.nn.relu(y)), moments
+
+
+def _pool_first(
+    x: Array, scale: Array, bias: Array, expected: Array, *, pool: Pool, settings: NormSettings
+) -> tuple[Array, Moments]:
+    """A GPU's convolution yields the features as they are; they are turned where they are read."""
+    order = _order(scale)
+    largest = _times(pool(_times(x, order, settings)), order, settings)
+    y, moments = _normalise(x, largest, scale, bias, expected, settings)
+    return jax.nn.relu(y), moments
+
+
+def _pool_turned(
+    x: Array, scale: Array, bias: Array, expected: Array, *, pool: Pool, settings: NormSettings
+) -> tuple[Array, Moments]:
+    """A TPU's convolution yields the turned features, and no others are stored."""
+    order = _order(scale)
+    turned, counted = image_pairs.fork(_times(x, order, settings), paired=settings.paired)
+    vectors = order * scale, bias, order * expected
+    y, (mean, variance) = _normalise(counted, pool(turned), *vectors, settings)
+    return image_pairs.apply(jax.nn.relu, y, paired=settings.paired), (order * mean, variance)
+
+
+def _order(scale: Array) -> Array:
+    """−1 where normalising reverses the order of values, 1 elsewhere."""
+    return jnp.where(scale < 0, -1, 1).astype(scale.dtype)
+
+
+def _times(x: Array, order: Array, settings: NormSettings) -> Array:
     factors = _broadcastable(order.astype(x.dtype), x)
-    return image_pairs.apply(jnp.multiply, x, factors, paired=paired)
+    return image_pairs.apply(jnp.multiply, x, factors, paired=settings.paired)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(5,))

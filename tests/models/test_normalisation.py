@@ -92,6 +92,21 @@ def test_a_nan_reaches_its_channel() -> None:
     assert not np.delete(isnan, 2, axis=-1).any()
 
 
+@pytest.mark.parametrize("platform", ["tpu"], indirect=True)
+@pytest.mark.parametrize(("mean", "expected"), [(0.0, 0.0), (4000.0, 3999.0), (100.0, 0.0)])
+@pytest.mark.usefixtures("platform")
+def test_a_variance_about_an_expected_mean_keeps_its_digits(mean: float, expected: float) -> None:
+    """A hundred deviations off it loses four decimal digits of seven, as stated."""
+    x = mean + drawn(64, 8, 8, 1).astype(np.float32)
+    vector = jnp.ones((1,), jnp.float32)
+    about = jnp.full((1,), expected, jnp.float32)
+    _, (found, variance) = normalise(jnp.asarray(x), vector, vector, about, NormSettings())
+    truth = np.asarray(x, np.float64)
+    assert float(found[0]) == pytest.approx(truth.mean(), rel=1e-6, abs=1e-6)
+    off = (truth.mean() - expected) ** 2
+    assert float(variance[0]) == pytest.approx(truth.var(), rel=1e-6 + 2e-7 * off)
+
+
 def test_a_cpu_alone_pools_last() -> None:
     """Its compiler would find the largest again in every operation that follows."""
     settings, vector = NormSettings(), jax.ShapeDtypeStruct((64,), jnp.float32)
