@@ -10,6 +10,7 @@ its last.
 Other platforms use the functions of single images.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -64,9 +65,8 @@ def apply(
     if not paired or not fits(x.shape):
         return function(x, *others)
 
-    def on_a_tpu(x: Array, *others: Array) -> Any:
-        results = function(pair(x), *(_pair_operand(other, x) for other in others))
-        return jax.tree.map(unpair, results)
+    def on_a_tpu(*operands: Array) -> Any:
+        return jax.tree.map(unpair, _of_pairs(function, *operands))
 
     return lax.platform_dependent(x, *others, tpu=on_a_tpu, default=function)
 
@@ -85,9 +85,7 @@ def reduce(
     if not paired or not fits(x.shape):
         return function(x, *others)
 
-    def on_a_tpu(x: Array, *others: Array) -> Any:
-        return function(pair(x), *(_pair_operand(other, x) for other in others))
-
+    on_a_tpu = functools.partial(_of_pairs, function)
     return lax.platform_dependent(x, *others, tpu=on_a_tpu, default=function)
 
 
@@ -131,13 +129,17 @@ def images(x: Float[Array, "b2 h w c2"], channels: int, *, others: float) -> lis
     """
     if x.shape[-1] == channels:
         return [x]
-    first, other = _lanes_of_first(x), jnp.asarray(others, x.dtype)
+    first, other = _lanes_of_first(x.shape[-1]), jnp.asarray(others, x.dtype)
     return [jnp.where(first, x, other), jnp.where(first, other, x)]
 
 
-def _lanes_of_first(x: Array) -> Array:
-    """Which channels of a paired map are those of its first image."""
-    return jnp.arange(x.shape[-1]) < x.shape[-1] // 2
+def _lanes_of_first(channels: int) -> Array:
+    """Which of the channels of a paired map are those of its first image."""
+    return jnp.arange(channels) < channels // 2
+
+
+def _of_pairs(function: Callable[..., Any], x: Array, *others: Array) -> Any:
+    return function(pair(x), *(_pair_operand(other, x) for other in others))
 
 
 def _pair_operand(other: Array, x: Array) -> Array:
@@ -147,8 +149,7 @@ def _pair_operand(other: Array, x: Array) -> Array:
     paired = pair(other)
     if other.shape[-1] == x.shape[-1]:
         return paired
-    first = jnp.arange(2 * x.shape[-1]) < x.shape[-1]
-    return jnp.where(first, paired[..., :1], paired[..., 1:])
+    return jnp.where(_lanes_of_first(2 * x.shape[-1]), paired[..., :1], paired[..., 1:])
 
 
 def convolve(

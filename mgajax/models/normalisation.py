@@ -84,7 +84,6 @@ def normalise_and_pool(
       expected: about the mean of each channel.
       settings: of the normalisation.
     """
-
     cpu, tpu, default = (
         functools.partial(form, pool=pool, settings=settings)
         for form in (_pool_last, _pool_turned, _pool_first)
@@ -260,13 +259,13 @@ def affine(
 ) -> Float[Array, "*n c"]:
     """`x` by these moments, times `scale`, plus `bias`."""
 
-    def of_map(x: Array, mean: Array, factor: Array, bias: Array) -> Array:
+    def at_each_pixel(x: Array, mean: Array, factor: Array, bias: Array) -> Array:
         return ((x.astype(settings.wide) - mean) * factor + bias).astype(settings.dtype)
 
     mean, variance = moments
     factor = scale * lax.rsqrt(variance + settings.epsilon)
     vectors = (_broadcastable(vector, x) for vector in (mean, factor, bias))
-    return image_pairs.apply(of_map, x, *vectors, paired=settings.paired)
+    return image_pairs.apply(at_each_pixel, x, *vectors, paired=settings.paired)
 
 
 def _mean(x: Array, channels: int) -> Array:

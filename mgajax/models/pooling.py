@@ -25,12 +25,7 @@ def max_pool_3x3(x: Float[Array, "b h w c"], *, paired: bool = False) -> Float[A
       x: features.
       paired: on a TPU, features come and go in pairs of images (`image_pairs`).
     """
-
-    def on_a_tpu(x: Array) -> Array:
-        if not (paired and image_pairs.fits(x.shape)):
-            return _largest_of_windows(x)
-        return image_pairs.unpair(_largest_of_windows(image_pairs.pair(x)))
-
+    on_a_tpu = functools.partial(image_pairs.apply, _largest_of_windows, paired=paired)
     # Without a `jit` around it, in which the compiler could not drop changes of form.
     with jax.named_scope("max_pool_3x3"):
         return lax.platform_dependent(x, tpu=on_a_tpu, default=jax.jit(largest_of_nine))
